@@ -1,0 +1,52 @@
+# `make run` is all it takes: it sets up what is missing. See `make help`.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := setup
+.PHONY: setup lock horovod jars run test check ui clean help
+
+# A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
+export SOURCE ?=
+
+PYTHON := .venv/bin/python
+PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
+
+setup: ## Build .venv, .venv-edge, the Horovod wheel and Delta's jars, as far as they are missing
+	@setup/machine.sh
+	@setup/environments.sh
+	@$(PYTHON) -m steps.lake.delta_jars
+
+lock: ## Remake requirements.lock from conda.yaml
+	@setup/lock.sh
+
+horovod: ## Compile the Horovod wheel into the cache, where it is missing
+	@setup/machine.sh
+	@setup/horovod.sh
+
+jars: ## Fetch Delta's jars into the cache, where they are missing
+	@$(PYTHON) -m steps.lake.delta_jars
+
+run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
+	@set -e; source_="$$SOURCE"; \
+	if [[ -z $$source_ ]]; then \
+	    source_=data/landing; \
+	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \
+	fi; \
+	$(PROJECT) -P source="$$source_"; \
+	$(PROJECT) -e device -P source="$$source_"
+
+test: setup ## Run all tests: make test [ARGS="-k name"]
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: setup ## Linting, formatting and the fast tests
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+ui: setup ## Open the tracking server's pages on this machine only
+	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1
+
+clean: ## Remove .venv and .venv-edge; data, runs and the cache stay
+	rm -rf .venv .venv-edge
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

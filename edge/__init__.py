@@ -1,0 +1,11 @@
+"""What runs on the device; it imports nothing from ``steps``.
+
+    python -m edge capture     frames from a camera into a landing folder   (capture.py)
+    python -m edge pull        the released model from an MLflow server     (pull.py, registry.py)
+    python -m edge score       new frames with the pulled model             (score.py)
+
+- ``scoring``: the scoring core: where a picture becomes a number, in training and here
+- ``record``: the model's record, which travels with the network
+- ``cameras``: one interface, and a driver each for picamera2, a folder, and a simulation
+- ``commands``, ``camera_options``: the command line; ``errors``: what its user can mend
+"""

@@ -1,0 +1,7 @@
+"""``python -m edge``."""
+
+import sys
+
+from edge.commands import main
+
+sys.exit(main())

@@ -1,0 +1,168 @@
+"""The light on the porch at a time of day: sun, clouds, sky, the lantern, and their shadows.
+
+Colours are linear light: 1.0 is white paper in full sun at noon.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from edge.cameras.porch.projection import CANVAS, floor_coordinates, project
+from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END
+from edge.cameras.porch.things import Package
+
+SUNRISE, SUNSET, NOON_ELEVATION = 5.3, 20.7, 62.0
+ROOF = 2.8
+
+
+def smoothstep(low: float, high: float, value):
+    """0 below ``low``, 1 above ``high``, smooth between; for numbers and arrays."""
+    part = np.clip((value - low) / (high - low), 0, 1)
+    return part * part * (3 - 2 * part)
+
+
+@dataclass(frozen=True)
+class Daylight:
+    """The sky's light at one moment.
+
+    Attributes:
+        elevation: of the sun in degrees, negative below the horizon.
+        sunward: unit vector to the sun.
+        sun: colour and strength of the direct sun, ``[3]``.
+        ambient: colour and strength of the sky's light, ``[3]``.
+        night: 0 by day, 1 at night: whether lamps are on.
+        clouds: how much of the sky is covered, 0–1.
+    """
+
+    elevation: float
+    sunward: np.ndarray
+    sun: np.ndarray
+    ambient: np.ndarray
+    night: float
+    clouds: float
+
+    @classmethod
+    def at(cls, hour: float, clouds: float) -> "Daylight":
+        """The light at an hour of the day (0–24, fractions count) under clouds of 0–1."""
+        phase = (hour - SUNRISE) / (SUNSET - SUNRISE)
+        elevation = (
+            NOON_ELEVATION * math.sin(math.pi * phase)
+            if 0 <= phase <= 1
+            else (-60 * math.sin(math.pi * ((hour - SUNSET) % 24) / (24 - SUNSET + SUNRISE)))
+        )
+        height = math.radians(max(elevation, 1.5))
+        side = math.radians(-95 + 190 * min(max(phase, 0), 1))
+        sunward = np.array(
+            [math.sin(side) * math.cos(height), math.sin(height), math.cos(side) * math.cos(height)]
+        )
+        day = float(smoothstep(-7, 14, elevation))
+        warmth = 1 - float(smoothstep(2, 28, elevation))
+        sun_colour = np.array((1.0, 0.96, 0.9)) * (1 - warmth) + np.array((1, 0.62, 0.32)) * warmth
+        sun = sun_colour * float(smoothstep(-0.5, 10, elevation)) * (1.35 - 1.27 * clouds)
+        dusk = math.exp(-(((elevation + 1) / 6) ** 2))
+        blue = np.array((0.36, 0.41, 0.49)) * (1 - clouds) + np.array((0.45, 0.46, 0.47)) * clouds
+        ambient = (
+            blue * day + np.array((0.16, 0.085, 0.075)) * dusk + np.array((0.006, 0.0085, 0.015))
+        )
+        night = 1 - float(smoothstep(-4, 5, elevation))
+        return cls(elevation, sunward, sun, ambient, night, clouds)
+
+    def sky(self) -> np.ndarray:
+        """The sky's colour by canvas row, from the upper edge to the horizon: ``[CANVAS, 3]``."""
+        rows = np.linspace(0, 1, CANVAS)[:, None] * 3.2
+        depth = np.clip(rows, 0, 1) ** 1.3
+        day = float(smoothstep(-6, 12, self.elevation))
+        dusk = math.exp(-(((self.elevation - 0.5) / 6.5) ** 2)) * (1 - 0.6 * self.clouds)
+        zenith = np.array((0.16, 0.36, 0.78)) * day + np.array((0.006, 0.009, 0.022))
+        horizon = np.array((0.62, 0.76, 0.92)) * day + np.array((0.014, 0.016, 0.03))
+        grey = np.array((0.62, 0.65, 0.69)) * (0.9 * day + 0.02)
+        veil = 0.55 * self.clouds
+        clear = zenith * (1 - depth) + horizon * depth
+        glow = np.array((1.0, 0.42, 0.16)) * depth + np.array((0.3, 0.14, 0.3)) * (1 - depth)
+        return (clear * (1 - veil) + grey * veil) * (1 - 0.45 * dusk) + glow * 0.62 * dusk
+
+
+class PorchLight:
+    """How the porch lies in sun and lamplight; the parts that never change are kept."""
+
+    def __init__(self):
+        self.floor_x, self.floor_z = floor_coordinates()
+        x, y, z = LAMP
+        distance2 = (self.floor_x - x) ** 2 + (self.floor_z - z) ** 2 + y * y
+        on_floor = (y * y * y / distance2**1.5) ** 0.8
+        column, row = project([LAMP])[0]
+        columns, rows = np.meshgrid(*[np.arange(CANVAS)] * 2)
+        around = 1 / (1 + ((columns - column) ** 2 + (rows - row) ** 2) / 120.0**2)
+        near = 1 - smoothstep(PORCH_END, PORCH_END + 0.8, self.floor_z)
+        self.lamp = (near * np.maximum(on_floor, 0.5 * around) + (1 - near) * around).astype(
+            np.float32
+        )
+        beyond = ((columns - column) ** 2 + (rows - row) ** 2) / 26.0**2
+        self.halo = (0.55 / (1 + beyond) ** 1.5).astype(np.float32)
+
+    def floor_sun(self, daylight: Daylight) -> np.ndarray:
+        """The direct sun on the floor: ``float32 [CANVAS, CANVAS]`` of 0–1, 0 off the floor."""
+        lit = np.zeros_like(self.lamp)
+        first = int(np.flatnonzero(self.floor_z[:, 0] < PORCH_END + 0.1)[0])
+        lit[first:] = self.sun_on_floor(daylight, self.floor_x[first:], self.floor_z[first:])
+        return lit
+
+    def sun_on_floor(self, daylight: Daylight, x, z):
+        """How much direct sun reaches floor points past the roof and the pillars, 0–1."""
+        right, up, ahead = daylight.sunward
+        lit = smoothstep(-0.06, 0.06, z - (PORCH_END + 0.1 - ROOF * ahead / up))
+        length = max(math.hypot(right, ahead), 1e-6)
+        for pillar_x, pillar_z in PILLARS:
+            along = ((pillar_x - x) * right + (pillar_z - z) * ahead) / length
+            aside = ((pillar_x - x) * ahead - (pillar_z - z) * right) / length
+            shadow = (1 - smoothstep(0.1, 0.16, np.abs(aside))) * (along > -0.1)
+            lit = lit * (1 - shadow)
+        return lit
+
+    def shadows(self, packages: list[Package], daylight: Daylight) -> dict[str, np.ndarray]:
+        """The packages' shadows on the floor.
+
+        Returns:
+            What is left near the packages of the light from ``sun``, ``lamp`` and ``sky``:
+            ``float32 [CANVAS, CANVAS]`` of 0–1, or 1 where nothing casts a shadow.
+        """
+        right, up, ahead = daylight.sunward
+        shades = dict.fromkeys(("sun", "lamp", "sky"), np.float32(1))
+        if not packages:
+            return shades
+        for kind, blur in (("sun", 1.0), ("lamp", 2.5), ("sky", 7.0)):
+            shade = Image.new("L", (CANVAS, CANVAS), 255)
+            for package in packages:
+                base = package.footprint(0.03 if kind == "sky" else 0.0)
+                if kind == "sun":
+                    shift = -np.array((right, ahead)) * min(package.height / up, 6.0)
+                elif kind == "lamp":
+                    away = np.array((package.x - LAMP[0], package.z - LAMP[2]))
+                    shift = away * package.height / (LAMP[1] - package.height)
+                else:
+                    shift = np.zeros(2)
+                _fill_hull(shade, np.concatenate([base, base + shift]))
+            shades[kind] = np.float32(shade.filter(ImageFilter.BoxBlur(blur))) / 255
+        return shades
+
+
+def _fill_hull(shade: Image.Image, points: np.ndarray) -> None:
+    """Fill the convex hull of floor points (x, z)."""
+    ordered = sorted(map(tuple, points))
+    hull = []
+    for chain in (ordered, ordered[::-1]):
+        half = []
+        for point in chain:
+            while len(half) > 1 and _turns_right(half[-2], half[-1], point):
+                half.pop()
+            half.append(point)
+        hull += half[:-1]
+    outline = project(np.insert(np.array(hull), 1, 0.0, axis=1))
+    if len(outline) > 2:
+        ImageDraw.Draw(shade).polygon([tuple(point) for point in outline], fill=0)
+
+
+def _turns_right(a, b, c) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0

@@ -1,0 +1,109 @@
+"""The pinhole camera, and a sketch pad on which polygons in space are drawn.
+
+Space is in metres: x to the right, y up from the porch floor, z away from the house. The
+camera hangs above the door, at (0, EYE, 0), and looks down at the floor by PITCH.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+CANVAS = 496
+"""Side of the drawn square in pixels: the picture's 480 and a margin for the camera's shake."""
+
+EYE = 1.7
+PITCH = math.radians(22)
+FOCAL = 315.0
+NEAR = 0.2
+SUPERSAMPLING = 2
+
+
+def project(points) -> np.ndarray:
+    """Project ``[n, 3]`` points in metres to ``float [m, 2]`` canvas pixels (column, row).
+
+    What lies behind the lens is clipped away, so m may differ from n, and may be 0.
+    """
+    x, y, z = np.asarray(points, float).T
+    up, depth = y - EYE, z
+    turned = np.stack(
+        [
+            x,
+            up * math.cos(PITCH) + depth * math.sin(PITCH),
+            depth * math.cos(PITCH) - up * math.sin(PITCH),
+        ],
+        axis=1,
+    )
+    seen = _clip_near(turned)
+    if not len(seen):
+        return np.empty((0, 2))
+    return CANVAS / 2 + FOCAL * seen[:, :2] / seen[:, 2:] * [1, -1]
+
+
+def _clip_near(points: np.ndarray) -> np.ndarray:
+    kept = []
+    for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
+        if start[2] >= NEAR:
+            kept.append(start)
+        if (start[2] >= NEAR) != (end[2] >= NEAR) and len(points) > 2:
+            kept.append(start + (end - start) * (NEAR - start[2]) / (end[2] - start[2]))
+    return np.array(kept).reshape(-1, 3)
+
+
+def floor_coordinates() -> tuple[np.ndarray, np.ndarray]:
+    """The floor point (x, z) in metres behind each canvas pixel: two ``float32 [CANVAS, CANVAS]``.
+
+    Above the horizon z is a large number, so that "far away" needs no special case.
+    """
+    column, row = np.meshgrid(*[(np.arange(CANVAS) + 0.5 - CANVAS / 2) / FOCAL] * 2)
+    fall = row * math.cos(PITCH) + math.sin(PITCH)
+    scale = EYE / np.maximum(fall, 1e-3)
+    z = scale * (math.cos(PITCH) - row * math.sin(PITCH))
+    return (column * scale).astype(np.float32), z.astype(np.float32)
+
+
+class Sketch:
+    """Two pictures drawn together: the colours, and how each surface takes the light.
+
+    Attributes:
+        colour: RGB albedo.
+        surface: four channels of 0–255: how much sun and how much lamplight the surface
+            takes, how strongly it glows at night, and whether it is the porch floor.
+    """
+
+    def __init__(self, colour: Image.Image | None = None, surface: Image.Image | None = None):
+        side = CANVAS * SUPERSAMPLING
+        self.colour = colour or Image.new("RGB", (side, side))
+        # CMYK is Pillow's mode of four plain channels: RGBA would be weighted by its opacity.
+        self.surface = surface or Image.new("CMYK", (side, side), (0, 0, 0, 0))
+
+    def copy(self) -> "Sketch":
+        """A second sketch to draw on, which leaves this one as it is."""
+        return Sketch(self.colour.copy(), self.surface.copy())
+
+    def restore(self, original: "Sketch", where: Image.Image, rows: tuple[int, int]) -> None:
+        """Bring an earlier sketch back between two canvas rows, where a mask (mode L) is set."""
+        upper, lower = (row * SUPERSAMPLING for row in rows)
+        band = (0, upper, where.width, lower)
+        self.colour.paste(original.colour.crop(band), band, where.crop(band))
+        self.surface.paste(original.surface.crop(band), band, where.crop(band))
+
+    def polygon(self, points, colour, sun=1.0, lamp=1.0, glow=0.0, floor=0.0) -> None:
+        """Draw a polygon of ``[n, 3]`` points in metres with an sRGB colour of 0–255."""
+        self.flat_polygon(project(points), colour, sun, lamp, glow, floor)
+
+    def flat_polygon(self, pixels, colour, sun=1.0, lamp=1.0, glow=0.0, floor=0.0) -> None:
+        """Draw a polygon of ``[n, 2]`` canvas pixels."""
+        if len(pixels) < 3:
+            return
+        outline = [tuple(point) for point in np.asarray(pixels) * SUPERSAMPLING]
+        light = tuple(int(255 * min(max(value, 0), 1)) for value in (sun, lamp, glow, floor))
+        ImageDraw.Draw(self.colour).polygon(outline, fill=tuple(int(c) for c in colour))
+        ImageDraw.Draw(self.surface).polygon(outline, fill=light)
+
+    def reduced(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The bands of both pictures without the supersampling: ``uint8 [CANVAS, CANVAS]`` each."""
+        return tuple(
+            [np.asarray(band) for band in image.reduce(SUPERSAMPLING).split()]
+            for image in (self.colour, self.surface)
+        )

@@ -1,0 +1,154 @@
+"""Everything that never changes: the porch, with the street behind it; drawn once for a seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from edge.cameras.porch.projection import SUPERSAMPLING, Sketch, floor_coordinates, project
+from edge.cameras.porch.shapes import draw_leaves, draw_level, draw_upright
+from edge.cameras.porch.street import GROUND, draw_garden, draw_street
+
+WALL_X, RAIL_X, PORCH_END = -1.15, 1.45, 3.2
+PILLARS = ((-1.05, 3.1), (1.45, 3.1))
+LAMP = (-0.98, 1.92, 2.05)
+
+
+@dataclass(frozen=True, eq=False)
+class Scenery:
+    """Everything that stands still.
+
+    Attributes:
+        sketch: the empty scene.
+        porch: mask (mode L, as large as the sketch) of what is nearer than the street.
+        sky: ``float32 [CANVAS, CANVAS]``, 1 where the sky is seen.
+        shelter: ``float32 [CANVAS, CANVAS]``, how much of the sky's light comes in under
+            the roof: 1 outside, less towards the house.
+    """
+
+    sketch: Sketch
+    porch: Image.Image
+    sky: np.ndarray
+    shelter: np.ndarray
+
+
+def draw_scenery(seed: int) -> Scenery:
+    """Draw the empty porch of a seed."""
+    rng = np.random.default_rng([seed, 1])
+    sketch = Sketch()
+    draw_street(sketch, rng)
+    draw_garden(sketch, rng, PORCH_END)
+    _roughen(sketch, rng, 0.11)
+    outside = sketch.colour.copy()
+    _floor(sketch, rng)
+    _wall(sketch, rng)
+    _railing(sketch)
+    _bush(sketch, rng)
+    _lantern(sketch)
+    porch = _where(ImageChops.difference(outside, sketch.colour).convert("L"))
+    _roughen(sketch, rng, 0.03)
+    drawn = _where(sketch.surface.getchannel("M"))
+    inside = np.float32(porch.reduce(SUPERSAMPLING)) / 255
+    _, z = floor_coordinates()
+    depth = np.clip((z - 0.9) / (PORCH_END - 0.9), 0, 1)
+    return Scenery(
+        sketch,
+        porch,
+        sky=1 - np.float32(drawn.reduce(SUPERSAMPLING)) / 255,
+        shelter=1 - inside * (1 - (0.42 + 0.4 * depth)),
+    )
+
+
+def _where(channel: Image.Image) -> Image.Image:
+    return channel.point(lambda value: 255 if value else 0)
+
+
+def _floor(sketch, rng):
+    draw_level(sketch, WALL_X, 3.4, 0.3, PORCH_END, (84, 66, 52), 0.0, floor=1)
+    for x in np.arange(WALL_X, 3.4, 0.135):
+        for start, end in ((0.3, 1.75), (1.76, PORCH_END)):
+            colour = np.array((164, 136, 106)) * rng.uniform(0.88, 1.1)
+            draw_level(sketch, x + 0.005, x + 0.13, start, end, colour, 0.0, floor=1)
+            for grain in rng.uniform(0.02, 0.11, 2):
+                draw_level(
+                    sketch, x + grain, x + grain + 0.006, start, end, colour * 0.92, 0.0, floor=1
+                )
+    draw_upright(sketch, WALL_X, 3.4, GROUND, 0, PORCH_END, (150, 124, 98), sun=0.2, lamp=0.1)
+    draw_level(sketch, -0.62, 0.42, 0.98, 1.42, (66, 62, 60), 0.004, floor=1)
+    draw_level(sketch, -0.57, 0.37, 1.03, 1.37, (98, 84, 68), 0.004, floor=1)
+
+
+def _wall(sketch, rng):
+    def patch(z0, z1, y0, y1, colour, **light):
+        corners = [(WALL_X, y0, z0), (WALL_X, y0, z1), (WALL_X, y1, z1), (WALL_X, y1, z0)]
+        sketch.polygon(corners, colour, **light)
+
+    patch(0.3, 2.3, 0, 3.4, (176, 166, 154), sun=0.3)
+    for course, y in enumerate(np.arange(0.13, 3.4, 0.085)):
+        for z in np.arange(0.3 - 0.13 * (course % 2), 2.3, 0.26):
+            colour = np.array((154, 88, 70)) * rng.uniform(0.82, 1.14)
+            patch(max(z, 0.3), min(z + 0.248, 2.3), y, y + 0.073, colour, sun=0.3)
+    patch(0.3, 2.3, 0, 0.12, (222, 218, 208), sun=0.35)
+
+
+def _post(sketch, x, z, half, y0, y1):
+    """A white square post; the side that looks to the middle is a little darker."""
+    side = x - half if x > 0 else x + half
+    corners = [
+        (side, y0, z - half),
+        (side, y1, z - half),
+        (side, y1, z + half),
+        (side, y0, z + half),
+    ]
+    sketch.polygon(corners, (206, 204, 198), sun=0.35, lamp=0.8)
+    draw_upright(sketch, x - half, x + half, y0, y1, z - half, (232, 230, 224), sun=0.18)
+
+
+def _railing(sketch):
+    z = PORCH_END - 0.1
+    for x in np.arange(0.78, RAIL_X, 0.135):
+        _post(sketch, x, z, 0.017, 0.08, 0.8)
+    draw_upright(sketch, 0.66, RAIL_X, 0.8, 0.87, z - 0.03, (236, 234, 228), sun=0.2)
+    draw_upright(sketch, 0.66, RAIL_X, 0.06, 0.11, z - 0.03, (228, 226, 220), sun=0.2)
+    for x, z in PILLARS:
+        _post(sketch, x, z, 0.1, 0, 4.5)
+        _post(sketch, x, z, 0.13, 0, 0.16)
+    _post(sketch, 0.66, PORCH_END - 0.1, 0.05, 0, 0.98)
+
+
+def _bush(sketch, rng):
+    pot = project([(0.98, 0.34, 2.62), (1.34, 0.34, 2.62), (1.28, 0, 2.62), (1.04, 0, 2.62)])
+    sketch.flat_polygon(pot, (172, 98, 70), 0.3, 0.9)
+    draw_leaves(
+        sketch, rng, (1.16, 0.68, 2.62), (0.34, 0.46, 0.2), 520, 4.5, (84, 132, 66), 0.55, 0.9
+    )
+
+
+def _lantern(sketch):
+    x, y, z = LAMP
+    draw_upright(sketch, WALL_X, x, y + 0.15, y + 0.18, z, (40, 40, 42), sun=0.3)
+    draw_upright(
+        sketch, x - 0.055, x + 0.055, y - 0.11, y + 0.1, z, (255, 236, 190), sun=0.4, glow=1
+    )
+    for left, right, low, high in (
+        (-0.07, 0.07, 0.1, 0.14),
+        (-0.03, 0.03, 0.14, 0.19),
+        (-0.07, 0.07, -0.14, -0.11),
+        (-0.065, -0.052, -0.11, 0.1),
+        (0.052, 0.065, -0.11, 0.1),
+        (-0.006, 0.006, -0.11, 0.1),
+    ):
+        draw_upright(
+            sketch, x + left, x + right, y + low, y + high, z, (38, 38, 40), sun=0.3, lamp=0.3
+        )
+
+
+def _roughen(sketch, rng, strength: float) -> None:
+    """Give flat colours a grain, fine and coarse."""
+    side = sketch.colour.width
+    grain = np.zeros((side, side), np.float32)
+    for scale in (1, 4, 16):
+        cells = Image.fromarray(rng.standard_normal((side // scale,) * 2).astype(np.float32))
+        grain += np.asarray(cells.resize((side, side), Image.Resampling.BILINEAR))
+    colours = np.asarray(sketch.colour) * (1 + strength / 2 * grain[..., None])
+    sketch.colour.paste(Image.fromarray(colours.clip(0, 255).astype(np.uint8)))

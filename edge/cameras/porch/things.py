@@ -1,0 +1,192 @@
+"""What comes and goes on the porch: packages, a chair, a cat, and a car in the street."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.cameras.porch.projection import Sketch, project
+from edge.cameras.porch.street import GROUND
+
+CARDBOARD = ((186, 146, 100), (170, 128, 84), (200, 164, 120), (156, 116, 78))
+MAILERS = ((226, 222, 212), (74, 92, 124), (206, 186, 96), (58, 60, 66))
+CAR_ROWS = (100, 190)
+"""The canvas rows between which a car is drawn."""
+
+TAPES = ((206, 178, 132), (236, 228, 208), (60, 110, 170))
+
+
+@dataclass(frozen=True)
+class Package:
+    """A box on the floor; lengths in metres, the turn about the upright axis in radians."""
+
+    x: float
+    z: float
+    width: float
+    depth: float
+    height: float
+    turn: float
+    colour: tuple[int, int, int]
+    tape: tuple[int, int, int] | None
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> "Package":
+        """Draw a package: mostly brown and taped, sometimes a mailing bag without tape."""
+        width, depth, height = rng.uniform((0.4, 0.3, 0.18), (0.75, 0.5, 0.46))
+        boxed = rng.random() < 0.8
+        colours = CARDBOARD if boxed else MAILERS
+        return cls(
+            x=rng.uniform(-0.5, 0.6),
+            z=rng.uniform(1.65, 2.25),
+            width=width,
+            depth=depth,
+            height=height if boxed else height * 0.5,
+            turn=rng.uniform(-0.7, 0.7),
+            colour=tuple(rng.permutation(np.array(colours))[0]),
+            tape=tuple(rng.permutation(np.array(TAPES))[0]) if boxed else None,
+        )
+
+    def footprint(self, margin: float = 0.0) -> np.ndarray:
+        """The four corners on the floor, ``float [4, 2]`` (x, z), widened by a margin in metres."""
+        half = np.array((self.width, self.depth)) / 2 + margin
+        corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
+        cos, sin = math.cos(self.turn), math.sin(self.turn)
+        return corners @ np.array([(cos, sin), (-sin, cos)]) + (self.x, self.z)
+
+
+def draw_package(sketch: Sketch, package: Package, sunward: np.ndarray, lit: float) -> None:
+    """Draw a package, each side as bright as it faces the sun.
+
+    Args:
+        sunward: unit vector to the sun.
+        lit: how much sun reaches the package past roof and pillars, 0–1.
+    """
+    base = np.insert(package.footprint(), 1, 0.0, axis=1)
+    top = base + (0, package.height, 0)
+    sides = []
+    for i in range(4):
+        j = (i + 1) % 4
+        along = base[j] - base[i]
+        outward = np.cross((0, 1, 0), along) / np.linalg.norm(along)
+        if outward @ ((base[i] + base[j]) / 2 - (0, 1.7, 0)) < 0:
+            sides.append((outward, i, j))
+    colour = np.array(package.colour)
+    for outward, i, j in sides:
+        side = np.array([base[i], base[j], top[j], top[i]])
+        light = {"sun": lit * max(outward @ sunward, 0), "lamp": 0.45 + 0.4 * max(-outward[0], 0)}
+        sketch.polygon(side, colour * 0.86, **light)
+        if package.tape and i % 2 == 0:
+            _strip(sketch, side, 0.42, 0.58, 0.55, np.array(package.tape) * 0.88, light)
+        if package.tape and i % 2 == 1:
+            _strip(sketch, side, 0.18, 0.5, 0.62, (228, 224, 216), light, 0.25)
+    light = {"sun": lit * max(sunward[1], 0), "lamp": 1.0}
+    sketch.polygon(top, colour, **light)
+    if package.tape:
+        sketch.polygon(_between(top, 0.43, 0.57, 0, 1), package.tape, **light)
+        sketch.polygon(_between(top, 0.63, 0.92, 0.16, 0.5), (236, 233, 226), **light)
+        for line in (0.22, 0.29, 0.36):
+            sketch.polygon(_between(top, 0.66, 0.86, line, line + 0.03), (80, 80, 84), **light)
+    else:
+        sketch.polygon(_between(top, 0.25, 0.75, 0.25, 0.7), (240, 238, 232), **light)
+
+
+def _between(quad, left, right, low, high) -> np.ndarray:
+    """The part of a quadrilateral between two fractions of its width and two of its height."""
+    a, b, c, d = quad
+    return np.array(
+        [
+            a + (b - a) * u + (d - a) * v + (a - b + c - d) * u * v
+            for u, v in ((left, low), (right, low), (right, high), (left, high))
+        ]
+    )
+
+
+def _strip(sketch, side, left, right, low, colour, light, high=1.0):
+    sketch.polygon(_between(side, left, right, min(low, high), max(low, high)), colour, **light)
+
+
+def draw_chair(sketch: Sketch, x: float, z: float, lit: float) -> None:
+    """Draw a small wooden chair with its middle at (x, z), back to the wall on the left."""
+    wood = np.array((118, 84, 58))
+
+    def bar(x0, x1, y0, y1, z0, z1, tint=1.0):
+        if y1 < 1.7:
+            top = [(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)]
+            sketch.polygon(top, wood * 1.15 * tint, sun=lit * 0.8)
+        inner = x1 if x1 < 0 else x0
+        flank = [(inner, y0, z0), (inner, y0, z1), (inner, y1, z1), (inner, y1, z0)]
+        sketch.polygon(flank, wood * 0.8 * tint, sun=lit * 0.3, lamp=0.4)
+        face = [(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)]
+        sketch.polygon(face, wood * 0.95 * tint, sun=lit * 0.3, lamp=0.6)
+
+    for left in (x - 0.19, x + 0.16):
+        bar(left, left + 0.035, 0, 0.44, z + 0.16, z + 0.19)
+    bar(x - 0.2, x - 0.165, 0.44, 0.92, z + 0.16, z + 0.2)
+    for height in (0.56, 0.7, 0.84):
+        bar(x - 0.2, x - 0.18, height, height + 0.07, z - 0.18, z + 0.18, 1.08)
+    for left in (x - 0.19, x + 0.16):
+        bar(left, left + 0.035, 0, 0.44, z - 0.19, z - 0.16)
+    bar(x - 0.2, x + 0.2, 0.42, 0.455, z - 0.2, z + 0.2, 1.12)
+    bar(x - 0.2, x - 0.165, 0.455, 0.92, z - 0.2, z - 0.165)
+
+
+def draw_cat(sketch: Sketch, x: float, z: float, grey: float, facing: int) -> None:
+    """Draw a sitting cat at (x, z); ``facing`` is 1 (to the right) or -1, ``grey`` 0–1."""
+    fur = np.array((64, 58, 54)) * (1 - grey) + np.array((176, 122, 72)) * grey
+
+    def blob(cx, cy, rx, ry, tint=1.0):
+        angles = np.linspace(0, 2 * np.pi, 20)
+        rim = np.stack(
+            [x + facing * (cx + rx * np.cos(angles)), cy + ry * np.sin(angles), np.full(20, z)],
+            axis=1,
+        )
+        sketch.flat_polygon(project(rim), fur * tint, 0.15, 0.7)
+
+    def ear(cx):
+        tip = [
+            (x + facing * (cx - 0.035), 0.36, z),
+            (x + facing * (cx + 0.03), 0.37, z),
+            (x + facing * (cx + 0.005), 0.44, z),
+        ]
+        sketch.flat_polygon(project(tip), fur * 0.9, 0.15, 0.7)
+
+    for step in np.linspace(0, 1, 8):
+        blob(-0.1 - 0.16 * step, 0.03 + 0.09 * step**2, 0.032, 0.022, 0.85)
+    blob(-0.02, 0.11, 0.125, 0.115)
+    blob(0.035, 0.19, 0.085, 0.13, 1.06)
+    blob(0.06, 0.05, 0.03, 0.055, 1.12)
+    blob(0.07, 0.32, 0.07, 0.062, 1.1)
+    ear(0.035)
+    ear(0.1)
+
+
+def draw_car(sketch: Sketch, x: float, colour, headlights: bool) -> None:
+    """Draw a car in the street, its middle at x; its lights glow when they are on."""
+    z = 11.6
+    shape = [
+        (-2.1, 0.25),
+        (2.1, 0.25),
+        (2.1, 0.85),
+        (1.5, 0.95),
+        (0.9, 1.42),
+        (-0.9, 1.42),
+        (-1.6, 0.95),
+        (-2.1, 0.9),
+    ]
+    glass = [(-1.35, 0.95), (1.2, 0.95), (0.8, 1.33), (-0.82, 1.33)]
+    for outline, paint, sun in ((shape, colour, 0.8), (glass, (62, 72, 82), 0.5)):
+        sketch.polygon([(x + u, GROUND + v, z) for u, v in outline], paint, sun=sun, lamp=0.03)
+    angles = np.linspace(0, 2 * np.pi, 14)
+    for wheel in (-1.3, 1.3):
+        rim = [
+            (x + wheel + 0.33 * math.cos(a), GROUND + 0.33 + 0.33 * math.sin(a), z) for a in angles
+        ]
+        sketch.polygon(rim, (34, 34, 36), sun=0.6, lamp=0.03)
+    for end in (-2.05, 1.85):
+        lamp = [
+            (x + end, GROUND + 0.62, z),
+            (x + end + 0.2, GROUND + 0.62, z),
+            (x + end + 0.2, GROUND + 0.8, z),
+            (x + end, GROUND + 0.8, z),
+        ]
+        sketch.polygon(lamp, (240, 236, 220), lamp=0.03, glow=1.0 if headlights else 0.02)

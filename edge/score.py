@@ -1,0 +1,114 @@
+"""New frames, scored with the current model."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.cameras.camera import Frame
+from edge.errors import UserError
+from edge.record import MODEL_FILE
+from edge.release import CURRENT, RELEASE_FILE, Release
+from edge.scoring import Scorer, prepare
+
+COLUMNS = ("file", "label", "score", "ms", "version")
+
+
+class NoModelError(UserError):
+    """There is no pulled model."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scored frame.
+
+    Attributes:
+        file: the file's name, or the capture time of a frame that is no file.
+        label: the class with the highest probability.
+        score: its probability, 0–1.
+        ms: milliseconds for preparing and scoring.
+        version: the model's version.
+    """
+
+    file: str
+    label: str
+    score: float
+    ms: float
+    version: str
+
+
+class CurrentModel:
+    """The pulled model that is in use.
+
+    Args:
+        models: the folder of one model, where :func:`edge.pull.pull` put its versions.
+
+    Raises:
+        NoModelError: nothing was pulled there.
+    """
+
+    def __init__(self, models: Path):
+        folder = models / CURRENT
+        if not (folder / MODEL_FILE).is_file():
+            raise NoModelError(
+                f"no model in {models}: python -m edge pull --server URL "
+                f"--model {models.name} --into {models.parent}"
+            )
+        folder = folder.resolve()  # a pull may move the link meanwhile
+        self.version = Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8")).version
+        self.scorer = Scorer(folder)
+        height, width = self.scorer.record.input_size
+        self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
+
+    def score(self, frames: Iterable[Frame]) -> Iterator[Scored]:
+        """Score frames one by one, as they come."""
+        record = self.scorer.record
+        for frame in frames:
+            begin = time.perf_counter()
+            pixels = prepare(frame.picture, record.input_size)[None]
+            probabilities = self.scorer.score_prepared(pixels)[0]
+            ms = 1000 * (time.perf_counter() - begin)
+            best = int(probabilities.argmax())
+            file = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
+            yield Scored(
+                file, record.labels[best], float(probabilities[best]), round(ms, 2), self.version
+            )
+
+
+def print_table(rows: Iterable[Scored], labels: list[str]) -> list[Scored]:
+    """Print rows as they come, in columns; returns them.
+
+    A file's name longer than its column pushes only its own row to the right.
+    """
+    width = max(len("label"), *map(len, labels))
+    printed = []
+    for row in rows:
+        if not printed:
+            _print_row(*COLUMNS, file_width=max(len(row.file), len("file")), label_width=width)
+            first_width = max(len(row.file), len("file"))
+        _print_row(
+            row.file,
+            row.label,
+            f"{row.score:.4f}",
+            f"{row.ms:.1f}",
+            row.version,
+            file_width=first_width,
+            label_width=width,
+        )
+        printed.append(row)
+    return printed
+
+
+def _print_row(file, label, score, ms, version, file_width: int, label_width: int) -> None:
+    print(
+        f"{file:<{file_width}}  {label:<{label_width}}  {score:>6}  {ms:>7}  {version:>7}",
+        flush=True,
+    )
+
+
+def write_rows(rows: list[Scored], path: Path) -> None:
+    """Write scored frames as a JSON list of objects, one for each."""
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")

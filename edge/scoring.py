@@ -1,0 +1,114 @@
+"""The scoring core: the one place where a picture becomes a number.
+
+Training fills its cache through :func:`prepare`, Spark and REST score through
+:class:`Scorer`, and so does the device: the same JPEG gets the same score in all of them.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from edge.record import MODEL_FILE, ModelRecord
+
+PREPARE_VERSION = "1"
+"""Changes whenever :func:`prepare` computes other pixels: caches and models carry it."""
+
+
+def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Turn a picture into the network's input.
+
+    A JPEG is decoded at the smallest of its DCT scales (1, 1/2, 1/4, 1/8) that still covers
+    ``size``, which skips most of the work for a large frame; the EXIF orientation is applied;
+    the picture is converted to RGB and resized (bilinear with antialiasing, the aspect ratio
+    is not kept).
+
+    Args:
+        image: an encoded picture as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels
+            as a camera delivers them.
+        size: (height, width) in pixels.
+
+    Returns:
+        ``uint8 [height, width, 3]``, RGB, 0–255.
+
+    Raises:
+        PIL.UnidentifiedImageError: the bytes are not a picture.
+        OSError: the picture is truncated or cannot be read.
+        ValueError: the array is not ``uint8 [h, w, 3]``.
+
+    >>> prepare(np.zeros((480, 640, 3), np.uint8), (128, 128)).shape
+    (128, 128, 3)
+    """
+    height, width = size
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")
+        return _resize(Image.fromarray(image), width, height)
+    with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+        picture.draft("RGB", _stored_size(picture, width, height))
+        return _resize(_as_rgb(ImageOps.exif_transpose(picture)), width, height)
+
+
+def _stored_size(picture: Image.Image, width: int, height: int) -> tuple[int, int]:
+    """The wanted size as the file stores it: EXIF orientations 5–8 lie on their side."""
+    sideways = picture.getexif().get(0x0112) in (5, 6, 7, 8)
+    return (height, width) if sideways else (width, height)
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        # Pillow's own conversion cuts off what is above 255, which leaves a white picture.
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("RGB")
+
+
+def _resize(picture: Image.Image, width: int, height: int) -> np.ndarray:
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+class Scorer:
+    """A released model, ready to score: onnxruntime over :func:`prepare`.
+
+    Args:
+        folder: holds ``model.onnx`` and ``record.json``.
+        threads: onnxruntime's intra-op threads; 0 leaves the choice to onnxruntime.
+
+    Raises:
+        FileNotFoundError: a file is missing in ``folder``.
+        edge.record.RecordError: the record does not fit this code.
+
+    Example::
+
+        scorer = Scorer("models/current")
+        probabilities = scorer.score(["porch.jpg"])
+        label = scorer.record.labels[probabilities[0].argmax()]
+    """
+
+    def __init__(self, folder: str | os.PathLike, threads: int = 0):
+        import onnxruntime  # here, so that preparing a picture loads no runtime
+
+        folder = Path(folder)
+        self.record = ModelRecord.read(folder)
+        self.record.require_prepare(PREPARE_VERSION)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def score(self, images) -> np.ndarray:
+        """Score pictures given as :func:`prepare` takes them.
+
+        Returns:
+            ``float32 [len(images), classes]``: probabilities in the order of ``record.labels``.
+        """
+        return self.score_prepared(
+            np.stack([prepare(image, self.record.input_size) for image in images])
+        )
+
+    def score_prepared(self, pixels: np.ndarray) -> np.ndarray:
+        """Score ``uint8 [N, H, W, 3]`` from :func:`prepare`; returns ``float32 [N, classes]``."""
+        return self._session.run(None, {self._input: pixels})[0]

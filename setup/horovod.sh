@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Compiles the Horovod wheel beside the locked TensorFlow and keeps it in the cache: once for each
+# Python, TensorFlow and Horovod.
+set -euo pipefail
+source setup/versions.sh
+
+if horovod_wheel >/dev/null; then
+    exit 0
+fi
+
+uv=$(setup/uv.sh)
+log="$CACHE/horovod-$HOROVOD.log"
+mkdir -p "$WHEELS"
+scratch=$(mktemp -d "$CACHE/.horovod-XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+
+say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW, once: about 5 minutes on two cores"
+say "(what the compiler says: $log)"
+"$uv" venv --quiet --python "$PYTHON" "$scratch/venv"
+"$uv" pip install --quiet --python "$scratch/venv" --constraints requirements.lock \
+    --requirements setup/horovod-build.txt setuptools wheel tensorflow-cpu \
+    cloudpickle packaging psutil pyyaml
+
+export PATH="$scratch/venv/bin:$PATH"
+export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1
+export HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1
+# Ours, not those of the make that may have called this script.
+MAKEFLAGS="-j$(nproc)"
+export MAKEFLAGS
+
+# Nothing from pip's own cache of wheels: that one does not know which TensorFlow a wheel is for.
+python -m pip wheel --no-cache-dir --no-build-isolation --no-deps --no-binary horovod \
+    --wheel-dir "$scratch/wheel" "horovod==$HOROVOD" >"$log" 2>&1 ||
+    stop "Horovod did not compile: see $log, then run \`make horovod\`"
+
+"$uv" pip install --quiet --python "$scratch/venv" --no-deps "$scratch"/wheel/horovod-*.whl
+(cd "$scratch" && python -c 'import horovod.tensorflow as hvd; assert hvd.gloo_built()') >>"$log" 2>&1 ||
+    stop "the compiled Horovod does not load: see $log, then run \`make horovod\`"
+
+# In one move, so that nobody finds half a wheel.
+mv "$scratch"/wheel/horovod-*.whl "$WHEELS/"
+say "Horovod is compiled: $WHEELS"

@@ -1,0 +1,48 @@
+"""What a picture's name and folder say about it."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+
+@dataclass(frozen=True)
+class Named:
+    """Capture time (UTC where the name gives no offset), device, view and label, where known."""
+
+    captured_at: datetime | None = None
+    device_id: str | None = None
+    view: str | None = None
+    label: str | None = None
+
+
+def read_name(path: str, source: str, pattern: str) -> Named:
+    """Read a picture's name, or take the folder below ``source`` as its label.
+
+    A name that fits the pattern speaks for itself, with or without a label in it. Any other
+    picture is labelled by the folder that it is in (``shoes/IMG_1.jpg`` is a ``shoes``); one
+    that is directly in ``source`` has no label.
+
+    Args:
+        path: the picture's path or URI.
+        source: the folder or URI that was taken in.
+        pattern: a regular expression with the groups time, device, view, label.
+    """
+    place = PurePosixPath(path)
+    match = re.match(pattern, place.name)
+    if match is None:
+        return Named(label=_folder_below(place, source))
+    return Named(_time(match["time"]), match["device"], match["view"], match["label"])
+
+
+def _folder_below(place: PurePosixPath, source: str) -> str | None:
+    folder = place.parent
+    return None if str(folder).rstrip("/") == source.rstrip("/") else folder.name
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(unquote(text)).replace(tzinfo=UTC)
+    except ValueError:  # fits the pattern but is no time, such as the 31st of June
+        return None

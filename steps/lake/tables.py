@@ -1,0 +1,95 @@
+"""The Delta tables: their columns, and where they stand below the profile's ``lake``.
+
+Long columns stand last, after the ones that Delta indexes.
+"""
+
+from typing import TYPE_CHECKING
+
+from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+    from pyspark.sql import SparkSession
+
+LANDED = """
+    path STRING,
+    file_name STRING,
+    sha256 STRING,
+    bytes BIGINT,
+    modified_at TIMESTAMP
+"""
+
+PICTURE = """
+    captured_at TIMESTAMP,
+    date DATE,
+    device_id STRING,
+    view STRING,
+    label STRING,
+    format STRING,
+    mode STRING,
+    width INT,
+    height INT,
+    oriented_width INT,
+    oriented_height INT,
+    dpi DOUBLE,
+    camera_make STRING,
+    camera_model STRING,
+    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
+    entropy DOUBLE,
+    statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
+        min: INT, max: INT>>,
+    histogram ARRAY<ARRAY<INT>>,
+    exif MAP<STRING, STRING>
+"""
+
+QUARANTINED = "reason STRING, error STRING"
+
+INGESTED = "ingested_at TIMESTAMP, ingest_run_id STRING"
+
+CONTENT = "content BINARY"
+
+COLUMNS = {
+    "images": f"{LANDED}, {INGESTED}, {PICTURE}, {CONTENT}",
+    "quarantine": f"{LANDED}, {QUARANTINED}, {INGESTED}, {CONTENT}",
+    "scores": """
+        path STRING,
+        sha256 STRING,
+        model STRING,
+        model_version STRING,
+        label STRING,
+        score DOUBLE,
+        latency_ms DOUBLE,
+        reason STRING,
+        scored_by STRING,
+        scored_at TIMESTAMP,
+        score_run_id STRING,
+        probabilities MAP<STRING, DOUBLE>
+    """,
+}
+PARTITIONED_BY = {"images": ["date"]}
+INDEXED_COLUMNS = {"images": 16, "quarantine": 9, "scores": 11}
+
+
+def table_path(profile: Profile, name: str) -> str:
+    """Where a table stands: a folder or a URI."""
+    return f"{profile.lake}/{name}"
+
+
+def open_table(spark: "SparkSession", profile: Profile, name: str) -> "DeltaTable":
+    """The table, made first where it does not exist."""
+    from delta.tables import DeltaTable
+    from pyspark.sql.types import StructType
+
+    return (
+        DeltaTable.createIfNotExists(spark)
+        .location(table_path(profile, name))
+        .addColumns(StructType.fromDDL(COLUMNS[name]))
+        .partitionedBy(*PARTITIONED_BY.get(name, []))
+        .property("delta.dataSkippingNumIndexedCols", str(INDEXED_COLUMNS[name]))
+        .execute()
+    )
+
+
+def current_version(table: "DeltaTable") -> int:
+    """The table's newest version."""
+    return table.history(1).select("version").head()[0]

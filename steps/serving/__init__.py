@@ -1,0 +1,1 @@
+"""From a Keras model to what is released: the ONNX graph, its proof, its MLflow model."""

@@ -1,0 +1,72 @@
+"""A step's parameters, declared once as a pydantic model and read from the command line."""
+
+import argparse
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from steps.errors import UserError
+
+
+class StepParameters(BaseModel):
+    """The parameters that every step has; a step adds its own as fields with a description.
+
+    ``mlflow run . -e train -P epochs=5`` reaches the step as ``--epochs 5``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str = Field(
+        "local", description="name of a file in profiles/, or the path of a profile"
+    )
+    debug: bool = Field(False, description="show the stack trace of an error")
+
+
+P = TypeVar("P", bound="StepParameters")
+
+
+def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
+    """Read a step's parameters from the command line.
+
+    Args:
+        model: the step's parameters.
+        step: the step's name, for the help text.
+        argv: the arguments; ``sys.argv`` where it is None.
+
+    Raises:
+        UserError: a value does not fit its type or its bounds.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m steps.{step}",
+        description=model.__doc__,
+        epilog=f"The same through MLflow: mlflow run . -e {step} -P <parameter>=<value>",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, field in model.model_fields.items():
+        bare_flag = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
+        parser.add_argument(
+            f"--{name}",
+            metavar="VALUE",
+            default=argparse.SUPPRESS,
+            help=f"{field.description} (default: {_shown(field.default)})".replace("%", "%%"),
+            **bare_flag,
+        )
+    given: dict[str, Any] = vars(parser.parse_args(argv))
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise UserError(
+            f"{describe(error)}; see: python -m steps.{step} --help"
+        ) from error
+
+
+def describe(error: ValidationError) -> str:
+    """A pydantic error in one line: each key with what is wrong about it."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors()
+    )
+
+
+def _shown(default: Any) -> str:
+    return "none" if default is None or default == "" else str(default)

@@ -1,0 +1,111 @@
+"""The profile: where things run and what a team sets once, read into one typed object."""
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from steps.errors import UserError
+from steps.settings.parameters import describe
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The project's folder: relative paths of a profile start here."""
+
+PROFILES = PROJECT / "profiles"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Spark(_Section):
+    """How Spark is started."""
+
+    master: str = Field(description="Spark master URL")
+    config: dict[str, str] = Field(description="Spark settings, added to the project's own")
+
+
+class Training(_Section):
+    """How the network is trained where tuning or a parameter does not say otherwise."""
+
+    launcher: Literal["auto", "horovod", "horovod-spark", "single"]
+    processes: int = Field(ge=1, description="Horovod processes")
+
+
+class Promotion(_Section):
+    """What a challenger has to reach on the held-out rows."""
+
+    min_accuracy: float = Field(ge=0, le=1, description="absolute, 0–1")
+    max_regression: float = Field(ge=0, le=1, description="below the champion's accuracy, 0–1")
+
+
+class Profile(_Section):
+    """One file of ``profiles/``; every key is required, an unknown one is an error.
+
+    ``lake`` and ``cache`` are folders or URIs; a relative path starts at the project's folder.
+    """
+
+    name: str
+    tracking_uri: str | None = Field(
+        description="MLflow server; null: MLFLOW_TRACKING_URI, or else MLflow's own default"
+    )
+    lake: str = Field(description="where the Delta tables are")
+    cache: str = Field(description="where the Petastorm caches are")
+    file_name: str = Field(description="pattern with the groups time, device, view, label")
+    model: str = Field(min_length=1, description="registered model's name")
+    spark: Spark
+    training: Training
+    promotion: Promotion
+
+    @field_validator("file_name")
+    @classmethod
+    def _pattern_has_groups(cls, pattern: str) -> str:
+        missing = {"time", "device", "view", "label"} - set(re.compile(pattern).groupindex)
+        if missing:
+            raise ValueError(f"the pattern has no group {', '.join(sorted(missing))}")
+        return pattern
+
+    @field_validator("lake", "cache")
+    @classmethod
+    def _absolute(cls, place: str) -> str:
+        if "://" in place:
+            return place.rstrip("/")
+        return str((PROJECT / Path(place).expanduser()).resolve())
+
+
+def load_profile(name: str) -> Profile:
+    """Read ``profiles/<name>.yaml``, or the file that ``name`` is the path of.
+
+    ``${VARIABLE}`` in a value stands for an environment variable.
+
+    Raises:
+        UserError: there is no such profile, it is not YAML, or a key is unknown, missing or
+            wrong; the message names the file and the key.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+        raise UserError(f"there is no profile {name!r} ({path}); pass -P profile=<one of: {known}>")
+    try:
+        content = yaml.safe_load(_with_environment(path))
+        return Profile.model_validate({"name": path.stem, **(content or {})})
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe(error)}") from error
+
+
+def _with_environment(path: Path) -> str:
+    def value(match: re.Match) -> str:
+        if match[1] not in os.environ:
+            raise UserError(f"{path} needs the environment variable {match[1]}: export it first")
+        return os.environ[match[1]]
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(
+        line if line.lstrip().startswith("#") else re.sub(r"\$\{(\w+)\}", value, line)
+        for line in lines
+    )

@@ -1,0 +1,82 @@
+"""The cache key: equal keys mean that a step would compute the same again.
+
+The project's own modules that a step imports are found by reading the import statements, not
+by running them, so that a key costs milliseconds and an edit counts only where it is used.
+"""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from steps.settings.profile import PROJECT
+
+PACKAGES = ("steps", "edge")
+LOCK = PROJECT / "requirements.lock"
+
+
+def cache_key(
+    module: str,
+    parameters: dict[str, Any],
+    settings: dict[str, Any],
+    inputs: dict[str, str],
+    state: str,
+) -> str:
+    """Hash everything that decides a step's result.
+
+    Args:
+        module: the step's module; its import closure counts.
+        parameters: the step's parameters with their values, run IDs apart.
+        settings: the part of the profile that the step reads.
+        inputs: run ID by step.
+        state: what else the step reads.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    closure = {path.relative_to(PROJECT).as_posix(): _digest(path) for path in sources(module)}
+    record = [closure, _digest(LOCK), parameters, settings, inputs, state]
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def sources(module: str) -> list[Path]:
+    """The project's own files that a module is made of: itself and all that it imports, sorted.
+
+    A folder's templates count with the modules beside them.
+    """
+    found: set[Path] = set()
+    waiting = [_file_of(module)]
+    while waiting:
+        path = waiting.pop()
+        if path is None or path in found:
+            continue
+        found.add(path)
+        found.update(path.parent.glob("*.j2"))
+        waiting += [_file_of(name) for name in _imports(path)]
+    return sorted(found)
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(name for name in names if name.split(".")[0] in PACKAGES)
+
+
+def _file_of(module: str) -> Path | None:
+    path = PROJECT.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

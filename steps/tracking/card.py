@@ -1,0 +1,86 @@
+"""The card of a step: one self-contained page, the same look for all."""
+
+import base64
+import io
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+
+@dataclass
+class Section:
+    """A part of a card: a heading, a sentence, and a table, a plot or pictures."""
+
+    title: str
+    text: str = ""
+    header: list[str] = field(default_factory=list)
+    rows: list[list[Any]] = field(default_factory=list)
+    plot: str = ""
+    pictures: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Card:
+    """What went in, what came out, what to look at, and what to run next.
+
+    Example::
+
+        run.card.headline("accuracy", "98.4 %")
+        run.card.table("By label", ["label", "pictures"], [["0", 351], ["1", 327]])
+    """
+
+    step: str
+    run_id: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    headlines: list[tuple[str, str]] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    next_command: str = ""
+
+    def headline(self, name: str, value: Any) -> None:
+        """Add a figure to the top of the page."""
+        self.headlines.append((name, str(value)))
+
+    def table(self, title: str, header: list[str], rows: list[list[Any]], text: str = "") -> None:
+        """Add a table; numbers are set to the right."""
+        self.sections.append(Section(title, text, header, rows))
+
+    def plot(self, title: str, figure: "Figure", text: str = "") -> None:
+        """Add a matplotlib figure, drawn as SVG."""
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight")
+        svg = buffer.getvalue()
+        self.sections.append(Section(title, text, plot=svg[svg.index("<svg") :]))
+
+    def pictures(
+        self, title: str, pictures: list[tuple[str, "Image.Image"]], text: str = ""
+    ) -> None:
+        """Add a grid of captioned thumbnails, 160 pixels at the most."""
+        shown = [(caption, _data_uri(picture)) for caption, picture in pictures]
+        self.sections.append(Section(title, text, pictures=shown))
+
+    def html(self) -> str:
+        """The page."""
+        return _template().render(card=self)
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("steps.tracking", "."), autoescape=True)
+    environment.tests["figure"] = lambda value: isinstance(value, int | float)
+    return environment.get_template("card.html.j2")
+
+
+def _data_uri(picture: "Image.Image") -> str:
+    thumbnail = picture.convert("RGB")
+    thumbnail.thumbnail((160, 160))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

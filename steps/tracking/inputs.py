@@ -1,0 +1,83 @@
+"""A step's inputs: which run is meant, and what it left."""
+
+from typing import TypeVar
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from steps.errors import UserError
+from steps.tracking.outputs import Outputs
+
+LATEST = "latest"
+O = TypeVar("O", bound=Outputs)
+
+
+def resolve_input(step: str, wanted: str) -> str:
+    """The ID of the run that a parameter ``<step>_run_id`` means.
+
+    Args:
+        step: the step that made it.
+        wanted: a run ID, or ``latest`` for the newest finished run of the step in the
+            experiment.
+
+    Raises:
+        UserError: there is no such run, it is of another step, or it did not finish.
+    """
+    if wanted == LATEST:
+        runs = finished_runs(step, count=1)
+        if not runs:
+            raise UserError(f"no finished run of {step} to go on from; run: mlflow run . -e {step}")
+        return runs[0].info.run_id
+    try:
+        run = MlflowClient().get_run(wanted)
+    except MlflowException as error:
+        raise UserError(
+            f"there is no run {wanted!r}; pass -P {step}_run_id=<ID of a run of {step}> or latest"
+        ) from error
+    made_by = run.data.tags.get("step")
+    if made_by != step:
+        raise UserError(
+            f"run {wanted} is of {made_by or 'no step of this project'}, not of {step}; "
+            f"pass -P {step}_run_id=<ID of a run of {step}> or latest"
+        )
+    if run.info.status != "FINISHED":
+        raise UserError(
+            f"run {wanted} of {step} did not finish ({run.info.status}); run: mlflow run . -e {step}"
+        )
+    return wanted
+
+
+def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[Run]:
+    """The newest finished runs of a step in the experiment of the active run, newest first."""
+    condition = f"tags.step = '{step}' and attributes.status = 'FINISHED'"
+    if cache_key:
+        condition += f" and tags.cache_key = '{cache_key}'"
+    return MlflowClient().search_runs(
+        [experiment_id()], condition, max_results=count, order_by=["attributes.start_time DESC"]
+    )
+
+
+def experiment_id() -> str:
+    """The experiment of the active run."""
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError("no run is active")
+    return run.info.experiment_id
+
+
+def read_outputs(run_id: str, outputs: type[O]) -> O:
+    """The ``outputs.json`` of a run.
+
+    Raises:
+        UserError: the record is gone or damaged.
+    """
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json")
+        return outputs.model_validate_json(text)
+    except (MlflowException, OSError, ValueError) as error:
+        raise UserError(
+            f"run {run_id} has no usable outputs.json ({type(error).__name__}); "
+            f"run its step again"
+        ) from error

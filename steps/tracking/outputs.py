@@ -1,0 +1,112 @@
+"""The typed records that a step leaves as ``outputs.json`` and the next step reads."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Outputs(BaseModel):
+    """What came out of a step, small enough to read at a glance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IngestOutputs(Outputs):
+    """Pictures in Delta: the rows of ``table`` at ``version`` whose path is under ``source``."""
+
+    table: str
+    version: int
+    source: str
+    images: int
+    new_images: int
+    quarantined: int
+    labels: dict[str, int]
+
+
+class Selection(Outputs):
+    """Which pictures a network learns from, how they are parted, and at what size.
+
+    Equal selections give equal Petastorm caches.
+    """
+
+    table: str
+    version: int
+    source: str
+    input_size: tuple[int, int]
+    block_minutes: int
+    guard_minutes: int
+    split_seed: int
+
+
+class TuneOutputs(Outputs):
+    """The best trial's hyperparameters."""
+
+    selection: Selection
+    best_trial_run_id: str
+    validation_loss: float
+    hyperparameters: dict[str, float]
+
+
+class TrainOutputs(Outputs):
+    """A trained network, kept in the run as ``model.keras``, and what it reached."""
+
+    selection: Selection
+    labels: list[str]
+    network: str
+    launcher: str
+    processes: int
+    epochs: int
+    metrics: dict[str, float]
+
+
+class RegisterOutputs(Outputs):
+    """A version of the registered Keras model, under the alias ``challenger``."""
+
+    model: str
+    version: str
+
+
+class PromoteOutputs(Outputs):
+    """The version that carries the alias after the verdict, with the reason."""
+
+    model: str
+    version: str
+    alias: str
+    verdict: str
+    metrics: dict[str, float]
+
+
+class ExportOutputs(Outputs):
+    """The released ONNX version and how far it is from Keras."""
+
+    model: str
+    version: str
+    alias: str
+    release: int
+    source_version: str
+    files: dict[str, str]
+    max_difference: float
+    held_out: int
+
+
+class ScoreOutputs(Outputs):
+    """Rows appended to the table of scores."""
+
+    table: str
+    version: int
+    scored: int
+    unreadable: int
+    model: str
+    model_version: str
+
+
+class DeviceOutputs(Outputs):
+    """What the edge agent scored."""
+
+    model: str
+    model_version: str
+    frames: int
+
+
+class MainOutputs(Outputs):
+    """The run of each step, by the step's name."""
+
+    runs: dict[str, str]

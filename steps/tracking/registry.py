@@ -1,0 +1,62 @@
+"""The model registry: versions, aliases, and the way back from a version to its run."""
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from steps.errors import UserError
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+
+def version_by_alias(model: str, alias: str) -> ModelVersion | None:
+    """The version that an alias names; None where there is no such model or alias."""
+    try:
+        return MlflowClient().get_model_version_by_alias(model, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
+    """The version that an alias names.
+
+    Args:
+        model: the registered model's name.
+        alias: such as ``champion``.
+        made_by: the step that sets the alias, named where it is missing.
+
+    Raises:
+        UserError: there is no such model or alias.
+    """
+    version = version_by_alias(model, alias)
+    if version is None:
+        raise UserError(
+            f"the registered model {model!r} has no alias {alias!r}; run: mlflow run . -e {made_by}"
+        )
+    return version
+
+
+def alias_state(model: str, alias: str) -> str:
+    """Which version an alias names now, as text for a cache key."""
+    version = version_by_alias(model, alias)
+    return f"{model}@{alias}={version.version if version else None}"
+
+
+def load_keras(version: ModelVersion):
+    """The Keras model of a registered version."""
+    return mlflow.tensorflow.load_model(f"models:/{version.name}/{version.version}")
+
+
+def has_version(model: str, version: str) -> bool:
+    """Whether a version is still registered."""
+    try:
+        MlflowClient().get_model_version(model, version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True

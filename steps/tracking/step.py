@@ -1,0 +1,163 @@
+"""A step of the pipeline: one function, run as an MLflow run that keeps the contract.
+
+The run carries the tags ``step``, ``profile``, ``cache_key`` and ``input.<step>``, the
+parameters, ``outputs.json`` and ``card.html``; the last line on standard output is its ID.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+
+from steps.errors import UserError
+from steps.settings.parameters import StepParameters, parse
+from steps.settings.profile import Profile, load_profile
+from steps.tracking.cache_key import cache_key
+from steps.tracking.card import Card
+from steps.tracking.inputs import read_outputs, resolve_input
+from steps.tracking.outputs import Outputs
+from steps.tracking.store import use_tracking_store
+
+logger = logging.getLogger("steps")
+
+RUN_ID = "_run_id"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """The open run of a step, handed to the step's function.
+
+    Attributes:
+        id: the MLflow run's ID.
+        profile: where things run.
+        inputs: run ID by step, resolved; a step whose ID was given as ``none`` is left out.
+        card: what a reader should see; kept as ``card.html`` when the step ends.
+    """
+
+    id: str
+    profile: Profile
+    inputs: dict[str, str]
+    card: Card
+
+    def read(self, step: str, outputs: type[Outputs]) -> Any:
+        """The ``outputs.json`` of an input."""
+        return read_outputs(self.inputs[step], outputs)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: its name, its parameters, its function, and what decides whether it is fresh.
+
+    Attributes:
+        name: as in MLproject.
+        parameters: its parameters; a field ``<step>_run_id`` names an input.
+        outputs: the type of its ``outputs.json``.
+        run: the function.
+        settings: the keys of the profile that decide the result.
+        state: tells what else the step reads (files that landed, where an alias points).
+        holds: tells why outputs can no longer be used (None: they can).
+    """
+
+    name: str
+    parameters: type[StepParameters]
+    outputs: type[Outputs]
+    run: Callable[[StepRun, Any], Outputs]
+    settings: tuple[str, ...] = ()
+    state: Callable[[Any, Profile], str] = field(default=lambda parameters, profile: "")
+    holds: Callable[[Any, Profile], str | None] = field(default=lambda outputs, profile: None)
+
+    def input_names(self) -> list[str]:
+        """The steps whose run IDs this step takes."""
+        return [
+            name.removesuffix(RUN_ID)
+            for name in self.parameters.model_fields
+            if name.endswith(RUN_ID)
+        ]
+
+    def cache_key(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str:
+        """The key under which a finished run of this step can be reused."""
+        own = parameters.model_dump(mode="json", exclude={"profile", "debug"})
+        return cache_key(
+            module=f"steps.{self.name}",
+            parameters={k: v for k, v in own.items() if not k.endswith(RUN_ID)},
+            settings=profile.model_dump(mode="json", include=set(self.settings)),
+            inputs=inputs,
+            state=self.state(parameters, profile),
+        )
+
+    def main(self, argv: list[str] | None = None) -> None:
+        """Run the step from the command line; exits with status 1 where it fails."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("py4j").setLevel(logging.WARNING)
+        debug = "--debug" in (argv or sys.argv)
+        try:
+            run_id = self._run(argv)
+        except UserError as error:
+            if debug:
+                raise
+            sys.exit(f"{self.name}: {error}")
+        print(f"run_id={run_id}", flush=True)
+
+    def _run(self, argv: list[str] | None) -> str:
+        try:
+            parameters = parse(self.parameters, self.name, argv)
+            profile = load_profile(parameters.profile)
+        except UserError as error:
+            with mlflow.start_run() as run:  # the one that `mlflow run` opened, or a new one
+                _fail(run.info.run_id, self.name, error)
+            raise
+        use_tracking_store(profile)
+        started = time.monotonic()
+        with mlflow.start_run(run_name=_run_name(self.name)) as run:
+            run_id = run.info.run_id
+            mlflow.set_tags({"step": self.name, "profile": profile.name})
+            card = Card(self.name, run_id)
+            try:
+                inputs = self._resolve_inputs(parameters)
+                key = self.cache_key(parameters, profile, inputs)
+                mlflow.set_tags(
+                    {"cache_key": key} | {f"input.{step}": id_ for step, id_ in inputs.items()}
+                )
+                _log_parameters(run_id, parameters)
+                outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
+            except UserError as error:
+                _fail(run_id, self.name, error)
+                raise
+            mlflow.log_metric("seconds", time.monotonic() - started)
+            card.inputs = inputs
+            card.outputs = outputs.model_dump(mode="json")
+            mlflow.log_text(card.html(), "card.html")
+            # last: a run with outputs is a run that is complete
+            mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
+        logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)
+        return run_id
+
+    def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
+        return {
+            step: resolve_input(step, wanted)
+            for step in self.input_names()
+            if (wanted := getattr(parameters, step + RUN_ID)) != NONE
+        }
+
+
+def _run_name(step: str) -> str | None:
+    """A name for a run that is opened here; one that ``mlflow run`` opened keeps its own."""
+    return None if os.environ.get("MLFLOW_RUN_ID") else step
+
+
+def _log_parameters(run_id: str, parameters: StepParameters) -> None:
+    """Log what ``mlflow run`` has not logged already (MLflow's parameters are written once)."""
+    logged = MlflowClient().get_run(run_id).data.params
+    mlflow.log_params({k: v for k, v in parameters.model_dump().items() if k not in logged})
+
+
+def _fail(run_id: str, step: str, error: UserError) -> None:
+    mlflow.set_tags({"step": step, "failure": str(error)})
+    mlflow.end_run("FAILED")

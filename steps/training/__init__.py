@@ -1,0 +1,1 @@
+"""From pictures in Delta to a network: split, Petastorm cache, networks, Horovod, search."""

@@ -1,0 +1,150 @@
+"""Batches for a rank, read from the Petastorm cache."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from steps.training.cache import Cache
+
+MIXED_GROUPS = 4
+"""Row groups whose rows are shuffled together: bounds the memory, not the mixing over epochs."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and classes, padded to the batch size.
+
+    Attributes:
+        pixels: ``uint8 [N, H, W, 3]``.
+        classes: ``int32 [N]``.
+        weights: ``float32 [N]``: 1, and 0 for rows that pad the last batch. They repeat real
+            pictures, so that batch normalisation sees nothing foreign.
+    """
+
+    pixels: np.ndarray
+    classes: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One rank's share of a part: over all ranks every picture comes once an epoch.
+
+    Attributes:
+        cache: the cache.
+        part: ``train``, ``validation`` or ``test``.
+        batch_size: pictures a batch and rank.
+        rank, ranks: which share of how many.
+    """
+
+    cache: Cache
+    part: str
+    batch_size: int
+    rank: int = 0
+    ranks: int = 1
+
+    def steps(self) -> int:
+        """Batches an epoch: the same on all ranks and in all epochs, so that none waits."""
+        groups = self.cache.group_rows[self.part]
+        groups_a_rank = -(-len(groups) // self.ranks)
+        most_rows = sum(sorted(groups, reverse=True)[:groups_a_rank])
+        return -(-most_rows // self.batch_size)
+
+    def epoch(self, seed: int | None) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        Args:
+            seed: shuffles row groups over the ranks and rows within; another one for each
+                epoch. None keeps the order of the cache.
+        """
+        rng = None if seed is None else np.random.default_rng([seed, self.rank])
+        first: tuple[np.ndarray, np.ndarray] | None = None
+        sent = 0
+        for pixels, classes in self._rebatched(rng, seed):
+            first = first or (pixels, classes)
+            yield self._padded(pixels, classes, first)
+            sent += 1
+        while sent < self.steps():  # this rank's groups were among the smaller ones
+            yield self._padded(first[0][:0], first[1][:0], first)
+            sent += 1
+
+    def _rebatched(self, rng, seed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        pixels, classes, groups = [], [], 0
+        for group in row_groups(self.cache, self.part, ["pixels", "label"], seed, self.rank, self.ranks):
+            pixels.append(pixels_of(group, self.cache))
+            classes.append(group.label.astype(np.int32))
+            groups += 1
+            if groups == MIXED_GROUPS:
+                rest = yield from self._whole_batches(pixels, classes, rng)
+                pixels, classes, groups = [rest[0]], [rest[1]], 0
+        rest = yield from self._whole_batches(pixels, classes, rng)
+        if len(rest[1]):
+            yield rest
+
+    def _whole_batches(self, pixels, classes, rng):
+        pixels, classes = np.concatenate(pixels), np.concatenate(classes)
+        if rng is not None:
+            order = rng.permutation(len(classes))
+            pixels, classes = pixels[order], classes[order]
+        end = len(classes) - len(classes) % self.batch_size
+        for start in range(0, end, self.batch_size):
+            chosen = slice(start, start + self.batch_size)
+            yield pixels[chosen], classes[chosen]
+        return pixels[end:], classes[end:]
+
+    def _padded(self, pixels, classes, filler) -> Batch:
+        missing = self.batch_size - len(classes)
+        if missing:
+            pixels = np.concatenate([pixels, np.resize(filler[0], (missing, *filler[0].shape[1:]))])
+            classes = np.concatenate([classes, np.resize(filler[1], missing)])
+        weights = np.ones(self.batch_size, np.float32)
+        weights[self.batch_size - missing :] = 0
+        return Batch(pixels, classes, weights)
+
+
+def row_groups(
+    cache: Cache, part: str, columns: list[str], seed: int | None = None, rank: int = 0, ranks: int = 1
+) -> Iterator[Any]:
+    """Read a part with Petastorm, each row group once.
+
+    Args:
+        cache: the prepared pictures.
+        part: ``train``, ``validation`` or ``test``.
+        columns: names of the columns to read.
+        seed: shuffles the row groups over the ranks; None keeps the order of the cache.
+        rank, ranks: which share of how many.
+
+    Yields:
+        A named tuple of arrays, one for each column.
+    """
+    # petastorm and its thread use what pyarrow 14 deprecates
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+    from petastorm import make_batch_reader
+
+    reader = make_batch_reader(
+        cache.part_url(part),
+        schema_fields=columns,
+        reader_pool_type="thread",
+        workers_count=1,  # one keeps the order, and with it the result
+        shuffle_row_groups=seed is not None,
+        seed=None if seed is None else seed + 1,  # petastorm takes 0 for no seed
+        cur_shard=rank,
+        shard_count=ranks,
+        # Endless, and stopped by counting: petastorm 0.13.1's pool can take the last row
+        # group, still on its way, for read, and end an epoch without it.
+        num_epochs=None,
+    )
+    try:
+        yield from islice(reader, len(range(rank, len(cache.group_rows[part]), ranks)))
+    finally:
+        reader.stop()
+        reader.join()
+
+
+def pixels_of(group: Any, cache: Cache) -> np.ndarray:
+    """The pixels of a row group: ``uint8 [rows, H, W, 3]``."""
+    return np.frombuffer(b"".join(group.pixels), np.uint8).reshape(-1, *cache.input_size, 3)

@@ -1,0 +1,95 @@
+"""Where the ranks run: Horovod's processes here, Spark's executors, or this process."""
+
+import importlib.util
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from steps.errors import UserError
+from steps.training.cache import Cache
+from steps.training.fit import Fitted, Plan, fit
+from steps.training.ranks import Alone, Horovod
+
+logger = logging.getLogger(__name__)
+
+
+def launch(
+    launcher: str, processes: int, plan: Plan, cache: Cache, spark: Callable, run_id: str
+) -> Fitted:
+    """Train on all ranks and return what rank 0 has.
+
+    Args:
+        launcher: ``horovod`` (processes on this machine), ``horovod-spark`` (executors of the
+            profile's Spark) or ``single`` (this process).
+        processes: number of ranks under Horovod.
+        plan: how to train.
+        cache: the prepared pictures; every rank has to reach them.
+        spark: opens a Spark session as a context manager.
+        run_id: the MLflow run that rank 0 logs each epoch to.
+    """
+    if launcher == "single":
+        return fit(plan, cache, Alone(), _Report(run_id, plan.epochs))
+    if launcher == "horovod-spark":
+        import horovod.spark
+
+        with spark():
+            results = horovod.spark.run(
+                _rank, (plan, cache, run_id), num_proc=processes, verbose=0
+            )
+    else:
+        import horovod
+
+        results = horovod.run(_rank, (plan, cache, run_id), np=processes, use_gloo=True)
+    return next(result for result in results if result is not None)
+
+
+def resolve_launcher(wanted: str) -> str:
+    """The launcher that ``auto`` stands for here; a wanted one that is missing is an error.
+
+    Raises:
+        UserError: Horovod was asked for and is not built.
+    """
+    built = importlib.util.find_spec("horovod") is not None
+    if wanted == "auto":
+        if not built:
+            logger.info("Horovod is not built here (make horovod): training in one process")
+        return "horovod" if built else "single"
+    if wanted != "single" and not built:
+        raise UserError(f"launcher {wanted} needs Horovod, which is not built; run: make horovod")
+    return wanted
+
+
+def _rank(plan: Plan, cache: Cache, run_id: str) -> Fitted | None:
+    ranks = Horovod()
+    report: Any = _Report(run_id, plan.epochs) if ranks.rank == 0 else _silent
+    fitted = fit(plan, cache, ranks, report)
+    return fitted if ranks.rank == 0 else None
+
+
+def _silent(epoch: int, metrics: dict[str, float]) -> None:
+    """Only rank 0 reports."""
+
+
+class _Report:
+    """Shows each epoch and logs it to the run."""
+
+    def __init__(self, run_id: str, epochs: int):
+        from tqdm import tqdm
+
+        self._run_id = run_id
+        self._bar = tqdm(total=epochs, unit=" epochs", mininterval=1)
+
+    def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
+        from mlflow import MlflowClient
+        from mlflow.entities import Metric
+
+        client = MlflowClient()
+        now = int(time.time() * 1000)
+        client.log_batch(
+            self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        )
+        self._bar.set_postfix(
+            loss=f"{metrics['loss']:.3f}", validation=f"{metrics['validation_accuracy']:.3f}"
+        )
+        self._bar.update()

@@ -1,0 +1,148 @@
+"""The networks: ``uint8 [N, H, W, 3]`` in, class probabilities out.
+
+Scaling, augmentation and softmax are inside, so that whoever calls a network passes pixels as
+``prepare`` made them. To add one, write a function here and name it in ``NETWORKS``.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build(
+    network: str,
+    input_size: tuple[int, int],
+    classes: int,
+    width: float = 1.0,
+    dropout: float = 0.2,
+    weights: str = "none",
+    seed: int = 0,
+) -> "keras.Model":
+    """Build a network for any number of classes.
+
+    Args:
+        network: a name in ``NETWORKS``.
+        input_size: (height, width) in pixels.
+        classes: number of classes, at least 2.
+        width: multiplies the channels of the compact network, alpha of the MobileNets.
+        dropout: share of features dropped before the classifier, 0–1.
+        weights: ``none`` (random), ``imagenet``, or the path of a ``.weights.h5`` or ``.h5``
+            file; for Keras' networks, without their top.
+        seed: of the augmentation and the dropout.
+
+    Raises:
+        UserError: no such network, or its weights cannot be had.
+    """
+    import keras
+
+    if network not in NETWORKS:
+        raise UserError(
+            f"there is no network {network!r}; pass -P network=<one of: {', '.join(NETWORKS)}>"
+        )
+    pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
+    x = _augment(keras.ops.cast(pixels, "float32"), seed)
+    x = NETWORKS[network](x, width, weights)
+    x = keras.layers.Dropout(dropout, seed=seed)(x)
+    probabilities = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)
+    return keras.Model(pixels, probabilities, name=network)
+
+
+def _augment(x, seed: int):
+    """What changes before a fixed camera: the light, and a few pixels' shift. Training only."""
+    import keras
+
+    layers = keras.layers
+    x = layers.RandomTranslation(0.05, 0.05, fill_mode="nearest", seed=seed)(x)
+    x = layers.RandomContrast(0.3, value_range=(0, 255), seed=seed + 1)(x)
+    return layers.RandomBrightness(0.15, value_range=(0, 255), seed=seed + 2)(x)
+
+
+def _compact(x, width: float, weights: str):
+    """Five convolutions that halve the picture, for training from scratch in minutes."""
+    import keras
+
+    layers = keras.layers
+    if weights != "none":
+        raise UserError("the compact network trains from scratch; pass -P weights=none")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    for channels in (16, 32, 48, 64, 96):
+        x = layers.Conv2D(int(channels * width), 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.ReLU()(x)
+    # the average says what the scene is, the maximum whether something is anywhere in it
+    return layers.Concatenate()(
+        [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+    )
+
+
+def _mobilenet_v2(x, width: float, weights: str):
+    import keras
+
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
+    return _application(keras.applications.MobileNetV2, x, weights, alpha=width)
+
+
+def _mobilenet_v3_small(x, width: float, weights: str):
+    import keras
+
+    return _application(keras.applications.MobileNetV3Small, x, weights, alpha=width)
+
+
+def _efficientnet_v2_b0(x, width: float, weights: str):
+    import keras
+
+    if width != 1.0:
+        raise UserError("EfficientNetV2B0 has one width; pass -P width=1")
+    return _application(keras.applications.EfficientNetV2B0, x, weights)
+
+
+def _application(model: Callable, x, weights: str, **options):
+    source = {"none": None}.get(weights, weights)
+    if source not in (None, "imagenet") and not Path(source).is_file():
+        raise UserError(
+            f"there is no weights file {weights!r}; pass -P weights=<none, imagenet, or a file>"
+        )
+    try:
+        features = model(
+            input_shape=x.shape[1:], include_top=False, pooling="avg", weights=source, **options
+        )
+    # Keras' downloader wraps what urllib raises in a bare Exception: "URL fetch failure on …"
+    except Exception as error:
+        if source is None or not re.search("URL fetch failure|No such layer|shape|weight", str(error)):
+            raise
+        raise UserError(
+            f"the weights {weights!r} cannot be had or do not fit ({' '.join(str(error).split())[:160]}); "
+            "pass -P weights=none, or weights=<file without its top>"
+        ) from error
+    return features(x)
+
+
+NETWORKS: dict[str, Callable] = {
+    "compact": _compact,
+    "MobileNetV2": _mobilenet_v2,
+    "MobileNetV3Small": _mobilenet_v3_small,
+    "EfficientNetV2B0": _efficientnet_v2_b0,
+}
+
+
+MODEL_FILE = "model.keras"
+"""The trained network among the artifacts of a run of train."""
+
+
+def load(train_run_id: str) -> "keras.Model":
+    """The network that a run of train kept."""
+    import keras
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=train_run_id, artifact_path=MODEL_FILE, dst_path=folder
+        )
+        return keras.models.load_model(path)

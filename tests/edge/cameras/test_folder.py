@@ -1,0 +1,71 @@
+import io
+import os
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge.cameras.camera import CameraError
+from edge.cameras.folder import FolderCamera
+
+
+def picture(colour=(200, 100, 50), size=(40, 30), format="JPEG", exif=None) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, format, **({} if exif is None else {"exif": exif}))
+    return file.getvalue()
+
+
+def test_pictures_come_sorted_with_their_bytes_and_names(tmp_path):
+    for name in ("b.jpg", "a.JPEG", ".hidden.jpg", "notes.txt", "c.png"):
+        format = "PNG" if name.endswith("png") else "JPEG"
+        (tmp_path / name).write_bytes(picture(format=format))
+    frames = list(FolderCamera(tmp_path).frames(None))
+    assert [frame.file_name for frame in frames] == ["a.JPEG", "b.jpg", "c.png"]
+    assert all(frame.encoded == (tmp_path / frame.file_name).read_bytes() for frame in frames)
+    assert all(frame.picture is frame.encoded and frame.label is None for frame in frames)
+    assert [frame.file_name for frame in FolderCamera(tmp_path).frames(2)] == ["a.JPEG", "b.jpg"]
+
+
+def test_pixels_are_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "turned.jpg").write_bytes(picture(exif=exif))
+    frame = next(FolderCamera(tmp_path).frames(1))
+    assert frame.pixels.shape == (40, 30, 3) and frame.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("written", "offset", "expected"),
+    [
+        ("2026:07:13 03:04:54", "+02:00", datetime(2026, 7, 13, 1, 4, 54, tzinfo=UTC)),
+        ("2026:07:13 03:04:54", None, datetime(2026, 7, 13, 3, 4, 54).astimezone()),
+        ("2026:07:13 03:04:54", "  :  ", datetime(2026, 7, 13, 3, 4, 54).astimezone()),
+        ("0000:00:00 00:00:00", None, None),
+        ("    :  :     :  :  ", "+00:00", None),
+        (None, None, None),
+    ],
+)
+def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written, offset, expected):
+    exif = Image.Exif()
+    if written:
+        exif.get_ifd(0x8769)[0x9003] = written
+    if offset:
+        exif.get_ifd(0x8769)[0x9011] = offset
+    path = tmp_path / "a.jpg"
+    path.write_bytes(picture(exif=exif))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    captured_at = next(FolderCamera(tmp_path).frames(1)).captured_at
+    assert captured_at == (expected or datetime.fromtimestamp(1_700_000_000, UTC))
+    if offset == "+02:00":
+        assert captured_at.utcoffset() == timedelta(hours=2)
+
+
+def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
+    with pytest.raises(CameraError, match="no folder .*nowhere"):
+        list(FolderCamera(tmp_path / "nowhere").frames(None))
+    with pytest.raises(CameraError, match="no picture in"):
+        list(FolderCamera(tmp_path).frames(None))
+    (tmp_path / "cut.jpg").write_bytes(picture()[:200])
+    with pytest.raises(CameraError, match="cut.jpg is not a readable picture"):
+        list(FolderCamera(tmp_path).frames(None))

@@ -1,0 +1,135 @@
+import io
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge import capture as capturing
+from edge.cameras.camera import Frame
+from edge.cameras.folder import FolderCamera
+from edge.capture import capture, encode_jpeg, file_name
+from edge.commands import main
+
+TIME = datetime(2026, 7, 13, 3, 4, 54, tzinfo=timezone(timedelta(hours=2)))
+
+
+class Still:
+    """A camera of given frames."""
+
+    model = "imx708"
+
+    def __init__(self, *frames):
+        self._frames = frames
+
+    def frames(self, count):
+        yield from self._frames[:count]
+
+
+def frame(minute=0, **fields) -> Frame:
+    return Frame(np.full((48, 64, 3), 90, np.uint8), TIME + timedelta(minutes=minute), **fields)
+
+
+@pytest.mark.parametrize(
+    ("device", "view", "label", "expected"),
+    [
+        ("1", "porch", "0", "2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg"),
+        ("a7", "gate", "1", "2026-07-13T03%3A04%3A54_rpi_sensor_a7_gate_1.jpg"),
+        ("1", "porch", None, "2026-07-13T03%3A04%3A54_rpi_sensor_1_porch.jpg"),
+    ],
+)
+def test_names_follow_the_pattern(device, view, label, expected):
+    assert file_name(TIME, device, view, label) == expected
+
+
+def test_exif_says_what_took_the_picture_and_when():
+    with Image.open(io.BytesIO(encode_jpeg(frame(), "imx708"))) as picture:
+        exif = picture.getexif()
+        assert picture.format == "JPEG" and picture.size == (64, 48)
+    assert (exif[0x010F], exif[0x0110]) == ("RaspberryPi", "imx708")
+    assert exif[0x0131] and exif[0x0132] == "2026:07:13 03:04:54"
+    details = exif.get_ifd(0x8769)
+    assert (details[0x9003], details[0x9011]) == ("2026:07:13 03:04:54", "+02:00")
+
+
+def test_a_second_capture_adds_nothing(tmp_path):
+    camera = Still(frame(0, label="0"), frame(1, label="1"))
+    first = capture(camera, tmp_path / "landing", None, "1", "porch")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "landing").iterdir()}
+    second = capture(camera, tmp_path / "landing", None, "1", "porch")
+    assert (first.written, first.skipped) == (2, 0)
+    assert (second.written, second.skipped) == (0, 2)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "landing").iterdir()}
+
+
+def test_no_half_file_is_ever_visible(tmp_path, monkeypatch):
+    def fail(source, target):
+        assert source.name.startswith(".") and source.parent == target.parent
+        assert not target.exists()
+        raise OSError("the power fails")
+
+    monkeypatch.setattr(capturing.os, "replace", fail)
+    with pytest.raises(OSError, match="the power fails"):
+        capture(Still(frame()), tmp_path, None, "1", "porch")
+    assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+    monkeypatch.undo()
+    assert capture(Still(frame()), tmp_path, None, "1", "porch").written == 1
+    assert [path.name.startswith(".") for path in tmp_path.iterdir()] == [False]
+
+
+def test_files_keep_their_bytes_and_names(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    jpeg = encode_jpeg(frame(), "x")
+    (source / "one.jpg").write_bytes(jpeg)
+    Image.fromarray(frame().pixels).save(source / "one.png")
+    done = capture(FolderCamera(source), tmp_path / "landing", None, "1", "porch")
+    assert done.written == 2
+    assert (tmp_path / "landing" / "one.jpg").read_bytes() == jpeg
+    with Image.open(tmp_path / "landing" / "one.png.jpg") as picture:
+        assert picture.format == "JPEG"
+
+
+def test_progress_is_shown_once_it_takes_long(tmp_path, monkeypatch, capsys):
+    capture(Still(frame(0)), tmp_path, 1, "1", "porch")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(capturing, "QUIET_SECONDS", 0.0)
+    clock = iter(range(0, 100, 2))
+    monkeypatch.setattr(capturing.time, "monotonic", lambda: next(clock))
+    capture(Still(frame(1), frame(2)), tmp_path, 2, "1", "porch")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("2 of 2 frames, ")
+
+
+def test_the_command_writes_labelled_frames(tmp_path, capsys):
+    command = ["capture", "--to", str(tmp_path), "--count", "2", "--start", "2026-07-14T12:00:00"]
+    assert main([*command, "--period", "10", "--device", "7", "--view", "gate"]) == 0
+    assert capsys.readouterr().out == f"2 frames written to {tmp_path}\n"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name[:-5] for name in names] == [
+        f"2026-07-14T12%3A{minute}%3A00_rpi_sensor_7_gate_" for minute in ("00", "10")
+    ]
+    assert all(name[-5] in "01" for name in names)
+    captured_at = next(FolderCamera(tmp_path).frames(1)).captured_at
+    assert captured_at == datetime(2026, 7, 14, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--camera", "webcam"], "no camera 'webcam': use --camera simulated"),
+        (["--camera", "folder:"], "no camera 'folder:'"),
+        (["--camera", "folder:/no/such/folder"], "no folder /no/such/folder"),
+        (["--camera", "picamera2"], "sudo apt install -y python3-picamera2"),
+    ],
+)
+def test_a_wrong_camera_is_one_line(tmp_path, capsys, monkeypatch, options, message):
+    monkeypatch.setitem(__import__("sys").modules, "picamera2", None)
+    assert main(["capture", "--to", str(tmp_path / "landing"), *options]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and message in said.err
+
+
+def test_a_landing_folder_that_is_a_file_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["capture", "--to", str(tmp_path / "file"), "--count", "1"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

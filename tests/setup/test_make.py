@@ -1,0 +1,58 @@
+"""`make run` takes the source as it is written, and takes pictures itself where there is none."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The Makefile among stand-ins that write down what they are called with."""
+    checkout = tmp_path / "check out"
+    checkout.mkdir()
+    shutil.copy(TOP / "Makefile", checkout)
+    for name in ("setup/machine.sh", "setup/environments.sh", ".venv/bin/python"):
+        _program(checkout / name, "exit 0")
+    for name in (".venv/bin/mlflow", ".venv-edge/bin/python"):
+        _program(checkout / name, 'printf "[%s]" "$@" >> calls; echo >> calls')
+    return checkout
+
+
+def _program(path: Path, body: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    path.chmod(0o755)
+
+
+def _make_run(checkout: Path, *arguments: str) -> list[str]:
+    # A make that runs the tests must not pass its own flags or source on.
+    environment = {k: v for k, v in os.environ.items() if k not in ("SOURCE", "MAKEFLAGS")}
+    command = ["make", "--silent", "run", *arguments]
+    subprocess.run(command, cwd=checkout, env=environment, check=True)
+    return (checkout / "calls").read_text().splitlines()
+
+
+RUN = "[run][.][--env-manager][local]"
+
+
+@pytest.mark.parametrize(
+    "source", ["pictures", "s3://bucket/frames", 'the garden\'s "frames"; echo `id`']
+)
+def test_a_source_is_passed_on_as_it_is(checkout, source):
+    assert _make_run(checkout, f"SOURCE={source}") == [
+        f"{RUN}[-P][source={source}]",
+        f"{RUN}[-e][device][-P][source={source}]",
+    ]
+
+
+def test_without_a_source_the_simulated_camera_takes_pictures(checkout):
+    assert _make_run(checkout) == [
+        "[-m][edge][capture][--camera][simulated][--to][data/landing]",
+        f"{RUN}[-P][source=data/landing]",
+        f"{RUN}[-e][device][-P][source=data/landing]",
+    ]

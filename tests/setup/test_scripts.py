@@ -1,0 +1,184 @@
+"""What the set-up says on a bare machine, and when it takes an environment for finished."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+TOOLS = ["bash", "cat", "cut", "dirname", "env", "grep", "head", "id"]
+TOOLS += ["mkdir", "paste", "rm", "sed", "sha256sum", "sort", "uname"]
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A checkout's scripts, and a machine with nothing but the shell's own tools."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in TOOLS:
+        (programs / name).symlink_to(shutil.which(name))
+    checkout = tmp_path / "check out"
+    shutil.copytree(TOP / "setup", checkout / "setup")
+    for name in ("conda.yaml", "requirements.lock"):
+        shutil.copy(TOP / name, checkout / name)
+    (checkout / "edge").mkdir()
+    (checkout / "edge" / "requirements.txt").write_text("numpy\n")
+    return checkout
+
+
+def run(checkout: Path, script: str, **environment) -> subprocess.CompletedProcess:
+    home = checkout.parent
+    return subprocess.run(
+        [str(checkout / "setup" / script)],
+        cwd=checkout,
+        env={"PATH": str(home / "bin"), "HOME": str(home)} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def add(checkout: Path, name: str, body: str) -> None:
+    program = checkout.parent / "bin" / name
+    program.write_text(f"#!{shutil.which('bash')}\n{body}\n")
+    program.chmod(0o755)
+
+
+def java(release: str) -> str:
+    return f"echo 'openjdk version \"{release}\" 2025-01-01' >&2"
+
+
+def test_a_bare_machine_is_told_what_it_lacks_in_one_line(bare):
+    result = run(bare, "machine.sh")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    for word in ("Java 17 or 21", "C++ compiler", "Python 3", "`make setup`"):
+        assert word in result.stderr
+
+
+def test_who_may_not_install_gets_the_command_to_type(bare):
+    add(bare, "id", "echo 1000")
+    add(bare, "apt-get", "exit 1")
+    add(bare, "apt-cache", "exit 0")
+    result = run(bare, "machine.sh")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    packages = "openjdk-17-jre-headless g++ make python3-venv"
+    assert f"`sudo apt-get install -y {packages} && make setup`" in result.stderr
+
+
+def test_who_may_install_has_it_done(bare):
+    with_uv(bare)
+    with_wheel(bare)
+    add(bare, "id", "echo 0")
+    add(bare, "apt-cache", "[[ $2 == openjdk-21-* ]]")
+    installs_java = f"echo {shlex.quote(java('21.0.4'))} > $HOME/bin/java"
+    installs_java += "; /bin/chmod +x $HOME/bin/java"
+    add(
+        bare, "apt-get", f'echo "$@" >> "$HOME/calls"; [[ $1 == update ]] || {{ {installs_java}; }}'
+    )
+    result = run(bare, "machine.sh")
+    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1)
+    update, install = calls(bare)
+    assert update.startswith("update") and install.endswith("openjdk-21-jre-headless")
+
+
+@pytest.mark.parametrize(
+    ("release", "fits"),
+    [("17.0.12", True), ("21.0.4", True), ("11.0.2", False), ("1.8.0_402", False), ("25", False)],
+)
+def test_only_java_17_and_21_fit(bare, release, fits):
+    add(bare, "java", java(release))
+    assert ("Java" not in run(bare, "machine.sh").stderr) == fits
+
+
+def test_another_java_home_is_named_as_the_reason(bare, tmp_path):
+    add(bare, "java", java("11.0.2"))
+    result = run(bare, "machine.sh", JAVA_HOME=str(tmp_path))
+    assert result.returncode == 1 and "JAVA_HOME" in result.stderr
+
+
+def test_with_a_compiled_horovod_no_compiler_is_needed(bare):
+    add(bare, "java", java("17.0.12"))
+    with_uv(bare)
+    assert "compiler" in run(bare, "machine.sh").stderr
+    with_wheel(bare)
+    assert run(bare, "machine.sh").returncode == 0
+
+
+def with_uv(checkout: Path, sync: str = ":") -> None:
+    """A stand-in that makes an environment, writes down what it was called for, and can fail."""
+    add(
+        checkout,
+        "uv",
+        f"""
+echo "$1 ${{2:-}}" >> "$HOME/calls"
+case "$1" in
+    --version) echo "uv 99.0.0" ;;
+    venv) mkdir -p "${{!#}}/bin"; rm -f "${{!#}}/made-from"
+          cat < /dev/null > "${{!#}}/bin/python"; /bin/chmod +x "${{!#}}/bin/python" ;;
+    pip) {sync} ;;
+esac
+""",
+    )
+
+
+def with_wheel(checkout: Path) -> None:
+    pinned = (checkout / "conda.yaml").read_text()
+    version = {
+        name: pinned.split(f"- {name}==")[1].split()[0] for name in ("tensorflow-cpu", "horovod")
+    }
+    folder = checkout.parent / ".cache/lakehouse-vision/wheels"
+    folder = folder / f"tensorflow-cpu-{version['tensorflow-cpu']}"
+    folder.mkdir(parents=True)
+    wheel = f"horovod-{version['horovod']}-cp311-cp311-linux_{os.uname().machine}.whl"
+    (folder / wheel).touch()
+
+
+def calls(checkout: Path) -> list[str]:
+    log = checkout.parent / "calls"
+    lines = log.read_text().splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [line.strip() for line in lines if "--version" not in line]
+
+
+@pytest.fixture
+def made(bare):
+    """Both environments, finished."""
+    with_uv(bare)
+    with_wheel(bare)
+    assert run(bare, "environments.sh").returncode == 0
+    assert calls(bare) == ["venv --quiet", "pip sync", "venv --quiet", "pip install"]
+    return bare
+
+
+def test_a_second_set_up_does_nothing(made):
+    result = run(made, "environments.sh")
+    assert (result.returncode, result.stderr, calls(made)) == (0, "", [])
+
+
+def test_another_lock_changes_the_packages_only(made):
+    with (made / "requirements.lock").open("a") as lock:
+        lock.write("extra==1\n")
+    run(made, "environments.sh")
+    assert calls(made) == ["pip sync"]
+
+
+def test_a_moved_checkout_is_set_up_anew(made, tmp_path):
+    moved = made.rename(tmp_path / "elsewhere")
+    run(moved, "environments.sh")
+    assert calls(moved) == ["venv --quiet", "pip sync", "venv --quiet", "pip install"]
+
+
+def test_an_interrupted_set_up_is_not_taken_for_a_finished_one(made):
+    with (made / "requirements.lock").open("a") as lock:
+        lock.write("extra==1\n")
+    with_uv(made, sync="exit 1")
+    assert run(made, "environments.sh").returncode != 0
+    calls(made)
+
+    with_uv(made)
+    assert run(made, "environments.sh").returncode == 0
+    assert calls(made) == ["venv --quiet", "pip sync"]

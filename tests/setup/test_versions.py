@@ -1,0 +1,61 @@
+"""Every version is pinned once, and everything else follows it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[2]
+CONDA = yaml.safe_load((TOP / "conda.yaml").read_text())
+PIP = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+
+
+def pins(lines) -> dict[str, str]:
+    return dict(line.split("==") for line in lines if re.match(r"[a-z0-9-]+==", line))
+
+
+DIRECT = pins(PIP)
+DEVELOPMENT = pins(tomllib.loads((TOP / "pyproject.toml").read_text())["dependency-groups"]["dev"])
+LOCK = pins((TOP / "requirements.lock").read_text().splitlines())
+
+
+def test_conda_yaml_pins_every_direct_dependency():
+    options = [line for line in PIP if line.startswith("-")]
+    assert len(DIRECT) + len(options) == len(PIP)
+
+
+@pytest.mark.parametrize(("name", "version"), (DIRECT | DEVELOPMENT).items())
+def test_the_lock_has_what_is_pinned(name, version):
+    assert LOCK.get(name) == version, "run `make lock`"
+
+
+def test_nothing_is_pinned_in_two_lists():
+    assert not DIRECT.keys() & DEVELOPMENT.keys()
+
+
+def test_the_lock_tells_nothing_of_the_machine_it_was_made_on():
+    lock = (TOP / "requirements.lock").read_text()
+    assert "://" not in lock and " /" not in lock and "--" not in lock
+
+
+def test_the_horovod_wheel_is_looked_for_where_setup_puts_it():
+    """The one version that conda.yaml has to say twice, since pip only expands variables."""
+    folder = f".cache/lakehouse-vision/wheels/tensorflow-cpu-{DIRECT['tensorflow-cpu']}"
+    assert f"--find-links file://${{HOME}}/{folder}" in PIP
+    assert "--only-binary horovod" in PIP
+
+
+@pytest.mark.parametrize("name", ["pyspark", "delta-spark", "horovod", "tensorflow-cpu", "pillow"])
+def test_the_set_up_repeats_no_version(name):
+    scripts = [TOP / "Makefile", TOP / "pyproject.toml", TOP / ".ci" / "run"]
+    scripts += (TOP / "setup").iterdir()
+    for script in scripts:
+        assert DIRECT[name] not in script.read_text(), script.name
+
+
+def test_the_device_decodes_with_the_same_pillow():
+    """A JPEG gets the same score everywhere only where the same decoder reads it."""
+    device = (TOP / "edge" / "requirements.txt").read_text().splitlines()
+    assert pins(line.split()[0] for line in device if line)["pillow"] == DIRECT["pillow"]
