@@ -26,13 +26,13 @@ jars: ## Fetch Delta's jars into the cache, where they are missing
 	@$(PYTHON) -m steps.lake.delta_jars
 
 run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
-	@set -e; source_="$$SOURCE"; \
+	@set -e; source_="$$SOURCE"; camera=held-out; \
 	if [[ -z $$source_ ]]; then \
-	    source_=data/landing; \
+	    source_=data/landing; camera=simulated; \
 	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \
 	fi; \
 	$(PROJECT) -P source="$$source_"; \
-	$(PROJECT) -e device -P source="$$source_"
+	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run all tests: make test [ARGS="-k name"]
 	@$(PYTHON) -m pytest $(ARGS)

@@ -13,7 +13,13 @@ from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import ExportOutputs, TrainOutputs
-from steps.tracking.registry import CHAMPION, alias_state, load_keras, require_version, version_by_alias
+from steps.tracking.registry import (
+    CHAMPION,
+    alias_state,
+    load_keras,
+    require_version,
+    version_by_alias,
+)
 from steps.tracking.step import Step, StepRun
 
 

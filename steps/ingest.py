@@ -20,27 +20,23 @@ if TYPE_CHECKING:
 class Parameters(StepParameters):
     """Take new pictures from a landing zone into the tables `images` and `quarantine`."""
 
-    source: str = Field(
-        "data/landing", description="folder or URI with pictures; subfolders count"
-    )
+    source: str = Field("data/landing", description="folder or URI with pictures; subfolders count")
 
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream what is new, then say what the tables hold of this source."""
     from steps.lake.session import spark_session
     from steps.lake.stream import take_in
-    from steps.lake.tables import current_version, open_table
+    from steps.lake.tables import current_version, open_table, path_is_under
 
     landing = look(parameters.source)
     with spark_session(run.profile, "ingest") as spark:
         take_in(spark, run.profile, landing.source, run.id)
         images = open_table(spark, run.profile, "images")
         version = current_version(images)
-        here = images.toDF().where(f"startswith(path, '{_quoted(landing.source)}/')")
+        here = images.toDF().where(path_is_under(landing.source))
         quarantined = (
-            open_table(spark, run.profile, "quarantine")
-            .toDF()
-            .where(f"startswith(path, '{_quoted(landing.source)}/')")
+            open_table(spark, run.profile, "quarantine").toDF().where(path_is_under(landing.source))
         )
         outputs = IngestOutputs(
             table=f"{run.profile.lake}/images",
@@ -108,7 +104,9 @@ def _fill_card(
         F.count("*").alias("files"), F.min("file_name").alias("example")
     )
     if rows := reasons.orderBy("reason").collect():
-        run.card.table("In quarantine", ["reason", "files", "for instance"], [list(r) for r in rows])
+        run.card.table(
+            "In quarantine", ["reason", "files", "for instance"], [list(r) for r in rows]
+        )
     run.card.next_command = f"mlflow run . -e tune -P ingest_run_id={run.id}"
 
 
@@ -131,10 +129,6 @@ def _by_hour(rows: list):
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(title="label", frameon=False)
     return figure
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

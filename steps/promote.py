@@ -85,10 +85,10 @@ def verdict(accuracy: dict[str, float], profile: Profile) -> str | None:
 def _accuracy(run: StepRun, version: ModelVersion, judged_on: ModelVersion) -> float:
     """A version's accuracy on the held-out pictures of another's training; by label names."""
     from steps.lake.session import spark_session
-    from steps.training.cache import find_or_fill
-    from steps.training.evaluation import keras_predict, evaluate
-    from steps.training.split import TEST
     from steps.tracking.inputs import read_outputs
+    from steps.training.cache import find_or_fill
+    from steps.training.evaluation import evaluate, keras_predict
+    from steps.training.split import TEST
 
     own = read_outputs(version.tags["run.train"], TrainOutputs)
     selection = read_outputs(judged_on.tags["run.train"], TrainOutputs).selection.model_copy(
@@ -97,7 +97,9 @@ def _accuracy(run: StepRun, version: ModelVersion, judged_on: ModelVersion) -> f
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "promote"))
     held_out = evaluate(keras_predict(load_keras(version)), cache, TEST)
     said = [own.labels[index] for index in held_out.predicted]
-    right = [label == cache.labels[true] for label, true in zip(said, held_out.classes, strict=True)]
+    right = [
+        label == cache.labels[true] for label, true in zip(said, held_out.classes, strict=True)
+    ]
     return sum(right) / len(right)
 
 

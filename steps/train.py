@@ -13,6 +13,7 @@ from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
 from steps.tracking.step import Step, StepRun
 from steps.training.selection import SelectionParameters
 
+
 class Parameters(SelectionParameters):
     """Train a network from the Petastorm cache and judge it on the held-out part."""
 
@@ -83,7 +84,10 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
 def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]:
     wanted = profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
     launcher = resolve(wanted)
-    return launcher, 1 if launcher == "single" else parameters.processes or profile.training.processes
+    return (
+        launcher,
+        1 if launcher == "single" else parameters.processes or profile.training.processes,
+    )
 
 
 def _plan(parameters: Parameters, tuned: dict[str, float]):

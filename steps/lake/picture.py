@@ -73,7 +73,14 @@ def _statistics(picture: Image.Image) -> dict[str, Any]:
     histogram = picture.histogram()
     statistics = ImageStat.Stat(histogram)
     bands = [
-        {"band": band, "mean": mean, "median": float(median), "stddev": stddev, "min": low, "max": high}
+        {
+            "band": band,
+            "mean": mean,
+            "median": float(median),
+            "stddev": stddev,
+            "min": low,
+            "max": high,
+        }
         for band, mean, median, stddev, (low, high) in zip(
             picture.getbands(),
             statistics.mean,

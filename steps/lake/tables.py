@@ -93,3 +93,9 @@ def open_table(spark: "SparkSession", profile: Profile, name: str) -> "DeltaTabl
 def current_version(table: "DeltaTable") -> int:
     """The table's newest version."""
     return table.history(1).select("version").head()[0]
+
+
+def path_is_under(source: str) -> str:
+    """The SQL condition that a picture's path is below ``source``."""
+    quoted = source.replace("\\", "\\\\").replace("'", "\\'")
+    return f"startswith(path, '{quoted}/')"

@@ -47,7 +47,9 @@ def to_onnx(model: "keras.Model") -> bytes:
     return graph.SerializeToString(deterministic=True)
 
 
-def require_parity(model: "keras.Model", scorer: "Scorer", cache: Cache, part: str) -> tuple[float, int]:
+def require_parity(
+    model: "keras.Model", scorer: "Scorer", cache: Cache, part: str
+) -> tuple[float, int]:
     """Compare Keras and ONNX on every picture of a part.
 
     Returns:

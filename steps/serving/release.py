@@ -24,7 +24,9 @@ def state_release(model: str, version: str, files: list[Path]) -> int:
         The release number: one more than any release of this model before.
     """
     client = MlflowClient()
-    number = 1 + max((_number(v.tags) for v in client.search_model_versions(f"name='{model}'")), default=0)
+    number = 1 + max(
+        (_number(v.tags) for v in client.search_model_versions(f"name='{model}'")), default=0
+    )
     statement = {
         "release": number,
         "model": model,

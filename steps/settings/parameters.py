@@ -56,9 +56,7 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise UserError(
-            f"{describe(error)}; see: python -m steps.{step} --help"
-        ) from error
+        raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
 
 
 def describe(error: ValidationError) -> str:

@@ -78,6 +78,5 @@ def read_outputs(run_id: str, outputs: type[O]) -> O:
         return outputs.model_validate_json(text)
     except (MlflowException, OSError, ValueError) as error:
         raise UserError(
-            f"run {run_id} has no usable outputs.json ({type(error).__name__}); "
-            f"run its step again"
+            f"run {run_id} has no usable outputs.json ({type(error).__name__}); run its step again"
         ) from error

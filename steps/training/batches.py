@@ -1,5 +1,6 @@
 """Batches for a rank, read from the Petastorm cache."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ class Shard:
 
     def _rebatched(self, rng, seed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         pixels, classes, groups = [], [], 0
-        for group in row_groups(self.cache, self.part, ["pixels", "label"], seed, self.rank, self.ranks):
+        for group in row_groups(
+            self.cache, self.part, ["pixels", "label"], seed, self.rank, self.ranks
+        ):
             pixels.append(pixels_of(group, self.cache))
             classes.append(group.label.astype(np.int32))
             groups += 1
@@ -107,7 +110,12 @@ class Shard:
 
 
 def row_groups(
-    cache: Cache, part: str, columns: list[str], seed: int | None = None, rank: int = 0, ranks: int = 1
+    cache: Cache,
+    part: str,
+    columns: list[str],
+    seed: int | None = None,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Iterator[Any]:
     """Read a part with Petastorm, each row group once.
 
@@ -121,7 +129,8 @@ def row_groups(
     Yields:
         A named tuple of arrays, one for each column.
     """
-    # petastorm and its thread use what pyarrow 14 deprecates
+    # petastorm uses what pyarrow 14 deprecates, and warns of Parquet that is not its own
+    logging.getLogger("petastorm").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     from petastorm import make_batch_reader
 

@@ -18,6 +18,7 @@ import fsspec
 
 from edge.scoring import PREPARE_VERSION
 from steps.errors import UserError
+from steps.lake.tables import path_is_under
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
 from steps.training.split import PARTS, Split
@@ -106,12 +107,14 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
         spark.read.format("delta")
         .option("versionAsOf", selection.version)
         .load(selection.table)
-        .where(spark_path_is_under(selection.source))
+        .where(path_is_under(selection.source))
         .where("label IS NOT NULL")
     )
     known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
     rows, labels, counts = plan(known, selection)
-    logger.info("preparing %d pictures at %s …", len(rows), "×".join(map(str, selection.input_size)))
+    logger.info(
+        "preparing %d pictures at %s …", len(rows), "×".join(map(str, selection.input_size))
+    )
     planned = spark.createDataFrame(rows[["path", "sha256", "class", "part", "row_group"]])
     groups = rows.groupby(["part", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
@@ -134,12 +137,6 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
     filesystem, path = fsspec.core.url_to_fs(f"{folder}/manifest.json")
     filesystem.pipe_file(path, json.dumps(asdict(cache), indent=2).encode())
     return cache
-
-
-def spark_path_is_under(source: str) -> str:
-    """The SQL condition that a picture's path is below ``source``."""
-    quoted = source.replace("\\", "\\\\").replace("'", "\\'")
-    return f"startswith(path, '{quoted}/')"
 
 
 def plan(

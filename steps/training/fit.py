@@ -94,7 +94,10 @@ def fit(
             "validation_accuracy": right / count,
             "seconds": time.monotonic() - started,
         }
-        if not fitted.epochs or metrics["validation_loss"] < fitted.epochs[fitted.best]["validation_loss"]:
+        if (
+            not fitted.epochs
+            or metrics["validation_loss"] < fitted.epochs[fitted.best]["validation_loss"]
+        ):
             fitted.best = epoch
             fitted.weights = model.get_weights()
         fitted.epochs.append(metrics)
@@ -102,7 +105,9 @@ def fit(
     return fitted
 
 
-def prepare_model(plan: Plan, cache: Cache, ranks: int = 1) -> tuple["keras.Model", "keras.Optimizer"]:
+def prepare_model(
+    plan: Plan, cache: Cache, ranks: int = 1
+) -> tuple["keras.Model", "keras.Optimizer"]:
     """The network with its first weights, and its optimizer; TensorFlow is set up on the way."""
     tf = configure_tensorflow(plan.threads)
     import keras

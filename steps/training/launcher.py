@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,9 +35,7 @@ def launch(
         import horovod.spark
 
         with spark():
-            results = horovod.spark.run(
-                _rank, (plan, cache, run_id), num_proc=processes, verbose=0
-            )
+            results = horovod.spark.run(_rank, (plan, cache, run_id), num_proc=processes, verbose=0)
     else:
         import horovod
 
@@ -72,24 +71,23 @@ def _silent(epoch: int, metrics: dict[str, float]) -> None:
 
 
 class _Report:
-    """Shows each epoch and logs it to the run."""
+    """Says how each epoch went, and logs it to the run."""
 
     def __init__(self, run_id: str, epochs: int):
-        from tqdm import tqdm
-
         self._run_id = run_id
-        self._bar = tqdm(total=epochs, unit=" epochs", mininterval=1)
+        self._epochs = epochs
 
     def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Metric
 
-        client = MlflowClient()
         now = int(time.time() * 1000)
-        client.log_batch(
+        MlflowClient().log_batch(
             self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]
         )
-        self._bar.set_postfix(
-            loss=f"{metrics['loss']:.3f}", validation=f"{metrics['validation_accuracy']:.3f}"
+        print(
+            f"epoch {epoch + 1:2}/{self._epochs}  loss {metrics['loss']:.4f}  "
+            f"validation accuracy {metrics['validation_accuracy']:.4f}  {metrics['seconds']:.1f} s",
+            file=sys.stderr,
+            flush=True,
         )
-        self._bar.update()

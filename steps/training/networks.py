@@ -115,7 +115,9 @@ def _application(model: Callable, x, weights: str, **options):
         )
     # Keras' downloader wraps what urllib raises in a bare Exception: "URL fetch failure on …"
     except Exception as error:
-        if source is None or not re.search("URL fetch failure|No such layer|shape|weight", str(error)):
+        if source is None or not re.search(
+            "URL fetch failure|No such layer|shape|weight", str(error)
+        ):
             raise
         raise UserError(
             f"the weights {weights!r} cannot be had or do not fit ({' '.join(str(error).split())[:160]}); "

@@ -14,7 +14,9 @@ class SelectionParameters(StepParameters):
         60, ge=1, description="the split goes by blocks of so many minutes on one device"
     )
     guard_minutes: int = Field(
-        6, ge=0, description="least minutes between pictures of two parts; those between are left out"
+        6,
+        ge=0,
+        description="least minutes between pictures of two parts; those between are left out",
     )
     split_seed: int = Field(0, ge=0, description="another seed is another split")
 

@@ -46,7 +46,7 @@ RUN = "[run][.][--env-manager][local]"
 def test_a_source_is_passed_on_as_it_is(checkout, source):
     assert _make_run(checkout, f"SOURCE={source}") == [
         f"{RUN}[-P][source={source}]",
-        f"{RUN}[-e][device][-P][source={source}]",
+        f"{RUN}[-e][device][-P][camera=held-out]",
     ]
 
 
@@ -54,5 +54,5 @@ def test_without_a_source_the_simulated_camera_takes_pictures(checkout):
     assert _make_run(checkout) == [
         "[-m][edge][capture][--camera][simulated][--to][data/landing]",
         f"{RUN}[-P][source=data/landing]",
-        f"{RUN}[-e][device][-P][source=data/landing]",
+        f"{RUN}[-e][device][-P][camera=simulated]",
     ]

@@ -1,0 +1,113 @@
+"""Device: what a Pi does, here: pull the released model from the registry, and score with it.
+
+The edge agent runs in its own environment, without TensorFlow, Spark and MLflow.
+"""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+from pydantic import Field
+
+from steps.errors import UserError
+from steps.settings.parameters import StepParameters
+from steps.settings.profile import PROJECT, Profile
+from steps.tracking.outputs import DeviceOutputs, TrainOutputs
+from steps.tracking.registry import CHAMPION, require_version
+from steps.tracking.server import tracking_server
+from steps.tracking.step import Step, StepRun
+
+EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
+
+
+class Parameters(StepParameters):
+    """Pull the released model by alias as a device does, and score new frames with it."""
+
+    alias: str = Field(CHAMPION, description="the alias that the device follows")
+    frames: int = Field(10, ge=1, description="number of frames to score")
+    camera: str = Field(
+        "simulated",
+        description="simulated, or held-out: pictures that the model's training left out",
+    )
+    seed: int = Field(7, ge=0, description="of the simulated camera, or of the choice of pictures")
+    models: str = Field("data/device", description="folder for the pulled models")
+
+
+def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
+    """Serve the registry where it is no server yet, pull, score, show the table."""
+    if not EDGE_PYTHON.exists():
+        raise UserError("the device's environment .venv-edge is missing; run: make setup")
+    if parameters.camera not in ("simulated", "held-out"):
+        raise UserError(
+            f"there is no camera {parameters.camera!r} here; pass -P camera=simulated or held-out"
+        )
+    name = f"{run.profile.model}-onnx"
+    version = require_version(name, parameters.alias, made_by="export")
+    models = PROJECT / parameters.models
+    with tracking_server() as server:
+        _edge(
+            "pull",
+            *("--server", server, "--model", name, "--alias", parameters.alias),
+            *("--into", str(models)),
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        rows_file = Path(temporary, "rows.json")
+        _edge(
+            "score",
+            *("--models", str(models / name), "--count", str(parameters.frames)),
+            *_camera(run, parameters, version.tags["run.train"], Path(temporary)),
+            *("--json", str(rows_file)),
+        )
+        rows = json.loads(rows_file.read_text())
+    run.card.headline("frames", len(rows))
+    run.card.headline("model", f"{name} version {version.version}")
+    run.card.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
+    run.card.next_command = "mlflow ui"
+    return DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
+
+
+def _edge(*arguments: str) -> None:
+    """Run the agent; what it says goes to the terminal, its failure is this step's."""
+    done = subprocess.run(
+        [str(EDGE_PYTHON), "-m", "edge", *arguments], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"edge {arguments[0]} failed"]
+        raise UserError(lines[-1])
+
+
+def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Path) -> Sequence[str]:
+    if parameters.camera == "simulated":
+        return ("--camera", "simulated", "--seed", str(parameters.seed))
+    pictures = folder / "held-out"
+    pictures.mkdir()
+    for path in _held_out(run.profile, parameters, train_run_id):
+        filesystem, place = fsspec.core.url_to_fs(path)
+        (pictures / place.rsplit("/", 1)[-1]).write_bytes(filesystem.cat_file(place))
+    return ("--camera", f"folder:{pictures}")
+
+
+def _held_out(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
+    """Paths of pictures of the part that judged the model, drawn by the seed."""
+    import numpy as np
+
+    from steps.lake.session import spark_session
+    from steps.tracking.inputs import read_outputs
+    from steps.training.batches import row_groups
+    from steps.training.cache import find_or_fill
+    from steps.training.split import TEST
+
+    selection = read_outputs(train_run_id, TrainOutputs).selection
+    cache = find_or_fill(selection, profile, lambda: spark_session(profile, "device"))
+    paths = np.concatenate([group.path for group in row_groups(cache, TEST, ["path"])])
+    chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]
+    return sorted(paths[chosen].tolist())
+
+
+STEP = Step("device", Parameters, DeviceOutputs, device, settings=("model",))
+
+if __name__ == "__main__":
+    STEP.main()
