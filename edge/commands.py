@@ -79,7 +79,7 @@ def _add_capture(commands) -> None:
         type=whole_count,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="how many frames (default: simulated 240, picamera2 1, folder all)",
+        help="how many frames (default: simulated 300, picamera2 1, folder all)",
     )
     command.add_argument(
         "--device", default="1", metavar="ID", help="the device's ID, for the file name"
@@ -90,12 +90,12 @@ def _add_capture(commands) -> None:
         metavar="NAME",
         help="what the camera looks at, for the file name",
     )
-    add_camera(command, start="2026-07-13T00:00:00", period=30)
+    add_camera(command, start="2026-07-13T00:15:00", period=30)
 
 
 def _capture(options: argparse.Namespace) -> None:
     camera = open_camera(options)
-    count = getattr(options, "count", {"simulated": 240, "picamera2": 1}.get(options.camera))
+    count = getattr(options, "count", {"simulated": 300, "picamera2": 1}.get(options.camera))
     done = capture(camera, options.to, count, options.device, options.view)
     known = f", {done.skipped} there already" if done.skipped else ""
     print(f"{done.written} frames written to {options.to}{known}")

@@ -27,9 +27,9 @@ class Parameters(SelectionParameters):
     weights: str = Field("none", description="first weights: none, imagenet, or a file")
     learning_rate: float | None = Field(None, gt=0, description="Adam's; none: as tuned, or 0.003")
     width: float | None = Field(None, gt=0, description="multiplies channels; none: as tuned, or 1")
-    dropout: float | None = Field(None, ge=0, lt=1, description="0–1; none: as tuned, or 0.2")
-    batch_size: int = Field(32, ge=1, description="pictures a batch, over all ranks together")
-    epochs: int = Field(20, ge=1, description="passes over the training part")
+    dropout: float | None = Field(None, ge=0, lt=1, description="0–1; none: as tuned, or 0.1")
+    batch_size: int = Field(16, ge=1, description="pictures a batch, over all ranks together")
+    epochs: int = Field(30, ge=1, description="passes over the training part")
     seed: int = Field(0, ge=0, description="of weights, order, augmentation and dropout")
     launcher: Literal["profile", "auto", "horovod", "horovod-spark", "single"] = Field(
         "profile", description="profile, auto, horovod, horovod-spark or single"
@@ -94,7 +94,7 @@ def _plan(parameters: Parameters, tuned: dict[str, float]):
     """What a parameter says counts, then what was tuned, then the defaults."""
     from steps.training.fit import Plan
 
-    chosen = {"learning_rate": 3e-3, "width": 1.0, "dropout": 0.2} | tuned
+    chosen = {"learning_rate": 3e-3, "width": 1.0, "dropout": 0.1} | tuned
     given = parameters.model_dump(include=set(chosen), exclude_none=True)
     return Plan(
         network=parameters.network,

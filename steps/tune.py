@@ -17,8 +17,8 @@ class Parameters(SelectionParameters):
     ingest_run_id: str = Field("latest", description="run of ingest whose pictures are used")
     trials: int = Field(4, ge=1, description="number of trials")
     parallelism: int = Field(2, ge=1, description="trials at the same time")
-    epochs: int = Field(6, ge=1, description="epochs of a trial")
-    batch_size: int = Field(32, ge=1, description="pictures a batch")
+    epochs: int = Field(10, ge=1, description="epochs of a trial")
+    batch_size: int = Field(16, ge=1, description="pictures a batch")
     seed: int = Field(0, ge=0, description="of the search and of each trial's weights")
 
 

@@ -1,4 +1,4 @@
-"""A Keras network as an ONNX graph: ``uint8 [N, H, W, 3]`` in, probabilities ``[N, classes]`` out."""
+"""A Keras network as an ONNX graph: ``uint8 [N, H, W, 3]`` in, ``[N, classes]`` out."""
 
 import logging
 from typing import TYPE_CHECKING

@@ -11,7 +11,7 @@ from steps.errors import UserError
 from steps.tracking.outputs import Outputs
 
 LATEST = "latest"
-O = TypeVar("O", bound=Outputs)
+Record = TypeVar("Record", bound=Outputs)
 
 
 def resolve_input(step: str, wanted: str) -> str:
@@ -44,7 +44,8 @@ def resolve_input(step: str, wanted: str) -> str:
         )
     if run.info.status != "FINISHED":
         raise UserError(
-            f"run {wanted} of {step} did not finish ({run.info.status}); run: mlflow run . -e {step}"
+            f"run {wanted} of {step} did not finish ({run.info.status}); "
+            f"run: mlflow run . -e {step}"
         )
     return wanted
 
@@ -67,7 +68,7 @@ def experiment_id() -> str:
     return run.info.experiment_id
 
 
-def read_outputs(run_id: str, outputs: type[O]) -> O:
+def read_outputs(run_id: str, outputs: type[Record]) -> Record:
     """The ``outputs.json`` of a run.
 
     Raises:

@@ -94,8 +94,10 @@ class Step:
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line; exits with status 1 where it fails."""
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        logging.getLogger("py4j").setLevel(logging.WARNING)
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logger.setLevel(logging.INFO)
+        # a bar for each file of a few kilobytes says nothing
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         debug = "--debug" in (argv or sys.argv)
         try:
             run_id = self._run(argv)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ def launch(
         spark: opens a Spark session as a context manager.
         run_id: the MLflow run that rank 0 logs each epoch to.
     """
+    # the ranks import TensorFlow with their first module, before any setting of theirs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if launcher == "single":
         return fit(plan, cache, Alone(), _Report(run_id, plan.epochs))
     if launcher == "horovod-spark":

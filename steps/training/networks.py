@@ -59,9 +59,9 @@ def _augment(x, seed: int):
     import keras
 
     layers = keras.layers
-    x = layers.RandomTranslation(0.05, 0.05, fill_mode="nearest", seed=seed)(x)
-    x = layers.RandomContrast(0.3, value_range=(0, 255), seed=seed + 1)(x)
-    return layers.RandomBrightness(0.15, value_range=(0, 255), seed=seed + 2)(x)
+    x = layers.RandomTranslation(0.03, 0.03, fill_mode="nearest", seed=seed)(x)
+    x = layers.RandomContrast(0.15, value_range=(0, 255), seed=seed + 1)(x)
+    return layers.RandomBrightness(0.1, value_range=(0, 255), seed=seed + 2)(x)
 
 
 def _compact(x, width: float, weights: str):
@@ -120,7 +120,8 @@ def _application(model: Callable, x, weights: str, **options):
         ):
             raise
         raise UserError(
-            f"the weights {weights!r} cannot be had or do not fit ({' '.join(str(error).split())[:160]}); "
+            f"the weights {weights!r} cannot be had or do not fit "
+            f"({' '.join(str(error).split())[:160]}); "
             "pass -P weights=none, or weights=<file without its top>"
         ) from error
     return features(x)

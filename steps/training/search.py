@@ -30,9 +30,9 @@ def space() -> dict[str, Any]:
     from hyperopt import hp
 
     return {
-        "learning_rate": hp.loguniform("learning_rate", math.log(1e-3), math.log(1e-2)),
-        "width": hp.quniform("width", 0.75, 1.5, 0.25),
-        "dropout": hp.uniform("dropout", 0.0, 0.4),
+        "learning_rate": hp.loguniform("learning_rate", math.log(1e-3), math.log(6e-3)),
+        "width": hp.quniform("width", 0.75, 1.25, 0.25),
+        "dropout": hp.uniform("dropout", 0.0, 0.3),
     }
 
 
