@@ -62,10 +62,14 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
             *("--json", str(rows_file)),
         )
         rows = json.loads(rows_file.read_text())
+    print(
+        "\nGo on with:\n  make ui\n  make run SOURCE=<folder or URI with your own pictures>",
+        flush=True,
+    )
     run.card.headline("frames", len(rows))
     run.card.headline("model", f"{name} version {version.version}")
     run.card.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
-    run.card.next_command = "mlflow ui"
+    run.card.next_command = "make ui"
     return DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
 
 

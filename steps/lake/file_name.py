@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 
@@ -29,16 +28,16 @@ def read_name(path: str, source: str, pattern: str) -> Named:
         source: the folder or URI that was taken in.
         pattern: a regular expression with the groups time, device, view, label.
     """
-    place = PurePosixPath(path)
-    match = re.match(pattern, place.name)
+    match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
-        return Named(label=_folder_below(place, source))
+        return Named(label=_folder_below(path, source))
     return Named(_time(match["time"]), match["device"], match["view"], match["label"])
 
 
-def _folder_below(place: PurePosixPath, source: str) -> str | None:
-    folder = place.parent
-    return None if str(folder).rstrip("/") == source.rstrip("/") else folder.name
+def _folder_below(path: str, source: str) -> str | None:
+    # by text: a path object would fold the two slashes of a URI
+    folder = path.rpartition("/")[0]
+    return None if folder == source.rstrip("/") else folder.rpartition("/")[2]
 
 
 def _time(text: str) -> datetime | None:

@@ -1,0 +1,84 @@
+"""One Spark session, a tracking store for each test, and caches, all in temporary folders."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from pyspark.sql import SparkSession
+from small_cache import bright_or_not, write_cache
+
+from steps.lake.session import spark_session
+from steps.settings.profile import Profile, load_profile
+from steps.training.cache import Cache
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The session that all tests share."""
+
+    spark: SparkSession
+    profile: Profile
+
+    def fresh(self, home: Path) -> Profile:
+        """The profile with a lake and a cache of their own."""
+        return self.profile.model_copy(
+            update={"lake": str(home / "lake"), "cache": str(home / "cache")}
+        )
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory) -> Iterator[Lake]:
+    home = tmp_path_factory.mktemp("spark")
+    local = load_profile("local")
+    config = {"spark.driver.memory": "1g", "spark.sql.warehouse.dir": str(home / "warehouse")}
+    profile = local.model_copy(
+        update={
+            "lake": str(home / "lake"),
+            "cache": str(home / "cache"),
+            "spark": local.spark.model_copy(update={"master": "local[2]", "config": config}),
+        }
+    )
+    with spark_session(profile, "tests") as spark:
+        yield Lake(spark, profile)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A SQLite store as MLflow makes it, copied for each test: making one takes seconds."""
+    home = tmp_path_factory.mktemp("store")
+    before = os.getcwd()
+    os.chdir(home)
+    try:
+        MlflowClient(f"sqlite:///{home}/mlflow.db").search_experiments()
+    finally:
+        os.chdir(before)
+    return home / "mlflow.db"
+
+
+@pytest.fixture
+def store(empty_store, tmp_path, monkeypatch) -> Iterator[str]:
+    """The URI of an empty store, which MLflow uses for the length of a test."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    mlflow.set_tracking_uri(uri)
+    yield uri
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="session")
+def bright_cache(tmp_path_factory) -> Cache:
+    """Pictures of 32 pixels with and without a bright square."""
+    groups = {"train": [12] * 7 + [11], "validation": [10, 10], "test": [9, 8, 8]}
+    folder = tmp_path_factory.mktemp("bright") / "cache"
+    return write_cache(folder, groups, size=(32, 32), draw=bright_or_not)

@@ -1,0 +1,106 @@
+"""The landing zone: what counts, what its fingerprint notices, what a user is told."""
+
+import os
+
+import pytest
+from drawing import file_name, jpeg
+
+from steps.errors import UserError
+from steps.lake.landing import look
+
+
+@pytest.fixture
+def zone(tmp_path):
+    folder = tmp_path / "landing"
+    (folder / "shoes").mkdir(parents=True)
+    (folder / file_name()).write_bytes(jpeg(1))
+    (folder / "shoes" / "a b.PNG").write_bytes(jpeg(2))
+    return folder
+
+
+def _nothing(folder):
+    pass
+
+
+def _hidden_only(folder):
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "1.jpg").write_bytes(b"1")
+    (folder / ".2.jpg").write_bytes(b"2")
+
+
+def _text_only(folder):
+    (folder / "notes.txt").write_text("no picture")
+
+
+@pytest.mark.parametrize(
+    ("fill", "complaint"),
+    [
+        (_nothing, "is empty; put pictures there"),
+        (_hidden_only, "is empty; put pictures there"),
+        (_text_only, "no picture among the 1 files in"),
+    ],
+)
+def test_a_folder_without_pictures_is_told(tmp_path, fill, complaint):
+    fill(tmp_path)
+    with pytest.raises(UserError, match=complaint) as caught:
+        look(str(tmp_path))
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["missing", "file.jpg", "nowhere://bucket/pictures", ""])
+def test_what_is_no_folder_is_told(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.jpg").write_bytes(jpeg(1))
+    with pytest.raises(UserError, match="folder") as caught:
+        look(source)
+    assert source in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_pictures_in_subfolders_count_and_names_are_kept(zone):
+    (zone / "readme.txt").write_text("not a picture")
+    (zone / ".hidden.jpg").write_bytes(b"1")
+    landing = look(str(zone))
+    assert landing.pictures == 2
+    assert landing.source == f"file:{zone}"
+
+
+def test_a_hidden_folder_above_the_zone_hides_nothing(tmp_path):
+    folder = tmp_path / ".data" / "in"
+    folder.mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(jpeg(1))
+    assert look(str(folder)).pictures == 1
+
+
+def _add(zone):
+    (zone / "new.jpg").write_bytes(jpeg(3))
+
+
+def _grow(zone):
+    (zone / file_name()).write_bytes(jpeg(1) + b"tail")
+
+
+def _touch(zone):
+    os.utime(zone / file_name(), (1, 1))
+
+
+def _remove(zone):
+    (zone / file_name()).unlink()
+
+
+def _rename(zone):
+    (zone / file_name()).rename(zone / file_name(hour=1))
+
+
+@pytest.mark.parametrize("change", [_add, _grow, _touch, _remove, _rename])
+def test_the_fingerprint_notices(zone, change):
+    before = look(str(zone)).fingerprint
+    change(zone)
+    assert look(str(zone)).fingerprint != before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden.jpg", ".cache/1.jpg", "shoes/.2.jpg"])
+def test_the_fingerprint_ignores(zone, name):
+    before = look(str(zone))
+    (zone / name).parent.mkdir(exist_ok=True)
+    (zone / name).write_bytes(b"other")
+    assert look(str(zone)) == before

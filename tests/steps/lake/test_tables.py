@@ -1,0 +1,50 @@
+"""The Delta tables as they are made, and the condition that picks a source's rows."""
+
+import pytest
+
+from steps.lake.tables import (
+    INDEXED_COLUMNS,
+    current_version,
+    open_table,
+    path_is_under,
+    table_path,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "partitions", "long"),
+    [
+        ("images", ["date"], ["gps", "statistics", "histogram", "exif", "content"]),
+        ("quarantine", [], ["content"]),
+        ("scores", [], ["probabilities"]),
+    ],
+)
+def test_a_table_is_made_once_with_long_columns_after_the_indexed(
+    lake, tmp_path, name, partitions, long
+):
+    profile = lake.fresh(tmp_path)
+    columns = open_table(lake.spark, profile, name).toDF().columns
+    again = open_table(lake.spark, profile, name)
+    assert again.toDF().columns == columns
+    assert current_version(again) == 0
+    detail = again.detail().head()
+    assert detail["location"] == f"file:{table_path(profile, name)}"
+    assert detail["partitionColumns"] == partitions
+    indexed = int(detail["properties"]["delta.dataSkippingNumIndexedCols"])
+    assert indexed == INDEXED_COLUMNS[name]
+    assert set(long) <= set(columns[indexed:])
+    assert {"path", "sha256"} <= set(columns[:indexed])
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["file:/in", "file:/in/deeper", "file:/o'clock %3A", "file:/a\\b", "file:/100%_"],
+)
+def test_only_what_is_below_the_source_is_picked(lake, source):
+    below = [f"{source}/1.jpg", f"{source}/shoes/2.jpg"]
+    beside = [source, f"{source}2/1.jpg", f"x{source}/1.jpg", source.replace("%", "x") + "!/1.jpg"]
+    paths = lake.spark.createDataFrame([(path,) for path in below + beside], "path STRING")
+    picked = [row["path"] for row in paths.where(path_is_under(source)).collect()]
+    assert sorted(picked) == sorted(below)
