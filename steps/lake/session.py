@@ -49,6 +49,9 @@ def _settings(profile: Profile) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
+        # Hadoop's checksummed file system looks for a .crc file by a path that may hold no
+        # colon, and cameras put the time into a name
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.sql.parquet.compression.codec": "uncompressed",  # JPEG bytes do not compress
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "true",
