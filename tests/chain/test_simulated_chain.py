@@ -127,11 +127,35 @@ def test_keras_and_onnx_agree_on_every_held_out_picture(chain, tmp_path):
     for group in row_groups(cache, "test", ["pixels"]):
         pixels = pixels_of(group, cache)
         np.testing.assert_allclose(
-            scorer.score_prepared(pixels), np.asarray(model(pixels)), atol=1e-4, rtol=0
+            scorer.score_prepared(pixels),
+            np.asarray(model(pixels, training=False)),
+            atol=1e-4,
+            rtol=0,
         )
         seen += len(pixels)
     assert seen == exported.held_out == cache.rows("test")
     assert ModelRecord.read(folder).labels == ["0", "1"]
+
+
+def test_an_unchanged_chain_is_reused_and_says_so(chain):
+    ran = {step: len(chain.runs(step)) for step in STEPS}
+    done = chain.mlflow_run("main", source=chain.home / "landing", **QUICK)
+    assert done.returncode == 0
+    assert done.stderr.count("reuse run") == len(STEPS)
+    assert {step: len(chain.runs(step)) for step in STEPS} == ran
+    reused = outputs_of(chain, "main", MainOutputs).runs
+    assert reused["ingest"] == chain.runs("ingest")[0].info.run_id
+
+
+def test_a_dry_run_tells_what_new_pictures_would_run(chain):
+    newer = chain.home / "landing" / "2026-07-30T09%3A15%3A30_rpi_sensor_1_porch_0.jpg"
+    newer.write_bytes(next((chain.home / "landing").glob("*_0.jpg")).read_bytes())
+    ran = {step: len(chain.runs(step)) for step in STEPS}
+    done = chain.mlflow_run("main", source=chain.home / "landing", dry_run="true", **QUICK)
+    newer.unlink()
+    assert done.returncode == 0
+    assert done.stderr.count("run, because") == len(STEPS)
+    assert {step: len(chain.runs(step)) for step in STEPS} == ran
 
 
 def test_train_again_gives_the_same_weights(chain):
@@ -176,24 +200,3 @@ def test_spark_scores_each_picture_once(chain):
     assert (first.scored, first.unreadable) == (PICTURES, 0)
     assert chain.mlflow_run("score").returncode == 0
     assert outputs_of(chain, "score", ScoreOutputs).scored == 0
-
-
-def test_an_unchanged_chain_is_reused_and_says_so(chain):
-    ran = {step: len(chain.runs(step)) for step in STEPS}
-    done = chain.mlflow_run("main", source=chain.home / "landing", **QUICK)
-    assert done.returncode == 0
-    assert done.stderr.count("reuse run") == len(STEPS)
-    assert {step: len(chain.runs(step)) for step in STEPS} == ran
-    reused = outputs_of(chain, "main", MainOutputs).runs
-    assert reused["ingest"] == chain.runs("ingest")[0].info.run_id
-
-
-def test_a_dry_run_tells_what_new_pictures_would_run(chain):
-    newer = chain.home / "landing" / "2026-07-30T09%3A15%3A30_rpi_sensor_1_porch_0.jpg"
-    newer.write_bytes(next((chain.home / "landing").glob("*_0.jpg")).read_bytes())
-    ran = {step: len(chain.runs(step)) for step in STEPS}
-    done = chain.mlflow_run("main", source=chain.home / "landing", dry_run="true", **QUICK)
-    newer.unlink()
-    assert done.returncode == 0
-    assert done.stderr.count("run, because") == len(STEPS)
-    assert {step: len(chain.runs(step)) for step in STEPS} == ran

@@ -98,9 +98,7 @@ def test_pictures_land_with_their_names_and_bytes(story):
 
 
 def test_what_the_name_says_is_in_the_columns(story):
-    first, unlabelled, by_folder = (
-        _row(story.ingests[0], story, name) for name in list(FIRST)[:3]
-    )
+    first, unlabelled, by_folder = (_row(story.ingests[0], story, name) for name in list(FIRST)[:3])
     assert first["captured_at"] == datetime(2026, 7, 13, 1)
     assert first["date"] == date(2026, 7, 13)
     assert (first["device_id"], first["view"], first["label"]) == ("1", "porch", "0")
