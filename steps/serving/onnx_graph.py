@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from steps.serving.canonical import canonical
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
 from steps.training.evaluation import keras_predict
@@ -43,6 +44,7 @@ def to_onnx(model: "keras.Model") -> bytes:
     graph, _ = tf2onnx.convert.from_function(
         probabilities, input_signature=probabilities.input_signature, opset=OPSET
     )
+    graph.graph.CopyFrom(canonical(graph.graph))
     onnx.checker.check_model(graph, full_check=True)
     return graph.SerializeToString(deterministic=True)
 

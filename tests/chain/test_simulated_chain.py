@@ -176,7 +176,6 @@ def weights_digest(run) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.xfail(reason="seen to fail once, cause still open")
 def test_export_again_gives_the_same_bytes(chain):
     before = outputs_of(chain, "export", ExportOutputs)
     assert chain.mlflow_run("export").returncode == 0
