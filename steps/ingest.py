@@ -1,12 +1,12 @@
 """Ingest: pictures from the landing zone into Delta, with their metadata and statistics."""
 
-import io
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Literal
 
 import mlflow
 from pydantic import Field
 
-from steps.lake.landing import look
+from steps.lake.landing import look, table_path
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
@@ -14,125 +14,145 @@ from steps.tracking.outputs import IngestOutputs
 from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
+
+    from steps.lake.rows import Rules
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
     """Take new pictures from a landing zone into the tables `images` and `quarantine`."""
 
     source: str = Field("data/landing", description="folder or URI with pictures; subfolders count")
+    trigger: str = Field(
+        "available_now",
+        description="available_now: once; continuous; or once a period, such as '10 minutes'",
+    )
+    files_a_batch: int = Field(1000, ge=1, description="most files in a batch of the stream")
+    megabytes_a_batch: int = Field(512, ge=1, description="most MB in a batch, one file at least")
+    names: Literal["pattern", "any"] = Field(
+        "pattern",
+        description="pattern: a name that does not match the profile's file_name is quarantined, "
+        "unless the picture's folder labels it; any: it is not",
+    )
+    gps: Literal["drop", "keep"] = Field("drop", description="drop or keep where it was taken")
+    statistics: Literal["full", "sampled"] = Field(
+        "full", description="full: of all pixels; sampled: JPEG decoded at a quarter of its sides"
+    )
+    max_megapixels: float = Field(
+        100, gt=0, description="a picture with more is quarantined as a decompression bomb"
+    )
+    labels: str = Field("", description="CSV, Parquet or Delta with labels to merge in")
+    labels_by: Literal["file_name", "path", "sha256"] = Field(
+        "file_name", description="the column of labels that names a picture"
+    )
+    retry_quarantine: bool = Field(False, description="take what is in quarantine again")
+    archive: str = Field("", description="folder or URI that files are moved to once taken in")
 
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
-    """Stream what is new, then say what the tables hold of this source."""
+    """Stream what is new, merge labels, and say what the tables hold of this source."""
+    from steps.lake.arrivals import Arrivals, Limits
+    from steps.lake.lease import lease
+    from steps.lake.quarantine import retry
+    from steps.lake.rows import Rules
     from steps.lake.session import spark_session
-    from steps.lake.stream import take_in
-    from steps.lake.tables import current_version, open_table, path_is_under
+    from steps.lake.trigger import looks, period_of
 
-    landing = look(parameters.source)
-    with spark_session(run.profile, "ingest") as spark:
-        take_in(spark, run.profile, landing.source, run.id)
-        images = open_table(spark, run.profile, "images")
-        version = current_version(images)
-        here = images.toDF().where(path_is_under(landing.source))
-        quarantined = (
-            open_table(spark, run.profile, "quarantine").toDF().where(path_is_under(landing.source))
-        )
-        outputs = IngestOutputs(
-            table=f"{run.profile.lake}/images",
-            version=version,
-            source=landing.source,
-            images=here.count(),
-            new_images=here.where(f"ingest_run_id = '{run.id}'").count(),
-            quarantined=quarantined.count(),
-            labels=_labels(here),
-        )
-        log_delta_version(outputs.table, version, "ingest")
-        _fill_card(run, outputs, here, quarantined)
-    mlflow.log_metrics(
-        {
-            "images": outputs.images,
-            "new_images": outputs.new_images,
-            "quarantined": outputs.quarantined,
-        }
+    period = period_of(parameters.trigger)
+    source = table_path(parameters.source)
+    home = Arrivals(run.profile, source).home
+    look(parameters.source, _may_be_empty(parameters, run.profile))
+    rules = Rules(
+        source=source,
+        pattern=run.profile.file_name,
+        names="any" if parameters.labels else parameters.names,
+        gps=parameters.gps,
+        statistics=parameters.statistics,
+        max_pixels=round(parameters.max_megapixels * 1e6),
+        run_id=run.id,
     )
+    limits = Limits(parameters.files_a_batch, parameters.megabytes_a_batch * 1_000_000)
+    with lease(home, run.id), spark_session(run.profile, "ingest") as spark:
+        with looks(period) as numbers:
+            for number in numbers:
+                new = _take_in(spark, run.profile, parameters, rules, limits)
+                if period:
+                    logger.info("look %d: %d new files", number + 1, new)
+        if parameters.retry_quarantine:
+            logger.info("%d files left the quarantine", retry(spark, run.profile, rules))
+        labelled = _merge_labels(spark, run, parameters, source)
+        return _say(spark, run, source, labelled)
+
+
+def _take_in(
+    spark: "SparkSession", profile: Profile, parameters: Parameters, rules: "Rules", limits
+) -> int:
+    from steps.lake.archive import archive
+    from steps.lake.copies import mark_copies
+    from steps.lake.stream import take_in
+
+    files = look(parameters.source, may_be_empty=True).files
+    new = take_in(spark, profile, files, rules, limits)
+    mark_copies(spark, profile)
+    if parameters.archive:
+        archive(files, rules.source, table_path(parameters.archive))
+    return new
+
+
+def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, source: str):
+    from steps.lake.labels import merge_labels
+
+    if not parameters.labels:
+        return None
+    labelled = merge_labels(spark, run.profile, source, parameters.labels, parameters.labels_by)
+    logger.info("labels: %d added, %d changed", labelled.added, labelled.changed)
+    if labelled.conflicts:
+        logger.warning(
+            "labels: %d pictures have two and keep what they had, among them %s",
+            len(labelled.conflicts),
+            ", ".join(labelled.conflicts[:3]),
+        )
+    return labelled
+
+
+def _say(spark: "SparkSession", run: StepRun, source: str, labelled) -> IngestOutputs:
+    from steps.lake.report import fill_card, source_counts
+    from steps.lake.tables import current_version, open_table
+
+    images = open_table(spark, run.profile, "images")
+    version = current_version(images)
+    counts = source_counts(spark, run.profile, source, run.id)
+    outputs = IngestOutputs(
+        table=f"{run.profile.lake}/images", version=version, source=source, **counts
+    )
+    log_delta_version(outputs.table, version, "ingest")
+    mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
+    fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
+    run.card.next_command = f"mlflow run . -e tune -P ingest_run_id={run.id}"
     return outputs
 
 
-def _labels(images: "DataFrame") -> dict[str, int]:
-    counts = images.where("label IS NOT NULL").groupBy("label").count().collect()
-    return {row["label"]: row["count"] for row in sorted(counts)}
+def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
+    """Only a landing zone that is waited at, or from which files are moved away, may be."""
+    from steps.lake.arrivals import Arrivals
 
-
-def _fill_card(
-    run: StepRun, outputs: IngestOutputs, images: "DataFrame", quarantined: "DataFrame"
-) -> None:
-    from PIL import Image
-    from pyspark.sql import functions as F
-
-    run.card.headline("pictures", outputs.images)
-    run.card.headline("new", outputs.new_images)
-    run.card.headline("in quarantine", outputs.quarantined)
-    hours = (
-        images.groupBy("label", F.hour("captured_at").alias("hour"))
-        .agg(F.count("*").alias("pictures"), F.avg(F.col("statistics")[0]["mean"]).alias("red"))
-        .orderBy("label", "hour")
-        .collect()
-    )
-    run.card.table(
-        "By label", ["label", "pictures"], [[label, n] for label, n in outputs.labels.items()]
-    )
-    run.card.plot("By hour of the day", _by_hour(hours), "Pictures by capture time (UTC).")
-    samples = (
-        images.withColumn(
-            "place", F.expr("row_number() OVER (PARTITION BY label ORDER BY xxhash64(sha256))")
-        )
-        .where("place <= 6")
-        .orderBy("label", "place")
-        .select("label", "file_name", "content")
-        .limit(36)
-        .collect()
-    )
-    run.card.pictures(
-        "Samples of each label",
-        [
-            (f"{row['label']} · {row['file_name']}", Image.open(io.BytesIO(row["content"])))
-            for row in samples
-        ],
-    )
-    reasons = quarantined.groupBy("reason").agg(
-        F.count("*").alias("files"), F.min("file_name").alias("example")
-    )
-    if rows := reasons.orderBy("reason").collect():
-        run.card.table(
-            "In quarantine", ["reason", "files", "for instance"], [list(r) for r in rows]
-        )
-    run.card.next_command = f"mlflow run . -e tune -P ingest_run_id={run.id}"
-
-
-def _by_hour(rows: list):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 2.4))
-    axes = figure.subplots()
-    bottom = [0] * 24
-    for label in sorted({str(row["label"]) for row in rows}):
-        counts = [0] * 24
-        for row in rows:
-            if str(row["label"]) == label and row["hour"] is not None:
-                counts[row["hour"]] += row["pictures"]
-        axes.bar(range(24), counts, bottom=bottom, label=label)
-        bottom = [a + b for a, b in zip(bottom, counts, strict=True)]
-    axes.set_xticks(range(0, 24, 3))
-    axes.set_xlabel("hour")
-    axes.set_ylabel("pictures")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(title="label", frameon=False)
-    return figure
+    if parameters.trigger != "available_now" or parameters.retry_quarantine:
+        return True
+    return bool(parameters.archive) and Arrivals(profile, table_path(parameters.source)).exists()
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    return look(parameters.source).fingerprint
+    fingerprint = look(parameters.source, _may_be_empty(parameters, profile)).fingerprint
+    if not parameters.labels:
+        return fingerprint
+    import fsspec
+
+    filesystem, place = fsspec.core.url_to_fs(parameters.labels)
+    if not filesystem.exists(place):
+        return fingerprint
+    return fingerprint + str(sorted(map(str, filesystem.find(place, detail=True).values())))
 
 
 def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:

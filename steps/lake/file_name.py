@@ -10,6 +10,7 @@ from urllib.parse import unquote
 class Named:
     """Capture time (UTC where the name gives no offset), device, view and label, where known."""
 
+    matches: bool = False
     captured_at: datetime | None = None
     device_id: str | None = None
     view: str | None = None
@@ -31,7 +32,7 @@ def read_name(path: str, source: str, pattern: str) -> Named:
     match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
         return Named(label=_folder_below(path, source))
-    return Named(_time(match["time"]), match["device"], match["view"], match["label"])
+    return Named(True, _time(match["time"]), match["device"], match["view"], match["label"])
 
 
 def _folder_below(path: str, source: str) -> str | None:
@@ -42,6 +43,7 @@ def _folder_below(path: str, source: str) -> str | None:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(unquote(text)).replace(tzinfo=UTC)
+        time = datetime.fromisoformat(unquote(text))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except ValueError:  # fits the pattern but is no time, such as the 31st of June
         return None

@@ -1,12 +1,25 @@
 """The landing zone: the folder or URI where pictures arrive."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlparse
 
 from steps.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+class LandedFile(NamedTuple):
+    """A picture by its suffix: path as in the tables, bytes, time of change (UTC)."""
+
+    path: str
+    bytes: int
+    modified_at: datetime
 
 
 @dataclass(frozen=True)
@@ -15,58 +28,119 @@ class Landing:
 
     Attributes:
         source: the folder or URI, normalised: paths in the tables start with it.
-        pictures: number of files that are pictures by their suffix.
-        fingerprint: changes with any file's path, size or time of change.
+        files: its pictures, by path.
     """
 
     source: str
-    pictures: int
-    fingerprint: str
+    files: list[LandedFile]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any file's path, size or time of change."""
+        return hashlib.sha256(repr([tuple(file) for file in self.files]).encode()).hexdigest()
 
 
-def look(source: str) -> Landing:
+def look(source: str, may_be_empty: bool = False) -> Landing:
     """List a landing zone; subfolders count, hidden files do not.
 
     Args:
-        source: a folder, or a URI of a file system that fsspec and Spark both read.
+        source: a folder, or a URI of a file system that fsspec reads.
+        may_be_empty: no picture is no error.
 
     Raises:
         UserError: it does not exist, it is empty, or no file in it is a picture.
     """
-    import fsspec
-
     if not source:
         raise UserError("no source given; pass -P source=<folder or URI with pictures>")
-    uri = source if "://" in source else Path(source).expanduser().resolve().as_uri()
+    place = table_path(source)
+    visible, files = 0, []
+    for file in _visible_files(place, source):
+        visible += 1
+        if file.path.lower().endswith(SUFFIXES):
+            files.append(file)
+    if may_be_empty:
+        return Landing(place, sorted(files))
+    if not visible:
+        raise UserError(f"{source} is empty; put pictures there, or pass another -P source=")
+    if not files:
+        raise UserError(
+            f"no picture among the {visible} files in {source} ({' '.join(SUFFIXES)}); "
+            "pass another -P source="
+        )
+    return Landing(place, sorted(files))
+
+
+def table_path(place: str) -> str:
+    """A folder or URI as the tables write it: ``file:/…`` for what is on this machine."""
+    if "://" not in place and not place.startswith("file:"):
+        place = Path(place).expanduser().resolve().as_uri()
+    if place.startswith("file:"):
+        return "file:" + unquote(urlparse(place).path).rstrip("/")
+    return place.rstrip("/")
+
+
+def read(path: str) -> bytes:
+    """The bytes of a file by its path in the tables."""
+    if path.startswith("file:"):
+        return Path(path.removeprefix("file:")).read_bytes()
+    import fsspec
+
+    filesystem, place = fsspec.core.url_to_fs(for_fsspec(path))
+    return filesystem.cat_file(place)
+
+
+def _visible_files(place: str, source: str) -> Iterator[LandedFile]:
+    if place.startswith("file:"):
+        folder = place.removeprefix("file:")
+        if not os.path.isdir(folder):
+            raise UserError(
+                f"{source} is not a folder; pass -P source=<folder or URI with pictures>"
+            )
+        return _on_this_machine(folder)
+    return _elsewhere(place, source)
+
+
+def _on_this_machine(folder: str) -> Iterator[LandedFile]:
+    # fsspec's own walk takes several times as long, and landing zones grow
+    for entry in os.scandir(folder or "/"):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _on_this_machine(entry.path)
+        elif entry.is_file():
+            status = entry.stat()
+            changed = datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, UTC)
+            yield LandedFile(f"file:{entry.path}", status.st_size, changed)
+
+
+def _elsewhere(place: str, source: str) -> Iterator[LandedFile]:
+    import fsspec
+
     try:
-        filesystem, root = fsspec.core.url_to_fs(uri.replace("s3a://", "s3://", 1))
+        filesystem, root = fsspec.core.url_to_fs(for_fsspec(place))
     except (ValueError, ImportError) as error:
         raise UserError(f"cannot read {source}: {error}; pass a folder or a URI") from error
     if not filesystem.isdir(root):
         raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with pictures>")
-    files = filesystem.find(root, detail=True)
-    visible = {path: info for path, info in files.items() if "/." not in path[len(root) :]}
-    if not visible:
-        raise UserError(f"{source} is empty; put pictures there, or pass another -P source=")
-    pictures = {p: info for p, info in visible.items() if p.lower().endswith(SUFFIXES)}
-    if not pictures:
-        raise UserError(
-            f"no picture among the {len(visible)} files in {source} ({' '.join(SUFFIXES)}); "
-            "pass another -P source="
-        )
-    stamps = sorted(
-        (path, info["size"], str(info.get("mtime", info.get("ETag", info.get("LastModified")))))
-        for path, info in pictures.items()
-    )
-    return Landing(
-        _spark_path(uri), len(pictures), hashlib.sha256(repr(stamps).encode()).hexdigest()
-    )
+    for path, info in filesystem.find(root, detail=True).items():
+        below = path[len(root) :]
+        if "/." not in below:
+            yield LandedFile(place + below, info["size"], changed_at(info))
 
 
-def _spark_path(uri: str) -> str:
-    """The URI as Spark's binaryFile source writes it before a file's name."""
-    if not uri.startswith("file://"):
-        return uri.rstrip("/")
-    from urllib.parse import unquote, urlparse
+def changed_at(info: dict) -> datetime:
+    """When a file changed, as its file system tells fsspec; 1970 where it does not tell."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        when = info.get(key)
+        if isinstance(when, int | float):
+            return datetime.fromtimestamp(when, UTC)
+        if isinstance(when, str):
+            when = datetime.fromisoformat(when)
+        if when is not None:
+            return when.astimezone(UTC)
+    return datetime.fromtimestamp(0, UTC)
 
-    return "file:" + unquote(urlparse(uri).path).rstrip("/")
+
+def for_fsspec(place: str) -> str:
+    """A path of the tables as fsspec knows it: Hadoop has names of its own for the same store."""
+    return place.replace("s3a://", "s3://", 1).replace("abfss://", "abfs://", 1)

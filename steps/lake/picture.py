@@ -1,23 +1,30 @@
 """What Pillow knows of a picture: its metadata and its statistics."""
 
 import io
-import re
 import struct
 import warnings
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from PIL import ExifTags, Image, ImageStat, UnidentifiedImageError
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
-LONGEST_TEXT = 200
-"""Characters of an EXIF value that are kept."""
+from steps.lake.exif import read_exif
+
+Statistics = Literal["full", "sampled"]
+
+SAMPLED_SCALE = 4
+"""A sampled JPEG is decoded at a quarter of its width and height."""
+
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"BM")
+LEVELS = np.arange(256)
 
 
 class Unreadable(Exception):
     """A file that is no picture we can take in.
 
     Attributes:
-        reason: ``empty``, ``not an image``, ``truncated`` or ``decompression bomb``.
+        reason: ``empty``, ``not an image``, ``truncated``, ``damaged`` or
+            ``decompression bomb``.
     """
 
     def __init__(self, reason: str, error: str = ""):
@@ -25,123 +32,109 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-def describe(content: bytes) -> dict[str, Any]:
-    """Decode a picture once, for its metadata and the statistics of all its pixels.
+def describe(
+    content: bytes, max_pixels: int = 100_000_000, statistics: Statistics = "full"
+) -> dict[str, Any]:
+    """Decode a picture once, for its metadata and the statistics of its pixels.
+
+    Args:
+        content: the file's bytes.
+        max_pixels: width × height above which it counts as a decompression bomb.
+        statistics: ``full``: of all pixels; ``sampled``: a JPEG's are those of the picture
+            decoded at a quarter of its sides.
 
     Returns:
-        format, mode, width, height (as stored, pixels), oriented_width, oriented_height,
-        dpi, camera_make, camera_model, gps, exif_captured_at, entropy (bits), statistics and
-        histogram (256 counts) a band, exif (readable strings by tag name).
+        format, mode, width, height (as stored, pixels), oriented_width, oriented_height, dpi,
+        what :func:`steps.lake.exif.read_exif` gives but for the orientation, entropy (bits),
+        statistics and histogram (256 counts) a band.
 
     Raises:
         Unreadable: with the reason.
     """
     if not content:
         raise Unreadable("empty")
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd EXIF: `exif_error` says what matters
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(content))
+            width, height = picture.size
+            if statistics == "sampled" and picture.format == "JPEG":
+                picture.draft(picture.mode, (width // SAMPLED_SCALE, height // SAMPLED_SCALE))
             picture.load()
+            exif = read_exif(picture)
     except UnidentifiedImageError as error:
+        if content.startswith(SIGNATURES):
+            raise Unreadable(_cut_or_damaged(content), "its header cannot be read") from error
         raise Unreadable("not an image", "no format that Pillow knows") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable("decompression bomb", str(error)) from error
     # Pillow's decoders raise any of these on damaged bytes
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError) as error:
-        raise Unreadable("truncated", f"{type(error).__name__}: {error}") from error
-    exif = _exif(picture)
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
+        *(IndexError, KeyError, OverflowError, MemoryError),
+    ) as error:
+        raise Unreadable(_cut_or_damaged(content), f"{type(error).__name__}: {error}") from error
+    lies_on_its_side = exif.pop("orientation") >= 5
     return {
         "format": picture.format,
         "mode": picture.mode,
-        "width": picture.width,
-        "height": picture.height,
-        **_oriented_size(picture),
-        "dpi": float(picture.info["dpi"][0]) if "dpi" in picture.info else None,
-        "camera_make": exif.get("Make"),
-        "camera_model": exif.get("Model"),
-        "gps": _gps(picture),
-        "exif_captured_at": _exif_time(exif),
-        "exif": exif,
+        "width": width,
+        "height": height,
+        "oriented_width": height if lies_on_its_side else width,
+        "oriented_height": width if lies_on_its_side else height,
+        "dpi": _dpi(picture),
+        **exif,
         **_statistics(picture),
     }
+
+
+def _cut_or_damaged(content: bytes) -> str:
+    """Whether the end of a file is missing, by its format's own mark of the end or its length."""
+    if content.startswith(b"\xff\xd8"):
+        whole = content.rstrip(b"\0").endswith(b"\xff\xd9")
+    elif content.startswith(b"\x89PNG"):
+        whole = b"IEND" in content[-64:]
+    elif content.startswith(b"RIFF"):
+        whole = len(content) >= int.from_bytes(content[4:8], "little") + 8
+    elif content.startswith(b"BM"):
+        whole = len(content) >= int.from_bytes(content[2:6], "little")
+    else:
+        whole = False  # a TIFF's parts may stand anywhere
+    return "damaged" if whole else "truncated"
+
+
+def _dpi(picture: Image.Image) -> float | None:
+    try:
+        return float(picture.info["dpi"][0])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
 
 
 def _statistics(picture: Image.Image) -> dict[str, Any]:
     if picture.mode in ("P", "1", "I", "F") or picture.mode.startswith("I;"):
         picture = picture.convert("RGB" if picture.mode == "P" else "L")
-    histogram = picture.histogram()
-    statistics = ImageStat.Stat(histogram)
+    counts = np.array(picture.histogram()).reshape(-1, 256)
+    pixels = counts[0].sum()
+    means = counts @ LEVELS / pixels
+    # ImageStat's lower median, from the counts
+    medians = (counts.cumsum(axis=1) > (pixels // 2)).argmax(axis=1)
+    deviations = np.sqrt(np.maximum(counts @ LEVELS**2 / pixels - means**2, 0))
+    shares = counts[counts > 0] / counts.sum()
     bands = [
         {
             "band": band,
-            "mean": mean,
+            "mean": float(mean),
             "median": float(median),
-            "stddev": stddev,
-            "min": low,
-            "max": high,
+            "stddev": float(deviation),
+            "min": int((row > 0).argmax()),
+            "max": int(255 - (row[::-1] > 0).argmax()),
         }
-        for band, mean, median, stddev, (low, high) in zip(
-            picture.getbands(),
-            statistics.mean,
-            statistics.median,
-            statistics.stddev,
-            statistics.extrema,
-            strict=True,
+        for band, mean, median, deviation, row in zip(
+            picture.getbands(), means, medians, deviations, counts, strict=True
         )
     ]
-    per_band = [histogram[start : start + 256] for start in range(0, len(histogram), 256)]
-    return {"entropy": picture.entropy(), "statistics": bands, "histogram": per_band}
-
-
-def _oriented_size(picture: Image.Image) -> dict[str, int]:
-    lies_on_its_side = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    width, height = picture.size
-    if lies_on_its_side:
-        width, height = height, width
-    return {"oriented_width": width, "oriented_height": height}
-
-
-def _exif(picture: Image.Image) -> dict[str, str]:
-    exif = picture.getexif()
-    values = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in exif.items()}
-    for tag, value in exif.get_ifd(ExifTags.IFD.Exif).items():
-        values[ExifTags.TAGS.get(tag, str(tag))] = value
-    return {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes: {value[:16].hex()}"
-    return re.sub(r"[\x00-\x1f]", "", str(value)).strip()[:LONGEST_TEXT]
-
-
-def _exif_time(exif: dict[str, str]) -> datetime | None:
-    text = exif.get("DateTimeOriginal") or exif.get("DateTime") or ""
-    try:
-        return datetime.strptime(text, "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def _gps(picture: Image.Image) -> dict[str, float | None] | None:
-    ifd = picture.getexif().get_ifd(ExifTags.IFD.GPSInfo)
-    latitude = _degrees(ifd.get(ExifTags.GPS.GPSLatitude), ifd.get(ExifTags.GPS.GPSLatitudeRef))
-    longitude = _degrees(ifd.get(ExifTags.GPS.GPSLongitude), ifd.get(ExifTags.GPS.GPSLongitudeRef))
-    if latitude is None or longitude is None:
-        return None
-    altitude = ifd.get(ExifTags.GPS.GPSAltitude)
-    return {
-        "latitude": latitude,
-        "longitude": longitude,
-        "altitude": None if altitude is None else float(altitude),
-    }
-
-
-def _degrees(parts: Any, reference: Any) -> float | None:
-    try:
-        degrees, minutes, seconds = (float(part) for part in parts)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    value = degrees + minutes / 60 + seconds / 3600
-    return -value if reference in ("S", "W") else value
+    # of all bands' values together, as Pillow's Image.entropy
+    entropy = abs(float(-(shares * np.log2(shares)).sum()))
+    return {"entropy": entropy, "statistics": bands, "histogram": counts.tolist()}

@@ -47,6 +47,7 @@ def append_scores(
         .option("versionAsOf", pictures.version)
         .load(pictures.table)
         .where(path_is_under(pictures.source))
+        .where("replaced_at IS NULL")
         .select("path", "sha256", "content")
     )
     spark.sparkContext.addFile(model_folder, recursive=True)

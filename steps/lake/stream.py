@@ -1,136 +1,147 @@
 """The stream from the landing zone into the tables."""
 
-import hashlib
 import logging
-import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from steps.lake.file_name import read_name
-from steps.lake.landing import SUFFIXES
-from steps.lake.picture import Unreadable, describe
-from steps.lake.tables import CONTENT, INGESTED, LANDED, PICTURE, QUARANTINED, open_table
+from tqdm import tqdm
+
+from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.landing import LandedFile
+from steps.lake.rows import DESCRIBED, Rules, describer
+from steps.lake.tables import open_table, path_is_under, table_path
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 logger = logging.getLogger(__name__)
 
-FILES_A_BATCH = 1000
-BINARY_FILE = "path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY"
-DESCRIBED = ", ".join([LANDED, QUARANTINED, INGESTED, PICTURE, CONTENT])
+TASKS_A_CORE = 2
+CLOCKS_DIFFER = timedelta(hours=1)
 
 
 def take_in(
     spark: "SparkSession",
     profile: Profile,
-    source: str,
-    run_id: str,
-) -> None:
-    """Stream every new picture below ``source`` into ``images`` or ``quarantine``.
+    files: list[LandedFile],
+    rules: Rules,
+    limits: Limits,
+) -> int:
+    """Note what is new among the files of a landing zone, and stream it into the tables.
 
-    A file counts as new by the stream's checkpoint, and a row by (path, sha256), so that a
-    batch that was cut off and comes again leaves each file once.
+    Each file ends in ``images`` or in ``quarantine``, once: it is noted in one chunk, and a
+    chunk's name is the transaction under which Delta takes its rows. So a call that is cut off
+    anywhere is completed by the next one, even where the stream's checkpoint is lost.
 
     Args:
         spark: the session.
-        profile: says where the tables are and what the names look like.
-        source: the landing zone as ``landing.look`` gives it.
-        run_id: the run that takes the pictures in.
+        profile: says where the tables are.
+        files: the landing zone's files.
+        rules: how they become rows.
+        limits: of a batch.
+
+    Returns:
+        The number of files that were new.
     """
-    images = open_table(spark, profile, "images")
-    quarantine = open_table(spark, profile, "quarantine")
-    describe_batch = _describer(source, profile.file_name, run_id, datetime.now(UTC))
+    arrivals = Arrivals(profile, rules.source)
+    open_table(spark, profile, "images")
+    open_table(spark, profile, "quarantine")
+    known = () if arrivals.exists() else _in_the_tables(spark, profile, rules.source)
+    new = arrivals.new_among(files, known)
+    arrivals.note(new, limits)
+    if not arrivals.exists():
+        return 0
+    with tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar:
 
-    def write(batch: "DataFrame", number: int) -> None:
-        # read by both merges: without it each picture would be decoded twice
-        described = batch.mapInArrow(describe_batch, DESCRIBED).persist()
-        try:
-            _merge(images, described.where("reason IS NULL").drop("reason", "error"))
-            columns = quarantine.toDF().columns
-            _merge(quarantine, described.where("reason IS NOT NULL").select(*columns))
-        finally:
-            described.unpersist()
-        logger.info("batch %d is in the tables", number + 1)
+        def write(batch: "DataFrame", number: int) -> None:
+            bar.update(_write_chunk(spark, profile, batch, rules))
 
-    suffixes = "|".join(suffix.removeprefix(".") for suffix in SUFFIXES)
-    either_case = re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", suffixes)
+        (
+            spark.readStream.schema(ARRIVAL)
+            .option("maxFilesPerTrigger", 1)
+            .json(arrivals.chunks)
+            .select("*", "_metadata.file_name", "_metadata.file_modification_time")
+            .writeStream.trigger(availableNow=True)
+            .option("checkpointLocation", arrivals.checkpoint)
+            .foreachBatch(write)
+            .start()
+            .awaitTermination()
+        )
+    return len(new)
+
+
+def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list[tuple]:
+    """What a lake whose ledger is lost holds of a landing zone."""
+    return [
+        (row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
+        for name in ("images", "quarantine")
+        for row in spark.read.format("delta")
+        .load(table_path(profile, name))
+        .where(path_is_under(source))
+        .select("path", "bytes", "modified_at")
+        .collect()
+    ]
+
+
+def _write_chunk(spark: "SparkSession", profile: Profile, batch: "DataFrame", rules: Rules) -> int:
+    """Append a chunk's pictures to ``images``, and what is left over to ``quarantine``."""
+    rows = batch.collect()
+    if not rows:
+        return 0
+    chunk, noted_at = rows[0]["file_name"], rows[0]["file_modification_time"]
+    files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
+    described = _describe(spark, files, rules)
+    _append(described.where("reason IS NULL"), spark, profile, "images", chunk)
+    left_over = _not_in_the_tables(spark, profile, files, noted_at)
+    if left_over:
+        # few, and by now one may be readable that was still being written
+        described = _describe(spark, left_over, rules).persist()
+        readable = described.where("reason IS NULL")
+        _append(described.where("reason IS NOT NULL"), spark, profile, "quarantine", chunk)
+        if not readable.isEmpty():
+            _append(readable, spark, profile, "images", f"{chunk} again")
+        described.unpersist()
+    return len(rows)
+
+
+def _describe(spark: "SparkSession", files: list[tuple], rules: Rules) -> "DataFrame":
+    tasks = min(len(files), TASKS_A_CORE * spark.sparkContext.defaultParallelism)
+    arrived = spark.createDataFrame(spark.sparkContext.parallelize(files, tasks), ARRIVAL)
+    return arrived.mapInArrow(describer(rules), DESCRIBED)
+
+
+def _append(
+    rows: "DataFrame", spark: "SparkSession", profile: Profile, name: str, transaction: str
+) -> None:
+    """Append to a table, once for each transaction, however often it is tried."""
+    table = spark.read.format("delta").load(table_path(profile, name))
     (
-        spark.readStream.format("binaryFile")
-        .schema(BINARY_FILE)
-        .option("recursiveFileLookup", "true")
-        .option("pathGlobFilter", f"*.{{{either_case.replace('|', ',')}}}")
-        .option("maxFilesPerTrigger", FILES_A_BATCH)
-        .load(source)
-        .writeStream.trigger(availableNow=True)
-        .option("checkpointLocation", _checkpoint(profile, source))
-        .foreachBatch(write)
-        .start()
-        .awaitTermination()
+        rows.select(*table.columns)
+        .write.format("delta")
+        .mode("append")
+        .option("txnAppId", transaction)
+        .option("txnVersion", 1)
+        .save(table_path(profile, name))
     )
 
 
-def _checkpoint(profile: Profile, source: str) -> str:
-    return f"{profile.lake}/_checkpoints/ingest/{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+def _not_in_the_tables(
+    spark: "SparkSession", profile: Profile, files: list[tuple], noted_at: datetime
+) -> list[tuple]:
+    from pyspark.sql.functions import broadcast
 
-
-def _merge(table: Any, rows: "DataFrame") -> None:
-    same = "old.path = new.path AND old.sha256 = new.sha256"
-    table.alias("old").merge(rows.alias("new"), same).whenNotMatchedInsertAll().execute()
-
-
-def _describer(source: str, pattern: str, run_id: str, now: datetime) -> Callable:
-    """The function that Spark's workers run over batches of files."""
-
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructType
-
-    schema = to_arrow_schema(StructType.fromDDL(DESCRIBED))
-
-    def describe_batches(
-        batches: Iterator["pa.RecordBatch"],
-    ) -> Iterator["pa.RecordBatch"]:
-        import pyarrow as pa
-
-        for batch in batches:
-            rows = [
-                _row(file, source, pattern) | {"ingested_at": now, "ingest_run_id": run_id}
-                for file in batch.to_pylist()
-            ]
-            yield pa.RecordBatch.from_pylist(rows, schema=schema)
-
-    return describe_batches
-
-
-def _row(file: dict[str, Any], source: str, pattern: str) -> dict[str, Any]:
-    content = file["content"]
-    row = {
-        "path": file["path"],
-        "file_name": PurePosixPath(file["path"]).name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": file["length"],
-        "modified_at": file["modificationTime"],
-        "content": content,
-    }
-    try:
-        picture = describe(content)
-    except Unreadable as error:
-        return row | {"reason": error.reason, "error": str(error)}
-    named = read_name(file["path"], source, pattern)
-    captured_at = named.captured_at or picture.pop("exif_captured_at")
-    picture.pop("exif_captured_at", None)
-    return (
-        row
-        | picture
-        | {
-            "captured_at": captured_at,
-            "date": captured_at.date() if captured_at else None,
-            "device_id": named.device_id,
-            "view": named.view,
-            "label": named.label,
-        }
-    )
+    chunk = broadcast(spark.createDataFrame(files, ARRIVAL).select("path", "modified_at"))
+    since = (noted_at - CLOCKS_DIFFER).astimezone(UTC).isoformat()
+    found: set[tuple] = set()
+    for name in ("images", "quarantine"):
+        rows = (
+            spark.read.format("delta")
+            .load(table_path(profile, name))
+            # by the statistics in its log, Delta leaves out the files that are older
+            .where(f"ingested_at >= timestamp '{since}'")
+            .select("path", "modified_at")
+            .join(chunk, ["path", "modified_at"])
+        )
+        found.update(map(tuple, rows.collect()))
+    return [file for file in files if (file[0], file[2]) not in found]

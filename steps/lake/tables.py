@@ -16,15 +16,19 @@ LANDED = """
     file_name STRING,
     sha256 STRING,
     bytes BIGINT,
-    modified_at TIMESTAMP
+    modified_at TIMESTAMP,
+    replaced_at TIMESTAMP
 """
 
 PICTURE = """
     captured_at TIMESTAMP,
+    captured_from STRING,
+    utc_offset_minutes INT,
     date DATE,
     device_id STRING,
     view STRING,
     label STRING,
+    duplicate_of STRING,
     format STRING,
     mode STRING,
     width INT,
@@ -34,8 +38,11 @@ PICTURE = """
     dpi DOUBLE,
     camera_make STRING,
     camera_model STRING,
-    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
+    exposure_seconds DOUBLE,
+    iso INT,
     entropy DOUBLE,
+    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
+    exif_error STRING,
     statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
         min: INT, max: INT>>,
     histogram ARRAY<ARRAY<INT>>,

@@ -10,13 +10,18 @@ class Outputs(BaseModel):
 
 
 class IngestOutputs(Outputs):
-    """Pictures in Delta: the rows of ``table`` at ``version`` whose path is under ``source``."""
+    """Pictures in Delta: the rows of ``table`` at ``version`` whose path is under ``source``.
+
+    The counts are of rows whose file was not rewritten since; ``duplicates`` are those among
+    ``images`` whose bytes came under another name before.
+    """
 
     table: str
     version: int
     source: str
     images: int
     new_images: int
+    duplicates: int
     quarantined: int
     labels: dict[str, int]
 

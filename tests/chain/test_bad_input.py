@@ -116,7 +116,14 @@ def test_no_champion_to_export(workshop, capsys):
 def test_no_released_model_to_score_with(step, workshop, capsys):
     with mlflow.start_run(tags={"step": "ingest"}):
         outputs = IngestOutputs(
-            table="t", version=0, source="s", images=0, new_images=0, quarantined=0, labels={}
+            table="t",
+            version=0,
+            source="s",
+            images=0,
+            new_images=0,
+            duplicates=0,
+            quarantined=0,
+            labels={},
         )
         mlflow.log_text(outputs.model_dump_json(), "outputs.json")
     said = fails_with(step, workshop, capsys)

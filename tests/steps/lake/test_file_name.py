@@ -19,14 +19,14 @@ def pattern() -> str:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", Named(NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", Named(NOON, "3", "porch", "1")),
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", Named(NOON, "3", "porch", None)),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", Named(True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", Named(True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", Named(True, NOON, "3", "porch", None)),
         ("2026-07-13T12%3A30%3A05_rpi_sensor_kit-7_front door_shoes.jpg",
-         Named(NOON, "kit-7", "front door", "shoes")),
-        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(None, "3", "porch", "1")),
-        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", Named(None, "3", "porch", None)),
+         Named(True, NOON, "kit-7", "front door", "shoes")),
+        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(True, None, "3", "porch", "1")),
+        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", Named(True, None, "3", "porch", None)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "/shoes"])

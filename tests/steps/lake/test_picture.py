@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from steps.lake.picture import Unreadable, describe
 
-REASONS = {"empty", "not an image", "truncated", "decompression bomb"}
+REASONS = {"empty", "not an image", "truncated", "damaged", "decompression bomb"}
 
 
 def _exif(orientation: int = 6) -> Image.Exif:
@@ -131,9 +131,11 @@ def _png_of_size(width: int, height: int) -> bytes:
         (b"\0" * 100, "not an image"),
         (b"<html>404</html>", "not an image"),
         (b"\xff\xd8", "not an image"),
+        (b"\xff\xd8\xff\xe0", "truncated"),
         (_png_of_size(60_000, 60_000), "decompression bomb"),
-        (_png_of_size(10_000, 10_000), "decompression bomb"),
-        (_png_of_size(40, 40), "truncated"),
+        (_png_of_size(10_001, 10_000), "decompression bomb"),
+        (_png_of_size(40, 40), "damaged"),
+        (_png_of_size(40, 40)[:-12], "truncated"),
     ],
 )
 def test_what_cannot_be_read_has_a_reason(content, reason):

@@ -1,4 +1,4 @@
-"""The stream into the tables, with real Spark and Delta, told as one story of four ingests."""
+"""The stream into the tables, with real Spark and Delta, told as one story of five ingests."""
 
 import hashlib
 import shutil
@@ -10,6 +10,10 @@ import pandas as pd
 import pytest
 from drawing import drawn, encoded, file_name, jpeg
 
+from steps.lake.arrivals import Limits
+from steps.lake.copies import mark_copies
+from steps.lake.landing import look
+from steps.lake.rows import Rules
 from steps.lake.stream import take_in
 from steps.lake.tables import current_version, open_table, table_path
 from steps.settings.profile import Profile
@@ -20,8 +24,10 @@ FIRST = {
     file_name(day=13, hour=1): jpeg(1),
     file_name(day=14, hour=2, device="2", label=""): jpeg(2),
     "old shoes/a b.PNG": encoded(drawn(4, "RGBA"), "PNG"),
-    "broken.jpg": jpeg(5)[:300],
-    "empty.jpeg": b"",
+    "copies/a b.PNG": encoded(drawn(4, "RGBA"), "PNG"),
+    file_name(day=16): jpeg(5)[:300],
+    file_name(day=17): b"",
+    "unnamed.jpg": jpeg(8),
     "notes.txt": b"not taken in",
 }
 REWRITTEN = file_name(day=13, hour=1)
@@ -60,7 +66,9 @@ def story(lake, tmp_path_factory) -> Story:
     told = Story(f"file:{zone}", profile, [])
 
     def ingest(run_id: str) -> None:
-        take_in(lake.spark, profile, told.source, run_id)
+        rules = Rules(source=told.source, pattern=profile.file_name, run_id=run_id)
+        take_in(lake.spark, profile, look(str(zone)).files, rules, Limits(files=3, bytes=10**9))
+        mark_copies(lake.spark, profile)
         images = open_table(lake.spark, profile, "images")
         quarantine = open_table(lake.spark, profile, "quarantine").toDF()
         told.ingests.append(
@@ -72,8 +80,11 @@ def story(lake, tmp_path_factory) -> Story:
     ingest("two")
     _put(zone, {NEW: jpeg(6), REWRITTEN: jpeg(7)})
     ingest("three")
-    shutil.rmtree(home / "lake" / "_checkpoints")
+    for checkpoint in (home / "lake" / "_ingest").glob("*/checkpoint"):
+        shutil.rmtree(checkpoint)
     ingest("four")
+    shutil.rmtree(home / "lake" / "_ingest")
+    ingest("five")
     return told
 
 
@@ -84,8 +95,7 @@ def _row(ingest: Ingest, story: Story, name: str) -> dict:
 
 
 def test_pictures_land_with_their_names_and_bytes(story):
-    pictures = {n: c for n, c in FIRST.items() if n not in ("broken.jpg", "empty.jpeg")}
-    del pictures["notes.txt"]
+    pictures = {name: FIRST[name] for name in list(FIRST)[:4]}
     assert len(story.ingests[0].images) == len(pictures)
     for name, content in pictures.items():
         row = _row(story.ingests[0], story, name)
@@ -105,21 +115,29 @@ def test_what_the_name_says_is_in_the_columns(story):
     assert (unlabelled["device_id"], unlabelled["label"]) == ("2", None)
     assert by_folder["label"] == "old shoes"
     assert (by_folder["format"], by_folder["mode"]) == ("PNG", "RGBA")
-    assert by_folder["date"] is None and pd.isna(by_folder["captured_at"])
+    assert [row["captured_from"] for row in (first, unlabelled, by_folder)] == [
+        *("name", "name"),
+        "file",
+    ]
 
 
-def test_what_cannot_be_read_is_kept_with_its_reason(story):
+def test_what_cannot_be_taken_is_kept_with_its_reason(story):
     kept = story.ingests[0].quarantine.set_index("file_name")
-    assert kept.loc["broken.jpg", "reason"] == "truncated"
-    assert kept.loc["broken.jpg", "content"] == FIRST["broken.jpg"]
-    assert kept.loc["broken.jpg", "error"]
+    assert kept["reason"].to_dict() == {
+        file_name(day=16): "truncated",
+        file_name(day=17): "empty",
+        "unnamed.jpg": "name",
+    }
+    assert all(kept.loc[name, "content"] == FIRST[name] for name in kept.index)
+    assert kept["error"].str.len().min() > 0
     assert set(kept["ingest_run_id"]) == {"one"}
 
 
-@pytest.mark.xfail(strict=True, reason="Spark's file source passes over files of no bytes")
-def test_an_empty_file_is_kept_too(story):
-    kept = story.ingests[0].quarantine.set_index("file_name")
-    assert kept.loc["empty.jpeg", "reason"] == "empty"
+def test_equal_bytes_are_marked_once(story):
+    marked = story.ingests[0].images.dropna(subset="duplicate_of")
+    pair = {f"{story.source}/{folder}/a b.PNG" for folder in ("copies", "old shoes")}
+    assert {*marked["path"], *marked["duplicate_of"]} == pair
+    assert len(marked) == 1
 
 
 def _ids(frame: pd.DataFrame) -> list[tuple]:
@@ -133,9 +151,6 @@ def test_a_second_ingest_takes_nothing_twice(story):
     assert two.version == one.version
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Spark's file stream knows a file by its path and passes over new bytes"
-)
 def test_new_and_rewritten_files_are_new_rows(story):
     added = set(_ids(story.ingests[2].images)) - set(_ids(story.ingests[1].images))
     assert added == {
@@ -143,14 +158,14 @@ def test_new_and_rewritten_files_are_new_rows(story):
         for name, content in {NEW: jpeg(6), REWRITTEN: jpeg(7)}.items()
     }
     assert len(story.ingests[2].images) == len(story.ingests[1].images) + 2
+    replaced = story.ingests[2].images.dropna(subset="replaced_at")
+    assert replaced["sha256"].tolist() == [hashlib.sha256(FIRST[REWRITTEN]).hexdigest()]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Spark's file stream knows a file by its path and passes over new bytes"
-)
-def test_a_lost_checkpoint_duplicates_nothing(story):
-    assert _ids(story.ingests[3].images) == _ids(story.ingests[2].images)
-    assert _ids(story.ingests[3].quarantine) == _ids(story.ingests[2].quarantine)
+@pytest.mark.parametrize("ingest", [3, 4], ids=["checkpoint", "ledger"])
+def test_what_is_lost_beside_the_tables_duplicates_nothing(story, ingest):
+    assert _ids(story.ingests[ingest].images) == _ids(story.ingests[2].images)
+    assert _ids(story.ingests[ingest].quarantine) == _ids(story.ingests[2].quarantine)
 
 
 def test_a_version_shows_the_table_as_it_was(lake, story):

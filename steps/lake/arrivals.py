@@ -1,0 +1,96 @@
+"""The ledger of arrivals: which files of a landing zone were seen, in bounded chunks.
+
+Spark's own file source knows a file by its path alone, skips files without bytes, and lists
+everything again in every trigger. Here a landing zone is listed once a call; what is new, by path,
+size and time of change, is noted in a chunk, a small file of JSON lines that never changes again,
+and Spark's stream reads the chunks. A chunk's name is the key under which its pictures are
+written once.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import fsspec
+
+from steps.lake.landing import LandedFile
+from steps.settings.profile import Profile
+
+ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
+
+
+class Limits(NamedTuple):
+    """How much a chunk holds: files, and bytes (one file at least)."""
+
+    files: int
+    bytes: int
+
+
+class Arrivals:
+    """The ledger of one landing zone."""
+
+    def __init__(self, profile: Profile, source: str):
+        name = hashlib.sha256(source.encode()).hexdigest()[:16]
+        self.home = f"{profile.lake}/_ingest/{name}"
+        self.chunks = f"{self.home}/arrivals"
+        self.checkpoint = f"{self.home}/checkpoint"
+        self._filesystem, self._folder = fsspec.core.url_to_fs(self.chunks)
+
+    def exists(self) -> bool:
+        """Whether anything was ever noted."""
+        return bool(self._names())
+
+    def new_among(self, files: Iterable[LandedFile], known: Iterable[tuple] = ()) -> list:
+        """Those files that are in no chunk, and not ``known`` either."""
+        seen = {*self._noted(), *known}
+        return [file for file in files if tuple(file) not in seen]
+
+    def note(self, files: list[LandedFile], limits: Limits) -> int:
+        """Write files into chunks; returns how many chunks.
+
+        Cut off between two chunks, the rest is new to the next call.
+        """
+        self._filesystem.makedirs(self._folder, exist_ok=True)
+        place = len(self._names())
+        chunks = list(_chunked(files, limits))
+        for number, chunk in enumerate(chunks, start=place):
+            lines = (
+                json.dumps(file._asdict(), default=datetime.isoformat, ensure_ascii=False)
+                for file in chunk
+            )
+            name = f"{number:08}-{uuid.uuid4().hex}.json"
+            hidden = f"{self._folder}/_{name}"
+            self._filesystem.pipe_file(hidden, "\n".join(lines).encode())
+            self._filesystem.mv(hidden, f"{self._folder}/{name}")
+        return len(chunks)
+
+    def _names(self) -> list[str]:
+        if not self._filesystem.exists(self._folder):
+            return []
+        self._filesystem.invalidate_cache(self._folder)
+        names = (PurePosixPath(path).name for path in self._filesystem.ls(self._folder, False))
+        return sorted(name for name in names if not name.startswith(("_", ".")))
+
+    def _noted(self) -> Iterator[tuple]:
+        for name in self._names():
+            for line in self._filesystem.cat_file(f"{self._folder}/{name}").splitlines():
+                file = json.loads(line)
+                changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
+                yield file["path"], file["bytes"], changed
+
+
+def _chunked(files: list[LandedFile], limits: Limits) -> Iterator[list[LandedFile]]:
+    chunk: list[LandedFile] = []
+    size = 0
+    for file in files:
+        if chunk and (len(chunk) >= limits.files or size + file.bytes > limits.bytes):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(file)
+        size += file.bytes
+    if chunk:
+        yield chunk

@@ -1,0 +1,104 @@
+"""One ingest at a time into a ledger, whoever else tries."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import fsspec
+
+from steps.errors import UserError
+
+SECONDS = 60.0
+"""How long a holder that gives no more sign of life still counts."""
+
+
+@contextmanager
+def lease(home: str, run_id: str) -> Iterator[None]:
+    """Hold a ledger for the length of a block.
+
+    The lease is a small file that its holder renews. A holder on this machine whose process is
+    gone holds nothing; one elsewhere counts until ``SECONDS`` after its last sign of life.
+
+    Args:
+        home: the ledger's folder or URI.
+        run_id: who holds it.
+
+    Raises:
+        UserError: somebody else holds it.
+    """
+    filesystem, folder = fsspec.core.url_to_fs(home)
+    filesystem.makedirs(folder, exist_ok=True)
+    path = f"{folder}/lease.json"
+    _take(filesystem, path, run_id)
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(SECONDS / 4):
+            filesystem.pipe_file(path, _claim(run_id))
+
+    renewing = threading.Thread(target=renew, daemon=True, name="lease")
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join()
+        filesystem.rm_file(path)
+
+
+def _take(filesystem, path: str, run_id: str) -> None:
+    for _ in range(2):
+        try:
+            # a file system that knows exclusive creation lets one of two win
+            with filesystem.open(path, "xb") as file:
+                file.write(_claim(run_id))
+            return
+        except FileExistsError:
+            if holder := _holder(filesystem, path):
+                raise UserError(
+                    f"run {holder['run_id']} on {holder['host']} is taking in this source; wait "
+                    "for it to end and run again: mlflow run . -e ingest"
+                ) from None
+            filesystem.rm_file(path)
+        except (ValueError, NotImplementedError):  # no exclusive creation here
+            if not _holder(filesystem, path):
+                filesystem.pipe_file(path, _claim(run_id))
+                return
+    raise UserError("another ingest of this source has just begun; wait for it to end")
+
+
+def _claim(run_id: str) -> bytes:
+    now = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
+    return json.dumps(now).encode()
+
+
+def _holder(filesystem, path: str) -> dict | None:
+    try:
+        claim = json.loads(filesystem.cat_file(path))
+    except FileNotFoundError:
+        return None
+    except ValueError:  # cut off while it was written, or being written now
+        time.sleep(1)
+        try:
+            claim = json.loads(filesystem.cat_file(path))
+        except (FileNotFoundError, ValueError):
+            return None
+    if time.time() - claim["at"] > SECONDS:
+        return None
+    return claim if claim["host"] != socket.gethostname() or _lives(claim["pid"]) else None
+
+
+def _lives(pid: int) -> bool:
+    if pid == os.getpid():  # a number that came round again, as in a container
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,183 @@
+"""What the tables hold of a landing zone: the counts, and the card of an ingest."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from steps.lake.tables import path_is_under, table_path
+from steps.settings.profile import Profile
+from steps.tracking.card import Card
+from steps.tracking.outputs import IngestOutputs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from pyspark.sql import DataFrame, SparkSession
+
+    from steps.lake.labels import Labelled
+
+BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
+UNLABELLED = "(none)"
+SAMPLES_A_LABEL = 5
+
+
+def rows_of(spark: "SparkSession", profile: Profile, name: str, source: str) -> "DataFrame":
+    """A table's rows of a landing zone whose files were not rewritten since."""
+    table = spark.read.format("delta").load(table_path(profile, name))
+    return table.where(path_is_under(source)).where("replaced_at IS NULL")
+
+
+def source_counts(
+    spark: "SparkSession", profile: Profile, source: str, run_id: str
+) -> dict[str, Any]:
+    """The counts of :class:`IngestOutputs`."""
+    from pyspark.sql import functions as F
+
+    images = rows_of(spark, profile, "images", source)
+    by_label = (
+        images.groupBy("label")
+        .agg(
+            F.count("*").alias("images"),
+            F.count_if(F.col("ingest_run_id") == run_id).alias("new"),
+            F.count("duplicate_of").alias("duplicates"),
+        )
+        .orderBy("label")
+        .collect()
+    )
+    return {
+        "images": sum(row["images"] for row in by_label),
+        "new_images": sum(row["new"] for row in by_label),
+        "duplicates": sum(row["duplicates"] for row in by_label),
+        "quarantined": rows_of(spark, profile, "quarantine", source).count(),
+        "labels": {row["label"]: row["images"] for row in by_label if row["label"] is not None},
+    }
+
+
+def fill_card(
+    card: Card,
+    spark: "SparkSession",
+    profile: Profile,
+    outputs: IngestOutputs,
+    run_id: str,
+    labelled: "Labelled | None",
+) -> None:
+    """Counts by label, device and hour; samples; light and size; duplicates; the quarantine."""
+    images = rows_of(spark, profile, "images", outputs.source)
+    card.headline("pictures", outputs.images)
+    card.headline("new in this run", outputs.new_images)
+    card.headline("duplicates", outputs.duplicates)
+    card.headline("in quarantine", outputs.quarantined)
+    groups = _groups(images, run_id)
+    if not groups.empty:
+        for column, title in (("label", "By label"), ("device", "By device")):
+            card.table(title, [column, "pictures", "new"], _totals(groups, column))
+        hours = _stacked(groups, "hour", range(24), "hour (UTC)")
+        card.plot("By hour of the day", hours, "Pictures by capture time.")
+        light = _stacked(groups, "light", range(16), "mean of all bands, 0–255", scale=16)
+        card.plot("Brightness", light)
+        halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
+        card.plot("Size", _stacked(groups, "size", halves, "kilobytes a file", power=True))
+        card.pictures("Samples of each label", _samples(images))
+    if labelled:
+        card.table(
+            "Labels merged in",
+            ["added", "changed", "in conflict", "of no picture"],
+            [[labelled.added, labelled.changed, len(labelled.conflicts), labelled.unknown]],
+            "In conflict, and left as they were: " + ", ".join(labelled.conflicts[:10])
+            if labelled.conflicts
+            else "",
+        )
+    if reasons := _reasons(rows_of(spark, profile, "quarantine", outputs.source)):
+        card.table(
+            "In quarantine",
+            ["reason", "files", "for instance", "what was said of it"],
+            reasons,
+            "Once its cause is mended, take it again: mlflow run . -e ingest "
+            "-P retry_quarantine=true",
+        )
+
+
+def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
+    """Counts by all that the plots show: read once, and as many rows however many pictures."""
+    return (
+        images.selectExpr(
+            f"coalesce(label, '{UNLABELLED}') AS label",
+            f"coalesce(device_id, '{UNLABELLED}') AS device",
+            "hour(captured_at) AS hour",
+            f"CAST(floor({BRIGHTNESS} / 16) AS INT) AS light",
+            "CAST(floor(2 * log2(bytes / 1000)) AS INT) AS size",
+            f"CAST(ingest_run_id = '{run_id}' AS INT) AS new",
+        )
+        .groupBy("label", "device", "hour", "light", "size")
+        .agg({"*": "count", "new": "sum"})
+        .withColumnsRenamed({"count(1)": "pictures", "sum(new)": "new"})
+        .toPandas()
+    )
+
+
+def _totals(groups: "pd.DataFrame", column: str) -> list[list[Any]]:
+    totals = groups.groupby(column)[["pictures", "new"]].sum().sort_index()
+    return [[key, int(row["pictures"]), int(row["new"])] for key, row in totals.iterrows()]
+
+
+def _stacked(
+    groups: "pd.DataFrame", column: str, places: range, title: str, scale=1, power=False
+) -> "Figure":
+    """Bars of pictures by a column, one colour a label."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.4))
+    axes = figure.subplots()
+    counts = groups.pivot_table("pictures", column, "label", "sum", fill_value=0)
+    counts = counts.reindex(places, fill_value=0)
+    bottom = counts.iloc[:, 0] * 0
+    for label in counts:
+        axes.bar(list(places), counts[label], bottom=bottom, label=label, align="edge", width=0.92)
+        bottom = bottom + counts[label]
+    step = max(1, len(places) // 8)
+    ticks = list(places)[::step]
+    axes.set_xticks(ticks)
+    axes.set_xticklabels([f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks])
+    axes.set_xlabel(title)
+    axes.set_ylabel("pictures")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(title="label", frameon=False)
+    return figure
+
+
+def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
+    from PIL import Image
+
+    chosen = (
+        images.selectExpr(
+            "path",
+            "sha256",
+            "row_number() OVER (PARTITION BY label ORDER BY xxhash64(sha256)) AS place",
+        )
+        .where(f"place <= {SAMPLES_A_LABEL}")
+        .limit(6 * SAMPLES_A_LABEL)
+    )
+    rows = (
+        images.join(chosen.hint("broadcast"), ["path", "sha256"])
+        .orderBy("label", "place")
+        .select("label", "file_name", "content")
+        .collect()
+    )
+    return [
+        (
+            f"{row['label'] or UNLABELLED} · {row['file_name']}",
+            Image.open(io.BytesIO(row["content"])),
+        )
+        for row in rows
+    ]
+
+
+def _reasons(quarantined: "DataFrame") -> list[list[Any]]:
+    rows = (
+        quarantined.groupBy("reason")
+        .agg({"*": "count", "file_name": "min", "error": "min"})
+        .orderBy("reason")
+        .collect()
+    )
+    return [
+        [row["reason"], row["count(1)"], row["min(file_name)"], row["min(error)"]] for row in rows
+    ]
