@@ -1,7 +1,9 @@
 """Export: what an alias names becomes an ONNX model, proven equal and released to devices."""
 
+import hashlib
 import logging
 import tempfile
+import warnings
 from pathlib import Path
 
 import mlflow
@@ -21,6 +23,9 @@ from steps.tracking.registry import (
     version_by_alias,
 )
 from steps.tracking.step import Step, StepRun
+
+EDGE = PROJECT / "edge"
+PYFUNC_MODEL = PROJECT / "steps" / "serving" / "pyfunc_model.py"
 
 
 class Parameters(StepParameters):
@@ -94,13 +99,15 @@ def _register(run: StepRun, source: ModelVersion, files: list[Path]) -> ModelVer
 
     # the note that the class has no type hints speaks to authors, not to those who export
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
+    # an example would be a picture, and the registry keeps none
+    warnings.filterwarnings("ignore", message=".*input example was not provided")
     model_file, record_file = files
     logged = mlflow.pyfunc.log_model(
         name="onnx",
-        python_model=str(PROJECT / "steps" / "serving" / "pyfunc_model.py"),
+        python_model=str(PYFUNC_MODEL),
         artifacts={"model": str(model_file), "record": str(record_file)},
-        code_paths=[str(PROJECT / "edge")],
-        pip_requirements=str(PROJECT / "edge" / "requirements.txt"),
+        code_paths=[str(EDGE)],
+        pip_requirements=str(EDGE / "requirements.txt"),
         signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
     )
     name = f"{source.name}-onnx"
@@ -118,7 +125,10 @@ def _register(run: StepRun, source: ModelVersion, files: list[Path]) -> ModelVer
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    return alias_state(profile.model, parameters.alias)
+    """Where the alias points, and the files that travel with the model without an import."""
+    shipped = [PYFUNC_MODEL, *sorted(EDGE.rglob("*.py")), EDGE / "requirements.txt"]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in shipped)).hexdigest()
+    return f"{alias_state(profile.model, parameters.alias)} {digest}"
 
 
 def _holds(outputs: ExportOutputs, profile: Profile) -> str | None:

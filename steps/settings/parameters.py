@@ -34,7 +34,7 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         argv: the arguments; ``sys.argv`` where it is None.
 
     Raises:
-        UserError: a value does not fit its type or its bounds.
+        UserError: there is no such parameter, or a value does not fit its type or bounds.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m steps.{step}",
@@ -52,7 +52,18 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
             help=f"{field.description} (default: {_shown(field.default)})".replace("%", "%%"),
             **bare_flag,
         )
-    given: dict[str, Any] = vars(parser.parse_args(argv))
+    known, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise UserError(
+            f"{step} has no parameter {unknown[0].lstrip('-').partition('=')[0]!r}; "
+            f"see: python -m steps.{step} --help"
+        )
+    given: dict[str, Any] = {
+        name: value
+        for name, value in vars(known).items()
+        # the help calls a default of None "none", so that may be passed too
+        if value != "none" or model.model_fields[name].default is not None
+    }
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -63,7 +63,11 @@ class Profile(_Section):
     @field_validator("file_name")
     @classmethod
     def _pattern_has_groups(cls, pattern: str) -> str:
-        missing = {"time", "device", "view", "label"} - set(re.compile(pattern).groupindex)
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"the pattern is no regular expression: {error}") from error
+        missing = {"time", "device", "view", "label"} - set(groups)
         if missing:
             raise ValueError(f"the pattern has no group {', '.join(sorted(missing))}")
         return pattern
@@ -90,9 +94,11 @@ def load_profile(name: str) -> Profile:
         known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
         raise UserError(f"there is no profile {name!r} ({path}); pass -P profile=<one of: {known}>")
     try:
-        content = yaml.safe_load(_with_environment(path))
-        return Profile.model_validate({"name": path.stem, **(content or {})})
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(_with_environment(path)) or {}
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is no mapping of keys to values")
+        return Profile.model_validate({"name": path.stem, **content})
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise UserError(f"{path}: {describe(error)}") from error

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,22 @@ def sources(module: str) -> list[Path]:
 
 @cache
 def _imports(path: Path) -> frozenset[str]:
+    """The modules that a file's import statements name, and the packages that these are in."""
+    folder = path.relative_to(PROJECT).parent.parts
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(name for name in names if name.split(".")[0] in PACKAGES)
+        elif isinstance(node, ast.ImportFrom):
+            start = folder[: len(folder) + 1 - node.level] if node.level else ()
+            module = ".".join([*start, node.module] if node.module else start)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return frozenset(
+        package
+        for name in names
+        if name.split(".")[0] in PACKAGES
+        for package in accumulate(name.split("."), "{}.{}".format)
+    )
 
 
 def _file_of(module: str) -> Path | None:

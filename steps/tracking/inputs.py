@@ -36,6 +36,11 @@ def resolve_input(step: str, wanted: str) -> str:
         raise UserError(
             f"there is no run {wanted!r}; pass -P {step}_run_id=<ID of a run of {step}> or latest"
         ) from error
+    if run.info.lifecycle_stage == "deleted":
+        raise UserError(
+            f"run {wanted} was deleted; pass -P {step}_run_id=latest, or restore it: "
+            f"mlflow runs restore --run-id {wanted}"
+        )
     made_by = run.data.tags.get("step")
     if made_by != step:
         raise UserError(

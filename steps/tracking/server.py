@@ -2,12 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import mlflow
 import requests
@@ -53,18 +54,18 @@ def tracking_server() -> Iterator[str]:
         _wait_for(address, server)
         yield address
     finally:
-        os.killpg(server.pid, 15)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
 
 
 def _wait_for(address: str, server: subprocess.Popen) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        try:
+        with suppress(requests.RequestException):
             if requests.get(f"{address}/health", timeout=2).ok:
                 return
-        except requests.ConnectionError:
-            time.sleep(0.3)
+        time.sleep(0.3)
     raise UserError(
         f"no MLflow server came up on {address}; try: mlflow server --port 5000, "
         "and set MLFLOW_TRACKING_URI to it"

@@ -4,6 +4,7 @@ The run carries the tags ``step``, ``profile``, ``cache_key`` and ``input.<step>
 parameters, ``outputs.json`` and ``card.html``; the last line on standard output is its ID.
 """
 
+import argparse
 import logging
 import os
 import sys
@@ -98,11 +99,12 @@ class Step:
         logger.setLevel(logging.INFO)
         # a bar for each file of a few kilobytes says nothing
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        debug = "--debug" in (argv or sys.argv)
+        # an environment that uv made has no pip, of which MLflow would say so with each model
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
         try:
             run_id = self._run(argv)
         except UserError as error:
-            if debug:
+            if _wants_trace(argv):
                 raise
             sys.exit(f"{self.name}: {error}")
         print(f"run_id={run_id}", flush=True)
@@ -147,6 +149,13 @@ class Step:
             for step in self.input_names()
             if (wanted := getattr(parameters, step + RUN_ID)) != NONE
         }
+
+
+def _wants_trace(argv: list[str] | None) -> bool:
+    """What ``--debug`` says, read by itself: the error may be that another flag does not fit."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", nargs="?", const="true", default="false")
+    return parser.parse_known_args(argv)[0].debug.lower() in ("true", "1", "yes", "on")
 
 
 def _run_name(step: str) -> str | None:

@@ -17,8 +17,9 @@ def use_tracking_store(profile: Profile) -> str:
     Returns:
         The store's URI, absolute, so that workers in other folders find it too.
     """
-    if profile.tracking_uri and profile.tracking_uri != os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(profile.tracking_uri)
+    wanted = absolute_store_uri(profile.tracking_uri or "")
+    if wanted and wanted != absolute_store_uri(os.environ.get("MLFLOW_TRACKING_URI", "")):
+        mlflow.set_tracking_uri(wanted)
         for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             os.environ.pop(variable, None)
     uri = absolute_store_uri(mlflow.get_tracking_uri())

@@ -1,6 +1,7 @@
 """The search for hyperparameters: Hyperopt's TPE, its trials run by Spark."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ def search(
     import hyperopt
     import numpy as np
 
+    warnings.filterwarnings("ignore", message="Spark session is not provided")  # of one it was
     spark_trials = hyperopt.SparkTrials(parallelism=parallelism, spark_session=spark)
     hyperopt.fmin(
         _objective(plan, cache, tracking_uri, parent_run_id),

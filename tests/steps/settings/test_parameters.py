@@ -1,0 +1,174 @@
+"""A step's command line: flags, types, bounds, and what is said about each."""
+
+import importlib
+import re
+from typing import Literal
+
+import pytest
+import yaml
+from pydantic import Field
+
+from steps.errors import UserError
+from steps.settings.parameters import StepParameters, parse
+from steps.settings.profile import PROJECT
+
+STEPS = list(yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))["entry_points"])
+
+
+class Parameters(StepParameters):
+    """Develop a film."""
+
+    minutes: int = Field(7, ge=1, le=60, description="in the tank, minutes")
+    dilution: float | None = Field(None, gt=0, description="parts of water; none: undiluted")
+    water: str | None = Field(None, description="its source; none: the tap")
+    note: str = Field("", description="at 100 % in the developer's words")
+    film: Literal["negative", "slide"] = Field("negative", description="negative or slide")
+    dry: bool = Field(False, description="hang it up")
+
+
+def parsed(*argv: str) -> dict:
+    """What the command line says beyond the parameters that every step has."""
+    return parse(Parameters, "develop", list(argv)).model_dump(exclude={"profile", "debug"})
+
+
+DEFAULTS = {
+    "minutes": 7,
+    "dilution": None,
+    "water": None,
+    "note": "",
+    "film": "negative",
+    "dry": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], {}),
+        (["--minutes", "60"], {"minutes": 60}),
+        (["--minutes=1"], {"minutes": 1}),
+        (["--dilution", "2.5e1"], {"dilution": 25.0}),
+        (["--dilution", "none"], {}),
+        (["--water", "none"], {}),
+        (["--water", "rain"], {"water": "rain"}),
+        (["--note", "none"], {"note": "none"}),
+        (["--note", "a b; 'c' ü"], {"note": "a b; 'c' ü"}),
+        (["--note", ""], {"note": ""}),
+        (["--film", "slide", "--dry"], {"film": "slide", "dry": True}),
+        (["--dry", "--film", "slide"], {"film": "slide", "dry": True}),
+        (["--dry", "true"], {"dry": True}),
+        (["--dry", "False"], {"dry": False}),
+        (["--minutes", "3", "--minutes", "4"], {"minutes": 4}),
+    ],
+)
+def test_a_flag_sets_its_parameter_and_no_other(argv, expected):
+    assert parsed(*argv) == DEFAULTS | expected
+
+
+def test_every_step_has_a_profile_and_a_debug_flag():
+    parameters = parse(Parameters, "develop", ["--profile", "darkroom", "--debug"])
+    assert (parameters.profile, parameters.debug) == ("darkroom", True)
+    defaults = parse(Parameters, "develop", [])
+    assert (defaults.profile, defaults.debug) == ("local", False)
+
+
+def test_without_arguments_the_command_line_is_read(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["develop.py", "--minutes", "9"])
+    assert parse(Parameters, "develop").minutes == 9
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--minutes", "0"], ["minutes: ", "greater than or equal to 1"]),
+        (["--minutes", "61"], ["minutes: ", "less than or equal to 60"]),
+        (["--minutes", "-3"], ["minutes: ", "greater than or equal to 1"]),
+        (["--minutes", "many"], ["minutes: ", "valid integer"]),
+        (["--minutes", "1.5"], ["minutes: ", "valid integer"]),
+        (["--minutes", "none"], ["minutes: ", "valid integer"]),
+        (["--minutes", ""], ["minutes: ", "valid integer"]),
+        (["--dilution", "0"], ["dilution: ", "greater than 0"]),
+        (["--dilution", "nan"], ["dilution: ", "greater than 0"]),
+        (["--film", "Slide"], ["film: ", "'negative' or 'slide'"]),
+        (["--dry", "perhaps"], ["dry: ", "valid boolean"]),
+        (["--minutes", "0", "--film", "x"], ["minutes: ", "; film: "]),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_one_line(argv, told):
+    with pytest.raises(UserError) as caught:
+        parsed(*argv)
+    said = str(caught.value)
+    assert "\n" not in said and said.endswith("see: python -m steps.develop --help")
+    for part in told:
+        assert part in said
+    for name in DEFAULTS.keys() - {flag.removeprefix("--") for flag in argv}:
+        assert f"{name}: " not in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--minute", "3"], "minute"),
+        (["--colour=red"], "colour"),
+        (["7"], "7"),
+        (["--MINUTES", "3"], "MINUTES"),
+    ],
+)
+def test_what_is_no_parameter_is_told(argv, named):
+    with pytest.raises(UserError) as caught:
+        parsed(*argv)
+    assert str(caught.value) == (
+        f"develop has no parameter {named!r}; see: python -m steps.develop --help"
+    )
+
+
+def test_a_flag_without_its_value_ends_with_the_usage(capsys):
+    with pytest.raises(SystemExit) as ended:
+        parsed("--minutes")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: python -m steps.develop")
+
+
+def _entries(text: str) -> dict[str, str]:
+    """What the help says about each flag, its lines joined."""
+    return {
+        flag: " ".join(words.split())
+        for flag, words in re.findall(
+            r"^  --(\w+) (.*?)(?=^  --|^\S)", text, flags=re.DOTALL | re.MULTILINE
+        )
+    }
+
+
+def _help(model: type[StepParameters], step: str, capsys) -> str:
+    with pytest.raises(SystemExit) as ended:
+        parse(model, step, ["--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsys):
+    said = _help(Parameters, "develop", capsys)
+    assert "Develop a film." in said
+    assert "mlflow run . -e develop -P <parameter>=<value>" in said
+    assert _entries(said) == {
+        "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
+        "debug": "[VALUE] show the stack trace of an error (default: False)",
+        "minutes": "VALUE in the tank, minutes (default: 7)",
+        "dilution": "VALUE parts of water; none: undiluted (default: none)",
+        "water": "VALUE its source; none: the tap (default: none)",
+        "note": "VALUE at 100 % in the developer's words (default: none)",
+        "film": "VALUE negative or slide (default: negative)",
+        "dry": "[VALUE] hang it up (default: False)",
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_help_of_each_entry_point_explains_all_its_parameters(step, capsys):
+    parameters = importlib.import_module(f"steps.{step}").STEP.parameters
+    said = _entries(_help(parameters, step, capsys))
+    assert set(said) - {"help"} == set(parameters.model_fields)
+    for name, field in parameters.model_fields.items():
+        assert field.description
+        assert " ".join(field.description.split()) in said[name]
+        shown = "none" if field.default in (None, "") else str(field.default)
+        assert said[name].endswith(f"(default: {shown})")

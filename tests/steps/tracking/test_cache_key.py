@@ -1,0 +1,175 @@
+"""The cache key: what changes it, what does not, and which files a step is made of."""
+
+import re
+
+import pytest
+
+from steps.settings.profile import PROJECT
+from steps.tracking import cache_key as cache_key_module
+from steps.tracking.cache_key import cache_key, sources
+
+FILES = {
+    "steps/__init__.py": "",
+    "steps/bake.py": (
+        '"""Bake."""\n'
+        "import os, steps.oven.heat\n"
+        "from steps.oven import timer as clock, TRAYS\n"
+        "from steps.flour import (\n    sieve,\n)\n"
+        "def bake():\n"
+        "    from edge.taste import sour\n"
+        "    if os.environ:\n"
+        "        import steps.late\n"
+    ),
+    "steps/flour.py": "from steps import wheat\nfrom steps.bake import bake\n",
+    "steps/wheat/__init__.py": "from .field import wide\n",
+    "steps/wheat/field.py": "",
+    "steps/oven/__init__.py": "TRAYS = 2\n",
+    "steps/oven/heat.py": "import numpy\n",
+    "steps/oven/timer.py": "",
+    "steps/oven/spare.py": "",
+    "steps/oven/page.html.j2": "<p>{{ loaf }}</p>",
+    "steps/oven/notes.txt": "",
+    "steps/late.py": "",
+    "steps/unused.py": "import steps.late\n",
+    "steps/shop/page.html.j2": "",
+    "edge/__init__.py": "",
+    "edge/taste.py": "def sour(): pass\n",
+    "edge/other.py": "",
+    "numpy.py": "",
+    "requirements.lock": "mlflow==3\n",
+    "other.lock": "",
+}
+USED = {
+    "steps/__init__.py",
+    "steps/bake.py",
+    "steps/flour.py",
+    "steps/wheat/__init__.py",
+    "steps/wheat/field.py",
+    "steps/oven/__init__.py",
+    "steps/oven/heat.py",
+    "steps/oven/timer.py",
+    "steps/oven/page.html.j2",
+    "steps/late.py",
+    "edge/__init__.py",
+    "edge/taste.py",
+}
+GIVEN = {
+    "module": "steps.bake",
+    "parameters": {"minutes": 40, "name": "rye"},
+    "settings": {"model": "package"},
+    "inputs": {"knead": "1" * 32},
+    "state": "warm",
+}
+
+
+@pytest.fixture
+def bakery(tmp_path, monkeypatch):
+    """A small project in place of this one."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(cache_key_module, "PROJECT", tmp_path)
+    monkeypatch.setattr(cache_key_module, "LOCK", tmp_path / "requirements.lock")
+    return tmp_path
+
+
+def test_a_key_is_32_hexadecimal_digits_and_the_same_each_time(bakery):
+    key = cache_key(**GIVEN)
+    assert re.fullmatch("[0-9a-f]{32}", key)
+    assert cache_key(**GIVEN) == key
+
+
+def test_a_module_is_made_of_all_that_it_imports(bakery):
+    found = sources("steps.bake")
+    assert {path.relative_to(bakery).as_posix() for path in found} == USED
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("name", sorted(USED))
+def test_an_edit_of_a_used_file_changes_the_key(bakery, name):
+    before = cache_key(**GIVEN)
+    with (bakery / name).open("a", encoding="utf-8") as file:
+        file.write("# \n")
+    assert cache_key(**GIVEN) != before
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - USED - {"requirements.lock"}))
+def test_an_edit_of_another_file_does_not(bakery, name):
+    before = cache_key(**GIVEN)
+    (bakery / name).write_text("edited = True\n", encoding="utf-8")
+    assert cache_key(**GIVEN) == before
+
+
+def test_another_place_of_the_project_does_not(bakery, monkeypatch):
+    before = cache_key(**GIVEN)
+    moved = bakery.with_name("elsewhere")
+    bakery.rename(moved)
+    monkeypatch.setattr(cache_key_module, "PROJECT", moved)
+    monkeypatch.setattr(cache_key_module, "LOCK", moved / "requirements.lock")
+    assert cache_key(**GIVEN) == before
+
+
+@pytest.mark.parametrize("name", ["steps/oven/timer.py", "steps/oven/page.html.j2"])
+def test_another_name_of_a_used_file_changes_the_key(bakery, name):
+    before = cache_key(**GIVEN)
+    (bakery / name).rename((bakery / name).with_name("renamed.j2"))
+    assert cache_key(**GIVEN) != before
+
+
+def test_a_new_template_beside_a_used_module_changes_the_key(bakery):
+    before = cache_key(**GIVEN)
+    (bakery / "steps" / "oven" / "second.j2").write_text("")
+    assert cache_key(**GIVEN) != before
+
+
+def test_another_lock_changes_the_key(bakery):
+    before = cache_key(**GIVEN)
+    (bakery / "requirements.lock").write_text("mlflow==4\n")
+    assert cache_key(**GIVEN) != before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"module": "steps.unused"},
+        {"parameters": {"minutes": 41, "name": "rye"}},
+        {"parameters": {"minutes": "40", "name": "rye"}},
+        {"parameters": {"minutes": 40}},
+        {"parameters": {"minutes": 40, "name": None}},
+        {"settings": {"model": "shoes"}},
+        {"settings": {}},
+        {"inputs": {"knead": "2" * 32}},
+        {"inputs": {"rest": "1" * 32}},
+        {"inputs": {}},
+        {"state": "cold"},
+        {"settings": GIVEN["parameters"], "parameters": GIVEN["settings"]},
+    ],
+)
+def test_what_a_step_is_given_changes_the_key(bakery, changed):
+    assert cache_key(**GIVEN | changed) != cache_key(**GIVEN)
+
+
+def test_the_order_of_parameters_and_inputs_does_not(bakery):
+    given = GIVEN | {"inputs": {"a": "1", "b": "2"}}
+    turned = given | {
+        "parameters": dict(reversed(GIVEN["parameters"].items())),
+        "inputs": {"b": "2", "a": "1"},
+    }
+    assert cache_key(**turned) == cache_key(**given)
+
+
+@pytest.mark.parametrize(
+    ("step", "used", "unused"),
+    [
+        ("ingest", ["lake/stream.py", "tracking/card.html.j2"], "training/fit.py"),
+        ("train", ["train.py", "training/networks.py", "lake/session.py"], "training/search.py"),
+        ("register", ["training/networks.py", "../edge/scoring.py"], "training/search.py"),
+        ("export", ["serving/onnx_graph.py", "../edge/record.py"], "training/search.py"),
+    ],
+)  # fmt: skip
+def test_a_step_of_the_project_is_made_of_what_it_uses(step, used, unused):
+    found = set(sources(f"steps.{step}"))
+    for name in ["errors.py", "settings/parameters.py", "tracking/step.py", *used]:
+        assert (PROJECT / "steps" / name).resolve() in found
+    assert (PROJECT / "steps" / unused).is_file()
+    assert PROJECT / "steps" / unused not in found

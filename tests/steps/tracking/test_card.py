@@ -1,0 +1,192 @@
+"""The card: text stays text, pictures and plots are in the page itself."""
+
+import base64
+import io
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from drawing import drawn
+from matplotlib.figure import Figure
+from PIL import Image
+
+from steps.tracking.card import Card
+
+HOSTILE = "<script>alert('1')</script> & \"quoted\" <b>bold</b> {{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with their attributes, and the text of each tag."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if data.strip():
+            self.texts.append((self.tags[-1][0], data.strip()))
+
+    def text_of(self, tag: str) -> list[str]:
+        return [text for at, text in self.texts if at == tag]
+
+
+def card(**fields) -> Card:
+    return Card("train", "1" * 32, **fields)
+
+
+def curve(title: str = "loss") -> Figure:
+    figure = Figure(figsize=(2, 1))
+    axes = figure.subplots()
+    axes.plot([0, 1, 2], [3, 1, 2])
+    axes.set_title(title)
+    return figure
+
+
+def _in_step(page: Card) -> None:
+    page.step = HOSTILE
+
+
+def _in_headline(page: Card) -> None:
+    page.headline(HOSTILE, HOSTILE)
+
+
+def _in_table(page: Card) -> None:
+    page.table(HOSTILE, [HOSTILE], [[HOSTILE]], HOSTILE)
+
+
+def _in_pictures(page: Card) -> None:
+    page.pictures(HOSTILE, [(HOSTILE, drawn(1))], HOSTILE)
+
+
+def _in_plot(page: Card) -> None:
+    page.plot(HOSTILE, curve(), HOSTILE)
+
+
+def _in_inputs(page: Card) -> None:
+    page.inputs = {HOSTILE: HOSTILE}
+
+
+def _in_outputs(page: Card) -> None:
+    page.outputs = {HOSTILE: HOSTILE}
+
+
+def _in_command(page: Card) -> None:
+    page.next_command = HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("put", "tags"),
+    [
+        (_in_step, ["title", "h1"]),
+        (_in_headline, ["b", "span"]),
+        (_in_table, ["h2", "p", "th", "td"]),
+        (_in_pictures, ["h2", "p", "figcaption"]),
+        (_in_plot, ["h2", "p"]),
+        (_in_inputs, ["th", "code"]),
+        (_in_outputs, ["th", "code"]),
+        (_in_command, ["code"]),
+    ],
+)
+def test_text_is_shown_and_never_read_as_html(put, tags):
+    page = card()
+    put(page)
+    seen = Page(page.html())
+    assert "script" not in {tag for tag, _ in seen.tags}
+    assert "bold" not in {text for _, text in seen.texts}
+    for tag in tags:
+        assert HOSTILE in seen.text_of(tag)
+
+
+def test_text_in_a_plot_is_no_html_either():
+    page = card()
+    page.plot("Loss", curve(title="--> <script>alert(1)</script>"))
+    assert "script" not in {tag for tag, _ in Page(page.html()).tags}
+
+
+def test_a_plot_is_an_svg_of_the_page():
+    page = card()
+    page.plot("Loss", curve(), "by epoch")
+    html = page.html()
+    svg = ElementTree.fromstring(html[html.index("<svg") : html.index("</svg>") + 6])
+    lines = svg.findall(".//*[@id='line2d_1']")
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg" and lines
+    assert "<?xml" not in html and html.count("<!DOCTYPE") == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "shown"),
+    [
+        ((320, 200), "RGB", (160, 100)),
+        ((100, 400), "RGB", (40, 160)),
+        ((33, 31), "RGB", (33, 31)),
+        ((320, 320), "RGBA", (160, 160)),
+        ((320, 320), "L", (160, 160)),
+        ((320, 320), "CMYK", (160, 160)),
+    ],
+)
+def test_pictures_are_thumbnails_in_the_page(size, mode, shown):
+    picture = drawn(3, mode, size=(32, 31)).resize(size, Image.Resampling.NEAREST)
+    page = card()
+    page.pictures("Samples", [("one", picture), ("two", picture)])
+    images = [attributes for tag, attributes in Page(page.html()).tags if tag == "img"]
+    assert [image["alt"] for image in images] == ["one", "two"]
+    kind, _, content = images[0]["src"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    thumbnail = Image.open(io.BytesIO(base64.b64decode(content, validate=True)))
+    thumbnail.load()
+    assert (thumbnail.format, thumbnail.size) == ("JPEG", shown)
+    assert (picture.size, picture.mode) == (size, mode)
+
+
+def test_the_page_fetches_nothing():
+    page = card(next_command="mlflow run . -e register")
+    page.plot("Loss", curve())
+    page.pictures("Samples", [("one", drawn(1))])
+    places = [
+        value
+        for _, attributes in Page(page.html()).tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "srcset")
+    ]
+    assert places and all(place.startswith(("data:", "#")) for place in places)
+    assert "@import" not in page.html() and "url(http" not in page.html()
+
+
+def test_numbers_stand_to_the_right_with_their_header():
+    page = card()
+    page.table("By label", ["label", "pictures", "share"], [["0", 351, 0.5], ["1", 327, 0.25]])
+    cells = [(t, a.get("class")) for t, a in Page(page.html()).tags if t in ("th", "td")]
+    row = [None, "number", "number"]
+    assert cells[:3] == [("th", kind) for kind in row]
+    assert cells[3:9] == [("td", kind) for kind in row] * 2
+
+
+def test_what_went_in_and_came_out_is_on_the_card():
+    page = card(
+        inputs={"ingest": "a" * 32},
+        outputs={"epochs": 3, "labels": ["0", "1"]},
+        next_command="mlflow run . -e register",
+    )
+    page.headline("accuracy", 0.984)
+    page.table("First", ["x"], [["1"]])
+    page.table("Second", ["x"], [])
+    seen = Page(page.html())
+    assert seen.text_of("h1") == ["train"]
+    assert seen.text_of("b") == ["0.984"]
+    assert seen.text_of("code") == [
+        "1" * 32, "a" * 32, "3", "['0', '1']", "mlflow run . -e register"
+    ]  # fmt: skip
+    assert seen.text_of("h2") == [
+        "First", "Second", "What went in", "What came out", "What to run next"
+    ]  # fmt: skip
+
+
+def test_an_empty_card_says_that_nothing_went_in():
+    seen = Page(card().html())
+    assert seen.text_of("h2") == ["What went in", "What came out"]
+    assert "No other run." in seen.text_of("p")
