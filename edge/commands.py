@@ -79,7 +79,7 @@ def _add_capture(commands) -> None:
         type=whole_count,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="how many frames (default: simulated 300, picamera2 1, folder all)",
+        help="how many frames (default: simulated 480, picamera2 1, folder all)",
     )
     command.add_argument(
         "--device", default="1", metavar="ID", help="the device's ID, for the file name"
@@ -95,7 +95,7 @@ def _add_capture(commands) -> None:
 
 def _capture(options: argparse.Namespace) -> None:
     camera = open_camera(options)
-    count = getattr(options, "count", {"simulated": 300, "picamera2": 1}.get(options.camera))
+    count = getattr(options, "count", {"simulated": 480, "picamera2": 1}.get(options.camera))
     done = capture(camera, options.to, count, options.device, options.view)
     known = f", {done.skipped} there already" if done.skipped else ""
     print(f"{done.written} frames written to {options.to}{known}")
@@ -162,7 +162,7 @@ def _add_score(commands) -> None:
         default=argparse.SUPPRESS,
         help="write the rows to a file too, as JSON",
     )
-    add_camera(command, start="2026-07-20T00:00:00", period=150)
+    add_camera(command, start="2026-07-27T00:00:00", period=150)
 
 
 def _score(options: argparse.Namespace) -> None:

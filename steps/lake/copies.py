@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from delta.tables import DeltaTable
-
 from steps.lake.tables import table_path
 from steps.settings.profile import Profile
 
@@ -12,63 +10,52 @@ if TYPE_CHECKING:
 
 ORDER = "ORDER BY ingested_at, modified_at, path"
 
+MARKS = f"""
+SELECT here, path, ingested_at, original, newer FROM (
+    SELECT *,
+        nullif(first(path) OVER (PARTITION BY here, sha256 {ORDER}), path) AS original,
+        lead(ingested_at) OVER (PARTITION BY path {ORDER}) AS newer
+    FROM (
+        SELECT 'images' AS here, path, sha256, ingested_at, modified_at, replaced_at, duplicate_of
+        FROM images
+        UNION ALL
+        SELECT 'quarantine', path, uuid(), ingested_at, modified_at, replaced_at, NULL
+        FROM quarantine))
+WHERE original IS NOT NULL AND duplicate_of IS NULL OR newer IS NOT NULL AND replaced_at IS NULL
+"""
+"""One pass over narrow columns. What is in quarantine has no duplicates, whatever its bytes."""
+
 
 def mark_copies(spark: "SparkSession", profile: Profile) -> None:
     """Set ``duplicate_of`` and ``replaced_at`` where they are not set yet.
 
     ``duplicate_of`` is the path under which the same bytes came first. ``replaced_at`` is when a
     file's newer bytes were taken in, into either table: rows without it say what is in the
-    landing zone now. Only narrow columns are read, and a call that finds nothing to mark writes
-    nothing.
+    landing zone now. A call that finds nothing to mark writes nothing.
     """
-    for name in ("images", "quarantine"):
-        spark.read.format("delta").load(table_path(profile, name)).createOrReplaceTempView(name)
-    _mark(
-        spark,
-        profile,
-        "images",
-        "duplicate_of",
-        f"""
-        SELECT path, ingested_at, original AS value FROM (
-            SELECT path, ingested_at, duplicate_of,
-                first(path) OVER (PARTITION BY sha256 {ORDER}) AS original
-            FROM images)
-        WHERE original <> path AND duplicate_of IS NULL
-        """,
-    )
-    for name in ("images", "quarantine"):
-        _mark(
-            spark,
-            profile,
-            name,
-            "replaced_at",
-            f"""
-            SELECT path, ingested_at, newer AS value FROM (
-                SELECT *, lead(ingested_at) OVER (PARTITION BY path {ORDER}) AS newer FROM (
-                    SELECT 'images' AS here, path, ingested_at, modified_at, replaced_at
-                    FROM images
-                    UNION ALL
-                    SELECT 'quarantine' AS here, path, ingested_at, modified_at, replaced_at
-                    FROM quarantine))
-            WHERE here = '{name}' AND newer IS NOT NULL AND replaced_at IS NULL
-            """,
-        )
+    from delta.tables import DeltaTable
 
-
-def _mark(spark: "SparkSession", profile: Profile, table: str, column: str, query: str) -> None:
-    marks = spark.sql(query).persist()
+    tables = {
+        name: DeltaTable.forPath(spark, table_path(profile, name))
+        for name in ("images", "quarantine")
+    }
+    for name, table in tables.items():
+        table.toDF().createOrReplaceTempView(name)
+    marks = spark.sql(MARKS).persist()
     try:
-        if marks.isEmpty():
-            return
-        (
-            DeltaTable.forPath(spark, table_path(profile, table))
-            .alias("row")
-            .merge(
-                marks.alias("mark"),
-                "row.path = mark.path AND row.ingested_at = mark.ingested_at",
+        for row in marks.select("here").distinct().collect():
+            columns = {"replaced_at": "mark.newer"}
+            if row["here"] == "images":
+                columns["duplicate_of"] = "mark.original"
+            (
+                tables[row["here"]]
+                .alias("row")
+                .merge(
+                    marks.where(f"here = '{row['here']}'").alias("mark"),
+                    "row.path = mark.path AND row.ingested_at = mark.ingested_at",
+                )
+                .whenMatchedUpdate(set=columns)
+                .execute()
             )
-            .whenMatchedUpdate(set={column: "mark.value"})
-            .execute()
-        )
     finally:
         marks.unpersist()

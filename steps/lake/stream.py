@@ -1,9 +1,11 @@
 """The stream from the landing zone into the tables."""
 
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import fsspec
 from tqdm import tqdm
 
 from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 TASKS_A_CORE = 2
 CLOCKS_DIFFER = timedelta(hours=1)
+RECENT_COMMITS = 5
 
 
 def take_in(
@@ -93,6 +96,8 @@ def _write_chunk(spark: "SparkSession", profile: Profile, batch: "DataFrame", ru
     files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
     described = _describe(spark, files, rules)
     _append(described.where("reason IS NULL"), spark, profile, "images", chunk)
+    if _rows_committed(profile, "images", chunk) == len(files):
+        return len(files)
     left_over = _not_in_the_tables(spark, profile, files, noted_at)
     if left_over:
         # few, and by now one may be readable that was still being written
@@ -124,6 +129,18 @@ def _append(
         .option("txnVersion", 1)
         .save(table_path(profile, name))
     )
+
+
+def _rows_committed(profile: Profile, name: str, transaction: str) -> int | None:
+    """The rows that a transaction added, where one of the table's last commits has it."""
+    filesystem, log = fsspec.core.url_to_fs(f"{table_path(profile, name)}/_delta_log")
+    commits = sorted(path for path in filesystem.ls(log, False) if path.endswith(".json"))
+    for commit in commits[: -RECENT_COMMITS - 1 : -1]:
+        actions = [json.loads(line) for line in filesystem.cat_file(commit).splitlines()]
+        if any(action.get("txn", {}).get("appId") == transaction for action in actions):
+            info = next(action["commitInfo"] for action in actions if "commitInfo" in action)
+            return int(info["operationMetrics"]["numOutputRows"])
+    return None
 
 
 def _not_in_the_tables(

@@ -26,6 +26,13 @@ class IngestOutputs(Outputs):
     labels: dict[str, int]
 
 
+class UpkeepOutputs(Outputs):
+    """By table: the number of data files before and after, and the version that came out."""
+
+    compacted: dict[str, tuple[int, int]]
+    versions: dict[str, int]
+
+
 class Selection(Outputs):
     """Which pictures a network learns from, how they are parted, and at what size.
 

@@ -47,7 +47,7 @@ class Fitted:
 
     Attributes:
         weights: of the epoch with the lowest validation loss.
-        epochs: per epoch: loss, validation_loss, validation_accuracy, seconds.
+        epochs: per epoch: loss, validation_loss, validation_accuracy, epoch_seconds.
         best: index of that epoch.
     """
 
@@ -92,7 +92,7 @@ def fit(
             "loss": float(loss / seen),
             "validation_loss": validation_loss / count,
             "validation_accuracy": right / count,
-            "seconds": time.monotonic() - started,
+            "epoch_seconds": time.monotonic() - started,
         }
         if (
             not fitted.epochs

@@ -42,7 +42,7 @@ def launch(
     else:
         import horovod
 
-        results = horovod.run(_rank, (plan, cache, run_id), np=processes, use_gloo=True)
+        results = horovod.run(_rank, (plan, cache, run_id), num_proc=processes, use_gloo=True)
     return next(result for result in results if result is not None)
 
 
@@ -90,7 +90,8 @@ class _Report:
         )
         print(
             f"epoch {epoch + 1:2}/{self._epochs}  loss {metrics['loss']:.4f}  "
-            f"validation accuracy {metrics['validation_accuracy']:.4f}  {metrics['seconds']:.1f} s",
+            f"validation accuracy {metrics['validation_accuracy']:.4f}  "
+            f"{metrics['epoch_seconds']:.1f} s",
             file=sys.stderr,
             flush=True,
         )

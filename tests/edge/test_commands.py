@@ -34,7 +34,7 @@ def test_help_explains_every_option(command, capsys):
         main([*command, "--help"])
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for word in {"": ["capture", "pull", "score"], "capture": ["minutes", "300", "UTC"]}.get(
+    for word in {"": ["capture", "pull", "score"], "capture": ["minutes", "480", "UTC"]}.get(
         "".join(command), ["default"]
     ):
         assert word in shown

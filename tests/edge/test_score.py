@@ -29,7 +29,7 @@ def test_rows_are_aligned_and_written(models, tmp_path, capsys):
     assert len(lines) == 3 and {len(line) for line in lines} == {len(header)}
     rows = json.loads((tmp_path / "rows").read_text())
     assert [list(row) for row in rows] == [["file", "label", "score", "ms", "version"]] * 3
-    assert rows[0]["file"] == "2026-07-20T00:00:00+00:00"
+    assert rows[0]["file"] == "2026-07-27T00:00:00+00:00"
     for row, line in zip(rows, lines, strict=True):
         assert row["label"] in ("dark", "bright") and 0.5 <= row["score"] <= 1
         assert row["ms"] > 0 and row["version"] == "4"
