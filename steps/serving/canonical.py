@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
+BATCH = "N"
+"""The name of the axis of pictures."""
+
 
 def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
     """The same graph, its nodes and constants ordered and named as they are met from the outputs.
@@ -27,6 +30,10 @@ def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
         names[name] = used.setdefault(_content(constants[name]), f"constant_{len(used)}")
 
     result = onnx.GraphProto(name="graph", input=graph.input, output=graph.output)
+    for value in (*result.input, *result.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param:  # tf2onnx numbers it, and all in one process
+                dimension.dim_param = BATCH
     for place, node in enumerate(nodes):
         added = result.node.add()
         added.CopyFrom(node)

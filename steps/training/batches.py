@@ -59,7 +59,7 @@ class Shard:
         """The batches of one epoch.
 
         Args:
-            seed: shuffles row groups over the ranks and rows within; another one for each
+            seed: shuffles the rank's row groups and the rows within; another one for each
                 epoch. None keeps the order of the cache.
         """
         rng = None if seed is None else np.random.default_rng([seed, self.rank])
@@ -123,8 +123,9 @@ def row_groups(
         cache: the prepared pictures.
         part: ``train``, ``validation`` or ``test``.
         columns: names of the columns to read.
-        seed: shuffles the row groups over the ranks; None keeps the order of the cache.
-        rank, ranks: which share of how many.
+        seed: shuffles the rank's row groups; None keeps the order of the cache.
+        rank, ranks: which share of how many. Petastorm gives a rank the same row groups
+            whatever the seed.
 
     Yields:
         A named tuple of arrays, one for each column.

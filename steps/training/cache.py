@@ -103,12 +103,16 @@ def _read_manifest(folder: str) -> Cache | None:
 
 
 def _fill(spark, selection: Selection, folder: str) -> Cache:
+    from pyspark.sql import functions as F
+
     images = (
         spark.read.format("delta")
         .option("versionAsOf", selection.version)
         .load(selection.table)
         .where(path_is_under(selection.source))
-        .where("label IS NOT NULL")
+        .where("label IS NOT NULL AND replaced_at IS NULL")
+        # when a file was copied says nothing of which pictures are neighbours
+        .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
     )
     known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
     rows, labels, counts = plan(known, selection)
@@ -171,11 +175,13 @@ def plan(
         part: {label: int(n) for label, n in group["label"].value_counts().items()}
         for part, group in rows.groupby("part")
     }
+    shorter = max(1, selection.block_minutes // 2)
+    guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
     for part in PARTS:
         if missing := [label for label in labels if label not in counts.get(part, {})]:
             raise UserError(
                 f"the {part} part has no picture labelled {' or '.join(missing)}; pass shorter "
-                f"blocks (-P block_minutes={max(1, selection.block_minutes // 2)}), another "
+                f"blocks (-P block_minutes={shorter} -P guard_minutes={guard}), another "
                 f"-P split_seed={selection.split_seed + 1}, or take in more pictures"
             )
     rows = rows[rows["part"].isin(PARTS)]

@@ -100,7 +100,16 @@ def _efficientnet_v2_b0(x, width: float, weights: str):
 
     if width != 1.0:
         raise UserError("EfficientNetV2B0 has one width; pass -P width=1")
-    return _application(keras.applications.EfficientNetV2B0, x, weights)
+    # Its own normalisation by ImageNet's mean and deviation holds tensors that tf2onnx takes for
+    # inputs of the graph.
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    x = keras.layers.Rescaling(
+        scale=[1 / (255 * d) for d in deviation],
+        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
+    )(x)
+    return _application(
+        keras.applications.EfficientNetV2B0, x, weights, include_preprocessing=False
+    )
 
 
 def _application(model: Callable, x, weights: str, **options):
@@ -116,7 +125,8 @@ def _application(model: Callable, x, weights: str, **options):
     # Keras' downloader wraps what urllib raises in a bare Exception: "URL fetch failure on …"
     except Exception as error:
         if source is None or not re.search(
-            "URL fetch failure|No such layer|shape|weight", str(error)
+            "URL fetch failure|No such layer|shape|weight|could not be loaded|open file",
+            str(error),
         ):
             raise
         raise UserError(

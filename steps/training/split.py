@@ -27,9 +27,8 @@ class Split:
 
     Attributes:
         block_minutes: length of a block.
-        guard_minutes: pictures this close behind the start of a block are left out where the
-            block before it belongs to another part, so that frames of two parts are never less
-            than this apart.
+        guard_minutes: pictures less than this behind a block of another part are left out, so
+            that frames of two parts are never less than this apart.
         seed: another seed is another split.
 
     >>> Split().part_of(datetime(2026, 7, 13, 12, 30), "3", "ab12") in PARTS
@@ -56,10 +55,9 @@ class Split:
         minute = captured_at.timestamp() / 60
         block = int(minute // self.block_minutes)
         part = self._part_of_block(block, device)
-        into_block = minute - block * self.block_minutes
-        if into_block < self.guard_minutes and self._part_of_block(block - 1, device) != part:
-            return GUARD
-        return part
+        first_near = int((minute - self.guard_minutes) // self.block_minutes)
+        near = {self._part_of_block(other, device) for other in range(first_near, block)}
+        return part if near <= {part} else GUARD
 
     def _part_of_block(self, block: int, device: str | None) -> str:
         cycle, place = divmod(block, len(CYCLE))

@@ -1,0 +1,83 @@
+"""The released model as MLflow keeps it, loads it, and serves it over REST."""
+
+import base64
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from drawing import jpeg
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import scoring_server
+from mlflow.types import ColSpec, DataType, Schema
+
+from edge.record import MODEL_FILE, RECORD_FILE
+from edge.scoring import Scorer
+from steps.settings.profile import PROJECT
+
+# advice to authors: what the export logs has neither
+pytestmark = pytest.mark.filterwarnings("ignore:.*(type hint|input example):UserWarning")
+
+PICTURES = [jpeg(seed) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def loaded(exported, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pyfunc") / "model"
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(PROJECT / "steps" / "serving" / "pyfunc_model.py"),
+        artifacts={"model": str(exported / MODEL_FILE), "record": str(exported / RECORD_FILE)},
+        code_paths=[str(PROJECT / "edge")],
+        pip_requirements=str(PROJECT / "edge" / "requirements.txt"),
+        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
+    )
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+@pytest.fixture(scope="module")
+def scored(exported) -> np.ndarray:
+    """What the device finds in the same pictures."""
+    return Scorer(exported).score(PICTURES)
+
+
+def _expected(scored: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "label": ["bright" if dark < bright else "dark" for dark, bright in scored],
+            "score": scored.max(axis=1),
+            "probability_dark": scored[:, 0],
+            "probability_bright": scored[:, 1],
+        }
+    )
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_pictures_score_as_on_the_device(loaded, scored, count):
+    found = loaded.predict(pd.DataFrame({"image": PICTURES[:count]}))
+    pd.testing.assert_frame_equal(found, _expected(scored[:count]), rtol=1e-5)
+    assert scored[:, 0].std() > 0
+
+
+@pytest.mark.parametrize("layout", ["dataframe_split", "dataframe_records"])
+def test_a_rest_request_carries_base64(loaded, scored, layout):
+    texts = [base64.b64encode(picture).decode() for picture in PICTURES]
+    body = {
+        "dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]},
+        "dataframe_records": [{"image": text} for text in texts],
+    }[layout]
+    answer = scoring_server.invocations(
+        json.dumps({layout: body}),
+        "application/json",
+        loaded,
+        loaded.metadata.get_input_schema(),
+    )
+    assert answer.status == 200
+    found = pd.DataFrame(json.loads(answer.response)["predictions"])
+    pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
+
+
+def test_a_request_without_pictures_is_refused(loaded):
+    with pytest.raises(mlflow.MlflowException, match="image"):
+        loaded.predict(pd.DataFrame({"path": ["porch.jpg"]}))

@@ -1,0 +1,105 @@
+"""The judgement of a part, against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from small_cache import write_cache
+
+from steps.training.evaluation import Evaluation, evaluate, keras_predict, pictures_of
+
+PROBABILITIES = [
+    [0.7, 0.2, 0.1],  # a, right
+    [0.1, 0.8, 0.1],  # a, said b
+    [0.3, 0.6, 0.1],  # b, right
+    [0.9, 0.1, 0.0],  # b, said a
+    [0.5, 0.4, 0.1],  # c, said a
+]
+CLASSES = [0, 0, 1, 1, 2]
+
+
+@pytest.fixture
+def judged() -> Evaluation:
+    paths = [f"file:/landing/{n}.jpg" for n in range(5)]
+    probabilities = np.array(PROBABILITIES, np.float32)
+    return Evaluation(list("abc"), probabilities, np.array(CLASSES), paths, np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("accuracy", 2 / 5),
+        ("log_loss", -sum(map(math.log, [0.7, 0.1, 0.6, 0.1, 0.1])) / 5),
+        ("recall_a", 1 / 2),
+        ("recall_b", 1 / 2),
+        ("recall_c", 0),
+        ("precision_a", 1 / 3),
+        ("precision_b", 1 / 2),
+        ("precision_c", 0),  # never said
+    ],
+)
+def test_metrics(judged, name, expected):
+    assert judged.metrics()[name] == pytest.approx(expected, rel=1e-6)
+    assert set(judged.metrics()) == {"accuracy", "log_loss"} | {
+        f"{kind}_{label}" for kind in ("recall", "precision") for label in "abc"
+    }
+
+
+def test_being_sure_and_wrong_costs_much_and_not_without_end():
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    judged = Evaluation(["a", "b"], probabilities, np.array([0, 1]), ["x", "y"], np.zeros(2))
+    assert judged.metrics()["log_loss"] == pytest.approx(-math.log(1e-7) / 2, rel=1e-5)
+
+
+def test_confusion_has_true_labels_by_row(judged):
+    assert judged.predicted.tolist() == [0, 1, 1, 0, 0]
+    assert judged.confusion().tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(("count", "worst"), [(0, []), (1, [3]), (2, [3, 1]), (9, [3, 1, 4])])
+def test_the_worst_are_wrong_and_sure(judged, count, worst):
+    assert judged.worst(count) == worst
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    groups = {"train": [5], "validation": [4], "test": [3, 3, 2]}
+    return write_cache(tmp_path_factory.mktemp("judged") / "cache", groups, labels=tuple("abc"))
+
+
+def test_every_picture_of_a_part_is_judged_in_the_order_of_the_cache(cache):
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        """Says the class that the picture's number leaves over, but for number 11."""
+        numbers = pixels[:, 0, 0, 0].astype(int)
+        return np.eye(3, dtype=np.float32)[np.where(numbers == 11, 0, numbers % 3)]
+
+    judged = evaluate(predict, cache, "test")
+    numbers = range(9, 17)
+    assert judged.labels == list("abc")
+    assert judged.paths == [f"file:/landing/{number}.jpg" for number in numbers]
+    assert judged.classes.tolist() == [number % 3 for number in numbers]
+    assert judged.probabilities.shape == (8, 3)
+    assert judged.worst(5) == [2] and judged.metrics()["accuracy"] == 7 / 8
+    # of 4 × 4 × 3 values two are set
+    expected = [(number + 7) / 48 for number in numbers]
+    np.testing.assert_allclose(judged.brightness, expected, rtol=1e-6)
+
+
+def test_pictures_are_found_by_their_paths(cache):
+    paths = ["file:/landing/16.jpg", "file:/landing/9.jpg", "file:/landing/4.jpg"]
+    found = pictures_of(cache, "test", paths)
+    assert set(found) == set(paths[:2])  # number 4 is of another part
+    for number, path in ((16, paths[0]), (9, paths[1])):
+        assert found[path].shape == (4, 4, 3) and found[path][0, 0, 0] == number
+
+
+def test_a_keras_model_predicts_as_it_does_outside_training():
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dropout(0.5)]
+    )
+    pixels = np.full((2, 4, 4, 3), 8, np.uint8)
+    predicted = keras_predict(model)(pixels)
+    assert isinstance(predicted, np.ndarray)
+    np.testing.assert_array_equal(predicted, np.full((2, 48), 8, np.float32))

@@ -1,0 +1,122 @@
+"""The training in one process: it learns, it repeats itself, and it keeps the best epoch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_cache import write_cache
+
+from steps.training.evaluation import evaluate, keras_predict
+from steps.training.fit import Fitted, Plan, fit, prepare_model
+from steps.training.ranks import Alone
+
+pytestmark = pytest.mark.slow
+
+PLAN = Plan(
+    network="compact",
+    width=0.5,
+    dropout=0.1,
+    weights="none",
+    learning_rate=3e-3,
+    batch_size=16,
+    epochs=8,
+    seed=0,
+)
+
+
+def _equal(first: Fitted, second: Fitted) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first.weights, second.weights, strict=True))
+
+
+def _told(fitted: Fitted) -> list[dict[str, float]]:
+    """The metrics but for the seconds, which are another in each training."""
+    return [{k: v for k, v in epoch.items() if k != "epoch_seconds"} for epoch in fitted.epochs]
+
+
+@pytest.fixture(scope="module")
+def fitted(bright_cache) -> Fitted:
+    return fit(PLAN, bright_cache, Alone())
+
+
+def test_a_bright_square_is_learned(bright_cache, fitted):
+    assert fitted.epochs[fitted.best]["validation_accuracy"] > 0.9
+    assert fitted.epochs[-1]["loss"] < fitted.epochs[0]["loss"] / 2
+    model, _ = prepare_model(PLAN, bright_cache)
+    model.set_weights(fitted.weights)
+    assert evaluate(keras_predict(model), bright_cache, "test").metrics()["accuracy"] > 0.9
+
+
+def test_an_equal_plan_gives_equal_weights(bright_cache, fitted):
+    again = fit(replace(PLAN), bright_cache, Alone())
+    assert _equal(fitted, again) and _told(fitted) == _told(again)
+
+
+@pytest.fixture(scope="module")
+def one_epoch(bright_cache) -> Fitted:
+    return fit(replace(PLAN, epochs=1), bright_cache, Alone())
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 2e-3}, {"dropout": 0.3}])
+def test_another_plan_gives_other_weights(bright_cache, one_epoch, change):
+    other = fit(replace(PLAN, epochs=1, **change), bright_cache, Alone())
+    assert not _equal(one_epoch, other)
+
+
+def test_the_weights_are_those_of_the_lowest_validation_loss(bright_cache, fitted):
+    losses = [epoch["validation_loss"] for epoch in fitted.epochs]
+    assert fitted.best == int(np.argmin(losses)) and len(losses) == PLAN.epochs
+    model, _ = prepare_model(PLAN, bright_cache)
+    model.set_weights(fitted.weights)
+    judged = evaluate(keras_predict(model), bright_cache, "validation").metrics()
+    assert judged["log_loss"] == pytest.approx(losses[fitted.best], rel=1e-3)
+    expected = fitted.epochs[fitted.best]["validation_accuracy"]
+    assert judged["accuracy"] == pytest.approx(expected)
+
+
+def test_each_epoch_is_told_as_it_ends_and_may_end_the_training(bright_cache):
+    told = []
+
+    class Enough(Exception):
+        pass
+
+    def after_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        told.append((epoch, set(metrics)))
+        if epoch == 1:
+            raise Enough
+
+    with pytest.raises(Enough):
+        fit(PLAN, bright_cache, Alone(), after_epoch)
+    names = {"loss", "validation_loss", "validation_accuracy", "epoch_seconds"}
+    assert told == [(0, names), (1, names)]
+
+
+def test_padding_counts_for_nothing(tmp_path):
+    def colour(number, size, classes):
+        return np.full((*size, 3), 40 + 170 * (number % 2), np.uint8), number % 2
+
+    # of 9 pictures in batches of 8 the last batch is padded by 7, of 6 by 2
+    groups = {"train": [3, 3, 3], "validation": [3, 3]}
+    cache = write_cache(tmp_path / "colours", groups, size=(32, 32), draw=colour)
+    plan = replace(PLAN, batch_size=8, epochs=2)
+    fitted = fit(plan, cache, Alone())
+    model, _ = prepare_model(plan, cache)
+    model.set_weights(fitted.weights)
+    judged = evaluate(keras_predict(model), cache, "validation").metrics()
+    told = fitted.epochs[fitted.best]
+    assert told["validation_loss"] == pytest.approx(judged["log_loss"], rel=1e-3)
+    assert told["validation_accuracy"] == pytest.approx(judged["accuracy"])
+    assert (told["validation_accuracy"] * 6) % 1 == pytest.approx(0, abs=1e-6)
+
+
+def test_the_learning_rate_warms_up_and_follows_half_a_cosine(bright_cache):
+    _, optimizer = prepare_model(PLAN, bright_cache)
+    steps = 6  # 95 pictures in batches of 16
+    rates = []
+    for step in range(steps * PLAN.epochs + 1):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    assert rates[0] == pytest.approx(3e-4)
+    assert rates[steps] == max(rates) == pytest.approx(3e-3)
+    assert rates[:steps] == sorted(rates[:steps])
+    assert rates[steps:] == sorted(rates[steps:], reverse=True)
+    assert rates[-1] == pytest.approx(3e-4)

@@ -1,0 +1,101 @@
+"""The ranks as Horovod starts them, and which launcher stands where."""
+
+import importlib.util
+import logging
+import os
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from steps.errors import UserError
+from steps.settings.profile import PROJECT
+from steps.training.evaluation import evaluate, keras_predict
+from steps.training.fit import Fitted, Plan, prepare_model
+from steps.training.launcher import launch, resolve_launcher
+
+PLAN = Plan(
+    network="compact",
+    width=0.5,
+    dropout=0.1,
+    weights="none",
+    learning_rate=3e-3,
+    batch_size=16,
+    epochs=3,
+    seed=0,
+)
+
+
+@pytest.fixture
+def horovod_is(monkeypatch, request):
+    """Horovod as built here, or as missing."""
+    spec = importlib.util.find_spec
+
+    def find(name: str, *rest):
+        return (object() if request.param else None) if name == "horovod" else spec(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+
+
+@pytest.mark.parametrize(
+    ("horovod_is", "wanted", "expected"),
+    [
+        (True, "auto", "horovod"),
+        (True, "horovod", "horovod"),
+        (True, "horovod-spark", "horovod-spark"),
+        (True, "single", "single"),
+        (False, "auto", "single"),
+        (False, "single", "single"),
+    ],
+    indirect=["horovod_is"],
+)
+def test_the_launcher(horovod_is, wanted, expected, caplog):
+    caplog.set_level(logging.INFO)
+    assert resolve_launcher(wanted) == expected
+    told = "training in one process" in caplog.text
+    assert told == ((wanted, expected) == ("auto", "single"))
+
+
+@pytest.mark.parametrize("horovod_is", [False], indirect=True)
+@pytest.mark.parametrize("wanted", ["horovod", "horovod-spark"])
+def test_horovod_that_is_asked_for_and_missing_is_told(horovod_is, wanted):
+    with pytest.raises(UserError, match=f"launcher {wanted} needs .*; run: make horovod"):
+        resolve_launcher(wanted)
+
+
+@pytest.fixture
+def trained(store, bright_cache, monkeypatch):
+    """Trains on two ranks; returns what rank 0 has, and the run it logged to."""
+    path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+
+    def no_spark():
+        raise AssertionError("Spark was started")
+
+    def train() -> tuple[Fitted, str]:
+        run_id = MlflowClient().create_run("0").info.run_id
+        return launch("horovod", 2, PLAN, bright_cache, no_spark, run_id), run_id
+
+    return train
+
+
+@pytest.mark.slow
+def test_two_ranks_learn_together_and_repeat_themselves(trained, bright_cache):
+    first, run_id = trained()
+    second, _ = trained()
+    for ours, again in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(ours, again)
+
+    for metric in ("loss", "validation_loss", "validation_accuracy", "epoch_seconds"):
+        history = MlflowClient().get_metric_history(run_id, metric)
+        assert [point.step for point in history] == list(range(PLAN.epochs))
+        assert [point.value for point in history] == [epoch[metric] for epoch in first.epochs]
+
+    # what the ranks summed up over their shards is what one process finds over all
+    model, _ = prepare_model(PLAN, bright_cache)
+    model.set_weights(first.weights)
+    judged = evaluate(keras_predict(model), bright_cache, "validation").metrics()
+    told = first.epochs[first.best]
+    assert judged["log_loss"] == pytest.approx(told["validation_loss"], rel=1e-3)
+    assert judged["accuracy"] == pytest.approx(told["validation_accuracy"])
+    assert first.epochs[-1]["loss"] < first.epochs[0]["loss"] * 0.9

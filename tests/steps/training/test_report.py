@@ -1,0 +1,75 @@
+"""What the card of a training shows, for a judgement worked out by hand."""
+
+import numpy as np
+import pytest
+from small_cache import write_cache
+
+from steps.tracking.card import Card
+from steps.training.evaluation import Evaluation
+from steps.training.fit import Fitted
+from steps.training.report import fill_card
+
+FITTED = Fitted(
+    [],
+    [
+        {"loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.5},
+        {"loss": 0.4, "validation_loss": 0.3, "validation_accuracy": 0.9},
+        {"loss": 0.2, "validation_loss": 0.5, "validation_accuracy": 0.8},
+    ],
+    best=1,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "cache"
+    cache = write_cache(folder, {"train": [6], "validation": [2], "test": [2, 2]})
+    cache.counts["guard"] = {"b": 3}
+    return cache
+
+
+def _card(cache, said: list[int], brightness: list[float]) -> Card:
+    """The card of pictures 8 to 11, whose classes are 0, 1, 0, 1."""
+    probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in said])
+    paths = [f"file:/landing/{number}.jpg" for number in range(8, 12)]
+    held_out = Evaluation(
+        cache.labels, probabilities, np.array([0, 1, 0, 1]), paths, np.array(brightness)
+    )
+    card = Card("train", "run")
+    fill_card(card, held_out, FITTED, cache)
+    return card
+
+
+def _section(card: Card, title: str):
+    return next((section for section in card.sections if section.title == title), None)
+
+
+def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
+    card = _card(cache, said=[0, 1, 0, 0], brightness=[100, 39.9, 40, 12])
+    assert dict(card.headlines) == {
+        "held-out accuracy": "75.0%",
+        "held-out pictures": "4",
+        "best epoch": "2 of 3",
+    }
+    assert _section(card, "Confusion on the held-out part").rows == [
+        ["a", 2, 0, 1.0],
+        ["b", 1, 1, 0.5],
+    ]
+    assert _section(card, "Day and night").rows == [["day", 2, 1.0], ["night", 2, 0.5]]
+    assert _section(card, "The split").rows == [
+        ["train", 3, 3],
+        ["validation", 1, 1],
+        ["test", 2, 2],
+        ["guard", 0, 3],
+    ]
+    ((caption, picture),) = _section(card, "The worst mistakes").pictures
+    assert caption == "b, said a (90%) · 11.jpg" and picture.startswith("data:image/jpeg")
+    assert _section(card, "Epochs").plot.startswith("<svg")
+    assert "b, said a (90%)" in card.html()
+
+
+def test_a_training_without_mistakes_shows_none(cache):
+    card = _card(cache, said=[0, 1, 0, 1], brightness=[100] * 4)
+    assert _section(card, "The worst mistakes") is None
+    assert _section(card, "Day and night").rows == [["day", 4, 1.0]]
+    assert dict(card.headlines)["held-out accuracy"] == "100.0%"
