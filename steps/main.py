@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shlex
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import mlflow
@@ -12,7 +14,15 @@ from pydantic import BaseModel, Field, create_model
 from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.inputs import experiment_id, finished_runs, read_outputs
+from steps.tracking.cache_key import cache_key, differences
+from steps.tracking.inputs import (
+    LATEST,
+    experiment_id,
+    finished_runs,
+    read_key_parts,
+    read_outputs,
+    resolve_input,
+)
 from steps.tracking.outputs import MainOutputs
 from steps.tracking.step import RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
@@ -29,6 +39,12 @@ class _Own(SelectionParameters):
 
     source: str = ingest.Parameters.model_fields["source"]
     dry_run: bool = Field(False, description="only say what would run, and why")
+    force: str = Field("", description="steps to run even where a run fits, such as tune,train")
+    until: str = Field("", description="the last step to run")
+
+
+# `from` is a keyword, which a class statement cannot name a field by
+_FROM = Field("", description="run from this step on; the newest finished runs before it are taken")
 
 
 def _of_each_step(shared: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
@@ -40,32 +56,63 @@ def _of_each_step(shared: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-Parameters = create_model("Parameters", __base__=_Own, __doc__=_Own.__doc__, **_of_each_step(_Own))
+def make_parameters() -> type[_Own]:
+    """The parameters of main: its own, and those of each step."""
+    fields = {"from": (str, _FROM), **_of_each_step(_Own)}
+    return create_model("Parameters", __base__=_Own, __doc__=_Own.__doc__, **fields)
+
+
+Parameters = make_parameters()
 
 
 def main(run: StepRun, parameters: Any) -> MainOutputs:
     """Go down the chain: reuse a finished run of the same key, or run the step."""
+    asked = _Asked.of(parameters)
     runs: dict[str, str] = {}
     lines: list[list[str]] = []
     running = None
-    for step in CHAIN:
+    for step in CHAIN[: asked.end]:
         chosen = _parameters_of(step, parameters, runs)
         if running and parameters.dry_run:
             found, reason = None, f"{running} runs"
         else:
-            found, reason = _reusable(step, chosen, run.profile, runs)
+            found, reason = _reusable(step, chosen, run.profile, runs, asked)
         says = f"reuse run {found}" if found else f"run, because {reason}"
         logger.info("%-8s  %s", step.name, says)
         lines.append([step.name, says])
         if not found:
             running = step.name
             if not parameters.dry_run:
-                found = _run(step, chosen)
+                found = _run(step, chosen, parameters)
         if found:
             runs[step.name] = found
     run.card.table("Steps", ["step", "what was done"], lines)
     run.card.next_command = "mlflow run . -e device"
     return MainOutputs(runs=runs)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What ``from``, ``force`` and ``until`` ask for."""
+
+    taken: frozenset[str]  # as they are: before `from`
+    forced: frozenset[str]
+    end: int
+
+    @classmethod
+    def of(cls, parameters: Any) -> "_Asked":
+        names = [step.name for step in CHAIN]
+        start = getattr(parameters, "from")
+        forced = {name for name in parameters.force.replace(" ", "").split(",") if name}
+        for name in {start, parameters.until, *forced} - {""}:
+            if name not in names:
+                raise UserError(f"{name!r} is no step of the chain; pass one of: {' '.join(names)}")
+        first = names.index(start) if start else 0
+        return cls(
+            taken=frozenset(names[:first]),
+            forced=frozenset(forced | ({start} - {""})),
+            end=names.index(parameters.until) + 1 if parameters.until else len(names),
+        )
 
 
 def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
@@ -81,15 +128,20 @@ def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
 
 
 def _reusable(
-    step: Step, chosen: Any, profile: Profile, runs: dict[str, str]
+    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: _Asked
 ) -> tuple[str | None, str]:
     """A finished run that can stand for the step, or the reason why there is none."""
+    if step.name in asked.taken:
+        return resolve_input(step.name, LATEST), ""
+    if step.name in asked.forced:
+        return None, "it was asked for"
+    newest = finished_runs(step.name, count=1)
+    if not newest:
+        return None, "it has not run yet"
     inputs = {name: runs[name] for name in step.input_names()}
-    key = step.cache_key(chosen, profile, inputs)
-    reason = "its code, parameters, environment or inputs changed"
-    if not finished_runs(step.name, count=1):
-        reason = "it has not run yet"
-    for candidate in finished_runs(step.name, count=3, cache_key=key):
+    parts = step.key_parts(chosen, profile, inputs)
+    lost = ""
+    for candidate in finished_runs(step.name, count=3, cache_key=cache_key(parts)):
         id_ = candidate.info.run_id
         try:
             gone = step.holds(read_outputs(id_, step.outputs), profile)
@@ -97,35 +149,45 @@ def _reusable(
             gone = str(error)
         if gone is None:
             return id_, ""
-        reason = gone
-    return None, reason
+        lost = gone
+    before = read_key_parts(newest[0].info.run_id)
+    return None, lost or differences(before or {}, parts)
 
 
-def _run(step: Step, chosen: Any) -> str:
+def _run(step: Step, chosen: Any, parameters: Any) -> str:
     """Run a step as an entry point of this project, nested in the active run."""
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # the entry point's `python` is the one that runs here
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    defaults = step.parameters().model_dump()
-    given = {
-        name: str(value)
-        for name, value in chosen.model_dump().items()
-        if value is not None and value != defaults[name]
-    }
     try:
         submitted = mlflow.projects.run(
             str(PROJECT),
             entry_point=step.name,
-            parameters=given,
+            parameters=_given(chosen, step.parameters()),
             experiment_id=experiment_id(),
             env_manager="local",
             run_name=step.name,
         )
     except ExecutionException as error:
         raise UserError(
-            f"{step.name} failed; mend it and run again: the steps before it are reused"
+            f"{step.name} failed; mend it, and go on with: "
+            + " ".join(["mlflow run .", *_flags(parameters), f"-P from={step.name}"])
         ) from error
     return submitted.run_id
+
+
+def _given(chosen: Any, defaults: Any) -> dict[str, str]:
+    """The parameters that are not as by default, as text."""
+    return {
+        name: str(value)
+        for name, value in chosen.model_dump().items()
+        if value is not None and value != getattr(defaults, name)
+    }
+
+
+def _flags(parameters: Any) -> list[str]:
+    given = _given(parameters, type(parameters)())
+    return [f"-P {name}={shlex.quote(value)}" for name, value in given.items() if name != "from"]
 
 
 STEP = Step("main", Parameters, MainOutputs, main)

@@ -15,17 +15,26 @@ from typing import Any
 from steps.settings.profile import PROJECT
 
 PACKAGES = ("steps", "edge")
+KEY_FILE = "cache_key.json"
+"""The parts of the key, among the artifacts of a run: they tell later why it does not fit."""
+
 LOCK = PROJECT / "requirements.lock"
 
 
-def cache_key(
+SHOWN = 3
+"""Differences that are told one by one."""
+
+Parts = dict[str, dict[str, Any]]
+
+
+def key_parts(
     module: str,
     parameters: dict[str, Any],
     settings: dict[str, Any],
     inputs: dict[str, str],
     state: str,
-) -> str:
-    """Hash everything that decides a step's result.
+) -> Parts:
+    """Everything that decides a step's result.
 
     Args:
         module: the step's module; its import closure counts.
@@ -33,13 +42,46 @@ def cache_key(
         settings: the part of the profile that the step reads.
         inputs: run ID by step.
         state: what else the step reads.
-
-    Returns:
-        32 hexadecimal digits.
     """
     closure = {path.relative_to(PROJECT).as_posix(): _digest(path) for path in sources(module)}
-    record = [closure, _digest(LOCK), parameters, settings, inputs, state]
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:32]
+    return {
+        "file": closure | {LOCK.name: _digest(LOCK)},
+        "parameter": parameters,
+        "setting": settings,
+        "input": inputs,
+        "state": {"state": hashlib.sha256(state.encode()).hexdigest()},
+    }
+
+
+def cache_key(parts: Parts) -> str:
+    """The hash over the parts: 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def differences(old: Parts, new: Parts) -> str:
+    """What of a key is another than it was, in words.
+
+    >>> differences({"parameter": {"epochs": 30}}, {"parameter": {"epochs": 40}})
+    'parameter epochs is 40 and was 30'
+    """
+    found = []
+    for kind, values in new.items():
+        before = old.get(kind, {})
+        for name in sorted({*values, *before}):
+            if values.get(name) != before.get(name):
+                found.append(_difference(kind, name, before.get(name), values.get(name)))
+    shown = ", ".join(found[:SHOWN])
+    return f"{shown} and {len(found) - SHOWN} more" if len(found) > SHOWN else shown
+
+
+def _difference(kind: str, name: str, old: Any, new: Any) -> str:
+    if kind == "file":
+        return f"{name} {'is new' if old is None else 'is gone' if new is None else 'changed'}"
+    if kind == "input":
+        return f"{name} is another run"
+    if kind == "state":
+        return "what it reads changed"
+    return f"{kind} {name} is {new} and was {old}"
 
 
 def sources(module: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """A step's inputs: which run is meant, and what it left."""
 
+import json
 from typing import TypeVar
 
 import mlflow
@@ -8,6 +9,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
+from steps.tracking.cache_key import KEY_FILE, Parts
 from steps.tracking.outputs import Outputs
 
 LATEST = "latest"
@@ -86,3 +88,11 @@ def read_outputs(run_id: str, outputs: type[Record]) -> Record:
         raise UserError(
             f"run {run_id} has no usable outputs.json ({type(error).__name__}); run its step again"
         ) from error
+
+
+def read_key_parts(run_id: str) -> Parts | None:
+    """What a run's cache key was made of; None where the record is gone."""
+    try:
+        return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{KEY_FILE}"))
+    except (MlflowException, OSError, ValueError):
+        return None

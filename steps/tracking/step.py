@@ -7,6 +7,7 @@ parameters, ``outputs.json`` and ``card.html``; the last line on standard output
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from mlflow import MlflowClient
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, parse
 from steps.settings.profile import Profile, load_profile
-from steps.tracking.cache_key import cache_key
+from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
 from steps.tracking.card import Card
 from steps.tracking.inputs import read_outputs, resolve_input
 from steps.tracking.outputs import Outputs
@@ -29,6 +30,8 @@ logger = logging.getLogger("steps")
 
 RUN_ID = "_run_id"
 NONE = "none"
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,20 @@ class Step:
             if name.endswith(RUN_ID)
         ]
 
-    def cache_key(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str:
-        """The key under which a finished run of this step can be reused."""
+    def key_parts(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> Parts:
+        """Everything that decides this step's result."""
         own = parameters.model_dump(mode="json", exclude={"profile", "debug"})
-        return cache_key(
+        return key_parts(
             module=f"steps.{self.name}",
             parameters={k: v for k, v in own.items() if not k.endswith(RUN_ID)},
             settings=profile.model_dump(mode="json", include=set(self.settings)),
             inputs=inputs,
             state=self.state(parameters, profile),
         )
+
+    def cache_key(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str:
+        """The key under which a finished run of this step can be reused."""
+        return cache_key(self.key_parts(parameters, profile, inputs))
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line; exits with status 1 where it fails."""
@@ -101,12 +108,16 @@ class Step:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # an environment that uv made has no pip, of which MLflow would say so with each model
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             run_id = self._run(argv)
         except UserError as error:
             if _wants_trace(argv):
                 raise
             sys.exit(f"{self.name}: {error}")
+        except KeyboardInterrupt:
+            logger.error("%s: stopped", self.name)
+            sys.exit(INTERRUPTED)
         print(f"run_id={run_id}", flush=True)
 
     def _run(self, argv: list[str] | None) -> str:
@@ -125,19 +136,24 @@ class Step:
             card = Card(self.name, run_id)
             try:
                 inputs = self._resolve_inputs(parameters)
-                key = self.cache_key(parameters, profile, inputs)
+                parts = self.key_parts(parameters, profile, inputs)
                 mlflow.set_tags(
-                    {"cache_key": key} | {f"input.{step}": id_ for step, id_ in inputs.items()}
+                    {"cache_key": cache_key(parts)}
+                    | {f"input.{step}": id_ for step, id_ in inputs.items()}
                 )
                 _log_parameters(run_id, parameters)
                 outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
             except UserError as error:
                 _fail(run_id, self.name, error)
                 raise
+            except KeyboardInterrupt:
+                mlflow.end_run("KILLED")
+                raise
             mlflow.log_metric("seconds", time.monotonic() - started)
             card.inputs = inputs
             card.outputs = outputs.model_dump(mode="json")
             mlflow.log_text(card.html(), "card.html")
+            mlflow.log_dict(parts, KEY_FILE)
             # last: a run with outputs is a run that is complete
             mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
         logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)

@@ -88,7 +88,7 @@ def submitted(store, monkeypatch) -> dict:
     ],
 )
 def test_an_entry_point_is_given_what_differs_from_its_defaults(submitted, chosen, given):
-    assert main._run(STEP, Parameters(**chosen)) == "7" * 32
+    assert main._run(STEP, Parameters(**chosen), main.Parameters()) == "7" * 32
     assert submitted["parameters"] == given
     assert (submitted["entry_point"], submitted["uri"]) == ("bake", str(PROJECT))
     assert submitted["experiment_id"] == main.experiment_id()
@@ -97,7 +97,11 @@ def test_an_entry_point_is_given_what_differs_from_its_defaults(submitted, chose
     )
 
 
-def test_a_step_that_fails_is_named(submitted):
-    with pytest.raises(UserError, match="^bake failed; mend it and run again") as caught:
-        main._run(STEP, Parameters(minutes=60))
-    assert "\n" not in str(caught.value)
+def test_a_step_that_fails_is_named_with_the_command_to_go_on(submitted):
+    asked = main.Parameters(source="my pictures", force="tune", until="train")
+    with pytest.raises(UserError) as caught:
+        main._run(STEP, Parameters(minutes=60), asked)
+    assert str(caught.value) == (
+        "bake failed; mend it, and go on with: mlflow run . -P source='my pictures' "
+        "-P force=tune -P until=train -P from=bake"
+    )

@@ -5,16 +5,18 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from pydantic import Field, create_model
+from pydantic import Field
 
 from steps import main
+from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import load_profile
+from steps.tracking.cache_key import KEY_FILE, cache_key
 from steps.tracking.card import Card
 from steps.tracking.outputs import Outputs
 from steps.tracking.step import RUN_ID, Step, StepRun
 
-CHANGED = "run, because its code, parameters, environment or inputs changed"
+BAKE_CHANGED = "run, because parameter minutes is 50 and was 40"
 NEVER = "run, because it has not run yet"
 
 
@@ -50,12 +52,14 @@ class SmallChain:
 
         return Step(name, parameters, Made, run=None, settings=("model",), holds=holds)
 
-    def run_step(self, step: Step, chosen: StepParameters) -> str:
+    def run_step(self, step: Step, chosen: StepParameters, _: object) -> str:
         """What an entry point leaves, without a process of its own."""
         inputs = {name: getattr(chosen, name + RUN_ID) for name in step.input_names()}
-        tags = {"step": step.name, "cache_key": step.cache_key(chosen, self.profile, inputs)}
+        parts = step.key_parts(chosen, self.profile, inputs)
+        tags = {"step": step.name, "cache_key": cache_key(parts)}
         client = MlflowClient()
         run_id = client.create_run(main.experiment_id(), tags=tags).info.run_id
+        client.log_dict(run_id, parts, KEY_FILE)
         client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
         client.set_terminated(run_id)
         self.started.append(step.name)
@@ -64,7 +68,7 @@ class SmallChain:
     def go(self, **parameters) -> tuple[dict[str, str], dict[str, str]]:
         """Go down the chain; the run of each step, and what is said of each."""
         self.started.clear()
-        model = create_model("Parameters", __base__=main._Own, **main._of_each_step(main._Own))
+        model = main.make_parameters()
         with mlflow.start_run() as run:
             card = Card("main", run.info.run_id)
             opened = StepRun(run.info.run_id, self.profile, {}, card)
@@ -91,22 +95,38 @@ def test_an_unchanged_chain_runs_once_and_is_reused(chain):
 
 
 @pytest.mark.parametrize(
-    ("changed", "runs"),
+    ("changed", "runs", "reasons"),
     [
-        ({"bake_minutes": 50}, ["bake", "slice"]),
-        ({"mill_turns": 4}, ["mill", "bake", "slice"]),
-        ({"source": "elsewhere"}, []),
-        ({"debug": True}, []),
+        ({"bake_minutes": 50}, ["bake", "slice"],
+         [BAKE_CHANGED, "run, because bake is another run"]),
+        ({"mill_turns": 4}, ["mill", "bake", "slice"],
+         ["run, because parameter turns is 4 and was 3", "run, because mill is another run",
+          "run, because bake is another run"]),
+        ({"source": "elsewhere"}, [], []),
+        ({"debug": True}, [], []),
+        ({"until": "bake", "bake_minutes": 50}, ["bake"], [BAKE_CHANGED]),
     ],
-)
-def test_a_change_runs_what_depends_on_it(chain, changed, runs):
+)  # fmt: skip
+def test_a_change_runs_what_depends_on_it(chain, changed, runs, reasons):
     first, _ = chain.go()
     second, said = chain.go(**changed)
     assert chain.started == runs
-    assert {step for step in first if second[step] != first[step]} == set(runs)
-    assert {step for step in first if said[step] == CHANGED} == set(runs)
+    assert {step for step in second if second[step] != first[step]} == set(runs)
+    assert [said[step] for step in runs] == reasons
     # and back again, which is known still
     assert chain.go()[0] == first and chain.started == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [({"force": "bake"}, ["bake", "slice"]), ({"from": "slice", "mill_turns": 4}, ["slice"])],
+)
+def test_what_is_asked_for_runs_even_where_a_run_fits(chain, asked, runs):
+    first, _ = chain.go()
+    second, said = chain.go(**asked)
+    assert chain.started == runs
+    assert said[runs[0]] == "run, because it was asked for"
+    assert {step for step in second if second[step] != first[step]} == set(runs)
 
 
 def test_a_dry_run_only_says_so(chain):
@@ -115,7 +135,7 @@ def test_a_dry_run_only_says_so(chain):
     assert chain.started == [] and runs == {"mill": first["mill"]}
     assert said == {
         "mill": f"reuse run {first['mill']}",
-        "bake": CHANGED,
+        "bake": BAKE_CHANGED,
         "slice": "run, because bake runs",
     }
 
@@ -144,3 +164,9 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
     third, said = chain.go()
     assert chain.started == ["slice"] and third["slice"] not in second.values()
     assert "has no usable outputs.json" in said["slice"]
+
+
+@pytest.mark.parametrize("asked", [{"from": "grind"}, {"until": "eat"}, {"force": "bake,fry"}])
+def test_what_is_no_step_is_told(chain, asked):
+    with pytest.raises(UserError, match="is no step of the chain; pass one of: mill bake slice"):
+        chain.go(**asked)

@@ -6,7 +6,7 @@ import pytest
 
 from steps.settings.profile import PROJECT
 from steps.tracking import cache_key as cache_key_module
-from steps.tracking.cache_key import cache_key, sources
+from steps.tracking.cache_key import cache_key, differences, key_parts, sources
 
 FILES = {
     "steps/__init__.py": "",
@@ -62,6 +62,10 @@ GIVEN = {
 }
 
 
+def key_of(given: dict) -> str:
+    return cache_key(key_parts(**given))
+
+
 @pytest.fixture
 def bakery(tmp_path, monkeypatch):
     """A small project in place of this one."""
@@ -74,9 +78,9 @@ def bakery(tmp_path, monkeypatch):
 
 
 def test_a_key_is_32_hexadecimal_digits_and_the_same_each_time(bakery):
-    key = cache_key(**GIVEN)
+    key = key_of(GIVEN)
     assert re.fullmatch("[0-9a-f]{32}", key)
-    assert cache_key(**GIVEN) == key
+    assert key_of(GIVEN) == key
 
 
 def test_a_module_is_made_of_all_that_it_imports(bakery):
@@ -87,45 +91,45 @@ def test_a_module_is_made_of_all_that_it_imports(bakery):
 
 @pytest.mark.parametrize("name", sorted(USED))
 def test_an_edit_of_a_used_file_changes_the_key(bakery, name):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     with (bakery / name).open("a", encoding="utf-8") as file:
         file.write("# \n")
-    assert cache_key(**GIVEN) != before
+    assert key_of(GIVEN) != before
 
 
 @pytest.mark.parametrize("name", sorted(FILES.keys() - USED - {"requirements.lock"}))
 def test_an_edit_of_another_file_does_not(bakery, name):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     (bakery / name).write_text("edited = True\n", encoding="utf-8")
-    assert cache_key(**GIVEN) == before
+    assert key_of(GIVEN) == before
 
 
 def test_another_place_of_the_project_does_not(bakery, monkeypatch):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     moved = bakery.with_name("elsewhere")
     bakery.rename(moved)
     monkeypatch.setattr(cache_key_module, "PROJECT", moved)
     monkeypatch.setattr(cache_key_module, "LOCK", moved / "requirements.lock")
-    assert cache_key(**GIVEN) == before
+    assert key_of(GIVEN) == before
 
 
 @pytest.mark.parametrize("name", ["steps/oven/timer.py", "steps/oven/page.html.j2"])
 def test_another_name_of_a_used_file_changes_the_key(bakery, name):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     (bakery / name).rename((bakery / name).with_name("renamed.j2"))
-    assert cache_key(**GIVEN) != before
+    assert key_of(GIVEN) != before
 
 
 def test_a_new_template_beside_a_used_module_changes_the_key(bakery):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     (bakery / "steps" / "oven" / "second.j2").write_text("")
-    assert cache_key(**GIVEN) != before
+    assert key_of(GIVEN) != before
 
 
 def test_another_lock_changes_the_key(bakery):
-    before = cache_key(**GIVEN)
+    before = key_of(GIVEN)
     (bakery / "requirements.lock").write_text("mlflow==4\n")
-    assert cache_key(**GIVEN) != before
+    assert key_of(GIVEN) != before
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_another_lock_changes_the_key(bakery):
     ],
 )
 def test_what_a_step_is_given_changes_the_key(bakery, changed):
-    assert cache_key(**GIVEN | changed) != cache_key(**GIVEN)
+    assert key_of(GIVEN | changed) != key_of(GIVEN)
 
 
 def test_the_order_of_parameters_and_inputs_does_not(bakery):
@@ -155,7 +159,7 @@ def test_the_order_of_parameters_and_inputs_does_not(bakery):
         "parameters": dict(reversed(GIVEN["parameters"].items())),
         "inputs": {"b": "2", "a": "1"},
     }
-    assert cache_key(**turned) == cache_key(**given)
+    assert key_of(turned) == key_of(given)
 
 
 @pytest.mark.parametrize(
@@ -173,3 +177,31 @@ def test_a_step_of_the_project_is_made_of_what_it_uses(step, used, unused):
         assert (PROJECT / "steps" / name).resolve() in found
     assert (PROJECT / "steps" / unused).is_file()
     assert PROJECT / "steps" / unused not in found
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"parameters": {"minutes": 50, "name": "rye"}}, "parameter minutes is 50 and was 40"),
+        ({"parameters": {"name": "rye"}}, "parameter minutes is None and was 40"),
+        ({"settings": {"model": "shoes"}}, "setting model is shoes and was package"),
+        ({"inputs": {"knead": "2" * 32}}, "knead is another run"),
+        ({"state": "cold"}, "what it reads changed"),
+        ({"parameters": {}, "settings": {}, "state": "cold"},
+         "parameter minutes is None and was 40, parameter name is None and was rye, "
+         "setting model is None and was package and 1 more"),
+    ],
+)  # fmt: skip
+def test_differences_are_told_in_words(bakery, changed, said):
+    assert differences(key_parts(**GIVEN), key_parts(**GIVEN | changed)) == said
+
+
+def test_files_that_changed_came_and_went_are_told(bakery):
+    before = key_parts(**GIVEN)
+    (bakery / "steps" / "oven" / "second.j2").write_text("")
+    (bakery / "steps" / "late.py").write_text("changed = True\n")
+    (bakery / "steps" / "wheat" / "field.py").unlink()
+    assert differences(before, key_parts(**GIVEN)) == (
+        "steps/late.py changed, steps/oven/second.j2 is new, steps/wheat/field.py is gone"
+    )
