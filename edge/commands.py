@@ -1,4 +1,4 @@
-"""The command line: ``python -m edge capture|pull|score``."""
+"""The command line: ``python -m edge capture|pull|score|predict``."""
 
 import argparse
 import os
@@ -11,7 +11,10 @@ from edge.capture import capture
 from edge.errors import UserError
 from edge.record import RecordError
 
-MENDABLE = (UserError, RecordError, PermissionError, FileExistsError, NotADirectoryError)
+MENDABLE = (
+    *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
+    *(NotADirectoryError, IsADirectoryError),
+)
 """What the user can mend: one line instead of a stack trace."""
 
 
@@ -36,12 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge",
         description="The device's side: capture frames, pull the released "
-        "model, score frames with it.",
+        "model, score frames with it, or let a server score pictures.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_capture(commands)
     _add_pull(commands)
     _add_score(commands)
+    _add_predict(commands)
     return parser
 
 
@@ -173,3 +177,23 @@ def _score(options: argparse.Namespace) -> None:
     rows = print_table(model.score(frames), model.scorer.record.labels)
     if hasattr(options, "json"):
         write_rows(rows, options.json)
+
+
+def _add_predict(commands) -> None:
+    command = _add_command(
+        commands, "predict", _predict, "let a server of `mlflow models serve` score pictures"
+    )
+    command.add_argument(
+        "files", type=Path, nargs="+", default=argparse.SUPPRESS, metavar="FILE", help="a picture"
+    )
+    command.add_argument(
+        "--server", default="http://127.0.0.1:5001", metavar="URL", help="its address"
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from edge.predict import predict
+
+    width = max(len(file.name) for file in options.files)
+    for row in predict(options.server, options.files):
+        print(f"{row['file']:<{width}}  {row['label']}  {row['score']:.4f}", flush=True)

@@ -5,8 +5,14 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MODEL_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
+"""The same network with 8-bit weights and activations: smaller, and faster on some processors."""
 RECORD_FILE = "record.json"
 
 
@@ -25,6 +31,9 @@ class ModelRecord:
         source: where it came from: the registered Keras model's name and version, its run.
         metrics: held-out metrics at training time.
         files: SHA-256 by file name, for the files beside the record.
+        file_metrics: what each network file reached on the held-out pictures, by file name.
+        threshold: of two classes, the probability from which a picture is of the second; None:
+            the more probable class.
     """
 
     labels: list[str]
@@ -33,6 +42,8 @@ class ModelRecord:
     source: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    threshold: float | None = None
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> "ModelRecord":
@@ -40,14 +51,26 @@ class ModelRecord:
         path = Path(folder) / RECORD_FILE
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**fields, "input_size": tuple(fields["input_size"])})
+            record = cls(**{**fields, "input_size": tuple(fields["input_size"])})
         except (ValueError, TypeError, KeyError) as error:
             raise RecordError(f"{path} is not a model record: {error}") from error
+        if record.threshold is not None and len(record.labels) != 2:
+            raise RecordError(f"{path} has a threshold for {len(record.labels)} labels: it is of 2")
+        return record
 
     def write(self, folder: str | os.PathLike) -> None:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
         text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def decide(self, probabilities: "np.ndarray") -> "np.ndarray":
+        """The class of each picture, ``int [N]``, by its probabilities ``[N, classes]``.
+
+        The most probable one; of two classes with a threshold, the second from there on.
+        """
+        if self.threshold is None:
+            return probabilities.argmax(axis=1)
+        return (probabilities[:, 1] >= self.threshold).astype(int)
 
     def require_prepare(self, version: str) -> None:
         """Raise :class:`RecordError` where the network wants another ``prepare`` than this one."""

@@ -27,7 +27,7 @@ class Scored:
 
     Attributes:
         file: the file's name, or the capture time of a frame that is no file.
-        label: the class with the highest probability.
+        label: the class that the record decides on.
         score: its probability, 0–1.
         ms: milliseconds for preparing and scoring.
         version: the model's version.
@@ -71,10 +71,14 @@ class CurrentModel:
             pixels = prepare(frame.picture, record.input_size)[None]
             probabilities = self.scorer.score_prepared(pixels)[0]
             ms = 1000 * (time.perf_counter() - begin)
-            best = int(probabilities.argmax())
+            decided = int(record.decide(probabilities[None])[0])
             file = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
             yield Scored(
-                file, record.labels[best], float(probabilities[best]), round(ms, 2), self.version
+                file,
+                record.labels[decided],
+                float(probabilities[decided]),
+                round(ms, 2),
+                self.version,
             )
 
 

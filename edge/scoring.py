@@ -6,10 +6,11 @@ Training fills its cache through :func:`prepare`, Spark and REST score through
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edge.record import MODEL_FILE, ModelRecord
 
@@ -51,6 +52,43 @@ def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]
         return _resize(_as_rgb(ImageOps.exif_transpose(picture)), width, height)
 
 
+class UnreadableError(ValueError):
+    """The bytes are no picture that can be scored; the message says why."""
+
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Of an encoded picture."""
+
+MAX_PIXELS = 89_478_485
+"""Of a picture as it is stored, where Pillow too begins to warn of decompression bombs."""
+
+
+def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
+    """:func:`prepare` for bytes from anyone, with one error for whatever is wrong with them.
+
+    Raises:
+        UnreadableError: they are no picture, a damaged one, or one too large.
+    """
+    if len(content) > MAX_BYTES:
+        raise UnreadableError(f"too large: {len(content)} bytes, {MAX_BYTES} are the most")
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            width, height = picture.size
+        if width * height <= MAX_PIXELS:
+            return prepare(content, size)
+    except Image.DecompressionBombError as error:
+        raise UnreadableError(f"too large: {error}") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableError("not a picture" if content else "empty") from error
+    # Pillow's decoders raise any of these on damaged bytes
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
+        *(IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError),
+    ) as error:
+        raise UnreadableError(f"damaged: {type(error).__name__}: {error}") from error
+    raise UnreadableError(f"too large: {width} × {height} pixels, {MAX_PIXELS} are the most")
+
+
 def _stored_size(picture: Image.Image, width: int, height: int) -> tuple[int, int]:
     """The wanted size as the file stores it: EXIF orientations 5–8 lie on their side."""
     sideways = picture.getexif().get(0x0112) in (5, 6, 7, 8)
@@ -74,6 +112,7 @@ class Scorer:
     Args:
         folder: holds ``model.onnx`` and ``record.json``.
         threads: onnxruntime's intra-op threads; 0 leaves the choice to onnxruntime.
+        model_file: another network than ``model.onnx``, such as ``model.int8.onnx``.
 
     Raises:
         FileNotFoundError: a file is missing in ``folder``.
@@ -83,10 +122,10 @@ class Scorer:
 
         scorer = Scorer("models/current")
         probabilities = scorer.score(["porch.jpg"])
-        label = scorer.record.labels[probabilities[0].argmax()]
+        label = scorer.record.labels[scorer.record.decide(probabilities)[0]]
     """
 
-    def __init__(self, folder: str | os.PathLike, threads: int = 0):
+    def __init__(self, folder: str | os.PathLike, threads: int = 0, model_file: str = MODEL_FILE):
         import onnxruntime  # here, so that preparing a picture loads no runtime
 
         folder = Path(folder)
@@ -95,7 +134,7 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(
-            str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
+            str(folder / model_file), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
 

@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawing import jpeg
-from mlflow.models import ModelSignature
 from mlflow.pyfunc import scoring_server
-from mlflow.types import ColSpec, DataType, Schema
 
-from edge.record import MODEL_FILE, RECORD_FILE
 from edge.scoring import Scorer
-from steps.settings.profile import PROJECT
+from steps.serving.pyfunc import pyfunc_arguments
 
-# advice to authors: what the export logs has neither
-pytestmark = pytest.mark.filterwarnings("ignore:.*(type hint|input example):UserWarning")
+# advice to authors
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
 
 PICTURES = [jpeg(seed) for seed in range(6)]
 
@@ -25,14 +22,7 @@ PICTURES = [jpeg(seed) for seed in range(6)]
 @pytest.fixture(scope="module")
 def loaded(exported, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pyfunc") / "model"
-    mlflow.pyfunc.save_model(
-        folder,
-        python_model=str(PROJECT / "steps" / "serving" / "pyfunc_model.py"),
-        artifacts={"model": str(exported / MODEL_FILE), "record": str(exported / RECORD_FILE)},
-        code_paths=[str(PROJECT / "edge")],
-        pip_requirements=str(PROJECT / "edge" / "requirements.txt"),
-        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
-    )
+    mlflow.pyfunc.save_model(folder, **pyfunc_arguments(exported))
     return mlflow.pyfunc.load_model(str(folder))
 
 
@@ -60,15 +50,18 @@ def test_pictures_score_as_on_the_device(loaded, scored, count):
     assert scored[:, 0].std() > 0
 
 
-@pytest.mark.parametrize("layout", ["dataframe_split", "dataframe_records"])
+@pytest.mark.parametrize("layout", ["dataframe_split", "dataframe_records", "inputs", "columns"])
 def test_a_rest_request_carries_base64(loaded, scored, layout):
     texts = [base64.b64encode(picture).decode() for picture in PICTURES]
     body = {
         "dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]},
         "dataframe_records": [{"image": text} for text in texts],
+        "inputs": [{"image": text} for text in texts],
+        "columns": {"image": texts},
     }[layout]
+    key = "inputs" if layout == "columns" else layout
     answer = scoring_server.invocations(
-        json.dumps({layout: body}),
+        json.dumps({key: body}),
         "application/json",
         loaded,
         loaded.metadata.get_input_schema(),

@@ -1,0 +1,60 @@
+"""Pictures scored by a server: a small client of ``mlflow models serve``."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+
+from edge.errors import UserError
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
+PICTURES_A_REQUEST = 16
+
+
+class PredictError(UserError):
+    """The server gives no scores."""
+
+
+def predict(server: str, files: list[Path]) -> Iterator[dict]:
+    """Post pictures as they are, and yield what the server answers, in order.
+
+    Args:
+        server: the scoring server's address, such as ``http://127.0.0.1:5001``.
+        files: encoded pictures.
+
+    Yields:
+        For each file: ``file``, ``label``, ``score``, and a probability for each label.
+
+    Raises:
+        PredictError: no server, or it refuses a picture; the message has its reason.
+        FileNotFoundError: there is no such file.
+    """
+    with requests.Session() as session:
+        for start in range(0, len(files), PICTURES_A_REQUEST):
+            posted = files[start : start + PICTURES_A_REQUEST]
+            answers = _post(session, server.rstrip("/"), posted)
+            for file, answer in zip(posted, answers, strict=True):
+                yield {"file": file.name, **answer}
+
+
+def _post(session: requests.Session, server: str, files: list[Path]) -> list[dict]:
+    rows = [[base64.b64encode(file.read_bytes()).decode()] for file in files]
+    try:
+        answer = session.post(
+            f"{server}/invocations",
+            json={"dataframe_split": {"columns": ["image"], "data": rows}},
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
+        said = answer.json()
+        if answer.ok:
+            return said["predictions"]
+        reason = str(said["message"]).rpartition("Error: ")[2]
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
+        raise PredictError(
+            f"no scoring server answers at {server}; start one: mlflow models serve "
+            "-m models:/<name>-onnx@champion --env-manager local --port 5001"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictError(f"{server} does not answer as a scoring server: check it") from error
+    raise PredictError(f"{' '.join(reason.split())} ({', '.join(file.name for file in files)})")
