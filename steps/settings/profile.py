@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from steps.errors import UserError
 from steps.settings.parameters import describe
@@ -35,15 +35,49 @@ class Training(_Section):
     processes: int = Field(ge=1, description="Horovod processes")
 
 
+class Bound(_Section):
+    """A limit of one metric: the least or the most."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Bound":
+        if (self.min is None) == (self.max is None):
+            raise ValueError("give either min or max")
+        return self
+
+
 class Promotion(_Section):
     """What a challenger has to reach on the held-out rows."""
 
     min_accuracy: float = Field(ge=0, le=1, description="absolute, 0–1")
     max_regression: float = Field(ge=0, le=1, description="below the champion's accuracy, 0–1")
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="of the paired test against the champion"
+    )
+    thresholds: dict[str, Bound] = Field(
+        {},
+        description="by metric: accuracy, log_loss, recall_<label>, precision_<label>; of a "
+        "slice as <metric>@<slice>, the slices being day, night and device=<ID>",
+    )
+    max_onnx_bytes: int | None = Field(None, gt=0, description="of the ONNX graph")
+    max_latency_ms: float | None = Field(
+        None, gt=0, description="of one prepared picture on one thread of this machine"
+    )
+
+
+class Release(_Section):
+    """How a release is signed."""
+
+    key_file: str | None = Field(
+        None, description="private keys made by steps.serving.keys; null: unsigned"
+    )
 
 
 class Profile(_Section):
-    """One file of ``profiles/``; every key is required, an unknown one is an error.
+    """One file of ``profiles/``; an unknown key is an error, and so is a missing one, but for
+    ``release`` and what ``promotion`` may leave open.
 
     ``lake`` and ``cache`` are folders or URIs; a relative path starts at the project's folder.
     """
@@ -59,6 +93,7 @@ class Profile(_Section):
     spark: Spark
     training: Training
     promotion: Promotion
+    release: Release = Release()
 
     @field_validator("file_name")
     @classmethod
