@@ -74,7 +74,7 @@ COLUMNS = {
     """,
 }
 PARTITIONED_BY = {"images": ["date"]}
-INDEXED_COLUMNS = {"images": 16, "quarantine": 9, "scores": 11}
+INDEXED_COLUMNS = {"images": 17, "quarantine": 10, "scores": 11}
 
 
 def table_path(profile: Profile, name: str) -> str:
@@ -83,18 +83,24 @@ def table_path(profile: Profile, name: str) -> str:
 
 
 def open_table(spark: "SparkSession", profile: Profile, name: str) -> "DeltaTable":
-    """The table, made first where it does not exist."""
+    """The table, made first where it does not exist, with the columns that it lacks added."""
     from delta.tables import DeltaTable
     from pyspark.sql.types import StructType
 
-    return (
+    columns = StructType.fromDDL(COLUMNS[name])
+    table = (
         DeltaTable.createIfNotExists(spark)
         .location(table_path(profile, name))
-        .addColumns(StructType.fromDDL(COLUMNS[name]))
+        .addColumns(columns)
         .partitionedBy(*PARTITIONED_BY.get(name, []))
         .property("delta.dataSkippingNumIndexedCols", str(INDEXED_COLUMNS[name]))
         .execute()
     )
+    known = table.toDF().columns
+    if missing := [column for column in columns if column.name not in known]:
+        added = ", ".join(f"{column.name} {column.dataType.simpleString()}" for column in missing)
+        spark.sql(f"ALTER TABLE delta.`{table_path(profile, name)}` ADD COLUMNS ({added})")
+    return table
 
 
 def current_version(table: "DeltaTable") -> int:

@@ -19,6 +19,9 @@ class StepParameters(BaseModel):
     profile: str = Field(
         "local", description="name of a file in profiles/, or the path of a profile"
     )
+    override: str = Field(
+        "", description="values of the profile, such as training.processes=4,lake=/data/lake"
+    )
     debug: bool = Field(False, description="show the stack trace of an error")
 
 

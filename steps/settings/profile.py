@@ -1,15 +1,22 @@
 """The profile: where things run and what a team sets once, read into one typed object."""
 
-import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from steps.errors import UserError
 from steps.settings.parameters import describe
+from steps.settings.profile_file import read_profile_file
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The project's folder: relative paths of a profile start here."""
@@ -94,6 +101,12 @@ class Profile(_Section):
     training: Training
     promotion: Promotion
     release: Release = Release()
+    _shown: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What may be logged: the file's values, those of the environment by their names."""
+        return self._shown
 
     @field_validator("file_name")
     @classmethod
@@ -115,38 +128,24 @@ class Profile(_Section):
         return str((PROJECT / Path(place).expanduser()).resolve())
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, overrides: str = "") -> Profile:
     """Read ``profiles/<name>.yaml``, or the file that ``name`` is the path of.
 
-    ``${VARIABLE}`` in a value stands for an environment variable.
+    ``${VARIABLE}`` in a value stands for an environment variable, ``extends: <profile>`` for the
+    values of another profile.
+
+    Args:
+        name: a name or a path.
+        overrides: ``key=value`` with commas between, such as ``training.processes=4``.
 
     Raises:
         UserError: there is no such profile, it is not YAML, or a key is unknown, missing or
             wrong; the message names the file and the key.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
-        raise UserError(f"there is no profile {name!r} ({path}); pass -P profile=<one of: {known}>")
+    file = read_profile_file(name, PROFILES, overrides)
     try:
-        content = yaml.safe_load(_with_environment(path)) or {}
-        if not isinstance(content, dict):
-            raise UserError(f"{path} is no mapping of keys to values")
-        return Profile.model_validate({"name": path.stem, **content})
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        profile = Profile.model_validate({"name": file.path.stem, **file.values})
     except ValidationError as error:
-        raise UserError(f"{path}: {describe(error)}") from error
-
-
-def _with_environment(path: Path) -> str:
-    def value(match: re.Match) -> str:
-        if match[1] not in os.environ:
-            raise UserError(f"{path} needs the environment variable {match[1]}: export it first")
-        return os.environ[match[1]]
-
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return "\n".join(
-        line if line.lstrip().startswith("#") else re.sub(r"\$\{(\w+)\}", value, line)
-        for line in lines
-    )
+        raise UserError(f"{file.path}: {describe(error)}") from error
+    profile._shown = {"name": profile.name, **file.shown}
+    return profile

@@ -40,6 +40,27 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
     return version
 
 
+def require_version_number(model: str, version: str) -> ModelVersion:
+    """A version by its number.
+
+    Raises:
+        UserError: there is no such version, or it is not whole.
+    """
+    try:
+        found = MlflowClient().get_model_version(model, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UserError(
+            f"the registered model {model!r} has no version {version}; see them in: mlflow ui"
+        ) from error
+    if found.status != "READY":
+        raise UserError(
+            f"version {version} of {model} is not whole ({found.status}): register it again"
+        )
+    return found
+
+
 def alias_state(model: str, alias: str) -> str:
     """Which version an alias names now, as text for a cache key."""
     version = version_by_alias(model, alias)

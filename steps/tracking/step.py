@@ -5,6 +5,7 @@ parameters, ``outputs.json`` and ``card.html``; the last line on standard output
 """
 
 import argparse
+import hashlib
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from mlflow import MlflowClient
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, parse
 from steps.settings.profile import Profile, load_profile
+from steps.settings.profile_file import VARIABLE
 from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
 from steps.tracking.card import Card
 from steps.tracking.inputs import read_outputs, resolve_input
@@ -30,6 +32,8 @@ logger = logging.getLogger("steps")
 
 RUN_ID = "_run_id"
 NONE = "none"
+PROFILE_FILE = "profile.json"
+"""The resolved profile among a run's artifacts, without the values of environment variables."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM."""
 
@@ -87,14 +91,24 @@ class Step:
 
     def key_parts(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> Parts:
         """Everything that decides this step's result."""
-        own = parameters.model_dump(mode="json", exclude={"profile", "debug"})
+        own = parameters.model_dump(mode="json", exclude={"profile", "override", "debug"})
         return key_parts(
             module=f"steps.{self.name}",
             parameters={k: v for k, v in own.items() if not k.endswith(RUN_ID)},
-            settings=profile.model_dump(mode="json", include=set(self.settings)),
+            settings=self._settings(profile),
             inputs=inputs,
             state=self.state(parameters, profile),
         )
+
+    def _settings(self, profile: Profile) -> dict[str, Any]:
+        """The profile's values that count, those with a value of the environment as a hash."""
+        settings = profile.model_dump(mode="json", include=set(self.settings))
+        return {
+            key: hashlib.sha256(str(value).encode()).hexdigest()
+            if VARIABLE.search(str(profile.shown.get(key)))
+            else value
+            for key, value in settings.items()
+        }
 
     def cache_key(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str:
         """The key under which a finished run of this step can be reused."""
@@ -123,7 +137,7 @@ class Step:
     def _run(self, argv: list[str] | None) -> str:
         try:
             parameters = parse(self.parameters, self.name, argv)
-            profile = load_profile(parameters.profile)
+            profile = load_profile(parameters.profile, parameters.override)
         except UserError as error:
             with mlflow.start_run() as run:  # the one that `mlflow run` opened, or a new one
                 _fail(run.info.run_id, self.name, error)
@@ -154,6 +168,7 @@ class Step:
             card.outputs = outputs.model_dump(mode="json")
             mlflow.log_text(card.html(), "card.html")
             mlflow.log_dict(parts, KEY_FILE)
+            mlflow.log_dict(profile.shown, PROFILE_FILE)
             # last: a run with outputs is a run that is complete
             mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
         logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)

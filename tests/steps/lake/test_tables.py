@@ -48,3 +48,14 @@ def test_only_what_is_below_the_source_is_picked(lake, source):
     paths = lake.spark.createDataFrame([(path,) for path in below + beside], "path STRING")
     picked = [row["path"] for row in paths.where(path_is_under(source)).collect()]
     assert sorted(picked) == sorted(below)
+
+
+def test_columns_that_an_older_table_lacks_are_added(lake, tmp_path):
+    profile = lake.fresh(tmp_path)
+    older = lake.spark.sql("SELECT 'file:/in/1.jpg' AS path, 'truncated' AS reason")
+    older.write.format("delta").save(table_path(profile, "quarantine"))
+    table = open_table(lake.spark, profile, "quarantine").toDF()
+    assert {"path", "reason", "replaced_at", "content"} <= set(table.columns)
+    assert [(row["path"], row["replaced_at"]) for row in table.collect()] == [
+        ("file:/in/1.jpg", None)
+    ]

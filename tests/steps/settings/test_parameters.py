@@ -32,6 +32,7 @@ def parsed(*argv: str) -> dict:
 
 
 DEFAULTS = {
+    "override": "",
     "minutes": 7,
     "dilution": None,
     "water": None,
@@ -152,6 +153,8 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
     assert "mlflow run . -e develop -P <parameter>=<value>" in said
     assert _entries(said) == {
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
+        "override": "VALUE values of the profile, such as "
+        "training.processes=4,lake=/data/lake (default: none)",
         "debug": "[VALUE] show the stack trace of an error (default: False)",
         "minutes": "VALUE in the tank, minutes (default: 7)",
         "dilution": "VALUE parts of water; none: undiluted (default: none)",

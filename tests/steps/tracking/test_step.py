@@ -42,6 +42,7 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     }
     assert run.data.params == {
         "profile": profile,
+        "override": "",
         "debug": "False",
         "mill_run_id": "latest",
         "minutes": "45",
@@ -49,7 +50,7 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     }
     assert run.data.metrics.keys() == {"seconds"}
     files = kept(run)
-    assert files.keys() == {"cache_key.json", "card.html", "outputs.json"}
+    assert files.keys() == {"cache_key.json", "card.html", "outputs.json", "profile.json"}
     assert json.loads(files["outputs.json"]) == {"minutes": 45, "flour": "rye"}
     for part in (run.info.run_id, milled, f"eat {run.info.run_id}", "crumbs", "rye"):
         assert part in files["card.html"]

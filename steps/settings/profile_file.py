@@ -1,0 +1,113 @@
+"""The files of profiles: where they are, what they extend, and what they take from outside."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from steps.errors import UserError
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class ProfileFile:
+    """What a profile's file says.
+
+    Attributes:
+        path: of the file.
+        values: every key, those of the profiles that it extends included; ``${VARIABLE}``
+            replaced by the environment's.
+        shown: the same with ``${VARIABLE}`` left as it is: what may be logged.
+    """
+
+    path: Path
+    values: dict[str, Any]
+    shown: dict[str, Any]
+
+
+def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFile:
+    """Find a profile by its name in a folder, or by its path, and read it.
+
+    ``extends: <name or path>`` takes another profile's values where this one has none; sections
+    are merged key by key.
+
+    Args:
+        name: ``local`` for ``<folder>/local.yaml``, or a path that ends in ``.yaml``.
+        folder: of the project's profiles.
+        overrides: ``key=value`` with commas between; a dot leads into a section, as in
+            ``training.processes=4``.
+
+    Raises:
+        UserError: there is no such profile, it is not YAML, it extends itself, or a variable of
+            the environment is missing.
+    """
+    path = _find(name, folder)
+    shown = _merged(_extended(path, folder, ()), _parsed(overrides))
+    return ProfileFile(path, _with_environment(shown, path), shown)
+
+
+def _find(name: str, folder: Path) -> Path:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise UserError(f"there is no profile {name!r} ({path}); pass -P profile=<one of: {known}>")
+    return path
+
+
+def _extended(path: Path, folder: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in before:
+        raise UserError(f"{path} extends itself; take its extends away")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no mapping of keys to values")
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    below = _extended(_find(str(base), folder), folder, (*before, path.resolve()))
+    return _merged(below, content)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return below | above | both
+
+
+def _parsed(overrides: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for item in filter(None, overrides.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"{item!r} overrides nothing; pass -P override=<key>=<value>,…")
+        *sections, last = key.strip().split(".")
+        place = parsed
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = yaml.safe_load(value)
+    return parsed
+
+
+def _with_environment(value: Any, path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_environment(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_environment(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def of_environment(match: re.Match) -> str:
+        if match[1] not in os.environ:
+            raise UserError(f"{path} needs the environment variable {match[1]}: export it first")
+        return os.environ[match[1]]
+
+    return VARIABLE.sub(of_environment, value)
