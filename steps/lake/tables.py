@@ -100,6 +100,7 @@ def open_table(spark: "SparkSession", profile: Profile, name: str) -> "DeltaTabl
     if missing := [column for column in columns if column.name not in known]:
         added = ", ".join(f"{column.name} {column.dataType.simpleString()}" for column in missing)
         spark.sql(f"ALTER TABLE delta.`{table_path(profile, name)}` ADD COLUMNS ({added})")
+        table = DeltaTable.forPath(spark, table_path(profile, name))
     return table
 
 
