@@ -10,6 +10,7 @@ from edge.camera_options import add_camera, open_camera, whole_count
 from edge.capture import capture
 from edge.errors import UserError
 from edge.record import RecordError
+from edge.signature import KEYS_FILE, read_keys
 
 MENDABLE = (
     *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
@@ -133,17 +134,40 @@ def _add_pull(commands) -> None:
         metavar="FOLDER",
         help="the folder of all models; made where it is missing",
     )
+    command.add_argument(
+        "--keys",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="public keys, one a line, of which one has to have signed the release "
+        f"(default: {KEYS_FILE} in the folder of all models, where it exists)",
+    )
 
 
 def _pull(options: argparse.Namespace) -> None:
     from edge.pull import pull  # here, so that a capture needs no onnxruntime
 
-    done = pull(options.server, options.model, options.alias, options.into)
+    keys = _pinned(options)
+    done = pull(options.server, options.model, options.alias, options.into, keys)
+    if not keys:
+        print(
+            "edge pull: no key is pinned, so any release is taken; put the public key of yours "
+            f"into {options.into / KEYS_FILE}",
+            file=sys.stderr,
+        )
     what = f"{options.model} version {done.version}, release {done.release}"
     if done.downloaded:
         print(f"{what}: {done.downloaded} bytes pulled into {done.folder}")
     else:
         print(f"{what}: in {done.folder} already, nothing downloaded")
+
+
+def _pinned(options: argparse.Namespace) -> list[str]:
+    """The trusted public keys; a file that is named has to exist."""
+    kept = options.into / KEYS_FILE
+    if hasattr(options, "keys"):
+        return read_keys(options.keys)
+    return read_keys(kept) if kept.exists() else []
 
 
 def _add_score(commands) -> None:

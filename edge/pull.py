@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,29 +37,37 @@ class Pulled:
     downloaded: int
 
 
-def pull(server: str, model: str, alias: str, into: Path) -> Pulled:
+def pull(server: str, model: str, alias: str, into: Path, keys: Sequence[str] = ()) -> Pulled:
     """Bring the version that an alias points at onto this device, and make it the current one.
 
     The files are downloaded beside the versions in use, compared with the release statement
     (length and SHA-256), and a grey picture is scored with them. Only then does the link
     ``<into>/<model>/current`` move to ``<into>/<model>/<version>``, in one step. Where
-    anything fails, the model in use stays as it is.
+    anything fails, the model in use stays as it is. A release older than the one in use is
+    refused; going back to a version is a newer release of it.
 
     Args:
         server: the MLflow server's address.
         model: the registered model's name.
         alias: which version of it, such as ``champion``.
         into: the folder of all models; made where it is missing.
+        keys: the public keys of which one has to have signed the release; with none, anyone
+            who can write to the registry decides what this device runs.
 
     Raises:
         edge.registry.RegistryError: the server does not give what was asked for.
+        edge.signature.SignatureError: none of the keys signed the release.
         edge.release.ReleaseError: the version is not released, or its files are not what the
             release states, or the model fails its self-test.
     """
     registry = Registry(server)
     version = registry.version(model, alias)
     release = _released(version, model, alias)
+    if keys:
+        release.require_signature(list(keys))
     home = into / model
+    if in_use := _in_use(home):
+        release.require_newer(in_use)
     folder = home / release.version
     if _holds(folder, release):
         downloaded = 0
@@ -98,6 +107,14 @@ def _released(version, model: str, alias: str) -> Release:
             f"{release.model} version {release.version}"
         )
     return release
+
+
+def _in_use(home: Path) -> Release | None:
+    """The release that is in use; None where there is none, or its statement is damaged."""
+    try:
+        return Release.parse((home / CURRENT / RELEASE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, ReleaseError):
+        return None
 
 
 def _holds(folder: Path, release: Release) -> bool:

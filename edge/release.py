@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from edge.errors import UserError
 from edge.record import MODEL_FILE, RECORD_FILE, sha256_of
+from edge.signature import require_signature
 
 RELEASE_FILE = "release.json"
 RELEASE_TAG = "release"
@@ -85,6 +86,23 @@ class Release:
         missing = {MODEL_FILE, RECORD_FILE} - set(names)
         if missing:
             raise ReleaseError(f"the release lacks {' and '.join(sorted(missing))}")
+
+    def require_signature(self, keys: list[str]) -> None:
+        """Raise :class:`edge.signature.SignatureError` unless one of the public keys signed it."""
+        require_signature(json.loads(self.text), keys)
+
+    def require_newer(self, other: "Release") -> None:
+        """Raise :class:`ReleaseError` where a device that has had another may not take this one.
+
+        Numbers only grow: an older statement, however well signed, is one played again.
+        """
+        if self.release < other.release:
+            raise ReleaseError(
+                f"release {self.release} of {self.model} is older than release {other.release}, "
+                "which this device has: to go back to a version, release it again "
+                "(mlflow run . -e promote -P version=…); on a device that was given another "
+                "registry, delete the model's folder"
+            )
 
     def require_files(self, folder: Path) -> None:
         """Raise :class:`ReleaseError` unless each file in a folder is, byte for byte, as stated."""

@@ -13,6 +13,7 @@ import fsspec
 from pydantic import Field
 
 from steps.errors import UserError
+from steps.serving.keys import public_key, signing_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.outputs import DeviceOutputs, TrainOutputs
@@ -51,11 +52,12 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     name = f"{run.profile.model}-onnx"
     version = require_version(name, parameters.alias, made_by="export")
     models = PROJECT / parameters.models
-    with tracking_server() as server:
+    with tracking_server() as server, tempfile.TemporaryDirectory() as temporary:
         _edge(
             "pull",
             *("--server", server, "--model", name, "--alias", parameters.alias),
             *("--into", str(models)),
+            *_pinned(run.profile, Path(temporary, "keys")),
         )
     with tempfile.TemporaryDirectory() as temporary:
         rows_file = Path(temporary, "rows.json")
@@ -75,6 +77,15 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     run.card.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
     run.card.next_command = "make ui"
     return DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
+
+
+def _pinned(profile: Profile, file: Path) -> Sequence[str]:
+    """The public keys of the profile's release key, as a device has them in a file."""
+    keys = signing_keys(profile.release.key_file)
+    if not keys:
+        return ()
+    file.write_text("\n".join(map(public_key, keys)))
+    return ("--keys", str(file))
 
 
 def _edge(*arguments: str) -> None:

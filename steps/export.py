@@ -1,9 +1,7 @@
 """Export: what an alias names becomes an ONNX model, proven equal and released to devices."""
 
 import hashlib
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 
 import mlflow
@@ -11,8 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from steps.errors import UserError
+from steps.serving.pyfunc import EDGE, MODEL_CODE
 from steps.settings.parameters import StepParameters
-from steps.settings.profile import PROJECT, Profile
+from steps.settings.profile import Profile
+from steps.tracking.aliases import claim, move_alias
 from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import ExportOutputs, TrainOutputs
 from steps.tracking.registry import (
@@ -24,9 +25,6 @@ from steps.tracking.registry import (
 )
 from steps.tracking.step import Step, StepRun
 
-EDGE = PROJECT / "edge"
-PYFUNC_MODEL = PROJECT / "steps" / "serving" / "pyfunc_model.py"
-
 
 class Parameters(StepParameters):
     """Convert the Keras version that an alias names, and release it as `<model>-onnx`."""
@@ -36,50 +34,65 @@ class Parameters(StepParameters):
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     """Convert, compare on every held-out picture, register, release."""
-    from edge.record import MODEL_FILE, RECORD_FILE, ModelRecord, sha256_of
-    from edge.scoring import PREPARE_VERSION, Scorer
     from steps.lake.session import spark_session
-    from steps.serving.onnx_graph import require_parity, to_onnx
-    from steps.serving.release import state_release
+    from steps.serving.comparison import record_of
+    from steps.serving.keys import signing_keys
+    from steps.serving.package import write_package
     from steps.training.cache import find_or_fill
     from steps.training.fit import configure_tensorflow
-    from steps.training.split import TEST
 
+    keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
     source = require_version(run.profile.model, parameters.alias, made_by="promote")
     trained = read_outputs(source.tags["run.train"], TrainOutputs)
-    model = load_keras(source)
+    record = record_of(
+        trained,
+        metrics=trained.metrics,
+        source={
+            "model": source.name,
+            "version": str(source.version),
+            "train_run_id": source.tags["run.train"],
+        },
+    )
     cache = find_or_fill(
         trained.selection, run.profile, lambda: spark_session(run.profile, "export")
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / MODEL_FILE).write_bytes(to_onnx(model))
-        record = ModelRecord(
-            labels=trained.labels,
-            input_size=trained.selection.input_size,
-            prepare_version=PREPARE_VERSION,
-            source={
-                "model": source.name,
-                "version": str(source.version),
-                "train_run_id": source.tags["run.train"],
-            },
-            metrics=trained.metrics,
-            files={MODEL_FILE: sha256_of(folder / MODEL_FILE)},
-        )
-        record.write(folder)
-        difference, held_out = require_parity(model, Scorer(folder), cache, TEST)
-        files = [folder / MODEL_FILE, folder / RECORD_FILE]
-        version = _register(run, source, files)
-        release = state_release(version.name, str(version.version), files)
-        hashes = {file.name: sha256_of(file) for file in files}
-        size = (folder / MODEL_FILE).stat().st_size
-    MlflowClient().set_registered_model_alias(version.name, parameters.alias, version.version)
-    mlflow.log_metrics({"max_difference": difference, "held_out": held_out, "onnx_bytes": size})
+    with tempfile.TemporaryDirectory() as folder:
+        package = write_package(load_keras(source), record, cache, Path(folder))
+        version = _register(run, source, Path(folder))
+        _require_kept(version, package.hashes)
+        release = _release(run, parameters.alias, source, version, package.files, keys)
+        hashes = package.hashes
+        sizes = {file.name: file.stat().st_size for file in package.files}
+    mlflow.log_metrics(
+        {
+            "max_difference": package.max_difference,
+            "held_out": package.held_out,
+            "onnx_bytes": sizes["model.onnx"],
+            "int8_bytes": sizes["model.int8.onnx"],
+            "int8_agreement": package.record.file_metrics["model.int8.onnx"]["agreement"],
+        }
+    )
     run.card.headline("released", f"{version.name} version {version.version}")
-    run.card.headline("largest difference to Keras", f"{difference:.1e}")
-    run.card.headline("size", f"{size / 1024:.0f} KiB")
-    run.card.table("Files", ["file", "SHA-256"], [list(item) for item in hashes.items()])
+    run.card.headline("release", f"{release}, {'signed' if keys else 'not signed'}")
+    run.card.headline("largest difference to Keras", f"{package.max_difference:.1e}")
+    run.card.table(
+        "Files",
+        ["file", "KiB", "accuracy", "says what Keras says", "SHA-256"],
+        [
+            [
+                name,
+                round(sizes[name] / 1024),
+                *(
+                    package.record.file_metrics.get(name, {}).get(metric, "-")
+                    for metric in ("accuracy", "agreement")
+                ),
+                digest,
+            ]
+            for name, digest in hashes.items()
+        ],
+        f"On the {package.held_out} held-out pictures.",
+    )
     run.card.next_command = "mlflow run . -e device"
     return ExportOutputs(
         model=version.name,
@@ -88,45 +101,68 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         release=release,
         source_version=str(source.version),
         files=hashes,
-        max_difference=difference,
-        held_out=held_out,
+        max_difference=package.max_difference,
+        held_out=package.held_out,
     )
 
 
-def _register(run: StepRun, source: ModelVersion, files: list[Path]) -> ModelVersion:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
+    from steps.serving.pyfunc import pyfunc_arguments
 
-    # the note that the class has no type hints speaks to authors, not to those who export
-    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
-    # an example would be a picture, and the registry keeps none
-    warnings.filterwarnings("ignore", message=".*input example was not provided")
-    model_file, record_file = files
-    logged = mlflow.pyfunc.log_model(
-        name="onnx",
-        python_model=str(PYFUNC_MODEL),
-        artifacts={"model": str(model_file), "record": str(record_file)},
-        code_paths=[str(EDGE)],
-        pip_requirements=str(EDGE / "requirements.txt"),
-        signature=ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")])),
-    )
-    name = f"{source.name}-onnx"
+    logged = mlflow.pyfunc.log_model(name="onnx", **pyfunc_arguments(folder))
     tags = {
         "keras_model": source.name,
         "keras_version": str(source.version),
         "run.export": run.id,
         **{k: v for k, v in source.tags.items() if k.startswith(("run.", "delta_"))},
     }
-    version = mlflow.register_model(logged.model_uri, name, tags=tags)
-    MlflowClient().set_model_version_tag(
-        source.name, source.version, "onnx_version", str(version.version)
-    )
-    return version
+    return mlflow.register_model(logged.model_uri, f"{source.name}-onnx", tags=tags)
+
+
+def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
+    """Read the version's files back: an alias names nothing that the store has not got whole."""
+    from edge.record import sha256_of
+    from steps.serving.release import ARTIFACTS
+
+    uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+        if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
+            raise UserError(
+                f"the artifact store did not keep version {version.version} of {version.name} "
+                "as it was written; check the store and run: mlflow run . -e export"
+            )
+
+
+def _release(
+    run: StepRun,
+    alias: str,
+    source: ModelVersion,
+    version: ModelVersion,
+    files: list[Path],
+    keys: list,
+) -> int:
+    """State the release and let the alias name it, unless the Keras alias has moved meanwhile."""
+    from steps.serving.release import state_release
+
+    number = str(version.version)
+    with claim(version.name, run.id):
+        now = version_by_alias(source.name, alias)
+        if now is None or now.version != source.version:
+            raise UserError(
+                f"{source.name}@{alias} no longer names version {source.version}; "
+                "run: mlflow run . -e export"
+            )
+        release = state_release(version.name, number, files, keys)
+        reason = f"export of {source.name} version {source.version}"
+        move_alias(version.name, alias, number, run.id, reason)
+    MlflowClient().set_model_version_tag(source.name, source.version, "onnx_version", number)
+    return release
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
     """Where the alias points, and the files that travel with the model without an import."""
-    shipped = [PYFUNC_MODEL, *sorted(EDGE.rglob("*.py")), EDGE / "requirements.txt"]
+    shipped = [MODEL_CODE, *sorted(EDGE.rglob("*.py"))]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in shipped)).hexdigest()
     return f"{alias_state(profile.model, parameters.alias)} {digest}"
 
@@ -143,7 +179,7 @@ STEP = Step(
     Parameters,
     ExportOutputs,
     export,
-    settings=("model", "cache"),
+    settings=("model", "cache", "release"),
     state=_state,
     holds=_holds,
 )

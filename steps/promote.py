@@ -1,6 +1,8 @@
-"""Promote: the challenger becomes champion, or it is said why not."""
+"""Promote: the challenger becomes champion, or it is said why not; or a version is put back."""
 
-import time
+import logging
+import tempfile
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -10,97 +12,196 @@ from pydantic import Field
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
+from steps.tracking.aliases import claim, move_alias
+from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import PromoteOutputs, RegisterOutputs, TrainOutputs
-from steps.tracking.registry import CHAMPION, load_keras, version_by_alias
+from steps.tracking.registry import (
+    CHAMPION,
+    load_keras,
+    require_version_number,
+    version_by_alias,
+)
 from steps.tracking.step import Step, StepRun
+
+WITHDRAWN = "withdrawn"
+"""Tag of a version that was put aside by hand: no judgement brings it back."""
+
+VERDICT = "verdict"
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Compare challenger and champion on the same held-out pictures; move the alias on a pass."""
+    """Compare challenger and champion on the same held-out pictures; move the alias on a pass.
+
+    With `version`, that version gets the alias without a judgement: back, forward, or to a ring."""
 
     register_run_id: str = Field(
         "latest", description="run of register whose version is the challenger"
     )
+    alias: str = Field(CHAMPION, description="the alias that moves, such as canary")
+    version: int | None = Field(None, ge=1, description="gets the alias as it is; none: judge")
+    reason: str = Field("", description="of the move, kept with the alias")
 
 
 def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    """Judge both on the challenger's held-out part; the profile says what is good enough."""
+    """Judge the challenger as the profile says, or take the version that was asked for."""
+    if parameters.version is None:
+        return _judge(run, parameters)
+    return _put(run, parameters)
+
+
+def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
+    from steps.serving.comparison import judged, onnx_limits, record_of
+    from steps.serving.judgement import judge
+    from steps.serving.verdict_card import fill_card
+    from steps.training.evaluation import keras_predict
     from steps.training.fit import configure_tensorflow
+    from steps.training.split import TEST
 
     configure_tensorflow(threads=0)
     registered = run.read("register", RegisterOutputs)
-    challenger = MlflowClient().get_model_version(registered.model, registered.version)
-    champion = version_by_alias(registered.model, CHAMPION)
-    accuracy = {"challenger": _accuracy(run, challenger, challenger)}
-    if champion and champion.version != challenger.version:
-        accuracy["champion"] = _accuracy(run, champion, challenger)
-    mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracy.items()})
-    refusal = verdict(accuracy, run.profile)
-    said = refusal or "promoted"
-    client = MlflowClient()
-    client.set_model_version_tag(challenger.name, challenger.version, "verdict", said)
-    run.card.table(
-        "Accuracy on the challenger's held-out pictures",
-        ["model", "accuracy"],
-        [[who, round(value, 4)] for who, value in accuracy.items()],
-    )
-    if refusal:
+    challenger = require_version_number(registered.model, registered.version)
+    if WITHDRAWN in challenger.tags:
         raise UserError(
-            f"version {challenger.version} of {challenger.name} is not promoted: {refusal}; "
+            f"version {challenger.version} of {challenger.name} was withdrawn "
+            f"({challenger.tags[WITHDRAWN]}); train another, or pass "
+            f"-P version={challenger.version} -P reason=…"
+        )
+    champion = version_by_alias(registered.model, CHAMPION)
+    before = version_by_alias(registered.model, parameters.alias)
+    trained = _trained(challenger)
+    model, record = load_keras(challenger), record_of(trained)
+    cache = _held_out(run, trained, trained)
+    ours = judged(keras_predict(model), record, cache, TEST)
+    metrics = ours.metrics()
+    with tempfile.TemporaryDirectory() as folder:
+        metrics |= onnx_limits(model, record, Path(folder))
+    theirs = None
+    if champion and champion.version != challenger.version:
+        other = _trained(champion)
+        theirs = judged(
+            keras_predict(load_keras(champion)),
+            record_of(other),
+            _held_out(run, trained, other),
+            TEST,
+        )
+    paired = ours.against(theirs) if theirs else None
+    verdict = judge(metrics, len(ours.truth), paired, run.profile.promotion)
+    mlflow.log_metrics({_metric_name(name): value for name, value in metrics.items()})
+    if theirs:
+        mlflow.log_metric("champion_accuracy", float(theirs.right.mean()))
+    fill_card(run.card, challenger, champion, ours, theirs, metrics, verdict, cache)
+    if not verdict.passed:
+        _note(challenger, f"refused: {verdict}", run.id)
+        mlflow.log_text(run.card.html(), "card.html")  # a run that fails keeps its card too
+        raise UserError(
+            f"version {challenger.version} of {challenger.name} is not promoted: {verdict}; "
             "train another, or change promotion in the profile"
         )
-    client.set_registered_model_alias(challenger.name, CHAMPION, challenger.version)
-    client.set_model_version_tag(
-        challenger.name, challenger.version, "promoted_at", str(int(time.time()))
-    )
-    run.card.headline("champion", f"version {challenger.version}")
-    run.card.next_command = "mlflow run . -e export"
-    return PromoteOutputs(
-        model=challenger.name,
-        version=str(challenger.version),
-        alias=CHAMPION,
-        verdict=said,
-        metrics=accuracy,
-    )
-
-
-def verdict(accuracy: dict[str, float], profile: Profile) -> str | None:
-    """Why the challenger is refused; None where it passes.
-
-    Args:
-        accuracy: of ``challenger`` and, where there is one, ``champion``, 0–1.
-        profile: carries the thresholds.
-    """
-    reached, rules = accuracy["challenger"], profile.promotion
-    if reached < rules.min_accuracy:
-        return f"accuracy {reached:.4f} is below the least, {rules.min_accuracy}"
-    if "champion" in accuracy and reached < accuracy["champion"] - rules.max_regression:
-        return (
-            f"accuracy {reached:.4f} is more than {rules.max_regression} below "
-            f"the champion's {accuracy['champion']:.4f}"
+    with claim(challenger.name, run.id):
+        now = version_by_alias(challenger.name, parameters.alias)
+        if _number(now) != _number(before):
+            raise UserError(
+                f"{challenger.name}@{parameters.alias} moved from version {_number(before)} to "
+                f"{_number(now)} while this run judged; run: mlflow run . -e promote"
+            )
+        _note(challenger, f"passed: {parameters.alias}", run.id)
+        move_alias(
+            challenger.name,
+            parameters.alias,
+            str(challenger.version),
+            run.id,
+            parameters.reason or "passed the profile's promotion",
         )
-    return None
-
-
-def _accuracy(run: StepRun, version: ModelVersion, judged_on: ModelVersion) -> float:
-    """A version's accuracy on the held-out pictures of another's training; by label names."""
-    from steps.lake.session import spark_session
-    from steps.tracking.inputs import read_outputs
-    from steps.training.cache import find_or_fill
-    from steps.training.evaluation import evaluate, keras_predict
-    from steps.training.split import TEST
-
-    own = read_outputs(version.tags["run.train"], TrainOutputs)
-    selection = read_outputs(judged_on.tags["run.train"], TrainOutputs).selection.model_copy(
-        update={"input_size": own.selection.input_size}
+    run.card.headline(parameters.alias, f"version {challenger.version}")
+    run.card.next_command = "mlflow run . -e export" + _for_ring(parameters.alias)
+    return _outputs(
+        challenger,
+        parameters.alias,
+        "promoted",
+        {
+            "challenger": metrics["accuracy"],
+            **({"champion": float(theirs.right.mean())} if theirs else {}),
+        },
     )
-    cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "promote"))
-    held_out = evaluate(keras_predict(load_keras(version)), cache, TEST)
-    said = [own.labels[index] for index in held_out.predicted]
-    right = [
-        label == cache.labels[true] for label, true in zip(said, held_out.classes, strict=True)
-    ]
-    return sum(right) / len(right)
+
+
+def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
+    """Move the alias by hand, and have its ONNX version released anew to the devices."""
+    from steps.serving.keys import signing_keys
+    from steps.serving.release import release_again
+
+    keys = signing_keys(run.profile.release.key_file)
+    name, alias = run.profile.model, parameters.alias
+    version = require_version_number(name, str(parameters.version))
+    reason = parameters.reason or f"version {version.version} was asked for"
+    client = MlflowClient()
+    with claim(name, run.id):
+        before = version_by_alias(name, alias)
+        released = version.tags.get("onnx_version")
+        if released:
+            onnx = require_version_number(f"{name}-onnx", released)
+            with claim(onnx.name, run.id):
+                number = release_again(onnx, keys)
+                move_alias(onnx.name, alias, released, run.id, reason)
+            run.card.headline("release", number)
+            logger.info("%s version %s is release %d", onnx.name, released, number)
+        if before and before.version != version.version and alias == CHAMPION:
+            client.set_model_version_tag(name, before.version, WITHDRAWN, reason)
+        if WITHDRAWN in version.tags:
+            client.delete_model_version_tag(name, version.version, WITHDRAWN)
+        move_alias(name, alias, str(version.version), run.id, reason)
+    run.card.headline(alias, f"version {version.version}")
+    run.card.table(
+        "By hand",
+        ["alias", "before", "now", "reason"],
+        [[alias, _number(before) or "-", str(version.version), reason]],
+    )
+    run.card.next_command = (
+        "mlflow run . -e device" if released else "mlflow run . -e export" + _for_ring(alias)
+    )
+    return _outputs(version, alias, reason, {})
+
+
+def _outputs(version: ModelVersion, alias: str, said: str, metrics) -> PromoteOutputs:
+    return PromoteOutputs(
+        model=version.name, version=str(version.version), alias=alias, verdict=said, metrics=metrics
+    )
+
+
+def _note(version: ModelVersion, said: str, run_id: str) -> None:
+    """The verdict on the version, for whoever looks at the registry."""
+    client = MlflowClient()
+    client.set_model_version_tag(version.name, version.version, VERDICT, said)
+    client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
+    client.update_model_version(version.name, version.version, description=said)
+
+
+def _trained(version: ModelVersion) -> TrainOutputs:
+    return read_outputs(version.tags["run.train"], TrainOutputs)
+
+
+def _held_out(run: StepRun, judged_on: TrainOutputs, shown_to: TrainOutputs):
+    """The pictures that one training held out, prepared at the size of another's network."""
+    from steps.lake.session import spark_session
+    from steps.training.cache import find_or_fill
+
+    selection = judged_on.selection.model_copy(update={"input_size": shown_to.selection.input_size})
+    return find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "promote"))
+
+
+def _number(version: ModelVersion | None) -> str | None:
+    return str(version.version) if version else None
+
+
+def _for_ring(alias: str) -> str:
+    return "" if alias == CHAMPION else f" -P alias={alias}"
+
+
+def _metric_name(name: str) -> str:
+    """As MLflow allows it: no ``@`` and no ``=``."""
+    return name.replace("@", "/").replace("=", " ")
 
 
 def _holds(outputs: PromoteOutputs, profile: Profile) -> str | None:
@@ -115,7 +216,7 @@ STEP = Step(
     Parameters,
     PromoteOutputs,
     promote,
-    settings=("model", "promotion", "cache"),
+    settings=("model", "promotion", "cache", "release"),
     holds=_holds,
 )
 

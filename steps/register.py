@@ -1,14 +1,24 @@
 """Register: the trained network into the registry, as the challenger."""
 
+from typing import TYPE_CHECKING
+
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from edge.scoring import PREPARE_VERSION
+from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
+from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import RegisterOutputs, TrainOutputs
-from steps.tracking.registry import CHALLENGER, has_version
+from steps.tracking.registry import CHALLENGER, has_version, load_keras
 from steps.tracking.step import Step, StepRun
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 
 class Parameters(StepParameters):
@@ -23,7 +33,6 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from edge.scoring import PREPARE_VERSION
     from steps.training.fit import configure_tensorflow
     from steps.training.networks import load
 
@@ -35,10 +44,12 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width, 3), "pixels")]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(trained.labels)))]),
     )
+    example = _ramp(height, width)
     logged = mlflow.tensorflow.log_model(
         model,
         name="model",
         signature=signature,
+        input_example=example,
         pip_requirements=["tensorflow-cpu", "keras", "numpy"],
         metadata={
             "labels": trained.labels,
@@ -46,13 +57,17 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
             "table": trained.selection.table,
             "table_version": trained.selection.version,
             "metrics": trained.metrics,
+            "threshold": getattr(trained, "threshold", None),
         },
     )
+    mlflow.log_metrics(trained.metrics, model_id=logged.model_id)
     name = run.profile.model
     version = mlflow.register_model(
         logged.model_uri, name, tags=_way_back(run.inputs["train"], trained, run.id)
     )
-    MlflowClient().set_registered_model_alias(name, CHALLENGER, version.version)
+    _require_kept(version, model, example)
+    with claim(name, run.id):
+        move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
     run.card.headline("model", name)
     run.card.headline("version", version.version)
     run.card.table(
@@ -64,7 +79,29 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     return RegisterOutputs(model=name, version=str(version.version))
 
 
+def _ramp(height: int, width: int) -> "np.ndarray":
+    """An example of the input that shows nobody: ``uint8 [1, H, W, 3]``, dark to bright."""
+    import numpy as np
+
+    row = np.linspace(0, 255, width).astype(np.uint8)
+    return np.broadcast_to(row[None, None, :, None], (1, height, width, 3)).copy()
+
+
+def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndarray") -> None:
+    """Load the version back: an alias names nothing that the store has not got whole."""
+    import numpy as np
+
+    kept = load_keras(version)
+    same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
+    if not same or not np.array_equal(kept(example), model(example)):
+        raise UserError(
+            f"the artifact store did not keep version {version.version} of {version.name} as it "
+            "was written; check the store and run: mlflow run . -e register"
+        )
+
+
 def _way_back(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:
+    """Tags that lead from the version to its runs and to its pictures."""
     inputs = MlflowClient().get_run(train_run_id).data.tags
     return {
         "run.register": run_id,
@@ -72,6 +109,8 @@ def _way_back(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str
         **{k.replace("input.", "run."): v for k, v in inputs.items() if k.startswith("input.")},
         "delta_table": trained.selection.table,
         "delta_version": str(trained.selection.version),
+        "prepare_version": PREPARE_VERSION,
+        "labels": " ".join(trained.labels),
     }
 
 

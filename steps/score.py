@@ -1,60 +1,127 @@
-"""Score: pictures in Delta, by the released model, on Spark."""
+"""Score: pictures in Delta, or new files, by the released model, on Spark."""
 
+import logging
 import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import mlflow
-from mlflow.entities.model_registry import ModelVersion
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from steps.serving.release import ARTIFACTS
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
+from steps.tracking.inputs import LATEST, read_outputs, resolve_input
 from steps.tracking.outputs import IngestOutputs, ScoreOutputs
 from steps.tracking.registry import CHAMPION, alias_state, require_version
-from steps.tracking.step import Step, StepRun
+from steps.tracking.step import NONE, Step, StepRun
+
+if TYPE_CHECKING:
+    from steps.lake.scores import Model
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Score the pictures that this version of the model has not scored yet."""
+    """Score the pictures that this version of the model has not scored yet.
 
-    ingest_run_id: str = Field("latest", description="run of ingest whose pictures are scored")
+    With `source`, score the files there that are new since the last time, as they are."""
+
+    ingest_run_id: str = Field(
+        "latest", description="run of ingest whose pictures are scored; none with a source"
+    )
     alias: str = Field(CHAMPION, description="which released version scores")
+    source: str = Field("", description="folder or URI whose new files are scored")
+    trigger: str = Field(
+        "available_now",
+        description="available_now: once; continuous; or once a period, such as '10 minutes'",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_need_no_ingest(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"ingest_run_id": NONE} | given if given.get("source") else given
 
 
 def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
-    from steps.lake.scores import append_scores
+    from steps.lake.scores import Scoring
     from steps.lake.session import spark_session
     from steps.lake.tables import current_version, open_table
+    from steps.lake.trigger import looks, period_of
 
-    pictures = run.read("ingest", IngestOutputs)
-    version = require_version(f"{run.profile.model}-onnx", parameters.alias, made_by="export")
-    log_delta_version(pictures.table, pictures.version, "scoring")
-    with tempfile.TemporaryDirectory() as folder, spark_session(run.profile, "score") as spark:
-        append_scores(spark, run.profile, pictures, _files(version, folder), version, run.id)
+    period = period_of(parameters.trigger)
+    name = f"{run.profile.model}-onnx"
+    require_version(name, parameters.alias, made_by="export")  # before Spark starts
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        spark_session(run.profile, "score") as spark,
+    ):
+        registry = _Registry(name, parameters.alias, folder)
+        scoring = Scoring(spark, run.profile, registry.model, run.id)
+        with looks(period) as numbers:
+            for number in numbers:
+                if parameters.source:
+                    new = scoring.score_files(parameters.source)
+                    logger.info("look %d: %d new files", number + 1, new)
+                else:
+                    scoring.score_images(_pictures(run, number))
         table = open_table(spark, run.profile, "scores")
         mine = table.toDF().where(f"score_run_id = '{run.id}'")
-        by_label = sorted(map(tuple, mine.groupBy("label").count().collect()), key=str)
-        unreadable = mine.where("reason IS NOT NULL").count()
+        by_label = sorted(
+            map(tuple, mine.groupBy("model_version", "label").count().collect()), key=str
+        )
+        unreadable = mine.where("reason IS NOT NULL")
         outputs = ScoreOutputs(
             table=f"{run.profile.lake}/scores",
             version=current_version(table),
-            scored=sum(count for _, count in by_label) - unreadable,
-            unreadable=unreadable,
-            model=version.name,
-            model_version=str(version.version),
+            scored=mine.count() - (bad := unreadable.count()),
+            unreadable=bad,
+            model=registry.name,
+            model_version=str(registry.model().version.version),
         )
+        reasons = unreadable.groupBy("reason").count().limit(20).collect()
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
     run.card.headline("scored", outputs.scored)
-    run.card.headline("model", f"{version.name} version {version.version}")
-    run.card.table("By label", ["label", "pictures"], [list(row) for row in by_label])
+    run.card.headline("unreadable", outputs.unreadable)
+    run.card.headline("model", f"{outputs.model} version {outputs.model_version}")
+    run.card.table("By label", ["version", "label", "pictures"], [list(row) for row in by_label])
+    if reasons:
+        run.card.table("Not scored", ["reason", "pictures"], [list(row) for row in reasons])
     return outputs
 
 
-def _files(version: ModelVersion, folder: str) -> str:
-    return mlflow.artifacts.download_artifacts(
-        artifact_uri=f"models:/{version.name}/{version.version}/artifacts", dst_path=folder
-    )
+class _Registry:
+    """Asks the registry at each batch which version the alias names, and fetches a new one."""
+
+    def __init__(self, name: str, alias: str, folder: str):
+        self.name, self._alias, self._folder = name, alias, Path(folder)
+
+    def model(self) -> "Model":
+        """The model of now, its files on this machine."""
+        from steps.lake.scores import Model
+
+        version = require_version(self.name, self._alias, made_by="export")
+        folder = self._folder / f"version-{version.version}"
+        if not folder.exists():
+            logger.info("scoring with %s version %s", version.name, version.version)
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{version.name}/{version.version}/{ARTIFACTS}",
+                dst_path=f"{folder}.part",
+            )
+            Path(fetched).rename(folder)
+        return Model(version, str(folder))
+
+
+def _pictures(run: StepRun, look: int) -> IngestOutputs:
+    """The rows of the ingest that was asked for; at later looks, those of the newest."""
+    if look == 0:
+        pictures = run.read("ingest", IngestOutputs)
+    else:
+        pictures = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
+    log_delta_version(pictures.table, pictures.version, "scoring")
+    return pictures
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

@@ -1,113 +1,135 @@
-"""The table of scores, filled by Spark's workers through the scoring core."""
+"""The table of scores, filled by Spark's workers through the scoring core.
 
-import time
-from collections.abc import Callable, Iterator
+Two things are scored: rows of ``images`` that a version of the model has not scored yet, and the
+files of a folder that are new since the last time. For the files there is a ledger of arrivals
+and a checkpoint of their own, beside those of ingest: a file is scored once, whatever is cut off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.landing import look
+from steps.lake.score_worker import ScoreBatches
 from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
 from steps.settings.profile import Profile
 from steps.tracking.outputs import IngestOutputs
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from mlflow.entities.model_registry import ModelVersion
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-    from edge.scoring import Scorer
+LIMITS = Limits(files=1000, bytes=512_000_000)
+"""Of a batch of files."""
 
 
-def append_scores(
-    spark: "SparkSession",
-    profile: Profile,
-    pictures: IngestOutputs,
-    model_folder: str,
-    version: "ModelVersion",
-    run_id: str,
-) -> None:
-    """Score the pictures that a version has not scored yet, and append the rows.
+@dataclass(frozen=True)
+class Model:
+    """A registered version, and the folder with its files, by which Spark sends it to workers."""
+
+    version: "ModelVersion"
+    folder: str
+
+
+class Scoring:
+    """Appends to ``scores`` with the model that the registry names when a batch begins.
 
     Args:
         spark: the session.
         profile: says where the tables are.
-        pictures: which rows of ``images``, at which Delta version.
-        model_folder: holds ``model.onnx`` and ``record.json``; sent to every worker.
-        version: the registered version; its name and number are on every row.
-        run_id: the run that scores.
+        model: gives the model of now; asked once a batch.
+        run_id: the run that scores; on every row.
     """
-    from pyspark import SparkFiles
 
-    scores = open_table(spark, profile, "scores").toDF()
-    known = scores.where(
-        f"model = '{version.name}' AND model_version = '{version.version}'"
-    ).select("path", "sha256")
-    images = (
-        spark.read.format("delta")
-        .option("versionAsOf", pictures.version)
-        .load(pictures.table)
-        .where(path_is_under(pictures.source))
-        .where("replaced_at IS NULL")
-        .select("path", "sha256", "content")
-    )
-    spark.sparkContext.addFile(model_folder, recursive=True)
-    sent_as = model_folder.rstrip("/").rsplit("/", 1)[-1]
-    constant = {
-        "model": version.name,
-        "model_version": str(version.version),
-        "scored_by": "spark",
-        "scored_at": datetime.now(UTC),
-        "score_run_id": run_id,
-    }
-    (
-        images.join(known, ["path", "sha256"], "left_anti")
-        .mapInArrow(_scoring(lambda: SparkFiles.get(sent_as), constant), COLUMNS["scores"])
-        .write.format("delta")
-        .mode("append")
-        .save(table_path(profile, "scores"))
-    )
+    def __init__(
+        self, spark: "SparkSession", profile: Profile, model: Callable[[], Model], run_id: str
+    ):
+        self._spark, self._profile, self._model, self._run_id = spark, profile, model, run_id
+        self._sent: set[str] = set()
+        open_table(spark, profile, "scores")
+
+    def score_images(self, pictures: IngestOutputs) -> None:
+        """Score the rows of ``images`` that the model of now has not scored yet.
+
+        Args:
+            pictures: which rows, at which Delta version.
+        """
+        model = self._model()
+        name = model.version.name.replace("\\", "\\\\").replace("'", "\\'")
+        known = (
+            self._spark.read.format("delta")
+            .load(table_path(self._profile, "scores"))
+            .where(f"model = '{name}' AND model_version = '{model.version.version}'")
+            .select("path", "sha256")
+        )
+        images = (
+            self._spark.read.format("delta")
+            .option("versionAsOf", pictures.version)
+            .load(pictures.table)
+            .where(path_is_under(pictures.source))
+            .where("replaced_at IS NULL")
+            .select("path", "sha256", "content")
+        )
+        self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
+
+    def score_files(self, source: str) -> int:
+        """Score the files of a folder that are new since the last call; returns how many."""
+        files = look(source, may_be_empty=True)
+        arrivals = _ScoredArrivals(self._profile, files.source)
+        new = arrivals.new_among(files.files)
+        arrivals.note(new, LIMITS)
+        if not arrivals.exists():
+            return 0
+        (
+            self._spark.readStream.schema(ARRIVAL)
+            .option("maxFilesPerTrigger", 1)
+            .json(arrivals.chunks)
+            .select("path", "_metadata.file_name")
+            .writeStream.trigger(availableNow=True)
+            .option("checkpointLocation", arrivals.checkpoint)
+            .foreachBatch(self._score_chunk)
+            .start()
+            .awaitTermination()
+        )
+        return len(new)
+
+    def _score_chunk(self, batch: "DataFrame", number: int) -> None:
+        rows = batch.collect()
+        if not rows:
+            return
+        cores = self._spark.sparkContext.defaultParallelism
+        paths = self._spark.sparkContext.parallelize(
+            [(row["path"],) for row in rows], min(len(rows), 2 * cores)
+        )
+        pictures = self._spark.createDataFrame(paths, "path STRING")
+        # the chunk's name is the transaction under which Delta takes its rows once
+        self._append(pictures, self._model(), transaction=f"scores {rows[0]['file_name']}")
+
+    def _append(self, pictures: "DataFrame", model: Model, transaction: str = "") -> None:
+        from pyspark.sql.pandas.types import to_arrow_schema
+        from pyspark.sql.types import StructType
+
+        if model.folder not in self._sent:
+            self._spark.sparkContext.addFile(model.folder, recursive=True)
+            self._sent.add(model.folder)
+        score = ScoreBatches(
+            sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
+            schema=to_arrow_schema(StructType.fromDDL(COLUMNS["scores"])),
+            model=model.version.name,
+            model_version=str(model.version.version),
+            scored_at=datetime.now(UTC),
+            score_run_id=self._run_id,
+        )
+        writer = pictures.mapInArrow(score, COLUMNS["scores"]).write.format("delta").mode("append")
+        if transaction:
+            writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
+        writer.save(table_path(self._profile, "scores"))
 
 
-def _scoring(folder: Callable[[], str], constant: dict[str, Any]) -> Callable:
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructType
+class _ScoredArrivals(Arrivals):
+    """The ledger of the files of a folder that were scored: not the one of ingest."""
 
-    schema = to_arrow_schema(StructType.fromDDL(COLUMNS["scores"]))
-
-    def score_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        import pyarrow as pa
-
-        scorer = _scorer(folder())
-        for batch in batches:
-            rows = [
-                {"path": row["path"], "sha256": row["sha256"]}
-                | constant
-                | _score(scorer, row["content"])
-                for row in batch.to_pylist()
-            ]
-            yield pa.RecordBatch.from_pylist(rows, schema=schema)
-
-    return score_batches
-
-
-@cache
-def _scorer(folder: str) -> "Scorer":
-    """One model a worker, however many tasks it runs."""
-    from edge.scoring import Scorer
-
-    return Scorer(folder, threads=1)
-
-
-def _score(scorer: "Scorer", content: bytes) -> dict[str, Any]:
-    started = time.perf_counter()
-    try:
-        probabilities = scorer.score([content])[0]
-    except (OSError, ValueError) as error:  # what Pillow says of a damaged picture
-        return {"reason": f"{type(error).__name__}: {error}"}
-    labels = scorer.record.labels
-    return {
-        "label": labels[int(probabilities.argmax())],
-        "score": float(probabilities.max()),
-        "probabilities": list(zip(labels, map(float, probabilities), strict=True)),
-        "latency_ms": (time.perf_counter() - started) * 1000,
-    }
+    def __init__(self, profile: Profile, source: str):
+        super().__init__(profile, f"scored {source}")

@@ -1,0 +1,110 @@
+"""What Spark's Python workers do to score: they import this and the scoring core, no more."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from edge.scoring import Scorer
+
+PICTURES_AT_ONCE = 16
+"""A few pictures together use the processor's caches better than one or many."""
+
+
+class ScoreBatches(NamedTuple):
+    """Turns record batches of ``path``, ``sha256`` and ``content`` into rows of ``scores``.
+
+    Where there is no column ``content``, a worker reads the picture by its path, and finds its
+    SHA-256 then.
+
+    Attributes:
+        sent_as: the folder's name, as ``SparkContext.addFile`` sent it to each worker.
+        schema: the Arrow schema of the rows.
+        model, model_version: stand on every row, as do the next two.
+    """
+
+    sent_as: str
+    schema: "pa.Schema"
+    model: str
+    model_version: str
+    scored_at: datetime
+    score_run_id: str
+
+    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+        from pyspark import SparkFiles
+
+        scorer = _scorer(SparkFiles.get(self.sent_as))
+        constant = {
+            "model": self.model,
+            "model_version": self.model_version,
+            "scored_by": "spark",
+            "scored_at": self.scored_at,
+            "score_run_id": self.score_run_id,
+        }
+        for batch in batches:
+            pictures = batch.to_pylist()
+            for start in range(0, len(pictures), PICTURES_AT_ONCE):
+                rows = _score(scorer, pictures[start : start + PICTURES_AT_ONCE])
+                yield pa.RecordBatch.from_pylist(
+                    [row | constant for row in rows], schema=self.schema
+                )
+
+
+@cache
+def _scorer(folder: str) -> "Scorer":
+    """One model a worker, however many tasks it runs."""
+    from edge.scoring import Scorer
+
+    return Scorer(folder, threads=1)
+
+
+def _score(scorer: "Scorer", pictures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of some pictures, in their order; one that cannot be read has a reason."""
+    import numpy as np
+
+    from edge.scoring import UnreadableError, prepare_bytes
+
+    rows: list[dict[str, Any]] = []
+    prepared: list[np.ndarray] = []
+    readable: list[dict[str, Any]] = []
+    for picture in pictures:
+        started = time.perf_counter()
+        row = {"path": picture["path"], "sha256": picture.get("sha256")}
+        rows.append(row)
+        try:
+            content = picture["content"] if "content" in picture else _read(row)
+            prepared.append(prepare_bytes(content, scorer.record.input_size))
+        except (UnreadableError, OSError) as error:
+            row["reason"] = str(error)
+            continue
+        row["latency_ms"] = (time.perf_counter() - started) * 1000
+        readable.append(row)
+    if not readable:
+        return rows
+    started = time.perf_counter()
+    probabilities = scorer.score_prepared(np.stack(prepared))
+    share = (time.perf_counter() - started) * 1000 / len(readable)
+    labels = scorer.record.labels
+    decided = scorer.record.decide(probabilities)
+    for row, found, index in zip(readable, probabilities, decided, strict=True):
+        row["label"] = labels[index]
+        row["score"] = float(found[index])
+        row["probabilities"] = list(zip(labels, map(float, found), strict=True))
+        row["latency_ms"] += share
+    return rows
+
+
+def _read(row: dict[str, Any]) -> bytes:
+    """A file's bytes by the row's path; its SHA-256 goes into the row."""
+    import hashlib
+
+    from steps.lake.landing import read
+
+    content = read(row["path"])
+    row["sha256"] = hashlib.sha256(content).hexdigest()
+    return content

@@ -1,0 +1,161 @@
+"""What two registered versions say of the same held-out pictures."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.record import MODEL_FILE, ModelRecord
+from edge.scoring import PREPARE_VERSION, Scorer
+from steps.serving.judgement import Paired
+from steps.tracking.outputs import TrainOutputs
+from steps.training.batches import pixels_of, row_groups
+from steps.training.cache import Cache
+from steps.training.report import NIGHT
+
+if TYPE_CHECKING:
+    import keras
+
+LATENCY_RUNS = 51
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's say on every picture of a part, ordered by the pictures' SHA-256.
+
+    Attributes:
+        labels: the model's class names, in the order of its probabilities.
+        sha256, paths, devices: which pictures, ``str [N]``.
+        brightness: mean of the prepared pixels, 0–255.
+        truth, said: the label that a picture has and the one that it is given, ``str [N]``.
+        probabilities: ``float32 [N, classes]``.
+    """
+
+    labels: list[str]
+    sha256: np.ndarray
+    paths: np.ndarray
+    devices: np.ndarray
+    brightness: np.ndarray
+    truth: np.ndarray
+    said: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """``bool [N]``."""
+        return self.said == self.truth
+
+    def metrics(self) -> dict[str, float]:
+        """Accuracy, log loss, recall and precision of each label, and those of each slice.
+
+        A slice's are named ``<metric>@<slice>``: ``day`` and ``night`` by brightness,
+        ``device=<ID>``. What has no picture to be measured on is left out.
+        """
+        everything = np.ones(len(self.truth), bool)
+        metrics = self._metrics_of(everything)
+        for name, rows in self._slices().items():
+            if rows.any():
+                metrics |= {f"{k}@{name}": v for k, v in self._metrics_of(rows).items()}
+        return metrics
+
+    def _slices(self) -> dict[str, np.ndarray]:
+        night = self.brightness < NIGHT
+        devices = {f"device={device}": self.devices == device for device in set(self.devices)}
+        return {"day": ~night, "night": night, **devices}
+
+    def _metrics_of(self, rows: np.ndarray) -> dict[str, float]:
+        right, truth, said = self.right[rows], self.truth[rows], self.said[rows]
+        of_truth = self.probabilities[rows] * (np.array(self.labels) == truth[:, None])
+        metrics = {
+            "accuracy": float(right.mean()),
+            "log_loss": float(-np.log(np.clip(of_truth.sum(axis=1), 1e-7, 1)).mean()),
+        }
+        for label in self.labels:
+            for name, chosen in (("recall", truth == label), ("precision", said == label)):
+                if chosen.any():
+                    metrics[f"{name}_{label}"] = float(right[chosen].mean())
+        return metrics
+
+    def against(self, champion: "Judged") -> Paired:
+        """How the two did on the pictures, which have to be the same."""
+        if not np.array_equal(self.sha256, champion.sha256):
+            raise RuntimeError("the two models were shown different pictures")
+        return Paired(
+            pictures=len(self.sha256),
+            lost=int((champion.right & ~self.right).sum()),
+            won=int((self.right & ~champion.right).sum()),
+        )
+
+
+def judged(
+    predict: Callable[[np.ndarray], np.ndarray], record: ModelRecord, cache: Cache, part: str
+) -> Judged:
+    """Show a model every picture of a part.
+
+    Args:
+        predict: ``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``.
+        record: decides on a label.
+        cache: the pictures, prepared at the model's size.
+        part: ``train``, ``validation`` or ``test``.
+    """
+    columns: list[tuple] = []
+    for group in row_groups(cache, part, ["pixels", "label", "path", "sha256", "device_id"], None):
+        pixels = pixels_of(group, cache)
+        columns.append(
+            (
+                group.sha256,
+                group.path,
+                group.device_id,
+                pixels.mean(axis=(1, 2, 3)),
+                np.array(cache.labels)[group.label],
+                predict(pixels),
+            )
+        )
+    sha256, paths, devices, brightness, truth, probabilities = map(
+        np.concatenate, zip(*columns, strict=True)
+    )
+    order = np.argsort(sha256)
+    said = np.array(record.labels)[record.decide(probabilities)]
+    return Judged(
+        record.labels,
+        *(column[order] for column in (sha256, paths, devices, brightness, truth, said)),
+        probabilities[order],
+    )
+
+
+def record_of(trained: TrainOutputs, **fields) -> ModelRecord:
+    """The record of what a run of train left."""
+    return ModelRecord(
+        labels=trained.labels,
+        input_size=trained.selection.input_size,
+        prepare_version=PREPARE_VERSION,
+        threshold=getattr(trained, "threshold", None),
+        **fields,
+    )
+
+
+def onnx_limits(model: "keras.Model", record: ModelRecord, folder: Path) -> dict[str, float]:
+    """``onnx_bytes`` and ``latency_ms`` of a network's ONNX graph, which is written to a folder.
+
+    The latency is the median over single prepared pictures, on one thread.
+    """
+    from steps.serving.onnx_graph import to_onnx
+
+    graph = folder / MODEL_FILE
+    graph.write_bytes(to_onnx(model))
+    record.write(folder)
+    scorer = Scorer(folder, threads=1)
+    picture = np.random.default_rng(0).integers(0, 256, (1, *record.input_size, 3), np.uint8)
+    seconds = []
+    for _ in range(LATENCY_RUNS):
+        started = time.perf_counter()
+        scorer.score_prepared(picture)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "onnx_bytes": graph.stat().st_size,
+        "latency_ms": 1000 * statistics.median(seconds),
+    }

@@ -1,0 +1,94 @@
+"""What is released of a network: two ONNX graphs and the record, proven on the held-out part."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.record import INT8_FILE, MODEL_FILE, RECORD_FILE, ModelRecord, sha256_of
+from edge.scoring import Scorer
+from steps.serving.comparison import Judged, judged
+from steps.serving.int8 import to_int8
+from steps.serving.onnx_graph import require_parity, to_onnx
+from steps.training.cache import Cache
+from steps.training.evaluation import keras_predict
+from steps.training.split import TEST
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger("steps")
+
+RECORDED = ("accuracy", "recall_", "precision_")
+"""Metrics that are counts of pictures, and so the same wherever they are computed."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """The files in a folder, and what was found in comparing them with Keras.
+
+    Attributes:
+        files: the graphs and the record.
+        record: as it was written.
+        max_difference: of a probability of the float graph, over ``held_out`` pictures.
+    """
+
+    files: list[Path]
+    record: ModelRecord
+    max_difference: float
+    held_out: int
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 by file name."""
+        return {file.name: sha256_of(file) for file in self.files}
+
+
+def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folder: Path) -> Package:
+    """Write ``model.onnx``, ``model.int8.onnx`` and ``record.json``.
+
+    The same network and pictures give the same bytes.
+
+    Args:
+        model: the Keras network.
+        record: what is known of it but for its files.
+        cache: the pictures that it was trained and judged on.
+        folder: where the files are written.
+
+    Raises:
+        steps.serving.onnx_graph.ParityError: the float graph is not what Keras computes.
+    """
+    graph = to_onnx(model)
+    (folder / MODEL_FILE).write_bytes(graph)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    (folder / INT8_FILE).write_bytes(to_int8(graph, cache, scratch))
+    record = replace(
+        record, files={name: sha256_of(folder / name) for name in (MODEL_FILE, INT8_FILE)}
+    )
+    record.write(folder)
+    difference, held_out = require_parity(model, Scorer(folder), cache, TEST)
+    by_keras = judged(keras_predict(model), record, cache, TEST)
+    record = replace(
+        record,
+        file_metrics={
+            name: _metrics(
+                judged(Scorer(folder, model_file=name).score_prepared, record, cache, TEST),
+                by_keras,
+            )
+            for name in record.files
+        },
+    )
+    record.write(folder)
+    files = [folder / name for name in (MODEL_FILE, INT8_FILE, RECORD_FILE)]
+    return Package(files, record, difference, held_out)
+
+
+def _metrics(found: Judged, by_keras: Judged) -> dict[str, float]:
+    """What a graph reached, and how often it says what Keras says."""
+    metrics = {
+        name: round(value, 6)
+        for name, value in found.metrics().items()
+        if name.startswith(RECORDED) and "@" not in name
+    }
+    return metrics | {"agreement": round(float((found.said == by_keras.said).mean()), 6)}

@@ -1,0 +1,65 @@
+"""What the card of a promotion shows: the comparison, and where the two disagree."""
+
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from PIL import Image
+
+from steps.serving.comparison import Judged
+from steps.serving.judgement import Verdict
+from steps.tracking.card import Card
+from steps.training.cache import Cache
+from steps.training.evaluation import pictures_of
+from steps.training.split import TEST
+
+DISAGREEMENTS = 24
+
+
+def fill_card(
+    card: Card,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    ours: Judged,
+    theirs: Judged | None,
+    metrics: dict[str, float],
+    verdict: Verdict,
+    cache: Cache,
+) -> None:
+    """The verdict, each metric of both, the paired test, and the pictures in dispute."""
+    card.headline("challenger", f"version {challenger.version}")
+    card.headline("champion before", f"version {champion.version}" if champion else "none")
+    card.headline("held-out pictures", len(ours.truth))
+    card.table("Verdict", ["verdict"], [[reason] for reason in verdict.refusals or ["passed"]])
+    beside = theirs.metrics() if theirs else {}
+    card.table(
+        "The same held-out pictures",
+        ["metric", "challenger", "champion"],
+        [
+            [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]
+            for name, value in metrics.items()
+        ],
+        f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
+    )
+    if theirs is None:
+        return
+    paired = ours.against(theirs)
+    card.table(
+        "Pair by pair",
+        ["won", "lost", "difference of accuracy", "McNemar's exact p"],
+        [[paired.won, paired.lost, round(paired.difference, 4), round(paired.mcnemar(), 4)]],
+        "Won: the challenger is right where the champion is wrong; lost: the other way round.",
+    )
+    disputed = np.flatnonzero(ours.said != theirs.said)[:DISAGREEMENTS]
+    if len(disputed):
+        pixels = pictures_of(cache, TEST, ours.paths[disputed].tolist())
+        card.pictures(
+            "Where the two disagree",
+            [
+                (
+                    f"{ours.truth[i]}: challenger {ours.said[i]}, champion {theirs.said[i]} · "
+                    f"{ours.paths[i].rsplit('/', 1)[-1]}",
+                    Image.fromarray(pixels[ours.paths[i]]),
+                )
+                for i in disputed
+            ],
+            "As the challenger saw them.",
+        )

@@ -1,0 +1,148 @@
+"""Register, promote and export on a real store: what is registered, what moves, what is said."""
+
+import json
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from small_registry import light_meter, run_of, trained, write_profile
+
+from edge.record import ModelRecord
+from edge.release import Release
+from edge.scoring import PREPARE_VERSION, Scorer
+from steps import export, promote, register
+from steps.tracking.aliases import history
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def profile(store, tmp_path):
+    return write_profile(tmp_path)
+
+
+def registered(profile, capsys, **network) -> str:
+    """Train, that is make, a network and register it; the run of register."""
+    run_id = trained(profile, light_meter(**network))
+    return run_of(register, profile, capsys, "--train_run_id", run_id)
+
+
+def alias(name: str, alias: str = "champion") -> str:
+    return str(MlflowClient().get_model_version_by_alias(name, alias).version)
+
+
+def refused(step, profile, *arguments: str) -> str:
+    """Run a step that has to fail; its one line."""
+    with pytest.raises(SystemExit) as ended:
+        step.STEP.main(["--profile", str(profile), *arguments])
+    assert "\n" not in str(ended.value)
+    return str(ended.value)
+
+
+def card(run_id: str) -> str:
+    return mlflow.artifacts.load_text(f"runs:/{run_id}/card.html")
+
+
+def test_a_version_tells_where_it_came_from(profile, capsys):
+    run_id = registered(profile, capsys)
+    version = MlflowClient().get_model_version_by_alias("package", "challenger")
+    assert {
+        "run.register": run_id,
+        "run.ingest": "1" * 32,
+        "delta_table": "file:/lake/images",
+        "delta_version": "3",
+        "prepare_version": PREPARE_VERSION,
+        "labels": "dark bright",
+    }.items() <= version.tags.items()
+    assert MlflowClient().get_run(version.tags["run.train"]).data.tags["step"] == "train"
+    info = mlflow.models.get_model_info("models:/package@challenger")
+    assert info.signature.inputs.inputs[0].shape == (-1, 32, 32, 3)
+    assert info.metadata["metrics"] == {"accuracy": 1.0}
+    assert info.saved_input_example_info
+    assert [move.reason for move in history("package", "challenger")] == ["registered"]
+
+
+def test_from_challenger_to_release_and_back(profile, capsys):
+    """The first is promoted; one that sees half is refused; an equal one follows; rolled back."""
+    registered(profile, capsys)
+    run_of(promote, profile, capsys)
+    run_of(export, profile, capsys)
+    registered(profile, capsys, rows=8)
+    said = refused(promote, profile)
+    assert "version 2 of package is not promoted: accuracy" in said and "are lost" in said
+    assert alias("package") == "1"
+    second = MlflowClient().get_model_version("package", "2")
+    assert second.tags["verdict"].startswith("refused") and second.description
+    shown = card(second.tags["run.promote"])
+    assert "Where the two disagree" in shown and shown.count("data:image/jpeg") > 5
+
+    registered(profile, capsys, seed=3)
+    run_id = run_of(promote, profile, capsys)
+    assert alias("package") == "3" and "Pair by pair" in card(run_id)
+    run_of(export, profile, capsys)
+    assert alias("package-onnx") == "2"
+
+    run_of(promote, profile, capsys, "--version", "1", "--reason", "sees ghosts")
+    assert (alias("package"), alias("package-onnx")) == ("1", "1")
+    assert MlflowClient().get_model_version("package", "3").tags["withdrawn"] == "sees ghosts"
+    released = MlflowClient().get_model_version("package-onnx", "1").tags["release"]
+    assert Release.parse(released).release == 3
+    assert "was withdrawn (sees ghosts)" in refused(promote, profile)
+    run_of(promote, profile, capsys, "--version", "3", "--alias", "canary")
+    assert (alias("package"), alias("package-onnx", "canary")) == ("1", "2")
+    moves = [(move.before, move.version) for move in history("package", "champion")]
+    assert moves == [(None, "1"), ("1", "3"), ("3", "1")]
+    assert history("package", "champion")[-1].reason == "sees ghosts"
+
+
+def test_an_export_holds_both_graphs_and_gives_the_same_bytes_again(profile, capsys, tmp_path):
+    registered(profile, capsys)
+    run_of(promote, profile, capsys)
+    first, second = (
+        json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json"))
+        for run_id in (run_of(export, profile, capsys), run_of(export, profile, capsys))
+    )
+    assert set(first["files"]) == {"model.onnx", "model.int8.onnx", "record.json"}
+    assert first["files"] == second["files"]
+    assert (first["release"], second["release"]) == (1, 2)
+    folder = mlflow.artifacts.download_artifacts(
+        artifact_uri="models:/package-onnx@champion/artifacts", dst_path=tmp_path / "kept"
+    )
+    record = ModelRecord.read(folder)
+    assert {"model.onnx": record.files["model.onnx"]}.items() <= first["files"].items()
+    for file in ("model.onnx", "model.int8.onnx"):
+        assert record.file_metrics[file]["accuracy"] == record.file_metrics[file]["agreement"] == 1
+        Scorer(folder, model_file=file)
+    release = Release.parse(
+        MlflowClient().get_model_version_by_alias("package-onnx", "champion").tags["release"]
+    )
+    assert {file.name for file in release.files} == set(first["files"])
+
+
+@pytest.mark.parametrize(
+    ("promotion", "says"),
+    [
+        ({"min_accuracy": 0.999}, "60 held-out pictures are too few"),
+        ({"max_onnx_bytes": 100}, "onnx_bytes"),
+        ({"max_latency_ms": 1e-6}, "latency_ms"),
+        ({"thresholds": {"recall_bright@day": {"min": 1.1}}}, "recall_bright@day 1 is below"),
+        ({"thresholds": {"recall_cat": {"min": 0.1}}}, "there is no metric 'recall_cat'"),
+        ({"thresholds": {"log_loss": {"max": 1e-6}}}, "log_loss"),
+    ],
+)
+def test_each_rule_can_refuse(store, tmp_path, capsys, promotion, says):
+    profile = write_profile(tmp_path, **promotion)
+    registered(profile, capsys)
+    assert says in refused(promote, profile)
+    with pytest.raises(mlflow.MlflowException):
+        alias("package")
+
+
+def test_too_few_pictures_to_compare_are_told_with_the_count(store, tmp_path, capsys):
+    profile = write_profile(tmp_path, max_regression=0.02)
+    registered(profile, capsys)
+    run_of(promote, profile, capsys)
+    registered(profile, capsys, seed=1)
+    said = refused(promote, profile)
+    assert "too few to show" in said and "about 133 held-out pictures would do" in said
+    assert alias("package") == "1"

@@ -1,0 +1,87 @@
+"""Scores by Spark: once each, by the model of the moment, bad pictures with their reason."""
+
+import subprocess
+import sys
+
+import pytest
+from drawing import jpeg
+from mlflow.entities.model_registry import ModelVersion
+
+from edge.scoring import Scorer
+from steps.lake.scores import Model, Scoring
+from steps.lake.tables import open_table
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def registry(exported):
+    """What the registry names, which a test changes."""
+    return {"model": _model("1", exported)}
+
+
+def _model(version: str, folder) -> Model:
+    return Model(ModelVersion("it's-onnx", version, 0), str(folder))
+
+
+@pytest.fixture
+def scoring(lake, registry, tmp_path):
+    return Scoring(lake.spark, lake.fresh(tmp_path), lambda: registry["model"], "run")
+
+
+def rows_of(lake, tmp_path) -> list:
+    table = open_table(lake.spark, lake.fresh(tmp_path), "scores").toDF()
+    return sorted(table.collect(), key=lambda row: (row["path"], row["model_version"]))
+
+
+def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
+    lake, scoring, registry, exported, other_exported, tmp_path
+):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    (folder / "5.jpg").write_bytes(b"no picture")
+    (folder / "6.jpg").write_bytes(b"")
+    (folder / "7.jpg").write_bytes(jpeg(7)[:300])
+    assert scoring.score_files(str(folder)) == 8
+    rows = rows_of(lake, tmp_path)
+    assert [row["reason"] for row in rows[:5]] == [None] * 5
+    scores = Scorer(exported).score([jpeg(number) for number in range(5)])
+    assert [row["score"] for row in rows[:5]] == pytest.approx(
+        scores.max(axis=1).tolist(), abs=1e-5
+    )
+    for row, reason in zip(rows[5:], ("not a picture", "empty", "damaged"), strict=True):
+        assert row["score"] is None and row["label"] is None and reason in row["reason"]
+        assert len(row["sha256"]) == 64
+    assert {row["model"] for row in rows} == {"it's-onnx"}
+
+    registry["model"] = _model("2", other_exported)
+    (folder / "8.jpg").write_bytes(jpeg(8))
+    assert scoring.score_files(str(folder)) == 1
+    assert scoring.score_files(str(folder)) == 0
+    rows = rows_of(lake, tmp_path)
+    assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
+    (score,) = Scorer(other_exported).score([jpeg(8)]).max(axis=1)
+    assert rows[8]["score"] == pytest.approx(float(score), abs=1e-5)
+
+
+def test_a_batch_that_is_written_twice_counts_once(lake, scoring, tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    scoring.score_files(str(folder))
+    (checkpoint,) = (tmp_path / "lake" / "_ingest").glob("*/checkpoint")
+    checkpoint.rename(checkpoint.with_name("lost"))
+    scoring.score_files(str(folder))
+    assert len(rows_of(lake, tmp_path)) == 1
+
+
+def test_a_worker_imports_neither_mlflow_nor_tensorflow():
+    code = (
+        "import sys, steps.lake.score_worker, edge.scoring, steps.lake.landing\n"
+        "heavy = {'mlflow', 'tensorflow', 'pydantic', 'petastorm'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
