@@ -52,7 +52,7 @@ class Paired:
         """Tango's score statistic against a challenger that is worse by ``margin``.
 
         Standard normal where it is worse by just that; the greater, the surer that it is not.
-        T. Tango, Statistics in Medicine 17 (1998), 891–908, formula (6).
+        T. Tango, Statistics in Medicine 17 (1998), 891–908.
 
         >>> Paired(pictures=52, lost=0, won=0).score(0.05) > 1.645 > Paired(51, 0, 0).score(0.05)
         True

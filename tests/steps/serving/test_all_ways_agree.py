@@ -27,6 +27,7 @@ from steps.lake.scores import Model, Scoring
 from steps.settings.profile import PROJECT
 from steps.tracking.registry import load_keras, require_version
 from steps.tracking.server import tracking_server
+from steps.training.evaluation import keras_predict
 from steps.training.networks import build
 
 PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
@@ -125,7 +126,7 @@ def test_all_ways_agree(released, served, pictures, lake, tmp_path, capsys):
 
     pixels = np.stack([prepare(file, record.input_size) for file in files])
     keras = load_keras(require_version("package", "champion", made_by="promote"))
-    by_keras = np.asarray(keras(pixels))
+    by_keras = keras_predict(keras)(pixels)
     np.testing.assert_allclose(by_keras, expected, rtol=0, atol=1e-4)
     assert [record.labels[index] for index in record.decide(by_keras)] == labels
 

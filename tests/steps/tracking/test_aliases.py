@@ -1,0 +1,95 @@
+"""Aliases that move one at a time, and what is kept of each move."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from steps.errors import UserError
+from steps.tracking import aliases
+from steps.tracking.aliases import claim, history, main, move_alias
+
+NAME = 'it\'s "ours"'
+
+
+@pytest.fixture
+def model(store, monkeypatch) -> str:
+    monkeypatch.setattr(aliases, "POLL_SECONDS", 0.05)
+    client = MlflowClient()
+    client.create_registered_model(NAME)
+    for _ in range(3):
+        client.create_model_version(NAME, "file:///nowhere")
+    return NAME
+
+
+def run() -> str:
+    return MlflowClient().create_run("0").info.run_id
+
+
+def test_each_move_is_kept_with_its_reason(model, capsys):
+    for version, reason in (("1", "first"), ("2", "better"), ("2", "again"), ("1", "sees ghosts")):
+        move_alias(model, "champion", version, "a" * 32, reason)
+    move_alias(model, "canary", "3", "b" * 32, "a ring")
+    moves = history(model, "champion")
+    assert [move[1:4] for move in moves] == [
+        (None, "1", "first"),
+        ("1", "2", "better"),
+        ("2", "1", "sees ghosts"),
+    ]
+    assert str(MlflowClient().get_model_version_by_alias(model, "champion").version) == "1"
+    main([model, "canary"])
+    said = capsys.readouterr().out
+    assert "→ 3" in said and "a ring" in said and said.count("\n") == 1
+
+
+def test_a_model_that_is_not_there_is_told(store):
+    with pytest.raises(UserError, match="run: mlflow run . -e register"):
+        history("shoes", "champion")
+
+
+def test_the_later_of_two_gives_way(model):
+    first, second = sorted([run(), run()])
+    with (
+        claim(model, first),
+        pytest.raises(UserError, match=f"run {first} is moving"),
+        claim(model, second),
+    ):
+        pass
+    with claim(model, second):
+        pass
+
+
+def test_claims_that_nobody_holds_any_more_do_not_count(model, monkeypatch):
+    client = MlflowClient()
+    ended, killed, mine = sorted([run(), run(), run()])
+    client.set_terminated(ended, "FAILED")
+    client.set_registered_model_tag(model, f"claim.{ended}", str(time.time()))
+    old = time.time() - aliases.CLAIM_SECONDS - 1
+    client.set_registered_model_tag(model, f"claim.{killed}", str(old))
+    client.set_registered_model_tag(model, "claim." + "0" * 32, str(time.time()))
+    with claim(model, mine):
+        pass
+
+
+def test_of_many_at_once_never_two_hold_it(model):
+    """Whoever holds it finds nobody else inside; and somebody gets through."""
+    inside, most, won = [], [], []
+
+    def compete(run_id: str) -> None:
+        try:
+            with claim(model, run_id):
+                inside.append(run_id)
+                time.sleep(0.05)
+                most.append(len(inside))
+                inside.remove(run_id)
+                won.append(run_id)
+        except UserError:
+            pass
+
+    uri = mlflow.get_tracking_uri()
+    with ThreadPoolExecutor(4, initializer=mlflow.set_tracking_uri, initargs=(uri,)) as pool:
+        list(pool.map(compete, [run() for _ in range(8)]))
+    assert won and set(most) == {1}
+    assert not [key for key in MlflowClient().get_registered_model(model).tags if "claim" in key]
