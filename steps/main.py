@@ -15,6 +15,7 @@ from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.cache_key import cache_key, differences
+from steps.tracking.chain import fill_card, says
 from steps.tracking.inputs import (
     LATEST,
     experiment_id,
@@ -23,7 +24,7 @@ from steps.tracking.inputs import (
     read_outputs,
     resolve_input,
 )
-from steps.tracking.outputs import MainOutputs
+from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.step import RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -69,7 +70,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     """Go down the chain: reuse a finished run of the same key, or run the step."""
     asked = _Asked.of(parameters)
     runs: dict[str, str] = {}
-    lines: list[list[str]] = []
+    done: list[StepDone] = []
     running = None
     for step in CHAIN[: asked.end]:
         chosen = _parameters_of(step, parameters, runs)
@@ -77,18 +78,30 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
             found, reason = None, f"{running} runs"
         else:
             found, reason = _reusable(step, chosen, run.profile, runs, asked)
-        says = f"reuse run {found}" if found else f"run, because {reason}"
-        logger.info("%-8s  %s", step.name, says)
-        lines.append([step.name, says])
+        logger.info("%-8s  %s", step.name, says(found, reason))
+        reused = found is not None
         if not found:
             running = step.name
             if not parameters.dry_run:
                 found = _run(step, chosen, parameters)
         if found:
             runs[step.name] = found
-    run.card.table("Steps", ["step", "what was done"], lines)
+        done.append(
+            StepDone(
+                step=step.name,
+                run_id=found or "",
+                reused=reused,
+                reason=reason,
+                seconds=_seconds(found) if found else 0,
+            )
+        )
+    fill_card(run.card, done)
     run.card.next_command = "mlflow run . -e device"
-    return MainOutputs(runs=runs)
+    return MainOutputs(runs=runs, steps=done)
+
+
+def _seconds(run_id: str) -> float:
+    return mlflow.get_run(run_id).data.metrics.get("seconds", 0)
 
 
 @dataclass(frozen=True)
@@ -119,9 +132,9 @@ def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
     """The step's own parameters, as they follow from those of main and the runs before."""
     values = {}
     for name in step.parameters.model_fields:
-        if name.endswith(RUN_ID):
+        if name.removesuffix(RUN_ID) in step.input_names():
             values[name] = runs.get(name.removesuffix(RUN_ID), "latest")
-        else:
+        elif not name.endswith(RUN_ID):
             shared = name in _Own.model_fields
             values[name] = getattr(parameters, name if shared else f"{step.name}_{name}")
     return step.parameters(**values)

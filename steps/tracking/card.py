@@ -41,6 +41,7 @@ class Card:
     headlines: list[tuple[str, str]] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     next_command: str = ""
+    failure: str = ""
 
     def headline(self, name: str, value: Any) -> None:
         """Add a figure to the top of the page."""

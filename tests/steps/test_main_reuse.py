@@ -13,6 +13,7 @@ from steps.settings.parameters import StepParameters
 from steps.settings.profile import load_profile
 from steps.tracking.cache_key import KEY_FILE, cache_key
 from steps.tracking.card import Card
+from steps.tracking.chain import says
 from steps.tracking.outputs import Outputs
 from steps.tracking.step import RUN_ID, Step, StepRun
 
@@ -73,7 +74,10 @@ class SmallChain:
             card = Card("main", run.info.run_id)
             opened = StepRun(run.info.run_id, self.profile, {}, card)
             outputs = main.main(opened, model(**parameters))
-        return outputs.runs, dict(card.sections[0].rows)
+        return outputs.runs, {
+            step.step: says(step.run_id if step.reused else None, step.reason)
+            for step in outputs.steps
+        }
 
 
 @pytest.fixture

@@ -42,7 +42,13 @@ def test_a_mistake_ends_in_one_line_and_a_failed_run(milled, capsys, argv, told,
     assert told in said
     (run,) = baked()
     assert run.info.status == "FAILED" and run.data.tags["failure"] == said
-    assert kept(run) == {} and mlflow.active_run() is None
+    assert kept(run).keys() <= {"card.html"} and mlflow.active_run() is None
+
+
+def test_a_failed_run_has_a_card_that_says_why(milled, capsys):
+    said = failure(capsys, "--minutes", "60")
+    (run,) = baked()
+    assert said in kept(run)["card.html"]
 
 
 def test_a_mistake_fails_the_run_that_is_open_already(milled, monkeypatch, capsys):
@@ -68,7 +74,7 @@ def test_another_error_keeps_its_trace_and_fails_the_run(milled, capsys):
     assert caught.traceback[-1].name == "bake"
     (run,) = baked()
     assert run.info.status == "FAILED" and "failure" not in run.data.tags
-    assert kept(run) == {} and mlflow.active_run() is None
+    assert "ZeroDivisionError" in kept(run)["card.html"] and mlflow.active_run() is None
     assert "run_id=" not in capsys.readouterr().out
 
 
