@@ -1,6 +1,7 @@
 """Train: the network, on as many Horovod ranks as the profile says."""
 
 import tempfile
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
-from steps.tracking.step import Step, StepRun
+from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
 
@@ -21,15 +22,37 @@ class Parameters(SelectionParameters):
     tune_run_id: str = Field(
         "latest", description="run of tune whose best hyperparameters are used, or none"
     )
-    network: str = Field(
-        "compact", description="compact, MobileNetV2, MobileNetV3Small or EfficientNetV2B0"
+    resume_run_id: str = Field(
+        "none", description="run of train that was cut off and goes on here, or none"
+    )
+    network: str | None = Field(
+        None,
+        description="compact, MobileNetV2, MobileNetV3Small or EfficientNetV2B0; none: as tuned, "
+        "or compact",
     )
     weights: str = Field("none", description="first weights: none, imagenet, or a file")
-    learning_rate: float | None = Field(None, gt=0, description="Adam's; none: as tuned, or 0.003")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Adam's highest, for a batch of 16: it grows with the square root of the "
+        "batch; none: as tuned, or 0.003",
+    )
     width: float | None = Field(None, gt=0, description="multiplies channels; none: as tuned, or 1")
     dropout: float | None = Field(None, ge=0, lt=1, description="0–1; none: as tuned, or 0.1")
-    batch_size: int = Field(16, ge=1, description="pictures a batch, over all ranks together")
-    epochs: int = Field(30, ge=1, description="passes over the training part")
+    augmentation: float | None = Field(
+        None, ge=0, le=3, description="its strength, 0 is none; none: as tuned, or 1"
+    )
+    batch_size: int | None = Field(
+        None, ge=1, description="pictures a batch, over all ranks; none: as tuned, or 16"
+    )
+    epochs: int = Field(30, ge=1, description="passes over the training part, at most")
+    patience: int = Field(
+        15, ge=0, description="epochs without a lower validation loss that end it; 0: none do"
+    )
+    class_weights: bool = Field(True, description="each class counts the same, however rare")
+    precision: Literal["auto", "float32", "mixed_float16"] = Field(
+        "auto", description="float32, mixed_float16, or auto: mixed where there is a GPU"
+    )
     seed: int = Field(0, ge=0, description="of weights, order, augmentation and dropout")
     launcher: Literal["profile", "auto", "horovod", "horovod-spark", "single"] = Field(
         "profile", description="profile, auto, horovod, horovod-spark or single"
@@ -41,12 +64,15 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the best epoch's weights, judge them."""
     from steps.lake.session import spark_session
     from steps.training.cache import find_or_fill
+    from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
     from steps.training.evaluation import evaluate, keras_predict
-    from steps.training.fit import prepare_model
+    from steps.training.fit import network_of, peak_rate
     from steps.training.launcher import launch, resolve_launcher
     from steps.training.networks import MODEL_FILE
     from steps.training.report import fill_card
-    from steps.training.split import TEST
+    from steps.training.slices import slices
+    from steps.training.split import TEST, VALIDATION
+    from steps.training.threshold import choose_threshold
 
     launcher, processes = _ranks(parameters, run.profile, resolve_launcher)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
@@ -58,17 +84,28 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     cache = find_or_fill(selection, run.profile, spark)
     tuned = run.read("tune", TuneOutputs).hyperparameters if "tune" in run.inputs else {}
     plan = _plan(parameters, tuned)
-    fitted = launch(launcher, processes, plan, cache, spark, run.id)
+    setting = Setting(plan, selection, processes)
+    start, resumed = None, parameters.resume_run_id
+    if resumed != NONE:
+        start = last_checkpoint(folder_of(run.profile, resumed), resumed, setting)
+        mlflow.set_tag("resumed", resumed)
+    mlflow.log_dict(setting.values(), "setting.json")
+    checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
+    fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
 
-    model, _ = prepare_model(plan, cache)
+    model = network_of(plan, cache)
     model.set_weights(fitted.weights)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
-    held_out = evaluate(keras_predict(model), cache, TEST)
+    checkpoints.remove()
+    threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
+    held_out = evaluate(keras_predict(model), cache, TEST, threshold)
     metrics = held_out.metrics()
     mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
-    fill_card(run.card, held_out, fitted, cache)
+    by_slice = slices(held_out)
+    mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
+    fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
     run.card.next_command = f"mlflow run . -e register -P train_run_id={run.id}"
     return TrainOutputs(
         selection=selection,
@@ -76,8 +113,9 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         network=plan.network,
         launcher=launcher,
         processes=processes,
-        epochs=plan.epochs,
+        epochs=len(fitted.epochs),
         metrics=metrics,
+        threshold=threshold,
     )
 
 
@@ -90,20 +128,13 @@ def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]
     )
 
 
-def _plan(parameters: Parameters, tuned: dict[str, float]):
+def _plan(parameters: Parameters, tuned: dict[str, float | int | str]):
     """What a parameter says counts, then what was tuned, then the defaults."""
     from steps.training.fit import Plan
 
-    chosen = {"learning_rate": 3e-3, "width": 1.0, "dropout": 0.1} | tuned
-    given = parameters.model_dump(include=set(chosen), exclude_none=True)
-    return Plan(
-        network=parameters.network,
-        weights=parameters.weights,
-        batch_size=parameters.batch_size,
-        epochs=parameters.epochs,
-        seed=parameters.seed,
-        **(chosen | given),
-    )
+    named = {field.name for field in fields(Plan)} & set(Parameters.model_fields)
+    given = parameters.model_dump(include=named, exclude_none=True)
+    return Plan(**(tuned | given))
 
 
 STEP = Step("train", Parameters, TrainOutputs, train, settings=("cache", "training"))

@@ -5,42 +5,46 @@ from contextlib import contextmanager
 import mlflow
 from pydantic import Field
 
+from steps.errors import UserError
+from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TuneOutputs
-from steps.tracking.step import Step, StepRun
+from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
 
 class Parameters(SelectionParameters):
-    """Search learning rate, width and dropout of the compact network by short trainings."""
+    """Search the profile's space of hyperparameters by short trainings."""
 
     ingest_run_id: str = Field("latest", description="run of ingest whose pictures are used")
+    resume_run_id: str = Field(
+        "none", description="run of tune that was cut off, whose trials count here, or none"
+    )
     trials: int = Field(4, ge=1, description="number of trials")
     parallelism: int = Field(2, ge=1, description="trials at the same time")
     epochs: int = Field(10, ge=1, description="epochs of a trial")
-    batch_size: int = Field(16, ge=1, description="pictures a batch")
+    patience: int = Field(
+        0, ge=0, description="trials without a lower loss that end the search; 0: none do"
+    )
+    minutes: float | None = Field(None, gt=0, description="time limit of the search; none: none")
     seed: int = Field(0, ge=0, description="of the search and of each trial's weights")
 
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if need be, run the trials, keep the best."""
     from steps.lake.session import spark_session
-    from steps.training.cache import find_or_fill
+    from steps.training.cache import cache_name, find_or_fill
     from steps.training.fit import Plan
-    from steps.training.search import search
+    from steps.training.search import FAILED, Limits, search
+    from steps.training.search_report import fill_card
 
+    space = _space(run.profile)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
-    plan = Plan(
-        network="compact",
-        width=1.0,
-        dropout=0.0,
-        weights="none",
-        learning_rate=0.0,
-        batch_size=parameters.batch_size,
-        epochs=parameters.epochs,
-        seed=parameters.seed,
-    )
+    searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
+    mlflow.set_tag("searched", searched)
+    before = _before(parameters.resume_run_id, searched)
+    plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
     with spark_session(run.profile, "tune") as spark:
 
         @contextmanager
@@ -52,42 +56,75 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             spark,
             plan,
             cache,
-            parameters.trials,
-            parameters.parallelism,
+            space,
+            Limits(
+                parameters.trials,
+                parameters.parallelism,
+                parameters.minutes and parameters.minutes * 60,
+                parameters.patience,
+            ),
             parameters.seed,
             mlflow.get_tracking_uri(),
             run.id,
+            before,
         )
-    best = trials[0]
+    failed = [trial for trial in trials if trial.outcome == FAILED]
+    if len(failed) == len(trials):
+        why = failed[-1].error if failed else "the time limit came before the first"
+        raise UserError(
+            f"no trial came to an end ({' '.join(why.split())[:200]}); change tuning in the "
+            "profile, or pass more -P minutes"
+        )
+    best = min(trials, key=lambda trial: trial.validation_loss)
     mlflow.log_metrics(
         {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
     )
-    run.card.headline("trials", len(trials))
-    run.card.headline("best validation loss", f"{best.validation_loss:.4f}")
-    names = list(best.hyperparameters)
-    run.card.table(
-        "Trials, best first",
-        ["run", *names, "validation loss", "accuracy"],
-        [
-            [
-                trial.run_id[:8],
-                *(round(trial.hyperparameters[name], 5) for name in names),
-                round(trial.validation_loss, 4),
-                round(trial.validation_accuracy, 4),
-            ]
-            for trial in trials
-        ],
-    )
+    fill_card(run.card, trials, space, mlflow.active_run().info.experiment_id)
     run.card.next_command = f"mlflow run . -e train -P tune_run_id={run.id}"
     return TuneOutputs(
         selection=selection,
         best_trial_run_id=best.run_id,
         validation_loss=best.validation_loss,
         hyperparameters=best.hyperparameters,
+        finished=len(trials) - len(failed),
+        failed=len(failed),
     )
 
 
-STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("cache",))
+def _space(profile: Profile):
+    if profile.tuning is None:
+        raise UserError(
+            f"profile {profile.name} has no search space: add tuning.space to it, as in "
+            "profiles/local.yaml"
+        )
+    return profile.tuning.space
+
+
+def _before(resumed: str, searched: str) -> list:
+    """The trials of the search that goes on here."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    from steps.training.search import trials_before
+
+    if resumed == NONE:
+        return []
+    try:
+        tags = MlflowClient().get_run(resumed).data.tags
+    except MlflowException as error:
+        raise UserError(
+            f"there is no run {resumed!r}; pass -P resume_run_id=<ID of a run of tune> or none"
+        ) from error
+    if tags.get("searched") != searched:
+        raise UserError(
+            f"run {resumed} searched another space, other pictures or with other epochs: "
+            "pass its parameters, inputs and profile again, or leave out -P resume_run_id"
+        )
+    mlflow.set_tag("resumed", resumed)
+    return trials_before(resumed)
+
+
+STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("cache", "tuning"))
 
 if __name__ == "__main__":
     STEP.main()

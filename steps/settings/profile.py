@@ -17,6 +17,7 @@ from pydantic import (
 from steps.errors import UserError
 from steps.settings.parameters import describe
 from steps.settings.profile_file import read_profile_file
+from steps.settings.search_space import SearchSpace
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The project's folder: relative paths of a profile start here."""
@@ -40,6 +41,15 @@ class Training(_Section):
 
     launcher: Literal["auto", "horovod", "horovod-spark", "single"]
     processes: int = Field(ge=1, description="Horovod processes")
+    cache_gigabytes: float = Field(
+        20, gt=0, description="Petastorm caches above it are removed, the longest unused first"
+    )
+
+
+class Tuning(_Section):
+    """What tune searches."""
+
+    space: SearchSpace
 
 
 class Bound(_Section):
@@ -84,7 +94,7 @@ class Release(_Section):
 
 class Profile(_Section):
     """One file of ``profiles/``; an unknown key is an error, and so is a missing one, but for
-    ``release`` and what ``promotion`` may leave open.
+    ``release``, ``tuning`` and what others may leave open.
 
     ``lake`` and ``cache`` are folders or URIs; a relative path starts at the project's folder.
     """
@@ -99,6 +109,7 @@ class Profile(_Section):
     model: str = Field(min_length=1, description="registered model's name")
     spark: Spark
     training: Training
+    tuning: Tuning | None = Field(None, description="needed by tune only")
     promotion: Promotion
     release: Release = Release()
     _shown: dict[str, Any] = PrivateAttr(default_factory=dict)

@@ -49,16 +49,23 @@ class Selection(Outputs):
 
 
 class TuneOutputs(Outputs):
-    """The best trial's hyperparameters."""
+    """The best trial's hyperparameters, and how many trials it was chosen from."""
 
     selection: Selection
     best_trial_run_id: str
     validation_loss: float
-    hyperparameters: dict[str, float]
+    hyperparameters: dict[str, float | int | str]
+    finished: int = 0
+    failed: int = 0
 
 
 class TrainOutputs(Outputs):
-    """A trained network, kept in the run as ``model.keras``, and what it reached."""
+    """A trained network, kept in the run as ``model.keras``, and what it reached.
+
+    ``threshold``, for two labels: the second is said where its probability reaches it; chosen on
+    the validation part. None: the most probable label is said. ``metrics`` are of the held-out
+    part, by that threshold.
+    """
 
     selection: Selection
     labels: list[str]
@@ -67,6 +74,7 @@ class TrainOutputs(Outputs):
     processes: int
     epochs: int
     metrics: dict[str, float]
+    threshold: float | None = None
 
 
 class RegisterOutputs(Outputs):
@@ -118,7 +126,24 @@ class DeviceOutputs(Outputs):
     frames: int
 
 
+class StepDone(Outputs):
+    """What became of a step of the chain; ``seconds`` are those of the run that made its result."""
+
+    step: str
+    run_id: str
+    reused: bool
+    reason: str
+    seconds: float
+
+
 class MainOutputs(Outputs):
-    """The run of each step, by the step's name."""
+    """The run of each step, by the step's name, and how each came about, in their order."""
 
     runs: dict[str, str]
+    steps: list[StepDone] = []
+
+
+class InspectOutputs(Outputs):
+    """Figures of a run of the chain, by step and metric."""
+
+    figures: dict[str, float]

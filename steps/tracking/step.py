@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ from steps.tracking.store import use_tracking_store
 logger = logging.getLogger("steps")
 
 RUN_ID = "_run_id"
+RESUME = "resume_run_id"
+"""The parameter that names a cut-off run of the step itself, which is no input."""
 NONE = "none"
 PROFILE_FILE = "profile.json"
 """The resolved profile among a run's artifacts, without the values of environment variables."""
@@ -86,7 +89,7 @@ class Step:
         return [
             name.removesuffix(RUN_ID)
             for name in self.parameters.model_fields
-            if name.endswith(RUN_ID)
+            if name.endswith(RUN_ID) and name != RESUME
         ]
 
     def key_parts(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> Parts:
@@ -158,7 +161,13 @@ class Step:
                 _log_parameters(run_id, parameters)
                 outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
             except UserError as error:
+                card.failure = str(error)
+                mlflow.log_text(card.html(), "card.html")
                 _fail(run_id, self.name, error)
+                raise
+            except Exception:
+                card.failure = traceback.format_exc()
+                mlflow.log_text(card.html(), "card.html")
                 raise
             except KeyboardInterrupt:
                 mlflow.end_run("KILLED")

@@ -63,9 +63,15 @@ class Shard:
                 epoch. None keeps the order of the cache.
         """
         rng = None if seed is None else np.random.default_rng([seed, self.rank])
+        groups = len(self.cache.group_rows[self.part])
+        if self.rank >= groups:  # nothing is left for this rank: it pads with a neighbour's
+            pixels, classes = next(self._rebatched(rng, seed, self.rank % groups))
+            for _ in range(self.steps()):
+                yield self._padded(pixels[:0], classes[:0], (pixels, classes))
+            return
         first: tuple[np.ndarray, np.ndarray] | None = None
         sent = 0
-        for pixels, classes in self._rebatched(rng, seed):
+        for pixels, classes in self._rebatched(rng, seed, self.rank):
             first = first or (pixels, classes)
             yield self._padded(pixels, classes, first)
             sent += 1
@@ -73,11 +79,11 @@ class Shard:
             yield self._padded(first[0][:0], first[1][:0], first)
             sent += 1
 
-    def _rebatched(self, rng, seed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _rebatched(self, rng, seed, rank: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         pixels, classes, groups = [], [], 0
-        for group in row_groups(
-            self.cache, self.part, ["pixels", "label"], seed, self.rank, self.ranks
-        ):
+        # petastorm hands out nothing where there are more ranks than row groups
+        ranks = min(self.ranks, len(self.cache.group_rows[self.part]))
+        for group in row_groups(self.cache, self.part, ["pixels", "label"], seed, rank, ranks):
             pixels.append(pixels_of(group, self.cache))
             classes.append(group.label.astype(np.int32))
             groups += 1

@@ -1,12 +1,13 @@
 """The judgement of a network on a part of the cache."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
+from steps.training.measures import average_precision, calibration_error
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Evaluation:
         classes: ``int32 [N]``: what the pictures are.
         paths: where the pictures came from.
         brightness: mean of the prepared pixels, 0–255.
+        devices: the camera of each picture, or None.
+        captured_at: ``datetime64 [N]``, UTC; NaT where it is not known.
+        threshold: for two labels: the second is said where its probability reaches it. None:
+            the most probable label is said.
     """
 
     labels: list[str]
@@ -26,59 +31,106 @@ class Evaluation:
     classes: np.ndarray
     paths: list[str]
     brightness: np.ndarray
+    devices: list[str | None]
+    captured_at: np.ndarray
+    threshold: float | None = None
 
     @property
     def predicted(self) -> np.ndarray:
-        """``int [N]``: the most probable class."""
-        return self.probabilities.argmax(axis=1)
+        """``int [N]``: the class that is said."""
+        if self.threshold is None:
+            return self.probabilities.argmax(axis=1)
+        return (self.probabilities[:, 1] >= self.threshold).astype(int)
+
+    @property
+    def right(self) -> np.ndarray:
+        """``bool [N]``: whether what is said is true."""
+        return self.predicted == self.classes
+
+    def only(self, chosen: np.ndarray) -> "Evaluation":
+        """The judgement of some of the pictures: ``bool [N]``."""
+        numbers = np.flatnonzero(chosen)
+        return replace(
+            self,
+            probabilities=self.probabilities[numbers],
+            classes=self.classes[numbers],
+            paths=[self.paths[n] for n in numbers],
+            brightness=self.brightness[numbers],
+            devices=[self.devices[n] for n in numbers],
+            captured_at=self.captured_at[numbers],
+        )
 
     def metrics(self) -> dict[str, float]:
-        """Accuracy, log loss, and recall and precision of each label, 0–1 but for the loss."""
-        right = self.predicted == self.classes
+        """Accuracy, log loss, calibration error; recall, precision and PR-AUC of each label.
+
+        All are 0–1 but for the loss. A label that no picture has is left out; one that is never
+        said has the precision 0.
+        """
+        right = self.right
         true_probability = self.probabilities[np.arange(len(self.classes)), self.classes]
         metrics = {
             "accuracy": float(right.mean()),
             "log_loss": float(-np.log(np.clip(true_probability, 1e-7, 1)).mean()),
+            "calibration_error": calibration_error(
+                self.probabilities.max(axis=1), self.probabilities.argmax(axis=1) == self.classes
+            ),
         }
         for index, label in enumerate(self.labels):
-            metrics[f"recall_{label}"] = float(right[self.classes == index].mean())
+            true = self.classes == index
+            if not true.any():
+                continue
             said = self.predicted == index
+            metrics[f"recall_{label}"] = float(right[true].mean())
             metrics[f"precision_{label}"] = float(right[said].mean()) if said.any() else 0.0
+            metrics[f"pr_auc_{label}"] = average_precision(self.probabilities[:, index], true)
         return metrics
 
     def confusion(self) -> np.ndarray:
-        """``int [classes, classes]``: true label by row, predicted by column."""
+        """``int [classes, classes]``: true label by row, said by column."""
         table = np.zeros((len(self.labels),) * 2, int)
         np.add.at(table, (self.classes, self.predicted), 1)
         return table
 
     def worst(self, count: int) -> list[int]:
-        """Indices of the wrong pictures that the network was surest of, worst first."""
-        wrong = np.flatnonzero(self.predicted != self.classes)
-        return wrong[np.argsort(-self.probabilities.max(axis=1)[wrong])][:count].tolist()
+        """Indices of the wrong pictures whose true label was given the least, worst first."""
+        wrong = np.flatnonzero(~self.right)
+        given = self.probabilities[wrong, self.classes[wrong]]
+        return wrong[np.argsort(given, kind="stable")][:count].tolist()
 
 
-def evaluate(predict: Callable[[np.ndarray], np.ndarray], cache: Cache, part: str) -> Evaluation:
+def evaluate(
+    predict: Callable[[np.ndarray], np.ndarray],
+    cache: Cache,
+    part: str,
+    threshold: float | None = None,
+) -> Evaluation:
     """Let a network judge every picture of a part.
 
     Args:
         predict: ``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``.
         cache: the prepared pictures.
         part: ``train``, ``validation`` or ``test``.
+        threshold: as :class:`Evaluation` has it.
     """
-    probabilities, classes, paths, brightness = [], [], [], []
-    for group in row_groups(cache, part, ["pixels", "label", "path"]):
+    columns = ["pixels", "label", "path", "device_id", "captured_at"]
+    probabilities, classes, paths, brightness, devices, moments = [], [], [], [], [], []
+    for group in row_groups(cache, part, columns):
         pixels = pixels_of(group, cache)
         probabilities.append(predict(pixels))
         classes.append(group.label)
         paths += group.path.tolist()
         brightness.append(pixels.mean(axis=(1, 2, 3)))
+        devices += group.device_id.tolist()
+        moments.append(group.captured_at.astype("datetime64[ns]"))
     return Evaluation(
         cache.labels,
         np.concatenate(probabilities),
         np.concatenate(classes),
         paths,
         np.concatenate(brightness),
+        devices,
+        np.concatenate(moments),
+        threshold,
     )
 
 

@@ -1,5 +1,7 @@
 """The training of a network, on one rank of any number."""
 
+import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from steps.errors import UserError
 from steps.training.batches import Shard
 from steps.training.cache import Cache
 from steps.training.ranks import Alone, Horovod
@@ -17,27 +20,42 @@ if TYPE_CHECKING:
     import keras
 
 
+REFERENCE_BATCH = 16
+"""The batch that a learning rate is stated for."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides the weights, together with the cache and the number of ranks.
 
+    The defaults are those of train.
+
     Attributes:
-        learning_rate: Adam's at its highest; it warms up over one epoch and then follows half
-            a cosine down to a tenth.
+        width: multiplies the network's channels.
+        dropout: share of features dropped before the classifier, 0–1.
+        augmentation: multiplies the strength of the augmentation; 0 is none.
+        learning_rate: Adam's at its highest, for a batch of 16; see :func:`peak_rate`.
         batch_size: pictures a batch, over all ranks together.
-        epochs: passes over the training part.
+        epochs: passes over the training part, at most.
+        patience: ends after so many epochs without a lower validation loss; 0 never does.
+        class_weights: whether rare classes count for more, so that all count the same.
+        precision: ``float32``, ``mixed_float16``, or ``auto``: mixed where there is a GPU.
         seed: of the weights, the order, the augmentation and the dropout.
         threads: TensorFlow's threads a rank.
     """
 
-    network: str
-    width: float
-    dropout: float
-    weights: str
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    seed: int
+    network: str = "compact"
+    width: float = 1.0
+    dropout: float = 0.1
+    weights: str = "none"
+    learning_rate: float = 3e-3
+    batch_size: int = 16
+    epochs: int = 30
+    seed: int = 0
+    augmentation: float = 1.0
+    patience: int = 0
+    class_weights: bool = True
+    precision: str = "auto"
     threads: int = 1
 
 
@@ -47,7 +65,8 @@ class Fitted:
 
     Attributes:
         weights: of the epoch with the lowest validation loss.
-        epochs: per epoch: loss, validation_loss, validation_accuracy, epoch_seconds.
+        epochs: per epoch: loss, validation_loss, validation_accuracy, learning_rate,
+            epoch_seconds.
         best: index of that epoch.
     """
 
@@ -55,18 +74,46 @@ class Fitted:
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
 
+    def add(self, metrics: dict[str, float], model: "keras.Model") -> None:
+        """Note an epoch, and keep the weights where it is the best so far."""
+        lowest = self.epochs[self.best]["validation_loss"] if self.epochs else math.inf
+        if metrics["validation_loss"] < lowest:
+            self.best = len(self.epochs)
+            self.weights = model.get_weights()
+        self.epochs.append(metrics)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after an epoch: what it takes to go on as if it had not been cut off.
+
+    Attributes:
+        fitted: what it gave so far.
+        variables: of the network (random states among them) and the optimizer, in their order.
+    """
+
+    fitted: Fitted
+    variables: list[np.ndarray]
+
+
+class Diverged(UserError):
+    """The loss is no number any more: nothing is learned from here on."""
+
 
 def fit(
     plan: Plan,
     cache: Cache,
     ranks: Alone | Horovod,
     after_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
+    keep: Callable[[Checkpoint], None] | None = None,
+    start: Checkpoint | None = None,
 ) -> Fitted:
     """Train a network from the cache.
 
     Each rank reads its own shard; gradients, metrics and the moving statistics of batch
     normalisation are averaged over the ranks, weighted by the pictures that they saw, so that
-    a short last batch counts for what it holds.
+    a short last batch counts for what it holds. After an epoch all ranks hold the same, which
+    is why one checkpoint serves them all.
 
     Args:
         plan: how to train.
@@ -74,14 +121,26 @@ def fit(
         ranks: this rank among the others.
         after_epoch: is told each epoch's metrics, on every rank; it may raise to end the
             training.
+        keep: is given a checkpoint after each epoch.
+        start: the checkpoint to go on from.
+
+    Raises:
+        Diverged: the loss is not finite.
     """
     model, optimizer = prepare_model(plan, cache, ranks.size)
-    ranks.share(model.variables + optimizer.variables)
-    train_step, sums_of = _compiled(model, optimizer, ranks)
+    everything = model.variables + optimizer.variables
+    fitted = Fitted()
+    if start is not None:
+        fitted = copy.deepcopy(start.fitted)
+        for variable, value in zip(everything, start.variables, strict=True):
+            variable.assign(value)
+    ranks.share(everything)
+    train_step, sums_of = _compiled(model, optimizer, ranks, _class_weights(plan, cache))
     train = Shard(cache, TRAIN, _rank_batch(plan, ranks), ranks.rank, ranks.size)
     validation = Shard(cache, VALIDATION, _rank_batch(plan, ranks), ranks.rank, ranks.size)
-    fitted = Fitted()
-    for epoch in range(plan.epochs):
+    for epoch in range(len(fitted.epochs), plan.epochs):
+        if plan.patience and epoch > fitted.best + plan.patience:
+            break
         started = time.monotonic()
         shuffled = train.epoch(plan.seed * 10_000 + epoch)
         loss, seen = _totals(train_step(b.pixels, b.classes, b.weights) for b in shuffled)
@@ -92,51 +151,96 @@ def fit(
             "loss": float(loss / seen),
             "validation_loss": validation_loss / count,
             "validation_accuracy": right / count,
+            "learning_rate": float(optimizer.learning_rate),
             "epoch_seconds": time.monotonic() - started,
         }
-        if (
-            not fitted.epochs
-            or metrics["validation_loss"] < fitted.epochs[fitted.best]["validation_loss"]
-        ):
-            fitted.best = epoch
-            fitted.weights = model.get_weights()
-        fitted.epochs.append(metrics)
+        if not math.isfinite(metrics["loss"] + metrics["validation_loss"]):
+            raise Diverged(
+                f"the loss is no number any more in epoch {epoch + 1}; pass a lower learning "
+                f"rate: -P learning_rate={plan.learning_rate / 3:.2g}"
+            )
+        fitted.add(metrics, model)
+        if keep is not None:
+            keep(Checkpoint(fitted, [np.asarray(variable) for variable in everything]))
         after_epoch(epoch, metrics)
     return fitted
+
+
+def peak_rate(plan: Plan, ranks: int = 1) -> float:
+    """The highest learning rate: the plan's, scaled by the square root of the batch.
+
+    The batch is that of all ranks together, against the 16 that the plan's rate is stated for.
+    The square root, because Adam divides by the gradient's own spread (Malladi et al. 2022,
+    "On the SDEs and scaling rules for adaptive gradient algorithms").
+
+    >>> peak_rate(Plan(learning_rate=0.003, batch_size=64))
+    0.006
+    """
+    batch = max(1, plan.batch_size // ranks) * ranks
+    return plan.learning_rate * math.sqrt(batch / REFERENCE_BATCH)
 
 
 def prepare_model(
     plan: Plan, cache: Cache, ranks: int = 1
 ) -> tuple["keras.Model", "keras.Optimizer"]:
-    """The network with its first weights, and its optimizer; TensorFlow is set up on the way."""
+    """The network with its first weights, and its optimizer; TensorFlow is set up on the way.
+
+    The learning rate warms up over the first epoch, from a tenth, and then follows half a
+    cosine back to a tenth.
+    """
+    tf = configure_tensorflow(plan.threads)
+    import keras
+
+    keras.utils.set_random_seed(plan.seed)
+    precision = plan.precision
+    if precision == "auto":
+        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    model = network_of(plan, cache, precision)
+    steps = Shard(cache, TRAIN, max(1, plan.batch_size // ranks), 0, ranks).steps()
+    rate = peak_rate(plan, ranks)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 10,
+        decay_steps=max(1, steps * (plan.epochs - 1)),
+        alpha=0.1,
+        warmup_target=rate,
+        warmup_steps=steps,
+    )
+    optimizer = keras.optimizers.Adam(schedule)
+    if precision == "mixed_float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
+    """The plan's network for the cache's pictures and labels.
+
+    Args:
+        precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
+            that are float32 all the same.
+    """
     tf = configure_tensorflow(plan.threads)
     import keras
 
     from steps.training.networks import build
 
     keras.utils.clear_session()
-    keras.utils.set_random_seed(plan.seed)
     tf.config.experimental.enable_op_determinism()
-    model = build(
-        plan.network,
-        cache.input_size,
-        len(cache.labels),
-        plan.width,
-        plan.dropout,
-        plan.weights,
-        plan.seed,
-    )
-    steps = Shard(cache, TRAIN, max(1, plan.batch_size // ranks), 0, ranks).steps()
-    schedule = keras.optimizers.schedules.CosineDecay(
-        plan.learning_rate / 10,
-        decay_steps=max(1, steps * (plan.epochs - 1)),
-        alpha=0.1,
-        warmup_target=plan.learning_rate,
-        warmup_steps=steps,
-    )
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer.build(model.trainable_variables)
-    return model, optimizer
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(precision)
+    try:
+        return build(
+            plan.network,
+            cache.input_size,
+            len(cache.labels),
+            plan.width,
+            plan.dropout,
+            plan.weights,
+            plan.seed,
+            plan.augmentation,
+        )
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
 
 
 def configure_tensorflow(threads: int):
@@ -157,7 +261,15 @@ def _rank_batch(plan: Plan, ranks: Alone | Horovod) -> int:
     return max(1, plan.batch_size // ranks.size)
 
 
-def _compiled(model, optimizer, ranks):
+def _class_weights(plan: Plan, cache: Cache) -> np.ndarray:
+    """``float32 [classes]``: by these each class counts the same, and a picture 1 on average."""
+    counts = np.array([cache.counts[TRAIN].get(label, 0) for label in cache.labels], np.float32)
+    if not plan.class_weights:
+        return np.ones_like(counts)
+    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+
+
+def _compiled(model, optimizer, ranks, class_weights: np.ndarray):
     import keras
     import tensorflow as tf
 
@@ -177,8 +289,10 @@ def _compiled(model, optimizer, ranks):
     @tf.function(input_signature=signature)
     def train_step(pixels, classes, weights):
         with tf.GradientTape() as tape:
-            loss, _ = loss_of(pixels, classes, weights, training=True)
-        gradients = tape.gradient(loss, variables)
+            balanced = weights * tf.gather(class_weights, classes)
+            loss, _ = loss_of(pixels, classes, balanced, training=True)
+            scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
+        gradients = tape.gradient(scaled, variables)
         *gradients, loss, count = ranks.sum([*gradients, loss, tf.reduce_sum(weights)])
         if count > 0:  # else this last batch is padding on every rank
             optimizer.apply_gradients(

@@ -3,6 +3,8 @@
 import importlib.util
 import logging
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -10,14 +12,22 @@ from typing import Any
 
 from steps.errors import UserError
 from steps.training.cache import Cache
-from steps.training.fit import Fitted, Plan, fit
+from steps.training.checkpoints import Checkpoints
+from steps.training.fit import Checkpoint, Fitted, Plan, fit
 from steps.training.ranks import Alone, Horovod
 
 logger = logging.getLogger(__name__)
 
 
 def launch(
-    launcher: str, processes: int, plan: Plan, cache: Cache, spark: Callable, run_id: str
+    launcher: str,
+    processes: int,
+    plan: Plan,
+    cache: Cache,
+    spark: Callable,
+    run_id: str,
+    checkpoints: Checkpoints | None = None,
+    start: Checkpoint | None = None,
 ) -> Fitted:
     """Train on all ranks and return what rank 0 has.
 
@@ -29,21 +39,57 @@ def launch(
         cache: the prepared pictures; every rank has to reach them.
         spark: opens a Spark session as a context manager.
         run_id: the MLflow run that rank 0 logs each epoch to.
+        checkpoints: where rank 0 keeps each epoch; None: nowhere.
+        start: the checkpoint to go on from.
+
+    Raises:
+        UserError: a rank was killed, or the loss is no number any more.
     """
     # the ranks import TensorFlow with their first module, before any setting of theirs
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keep = checkpoints.keep if checkpoints else None
     if launcher == "single":
-        return fit(plan, cache, Alone(), _Report(run_id, plan.epochs))
-    if launcher == "horovod-spark":
-        import horovod.spark
+        return fit(plan, cache, Alone(), _Report(run_id, plan.epochs), keep, start)
+    arguments = (plan, cache, run_id, keep, start)
+    try:
+        if launcher == "horovod-spark":
+            import horovod.spark
 
-        with spark():
-            results = horovod.spark.run(_rank, (plan, cache, run_id), num_proc=processes, verbose=0)
-    else:
-        import horovod
+            with spark():
+                results = horovod.spark.run(_rank, arguments, num_proc=processes, verbose=0)
+        else:
+            import horovod
 
-        results = horovod.run(_rank, (plan, cache, run_id), num_proc=processes, use_gloo=True)
-    return next(result for result in results if result is not None)
+            results = horovod.run(_rank, arguments, num_proc=processes, use_gloo=True)
+    except RuntimeError as error:
+        if killed := who_was_killed(str(error)):
+            raise UserError(
+                f"{killed}, which ended the other ranks too; go on from the last epoch: "
+                f"mlflow run . -e train -P resume_run_id={run_id}"
+            ) from error
+        raise
+    result = next(result for result in results if result is not None)
+    if isinstance(result, UserError):
+        raise result
+    return result
+
+
+def who_was_killed(message: str) -> str | None:
+    """Which rank a signal ended, by what Horovod says; None where it ended by itself.
+
+    >>> who_was_killed("Process name: 1\\nExit code: 137\\n")
+    'rank 1 was killed by SIGKILL (by hand, or because memory ran out)'
+    """
+    ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", message)
+    if not ended:
+        return None
+    code = int(ended[2])
+    number = -code if code < 0 else code - 128
+    if number not in set(signal.Signals):
+        return None
+    name = signal.Signals(number).name
+    why = " (by hand, or because memory ran out)" if name == "SIGKILL" else ""
+    return f"rank {ended[1]} was killed by {name}{why}"
 
 
 def resolve_launcher(wanted: str) -> str:
@@ -62,11 +108,22 @@ def resolve_launcher(wanted: str) -> str:
     return wanted
 
 
-def _rank(plan: Plan, cache: Cache, run_id: str) -> Fitted | None:
+def _rank(
+    plan: Plan,
+    cache: Cache,
+    run_id: str,
+    keep: Callable[[Checkpoint], None] | None,
+    start: Checkpoint | None,
+) -> Fitted | UserError | None:
+    """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
     ranks = Horovod()
-    report: Any = _Report(run_id, plan.epochs) if ranks.rank == 0 else _silent
-    fitted = fit(plan, cache, ranks, report)
-    return fitted if ranks.rank == 0 else None
+    first = ranks.rank == 0
+    report: Any = _Report(run_id, plan.epochs) if first else _silent
+    try:
+        fitted = fit(plan, cache, ranks, report, keep if first else None, start)
+    except UserError as error:
+        return error if first else None
+    return fitted if first else None
 
 
 def _silent(epoch: int, metrics: dict[str, float]) -> None:

@@ -78,6 +78,14 @@ def test_a_rank_with_fewer_pictures_ends_with_batches_of_padding(tmp_path):
     assert [batch.weights.sum() for batch in short] == [1, 0, 0, 0, 0]
 
 
+def test_a_rank_without_any_pictures_pads_with_a_neighbours(tmp_path):
+    cache = write_cache(tmp_path / "few", {"train": [2, 1]})
+    epochs = [list(Shard(cache, "train", 1, rank, 3).epoch(0)) for rank in range(3)]
+    assert [len(epoch) for epoch in epochs] == [2, 2, 2]
+    assert sorted(number for epoch in epochs for number in _numbers(epoch)) == [0, 1, 2]
+    assert _numbers(epochs[2]) == [] and set(_numbers(epochs[2], weight=0)) <= {0, 1, 2}
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_seed_is_an_order(cache, ranks):
     def order(seed: int | None) -> list[list[int]]:

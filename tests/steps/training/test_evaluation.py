@@ -1,6 +1,7 @@
 """The judgement of a part, against values worked out by hand."""
 
 import math
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -18,11 +19,25 @@ PROBABILITIES = [
 CLASSES = [0, 0, 1, 1, 2]
 
 
+def judgement(probabilities: list[list[float]], classes: list[int], threshold=None) -> Evaluation:
+    """Of pictures numbered from 0, an hour apart, of two cameras, ever brighter."""
+    count = len(classes)
+    moments = [datetime(2026, 7, 13) + timedelta(hours=n) for n in range(count)]
+    return Evaluation(
+        list("abc"[: len(probabilities[0])]),
+        np.array(probabilities, np.float32),
+        np.array(classes),
+        [f"file:/landing/{n}.jpg" for n in range(count)],
+        30.0 * np.arange(count),
+        ["1" if n % 2 else None for n in range(count)],
+        np.array(moments, "datetime64[ns]"),
+        threshold,
+    )
+
+
 @pytest.fixture
 def judged() -> Evaluation:
-    paths = [f"file:/landing/{n}.jpg" for n in range(5)]
-    probabilities = np.array(PROBABILITIES, np.float32)
-    return Evaluation(list("abc"), probabilities, np.array(CLASSES), paths, np.zeros(5))
+    return judgement(PROBABILITIES, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -36,18 +51,22 @@ def judged() -> Evaluation:
         ("precision_a", 1 / 3),
         ("precision_b", 1 / 2),
         ("precision_c", 0),  # never said
+        ("pr_auc_a", (1 / 2 + 2 / 5) / 2),  # by a's probability: b, a, c, b, a
+        ("pr_auc_b", (1 / 2 + 2 / 5) / 2),  # by b's probability: a, b, c, a, b
+        ("pr_auc_c", 1 / 4),  # four alike, one of them right, before the one at 0
+        # said with .7 .8 .6 .9 .5, of which the first and the third are right
+        ("calibration_error", (0.3 + 0.8 + 0.4 + 0.9 + 0.5) / 5),
     ],
 )
 def test_metrics(judged, name, expected):
     assert judged.metrics()[name] == pytest.approx(expected, rel=1e-6)
-    assert set(judged.metrics()) == {"accuracy", "log_loss"} | {
-        f"{kind}_{label}" for kind in ("recall", "precision") for label in "abc"
+    assert set(judged.metrics()) == {"accuracy", "log_loss", "calibration_error"} | {
+        f"{kind}_{label}" for kind in ("recall", "precision", "pr_auc") for label in "abc"
     }
 
 
 def test_being_sure_and_wrong_costs_much_and_not_without_end():
-    probabilities = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
-    judged = Evaluation(["a", "b"], probabilities, np.array([0, 1]), ["x", "y"], np.zeros(2))
+    judged = judgement([[1.0, 0.0], [1.0, 0.0]], [0, 1])
     assert judged.metrics()["log_loss"] == pytest.approx(-math.log(1e-7) / 2, rel=1e-5)
 
 
@@ -56,8 +75,22 @@ def test_confusion_has_true_labels_by_row(judged):
     assert judged.confusion().tolist() == [[1, 1, 0], [1, 1, 0], [1, 0, 0]]
 
 
-@pytest.mark.parametrize(("count", "worst"), [(0, []), (1, [3]), (2, [3, 1]), (9, [3, 1, 4])])
-def test_the_worst_are_wrong_and_sure(judged, count, worst):
+def test_a_threshold_says_from_where_on_the_second_label_is_said():
+    said = judgement([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], [0, 1, 1], threshold=0.4)
+    assert said.predicted.tolist() == [0, 1, 1] and said.metrics()["accuracy"] == 1
+    assert said.confusion().tolist() == [[1, 0], [0, 2]]
+
+
+def test_some_of_the_pictures_are_judged_alone(judged):
+    some = judged.only(judged.classes == 1)
+    assert some.paths == ["file:/landing/2.jpg", "file:/landing/3.jpg"]
+    assert some.devices == [None, "1"] and some.brightness.tolist() == [60, 90]
+    metrics = some.metrics()
+    assert metrics["accuracy"] == 1 / 2 and "recall_a" not in metrics
+
+
+@pytest.mark.parametrize(("count", "worst"), [(0, []), (1, [1]), (2, [1, 3]), (9, [1, 3, 4])])
+def test_the_worst_give_the_truth_the_least(judged, count, worst):
     assert judged.worst(count) == worst
 
 
@@ -83,6 +116,11 @@ def test_every_picture_of_a_part_is_judged_in_the_order_of_the_cache(cache):
     # of 4 × 4 × 3 values two are set
     expected = [(number + 7) / 48 for number in numbers]
     np.testing.assert_allclose(judged.brightness, expected, rtol=1e-6)
+    assert judged.devices == ["1"] * 8
+    first = np.datetime64("2026-07-13T00:09", "ns")
+    assert judged.captured_at.tolist() == [
+        (first + np.timedelta64(n, "m")).astype("datetime64[ns]").item() for n in range(8)
+    ]
 
 
 def test_pictures_are_found_by_their_paths(cache):

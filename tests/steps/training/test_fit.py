@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from small_cache import write_cache
 
+from steps.errors import UserError
+from steps.settings.profile import load_profile
+from steps.tracking.outputs import Selection
+from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
 from steps.training.evaluation import evaluate, keras_predict
-from steps.training.fit import Fitted, Plan, fit, prepare_model
+from steps.training.fit import Diverged, Fitted, Plan, fit, peak_rate, prepare_model
 from steps.training.ranks import Alone
 
 pytestmark = pytest.mark.slow
@@ -86,7 +90,7 @@ def test_each_epoch_is_told_as_it_ends_and_may_end_the_training(bright_cache):
 
     with pytest.raises(Enough):
         fit(PLAN, bright_cache, Alone(), after_epoch)
-    names = {"loss", "validation_loss", "validation_accuracy", "epoch_seconds"}
+    names = {"loss", "validation_loss", "validation_accuracy", "learning_rate", "epoch_seconds"}
     assert told == [(0, names), (1, names)]
 
 
@@ -120,3 +124,91 @@ def test_the_learning_rate_warms_up_and_follows_half_a_cosine(bright_cache):
     assert rates[:steps] == sorted(rates[:steps])
     assert rates[steps:] == sorted(rates[steps:], reverse=True)
     assert rates[-1] == pytest.approx(3e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "ranks", "rate"), [(16, 1, 0.003), (64, 1, 0.006), (64, 2, 0.006), (4, 1, 0.0015)]
+)
+def test_the_learning_rate_grows_with_the_square_root_of_the_batch(batch, ranks, rate):
+    assert peak_rate(replace(PLAN, batch_size=batch), ranks) == pytest.approx(rate)
+
+
+SELECTION = Selection(
+    table="/lake/images",
+    version=3,
+    source="file:/landing",
+    input_size=(32, 32),
+    block_minutes=10,
+    guard_minutes=1,
+    split_seed=0,
+)
+
+
+def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, fitted, tmp_path):
+    setting = Setting(PLAN, SELECTION, 1)
+    profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
+    checkpoints = Checkpoints(folder_of(profile, "cut"), setting)
+
+    def cut(epoch: int, metrics: dict[str, float]) -> None:
+        if epoch == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(PLAN, bright_cache, Alone(), cut, checkpoints.keep)
+    # what was being written when the power went is none
+    place = tmp_path / "checkpoints" / "cut"
+    (place / "epoch-0009.npz.part").write_bytes(b"half of it")
+    assert [path.name for path in sorted(place.glob("*.npz"))] == [
+        "epoch-0004.npz",
+        "epoch-0005.npz",
+    ]
+    start = last_checkpoint(checkpoints.folder, "cut", setting)
+    assert len(start.fitted.epochs) == 5
+    resumed = fit(PLAN, bright_cache, Alone(), start=start)
+    assert _equal(fitted, resumed) and _told(fitted) == _told(resumed)
+    assert resumed.best == fitted.best
+
+    other = Setting(replace(PLAN, epochs=9), SELECTION, 1)
+    with pytest.raises(UserError, match="trained with epochs 8, not 9.* -P epochs=8"):
+        last_checkpoint(checkpoints.folder, "cut", other)
+    checkpoints.remove()
+    with pytest.raises(UserError, match="run cut has no checkpoint"):
+        last_checkpoint(checkpoints.folder, "cut", setting)
+
+
+def test_a_training_ends_when_it_gets_no_better(bright_cache):
+    stuck = replace(PLAN, learning_rate=1e-12, epochs=8, patience=2)
+    fitted = fit(stuck, bright_cache, Alone())
+    assert len(fitted.epochs) == fitted.best + 1 + 2 < 8
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_advice(bright_cache):
+    with pytest.raises(Diverged, match="no number any more in epoch 1; pass a lower"):
+        fit(replace(PLAN, learning_rate=float("nan")), bright_cache, Alone())
+
+
+def test_rare_classes_count_as_much_as_frequent_ones(tmp_path):
+    def rare(number, size, classes):
+        return np.zeros((*size, 3), np.uint8), int(number % 10 == 0)
+
+    # nothing tells the pictures apart, so the network learns how much each class counts
+    groups = {"train": [20, 20], "validation": [10, 10]}
+    cache = write_cache(tmp_path / "rare", groups, size=(32, 32), draw=rare)
+    said = {}
+    for balanced in (True, False):
+        plan = replace(PLAN, class_weights=balanced, epochs=12, dropout=0.0, learning_rate=0.01)
+        model, _ = prepare_model(plan, cache)
+        model.set_weights(fit(plan, cache, Alone()).weights)
+        said[balanced] = evaluate(keras_predict(model), cache, "train").probabilities[0, 1]
+    assert said[False] < 0.3 < said[True] < 0.7
+
+
+def test_half_precision_learns_into_weights_of_single_precision(bright_cache):
+    plan = replace(PLAN, precision="mixed_float16", epochs=2)
+    fitted = fit(plan, bright_cache, Alone())
+    assert fitted.epochs[-1]["loss"] < fitted.epochs[0]["loss"]
+    assert {weights.dtype.name for weights in fitted.weights} == {"float32"}
+    model, optimizer = prepare_model(plan, bright_cache)
+    assert model.layers[-1].compute_dtype == "float32"
+    assert {layer.compute_dtype for layer in model.layers if "conv2d" in layer.name} == {"float16"}
+    assert hasattr(optimizer, "dynamic_scale")

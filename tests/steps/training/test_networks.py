@@ -56,13 +56,13 @@ def test_augmentation_changes_the_light_and_shifts_a_few_pixels(compact):
     layers = [layer for layer in compact.layers if layer.name.startswith("random_")]
     assert len(layers) == 3
     pixels = np.zeros((1, *SIZE, 3), np.float32)
-    pixels[:, 12:20, 16:32] = 200
+    pixels[:, 12:20, 16:32] = 200 / 255
     shifts, lights = [], []
     for _ in range(20):
         x = pixels
         for layer in layers:
             x = layer(x, training=True)
-        x = np.asarray(x)
+        x = np.asarray(x) * 255
         assert x.min() >= 0 and x.max() <= 255
         bright = x[0, :, :, 0] > (x.min() + x.max()) / 2
         shifts.append(np.argwhere(bright).mean(axis=0) - (15.5, 23.5))

@@ -8,13 +8,14 @@ from steps.tracking.card import Card
 from steps.training.evaluation import Evaluation
 from steps.training.fit import Fitted
 from steps.training.report import fill_card
+from steps.training.slices import slices
 
 FITTED = Fitted(
     [],
     [
-        {"loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.5},
-        {"loss": 0.4, "validation_loss": 0.3, "validation_accuracy": 0.9},
-        {"loss": 0.2, "validation_loss": 0.5, "validation_accuracy": 0.8},
+        {"loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.5, "learning_rate": 3e-3},
+        {"loss": 0.4, "validation_loss": 0.3, "validation_accuracy": 0.9, "learning_rate": 2e-3},
+        {"loss": 0.2, "validation_loss": 0.5, "validation_accuracy": 0.8, "learning_rate": 1e-3},
     ],
     best=1,
 )
@@ -33,10 +34,17 @@ def _card(cache, said: list[int], brightness: list[float]) -> Card:
     probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in said])
     paths = [f"file:/landing/{number}.jpg" for number in range(8, 12)]
     held_out = Evaluation(
-        cache.labels, probabilities, np.array([0, 1, 0, 1]), paths, np.array(brightness)
+        cache.labels,
+        probabilities,
+        np.array([0, 1, 0, 1]),
+        paths,
+        np.array(brightness),
+        ["1", "1", None, None],
+        np.array([f"2026-07-13T0{hour}:30" for hour in (4, 4, 5, 6)], "datetime64[ns]"),
+        threshold=0.4,
     )
     card = Card("train", "run")
-    fill_card(card, held_out, FITTED, cache)
+    fill_card(card, held_out, slices(held_out), FITTED, cache, 3e-3)
     return card
 
 
@@ -45,17 +53,27 @@ def _section(card: Card, title: str):
 
 
 def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
-    card = _card(cache, said=[0, 1, 0, 0], brightness=[100, 39.9, 40, 12])
-    assert dict(card.headlines) == {
+    card = _card(cache, said=[0, 1, 0, 0], brightness=[110, 39.9, 40, 12])
+    headlines = dict(card.headlines)
+    assert headlines.pop("95 % interval") == "0.0% – 100.0%"  # by three hours, of 1, 1 and 0
+    assert headlines == {
         "held-out accuracy": "75.0%",
         "held-out pictures": "4",
         "best epoch": "2 of 3",
+        "says b from": "0.400",
     }
-    assert _section(card, "Confusion on the held-out part").rows == [
-        ["a", 2, 0, 1.0],
-        ["b", 1, 1, 0.5],
+    assert _section(card, "Confusion on the held-out part").rows == [["a", 2, 0], ["b", 1, 1]]
+    assert [row[:3] for row in _section(card, "By label").rows] == [["a", 2, 1.0], ["b", 2, 0.5]]
+    assert [row[:4] for row in _section(card, "By slice").rows] == [
+        ["device", "1", 2, 1.0],
+        ["device", "unknown", 2, 0.5],
+        ["hour", "04:00", 2, 1.0],
+        ["hour", "05:00", 1, 1.0],
+        ["hour", "06:00", 1, 0.0],
+        ["brightness", "bright", 1, 1.0],
+        ["brightness", "dim", 1, 1.0],
+        ["brightness", "night", 2, 0.5],
     ]
-    assert _section(card, "Day and night").rows == [["day", 2, 1.0], ["night", 2, 0.5]]
     assert _section(card, "The split").rows == [
         ["train", 3, 3],
         ["validation", 1, 1],
@@ -71,5 +89,5 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
 def test_a_training_without_mistakes_shows_none(cache):
     card = _card(cache, said=[0, 1, 0, 1], brightness=[100] * 4)
     assert _section(card, "The worst mistakes") is None
-    assert _section(card, "Day and night").rows == [["day", 4, 1.0]]
+    assert _section(card, "What to beware of") is None  # pictures of both labels on one day
     assert dict(card.headlines)["held-out accuracy"] == "100.0%"

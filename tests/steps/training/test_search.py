@@ -1,66 +1,160 @@
-"""The search: what it searches, and its trials as MLflow shows them."""
+"""The search: what it searches, when it ends, and its trials as MLflow shows them."""
 
-from dataclasses import fields
+import json
+import math
+import os
+import signal
+from dataclasses import asdict, fields, replace
 
-import hyperopt
 import mlflow
 import numpy as np
 import pytest
 from hyperopt.pyll import stochastic
 from mlflow import MlflowClient
 
+from steps.settings.profile import load_profile
+from steps.settings.search_space import Choice, Range, SearchSpace
+from steps.tracking.card import Card
+from steps.training import search as searches
 from steps.training.fit import Plan
-from steps.training.search import search, space
-
-PLAN = Plan(
-    network="compact",
-    width=1.0,
-    dropout=0.1,
-    weights="none",
-    learning_rate=3e-3,
-    batch_size=32,
-    epochs=1,
-    seed=0,
+from steps.training.search import (
+    FAILED,
+    FINISHED,
+    Limits,
+    Trial,
+    given_up,
+    hopeless,
+    hyperopt_space,
+    point_of,
+    search,
+    trials_before,
 )
-BOUNDS = {"learning_rate": (1e-3, 6e-3), "width": (0.75, 1.25), "dropout": (0.0, 0.3)}
+from steps.training.search_report import fill_card
+
+PLAN = Plan(width=0.5, batch_size=32, epochs=2)
+SPACE = SearchSpace(
+    learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
+    width=Range(low=0.25, high=0.75, step=0.25),
+    batch_size=Choice(choices=[32, 48]),
+)
 
 
-def test_what_is_searched_are_fields_of_a_plan_within_their_bounds():
-    assert set(space()) == set(BOUNDS) <= {field.name for field in fields(Plan)}
+def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():
+    space = load_profile("local").tuning.space
+    assert set(space.searched()) <= {field.name for field in fields(Plan)}
     rng = np.random.default_rng(0)
-    samples = [stochastic.sample(space(), rng=rng) for _ in range(300)]
-    for name, (low, high) in BOUNDS.items():
+    samples = [stochastic.sample(hyperopt_space(space), rng=rng) for _ in range(400)]
+    for name, dimension in space.searched().items():
         values = [sample[name] for sample in samples]
-        assert low <= min(values) < low + (high - low) / 4
-        assert high - (high - low) / 4 < max(values) <= high
+        if isinstance(dimension, Choice):
+            assert set(values) == set(dimension.choices)
+        else:
+            low, high = dimension.low, dimension.high
+            assert low <= min(values) < low + (high - low) / 4
+            assert high - (high - low) / 4 < max(values) <= high
     assert {sample["width"] for sample in samples} == {0.75, 1.0, 1.25}
+    here = point_of(asdict(Plan()), space)
+    evaluated = {name: getattr(Plan(), name) for name in space.searched()}
+    assert point_of(evaluated, space) == here and here["width"] == 1 and here["batch_size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([0.9, 0.8], False),  # too early to say
+        ([0.9, 0.8, 0.5], True),
+        ([0.9, 0.4, 0.9], False),  # the lowest so far counts
+        ([0.9, 0.8, 0.7, 0.2], False),
+    ],
+)
+def test_a_trial_that_is_worse_than_half_of_the_others_is_hopeless(losses, expected):
+    peers = [[0.9, 0.6, 0.45, 0.1], [0.9, 0.6, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9]]
+    assert hopeless(losses, peers, epochs=9) == expected
+    assert not hopeless(losses, peers[:2], epochs=9)
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ([3, 2, 1], 2, False),
+        ([1, 2, 3], 2, True),
+        ([1, 2, 3], 0, False),
+        ([1, 2], 2, False),
+        ([2, None, None, 1], 3, False),
+        ([1, None, None], 2, True),
+    ],
+)
+def test_a_search_is_given_up_when_nothing_better_is_found(losses, patience, expected):
+    trials = [
+        Trial("", {}, {}, FAILED if loss is None else FINISHED, [loss or 9.0]) for loss in losses
+    ]
+    assert given_up(trials, patience) == expected
+
+
+def _wicked(plan, cache, ranks, after_epoch):
+    """Trains; but at rates that the first draws of the seed have, something goes wrong."""
+    from steps.training.fit import fit
+
+    if plan.learning_rate == PLAN.learning_rate:
+        return fit(plan, cache, ranks, after_epoch)
+    if plan.batch_size == 48:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fit(replace(plan, learning_rate=math.nan), cache, ranks, after_epoch)
 
 
 @pytest.mark.slow
-def test_trials_are_nested_runs_and_the_best_comes_first(store, bright_cache, monkeypatch):
-    # in this process: on Spark each worker would import TensorFlow first
-    monkeypatch.setattr(hyperopt, "SparkTrials", lambda **_: hyperopt.Trials())
+def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
+    lake, store, bright_cache, monkeypatch
+):
+    """One search on Spark with a good trial, diverging ones and dying workers, then its rest."""
+
+    def run(plan: Plan, count: int, before: list[Trial] = ()) -> tuple[list[Trial], str]:
+        with mlflow.start_run() as parent:
+            limits = Limits(count, parallelism=2)
+            arguments = (lake.spark, plan, bright_cache, SPACE, limits, 0, store)
+            return search(*arguments, parent.info.run_id, before), parent.info.run_id
+
+    monkeypatch.setattr(searches, "fit", _wicked)
+    trials, parent = run(PLAN, 4)
+    assert len(trials) == 4 and trials[0].outcome == FINISHED
+    assert trials[0].hyperparameters == {"learning_rate": 3e-3, "width": 0.5, "batch_size": 32}
+    assert {trial.outcome for trial in trials[1:]} == {FAILED}
+    why = {trial.hyperparameters["batch_size"]: trial.error for trial in trials[1:]}
+    assert set(why) == {32, 48}, "draw other seeds: both kinds of failure have to come up"
+    assert "no number any more" in why[32] and why[48] == "its process died"
+
+    client = MlflowClient()
+    for trial in trials:
+        told = client.get_run(trial.run_id)
+        failed = trial.outcome == FAILED
+        assert told.info.status == ("FAILED" if failed else "FINISHED")
+        assert told.data.tags["mlflow.parentRunId"] == parent
+        assert json.loads(told.data.tags["point"]) == trial.point
+        assert set(told.data.params) == set(trial.hyperparameters)
+        assert ("failure" in told.data.tags) == failed
+
+    monkeypatch.undo()
+    mlflow.set_tracking_uri(store)
+    found = trials_before(parent)
+    key = lambda trial: (trial.run_id, trial.outcome, trial.point, len(trial.losses))  # noqa: E731
+    assert sorted(map(str, map(key, found))) == sorted(map(str, map(key, trials)))
+    more, _ = run(PLAN, 5, found)
+    assert more[:4] == found and more[4].outcome == FINISHED
+
+    card = Card("tune", "run")
+    fill_card(card, more, SPACE, "0")
+    assert dict(card.headlines)["failed"] == "3"
+    page = card.html()
+    assert f"/#/experiments/0/runs/{more[0].run_id}" in page and "its process died" in page
+    assert page.count("<svg") == 2
+
+
+@pytest.mark.slow
+def test_the_time_limit_ends_a_search(lake, store, bright_cache):
+    long = replace(PLAN, epochs=100_000)
     with mlflow.start_run() as parent:
-        found = search(
-            None,
-            PLAN,
-            bright_cache,
-            trials=3,
-            parallelism=1,
-            seed=0,
-            tracking_uri=store,
-            parent_run_id=parent.info.run_id,
-        )
-    losses = [trial.validation_loss for trial in found]
-    assert len(found) == 3 and losses == sorted(losses)
-    assert len({str(trial.hyperparameters) for trial in found}) == 3
-    for trial in found:
-        run = MlflowClient().get_run(trial.run_id)
-        assert run.info.status == "FINISHED"
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.data.tags["step"] == "trial"
-        logged = {name: float(value) for name, value in run.data.params.items()}
-        assert logged == pytest.approx(trial.hyperparameters) and set(logged) == set(BOUNDS)
-        assert run.data.metrics["validation_loss"] == pytest.approx(trial.validation_loss)
-        accuracy = run.data.metrics["validation_accuracy"]
-        assert accuracy == pytest.approx(trial.validation_accuracy)
+        limits = Limits(trials=9, parallelism=1, seconds=12)
+        arguments = (lake.spark, long, bright_cache, SPACE, limits, 0, store)
+        trials = search(*arguments, parent.info.run_id)
+    assert [trial.outcome for trial in trials] == [FAILED]
+    assert trials[0].error == "stopped by the time limit"

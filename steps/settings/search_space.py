@@ -1,0 +1,85 @@
+"""The search space of tune, as a profile states it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Range(_Strict):
+    """Numbers from ``low`` to ``high``, evenly or by their logarithm, in steps where given."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    step: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.scale == "log" and (self.low <= 0 or self.step):
+            raise ValueError("a log scale needs low above 0, and has no step")
+        return self
+
+    def values(self) -> list[float]:
+        """The bounds."""
+        return [self.low, self.high]
+
+
+class Choice(_Strict):
+    """One of these."""
+
+    choices: list[float | str] = Field(min_length=1)
+
+    def values(self) -> list[float | str]:
+        """All of them."""
+        return self.choices
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "learning_rate": (1e-6, 1.0),
+    "batch_size": (1, 4096),
+    "width": (0.1, 4.0),
+    "dropout": (0.0, 0.9),
+    "augmentation": (0.0, 3.0),
+}
+"""What a value of each may be at all."""
+
+
+class SearchSpace(_Strict):
+    """What is searched; what is left out stays as the default of train."""
+
+    learning_rate: Range | Choice | None = Field(
+        None, description="Adam's highest, for a batch of 16"
+    )
+    batch_size: Choice | None = Field(None, description="pictures, over all ranks")
+    width: Range | Choice | None = Field(None, description="multiplies channels")
+    dropout: Range | Choice | None = Field(None, description="share of features, 0–1")
+    augmentation: Range | Choice | None = Field(None, description="strength; 1 is train's default")
+    network: Choice | None = Field(None, description="names of networks (backbones)")
+
+    @model_validator(mode="after")
+    def _within_limits(self) -> "SearchSpace":
+        if not self.searched():
+            raise ValueError("nothing is searched; name at least one of " + ", ".join(LIMITS))
+        for name, dimension in self.searched().items():
+            if name == "network":
+                if any(not isinstance(value, str) for value in dimension.values()):
+                    raise ValueError("network: its choices are names")
+                continue
+            low, high = LIMITS[name]
+            for value in dimension.values():
+                if isinstance(value, str) or not low <= value <= high:
+                    raise ValueError(f"{name}: {value} is not within {low:g}–{high:g}")
+                if name == "batch_size" and value != int(value):
+                    raise ValueError(f"batch_size: {value} is no whole number")
+        return self
+
+    def searched(self) -> dict[str, Range | Choice]:
+        """The dimensions by name."""
+        dimensions = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: one for name, one in dimensions.items() if one is not None}

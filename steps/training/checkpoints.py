@@ -1,0 +1,128 @@
+"""Checkpoints: a training after each of its epochs, so that one that was cut off can go on."""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+
+import fsspec
+import numpy as np
+
+from steps.errors import UserError
+from steps.settings.profile import Profile
+from steps.tracking.outputs import Selection
+from steps.training.fit import Checkpoint, Fitted, Plan
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a training was started with; one that goes on from it has to have the same.
+
+    Attributes:
+        plan: how it trains.
+        selection: on which pictures.
+        processes: number of ranks.
+    """
+
+    plan: Plan
+    selection: Selection
+    processes: int
+
+    def values(self) -> dict[str, object]:
+        """Each value by the name of its parameter."""
+        return {
+            **asdict(self.plan),
+            **self.selection.model_dump(mode="json"),
+            "processes": self.processes,
+        }
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run: a folder of its own below the profile's cache.
+
+    Attributes:
+        folder: folder or URI; ranks on other machines write there too.
+        setting: kept with each checkpoint.
+    """
+
+    folder: str
+    setting: Setting
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint whole, under its own name last; older ones but one are removed."""
+        filesystem, path = fsspec.core.url_to_fs(self.folder)
+        filesystem.makedirs(path, exist_ok=True)
+        name = f"{path}/epoch-{len(checkpoint.fitted.epochs):04}.npz"
+        filesystem.pipe_file(f"{name}.part", _packed(checkpoint, self.setting))
+        filesystem.mv(f"{name}.part", name)
+        for older in _names(filesystem, path)[:-2]:
+            filesystem.rm_file(older)
+
+    def remove(self) -> None:
+        """Remove them all: the training is over."""
+        filesystem, path = fsspec.core.url_to_fs(self.folder)
+        if filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
+
+
+def folder_of(profile: Profile, run_id: str) -> str:
+    """Where a run's checkpoints are."""
+    return f"{profile.cache}/checkpoints/{run_id}"
+
+
+def last_checkpoint(folder: str, run_id: str, setting: Setting) -> Checkpoint:
+    """The last checkpoint of a run that was cut off.
+
+    Args:
+        folder: the run's checkpoints.
+        run_id: the run.
+        setting: of the training that goes on.
+
+    Raises:
+        UserError: there is none, or it is of a training with another setting.
+    """
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    names = _names(filesystem, path)
+    if not names:
+        raise UserError(
+            f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs'); "
+            "run: mlflow run . -e train"
+        )
+    with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
+        record = json.loads(str(arrays["record"]))
+        groups = {
+            name: [arrays[f"{name}{n}"] for n in range(record[name])]
+            for name in ("weights", "variables")
+        }
+    now = json.loads(json.dumps(setting.values()))
+    for name, before in record["setting"].items():
+        if now.get(name) != before:
+            raise UserError(
+                f"run {run_id} trained with {name} {before}, not {now.get(name)}: pass its "
+                f"parameters and inputs again, such as -P {name}={before}"
+            )
+    fitted = Fitted(groups["weights"], record["epochs"], record["best"])
+    return Checkpoint(fitted, groups["variables"])
+
+
+def _packed(checkpoint: Checkpoint, setting: Setting) -> bytes:
+    fitted = checkpoint.fitted
+    record = {
+        "setting": setting.values(),
+        "epochs": fitted.epochs,
+        "best": fitted.best,
+        "weights": len(fitted.weights),
+        "variables": len(checkpoint.variables),
+    }
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        record=json.dumps(record),
+        **{f"weights{n}": array for n, array in enumerate(fitted.weights)},
+        **{f"variables{n}": array for n, array in enumerate(checkpoint.variables)},
+    )
+    return buffer.getvalue()
+
+
+def _names(filesystem, path: str) -> list[str]:
+    return sorted(filesystem.glob(f"{path}/epoch-*.npz"))
