@@ -1,8 +1,6 @@
 """Promote: the challenger becomes champion, or it is said why not; or a version is put back."""
 
 import logging
-import tempfile
-from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -13,11 +11,9 @@ from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
-from steps.tracking.inputs import read_outputs
-from steps.tracking.outputs import PromoteOutputs, RegisterOutputs, TrainOutputs
+from steps.tracking.outputs import PromoteOutputs, RegisterOutputs
 from steps.tracking.registry import (
     CHAMPION,
-    load_keras,
     require_version_number,
     version_by_alias,
 )
@@ -52,12 +48,9 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 
 def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    from steps.serving.comparison import judged, onnx_limits, record_of
-    from steps.serving.judgement import judge
+    from steps.serving.trial import hold_trial
     from steps.serving.verdict_card import fill_card
-    from steps.training.evaluation import keras_predict
     from steps.training.fit import configure_tensorflow
-    from steps.training.split import TEST
 
     configure_tensorflow(threads=0)
     registered = run.read("register", RegisterOutputs)
@@ -68,36 +61,18 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             f"({challenger.tags[WITHDRAWN]}); train another, or pass "
             f"-P version={challenger.version} -P reason=…"
         )
-    champion = version_by_alias(registered.model, CHAMPION)
-    before = version_by_alias(registered.model, parameters.alias)
-    trained = _trained(challenger)
-    model, record = load_keras(challenger), record_of(trained)
-    cache = _held_out(run, trained, trained)
-    ours = judged(keras_predict(model), record, cache, TEST)
-    metrics = ours.metrics()
-    with tempfile.TemporaryDirectory() as folder:
-        metrics |= onnx_limits(model, record, Path(folder))
-    theirs = None
-    if champion and champion.version != challenger.version:
-        other = _trained(champion)
-        theirs = judged(
-            keras_predict(load_keras(champion)),
-            record_of(other),
-            _held_out(run, trained, other),
-            TEST,
-        )
-    paired = ours.against(theirs) if theirs else None
-    verdict = judge(metrics, len(ours.truth), paired, run.profile.promotion)
-    mlflow.log_metrics({_metric_name(name): value for name, value in metrics.items()})
-    if theirs:
-        mlflow.log_metric("champion_accuracy", float(theirs.right.mean()))
-    fill_card(run.card, challenger, champion, ours, theirs, metrics, verdict, cache)
-    if not verdict.passed:
-        _note(challenger, f"refused: {verdict}", run.id)
+    champion = version_by_alias(challenger.name, CHAMPION)
+    before = version_by_alias(challenger.name, parameters.alias)
+    trial = hold_trial(challenger, champion, run.profile)
+    mlflow.log_metrics({_metric_name(name): value for name, value in trial.metrics.items()})
+    mlflow.log_metrics({f"{who}_accuracy": value for who, value in trial.accuracies().items()})
+    fill_card(run.card, challenger, champion, trial)
+    if not trial.verdict.passed:
+        _note(challenger, f"refused: {trial.verdict}", run.id)
         mlflow.log_text(run.card.html(), "card.html")  # a run that fails keeps its card too
         raise UserError(
-            f"version {challenger.version} of {challenger.name} is not promoted: {verdict}; "
-            "train another, or change promotion in the profile"
+            f"version {challenger.version} of {challenger.name} is not promoted: "
+            f"{trial.verdict}; train another, or change promotion in the profile"
         )
     with claim(challenger.name, run.id):
         now = version_by_alias(challenger.name, parameters.alias)
@@ -107,24 +82,11 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
                 f"{_number(now)} while this run judged; run: mlflow run . -e promote"
             )
         _note(challenger, f"passed: {parameters.alias}", run.id)
-        move_alias(
-            challenger.name,
-            parameters.alias,
-            str(challenger.version),
-            run.id,
-            parameters.reason or "passed the profile's promotion",
-        )
+        reason = parameters.reason or "passed the profile's promotion"
+        move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.card.headline(parameters.alias, f"version {challenger.version}")
     run.card.next_command = "mlflow run . -e export" + _for_ring(parameters.alias)
-    return _outputs(
-        challenger,
-        parameters.alias,
-        "promoted",
-        {
-            "challenger": metrics["accuracy"],
-            **({"champion": float(theirs.right.mean())} if theirs else {}),
-        },
-    )
+    return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
 
 
 def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
@@ -176,19 +138,6 @@ def _note(version: ModelVersion, said: str, run_id: str) -> None:
     client.set_model_version_tag(version.name, version.version, VERDICT, said)
     client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
     client.update_model_version(version.name, version.version, description=said)
-
-
-def _trained(version: ModelVersion) -> TrainOutputs:
-    return read_outputs(version.tags["run.train"], TrainOutputs)
-
-
-def _held_out(run: StepRun, judged_on: TrainOutputs, shown_to: TrainOutputs):
-    """The pictures that one training held out, prepared at the size of another's network."""
-    from steps.lake.session import spark_session
-    from steps.training.cache import find_or_fill
-
-    selection = judged_on.selection.model_copy(update={"input_size": shown_to.selection.input_size})
-    return find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "promote"))
 
 
 def _number(version: ModelVersion | None) -> str | None:

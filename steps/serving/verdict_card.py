@@ -4,10 +4,8 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
-from steps.serving.comparison import Judged
-from steps.serving.judgement import Verdict
+from steps.serving.trial import Trial
 from steps.tracking.card import Card
-from steps.training.cache import Cache
 from steps.training.evaluation import pictures_of
 from steps.training.split import TEST
 
@@ -18,24 +16,23 @@ def fill_card(
     card: Card,
     challenger: ModelVersion,
     champion: ModelVersion | None,
-    ours: Judged,
-    theirs: Judged | None,
-    metrics: dict[str, float],
-    verdict: Verdict,
-    cache: Cache,
+    trial: Trial,
 ) -> None:
     """The verdict, each metric of both, the paired test, and the pictures in dispute."""
+    ours, theirs = trial.challenger, trial.champion
     card.headline("challenger", f"version {challenger.version}")
     card.headline("champion before", f"version {champion.version}" if champion else "none")
     card.headline("held-out pictures", len(ours.truth))
-    card.table("Verdict", ["verdict"], [[reason] for reason in verdict.refusals or ["passed"]])
+    card.table(
+        "Verdict", ["verdict"], [[reason] for reason in trial.verdict.refusals or ["passed"]]
+    )
     beside = theirs.metrics() if theirs else {}
     card.table(
         "The same held-out pictures",
         ["metric", "challenger", "champion"],
         [
             [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]
-            for name, value in metrics.items()
+            for name, value in trial.metrics.items()
         ],
         f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
     )
@@ -50,7 +47,7 @@ def fill_card(
     )
     disputed = np.flatnonzero(ours.said != theirs.said)[:DISAGREEMENTS]
     if len(disputed):
-        pixels = pictures_of(cache, TEST, ours.paths[disputed].tolist())
+        pixels = pictures_of(trial.cache, TEST, ours.paths[disputed].tolist())
         card.pictures(
             "Where the two disagree",
             [

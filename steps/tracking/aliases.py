@@ -50,15 +50,15 @@ def claim(model: str, run_id: str) -> Iterator[None]:
     """Hold a registered model's aliases for the length of a block.
 
     Each run writes its claim and then looks for others, so of two at least one sees the other.
-    The one with the greater ID gives up at once; the other waits until it is alone, and then
-    finds out whether anything moved meanwhile.
+    The one with the greater ID takes its claim back and tries again; the other waits until it
+    is alone. Whoever comes later has to look what moved meanwhile.
 
     Args:
         model: the registered model's name; it has to exist.
         run_id: the run that holds it.
 
     Raises:
-        UserError: another run holds it.
+        UserError: others have held it for minutes.
     """
     client = MlflowClient()
     mine = CLAIM + run_id
@@ -74,14 +74,18 @@ def claim(model: str, run_id: str) -> Iterator[None]:
 
 
 def _wait_until_alone(client: MlflowClient, model: str, mine: str) -> None:
-    until = time.monotonic() + CLAIM_SECONDS
+    until = time.monotonic() + 3 * CLAIM_SECONDS
     while others := _others(client, model, mine):
-        if min(others) < mine or time.monotonic() > until:
+        first = min(others)
+        if time.monotonic() > until:
             raise UserError(
-                f"run {min(others).removeprefix(CLAIM)} is moving an alias of {model} right now; "
-                "see what it did and run again"
+                f"run {first.removeprefix(CLAIM)} is moving an alias of {model}; see what it "
+                "did and run again"
             )
+        if first < mine:
+            client.delete_registered_model_tag(model, mine)
         time.sleep(POLL_SECONDS)
+        client.set_registered_model_tag(model, mine, str(time.time()))
 
 
 def _others(client: MlflowClient, model: str, mine: str) -> list[str]:

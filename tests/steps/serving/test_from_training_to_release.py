@@ -11,7 +11,7 @@ from edge.record import ModelRecord
 from edge.release import Release
 from edge.scoring import PREPARE_VERSION, Scorer
 from steps import export, promote, register
-from steps.tracking.aliases import history
+from steps.tracking.aliases import claim, history, move_alias
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +146,21 @@ def test_too_few_pictures_to_compare_are_told_with_the_count(store, tmp_path, ca
     said = refused(promote, profile)
     assert "too few to show" in said and "about 133 held-out pictures would do" in said
     assert alias("package") == "1"
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(profile, capsys, monkeypatch):
+    """While this run judges, another one, which judged against the same champion, is through."""
+    registered(profile, capsys)
+    first = MlflowClient().create_run("0").info.run_id
+
+    def another_was_faster(model, run_id):
+        with claim(model, first):
+            move_alias(model, "champion", "1", first, "the other run's")
+        return claim(model, run_id)
+
+    registered(profile, capsys, seed=1)
+    monkeypatch.setattr(promote, "claim", another_was_faster)
+    said = refused(promote, profile)
+    assert "moved from version None to 1 while this run judged" in said
+    assert alias("package") == "1"
+    assert [move.run_id for move in history("package", "champion")] == [first]

@@ -49,15 +49,30 @@ def test_a_model_that_is_not_there_is_told(store):
         history("shoes", "champion")
 
 
-def test_the_later_of_two_gives_way(model):
-    first, second = sorted([run(), run()])
-    with (
-        claim(model, first),
-        pytest.raises(UserError, match=f"run {first} is moving"),
-        claim(model, second),
-    ):
-        pass
-    with claim(model, second):
+@pytest.mark.parametrize("holder", [0, 1])
+def test_whoever_comes_later_waits(model, holder):
+    runs = sorted([run(), run()])
+    order: list[str] = []
+
+    def come_later() -> None:
+        with claim(model, runs[1 - holder]):
+            order.append("later")
+
+    with ThreadPoolExecutor(1) as pool:
+        with claim(model, runs[holder]):
+            coming = pool.submit(come_later)
+            time.sleep(0.4)  # long enough for several looks
+            order.append("first")
+        coming.result()
+    assert order == ["first", "later"]
+
+
+def test_a_claim_that_never_ends_is_told(model, monkeypatch):
+    monkeypatch.setattr(aliases, "CLAIM_SECONDS", 0.3)
+    held = run()
+    # one that is renewed for ever
+    monkeypatch.setattr(aliases, "_others", lambda client, model, mine: [f"claim.{held}"])
+    with pytest.raises(UserError, match=f"run {held} is moving an alias"), claim(model, run()):
         pass
 
 
@@ -74,22 +89,18 @@ def test_claims_that_nobody_holds_any_more_do_not_count(model, monkeypatch):
 
 
 def test_of_many_at_once_never_two_hold_it(model):
-    """Whoever holds it finds nobody else inside; and somebody gets through."""
-    inside, most, won = [], [], []
+    """Whoever holds it finds nobody else inside; and all get through."""
+    inside, most = [], []
 
     def compete(run_id: str) -> None:
-        try:
-            with claim(model, run_id):
-                inside.append(run_id)
-                time.sleep(0.05)
-                most.append(len(inside))
-                inside.remove(run_id)
-                won.append(run_id)
-        except UserError:
-            pass
+        with claim(model, run_id):
+            inside.append(run_id)
+            time.sleep(0.05)
+            most.append(len(inside))
+            inside.remove(run_id)
 
     uri = mlflow.get_tracking_uri()
     with ThreadPoolExecutor(4, initializer=mlflow.set_tracking_uri, initargs=(uri,)) as pool:
         list(pool.map(compete, [run() for _ in range(8)]))
-    assert won and set(most) == {1}
+    assert most == [1] * 8
     assert not [key for key in MlflowClient().get_registered_model(model).tags if "claim" in key]
