@@ -85,8 +85,11 @@ def _content(picture: Any) -> bytes:
     if not isinstance(picture, str):
         raise UnreadableError(f"{type(picture).__name__} is neither base64 nor bytes")
     try:
-        return base64.b64decode("".join(picture.split()), validate=True)
+        return base64.b64decode(picture, validate=True)
     except (binascii.Error, ValueError) as error:
+        lines = picture.split()
+        if len(lines) > 1:  # as the command base64 writes it
+            return _content("".join(lines))
         raise UnreadableError(f"not base64: {error}") from error
 
 

@@ -71,6 +71,13 @@ def test_a_rest_request_carries_base64(loaded, scored, layout):
     pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
 
 
+def test_base64_in_lines_is_taken_too(loaded, scored):
+    text = base64.encodebytes(PICTURES[0]).decode()
+    assert text.count("\n") > 3
+    found = loaded.predict(pd.DataFrame({"image": [text]}))
+    pd.testing.assert_frame_equal(found, _expected(scored[:1]), rtol=1e-5)
+
+
 def test_a_request_without_pictures_is_refused(loaded):
     with pytest.raises(mlflow.MlflowException, match="image"):
         loaded.predict(pd.DataFrame({"path": ["porch.jpg"]}))
