@@ -21,6 +21,7 @@ from steps.errors import UserError
 from steps.lake.tables import path_is_under
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
+from steps.training.cache_upkeep import mark_used, tidy
 from steps.training.split import PARTS, Split
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ def find_or_fill(selection: Selection, profile: Profile, spark: Callable) -> Cac
     Raises:
         UserError: the selection has fewer than two labels, or a part lacks one.
     """
-    folder = f"{profile.cache}/{cache_name(selection)}"
+    name = cache_name(selection)
+    folder = f"{profile.cache}/{name}"
     cache = _read_manifest(folder)
     if cache is None:
         with spark() as session:
             cache = _fill(session, selection, folder)
+        tidy(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
+    mark_used(folder)
     return cache
 
 

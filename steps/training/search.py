@@ -249,6 +249,7 @@ def _ended(
 ) -> list[Trial]:
     """The trials of a wave; those whose process died or was stopped are written off here."""
     import hyperopt
+    from hyperopt.base import JOB_STATE_CANCEL
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
@@ -261,7 +262,7 @@ def _ended(
         point = {name: value[0] for name, value in doc["misc"]["vals"].items()}
         found = hyperopt.space_eval(hyperopt_space(space), point)
         chosen = {name: typed(name, value) for name, value in found.items()}
-        cancelled = doc["state"] == hyperopt.JOB_STATE_CANCEL
+        cancelled = doc["state"] == JOB_STATE_CANCEL
         error = "stopped by the time limit" if cancelled else "its process died"
         run_id = ""
         for run in running:
