@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import DataFrame, SparkSession
 
-LIMITS = Limits(files=1000, bytes=512_000_000)
-"""Of a batch of files."""
+LIMITS = Limits(files=4000, bytes=2_000_000_000)
+"""Of a batch of files, of which a worker holds a few at a time."""
 
 
 @dataclass(frozen=True)

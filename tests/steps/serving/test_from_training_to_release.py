@@ -119,21 +119,17 @@ def test_an_export_holds_both_graphs_and_gives_the_same_bytes_again(profile, cap
     assert {file.name for file in release.files} == set(first["files"])
 
 
-@pytest.mark.parametrize(
-    ("promotion", "says"),
-    [
+def test_each_rule_can_refuse(store, tmp_path, capsys):
+    registered(write_profile(tmp_path), capsys)
+    for promotion, says in (
         ({"min_accuracy": 0.999}, "60 held-out pictures are too few"),
         ({"max_onnx_bytes": 100}, "onnx_bytes"),
         ({"max_latency_ms": 1e-6}, "latency_ms"),
         ({"thresholds": {"recall_bright@day": {"min": 1.1}}}, "recall_bright@day 1 is below"),
         ({"thresholds": {"recall_cat": {"min": 0.1}}}, "there is no metric 'recall_cat'"),
         ({"thresholds": {"log_loss": {"max": 1e-6}}}, "log_loss"),
-    ],
-)
-def test_each_rule_can_refuse(store, tmp_path, capsys, promotion, says):
-    profile = write_profile(tmp_path, **promotion)
-    registered(profile, capsys)
-    assert says in refused(promote, profile)
+    ):
+        assert says in refused(promote, write_profile(tmp_path, **promotion))
     with pytest.raises(mlflow.MlflowException):
         alias("package")
 
