@@ -25,7 +25,7 @@ from steps.training.checkpoints import Checkpoints, Setting
 from steps.training.fit import Plan
 from steps.training.launcher import who_was_killed
 
-PLAN = Plan(width=0.5, epochs=40)
+PLAN = Plan(width=0.5, epochs=14)
 SETTING = Setting(
     PLAN,
     Selection(
@@ -131,7 +131,7 @@ def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_no
     assert whole.returncode == 0, told
 
     first, first_id = start()
-    _wait_for_epoch(tmp_path, first_id, first, 3)
+    _wait_for_epoch(tmp_path, first_id, first, 2)
     ranks = _ranks(first)
     assert len(ranks) == 2
     killed_at = time.monotonic()
@@ -143,7 +143,7 @@ def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_no
     assert not psutil.wait_procs(ranks, timeout=30)[1]
 
     second, second_id = start(first_id)
-    _wait_for_epoch(tmp_path, second_id, second, 12)
+    _wait_for_epoch(tmp_path, second_id, second, 6)
     ranks = _ranks(second)
     second.kill()
     assert not psutil.wait_procs(ranks, timeout=60)[1], "ranks outlived their launcher"
