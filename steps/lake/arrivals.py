@@ -58,10 +58,8 @@ class Arrivals:
         place = len(self._names())
         chunks = list(_chunked(files, limits))
         for number, chunk in enumerate(chunks, start=place):
-            lines = (
-                json.dumps(file._asdict(), default=datetime.isoformat, ensure_ascii=False)
-                for file in chunk
-            )
+            # in ASCII: a name need not be UTF-8, and its odd bytes are surrogates here
+            lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in chunk)
             name = f"{number:08}-{uuid.uuid4().hex}.json"
             hidden = f"{self._folder}/_{name}"
             self._filesystem.pipe_file(hidden, "\n".join(lines).encode())

@@ -2,6 +2,8 @@
 
 import re
 import struct
+import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -37,13 +39,16 @@ def read_exif(picture: Image.Image) -> dict[str, Any]:
     """
     columns: dict[str, Any] = {"orientation": 1, "exif": {}, "gps": None, "exif_error": None}
     values: dict[str, Any] = {}
-    try:
-        exif = picture.getexif()
-        values |= _named(exif)
-        values |= _named(exif.get_ifd(ExifTags.IFD.Exif))
-        columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
-    except DAMAGE as error:
-        columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            exif = _loaded(picture)
+            values |= _named(exif)
+            values |= _named(exif.get_ifd(ExifTags.IFD.Exif))
+            columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
+        except DAMAGE as error:
+            columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+    columns["exif_error"] = columns["exif_error"] or next(_of_damage(told), None)
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
     offset = _offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
@@ -58,6 +63,20 @@ def read_exif(picture: Image.Image) -> dict[str, Any]:
         "utc_offset_minutes": offset,
         "exif": texts,
     }
+
+
+def _loaded(picture: Image.Image) -> Image.Exif:
+    if "exif" in picture.info:
+        # Pillow tries a JPEG's EXIF while it opens it, hides what is wrong, and never tries again
+        Image.Exif().load(picture.info["exif"])
+    return picture.getexif()
+
+
+def _of_damage(told: list[warnings.WarningMessage]) -> Iterator[str]:
+    # where tags are cut off, Pillow only warns; it warns of much that is harmless, too
+    for text in (str(warning.message) for warning in told):
+        if re.search("corrupt|truncated", text, re.IGNORECASE):
+            yield text[:LONGEST_TEXT]
 
 
 def _named(tags: Any) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def merge_labels(
 
 
 def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
-    from pyspark.errors import AnalysisException
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
 
     place = as_path(table)
     reader = spark.read
@@ -87,9 +88,10 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
         reader = reader.format("parquet")
     try:
         labels = reader.load(place)
-    except AnalysisException as error:
+    except (PySparkException, Py4JJavaError) as error:  # the latter: bytes that are no Parquet
+        why = error.getCondition() if isinstance(error, PySparkException) else "damaged"
         raise UserError(
-            f"cannot read the labels {table} ({error.getCondition()}); pass -P labels=<CSV file "
+            f"cannot read the labels {table} ({why}); pass -P labels=<CSV file "
             "with a header, Parquet, or Delta table>"
         ) from error
     if missing := {"label", key} - set(labels.columns):

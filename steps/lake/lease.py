@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from steps.errors import UserError
 
@@ -33,7 +34,8 @@ def lease(home: str, run_id: str) -> Iterator[None]:
     filesystem, folder = fsspec.core.url_to_fs(home)
     filesystem.makedirs(folder, exist_ok=True)
     path = f"{folder}/lease.json"
-    _take(filesystem, path, run_id)
+    with _alone(filesystem, folder):
+        _take(filesystem, path, run_id)
     over = threading.Event()
 
     def renew() -> None:
@@ -47,7 +49,25 @@ def lease(home: str, run_id: str) -> Iterator[None]:
     finally:
         over.set()
         renewing.join()
-        filesystem.rm_file(path)
+        # whoever took this one for dead holds it now
+        if (claim := _read(filesystem, path)) and claim["run_id"] == run_id:
+            filesystem.rm_file(path)
+
+
+@contextmanager
+def _alone(filesystem, folder: str) -> Iterator[None]:
+    """On this machine: of two that find what a dead holder left, one at a time looks at it.
+
+    Otherwise the slower one would delete the lease that the faster one has just taken.
+    """
+    if not isinstance(filesystem, LocalFileSystem):
+        yield
+        return
+    import fcntl  # not everywhere that a lake elsewhere is reached from
+
+    with open(f"{folder}/lease.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the end of a process, however it comes, frees it
+        yield
 
 
 def _take(filesystem, path: str, run_id: str) -> None:
@@ -77,19 +97,22 @@ def _claim(run_id: str) -> bytes:
 
 
 def _holder(filesystem, path: str) -> dict | None:
-    try:
-        claim = json.loads(filesystem.cat_file(path))
-    except FileNotFoundError:
-        return None
-    except ValueError:  # cut off while it was written, or being written now
+    claim = _read(filesystem, path)
+    if claim is None and filesystem.exists(path):  # cut off while written, or being written now
         time.sleep(1)
-        try:
-            claim = json.loads(filesystem.cat_file(path))
-        except (FileNotFoundError, ValueError):
-            return None
-    if time.time() - claim["at"] > SECONDS:
+        claim = _read(filesystem, path)
+    if claim is None or time.time() - claim["at"] > SECONDS:
         return None
     return claim if claim["host"] != socket.gethostname() or _lives(claim["pid"]) else None
+
+
+def _read(filesystem, path: str) -> dict | None:
+    """The claim in a lease; None where there is none, or what is there is none."""
+    try:
+        claim = json.loads(filesystem.cat_file(path))
+        return {key: claim[key] for key in ("run_id", "host", "pid", "at")}
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _lives(pid: int) -> bool:

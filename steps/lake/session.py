@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
 
+TASKS_A_CORE = 2
+"""So that a core whose pictures are small helps with the others'."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,9 +64,12 @@ def _settings(profile: Profile) -> dict[str, str]:
         "spark.sql.files.openCostInBytes": str(256 * 1024),
         # batches of whole pictures: a few hundred rows are tens of megabytes
         "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+        # a task writes the days of its pictures side by side, and need not sort whole pictures
+        "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
     if profile.spark.master.startswith("local"):
         cores = str(os.cpu_count())
+        settings["spark.default.parallelism"] = str(TASKS_A_CORE * os.cpu_count())
         # Delta reads its own state in 50 tasks otherwise, and each shuffle in 200
         settings["spark.sql.shuffle.partitions"] = cores
         settings["spark.databricks.delta.snapshotPartitions"] = cores

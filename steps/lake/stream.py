@@ -15,11 +15,10 @@ from steps.lake.tables import open_table, path_is_under, table_path
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 logger = logging.getLogger(__name__)
 
-TASKS_A_CORE = 2
 CLOCKS_DIFFER = timedelta(hours=1)
 RECENT_COMMITS = 5
 
@@ -58,7 +57,12 @@ def take_in(
     with tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar:
 
         def write(batch: "DataFrame", number: int) -> None:
-            bar.update(_write_chunk(spark, profile, batch, rules))
+            # after a start that was cut off, Spark may give two chunks in one batch
+            chunks: dict[str, list[Row]] = {}
+            for row in batch.collect():
+                chunks.setdefault(row["file_name"], []).append(row)
+            for rows in chunks.values():
+                bar.update(_write_chunk(spark, profile, rows, rules))
 
         (
             spark.readStream.schema(ARRIVAL)
@@ -87,11 +91,8 @@ def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list
     ]
 
 
-def _write_chunk(spark: "SparkSession", profile: Profile, batch: "DataFrame", rules: Rules) -> int:
+def _write_chunk(spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules) -> int:
     """Append a chunk's pictures to ``images``, and what is left over to ``quarantine``."""
-    rows = batch.collect()
-    if not rows:
-        return 0
     chunk, noted_at = rows[0]["file_name"], rows[0]["file_modification_time"]
     files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
     described = _describe(spark, files, rules)
@@ -111,9 +112,7 @@ def _write_chunk(spark: "SparkSession", profile: Profile, batch: "DataFrame", ru
 
 
 def _describe(spark: "SparkSession", files: list[tuple], rules: Rules) -> "DataFrame":
-    tasks = min(len(files), TASKS_A_CORE * spark.sparkContext.defaultParallelism)
-    arrived = spark.createDataFrame(spark.sparkContext.parallelize(files, tasks), ARRIVAL)
-    return arrived.mapInArrow(describer(rules), DESCRIBED)
+    return spark.createDataFrame(files, ARRIVAL).mapInArrow(describer(rules), DESCRIBED)
 
 
 def _append(

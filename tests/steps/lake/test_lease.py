@@ -1,0 +1,185 @@
+"""One ingest at a time: who holds a ledger, and when what is left of a holder counts no more."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from steps.errors import UserError
+from steps.lake import lease as module
+from steps.lake.lease import SECONDS, lease
+from steps.settings.profile import PROJECT
+
+ROUNDS = 200
+HOLDER = """
+import sys
+from steps.errors import UserError
+from steps.lake.lease import lease
+
+print("ready", flush=True)
+for home in map(str.strip, sys.stdin):
+    try:
+        with lease(home, sys.argv[1]):
+            print("holds", flush=True)
+            sys.stdin.readline()
+        print("let go", flush=True)
+    except UserError as error:
+        print(error, flush=True)
+"""
+
+
+class Holder:
+    """Another process that takes leases when it is told to."""
+
+    def __init__(self, run_id: str):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, run_id],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.answer() == "ready"
+
+    def tell(self, line: object = "") -> None:
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> str:
+        return self._process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+
+@pytest.fixture
+def holders():
+    started = []
+
+    def start(run_id: str) -> Holder:
+        started.append(Holder(run_id))
+        return started[-1]
+
+    yield start
+    for holder in started:
+        holder.kill()
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    return tmp_path / "ledger"
+
+
+def _file(home: Path) -> Path:
+    return home / "lease.json"
+
+
+def _leave(home: Path, **other) -> None:
+    """What a holder left behind: one that has lived a moment ago, on another machine."""
+    home.mkdir(exist_ok=True)
+    claim = {"run_id": "theirs", "host": "elsewhere", "pid": os.getpid(), "at": time.time()}
+    _file(home).write_text(json.dumps(claim | other))
+
+
+def _takes(home: Path) -> bool:
+    try:
+        with lease(str(home), "mine"):
+            assert json.loads(_file(home).read_text())["run_id"] == "mine"
+            return True
+    except UserError:
+        return False
+
+
+def test_the_second_is_told_which_run_holds_it_and_where(home, holders):
+    holder = holders("4f2a")
+    holder.tell(home)
+    assert holder.answer() == "holds"
+    with pytest.raises(UserError) as caught, lease(str(home), "mine"):
+        pass
+    told = str(caught.value)
+    assert f"run 4f2a on {socket.gethostname()} " in told and "\n" not in told
+    assert json.loads(_file(home).read_text())["run_id"] == "4f2a"
+    holder.tell()
+    assert holder.answer() == "let go"
+    assert _takes(home)
+
+
+def test_what_a_killed_process_held_is_free(home, holders):
+    holder = holders("theirs")
+    holder.tell(home)
+    assert holder.answer() == "holds"
+    assert not _takes(home)
+    holder.kill()
+    assert _file(home).exists()
+    assert _takes(home)
+
+
+@pytest.mark.parametrize(("age", "free"), [(0, False), (SECONDS / 2, False), (SECONDS + 1, True)])
+def test_a_holder_elsewhere_counts_until_its_last_sign_of_life_is_old(home, age, free):
+    _leave(home, at=time.time() - age)
+    assert _takes(home) == free
+
+
+def test_a_process_of_this_number_elsewhere_is_no_process_here(home):
+    _leave(home, host=socket.gethostname())  # as in a container, where numbers come round
+    assert _takes(home)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"run_id": "th', b"null", b"[]", b"{}", b"\xff\xfe", b'{"run_id": "x"}']
+)
+def test_a_damaged_lease_holds_nothing(home, content):
+    home.mkdir()
+    _file(home).write_bytes(content)
+    assert _takes(home)
+
+
+def test_it_is_given_back_at_the_end_and_after_an_error(home):
+    with lease(str(home), "one"):
+        assert _file(home).exists()
+    assert not _file(home).exists()
+    with pytest.raises(ZeroDivisionError), lease(str(home), "two"):
+        raise ZeroDivisionError
+    assert not _file(home).exists()
+    assert _takes(home)
+
+
+def test_who_was_taken_for_dead_does_not_give_back_what_another_holds(home):
+    with lease(str(home), "asleep"):
+        _leave(home)
+    assert json.loads(_file(home).read_text())["run_id"] == "theirs"
+
+
+def test_a_holder_gives_signs_of_life(home, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.04)
+    with lease(str(home), "mine"):
+        first = json.loads(_file(home).read_text())["at"]
+        while (now := _file(home).read_text()) == "" or json.loads(now)["at"] == first:
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("left_behind", [False, True], ids=["free", "of a dead process"])
+def test_of_two_processes_at_once_one_wins(tmp_path, holders, left_behind):
+    racers = holders("one"), holders("two")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for number in range(ROUNDS):
+        home = tmp_path / str(number)
+        if left_behind:
+            _leave(home, host=socket.gethostname(), pid=gone.pid)
+        for racer in racers:
+            racer.tell(home)
+        answers = [racer.answer() for racer in racers]
+        assert answers.count("holds") == 1, answers
+        [loser] = set(answers) - {"holds"}
+        assert "is taking in this source" in loser or "has just begun" in loser
+        winner = racers[answers.index("holds")]
+        winner.tell()
+        assert winner.answer() == "let go"
