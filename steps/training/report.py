@@ -66,8 +66,8 @@ def fill_card(
         "Hours are UTC. Night: a mean brightness below "
         f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over the "
         "labels that a slice has. Intervals here and above are Wilson's, as if each picture said "
-        "something of its own; neighbours do not, which the headline's, drawn by hours, allows "
-        "for.",
+        "something of its own. Neighbours do not: where there are mistakes, the interval at the "
+        "top is drawn by whole hours.",
     )
     card.table(
         "The split",
