@@ -127,7 +127,7 @@ def notebook_epoch(folder: Path) -> int:
             ).ravel()
             for content in frame["content"]
         ]
-        return frame.drop(columns=["content"])
+        return frame[["pixels", "label"]]
 
     spec = TransformSpec(
         decode,

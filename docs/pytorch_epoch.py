@@ -31,7 +31,7 @@ def batches(folder: Path, part: str, batch_size: int, seed: int = 1) -> Iterator
             for pixels in frame["pixels"]
         ]
         frame["pixels"] = [planes.astype(np.float32).ravel() for planes in frame["pixels"]]
-        return frame
+        return frame[["pixels", "label"]]
 
     spec = TransformSpec(
         to_planes,
