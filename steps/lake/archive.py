@@ -36,7 +36,17 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
             continue
         seconds_apart = abs((changed_at(info) - file.modified_at).total_seconds())
         if info["size"] == file.bytes and seconds_apart < 0.001:
-            filesystem.makedirs(str(PurePosixPath(kept + below).parent), exist_ok=True)
-            filesystem.mv(root + below, kept + below)
+            new = _free(filesystem, PurePosixPath(kept + below))
+            filesystem.makedirs(str(new.parent), exist_ok=True)
+            filesystem.mv(root + below, str(new))
             moved += 1
     return moved
+
+
+def _free(filesystem, path: PurePosixPath) -> PurePosixPath:
+    """The path, or one with a number where an earlier file of that name is."""
+    candidate, number = path, 1
+    while filesystem.exists(str(candidate)):
+        number += 1
+        candidate = path.with_name(f"{path.stem}~{number}{path.suffix}")
+    return candidate

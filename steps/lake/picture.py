@@ -15,6 +15,9 @@ Statistics = Literal["full", "sampled"]
 SAMPLED_SCALE = 4
 """A sampled JPEG is decoded at a quarter of its width and height."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+"""Those of a camera: Pillow would try all it knows, and hand an EPS to Ghostscript."""
+
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 LEVELS = np.arange(256)
 
@@ -58,7 +61,7 @@ def describe(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd EXIF: `exif_error` says what matters
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
             width, height = picture.size
             if statistics == "sampled" and picture.format == "JPEG":
                 picture.draft(picture.mode, (width // SAMPLED_SCALE, height // SAMPLED_SCALE))

@@ -99,3 +99,10 @@ def test_a_folder_whose_name_only_begins_the_same_is_beside(zone):
     beside = zone.with_name(f"{zone.name} archive")
     assert _archive(zone, beside) == len(FILES)
     assert _found(beside) == FILES
+
+
+def test_a_second_file_of_a_name_is_kept_beside_the_first(zone, kept):
+    _archive(zone, kept)
+    (zone / "1.jpg").write_bytes(jpeg(9))
+    assert _archive(zone, kept) == 1
+    assert _found(kept) == {**FILES, "1~2.jpg": jpeg(9)}

@@ -104,10 +104,11 @@ def _moments(place: Place) -> dict[str, Callable[[], bool]]:
     def grown(key: str, by: int = 1) -> Callable[[], bool]:
         return lambda: _progress(place)[key] >= before[key] + by
 
-    def last_chunk_appended() -> bool:
-        chunks = sorted(chunk.name for chunk in place.lake.glob("_ingest/*/arrivals/[0-9]*"))
-        logs = sorted(place.lake.glob("images/_delta_log/*.json"))[before["images"] :]
-        return len(chunks) > before["chunks"] and any(chunks[-1] in log.read_text() for log in logs)
+    def all_appended() -> bool:
+        chunks = [chunk.name for chunk in place.lake.glob("_ingest/*/arrivals/[0-9]*")]
+        logs = [log.read_text() for log in place.lake.glob("images/_delta_log/*.json")]
+        new = len(chunks) > before["chunks"]
+        return new and all(any(chunk in log for log in logs) for chunk in chunks)
 
     return {
         "lease taken": lambda: bool(_leases(place) - left),
@@ -117,7 +118,7 @@ def _moments(place: Place) -> dict[str, Callable[[], bool]]:
         "images appended again": grown("images", 3),
         "quarantine appended": grown("quarantine"),
         "batch ended": grown("ended", 2),
-        "last chunk appended": last_chunk_appended,
+        "all appended": all_appended,
     }
 
 
