@@ -139,12 +139,10 @@ def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
     monkeypatch.undo()
     mlflow.set_tracking_uri(store)
     found = trials_before(parent)
-    key = lambda trial: (
-        trial.run_id,
-        trial.outcome,
-        sorted(trial.point.items()),
-        len(trial.losses),
-    )  # noqa: E731
+
+    def key(trial: Trial) -> tuple:
+        return trial.run_id, trial.outcome, sorted(trial.point.items()), len(trial.losses)
+
     assert sorted(map(str, map(key, found))) == sorted(map(str, map(key, trials)))
     more, _ = run(PLAN, 4, found)
     assert more[:3] == found and more[3].outcome == FINISHED
