@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
-.PHONY: setup lock horovod jars run test check ui clean help
+.PHONY: setup lock horovod jars run test prove check ui clean help
 
 # A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
@@ -34,13 +34,16 @@ run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
 	$(PROJECT) -P source="$$source_"; \
 	$(PROJECT) -e device -P camera="$$camera"
 
-test: setup ## Run all tests: make test [ARGS="-k name"]
-	@$(PYTHON) -m pytest $(ARGS)
+test: setup ## Run the tests: make test [ARGS="-k name"]
+	@$(PYTHON) -m pytest -m "not proof" $(ARGS)
+
+prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
+	@$(PYTHON) -m pytest -m proof $(ARGS)
 
 check: setup ## Linting, formatting and the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m pytest -m "not slow" $(ARGS)
+	@$(PYTHON) -m pytest -m "not slow and not proof" $(ARGS)
 
 ui: setup ## Open the tracking server's pages on this machine only
 	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1

@@ -16,7 +16,7 @@ from drawing import file_name, jpeg
 from ingest_process import Place, kill, make_place, wait_until
 from malformed import IMAGE, malformed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(7200)]
 
 KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("KILLS_SEED", "1"))

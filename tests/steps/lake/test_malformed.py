@@ -11,7 +11,7 @@ from steps.lake.rows import Rules
 from steps.lake.stream import take_in
 from steps.lake.tables import table_path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 SEED, OF_EACH = 0, 30
 

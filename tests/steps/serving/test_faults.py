@@ -32,7 +32,7 @@ POINTS = int(os.environ.get("FAULT_POINTS", "1"))
 BEFORE = {register: (), promote: (register,), export: (register, promote)}
 SETS = {register: ("", "challenger"), promote: ("", "champion"), export: ("-onnx", "champion")}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 
 class Server:

@@ -125,6 +125,7 @@ def _ranks(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(start, tmp_path):
     whole, whole_id = start()
     out, told = whole.communicate(timeout=300)
