@@ -1,6 +1,5 @@
 """Frames from a camera into a landing folder."""
 
-import io
 import os
 import sys
 import time
@@ -8,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from PIL import Image
-
 from edge.cameras.camera import Camera, Frame
+from edge.jpeg import encode_jpeg, is_jpeg
 
-JPEG_QUALITY = 90
-MAKE, SOFTWARE = "RaspberryPi", "lakehouse-vision edge"
 QUIET_SECONDS = 5.0
 """Progress is shown once a capture takes longer than this."""
 
@@ -72,25 +68,6 @@ def file_name(captured_at: datetime, device: str, view: str, label: str | None) 
     return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
 
 
-def encode_jpeg(frame: Frame, model: str) -> bytes:
-    """Encode a frame's pixels as JPEG, with EXIF: make, model, software and the capture time."""
-    exif = Image.Exif()
-    moment = frame.captured_at.strftime("%Y:%m:%d %H:%M:%S")
-    exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0132] = MAKE, model, SOFTWARE, moment
-    details = exif.get_ifd(0x8769)
-    details[0x9003] = moment  # DateTimeOriginal
-    details[0x9011] = _offset(frame.captured_at)  # OffsetTimeOriginal
-    encoded = io.BytesIO()
-    Image.fromarray(frame.pixels).save(encoded, "JPEG", quality=JPEG_QUALITY, exif=exif)
-    return encoded.getvalue()
-
-
-def _offset(captured_at: datetime) -> str:
-    """The offset from UTC as EXIF writes it, such as +02:00."""
-    written = captured_at.strftime("%z")
-    return f"{written[:3]}:{written[3:5]}"
-
-
 def _landing_name(frame: Frame, device: str, view: str) -> str:
     if frame.file_name is None:
         return file_name(frame.captured_at, device, view, frame.label)
@@ -99,7 +76,7 @@ def _landing_name(frame: Frame, device: str, view: str) -> str:
 
 
 def _is_jpeg(frame: Frame) -> bool:
-    return frame.encoded is not None and frame.encoded.startswith(b"\xff\xd8\xff")
+    return frame.encoded is not None and is_jpeg(frame.encoded)
 
 
 def _as_jpeg(frame: Frame, model: str) -> bytes:

@@ -1,6 +1,7 @@
-"""What every camera is: something that yields frames."""
+"""What every camera is: something that yields frames, or looks once when it is asked to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +15,22 @@ class CameraError(UserError):
     """A camera cannot deliver."""
 
 
+class StalledError(CameraError):
+    """A camera that is open does not deliver any more: close it and open it again."""
+
+
+class NoNewFrameError(CameraError):
+    """There is nothing new before the camera, which is no fault of it."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How a picture was exposed: seconds, and the ISO value of the gain."""
+
+    seconds: float
+    iso: int
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture, as it leaves a camera.
@@ -24,6 +41,7 @@ class Frame:
         label: the class, where the camera knows it ("1": a package is in view, "0": none).
         encoded: the file's bytes, where the picture was a file already.
         file_name: that file's name, without its folder.
+        exposure: where the camera says it.
     """
 
     pixels: np.ndarray
@@ -31,11 +49,33 @@ class Frame:
     label: str | None = None
     encoded: bytes | None = None
     file_name: str | None = None
+    exposure: Exposure | None = None
 
     @property
     def picture(self) -> bytes | np.ndarray:
         """What to score: the file's bytes where they exist, otherwise the pixels."""
         return self.pixels if self.encoded is None else self.encoded
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A look through a camera: what is scored at once, and the whole picture if it is to be kept.
+
+    Attributes:
+        picture: what ``edge.scoring.prepare`` takes: a file's bytes, or RGB pixels, which may be
+            smaller than the frame.
+        captured_at: when it was taken; always with a time zone.
+        frame: gives the whole picture; only while the shot is held.
+    """
+
+    picture: bytes | np.ndarray
+    captured_at: datetime
+    frame: Callable[[], Frame]
+
+    @classmethod
+    def of(cls, frame: Frame) -> "Shot":
+        """The shot of a camera that has no smaller stream."""
+        return cls(frame.picture, frame.captured_at, lambda: frame)
 
 
 class Camera(Protocol):
@@ -53,4 +93,21 @@ class Camera(Protocol):
         Raises:
             CameraError: the camera cannot deliver.
         """
+        ...
+
+    def open(self) -> None:
+        """Start the camera; raises :class:`CameraError` where it cannot be started."""
+        ...
+
+    def shot(self) -> AbstractContextManager[Shot]:
+        """Look now; the camera's buffers are held until the context ends.
+
+        Raises:
+            NoNewFrameError: there is nothing that was not seen before.
+            StalledError: the camera delivers no more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop the camera; what is closed already stays so."""
         ...

@@ -2,16 +2,21 @@
 
 import io
 import os
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edge.cameras.camera import CameraError, Frame
+from edge.cameras.camera import CameraError, Frame, NoNewFrameError, Shot
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+DAMAGED = (SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises on damaged bytes, beside OSError."""
 
 DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x8769, 0x9003, 0x9011
 
@@ -29,6 +34,7 @@ class FolderCamera:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
+        self._seen = (-1, "", 0)
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield the first ``count`` pictures, or all of them for ``None``.
@@ -36,29 +42,75 @@ class FolderCamera:
         Raises:
             CameraError: there is no such folder, no picture in it, or one that cannot be read.
         """
-        if not self.folder.is_dir():
-            raise CameraError(f"no folder {self.folder}: give one with pictures, folder:PATH")
-        paths = sorted(
-            path
-            for path in self.folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
+        paths = sorted(self._paths())
         if not paths:
             raise CameraError(f"no picture in {self.folder}: put one in ({' '.join(SUFFIXES)})")
         for path in paths[:count]:
-            yield _read(path)
+            yield _read(path, path.read_bytes())
+
+    def open(self) -> None:
+        """See that the folder is there; what is in it already counts as new."""
+        self._paths()
+
+    @contextmanager
+    def shot(self) -> Iterator[Shot]:
+        """The newest picture, once.
+
+        Raises:
+            CameraError: there is no such folder.
+            NoNewFrameError: the newest picture was seen before, or cannot be read.
+        """
+        newest = max(map(_age, self._paths()), default=(-1, "", 0))
+        if newest <= self._seen:
+            raise NoNewFrameError(f"no new picture in {self.folder}")
+        self._seen = newest
+        path = self.folder / newest[1]
+        try:
+            encoded = path.read_bytes()
+            with Image.open(io.BytesIO(encoded)) as picture:
+                taken = _taken_at(picture.getexif()) or _changed_at(path)
+        except (UnidentifiedImageError, OSError, *DAMAGED) as error:
+            raise NoNewFrameError(f"{path.name} is not a readable picture: {error}") from error
+        yield Shot(encoded, taken, lambda: _read(path, encoded))
+
+    def close(self) -> None:
+        """There is nothing to stop."""
+
+    def _paths(self) -> list[Path]:
+        try:
+            return [
+                path
+                for path in self.folder.iterdir()
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            ]
+        except OSError as error:
+            raise CameraError(
+                f"no folder {self.folder}: give one with pictures, folder:PATH"
+            ) from error
 
 
-def _read(path: Path) -> Frame:
-    encoded = path.read_bytes()
+def _age(path: Path) -> tuple[int, str, int]:
+    """By which the newest picture is the largest; a file that is still written grows."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # it went while the folder was listed
+        return (-1, path.name, 0)
+    return (status.st_mtime_ns, path.name, status.st_size)
+
+
+def _changed_at(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+
+
+def _read(path: Path, encoded: bytes) -> Frame:
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             taken = _taken_at(picture.getexif())
             pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, *DAMAGED) as error:
         raise CameraError(f"{path} is not a readable picture ({error}): remove it") from error
-    modified = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-    return Frame(pixels, taken or modified, encoded=encoded, file_name=path.name)
+    taken = taken or _changed_at(path)
+    return Frame(pixels, taken, encoded=encoded, file_name=path.name)
 
 
 def _taken_at(exif: Image.Exif) -> datetime | None:

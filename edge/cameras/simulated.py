@@ -4,12 +4,13 @@ What it sees is a function of the seed and the capture time alone, so the same c
 same pixels, and a second run picks up where the first one ended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from edge.cameras.camera import Frame
+from edge.cameras.camera import Frame, Shot
 from edge.cameras.porch.light import Daylight, PorchLight
 from edge.cameras.porch.scenery import draw_scenery
 from edge.cameras.porch.sensor import LINEAR, Sensor
@@ -39,6 +40,7 @@ class SimulatedCamera:
         start: capture time of the first frame, with a time zone.
         period: simulated time between two frames.
         seed: another seed is another porch with other packages.
+        now: the time that a :meth:`shot` is taken at.
 
     Example::
 
@@ -49,8 +51,14 @@ class SimulatedCamera:
 
     model = "simulated"
 
-    def __init__(self, start: datetime, period: timedelta, seed: int):
-        self.start, self.period, self.seed = start, period, seed
+    def __init__(
+        self,
+        start: datetime,
+        period: timedelta,
+        seed: int,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ):
+        self.start, self.period, self.seed, self._now = start, period, seed, now
         self._scenery = draw_scenery(seed)
         self._light = PorchLight()
         self._sky_rows = int(np.flatnonzero(self._scenery.sky.any(axis=1))[-1]) + 1
@@ -63,6 +71,17 @@ class SimulatedCamera:
         while count is None or number < count:
             yield self.at(self.start + number * self.period)
             number += 1
+
+    def open(self) -> None:
+        """There is nothing to start."""
+
+    @contextmanager
+    def shot(self) -> Iterator[Shot]:
+        """The porch as it is now."""
+        yield Shot.of(self.at(self._now()))
+
+    def close(self) -> None:
+        """There is nothing to stop."""
 
     def at(self, time: datetime) -> Frame:
         """The frame of one capture time; the light goes by the clock of its time zone."""

@@ -1,4 +1,3 @@
-import io
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -8,8 +7,9 @@ from PIL import Image
 from edge import capture as capturing
 from edge.cameras.camera import Frame
 from edge.cameras.folder import FolderCamera
-from edge.capture import capture, encode_jpeg, file_name
+from edge.capture import capture, file_name
 from edge.commands import main
+from edge.jpeg import encode_jpeg
 
 TIME = datetime(2026, 7, 13, 3, 4, 54, tzinfo=timezone(timedelta(hours=2)))
 
@@ -40,16 +40,6 @@ def frame(minute=0, **fields) -> Frame:
 )
 def test_names_follow_the_pattern(device, view, label, expected):
     assert file_name(TIME, device, view, label) == expected
-
-
-def test_exif_says_what_took_the_picture_and_when():
-    with Image.open(io.BytesIO(encode_jpeg(frame(), "imx708"))) as picture:
-        exif = picture.getexif()
-        assert picture.format == "JPEG" and picture.size == (64, 48)
-    assert (exif[0x010F], exif[0x0110]) == ("RaspberryPi", "imx708")
-    assert exif[0x0131] and exif[0x0132] == "2026:07:13 03:04:54"
-    details = exif.get_ifd(0x8769)
-    assert (details[0x9003], details[0x9011]) == ("2026:07:13 03:04:54", "+02:00")
 
 
 def test_a_second_capture_adds_nothing(tmp_path):

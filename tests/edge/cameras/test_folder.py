@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraError
+from edge.cameras.camera import CameraError, NoNewFrameError
 from edge.cameras.folder import FolderCamera
 
 
@@ -69,3 +69,35 @@ def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(picture()[:200])
     with pytest.raises(CameraError, match="cut.jpg is not a readable picture"):
         list(FolderCamera(tmp_path).frames(None))
+
+
+def test_a_shot_is_of_the_newest_picture_and_of_each_once(tmp_path):
+    camera = FolderCamera(tmp_path)
+    camera.open()
+    with pytest.raises(NoNewFrameError), camera.shot():
+        pass
+    for number, name in enumerate(["b.jpg", "a.jpg", "c.txt"]):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, "JPEG")
+        os.utime(tmp_path / name, (1_800_000_000 + number,) * 2)
+    with camera.shot() as shot:
+        assert shot.picture == (tmp_path / "a.jpg").read_bytes()
+        assert shot.frame().file_name == "a.jpg" and shot.captured_at.timestamp() == 1_800_000_001
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(NoNewFrameError), camera.shot():
+        pass
+
+
+def test_a_file_that_is_no_picture_yet_is_seen_when_it_is_one(tmp_path):
+    camera = FolderCamera(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(NoNewFrameError, match="a.jpg is not a readable picture"), camera.shot():
+        pass
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    with camera.shot() as shot:
+        assert shot.frame().pixels.shape == (8, 8, 3)
+
+
+def test_a_folder_that_is_gone_is_a_fault_of_the_camera(tmp_path):
+    camera = FolderCamera(tmp_path / "gone")
+    with pytest.raises(CameraError, match="no folder"):
+        camera.open()

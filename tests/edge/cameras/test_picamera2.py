@@ -1,6 +1,5 @@
 """The driver against a stand-in that has no more than picamera2 0.3.38 has, and the real one."""
 
-import contextlib
 import importlib.util
 import sys
 import time
@@ -8,94 +7,109 @@ import types
 from datetime import timedelta
 
 import numpy as np
+import picamera2_stand_in
 import pytest
+from picamera2_stand_in import Picamera2, Transform, pattern
 
 from edge.cameras import picamera2 as driver
-from edge.cameras.camera import CameraError
+from edge.cameras.camera import CameraError, Exposure, StalledError
 from edge.cameras.picamera2 import Picamera2Camera
-
-STREAM_KEYS = {"format", "size", "stride", "preserve_ar"}
-RGB_IN_MEMORY = {"BGR888": (10, 20, 30), "RGB888": (30, 20, 10)}
-
-
-class StandIn:
-    """Refuses each call, argument and key that picamera2 0.3.38 refuses, and calls out of order."""
-
-    cameras = [{"Model": "imx708", "Location": 2, "Rotation": 180, "Id": "/base/i2c", "Num": 0}]
-    closed = 0
-
-    def __init__(self, camera_num=0, verbose_console=None, tuning=None, allocator=None):
-        if camera_num >= len(self.cameras):
-            raise RuntimeError(f"No camera number {camera_num} found")
-        self.config, self.started, self.held = None, False, 0
-
-    @staticmethod
-    def global_camera_info():
-        return StandIn.cameras
-
-    @property
-    def camera_properties(self):
-        return {"Model": "imx708", "ColorFilterArrangement": 2}
-
-    def create_still_configuration(self, main={}, lores=None, raw={}, *, buffer_count=1):  # noqa: B006
-        if set(main) - STREAM_KEYS:
-            raise ValueError(f"Bad key: valid stream configuration keys are {STREAM_KEYS}")
-        return {"main": {"format": "BGR888", "size": (4608, 2592), **main}, "raw": raw}
-
-    def configure(self, camera_config=None):
-        assert not self.started
-        self.config = camera_config
-
-    def start(self, config=None, show_preview=False):
-        assert self.config is not None
-        self.started = True
-
-    @contextlib.contextmanager
-    def captured_request(self, wait=None, flush=None):
-        assert self.started and self.held == 0
-        self.held += 1
-        try:
-            yield StandInRequest(self)
-        finally:
-            self.held -= 1
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        assert self.held == 0
-        StandIn.closed += 1
-        self.started = False
-
-
-class StandInRequest:
-    def __init__(self, camera):
-        self.camera = camera
-
-    def make_array(self, name):
-        if name not in self.camera.config or self.camera.held != 1:
-            raise RuntimeError(f"Stream {name!r} is not defined")
-        stream = self.camera.config[name]
-        width, height = stream["size"]
-        return np.full((height, width, 3), RGB_IN_MEMORY[stream["format"]], np.uint8)
 
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    module = types.ModuleType("picamera2")
-    module.Picamera2 = StandIn
-    monkeypatch.setitem(sys.modules, "picamera2", module)
+    libcamera = types.ModuleType("libcamera")
+    libcamera.Transform = Transform
+    monkeypatch.setitem(sys.modules, "picamera2", picamera2_stand_in)
+    monkeypatch.setitem(sys.modules, "libcamera", libcamera)
     monkeypatch.setattr(driver, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(StandIn, "closed", 0)
+    monkeypatch.setattr(Picamera2, "closed", 0)
+    monkeypatch.setattr(Picamera2, "open_cameras", 0)
+    return monkeypatch
 
 
 def test_frames_are_rgb_of_the_size_asked_for(stand_in):
     camera = Picamera2Camera(timedelta(seconds=0), size=(120, 160))
     frames = list(camera.frames(2))
     assert [frame.pixels.shape for frame in frames] == [(120, 160, 3)] * 2
-    assert frames[0].pixels[0, 0].tolist() == [10, 20, 30]
+    assert np.array_equal(frames[0].pixels, pattern(120, 160))
     assert frames[0].captured_at.tzinfo is not None and frames[0].label is None
-    assert camera.model == "imx708" and StandIn.closed == 1
+    assert frames[0].exposure == Exposure(0.02, 200)
+    assert camera.model == "imx708" and Picamera2.closed == 1
+
+
+def test_what_is_scored_comes_from_the_small_stream_of_the_same_moment(stand_in):
+    camera = Picamera2Camera(size=(480, 640), lores=(90, 100))
+    camera.open()
+    with camera.shot() as shot:
+        assert shot.picture.shape == (90, 100, 3)
+        assert np.abs(shot.picture.astype(int) - pattern(90, 100))[[0, -1]].max() <= 3
+        assert camera._camera.taken == 1
+        frame = shot.frame()
+        assert frame.pixels.shape == (480, 640, 3) and frame.captured_at == shot.captured_at
+        assert camera._camera.taken == 1
+    camera.close()
+
+
+@pytest.mark.parametrize("pixel_format", ["NV12", "YUYV", "MJPEG", "RGB888", "XBGR8888"])
+def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
+    stand_in.setattr(Picamera2, "at_the_ribbon", False)
+    stand_in.setattr(Picamera2, "gives_instead", pixel_format)
+    camera = Picamera2Camera(size=(120, 160))
+    camera.open()
+    with camera.shot() as shot:
+        frame = shot.frame()
+        assert shot.picture is frame.pixels
+    camera.close()
+    assert np.abs(frame.pixels.astype(int) - pattern(120, 160))[[0, -1]].max() <= 3
+    assert frame.exposure is None
+
+
+def test_a_small_picture_still_shows_the_whole_view(stand_in):
+    camera = Picamera2Camera(size=(480, 640))
+    camera.open()
+    assert camera._camera.config["raw"]["size"] == (2304, 1296)
+    assert camera._camera.config["controls"] == {"AfMode": 2}
+    camera.close()
+
+
+def test_controls_and_the_turn_reach_the_camera(stand_in):
+    camera = Picamera2Camera(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
+    camera.open()
+    assert camera._camera.config["controls"] == {"ExposureTime": 20000, "AfMode": 0}
+    assert camera._camera.config["transform"].hflip and camera._camera.config["transform"].vflip
+    camera.close()
+
+
+def test_a_control_that_the_camera_lacks_is_named_and_leaves_it_closed(stand_in):
+    with pytest.raises(CameraError, match="Control ExposureTimes is not advertised"):
+        Picamera2Camera(controls={"ExposureTimes": 1}).open()
+    assert Picamera2.open_cameras == 0
+
+
+def test_a_stalled_camera_is_told_and_can_be_opened_again(stand_in):
+    stand_in.setattr(Picamera2, "stalls_after", 1)
+    camera = Picamera2Camera(patience=0.1)
+    camera.open()
+    with camera.shot():
+        pass
+    with pytest.raises(StalledError, match=r"no frame within 0\.1 s"), camera.shot():
+        pass
+    camera.close()
+    camera.open()
+    with camera.shot() as shot:
+        assert shot.picture.any()
+    camera.close()
+    camera.close()
+    assert Picamera2.open_cameras == 0
+
+
+def test_a_camera_in_use_is_one_line(stand_in):
+    first = Picamera2Camera()
+    first.open()
+    with pytest.raises(CameraError, match="end other programs that use it"):
+        Picamera2Camera().open()
+    first.close()
 
 
 def test_frames_come_one_a_period(stand_in):
@@ -108,7 +122,7 @@ def test_the_camera_is_closed_when_the_caller_stops_early(stand_in):
     frames = Picamera2Camera(timedelta(seconds=0)).frames(None)
     next(frames)
     frames.close()
-    assert StandIn.closed == 1
+    assert Picamera2.closed == 1
 
 
 def test_a_missing_camera_is_named(stand_in):

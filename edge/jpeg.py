@@ -1,0 +1,66 @@
+"""A frame as a JPEG file: its pixels once, and what took it and when as EXIF, at any later time."""
+
+import io
+from datetime import datetime
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+
+from edge.cameras.camera import Exposure, Frame
+
+QUALITY = 90
+MAKE, SOFTWARE = "RaspberryPi", "lakehouse-vision edge"
+START, APP1 = b"\xff\xd8", b"\xff\xe1"
+
+
+def encode_jpeg(frame: Frame, model: str) -> bytes:
+    """Encode a frame's pixels as JPEG, with EXIF: make, model, software and the capture time."""
+    return stamped(encode_pixels(frame.pixels), model, frame.captured_at, frame.exposure)
+
+
+def encode_pixels(pixels: np.ndarray) -> bytes:
+    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF."""
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
+    return encoded.getvalue()
+
+
+def is_jpeg(content: bytes) -> bool:
+    """Whether bytes begin as a JPEG file does."""
+    return content.startswith(START + b"\xff")
+
+
+def stamped(
+    jpeg: bytes, model: str, captured_at: datetime | None, exposure: Exposure | None = None
+) -> bytes:
+    """A JPEG with EXIF put in; its pixels are not encoded again.
+
+    picamera2's own EXIF has no offset from UTC, and is missing for cameras without gains.
+
+    Args:
+        jpeg: has no EXIF yet.
+        model: of the camera.
+        captured_at: with a time zone; ``None`` where no clock knew it.
+        exposure: where the camera said it.
+    """
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0131] = MAKE, model, SOFTWARE
+    details = exif.get_ifd(0x8769)
+    if captured_at is not None:
+        moment = captured_at.strftime("%Y:%m:%d %H:%M:%S")
+        exif[0x0132] = moment
+        details[0x9003] = moment  # DateTimeOriginal
+        details[0x9011] = _offset(captured_at)  # OffsetTimeOriginal
+    if exposure is not None:
+        details[0x829A] = IFDRational(round(exposure.seconds * 1e6), 1_000_000)  # ExposureTime
+        details[0x8827] = min(exposure.iso, 65535)  # ISOSpeedRatings
+    content = exif.tobytes()
+    segment = APP1 + (len(content) + 2).to_bytes(2, "big") + content
+    return START + segment + jpeg.removeprefix(START)
+
+
+def _offset(captured_at: datetime) -> str:
+    """The offset from UTC as EXIF writes it, such as +02:00."""
+    written = captured_at.strftime("%z")
+    return f"{written[:3]}:{written[3:5]}"
