@@ -7,6 +7,10 @@ SHELL := /bin/bash
 # A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
 
+# Test files at the same time. Each worker has a Spark session of its own, about 2 GB.
+WORKERS ?= 2
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 
@@ -35,10 +39,10 @@ run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
 	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run the tests: make test [ARGS="-k name"]
-	@$(PYTHON) -m pytest -m "not proof" $(ARGS)
+	@$(PYTHON) -m pytest -m "not proof" $(SIDE_BY_SIDE) $(ARGS)
 
 prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
-	@$(PYTHON) -m pytest -m proof $(ARGS)
+	@$(PYTHON) -m pytest -m proof $(SIDE_BY_SIDE) $(ARGS)
 
 check: setup ## Linting, formatting and the fast tests
 	@$(PYTHON) -m ruff check .
