@@ -142,13 +142,20 @@ def _add_pull(commands) -> None:
         help="public keys, one a line, of which one has to have signed the release "
         f"(default: {KEYS_FILE} in the folder of all models, where it exists)",
     )
+    command.add_argument(
+        "--again",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="try a release once more that failed on this device",
+    )
 
 
 def _pull(options: argparse.Namespace) -> None:
     from edge.pull import pull  # here, so that a capture needs no onnxruntime
 
     keys = _pinned(options)
-    done = pull(options.server, options.model, options.alias, options.into, keys)
+    again = hasattr(options, "again")
+    done = pull(options.server, options.model, options.alias, options.into, keys, again)
     if not keys:
         print(
             "edge pull: no key is pinned, so any release is taken; put the public key of yours "
@@ -157,9 +164,9 @@ def _pull(options: argparse.Namespace) -> None:
         )
     what = f"{options.model} version {done.version}, release {done.release}"
     if done.downloaded:
-        print(f"{what}: {done.downloaded} bytes pulled into {done.folder}")
+        print(f"{what}: {done.downloaded} bytes pulled into {done.folder}, {done.file} is used")
     else:
-        print(f"{what}: in {done.folder} already, nothing downloaded")
+        print(f"{what}: in {done.folder}, nothing to download, {done.file} is used")
 
 
 def _pinned(options: argparse.Namespace) -> list[str]:
@@ -194,11 +201,12 @@ def _add_score(commands) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from edge.score import CurrentModel, print_table, write_rows
+    from edge.current import CurrentModel
+    from edge.score import print_table, scored, write_rows
 
     model = CurrentModel(options.models)
     frames = open_camera(options).frames(options.count)
-    rows = print_table(model.score(frames), model.scorer.record.labels)
+    rows = print_table(scored(model, frames), model.scorer.record.labels)
     if hasattr(options, "json"):
         write_rows(rows, options.json)
 

@@ -1,19 +1,32 @@
 """The model registry of an MLflow server, by plain REST."""
 
+import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import requests
 
 from edge.errors import UserError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
-CHUNK = 1 << 20
+SLOWEST = 2000
+"""Bytes a second below which a download is given up; what has come by then is kept."""
+CHUNK = 1 << 16
+LONGEST_ANSWER = 1 << 20
+"""Bytes of an answer about a version; more is no answer of MLflow's."""
+NOTHING_LEFT = 416
+"""The status of a file that ends before the range asked for."""
 
 
 class RegistryError(UserError):
     """The registry does not give what was asked for."""
+
+
+class LongerError(RegistryError):
+    """A file is longer than what was released."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +41,25 @@ class RegisteredVersion:
 class Registry:
     """Reads a registry with no more than the right to read.
 
-    The server's user is taken from the environment as MLflow takes it:
+    User and transport are taken from the environment as MLflow takes them:
     ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or else
-    ``MLFLOW_TRACKING_TOKEN``.
+    ``MLFLOW_TRACKING_TOKEN``; ``MLFLOW_TRACKING_SERVER_CERT_PATH`` (the CA to trust),
+    ``MLFLOW_TRACKING_CLIENT_CERT_PATH``, ``MLFLOW_TRACKING_INSECURE_TLS``; ``HTTPS_PROXY``,
+    ``HTTP_PROXY`` and ``NO_PROXY``. The connection is kept open between polls.
 
     Args:
         server: the server's address, such as ``http://mlflow.local:5000``.
+
+    Raises:
+        RegistryError: the environment contradicts itself, or names a file that does not exist.
     """
 
     def __init__(self, server: str):
         self.server = server.rstrip("/")
         self._session = requests.Session()
-        user, password = (
-            os.environ.get(f"MLFLOW_TRACKING_{part}") for part in ("USERNAME", "PASSWORD")
-        )
-        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+        self._verify, self._session.cert = _certificates()
+        user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
+        token = _set("TOKEN")
         if user and password:
             self._session.auth = (user, password)
         elif token:
@@ -58,44 +75,87 @@ class Registry:
             "/api/2.0/mlflow/registered-models/alias", {"name": name, "alias": alias}
         ) as answer:
             try:
-                found = answer.json()["model_version"]
+                found = json.loads(_content(answer))["model_version"]
                 tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
                 return RegisteredVersion(found["name"], str(found["version"]), tags)
-            except (ValueError, KeyError, TypeError) as error:
+            except requests.RequestException as error:
+                raise RegistryError(f"the answer of {self.server} broke off") from error
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RegistryError(
                     f"{self.server} does not answer as an MLflow server: check --server"
                 ) from error
 
-    def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> None:
-        """Write one of a version's files to a path of this machine.
+    def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> int:
+        """Write one of a version's files to a path of this machine, from where it broke off.
+
+        The server is asked for the rest alone. MLflow's gives it where the artifacts lie on a
+        disk of its own; from an object store it gives the whole file, which then begins anew.
 
         Args:
             version: as :meth:`version` returned it.
             path: below the version's artifact root.
-            to: the file to write.
+            to: the file to write; what is there already is taken for the beginning.
             limit: bytes after which the download is given up.
 
+        Returns:
+            The bytes that came.
+
         Raises:
-            RegistryError: no server, no such file, it breaks off, or it is too long.
+            RegistryError: no server, no such file, it breaks off, or it is too slow.
+            LongerError: it is longer than ``limit``.
         """
         query = {"name": version.name, "version": version.version, "path": path}
-        with self._get("/model-versions/get-artifact", query) as answer, to.open("wb") as file:
-            try:
-                for chunk in answer.iter_content(CHUNK):
-                    file.write(chunk)
-                    if file.tell() > limit:
-                        raise RegistryError(f"{path} is longer than the {limit} bytes released")
-            except requests.RequestException as error:
-                raise RegistryError(f"the download of {path} broke off: pull again") from error
+        have = to.stat().st_size if to.exists() else 0
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        with self._get("/model-versions/get-artifact", query, headers) as answer:
+            if answer.status_code == NOTHING_LEFT:
+                to.unlink()
+                raise RegistryError(f"the server's {path} is shorter than released: pull again")
+            rest = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            with to.open("ab" if rest else "wb") as file:
+                begin = file.tell()
+                try:
+                    self._copy(answer, file, path, limit)
+                except requests.RequestException as error:
+                    raise RegistryError(f"the download of {path} broke off: pull again") from error
+                finally:
+                    file.flush()
+                return file.tell() - begin
 
-    def _get(self, route: str, query: dict[str, str]) -> requests.Response:
+    def _copy(self, answer: requests.Response, file: BinaryIO, path: str, limit: int) -> None:
+        end = time.monotonic() + READ_SECONDS + limit / SLOWEST
+        for chunk in answer.iter_content(CHUNK):
+            if file.tell() + len(chunk) > limit:
+                raise LongerError(f"{path} is longer than the {limit} bytes released")
+            file.write(chunk)
+            if time.monotonic() > end:
+                raise RegistryError(
+                    f"the download of {path} is slower than {SLOWEST} bytes a second: pull again"
+                )
+
+    def _get(
+        self, route: str, query: dict[str, str], headers: dict[str, str] | None = None
+    ) -> requests.Response:
         try:
             answer = self._session.get(
                 self.server + route,
                 params=query,
+                headers=headers,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 stream=True,
+                verify=self._verify,
             )
+        except requests.exceptions.ProxyError as error:
+            raise RegistryError(
+                f"the proxy to {self.server} does not let through: check HTTPS_PROXY and NO_PROXY"
+            ) from error
+        except requests.exceptions.SSLError as error:
+            raise RegistryError(
+                f"{self.server} is not trusted ({_innermost(error)}): check this device's clock, "
+                "and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
+            ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise RegistryError(
                 f"no MLflow server answers at {self.server}: check --server and that it runs"
@@ -103,13 +163,36 @@ class Registry:
         except requests.RequestException as error:
             raise RegistryError(f"{self.server} is no server's address ({error})") from error
         if answer.status_code in (401, 403):
+            answer.close()
             raise RegistryError(
                 f"{self.server} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
-        if not answer.ok:
-            raise RegistryError(f"{self.server}: {_reason(answer)}")
+        if not answer.ok and answer.status_code != NOTHING_LEFT:
+            with answer:
+                raise RegistryError(f"{self.server}: {_reason(answer)}")
         return answer
+
+
+def _set(part: str) -> str | None:
+    return os.environ.get(f"MLFLOW_TRACKING_{part}") or None
+
+
+def _certificates() -> tuple[bool | str, str | None]:
+    """The CA to trust, or whether to check at all; and the client's own certificate."""
+    authority, own = _set("SERVER_CERT_PATH"), _set("CLIENT_CERT_PATH")
+    insecure = (_set("INSECURE_TLS") or "").lower() in ("true", "1")
+    if insecure and authority:
+        raise RegistryError(
+            "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH exclude each other: "
+            "unset one"
+        )
+    for name, path in (("SERVER", authority), ("CLIENT", own)):
+        if path and not os.path.exists(path):
+            raise RegistryError(f"MLFLOW_TRACKING_{name}_CERT_PATH names no file: {path}")
+    if authority is None and not insecure:
+        authority = os.environ.get("REQUESTS_CA_BUNDLE") or None
+    return (authority or not insecure), own
 
 
 def _bearer(token: str):
@@ -120,10 +203,29 @@ def _bearer(token: str):
     return authorise
 
 
+def _content(answer: requests.Response) -> bytes:
+    """An answer's bytes, or ``ValueError`` where they do not end."""
+    content = b""
+    for chunk in answer.iter_content(CHUNK):
+        content += chunk
+        if len(content) > LONGEST_ANSWER:
+            raise ValueError("an endless answer")
+    return content
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause on one line, such as "certificate is not yet valid"."""
+    while isinstance(error.args[0] if error.args else None, BaseException) or hasattr(
+        error, "reason"
+    ):
+        error = getattr(error, "reason", None) or error.args[0]
+    return " ".join(str(error).split())
+
+
 def _reason(answer: requests.Response) -> str:
     """What the server says went wrong, on one line."""
     try:
-        said = str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
+        said = str(json.loads(_content(answer))["message"])
+    except (ValueError, KeyError, TypeError, requests.RequestException):
         said = answer.reason or "an error without a reason"
     return f"{' '.join(said.split())} (HTTP {answer.status_code})"

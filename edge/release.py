@@ -1,5 +1,6 @@
 """The release statement: which files of which version a device is to run."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from edge.errors import UserError
 from edge.record import MODEL_FILE, RECORD_FILE, sha256_of
-from edge.signature import require_signature
+from edge.signature import require_signature, signed_content
 
 RELEASE_FILE = "release.json"
 RELEASE_TAG = "release"
@@ -31,6 +32,24 @@ class ReleasedFile:
     def name(self) -> str:
         """The file's name on the device, without its folder."""
         return PurePosixPath(self.path).name
+
+    def require(self, path: Path) -> None:
+        """Raise :class:`ReleaseError` unless a file is, byte for byte, as stated."""
+        length = path.stat().st_size if path.is_file() else None
+        if length != self.bytes:
+            raise ReleaseError(
+                f"{self.name} is not what was released: {length} bytes instead of {self.bytes}"
+            )
+        if sha256_of(path) != self.sha256:
+            raise ReleaseError(f"{self.name} is not what was released: another SHA-256")
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file is, byte for byte, as stated."""
+        try:
+            self.require(path)
+        except ReleaseError:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -91,15 +110,23 @@ class Release:
         """Raise :class:`edge.signature.SignatureError` unless one of the public keys signed it."""
         require_signature(json.loads(self.text), keys)
 
-    def require_newer(self, other: "Release") -> None:
-        """Raise :class:`ReleaseError` where a device that has had another may not take this one.
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what is signed: the same release signed anew has the same."""
+        return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()
+
+    def require_newer(self, than: int) -> None:
+        """Raise :class:`ReleaseError` where a device that has had a release may not take this one.
 
         Numbers only grow: an older statement, however well signed, is one played again.
+
+        Args:
+            than: the highest release number that the device has had.
         """
-        if self.release < other.release:
+        if self.release <= than:
             raise ReleaseError(
-                f"release {self.release} of {self.model} is older than release {other.release}, "
-                "which this device has: to go back to a version, release it again "
+                f"release {self.release} of {self.model} is not newer than release {than}, "
+                "which this device has had: to go back to a version, release it again "
                 "(mlflow run . -e promote -P version=…); on a device that was given another "
                 "registry, delete the model's folder"
             )
@@ -107,14 +134,7 @@ class Release:
     def require_files(self, folder: Path) -> None:
         """Raise :class:`ReleaseError` unless each file in a folder is, byte for byte, as stated."""
         for file in self.files:
-            path = folder / file.name
-            length = path.stat().st_size if path.is_file() else None
-            if length != file.bytes:
-                raise ReleaseError(
-                    f"{file.name} is not what was released: {length} bytes instead of {file.bytes}"
-                )
-            if sha256_of(path) != file.sha256:
-                raise ReleaseError(f"{file.name} is not what was released: another SHA-256")
+            file.require(folder / file.name)
 
 
 def _leads_out(path: str) -> bool:

@@ -6,19 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edge.cameras.camera import Frame
-from edge.errors import UserError
-from edge.record import MODEL_FILE
-from edge.release import CURRENT, RELEASE_FILE, Release
-from edge.scoring import Scorer, prepare
+from edge.current import CurrentModel
+from edge.scoring import prepare
 
 COLUMNS = ("file", "label", "score", "ms", "version")
-
-
-class NoModelError(UserError):
-    """There is no pulled model."""
 
 
 @dataclass(frozen=True)
@@ -40,46 +32,22 @@ class Scored:
     version: str
 
 
-class CurrentModel:
-    """The pulled model that is in use.
-
-    Args:
-        models: the folder of one model, where :func:`edge.pull.pull` put its versions.
-
-    Raises:
-        NoModelError: nothing was pulled there.
-    """
-
-    def __init__(self, models: Path):
-        folder = models / CURRENT
-        if not (folder / MODEL_FILE).is_file():
-            raise NoModelError(
-                f"no model in {models}: python -m edge pull --server URL "
-                f"--model {models.name} --into {models.parent}"
-            )
-        folder = folder.resolve()  # a pull may move the link meanwhile
-        self.version = Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8")).version
-        self.scorer = Scorer(folder)
-        height, width = self.scorer.record.input_size
-        self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
-
-    def score(self, frames: Iterable[Frame]) -> Iterator[Scored]:
-        """Score frames one by one, as they come."""
-        record = self.scorer.record
-        for frame in frames:
-            begin = time.perf_counter()
-            pixels = prepare(frame.picture, record.input_size)[None]
-            probabilities = self.scorer.score_prepared(pixels)[0]
-            ms = 1000 * (time.perf_counter() - begin)
-            decided = int(record.decide(probabilities[None])[0])
-            file = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
-            yield Scored(
-                file,
-                record.labels[decided],
-                float(probabilities[decided]),
-                round(ms, 2),
-                self.version,
-            )
+def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
+    """Score frames one by one, as they come."""
+    record = model.scorer.record
+    for frame in frames:
+        begin = time.perf_counter()
+        pixels = prepare(frame.picture, record.input_size)[None]
+        probabilities = model.scorer.score_prepared(pixels)[0]
+        ms = 1000 * (time.perf_counter() - begin)
+        decided = int(record.decide(probabilities[None])[0])
+        yield Scored(
+            frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
+            record.labels[decided],
+            float(probabilities[decided]),
+            round(ms, 2),
+            model.version,
+        )
 
 
 def print_table(rows: Iterable[Scored], labels: list[str]) -> list[Scored]:

@@ -80,6 +80,7 @@ class Registered:
 
     def __init__(self, server: str, name: str, scratch: Path):
         self.server, self.name, self.scratch = server, name, scratch
+        self.releases = 0
         self.post("registered-models/create", name=name)
         self.experiment = self.post("experiments/create", name=name)["experiment_id"]
 
@@ -115,7 +116,8 @@ class Registered:
             assert answer.ok, answer.text
         fields = {"name": self.name, "source": source, "run_id": run["run_id"]}
         version = self.post("model-versions/create", **fields)["model_version"]["version"]
-        stated = statement(folder, self.name, version)
+        self.releases += 1
+        stated = statement(folder, self.name, version, self.releases)
         if change:
             change(stated)
         if tag:

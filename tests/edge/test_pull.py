@@ -10,6 +10,7 @@ from edge.record import sha256_of
 from edge.registry import RegistryError
 from edge.release import ReleaseError
 from edge.scoring import Scorer
+from edge.update.trial import tried
 
 SHA = "0" * 64
 
@@ -19,13 +20,14 @@ def pulled(registered, into, alias="champion"):
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Every file below a folder, hidden ones too, and where links point."""
+    """Every file below a folder but what an update remembers and stages; where links point."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()
         else sha256_of(path)
         for path in folder.rglob("*")
         if path.is_symlink() or path.is_file()
+        if path.name != "update.json" and not path.parent.name.startswith(".staging-")
     }
 
 
@@ -34,9 +36,9 @@ def test_a_released_model_is_pulled_and_scores(registered, tmp_path):
     done = pulled(registered, tmp_path / "models")
     home = tmp_path / "models" / registered.name
     assert done.version == version and done.downloaded > 0
-    assert (home / "current").readlink() == Path(version)
+    assert (home / "current").readlink() == Path("release-1")
     files = sorted(path.name for path in (home / "current").iterdir())
-    assert files == ["model.onnx", "record.json", "release.json"]
+    assert files == ["choice.json", "model.onnx", "record.json", "release.json"]
     assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
     assert Scorer(home / "current").record.labels == ["dark", "bright"]
 
@@ -56,14 +58,16 @@ def test_a_new_version_replaces_the_old_one_and_a_rollback_needs_no_download(reg
     second = registered.publish(steepness=0.1)
     assert pulled(registered, tmp_path).version == second
     home = tmp_path / registered.name
-    assert (home / "current").readlink() == Path(second)
-    statement_again = json.loads((home / first / "release.json").read_text()) | {"release": 3}
+    assert (home / "current").readlink() == Path("release-2")
+    statement_again = json.loads((home / "release-1" / "release.json").read_text()) | {"release": 3}
     registered.set_release(first, statement_again)
     registered.set_alias("champion", first)
     back = pulled(registered, tmp_path)
     assert (back.version, back.release, back.downloaded) == (first, 3, 0)
-    assert (home / "current").readlink() == Path(first)
+    assert (home / "current").readlink() == Path("release-3")
     assert json.loads((home / "current" / "release.json").read_text())["release"] == 3
+    kept = sorted(path.name for path in home.iterdir())
+    assert kept == ["current", "release-2", "release-3", "update.json"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "delete"])
@@ -154,7 +158,7 @@ REFUSED = {
 def test_what_is_not_as_released_is_refused_and_the_old_model_stays(
     registered, tmp_path, capsys, publish, message
 ):
-    good = registered.publish(alias="good")
+    registered.publish(alias="good")
     pulled(registered, tmp_path / "models", "good")
     before = snapshot(tmp_path)
     registered.publish(**publish)
@@ -165,13 +169,11 @@ def test_what_is_not_as_released_is_refused_and_the_old_model_stays(
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1
     assert snapshot(tmp_path) == before
-    assert (tmp_path / "models" / registered.name / "current").readlink() == Path(good)
+    assert (tmp_path / "models" / registered.name / "current").readlink() == Path("release-1")
 
 
 def test_an_unloadable_network_is_refused(tmp_path):
-    from edge.pull import _self_test
-
     folder = write_model(tmp_path / "model")
     (folder / "model.onnx").write_bytes(b"no network")
     with pytest.raises(ReleaseError, match="fails its self-test"):
-        _self_test(folder)
+        tried(folder)

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from test_pull import snapshot
 from tiny_model import statement
 
 from edge.commands import main
@@ -99,7 +100,7 @@ def test_a_faulty_transfer_is_refused(faulty, tmp_path, fault, error, message):
     FaultyServer.fault = fault
     with pytest.raises(error, match=message):
         pull(faulty, "m", "champion", tmp_path)
-    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    assert snapshot(tmp_path) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from tiny_model import statement
 
 from edge.cameras.folder import FolderCamera
 from edge.commands import main
-from edge.score import CurrentModel, NoModelError
+from edge.current import CurrentModel, NoModelError
+from edge.score import scored
 from edge.scoring import Scorer
 
 
@@ -40,7 +41,7 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     folder = tmp_path / "pictures"
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
-    rows = list(CurrentModel(models).score(FolderCamera(folder).frames(None)))
+    rows = list(scored(CurrentModel(models), FolderCamera(folder).frames(None)))
     paths = sorted(folder.iterdir())
     expected = Scorer(models / "current").score(paths)
     assert [row.file for row in rows] == [path.name for path in paths]

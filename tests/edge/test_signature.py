@@ -104,9 +104,9 @@ def test_an_older_release_is_refused_though_it_is_signed(registered, tmp_path):
     keys = [public(OURS)]
     pull(registered.server, registered.name, "champion", tmp_path, keys)
     registered.set_alias("champion", old)
-    with pytest.raises(ReleaseError, match="release 1 of .* is older than release 2"):
+    with pytest.raises(ReleaseError, match="release 1 of .* is not newer than release 2"):
         pull(registered.server, registered.name, "champion", tmp_path, keys)
-    assert (tmp_path / registered.name / "current").readlink() != Path(old)
+    assert (tmp_path / registered.name / "current").readlink() == Path("release-2")
 
 
 def test_a_damaged_statement_on_the_device_does_not_lock_it_out(registered, tmp_path):

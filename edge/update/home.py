@@ -1,0 +1,236 @@
+"""A model's folder on the device: what is current, what was before, and what has failed.
+
+<models>/<model>/
+    current -> release-5    the link that decides; it moves in one step
+    release-5/              the files, release.json, choice.json: written once, then left alone
+    release-4/              the one before
+    update.json             probation, the previous release, and what failed
+    .staging-<statement>/   a release on its way, as far as it came
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from edge.errors import UserError
+from edge.record import MODEL_FILE
+from edge.release import CURRENT, RELEASE_FILE, Release, ReleaseError
+from edge.update.faultpoints import UpdateStep, reached
+
+STATE_FILE = "update.json"
+STAGING = ".staging-"
+KEPT_FAILURES = 16
+
+
+class BusyError(UserError):
+    """Another process is updating this model."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A release that failed here.
+
+    Attributes:
+        release: its number.
+        reason: on one line.
+        attempts: how often it was tried.
+        final: whether it is not tried again.
+        tried_with: what it was tried with; with anything else it is tried again.
+    """
+
+    release: int
+    reason: str
+    attempts: int = 1
+    final: bool = False
+    tried_with: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a device remembers about a model's updates.
+
+    Attributes:
+        taken: the highest release number that was ever switched to.
+        statement: the digest of that release.
+        probation: the folder of a release that was switched to and is not confirmed yet.
+        starts: how often the process started during that probation.
+        previous: the folder to go back to.
+        failures: by the SHA-256 of the signed statement, the newest last.
+    """
+
+    taken: int = 0
+    statement: str = ""
+    probation: str | None = None
+    starts: int = 0
+    previous: str | None = None
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> "State":
+        """Read what :meth:`text` wrote; damaged text is an empty state."""
+        try:
+            fields = json.loads(text)
+            fields["failures"] = {k: Failure(**v) for k, v in fields["failures"].items()}
+            state = cls(**fields)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls()
+        sound = (
+            type(state.taken) is int
+            and type(state.starts) is int
+            and all(n is None or _is_name(n) for n in (state.probation, state.previous))
+        )
+        return state if sound else cls()
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def with_failure(self, statement: str, failure: Failure) -> dict[str, Failure]:
+        """The failures with one more, the oldest of too many left out."""
+        others = {k: v for k, v in self.failures.items() if k != statement}
+        newest = list(others.items())[1 - KEPT_FAILURES :]
+        return {**dict(newest), statement: failure}
+
+
+class ModelHome:
+    """A model's folder on the device.
+
+    Args:
+        folder: ``<models>/<model>``; made by :meth:`locked` where it is missing.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from updating the model; raises :class:`BusyError`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(f"{self.folder} is being updated by another process") from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def state(self) -> State:
+        try:
+            return State.parse((self.folder / STATE_FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError):
+            return State()
+
+    def remember(self, state: State) -> None:
+        write_durably(self.folder / STATE_FILE, state.text())
+
+    @property
+    def current(self) -> Path | None:
+        """The folder in use; None where there is none."""
+        return self._folder(self._link_target())
+
+    @property
+    def previous(self) -> Path | None:
+        """The folder to go back to; None where there is none."""
+        return self._folder(self.state.previous)
+
+    def in_use(self) -> Release | None:
+        """The release that is in use; None where there is none, or its statement is damaged."""
+        return None if self.current is None else stated_in(self.current)
+
+    def on_probation(self) -> bool:
+        probation = self.state.probation
+        return probation is not None and probation == self._link_target()
+
+    def switch(self, folder: Path) -> None:
+        """Make a folder the current one, in one step that survives a power cut."""
+        link = self.folder / f".{CURRENT}.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.name)
+        reached(UpdateStep.LINKED)
+        os.replace(link, self.folder / CURRENT)
+        sync_folder(self.folder)
+        reached(UpdateStep.SWITCHED)
+
+    def let_go(self) -> None:
+        """Have no current model."""
+        (self.folder / CURRENT).unlink(missing_ok=True)
+        sync_folder(self.folder)
+
+    def tidy(self, *but: Path) -> None:
+        """Remove all models but the current and the previous one, and all that was begun.
+
+        Args:
+            but: what stays as well, as it is still on its way.
+        """
+        kept = {self._link_target(), self.state.previous, *(path.name for path in but)}
+        for path in list(self.folder.iterdir()):
+            if path.name in kept or path.is_symlink():
+                continue
+            if path.name.startswith(".") and not path.is_dir():
+                path.unlink()
+            elif path.name.startswith(".") or (path / MODEL_FILE).exists():
+                self.discard(path)
+        reached(UpdateStep.TIDIED)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder, where there is one; half of it is never taken for a model."""
+        if folder.exists():
+            doomed = folder
+            if not folder.name.startswith("."):
+                doomed = folder.with_name(f".removed-{folder.name}")
+                folder.rename(doomed)
+            shutil.rmtree(doomed)
+
+    def _link_target(self) -> str | None:
+        try:
+            return os.readlink(self.folder / CURRENT)
+        except OSError:
+            return None
+
+    def _folder(self, name: str | None) -> Path | None:
+        folder = self.folder / name if name else None
+        return folder if folder is not None and folder.is_dir() else None
+
+
+def stated_in(folder: Path) -> Release | None:
+    """The release whose files a folder holds; None where its statement is missing or damaged."""
+    try:
+        return Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, ReleaseError):
+        return None
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, after a power cut too."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Make what was renamed, made or removed in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name

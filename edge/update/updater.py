@@ -1,0 +1,319 @@
+"""One poll, from the alias to the switch; then the release is confirmed or undone."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.registry import RegisteredVersion, Registry
+from edge.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
+from edge.update.faultpoints import UpdateStep, reached
+from edge.update.home import (
+    STAGING,
+    Failure,
+    ModelHome,
+    State,
+    stated_in,
+    sync_file,
+    sync_folder,
+    write_durably,
+)
+from edge.update.staging import DamagedError, SpaceError, fetch
+from edge.update.trial import CHOICE_FILE, Choice, tried, tried_with
+
+LIMIT = 1 << 29
+"""Bytes of a release's files: a device takes no more."""
+RESERVE = 1 << 26
+"""Bytes of the disk that a download leaves free."""
+ATTEMPTS = 3
+"""How often a release is tried whose files come damaged, or whose trial ends the process."""
+STARTS = 3
+"""The start of the process, with a release on probation, that gives the release up."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What is in use after a pull.
+
+    Attributes:
+        version, release: the model's version and the number of its release.
+        folder: where its files are.
+        file: the one of its networks that this device chose.
+        downloaded: bytes that came for it.
+    """
+
+    version: str
+    release: int
+    folder: Path
+    file: str
+    downloaded: int
+
+
+class Updater:
+    """Follows an alias of the registry, and keeps one model current on this device.
+
+    Whatever fails, and wherever the process ends, the model in use stays in use: a release is
+    fetched and tried beside it, and the link to it moves in one step. Then the release is on
+    probation: :meth:`confirm` ends it after the first real frames, :meth:`revert` goes back.
+    What failed is not tried again, until there is a newer release or another runtime.
+
+    Args:
+        registry: where releases come from.
+        model: the registered model's name.
+        alias: which version of it, such as ``champion``.
+        into: the folder of all models; made where it is missing.
+        keys: the public keys of which one has to have signed the release; with none, anyone
+            who can write to the registry decides what this device runs.
+        threads: that the model will be used with, for its timing; 0 as onnxruntime likes.
+        limit: bytes of a release's files; more is refused.
+        reserve: bytes of the disk that a download leaves free.
+
+    Example::
+
+        updater = Updater(Registry("http://mlflow:5000"), "package-onnx", "champion", models)
+        updater.recover()                       # once, at the start
+        if updater.check():                     # at every poll
+            …                                   # load the current model, score a few frames
+            updater.confirm()                   # or updater.revert("its scores are all the same")
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        model: str,
+        alias: str,
+        into: Path,
+        keys: Sequence[str] = (),
+        threads: int = 0,
+        limit: int = LIMIT,
+        reserve: int = RESERVE,
+    ):
+        if not re.fullmatch(r"[\w. -]+", model) or model.startswith("."):
+            raise ReleaseError(f"{model!r} cannot be a folder's name: give --model another one")
+        self.registry, self.model, self.alias, self.keys = registry, model, alias, list(keys)
+        self.home = ModelHome(into / model)
+        self.refused: str | None = None
+        """Why the release that the last poll saw is not tried; None where it is in use."""
+        self._threads, self._limit, self._reserve = threads, limit, reserve
+        self._intact = False
+
+    def check(self, again: bool = False) -> Pulled | None:
+        """Ask the registry once; bring what it has released and switch to it.
+
+        The first call also compares the files in use with their release and mends them.
+
+        Args:
+            again: try a release that failed here once more.
+
+        Returns:
+            What is in use now, and on probation; None where nothing is new, or where the
+            release failed here before (see :attr:`refused`).
+
+        Raises:
+            edge.registry.RegistryError: the server does not give what was asked for.
+            edge.signature.SignatureError: none of the keys signed the release.
+            edge.release.ReleaseError: the version is not released, its release is not newer,
+                its files are not what it states, or the model fails its trial.
+            SpaceError: the disk is full or cannot be written.
+            edge.update.home.BusyError: another process is updating the model.
+        """
+        self.refused = None
+        version = self.registry.version(self.model, self.alias)
+        release = self._released(version)
+        if self.keys:
+            release.require_signature(self.keys)
+        with _full_disk_said(), self.home.locked():
+            in_use = self.home.in_use()
+            if in_use and in_use.digest == release.digest and self._is_intact(in_use):
+                return None
+            state = self.home.state
+            if release.digest not in (state.statement, in_use and in_use.digest):
+                release.require_newer(max(state.taken, in_use.release if in_use else 0))
+            failure = state.failures.get(release.digest)
+            if failure and not again and failure.final and failure.tried_with == tried_with():
+                self.refused = f"release {failure.release} failed here: {failure.reason}"
+                return None
+            return self._bring(version, release)
+
+    @property
+    def in_use(self) -> Pulled | None:
+        """The model in use; None where there is none."""
+        folder, release = self.home.current, self.home.in_use()
+        if folder is None or release is None:
+            return None
+        file = Choice.read(folder).file
+        return Pulled(release.version, release.release, folder, file, downloaded=0)
+
+    def on_probation(self) -> bool:
+        """Whether a release was switched to that is not confirmed yet."""
+        return self.home.on_probation()
+
+    def confirm(self) -> None:
+        """The release in use scores real frames well: it stays."""
+        if self.home.folder.is_dir():
+            with _full_disk_said(), self.home.locked():
+                if self.home.on_probation():
+                    self.home.remember(replace(self.home.state, probation=None, starts=0))
+                    reached(UpdateStep.CONFIRMED)
+
+    def revert(self, reason: str) -> None:
+        """Go back from the release on probation to the one before, and never to it again.
+
+        Where there was none before, none is in use afterwards. Without a probation nothing
+        happens.
+
+        Args:
+            reason: why, on one line.
+        """
+        if self.home.folder.is_dir():
+            with _full_disk_said(), self.home.locked():
+                if self.home.on_probation():
+                    self._revert(reason)
+
+    def recover(self) -> None:
+        """At the start of the process: finish what was cut off, and notice a release that ends it.
+
+        A release on probation is given up at the third start without a confirmation.
+        """
+        if not self.home.folder.is_dir():
+            return
+        with _full_disk_said(), self.home.locked():
+            if not self.home.on_probation():
+                return
+            state = self.home.state
+            in_use = self.home.in_use()
+            known = in_use and state.failures.get(in_use.digest)
+            if known and known.final:
+                self._revert(known.reason)  # cut off on its way back
+            elif state.starts + 1 >= STARTS:
+                self._revert(f"the process started {STARTS} times without a good frame")
+            else:
+                self.home.remember(replace(state, starts=state.starts + 1))
+
+    def _released(self, version: RegisteredVersion) -> Release:
+        if RELEASE_TAG not in version.tags:
+            raise ReleaseError(
+                f"{self.model} version {version.version} ({self.alias}) has no tag "
+                f"{RELEASE_TAG!r}: release it first, mlflow run . -e promote"
+            )
+        release = Release.parse(version.tags[RELEASE_TAG])
+        if (release.model, release.version) != (self.model, version.version):
+            raise ReleaseError(
+                f"{self.model} version {version.version} carries the release statement of "
+                f"{release.model} version {release.version}"
+            )
+        size = sum(file.bytes for file in release.files)
+        if size > self._limit:
+            raise ReleaseError(
+                f"release {release.release} of {self.model} has {size} bytes, and this device "
+                f"takes {self._limit}"
+            )
+        return release
+
+    def _is_intact(self, release: Release) -> bool:
+        """Whether the files in use are as released; looked at once in a process's life."""
+        if not self._intact:
+            self._intact = all(file.is_at(self.home.current / file.name) for file in release.files)
+        return self._intact
+
+    def _bring(self, version: RegisteredVersion, release: Release) -> Pulled:
+        staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
+        folder = self.home.folder / f"release-{release.release}"
+        self.home.tidy(staging, folder)
+        have = [place for place in (self.home.current, self.home.previous, folder) if place]
+        try:
+            downloaded = fetch(
+                *(self.registry, version, release, staging, have), reserve=self._reserve
+            )
+        except DamagedError as error:
+            self._failed(release, str(error))
+            raise
+        self._failed(release, f"its trial ended the process {ATTEMPTS} times")
+        reached(UpdateStep.COUNTED)
+        try:
+            choice = tried(staging, self._threads)
+        except ReleaseError as error:
+            self._failed(release, str(error), final=True)
+            raise
+        reached(UpdateStep.TRIED)
+        write_durably(staging / CHOICE_FILE, choice.text())
+        write_durably(staging / RELEASE_FILE, release.text)
+        reached(UpdateStep.CHOSEN)
+        self._place(release, staging, folder)
+        self.home.tidy()
+        self._intact = True
+        return Pulled(release.version, release.release, folder, choice.file, downloaded)
+
+    def _place(self, release: Release, staging: Path, folder: Path) -> None:
+        for file in release.files:
+            sync_file(staging / file.name)
+        sync_folder(staging)
+        reached(UpdateStep.SYNCED)
+        if self.home.current == folder:  # damaged: file by file, so that it is never gone
+            for path in staging.iterdir():
+                os.replace(path, folder / path.name)
+            sync_folder(folder)
+            staging.rmdir()
+        else:
+            self.home.discard(folder)
+            staging.rename(folder)
+        sync_folder(self.home.folder)
+        reached(UpdateStep.PLACED)
+        if self.home.current == folder:
+            return
+        state = self.home.state
+        current = self.home.current
+        before = state.previous if self.home.on_probation() else current and current.name
+        failures = {k: v for k, v in state.failures.items() if k != release.digest}
+        self.home.remember(
+            State(
+                taken=max(state.taken, release.release),
+                statement=release.digest,
+                probation=folder.name,
+                previous=before,
+                failures=failures,
+            )
+        )
+        reached(UpdateStep.NOTED)
+        self.home.switch(folder)
+
+    def _failed(self, release: Release, reason: str, final: bool = False) -> None:
+        """Remember a failed attempt; one too many is the last."""
+        state = self.home.state
+        before = state.failures.get(release.digest)
+        attempts = 1 + (before.attempts if before else 0)
+        final = final or attempts >= ATTEMPTS
+        failure = Failure(release.release, reason, attempts, final, tried_with())
+        self.home.remember(replace(state, failures=state.with_failure(release.digest, failure)))
+
+    def _revert(self, reason: str) -> None:
+        state = self.home.state
+        release = self.home.in_use()
+        if release:
+            self._failed(release, reason, final=True)
+            reached(UpdateStep.FAILED)
+        before = self.home.previous
+        if before is None or stated_in(before) is None:
+            self.home.let_go()
+        else:
+            self.home.switch(before)
+        reached(UpdateStep.REVERTED)
+        state = self.home.state
+        self.home.remember(replace(state, probation=None, starts=0, previous=None))
+        self.home.tidy()
+        self._intact = False
+
+
+@contextmanager
+def _full_disk_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise SpaceError(f"{error.filename or 'the disk'}: {error.strerror}; make room") from error
