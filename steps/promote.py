@@ -67,13 +67,15 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     mlflow.log_metrics({_metric_name(name): value for name, value in trial.metrics.items()})
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in trial.accuracies().items()})
     fill_card(run.card, challenger, champion, trial)
+    caution = f" ({trial.caution})" if trial.caution else ""
     if not trial.verdict.passed:
-        _note(challenger, f"refused: {trial.verdict}", run.id)
-        mlflow.log_text(run.card.html(), "card.html")  # a run that fails keeps its card too
+        _note(challenger, f"refused: {trial.verdict}{caution}", run.id)
         raise UserError(
             f"version {challenger.version} of {challenger.name} is not promoted: "
-            f"{trial.verdict}; train another, or change promotion in the profile"
+            f"{trial.verdict}{caution}; train another, or change promotion in the profile"
         )
+    if caution:
+        logger.warning("%s", trial.caution)
     with claim(challenger.name, run.id):
         now = version_by_alias(challenger.name, parameters.alias)
         if _number(now) != _number(before):
@@ -81,7 +83,7 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
                 f"{challenger.name}@{parameters.alias} moved from version {_number(before)} to "
                 f"{_number(now)} while this run judged; run: mlflow run . -e promote"
             )
-        _note(challenger, f"passed: {parameters.alias}", run.id)
+        _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.card.headline(parameters.alias, f"version {challenger.version}")

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,17 @@ import numpy as np
 from edge.record import MODEL_FILE, ModelRecord
 from edge.scoring import PREPARE_VERSION, Scorer
 from steps.serving.judgement import Paired
-from steps.tracking.outputs import TrainOutputs
+from steps.tracking.outputs import Selection, TrainOutputs
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
 from steps.training.report import NIGHT
+from steps.training.split import TRAIN, VALIDATION, Split
 
 if TYPE_CHECKING:
     import keras
 
 LATENCY_RUNS = 51
+COLUMNS = ["pixels", "label", "path", "sha256", "device_id", "captured_at"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Judged:
     Attributes:
         labels: the model's class names, in the order of its probabilities.
         sha256, paths, devices: which pictures, ``str [N]``.
+        captured_at: ``datetime64 [N]``, UTC; NaT where it is not known.
         brightness: mean of the prepared pixels, 0–255.
         truth, said: the label that a picture has and the one that it is given, ``str [N]``.
         probabilities: ``float32 [N, classes]``.
@@ -39,6 +42,7 @@ class Judged:
     sha256: np.ndarray
     paths: np.ndarray
     devices: np.ndarray
+    captured_at: np.ndarray
     brightness: np.ndarray
     truth: np.ndarray
     said: np.ndarray
@@ -80,6 +84,23 @@ class Judged:
                     metrics[f"{name}_{label}"] = float(right[chosen].mean())
         return metrics
 
+    def seen_in(self, training: Selection) -> np.ndarray:
+        """``bool [N]``: which pictures a training learned from, or was chosen by.
+
+        By the rule of its split, which needs no more than the pictures themselves: those that
+        were taken in after that training count too, where it would have had them.
+        """
+        split = Split(training.block_minutes, training.guard_minutes, training.split_seed)
+        times = self.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None
+        parts = map(split.part_of, times, self.devices, self.sha256)
+        seen = np.array([part in (TRAIN, VALIDATION) for part in parts], bool)
+        return seen & np.char.startswith(self.paths.astype(str), training.source + "/")
+
+    def only(self, chosen: np.ndarray) -> "Judged":
+        """What it says of some of the pictures: ``bool [N]``."""
+        columns = {name: value[chosen] for name, value in vars(self).items() if name != "labels"}
+        return replace(self, **columns)
+
     def against(self, champion: "Judged") -> Paired:
         """How the two did on the pictures, which have to be the same."""
         if not np.array_equal(self.sha256, champion.sha256):
@@ -103,28 +124,23 @@ def judged(
         part: ``train``, ``validation`` or ``test``.
     """
     columns: list[tuple] = []
-    for group in row_groups(cache, part, ["pixels", "label", "path", "sha256", "device_id"], None):
+    for group in row_groups(cache, part, COLUMNS, None):
         pixels = pixels_of(group, cache)
         columns.append(
             (
                 group.sha256,
                 group.path,
                 group.device_id,
+                group.captured_at.astype("datetime64[us]"),
                 pixels.mean(axis=(1, 2, 3)),
                 np.array(cache.labels)[group.label],
                 predict(pixels),
             )
         )
-    sha256, paths, devices, brightness, truth, probabilities = map(
-        np.concatenate, zip(*columns, strict=True)
-    )
-    order = np.argsort(sha256)
+    *described, probabilities = map(np.concatenate, zip(*columns, strict=True))
+    order = np.argsort(described[0])
     said = np.array(record.labels)[record.decide(probabilities)]
-    return Judged(
-        record.labels,
-        *(column[order] for column in (sha256, paths, devices, brightness, truth, said)),
-        probabilities[order],
-    )
+    return Judged(record.labels, *(column[order] for column in (*described, said, probabilities)))
 
 
 def record_of(trained: TrainOutputs, **fields) -> ModelRecord:

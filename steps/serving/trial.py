@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 
 from steps.lake.session import spark_session
@@ -25,6 +26,7 @@ class Trial:
     Attributes:
         challenger: what it says of each picture.
         champion: what the other says of the same; None where there is no other.
+        seen: ``bool [N]``: the pictures that the champion knows from its own training.
         metrics: the challenger's, with ``onnx_bytes`` and ``latency_ms``.
         verdict: by the profile's rules.
         cache: the pictures, as the challenger saw them.
@@ -32,6 +34,7 @@ class Trial:
 
     challenger: Judged
     champion: Judged | None
+    seen: np.ndarray
     metrics: dict[str, float]
     verdict: Verdict
     cache: Cache
@@ -41,12 +44,24 @@ class Trial:
         both = {"challenger": self.challenger, "champion": self.champion}
         return {who: float(said.right.mean()) for who, said in both.items() if said}
 
+    @property
+    def caution(self) -> str:
+        """What to know of the comparison; empty where nothing speaks against it."""
+        if not self.seen.any():
+            return ""
+        return (
+            f"the champion knows {self.seen.sum()} of the {len(self.seen)} pictures from its own "
+            "training, which was split otherwise, and looks better on them than it is"
+        )
+
 
 def hold_trial(challenger: ModelVersion, champion: ModelVersion | None, profile: Profile) -> Trial:
     """Judge a challenger, beside the champion where that is another version.
 
     Both see the same rows at the same Delta version: the test part of the challenger's training,
-    prepared for each network at its own size.
+    prepared for each network at its own size. Where the champion's training was split otherwise,
+    it may know some of them. They stay in: that is no more than unfair to the challenger, so it
+    lets no worse one through, but the trial has it as a caution.
     """
     ours = read_outputs(challenger.tags["run.train"], TrainOutputs)
     model, record = load_keras(challenger), record_of(ours)
@@ -54,7 +69,7 @@ def hold_trial(challenger: ModelVersion, champion: ModelVersion | None, profile:
     said = judged(keras_predict(model), record, cache, TEST)
     with tempfile.TemporaryDirectory() as folder:
         metrics = said.metrics() | onnx_limits(model, record, Path(folder))
-    other = None
+    other, seen = None, np.zeros(len(said.truth), bool)
     if champion and champion.version != challenger.version:
         theirs = read_outputs(champion.tags["run.train"], TrainOutputs)
         other = judged(
@@ -63,9 +78,10 @@ def hold_trial(challenger: ModelVersion, champion: ModelVersion | None, profile:
             _held_out(ours, theirs, profile),
             TEST,
         )
+        seen = said.seen_in(theirs.selection)
     paired = said.against(other) if other else None
     verdict = judge(metrics, len(said.truth), paired, profile.promotion)
-    return Trial(said, other, metrics, verdict, cache)
+    return Trial(said, other, seen, metrics, verdict, cache)
 
 
 def _held_out(judged_on: TrainOutputs, shown_to: TrainOutputs, profile: Profile) -> Cache:

@@ -4,6 +4,7 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
+from steps.serving.comparison import Judged
 from steps.serving.trial import Trial
 from steps.tracking.card import Card
 from steps.training.evaluation import pictures_of
@@ -38,12 +39,15 @@ def fill_card(
     )
     if theirs is None:
         return
-    paired = ours.against(theirs)
+    chosen = {"all": np.ones(len(ours.truth), bool)}
+    if trial.caution:
+        chosen |= {"new to both": ~trial.seen, "known to the champion": trial.seen}
     card.table(
         "Pair by pair",
-        ["won", "lost", "difference of accuracy", "McNemar's exact p"],
-        [[paired.won, paired.lost, round(paired.difference, 4), round(paired.mcnemar(), 4)]],
-        "Won: the challenger is right where the champion is wrong; lost: the other way round.",
+        ["held-out pictures", "won", "lost", "difference of accuracy", "McNemar's exact p"],
+        [_pairs(name, ours.only(rows), theirs.only(rows)) for name, rows in chosen.items()],
+        "Won: the challenger is right where the champion is wrong; lost: the other way round."
+        + f" Caution: {trial.caution}." * bool(trial.caution),
     )
     disputed = np.flatnonzero(ours.said != theirs.said)[:DISAGREEMENTS]
     if len(disputed):
@@ -60,3 +64,16 @@ def fill_card(
             ],
             "As the challenger saw them.",
         )
+
+
+def _pairs(name: str, ours: Judged, theirs: Judged) -> list:
+    if not len(ours.truth):
+        return [f"{name}: none", "-", "-", "-", "-"]
+    paired = ours.against(theirs)
+    return [
+        f"{name}: {paired.pictures}",
+        paired.won,
+        paired.lost,
+        round(paired.difference, 4),
+        round(paired.mcnemar(), 4),
+    ]

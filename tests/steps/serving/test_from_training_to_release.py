@@ -5,7 +5,7 @@ import json
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from small_registry import light_meter, run_of, trained, write_profile
+from small_registry import SELECTION, light_meter, run_of, trained, write_profile
 
 from edge.record import ModelRecord
 from edge.release import Release
@@ -142,6 +142,26 @@ def test_too_few_pictures_to_compare_are_told_with_the_count(store, tmp_path, ca
     said = refused(promote, profile)
     assert "too few to show" in said and "about 133 held-out pictures would do" in said
     assert alias("package") == "1"
+
+
+def test_a_champion_that_knows_held_out_pictures_is_flagged(profile, capsys, caplog):
+    """It was trained on another split; under its own, nothing is said."""
+    split_otherwise = SELECTION.model_copy(update={"split_seed": 4})
+    run_id = trained(profile, light_meter(), split_otherwise)
+    run_of(register, profile, capsys, "--train_run_id", run_id)
+    run_of(promote, profile, capsys)
+    registered(profile, capsys, seed=1)
+    shown = card(run_of(promote, profile, capsys))
+    flagged = "the champion knows 2 of the 60 pictures from its own training"
+    version = MlflowClient().get_model_version_by_alias("package", "champion")
+    assert alias("package") == "2" and flagged in version.description and flagged in caplog.text
+    assert flagged in shown and "new to both: 58" in shown
+
+    caplog.clear()
+    registered(profile, capsys, seed=2)
+    shown = card(run_of(promote, profile, capsys))
+    assert alias("package") == "3"
+    assert "knows" not in shown + caplog.text
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(profile, capsys, monkeypatch):
