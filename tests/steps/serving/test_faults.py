@@ -1,8 +1,11 @@
 """The registry or the artifact store goes away in the middle of register, promote and export.
 
-A step is run once whole, to count its requests; then again, and at one of them the server is
-killed, or the artifact store replaced by something that is none. Whatever the point: no alias
+Between a step and a real server stands a line. A step is run once whole, to see what it asks of the
+server; then again and again, and at one of those requests the server is gone, or only its answer is
+lost, or the artifact store is replaced by something that is none. Whatever the request: no alias
 names what is not whole, and once all is back, a rerun completes.
+
+    FAULT_POINTS=all make prove ARGS=tests/steps/serving/test_faults.py    # at every request
 """
 
 import os
@@ -12,12 +15,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import pytest
 import requests
 import yaml
+from line import Line, Request
 from mlflow import MlflowClient
 from small_registry import light_meter, trained, write_profile
 
@@ -26,17 +33,14 @@ from steps import export, promote, register
 from steps.tracking import aliases
 from steps.tracking.registry import load_keras, version_by_alias
 
-POINTS = int(os.environ.get("FAULT_POINTS", "1"))
-"""Requests at which each fault comes, spread over a step."""
-
-BEFORE = {register: (), promote: (register,), export: (register, promote)}
-SETS = {register: ("", "challenger"), promote: ("", "champion"), export: ("-onnx", "champion")}
+POINTS = os.environ.get("FAULT_POINTS", "2")
+"""Requests at which each fault comes, spread over a step; or ``all``."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 
 class Server:
-    """A tracking server with an artifact store of its own, which can be killed and come back."""
+    """A tracking server with an artifact store of its own, which can be lost and come back."""
 
     def __init__(self, home):
         self.home, self.artifacts = home, home / "artifacts"
@@ -65,7 +69,7 @@ class Server:
                 time.sleep(0.3)
         raise RuntimeError("the server did not come up")
 
-    def kill(self) -> None:
+    def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -73,12 +77,10 @@ class Server:
         self.artifacts.rename(self.home / "elsewhere")
         self.artifacts.write_text("no folder")
 
-    def mend(self) -> None:
+    def find_artifacts(self) -> None:
         if self.artifacts.is_file():
             self.artifacts.unlink()
             (self.home / "elsewhere").rename(self.artifacts)
-        if self.process.poll() is not None:
-            self.start()
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +88,17 @@ def server(empty_store, tmp_path_factory):
     home = tmp_path_factory.mktemp("server")
     shutil.copy(empty_store, home / "mlflow.db")
     server = Server(home)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def line(server):
+    with pytest.MonkeyPatch.context() as patch, Line(server.port).open() as line:
+        patch.chdir(server.home)
         for name, value in {
-            "MLFLOW_TRACKING_URI": server.address,
+            "MLFLOW_TRACKING_URI": line.address,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
             "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
             "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
@@ -97,86 +106,163 @@ def server(empty_store, tmp_path_factory):
         }.items():
             patch.setenv(name, value)
         patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(aliases, "CLAIM_SECONDS", 5.0)  # of the run that was cut off
-        mlflow.set_tracking_uri(server.address)
-        server.start()
-        yield server
-        server.kill()
+        patch.setattr(aliases, "CLAIM_SECONDS", 1.0)  # of the run that was cut off
+        mlflow.set_tracking_uri(line.address)
+        yield line
         mlflow.set_tracking_uri(None)
 
 
-@pytest.fixture
-def counting(monkeypatch):
-    """Counts requests, and at a chosen one calls a fault first."""
-    state = {"count": 0, "at": None, "fault": None}
-    send = requests.Session.send
+@dataclass(frozen=True)
+class Registry:
+    """Two versions of a model, both exported, of which the second is the champion.
 
-    def counted(session, request, **options):
-        state["count"] += 1
-        if state["count"] == state["at"]:
-            state["fault"]()
-        return send(session, request, **options)
+    Attributes:
+        name: the registered model.
+        profile: the file of the profile that names it.
+        registered: the run of register of each version.
+    """
 
-    monkeypatch.setattr(requests.Session, "send", counted)
-    return state
+    name: str
+    profile: Path
+    registered: tuple[str, str]
+
+    def run(self, step, *arguments: str) -> str:
+        """Run a step as the command line does; the ID of its run."""
+        step.STEP.main(["--profile", str(self.profile), *arguments])
+        return mlflow.last_active_run().info.run_id
+
+    def let(self, champion: str) -> None:
+        """Champion is a version again, whatever was tried before."""
+        client = MlflowClient()
+        for name in (self.name, f"{self.name}-onnx"):
+            client.set_registered_model_alias(name, "champion", champion)
+        for version in "12":
+            for tag in ("withdrawn", "verdict"):
+                client.delete_model_version_tag(self.name, version, tag)
+
+    def named(self, alias: str = "champion", suffix: str = "") -> str:
+        return str(version_by_alias(self.name + suffix, alias).version)
 
 
-def prepared(step, server, name: str):
-    """A profile and a registry in which a step is the next to run."""
-    home = server.home / name
+@pytest.fixture(scope="module")
+def registry(server, line):
+    home = server.home / "home"
     home.mkdir()
     profile = write_profile(home)
     content = yaml.safe_load(profile.read_text())
-    profile.write_text(yaml.safe_dump(content | {"model": name}))
-    trained(profile, light_meter())
-    for before in BEFORE[step]:
-        before.STEP.main(["--profile", str(profile)])
-    return profile
+    profile.write_text(yaml.safe_dump(content | {"model": "porch"}))
+    runs = []
+    registry = Registry("porch", profile, ())
+    for seed in (0, 1):
+        run_id = trained(profile, light_meter(seed=seed))
+        runs.append(registry.run(register, "--train_run_id", run_id))
+        for step in (promote, export):
+            registry.run(step)
+    return Registry("porch", profile, tuple(runs))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step that is cut off.
+
+    Attributes:
+        before: makes sure that the step has something to do.
+        run: runs it.
+        came_about: whether everything that it is for is there.
+    """
+
+    before: Callable[[Registry], None]
+    run: Callable[[Registry], object]
+    came_about: Callable[[Registry], bool]
+
+
+def newest(registry: Registry, suffix: str = "") -> str:
+    found = MlflowClient().search_model_versions(f"name = '{registry.name}{suffix}'")
+    return str(max(int(version.version) for version in found))
+
+
+CASES = {
+    "register": Case(
+        lambda registry: None,
+        lambda registry: registry.run(register),
+        lambda registry: registry.named("challenger") == newest(registry),
+    ),
+    "promote": Case(
+        lambda registry: registry.let("1"),
+        lambda registry: registry.run(promote, "--register_run_id", registry.registered[1]),
+        lambda registry: registry.named() == "2",
+    ),
+    "roll back": Case(
+        lambda registry: registry.let("2"),
+        lambda registry: registry.run(promote, "--version", "1", "--reason", "sees ghosts"),
+        lambda registry: registry.named() == registry.named(suffix="-onnx") == "1",
+    ),
+    "export": Case(
+        lambda registry: registry.let("2"),
+        lambda registry: registry.run(export),
+        lambda registry: registry.named(suffix="-onnx") == newest(registry, "-onnx"),
+    ),
+}
+
+FAULTS = {
+    "gone": lambda request: True,
+    "answer lost": lambda request: request.changes,
+    "no artifacts": lambda request: request.of_artifacts,
+}
+"""Each with the requests at which it makes a difference."""
 
 
 def require_whole_aliases(name: str) -> None:
-    """Load what each alias names."""
+    """Load what each alias names, and find the reason why it does."""
     for alias in ("challenger", "champion"):
-        if version := version_by_alias(name, alias):
-            assert version.status == "READY"
-            load_keras(version)
-    if version := version_by_alias(f"{name}-onnx", "champion"):
-        release = Release.parse(version.tags["release"])
-        uri = f"models:/{version.name}/{version.version}/artifacts"
-        folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
-        release.require_files(Path(folder))
-        mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+        version = version_by_alias(name, alias)
+        assert version.status == "READY"
+        load_keras(version)
+        assert str(version.version) in {move.version for move in aliases.history(name, alias)}
+    version = version_by_alias(f"{name}-onnx", "champion")
+    release = Release.parse(version.tags["release"])
+    uri = f"models:/{version.name}/{version.version}"
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/artifacts")
+    release.require_files(Path(folder))
+    mlflow.pyfunc.load_model(uri)
 
 
-@pytest.mark.parametrize("step", [register, promote, export], ids=lambda step: step.STEP.name)
-def test_nothing_half_done_is_ever_named_and_a_rerun_completes(step, server, counting):
-    profile = prepared(step, server, f"{step.STEP.name}-whole")
-    counting["count"] = 0
-    step.STEP.main(["--profile", str(profile)])
-    total = counting["count"]
-    assert total > 10
-    for fault in ("kill", "lose_artifacts"):
-        for point in range(POINTS):
-            name = f"{step.STEP.name}-{fault}-{point}"
-            profile = prepared(step, server, name)
-            # of several points the last is the last request but a few
-            at = total * (point + 1) // (POINTS + 1) if POINTS > 1 else total * 3 // 4
-            counting.update(count=0, at=at, fault=getattr(server, fault))
-            try:
-                step.STEP.main(["--profile", str(profile)])
-                done = True
-            except (Exception, SystemExit):
-                done = False
-            finally:
-                counting["at"] = None
-                server.mend()
-            assert counting["count"] >= at
-            assert done is False or fault == "lose_artifacts"
-            while mlflow.active_run():
-                mlflow.end_run("FAILED")
-            require_whole_aliases(name)
-            if not done:
-                step.STEP.main(["--profile", str(profile)])
-            suffix, alias = SETS[step]
-            assert MlflowClient().get_model_version_by_alias(name + suffix, alias)
-            require_whole_aliases(name)
+def points(asked: list[Request], makes_a_difference: Callable[[Request], bool]) -> list[int]:
+    """The numbers, from 1, of the requests at which a fault comes."""
+    every = [number for number, request in enumerate(asked, 1) if makes_a_difference(request)]
+    if POINTS == "all" or len(every) <= int(POINTS):
+        return every
+    step = len(every) / int(POINTS)  # of one it is the middle, of two a quarter and three, …
+    return [every[int(step * (place + 0.5))] for place in range(int(POINTS))]
+
+
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_half_done_is_ever_named_and_a_rerun_completes(case, fault, registry, line, server):
+    step = CASES[case]
+    step.before(registry)
+    line.break_at(None)
+    step.run(registry)
+    asked = line.requests
+    assert len(asked) > 10
+    for number in points(asked, FAULTS[fault]):
+        step.before(registry)
+        line.break_at(number, server.lose_artifacts if fault == "no artifacts" else fault)
+        done = True
+        try:
+            step.run(registry)
+        except (Exception, SystemExit):
+            done = False
+            with suppress(Exception):
+                mlflow.end_run("FAILED")  # of which the server learns nothing
+        at = line.requests[number - 1]
+        line.break_at(None)
+        server.find_artifacts()
+        require_whole_aliases(registry.name)
+        assert done is False or fault == "no artifacts", (number, at)
+        if not done:
+            step.run(registry)
+        assert step.came_about(registry), (number, at)
+        require_whole_aliases(registry.name)
+        print(f"{case}, {fault} at request {number} of {len(asked)}: {at.method} {at.path[:60]}")
