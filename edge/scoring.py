@@ -48,8 +48,7 @@ def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]
             raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")
         return _resize(Image.fromarray(image), width, height)
     with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
-        picture.draft("RGB", _stored_size(picture, width, height))
-        return _resize(_as_rgb(ImageOps.exif_transpose(picture)), width, height)
+        return _prepare_opened(picture, size)
 
 
 class UnreadableError(ValueError):
@@ -74,8 +73,8 @@ def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
-        if width * height <= MAX_PIXELS:
-            return prepare(content, size)
+            if width * height <= MAX_PIXELS:
+                return _prepare_opened(picture, size)
     except Image.DecompressionBombError as error:
         raise UnreadableError(f"too large: {error}") from error
     except UnidentifiedImageError as error:
@@ -87,6 +86,12 @@ def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
     ) as error:
         raise UnreadableError(f"damaged: {type(error).__name__}: {error}") from error
     raise UnreadableError(f"too large: {width} × {height} pixels, {MAX_PIXELS} are the most")
+
+
+def _prepare_opened(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    height, width = size
+    picture.draft("RGB", _stored_size(picture, width, height))
+    return _resize(_as_rgb(ImageOps.exif_transpose(picture)), width, height)
 
 
 def _stored_size(picture: Image.Image, width: int, height: int) -> tuple[int, int]:
