@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import requests
+import urllib3
 
 from edge.errors import UserError
+from edge.update.faultpoints import UpdateStep, reached
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000
@@ -57,6 +60,7 @@ class Registry:
     def __init__(self, server: str):
         self.server = server.rstrip("/")
         self._session = requests.Session()
+        self._session.headers["Accept-Encoding"] = "identity"
         self._verify, self._session.cert = _certificates()
         user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
         token = _set("TOKEN")
@@ -78,7 +82,7 @@ class Registry:
                 found = json.loads(_content(answer))["model_version"]
                 tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
                 return RegisteredVersion(found["name"], str(found["version"]), tags)
-            except requests.RequestException as error:
+            except (TimeoutError, urllib3.exceptions.HTTPError) as error:
                 raise RegistryError(f"the answer of {self.server} broke off") from error
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RegistryError(
@@ -106,9 +110,7 @@ class Registry:
         """
         query = {"name": version.name, "version": version.version, "path": path}
         have = to.stat().st_size if to.exists() else 0
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+        headers = {"Range": f"bytes={have}-"} if have else {}
         with self._get("/model-versions/get-artifact", query, headers) as answer:
             if answer.status_code == NOTHING_LEFT:
                 to.unlink()
@@ -117,23 +119,16 @@ class Registry:
             with to.open("ab" if rest else "wb") as file:
                 begin = file.tell()
                 try:
-                    self._copy(answer, file, path, limit)
-                except requests.RequestException as error:
+                    for piece in _pieces(answer, limit):
+                        if file.tell() + len(piece) > limit:
+                            raise LongerError(f"{path} is longer than the {limit} bytes released")
+                        file.write(piece)
+                        reached(UpdateStep.PART_FETCHED)
+                except TimeoutError as error:
+                    raise RegistryError(f"the download of {path} {error}: pull again") from error
+                except urllib3.exceptions.HTTPError as error:
                     raise RegistryError(f"the download of {path} broke off: pull again") from error
-                finally:
-                    file.flush()
                 return file.tell() - begin
-
-    def _copy(self, answer: requests.Response, file: BinaryIO, path: str, limit: int) -> None:
-        end = time.monotonic() + READ_SECONDS + limit / SLOWEST
-        for chunk in answer.iter_content(CHUNK):
-            if file.tell() + len(chunk) > limit:
-                raise LongerError(f"{path} is longer than the {limit} bytes released")
-            file.write(chunk)
-            if time.monotonic() > end:
-                raise RegistryError(
-                    f"the download of {path} is slower than {SLOWEST} bytes a second: pull again"
-                )
 
     def _get(
         self, route: str, query: dict[str, str], headers: dict[str, str] | None = None
@@ -153,7 +148,7 @@ class Registry:
             ) from error
         except requests.exceptions.SSLError as error:
             raise RegistryError(
-                f"{self.server} is not trusted ({_innermost(error)}): check this device's clock, "
+                f"{self.server} is not trusted ({_distrust(error)}): check this device's clock, "
                 "and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
@@ -203,29 +198,42 @@ def _bearer(token: str):
     return authorise
 
 
+def _pieces(answer: requests.Response, length: int) -> Iterator[bytes]:
+    """An answer's bytes as they come.
+
+    Raises:
+        TimeoutError: they come too slowly for what is to be ``length`` bytes.
+        urllib3.exceptions.HTTPError: they break off.
+    """
+    end = time.monotonic() + READ_SECONDS + length / SLOWEST
+    while piece := answer.raw.read1(CHUNK):  # not `read`, which waits for the whole chunk
+        yield piece
+        if time.monotonic() > end:
+            raise TimeoutError(f"is slower than {SLOWEST} bytes a second")
+
+
 def _content(answer: requests.Response) -> bytes:
-    """An answer's bytes, or ``ValueError`` where they do not end."""
+    """The bytes of an answer that is no file, or ``ValueError`` where they do not end."""
     content = b""
-    for chunk in answer.iter_content(CHUNK):
-        content += chunk
+    for piece in _pieces(answer, LONGEST_ANSWER):
+        content += piece
         if len(content) > LONGEST_ANSWER:
             raise ValueError("an endless answer")
     return content
 
 
-def _innermost(error: BaseException) -> str:
-    """The cause on one line, such as "certificate is not yet valid"."""
-    while isinstance(error.args[0] if error.args else None, BaseException) or hasattr(
-        error, "reason"
-    ):
-        error = getattr(error, "reason", None) or error.args[0]
-    return " ".join(str(error).split())
+def _distrust(error: BaseException) -> str:
+    """Why TLS failed, such as "certificate is not yet valid"."""
+    reason = re.search(r"verify failed: ([^(]*)", str(error)) or re.search(
+        r"\] ([^(]*)", str(error)
+    )
+    return reason[1].strip() if reason else str(error)
 
 
 def _reason(answer: requests.Response) -> str:
     """What the server says went wrong, on one line."""
     try:
         said = str(json.loads(_content(answer))["message"])
-    except (ValueError, KeyError, TypeError, requests.RequestException):
+    except (ValueError, KeyError, TypeError, TimeoutError, urllib3.exceptions.HTTPError):
         said = answer.reason or "an error without a reason"
     return f"{' '.join(said.split())} (HTTP {answer.status_code})"

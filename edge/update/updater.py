@@ -34,6 +34,8 @@ STARTS = 3
 """The start of the process, with a release on probation, that gives the release up."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What the system says where a disk, a quota or a file's length is at its end, or an SD card that
+failed was mounted read-only."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Updater:
         release = self._released(version)
         if self.keys:
             release.require_signature(self.keys)
-        with _full_disk_said(), self.home.locked():
+        with self._locked():
             in_use = self.home.in_use()
             if in_use and in_use.digest == release.digest and self._is_intact(in_use):
                 return None
@@ -156,7 +158,7 @@ class Updater:
     def confirm(self) -> None:
         """The release in use scores real frames well: it stays."""
         if self.home.folder.is_dir():
-            with _full_disk_said(), self.home.locked():
+            with self._locked():
                 if self.home.on_probation():
                     self.home.remember(replace(self.home.state, probation=None, starts=0))
                     reached(UpdateStep.CONFIRMED)
@@ -171,7 +173,7 @@ class Updater:
             reason: why, on one line.
         """
         if self.home.folder.is_dir():
-            with _full_disk_said(), self.home.locked():
+            with self._locked():
                 if self.home.on_probation():
                     self._revert(reason)
 
@@ -182,7 +184,7 @@ class Updater:
         """
         if not self.home.folder.is_dir():
             return
-        with _full_disk_said(), self.home.locked():
+        with self._locked():
             if not self.home.on_probation():
                 return
             state = self.home.state
@@ -194,6 +196,16 @@ class Updater:
                 self._revert(f"the process started {STARTS} times without a good frame")
             else:
                 self.home.remember(replace(state, starts=state.starts + 1))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with self.home.locked():
+                yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise SpaceError(f"{self.home.folder}: {error.strerror}; make room") from error
 
     def _released(self, version: RegisteredVersion) -> Release:
         if RELEASE_TAG not in version.tags:
@@ -307,13 +319,3 @@ class Updater:
         self.home.remember(replace(state, probation=None, starts=0, previous=None))
         self.home.tidy()
         self._intact = False
-
-
-@contextmanager
-def _full_disk_said() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise SpaceError(f"{error.filename or 'the disk'}: {error.strerror}; make room") from error

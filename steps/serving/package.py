@@ -1,13 +1,16 @@
-"""What is released of a network: two ONNX graphs and the record, proven on the held-out part."""
+"""What is released of a network: two ONNX graphs, proven on the held-out part, their record and
+golden pictures."""
 
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.golden import GOLDEN_FILE
 from edge.record import INT8_FILE, MODEL_FILE, RECORD_FILE, ModelRecord, sha256_of
 from edge.scoring import Scorer
 from steps.serving.comparison import Judged, judged
+from steps.serving.golden import golden
 from steps.serving.int8 import to_int8
 from steps.serving.onnx_graph import require_parity, to_onnx
 from steps.training.cache import Cache
@@ -28,7 +31,7 @@ class Package:
     """The files in a folder, and what was found in comparing them with Keras.
 
     Attributes:
-        files: the graphs and the record.
+        files: the graphs, the record and the golden pictures.
         record: as it was written.
         max_difference: of a probability of the float graph, over ``held_out`` pictures.
     """
@@ -45,7 +48,7 @@ class Package:
 
 
 def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folder: Path) -> Package:
-    """Write ``model.onnx``, ``model.int8.onnx`` and ``record.json``.
+    """Write ``model.onnx``, ``model.int8.onnx``, ``record.json`` and ``golden.json``.
 
     The same network and pictures give the same bytes.
 
@@ -68,19 +71,17 @@ def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folde
     )
     record.write(folder)
     difference, held_out = require_parity(model, Scorer(folder), cache, TEST)
+    scorers = {name: Scorer(folder, model_file=name) for name in record.files}
+    by_file = {
+        name: judged(scorer.score_prepared, record, cache, TEST) for name, scorer in scorers.items()
+    }
     by_keras = judged(keras_predict(model), record, cache, TEST)
     record = replace(
-        record,
-        file_metrics={
-            name: _metrics(
-                judged(Scorer(folder, model_file=name).score_prepared, record, cache, TEST),
-                by_keras,
-            )
-            for name in record.files
-        },
+        record, file_metrics={name: _metrics(found, by_keras) for name, found in by_file.items()}
     )
     record.write(folder)
-    files = [folder / name for name in (MODEL_FILE, INT8_FILE, RECORD_FILE)]
+    golden(by_file[MODEL_FILE], scorers, cache).write(folder)
+    files = [folder / name for name in (MODEL_FILE, INT8_FILE, RECORD_FILE, GOLDEN_FILE)]
     return Package(files, record, difference, held_out)
 
 

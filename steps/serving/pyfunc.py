@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge.golden import GOLDEN_FILE
 from edge.record import INT8_FILE, MODEL_FILE, RECORD_FILE
 from steps.settings.profile import PROJECT
 
@@ -19,7 +20,12 @@ The last two are for `mlflow models serve`: where uvicorn finds them it takes th
 loop and with more than one worker, it would hold back every answer by 40 ms (uvicorn #3149).
 """
 
-ARTIFACTS = {"model": MODEL_FILE, "record": RECORD_FILE, "int8": INT8_FILE}
+ARTIFACTS = {
+    "model": MODEL_FILE,
+    "record": RECORD_FILE,
+    "int8": INT8_FILE,
+    "golden": GOLDEN_FILE,
+}
 
 
 def pyfunc_arguments(folder: Path) -> dict[str, Any]:
@@ -30,8 +36,7 @@ def pyfunc_arguments(folder: Path) -> dict[str, Any]:
     leniently; the model itself takes bytes and strict base64 and refuses the rest.
 
     Args:
-        folder: holds ``model.onnx`` and ``record.json``, and ``model.int8.onnx`` where there
-            is one.
+        folder: holds ``model.onnx`` and ``record.json``, and the other files where there are any.
     """
     import pandas as pd
     from mlflow.models import ModelSignature

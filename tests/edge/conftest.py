@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
-from tiny_model import statement, write_model
+from tiny_model import statement, write_golden, write_model
 
 from edge.cameras.simulated import SimulatedCamera
 
@@ -35,7 +36,20 @@ def starting_server(request, tmp_path_factory):
     if not any("mlflow_server" in item.fixturenames for item in request.session.items):
         yield None
         return
-    home = tmp_path_factory.mktemp("mlflow")
+    with started(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(starting_server) -> str:
+    """The address of a running MLflow server."""
+    wait_until_healthy(*starting_server)
+    return starting_server[0]
+
+
+@contextmanager
+def started(home: Path, *options: str, **environment: str):
+    """An MLflow server that has begun to start: its address, its process and its log."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -44,8 +58,8 @@ def starting_server(request, tmp_path_factory):
             [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
             + ["--port", str(port), "--workers", "1"]
             + ["--backend-store-uri", f"sqlite:///{home}/mlflow.db"]
-            + ["--artifacts-destination", str(home / "artifacts")],
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            + ["--artifacts-destination", str(home / "artifacts"), *options],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that its workers end with it
@@ -57,14 +71,7 @@ def starting_server(request, tmp_path_factory):
         server.wait(20)
 
 
-@pytest.fixture(scope="session")
-def mlflow_server(starting_server) -> str:
-    """The address of a running MLflow server."""
-    _wait_until_healthy(*starting_server)
-    return starting_server[0]
-
-
-def _wait_until_healthy(address: str, server: subprocess.Popen, log: Path) -> None:
+def wait_until_healthy(address: str, server: subprocess.Popen, log: Path) -> None:
     end = time.monotonic() + SERVER_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
@@ -78,14 +85,16 @@ def _wait_until_healthy(address: str, server: subprocess.Popen, log: Path) -> No
 class Registered:
     """A registered model on a real server, whose versions a test publishes, by plain REST."""
 
-    def __init__(self, server: str, name: str, scratch: Path):
+    def __init__(self, server: str, name: str, scratch: Path, auth=None):
         self.server, self.name, self.scratch = server, name, scratch
+        self.auth = auth
         self.releases = 0
         self.post("registered-models/create", name=name)
         self.experiment = self.post("experiments/create", name=name)["experiment_id"]
 
     def post(self, route: str, **fields) -> dict:
-        answer = requests.post(f"{self.server}/api/2.0/mlflow/{route}", json=fields, timeout=60)
+        address = f"{self.server}/api/2.0/mlflow/{route}"
+        answer = requests.post(address, json=fields, auth=self.auth, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
 
@@ -96,14 +105,19 @@ class Registered:
         tag = {"key": "release", "value": json.dumps(stated)}
         self.post("model-versions/set-tag", name=self.name, version=version, **tag)
 
-    def publish(self, steepness=0.05, alias="champion", tag=True, change=None, **record) -> str:
+    def publish(
+        self, steepness=0.05, alias="champion", tag=True, change=None, golden=False, **record
+    ) -> str:
         """Register a version, tag its release and set an alias; returns the version.
 
         Args:
             tag: whether there is a release statement at all.
+            golden: whether it has golden pictures.
             change: called with the statement before it is tagged; may alter it.
         """
         folder = write_model(self.scratch / f"{time.monotonic_ns()}", steepness, **record)
+        if golden:
+            write_golden(folder)
         run = self.post("runs/create", experiment_id=self.experiment)["run"]["info"]
         source = f"{run['artifact_uri']}/model"
         place = source.removeprefix("mlflow-artifacts:/")
@@ -111,6 +125,7 @@ class Registered:
             answer = requests.put(
                 f"{self.server}/api/2.0/mlflow-artifacts/artifacts/{place}/artifacts/{path.name}",
                 data=path.read_bytes(),
+                auth=self.auth,
                 timeout=60,
             )
             assert answer.ok, answer.text

@@ -1,12 +1,16 @@
 """A model so small that its scores can be worked out by hand, and the statement of its release."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
+from edge.golden import Golden, GoldenPicture
 from edge.record import ModelRecord, sha256_of
+from edge.scoring import Scorer
 
 
 def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:
@@ -35,6 +39,19 @@ def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:
     fields = {"labels": ["dark", "bright"], "input_size": (64, 48), "prepare_version": "1"}
     files = {"model.onnx": sha256_of(folder / "model.onnx")}
     ModelRecord(**{**fields, "files": files, **record}).write(folder)
+    return folder
+
+
+def write_golden(folder: Path) -> Path:
+    """Golden pictures beside a model, dark and bright, with the scores that it has."""
+    scorer, pictures = Scorer(folder, threads=1), []
+    for value in (40, 110, 140, 220):
+        encoded = io.BytesIO()
+        Image.new("RGB", (48, 64), (value, value, value)).save(encoded, "JPEG")
+        content = encoded.getvalue()
+        scores = scorer.score([content])[0].tolist()
+        pictures.append(GoldenPicture(content, {"model.onnx": scores}))
+    Golden(tuple(pictures)).write(folder)
     return folder
 
 

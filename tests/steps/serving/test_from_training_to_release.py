@@ -1,15 +1,19 @@
 """Register, promote and export on a real store: what is registered, what moves, what is said."""
 
 import json
+from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from small_registry import SELECTION, light_meter, run_of, trained, write_profile
 
+from edge.golden import Golden
 from edge.record import ModelRecord
-from edge.release import Release
+from edge.release import Release, ReleaseError
 from edge.scoring import PREPARE_VERSION, Scorer
+from edge.update.trial import tried
 from steps import export, promote, register
 from steps.tracking.aliases import claim, history, move_alias
 
@@ -102,7 +106,8 @@ def test_an_export_holds_both_graphs_and_gives_the_same_bytes_again(profile, cap
         json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json"))
         for run_id in (run_of(export, profile, capsys), run_of(export, profile, capsys))
     )
-    assert set(first["files"]) == {"model.onnx", "model.int8.onnx", "record.json"}
+    files = {"model.onnx", "model.int8.onnx", "record.json", "golden.json"}
+    assert set(first["files"]) == files
     assert first["files"] == second["files"]
     assert (first["release"], second["release"]) == (1, 2)
     folder = mlflow.artifacts.download_artifacts(
@@ -116,7 +121,26 @@ def test_an_export_holds_both_graphs_and_gives_the_same_bytes_again(profile, cap
     release = Release.parse(
         MlflowClient().get_model_version_by_alias("package-onnx", "champion").tags["release"]
     )
-    assert {file.name for file in release.files} == set(first["files"])
+    assert {file.name for file in release.files} == files
+    _require_golden(Path(folder), record)
+
+
+def _require_golden(folder: Path, record: ModelRecord) -> None:
+    """They are of both labels, each file gets its scores, and a device refuses other scores."""
+    golden = Golden.read(folder)
+    expected = golden.expected("model.onnx")
+    assert len(golden.pictures) == 8 and set(record.decide(expected)) == {0, 1}
+    for file in ("model.onnx", "model.int8.onnx"):
+        scores = Scorer(folder, model_file=file).score([p.content for p in golden.pictures])
+        np.testing.assert_allclose(scores, golden.expected(file), rtol=0, atol=1e-6)
+    assert set(tried(folder).ms) == {"model.onnx", "model.int8.onnx"}
+    golden.pictures[3].scores["model.int8.onnx"].reverse()
+    golden.write(folder)
+    assert tried(folder).file == "model.onnx" and "picture's score is" in tried(folder).why
+    golden.pictures[3].scores["model.onnx"].reverse()
+    golden.write(folder)
+    with pytest.raises(ReleaseError, match="self-test: a golden picture's score is"):
+        tried(folder)
 
 
 def test_each_rule_can_refuse(store, tmp_path, capsys):

@@ -1,0 +1,88 @@
+"""Two releases of a tiny model, and a server that has them."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from release_server import MODEL, PUBLIC_KEY, ReleaseServer
+from tiny_model import write_golden, write_model
+
+from edge.current import CurrentModel
+from edge.registry import Registry
+from edge.update.updater import Updater
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> list[Path]:
+    """The files of three releases, by number; there is none of number 0."""
+    made = [Path()]
+    for number in (1, 2, 3):
+        folder = write_model(tmp_path_factory.mktemp("release"), steepness=0.02 * number)
+        made.append(write_golden(folder))
+    return made
+
+
+@pytest.fixture
+def server(folders):
+    server = ReleaseServer()
+    server.release(folders[1], 1)
+    yield server
+    server.close()
+
+
+@dataclass
+class Device:
+    """A device that follows the server."""
+
+    server: ReleaseServer
+    models: Path
+    folders: list[Path]
+
+    @property
+    def home(self) -> Path:
+        return self.models / MODEL
+
+    def updater(self, **options) -> Updater:
+        registry = Registry(self.server.address)
+        options = {"keys": [PUBLIC_KEY], "threads": 1, "reserve": 0, **options}
+        return Updater(registry, MODEL, "champion", self.models, **options)
+
+    def release(self, number: int) -> None:
+        self.server.release(self.folders[number], number)
+
+    def score(self) -> tuple[int, float]:
+        """The release in use, and what it says of a bright picture."""
+        model = CurrentModel(self.home, threads=1)
+        return model.release, float(model.scorer.score([np.full((64, 48, 3), 160, np.uint8)])[0, 1])
+
+    def require_whole(self, *releases: int) -> int:
+        """The release in use is one of some, and scores as it should; returns it."""
+        release, score = self.score()
+        assert release in releases
+        logit = 0.02 * release * (160 - 127.5)
+        assert score == pytest.approx(1 / (1 + np.exp(-2 * logit)), abs=1e-5)
+        return release
+
+    def copy(self, to: Path) -> "Device":
+        shutil.copytree(self.models, to, symlinks=True)
+        return Device(self.server, to, self.folders)
+
+
+@pytest.fixture
+def device(server, folders, tmp_path) -> Device:
+    """With nothing on it."""
+    return Device(server, tmp_path / "models", folders)
+
+
+@pytest.fixture
+def updated(device) -> Device:
+    """Release 1 is in use and confirmed, and release 2 is out."""
+    updater = device.updater()
+    assert updater.check().release == 1
+    updater.confirm()
+    device.release(2)
+    device.server.requests.clear()
+    device.server.sent = 0
+    return device

@@ -1,0 +1,157 @@
+"""Flipped bytes, broken and endless downloads, a server away: refused, the old model scores on."""
+
+import os
+import random
+from functools import partial
+
+import pytest
+from release_server import cut, endless, is_file, trickling
+
+from edge.errors import UserError
+from edge.registry import RegistryError
+from edge.release import ReleaseError
+from edge.signature import SignatureError
+from edge.update.updater import ATTEMPTS
+
+FLIPS = int(os.environ.get("FLIPS", "60"))
+"""Random bytes of the statement, of the files on their way, and of those on the device."""
+
+
+def flipped(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    changed = content[place] ^ chance.randrange(1, 256)
+    return content[:place] + bytes([changed]) + content[place + 1 :]
+
+
+def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
+    """What is taken nevertheless says the same: a space that became another kind of space."""
+    refused = 0
+    for number in range(FLIPS):
+        chance = random.Random(number)
+        device = updated.copy(tmp_path / str(number))
+        target = chance.choice(
+            ["statement", "statement", "model.onnx", "record.json", "golden.json"]
+        )
+        device.server.alter = partial(
+            lambda name, content, target, chance: (
+                flipped(content, chance) if name == target else content
+            ),
+            target=target,
+            chance=chance,
+        )
+        try:
+            device.updater().check()
+        except UserError:
+            refused += 1
+            assert device.require_whole(1), (number, target)
+        else:
+            assert target == "statement" and device.require_whole(2), (number, target)
+    assert refused > 0.9 * FLIPS
+    updated.server.alter = lambda name, content: content
+    assert updated.updater().check().release == 2
+
+
+def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
+    updater = updated.updater()
+    updater.check()
+    updater.confirm()
+    files = sorted(
+        path.relative_to(updated.models)
+        for path in updated.home.rglob("*")
+        if path.is_file() and "release-1" not in path.parts and "current" not in path.parts
+    )
+    assert {path.name for path in files} >= {"model.onnx", "release.json", "update.json"}
+    for number in range(FLIPS):
+        chance = random.Random(number)
+        device = updated.copy(tmp_path / str(number))
+        path = device.models / chance.choice(files)
+        path.write_bytes(flipped(path.read_bytes(), chance))
+        assert device.require_whole(1, 2), (number, path)
+        updater = device.updater()
+        updater.recover()
+        updater.check()
+        assert device.require_whole(2), (number, path)
+
+
+@pytest.mark.parametrize("fault", [cut, endless, trickling], ids=lambda fault: fault.__name__)
+def test_a_download_that_goes_wrong_leaves_the_old_model(updated, monkeypatch, fault):
+    monkeypatch.setattr("edge.registry.READ_SECONDS", 0.3)
+    monkeypatch.setattr("edge.registry.SLOWEST", 1 << 20)
+    updated.server.fault = fault
+    with pytest.raises((RegistryError, ReleaseError), match="broke off|longer than|slower than"):
+        updated.updater().check()
+    assert updated.require_whole(1)
+    assert sum(path.stat().st_size for path in updated.home.rglob("*")) < 1 << 20
+    updated.server.fault = lambda handler: False
+    assert updated.updater().check().release == 2
+
+
+def test_what_broke_off_is_resumed_where_it_broke_off(updated):
+    """Each attempt brings half of what is missing, and no byte comes twice."""
+    updated.server.fault = cut
+    for _ in range(3):
+        with pytest.raises(RegistryError, match="broke off: pull again"):
+            updated.updater().check()
+    updated.server.fault = lambda handler: False
+    done = updated.updater().check()
+    ranges = [headers.get("Range") for path, headers in updated.server.requests if "get-" in path]
+    whole = (updated.folders[2] / "golden.json").stat().st_size
+    begins = [whole - whole // 2, whole - whole // 4, whole - whole // 8]
+    assert ranges == [None, *(f"bytes={begin}-" for begin in begins), None, None]
+    assert updated.server.sent == done.downloaded and updated.require_whole(2)
+
+
+def test_a_server_that_knows_no_ranges_sends_a_file_anew(updated):
+    updated.server.fault = cut
+    with pytest.raises(RegistryError):
+        updated.updater().check()
+
+    def whole(handler):
+        if is_file(handler):
+            handler.headers.replace_header("Range", "bytes=0-") if handler.headers["Range"] else 0
+        return False
+
+    updated.server.fault = whole
+    assert updated.updater().check().release == 2 and updated.require_whole(2)
+
+
+def test_damage_is_fetched_a_few_times_and_then_no_more(updated):
+    """A store that has lost a file is not asked by every device at every poll for ever."""
+    updated.server.alter = lambda name, content: content[:-9] if name == "model.onnx" else content
+    for _ in range(ATTEMPTS):
+        with pytest.raises(ReleaseError, match="model.onnx is not what was released"):
+            updated.updater().check()
+    assert updated.server.fetched().count("model.onnx") == ATTEMPTS
+    assert updated.updater().check() is None and updated.server.fetched() == []
+    assert updated.require_whole(1)
+
+
+def test_a_server_that_is_away_comes_back(updated):
+    address = updated.server.address
+    updater = updated.updater()
+    updated.server.close()
+    for _ in range(2):
+        with pytest.raises(RegistryError, match=f"no MLflow server answers at {address}"):
+            updater.check()
+    assert updated.require_whole(1)
+
+
+def test_an_endless_statement_is_not_read_to_its_end(updated):
+    updated.server.alter = lambda name, content: (
+        b"x" * (3 << 20) if name == "statement" else content
+    )
+    with pytest.raises(RegistryError, match="does not answer as an MLflow server"):
+        updated.updater().check()
+    assert updated.require_whole(1)
+
+
+def test_an_unsigned_or_foreign_release_is_not_fetched(updated):
+    for change in (
+        lambda text: text.replace('"signatures"', '"unsigned"'),
+        lambda text: text.replace(updated.updater().keys[0], "A" * 43 + "="),
+    ):
+        updated.release(2)
+        updated.server.statement = change(updated.server.statement)
+        with pytest.raises(SignatureError):
+            updated.updater().check()
+    assert updated.server.fetched() == [] and updated.require_whole(1)

@@ -1,0 +1,128 @@
+"""SIGKILL at every step of an update, then a start: always a working model, never a half one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from release_server import PUBLIC_KEY
+
+from edge.current import CurrentModel, NoModelError
+from edge.update.faultpoints import KILL_AFTER, UpdateStep
+from edge.update.updater import ATTEMPTS
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("KILLS", "20"))
+"""At random moments, in the proof."""
+
+PROJECT = Path(__file__).parents[3]
+PROCESS = Path(__file__).with_name("updating_process.py")
+BACK = (UpdateStep.FAILED, UpdateStep.REVERTED)
+FORTH = [step for step in UpdateStep if step not in BACK]
+
+
+def run(device, then="confirm", **environment) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, PROCESS, device.server.address, device.models, PUBLIC_KEY, then],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment,
+        cwd=PROJECT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen) -> int:
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return process.returncode
+
+
+def require_tidy(device, *releases: int) -> None:
+    kept = {path.name for path in device.home.iterdir()}
+    assert kept == {"current", "update.json", *(f"release-{n}" for n in releases)}
+
+
+@pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
+def test_an_update_cut_off_after_any_step_is_taken_up_again(updated, step):
+    assert end(run(updated, **{KILL_AFTER: step})) == -signal.SIGKILL
+    found = updated.require_whole(1, 2)
+    switched = FORTH.index(step) >= FORTH.index(UpdateStep.SWITCHED)
+    assert found == (2 if switched and step != UpdateStep.TIDIED else found)
+    updater = updated.updater()
+    updater.recover()
+    assert updated.require_whole(1, 2) == found
+    updater.check()
+    assert updated.require_whole(2) and updater.refused is None
+    updater.confirm()
+    updated.release(3)
+    updater.check()
+    updater.confirm()
+    assert updated.require_whole(3)
+    require_tidy(updated, 2, 3)
+
+
+@pytest.mark.parametrize("step", BACK, ids=lambda step: step.name)
+def test_a_way_back_cut_off_after_any_step_is_gone_to_its_end(updated, step):
+    assert end(run(updated, "revert", **{KILL_AFTER: step})) == -signal.SIGKILL
+    updated.require_whole(1, 2)
+    updater = updated.updater()
+    updater.recover()
+    assert updated.require_whole(1) and not updater.on_probation()
+    assert updater.check() is None and "as the test wants" in updater.refused
+    assert updated.require_whole(1)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
+def test_a_first_installation_cut_off_leaves_no_model_or_a_whole_one(device, step):
+    assert end(run(device, **{KILL_AFTER: step})) == -signal.SIGKILL
+    try:
+        CurrentModel(device.home)
+    except NoModelError as error:
+        assert "no model in" in str(error)
+    else:
+        assert device.require_whole(1)
+    assert end(run(device)) == 0
+    assert device.require_whole(1)
+    require_tidy(device, 1)
+
+
+def test_a_trial_that_ends_the_process_each_time_is_given_up(updated):
+    for _ in range(ATTEMPTS):
+        assert end(run(updated, **{KILL_AFTER: UpdateStep.COUNTED})) == -signal.SIGKILL
+        assert updated.require_whole(1)
+    updated.server.fetched()
+    updater = updated.updater()
+    assert updater.check() is None and "ended the process 3 times" in updater.refused
+    assert updated.server.fetched() == []
+
+
+@pytest.mark.proof
+def test_killed_at_random_again_and_again(updated):
+    """The process is killed at any moment of its life while releases follow each other."""
+    chance = random.Random(KILLS)
+    whole = time.monotonic()
+    assert end(run(updated)) == 0
+    whole = time.monotonic() - whole
+    cut_off, highest, number = 0, 2, 2
+    for _ in range(KILLS):
+        number += 1
+        updated.server.release(updated.folders[1 + number % 3], number)
+        process = run(updated)
+        time.sleep(chance.uniform(0.3, 1.1) * whole)
+        process.kill()
+        cut_off += end(process) != 0
+        release = CurrentModel(updated.home).release
+        assert highest <= release <= number
+        highest = release
+    number += 1
+    updated.server.release(updated.folders[1], number)
+    assert end(run(updated)) == 0 and CurrentModel(updated.home).release == number
+    assert len([path for path in updated.home.iterdir() if path.name.startswith("release-")]) == 2
+    print(f"{cut_off} of {KILLS} processes were cut off")
+    assert cut_off > 0

@@ -1,0 +1,239 @@
+"""From the alias to the switch, to the confirmation or the way back."""
+
+import json
+import shutil
+
+import pytest
+from release_server import MODEL
+from tiny_model import write_golden, write_model
+
+from edge.current import CurrentModel, NoModelError
+from edge.golden import Golden
+from edge.registry import RegistryError
+from edge.release import ReleaseError
+from edge.update.home import BusyError
+from edge.update.updater import STARTS
+
+
+def test_a_release_is_on_probation_until_it_is_confirmed(updated):
+    updater = updated.updater()
+    assert updater.check().release == 2
+    assert updater.on_probation() and updated.require_whole(2)
+    assert updater.check() is None and updater.refused is None
+    updater.confirm()
+    assert not updater.on_probation()
+    updater.revert("too late")
+    assert updated.require_whole(2)
+
+
+def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
+    updater = updated.updater()
+    updater.check()
+    updater.revert("all frames are bright")
+    assert updated.require_whole(1) and not updater.on_probation()
+    updated.server.fetched()
+    for _ in range(3):
+        assert updater.check() is None
+        assert updater.refused == "release 2 failed here: all frames are bright"
+    assert updated.updater().check() is None, "it is remembered on the disk"
+    assert updated.server.fetched() == []
+    assert sorted(path.name for path in updated.home.iterdir()) == [
+        *("current", "release-1", "update.json")
+    ]
+    updated.release(3)
+    assert updater.check().release == 3 and updater.refused is None
+    assert updated.require_whole(3)
+
+
+def test_what_failed_is_tried_again_when_asked_to(updated):
+    updater = updated.updater()
+    updater.check()
+    updater.revert("a mistake")
+    assert updater.check(again=True).release == 2
+    updater.confirm()
+    assert updated.require_whole(2) and updater.check() is None and updater.refused is None
+
+
+def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
+    updater = updated.updater()
+    updater.check()
+    updater.revert("this runtime is odd")
+    assert updater.check() is None
+    monkeypatch.setattr("edge.update.updater.tried_with", lambda: "a newer one")
+    assert updater.check().release == 2
+
+
+def test_the_first_release_has_nothing_to_go_back_to(device):
+    updater = device.updater()
+    updater.check()
+    updater.revert("it sees ghosts")
+    with pytest.raises(NoModelError):
+        CurrentModel(device.home)
+    assert updater.check() is None and "ghosts" in updater.refused
+    device.release(2)
+    updater.check()
+    assert device.require_whole(2)
+
+
+def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
+    (updated.home / "notes.txt").write_text("mine")
+    (updated.home / "4").mkdir()
+    shutil.copy(updated.home / "current" / "model.onnx", updated.home / "4")  # as it once was
+    (updated.home / ".staging-0123").mkdir()
+    for number in (2, 3):
+        updated.release(number)
+        updater = updated.updater()
+        updater.check()
+        updater.confirm()
+    assert sorted(path.name for path in updated.home.iterdir()) == [
+        *("current", "notes.txt", "release-2", "release-3", "update.json")
+    ]
+
+
+def test_a_release_upon_one_on_probation_goes_back_to_what_was_confirmed(updated):
+    updater = updated.updater()
+    updater.check()
+    updated.release(3)
+    assert updater.check().release == 3
+    updater.revert("no better")
+    assert updated.require_whole(1)
+
+
+def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
+    updated.updater().check()
+    for _ in range(STARTS - 1):
+        updater = updated.updater()
+        updater.recover()
+        assert updater.on_probation()
+    updater = updated.updater()
+    updater.recover()
+    assert not updater.on_probation() and updated.require_whole(1)
+    assert updater.check() is None
+    assert updater.refused.endswith("the process started 3 times without a good frame")
+
+
+def test_only_one_process_updates(updated):
+    updater = updated.updater()
+    with updater.home.locked(), pytest.raises(BusyError):
+        updated.updater().check()
+    assert updated.updater().check().release == 2
+
+
+def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
+    model = CurrentModel(updated.home)
+    assert (model.release, model.version, model.stale()) == (1, "1", False)
+    updater = updated.updater()
+    updater.check()
+    assert model.stale()
+    updater.confirm()
+    model = CurrentModel(updated.home)
+    damaged = updated.home / "current" / "model.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    fallen_back = CurrentModel(updated.home)
+    assert (fallen_back.release, fallen_back.stale(), model.stale()) == (1, False, False)
+    assert updated.updater().check().release == 2
+    assert fallen_back.stale() and updated.require_whole(2)
+
+
+def test_damaged_models_are_named(updated):
+    for path in updated.home.rglob("record.json"):
+        path.write_text("{")
+    with pytest.raises(NoModelError, match="no whole model in .*release-1: record.json is not"):
+        CurrentModel(updated.home)
+
+
+def change_golden(folder):
+    golden = Golden.read(folder)
+    golden.pictures[1].scores["model.onnx"][0] += 0.01
+    golden.write(folder)
+
+
+def no_golden_scores(folder):
+    golden = Golden.read(folder)
+    golden.pictures[1].scores.clear()
+    golden.write(folder)
+
+
+def golden_of_no_picture(folder):
+    rows = json.loads((folder / "golden.json").read_text())
+    rows["pictures"][0]["jpeg"] = "aGVsbG8="
+    (folder / "golden.json").write_text(json.dumps(rows))
+
+
+FAILING = {
+    "other scores": (change_golden, "a golden picture's score is 0.01 off, 0.001 is allowed"),
+    "no scores": (no_golden_scores, "golden.json has no scores of model.onnx"),
+    "no picture": (golden_of_no_picture, "not a picture"),
+    "no JSON": (lambda folder: (folder / "golden.json").write_text("{"), "golden.json is damaged"),
+    "no list": (lambda folder: (folder / "golden.json").write_text("[]"), "golden.json is damaged"),
+    "none": (
+        lambda folder: (folder / "golden.json").write_text('{"pictures": []}'),
+        "holds no picture",
+    ),
+    "no network": (lambda folder: (folder / "model.onnx").write_bytes(b"?"), "self-test"),
+    "a damaged record": (lambda folder: (folder / "record.json").write_text("{"), "record.json"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), FAILING.values(), ids=FAILING)
+def test_what_fails_its_trial_is_refused_once(updated, tmp_path, change, message):
+    folder = write_golden(write_model(tmp_path / "failing"))
+    change(folder)
+    updated.server.release(folder, 2)
+    updater = updated.updater()
+    with pytest.raises(ReleaseError, match=message):
+        updater.check()
+    updated.server.fetched()
+    assert updater.check() is None and "failed here: the model fails its self" in updater.refused
+    assert updated.server.fetched() == [] and updated.require_whole(1)
+    assert not updater.on_probation()
+
+
+def test_a_release_too_large_is_refused_before_it_is_fetched(updated):
+    with pytest.raises(ReleaseError, match="and this device takes 100"):
+        updated.updater(limit=100).check()
+    assert updated.server.fetched() == [] and updated.require_whole(1)
+
+
+def test_a_poll_asks_once_and_hashes_nothing(updated):
+    updated.release(1)
+    updater = updated.updater()
+    assert updater.check() is None
+    (updated.home / "current" / "model.onnx").unlink()
+    assert updater.check() is None  # the files were looked at when the process started
+    assert len(updated.server.requests) == 2
+
+
+def test_a_release_signed_anew_is_the_same_one(updated):
+    updated.release(1)
+    stated = json.loads(updated.server.statement)
+    stated["signatures"]["another"] = "key's"
+    updated.server.statement = json.dumps(stated)
+    assert updated.updater().check() is None and updated.server.fetched() == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"taken": "x", "failures": {}}', "\udcff"])
+def test_a_damaged_memory_is_an_empty_one(updated, text):
+    (updated.home / "update.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    updater = updated.updater()
+    updater.recover()
+    assert not updater.on_probation()
+    assert updater.check().release == 2
+    updater.revert("and back")
+    assert updated.require_whole(1)
+
+
+def test_no_model_of_a_strange_name(tmp_path):
+    from edge.registry import Registry
+    from edge.update.updater import Updater
+
+    for name in ("../up", ".hidden", "a/b", ""):
+        with pytest.raises(ReleaseError, match="cannot be a folder's name"):
+            Updater(Registry("http://127.0.0.1:1"), name, "champion", tmp_path)
+
+
+def test_a_missing_alias_changes_nothing(updated):
+    updated.server.fault = lambda handler: handler.send(400, b'{"message": "no alias"}') or True
+    with pytest.raises(RegistryError, match="no alias .HTTP 400."):
+        updated.updater().check()
+    assert updated.require_whole(1) and MODEL in str(updated.home)

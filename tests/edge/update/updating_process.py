@@ -1,0 +1,19 @@
+"""A device's process: recovers, polls, loads the model and confirms it, or goes back.
+
+python updating_process.py SERVER MODELS KEY confirm|revert
+"""
+
+import sys
+from pathlib import Path
+
+from edge.current import CurrentModel
+from edge.registry import Registry
+from edge.update.updater import Updater
+
+server, models, key, then = sys.argv[1:]
+updater = Updater(Registry(server), "brightness", "champion", Path(models), [key], 1, reserve=0)
+updater.recover()
+updater.check()
+CurrentModel(Path(models, "brightness"), threads=1)
+if updater.on_probation():
+    updater.confirm() if then == "confirm" else updater.revert("as the test wants")
