@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import requests
 from byte_counter import ByteCounter
-from conftest import Registered, started, wait_until_healthy
+from mlflow_server import Registered, started, wait_until_healthy
 from test_signature import NEXT, OURS, signing
 
 from edge.current import CurrentModel
