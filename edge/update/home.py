@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from edge.errors import UserError
@@ -89,36 +89,32 @@ class State:
     def text(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
 
-    def with_failure(self, statement: str, failure: Failure) -> dict[str, Failure]:
-        """The failures with one more, the oldest of too many left out."""
-        others = {k: v for k, v in self.failures.items() if k != statement}
-        newest = list(others.items())[1 - KEPT_FAILURES :]
-        return {**dict(newest), statement: failure}
-
 
 class ModelHome:
     """A model's folder on the device.
 
     Args:
-        folder: ``<models>/<model>``; made by :meth:`locked` where it is missing.
+        folder: ``<models>/<model>``; made by :meth:`bringing` where it is missing.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes from updating the model; raises :class:`BusyError`."""
+    def bringing(self) -> Iterator[None]:
+        """Keeps others from bringing a release; raises :class:`BusyError` where one is at it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(f"{self.folder} is being updated by another process") from error
+        with _locked(self.folder, wait=False):
             yield
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Waits until nobody else changes what is remembered, or the link; not to be nested.
+
+        It is held for moments only: a release may be confirmed while another one is fetched.
+        """
+        with _locked(self.folder.parent, wait=True):
+            yield
 
     @property
     def state(self) -> State:
@@ -162,6 +158,12 @@ class ModelHome:
         """Have no current model."""
         (self.folder / CURRENT).unlink(missing_ok=True)
         sync_folder(self.folder)
+
+    def remember_failure(self, statement: str, failure: Failure) -> None:
+        state = self.state
+        others = {k: v for k, v in state.failures.items() if k != statement}
+        newest = dict(list(others.items())[1 - KEPT_FAILURES :])
+        self.remember(replace(state, failures={**newest, statement: failure}))
 
     def tidy(self, *but: Path) -> None:
         """Remove all models but the current and the previous one, and all that was begun.
@@ -228,6 +230,19 @@ def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder: Path, wait: bool) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise BusyError(f"{folder} is being updated by another process") from error
+        yield
     finally:
         os.close(descriptor)
 

@@ -129,7 +129,7 @@ class Updater:
         release = self._released(version)
         if self.keys:
             release.require_signature(self.keys)
-        with self._locked():
+        with self._full_disk_said(), self.home.bringing():
             in_use = self.home.in_use()
             if in_use and in_use.digest == release.digest and self._is_intact(in_use):
                 return None
@@ -157,11 +157,10 @@ class Updater:
 
     def confirm(self) -> None:
         """The release in use scores real frames well: it stays."""
-        if self.home.folder.is_dir():
-            with self._locked():
-                if self.home.on_probation():
-                    self.home.remember(replace(self.home.state, probation=None, starts=0))
-                    reached(UpdateStep.CONFIRMED)
+        with self._changing():
+            if self.home.on_probation():
+                self.home.remember(replace(self.home.state, probation=None, starts=0))
+                reached(UpdateStep.CONFIRMED)
 
     def revert(self, reason: str) -> None:
         """Go back from the release on probation to the one before, and never to it again.
@@ -172,23 +171,19 @@ class Updater:
         Args:
             reason: why, on one line.
         """
-        if self.home.folder.is_dir():
-            with self._locked():
-                if self.home.on_probation():
-                    self._revert(reason)
+        with self._changing():
+            if self.home.on_probation():
+                self._revert(reason)
 
     def recover(self) -> None:
         """At the start of the process: finish what was cut off, and notice a release that ends it.
 
         A release on probation is given up at the third start without a confirmation.
         """
-        if not self.home.folder.is_dir():
-            return
-        with self._locked():
+        with self._changing():
             if not self.home.on_probation():
                 return
-            state = self.home.state
-            in_use = self.home.in_use()
+            state, in_use = self.home.state, self.home.in_use()
             known = in_use and state.failures.get(in_use.digest)
             if known and known.final:
                 self._revert(known.reason)  # cut off on its way back
@@ -198,10 +193,15 @@ class Updater:
                 self.home.remember(replace(state, starts=state.starts + 1))
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _changing(self) -> Iterator[None]:
+        self.home.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self._full_disk_said(), self.home.changing():
+            yield
+
+    @contextmanager
+    def _full_disk_said(self) -> Iterator[None]:
         try:
-            with self.home.locked():
-                yield
+            yield
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -243,14 +243,14 @@ class Updater:
                 *(self.registry, version, release, staging, have), reserve=self._reserve
             )
         except DamagedError as error:
-            self._failed(release, str(error))
+            self._count(release, str(error))
             raise
-        self._failed(release, f"its trial ended the process {ATTEMPTS} times")
+        self._count(release, f"its trial ended the process {ATTEMPTS} times")
         reached(UpdateStep.COUNTED)
         try:
             choice = tried(staging, self._threads)
         except ReleaseError as error:
-            self._failed(release, str(error), final=True)
+            self._count(release, str(error), final=True)
             raise
         reached(UpdateStep.TRIED)
         write_durably(staging / CHOICE_FILE, choice.text())
@@ -276,6 +276,10 @@ class Updater:
             staging.rename(folder)
         sync_folder(self.home.folder)
         reached(UpdateStep.PLACED)
+        with self.home.changing():
+            self._switch(release, folder)
+
+    def _switch(self, release: Release, folder: Path) -> None:
         if self.home.current == folder:
             return
         state = self.home.state
@@ -294,28 +298,26 @@ class Updater:
         reached(UpdateStep.NOTED)
         self.home.switch(folder)
 
-    def _failed(self, release: Release, reason: str, final: bool = False) -> None:
-        """Remember a failed attempt; one too many is the last."""
-        state = self.home.state
-        before = state.failures.get(release.digest)
-        attempts = 1 + (before.attempts if before else 0)
-        final = final or attempts >= ATTEMPTS
-        failure = Failure(release.release, reason, attempts, final, tried_with())
-        self.home.remember(replace(state, failures=state.with_failure(release.digest, failure)))
+    def _count(self, release: Release, reason: str, final: bool = False) -> None:
+        """Count a failed attempt; one too many is the last."""
+        with self.home.changing():
+            before = self.home.state.failures.get(release.digest)
+            attempts = 1 + (before.attempts if before else 0)
+            final = final or attempts >= ATTEMPTS
+            failure = Failure(release.release, reason, attempts, final, tried_with())
+            self.home.remember_failure(release.digest, failure)
 
     def _revert(self, reason: str) -> None:
-        state = self.home.state
-        release = self.home.in_use()
+        failed, before, release = self.home.current, self.home.previous, self.home.in_use()
         if release:
-            self._failed(release, reason, final=True)
+            failure = Failure(release.release, reason, 1, True, tried_with())
+            self.home.remember_failure(release.digest, failure)
             reached(UpdateStep.FAILED)
-        before = self.home.previous
         if before is None or stated_in(before) is None:
             self.home.let_go()
         else:
             self.home.switch(before)
         reached(UpdateStep.REVERTED)
-        state = self.home.state
-        self.home.remember(replace(state, probation=None, starts=0, previous=None))
-        self.home.tidy()
+        self.home.remember(replace(self.home.state, probation=None, starts=0, previous=None))
+        self.home.discard(failed)  # nothing else: the next release may be on its way
         self._intact = False

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from release_server import MODEL
+from release_server import MODEL, is_file
 from tiny_model import write_golden, write_model
 
 from edge.current import CurrentModel, NoModelError
@@ -114,9 +114,27 @@ def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
 
 def test_only_one_process_updates(updated):
     updater = updated.updater()
-    with updater.home.locked(), pytest.raises(BusyError):
+    with updater.home.bringing(), pytest.raises(BusyError):
         updated.updater().check()
     assert updated.updater().check().release == 2
+
+
+@pytest.mark.parametrize("ends", ["confirm", "revert"])
+def test_a_probation_ends_while_the_next_release_is_fetched(updated, ends):
+    updater = updated.updater()
+    updater.check()
+    updated.release(3)
+
+    def end_probation(handler):
+        if is_file(handler, "model.onnx"):
+            updater.confirm() if ends == "confirm" else updater.revert("ghosts")
+            assert not updater.on_probation()
+        return False
+
+    updated.server.fault = end_probation
+    assert updated.updater().check().release == 3
+    assert updated.require_whole(3)
+    assert updater.home.previous.name == ("release-2" if ends == "confirm" else "release-1")
 
 
 def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
