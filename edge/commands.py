@@ -1,11 +1,13 @@
-"""The command line: ``python -m edge capture|pull|score|predict``."""
+"""The command line: ``python -m edge run|status|capture|pull|score|predict``."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from edge.agent.commands import add_commands
 from edge.camera_options import add_camera, open_camera, whole_count
 from edge.capture import capture
 from edge.errors import UserError
@@ -39,10 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge",
-        description="The device's side: capture frames, pull the released "
-        "model, score frames with it, or let a server score pictures.",
+        description="The device's side: run the agent, or one thing alone: capture frames, pull "
+        "the released model, score frames with it, or let a server score pictures.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_commands(partial(_add_command, commands))
     _add_capture(commands)
     _add_pull(commands)
     _add_score(commands)

@@ -20,7 +20,9 @@ def encode_jpeg(frame: Frame, model: str) -> bytes:
 
 
 def encode_pixels(pixels: np.ndarray) -> bytes:
-    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF."""
+    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF; anything else: ValueError."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ValueError(f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}")
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()

@@ -1,0 +1,11 @@
+"""What runs on the device for months: ``python -m edge run --config agent.toml``.
+
+- ``agent``: the parts joined, and the loop
+- ``watcher``: one look: frame, score, keep or not; ``motion`` and ``selection`` say which
+- ``model``, ``follower``: the model in use, and how a newer one is noticed
+- ``store``: SQLite and a folder; in it the ``queue`` of pictures and the ``results``
+- ``sender``, ``landing``: from there to the landing zone
+- ``status``, ``machine``, ``watchdog``: how it is, and who notices when it is not well
+- ``clock``: what time it is, and what to do where nobody knows
+- ``settings``, ``settings_file``: the TOML file
+"""

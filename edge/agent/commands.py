@@ -1,0 +1,123 @@
+"""``python -m edge run`` and ``python -m edge status``."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.errors import UserError
+
+CONFIG = Path("/etc/lakehouse-vision/agent.toml")
+ANSWER_SECONDS = 5.0
+HANGS_SECONDS = 120.0
+"""Beyond the camera's patience: then the process ends, and systemd starts it again."""
+
+
+class NotRunningError(UserError):
+    """No agent answers."""
+
+
+class NotWellError(UserError):
+    """The agent runs, but something keeps it from its work."""
+
+
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add both commands.
+
+    Args:
+        add: makes a command from its name, what it runs, and its purpose.
+    """
+    command = add("run", _run, "capture, score, send and update, until it is stopped")
+    _add_config(command)
+    command = add("status", _status, "say how the running agent is; exit status 1 where not well")
+    _add_config(command)
+    command.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="all of it, as JSON"
+    )
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=Path, default=CONFIG, metavar="FILE", help="the agent's settings, TOML"
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    from edge.agent.agent import Agent
+    from edge.agent.settings import Settings
+    from edge.agent.watchdog import Watchdog
+    from edge.preview.server import Preview
+
+    settings = Settings.read(options.config)
+    # systemd's journal has the time already
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    agent = Agent(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    signal.signal(signal.SIGUSR1, lambda *_: agent.demand())
+    preview = Preview(agent, settings.page.host, settings.page.port)
+    logging.getLogger(__name__).info("%s runs; its page: %s", settings.device, preview.address)
+    try:
+        agent.run(Watchdog(settings.camera.stalled_seconds + HANGS_SECONDS))
+    finally:
+        preview.shutdown()
+        preview.server_close()
+        agent.store.close()
+
+
+def _status(options: argparse.Namespace) -> None:
+    import requests
+
+    from edge.agent.settings import Settings
+
+    page = Settings.read(options.config).page
+    host = "127.0.0.1" if page.host in ("0.0.0.0", "::") else page.host
+    try:
+        said = requests.get(f"http://{host}:{page.port}/status", timeout=ANSWER_SECONDS).json()
+    except (requests.RequestException, ValueError) as error:
+        raise NotRunningError(
+            f"no agent answers at {host}:{page.port}: systemctl status lakehouse-vision"
+        ) from error
+    if hasattr(options, "json"):
+        print(json.dumps(said, indent=2))
+    else:
+        for name, text in _summary(said):
+            print(f"{name:<12} {text}")
+    if not said["healthy"]:
+        raise NotWellError("; ".join(said["complaints"]))
+
+
+def _summary(said: dict) -> list[tuple[str, str]]:
+    queue, counts = said["queue"], said["counts"]
+    model = "none"
+    if said["model_version"]:
+        model = f"{said['model']} version {said['model_version']}, release {said['release']}"
+        model += ", on probation" if said["on_probation"] else ""
+    score = f"{said['label']} {said['score']:.4f}" if said["score"] is not None else "none"
+    waiting = f"{queue['pictures']} pictures, {queue['bytes'] / 1e6:.1f} MB; "
+    waiting += f"{said['results']['unsent']} results"
+    if queue["undated"]:
+        waiting += f"; {queue['undated']} wait for the clock to be set"
+    degrees = "" if said["temperature"] is None else f"{said['temperature']:.0f} °C, "
+    rows = [
+        ("device", f"{said['device']}, since {said['started_at']}"),
+        ("camera", said["camera_failure"] or f"{said['camera']}, {said['frames']} frames"),
+        ("last frame", f"{said['last_frame_at']}: {score}"),
+        ("model", model),
+        ("waiting", waiting),
+        ("sent", f"{counts.get('sent', 0)} pictures, last {said['last_sent_at'] or 'none yet'}"),
+        ("dropped", f"{counts.get('dropped', 0)} pictures"),
+        (
+            "machine",
+            f"{degrees}{said['memory_megabytes']:.0f} MB used, {said['free_megabytes']} MB free",
+        ),
+    ]
+    for name, key in (("model", "model_failure"), ("landing", "landing_failure")):
+        if said[key]:
+            rows.append((f"{name} !", said[key]))
+    if said["throttling"]:
+        rows.append(("power !", ", ".join(said["throttling"])))
+    return rows + [("trouble", f"{item['at']} {item['what']}") for item in said["troubles"][-3:]]

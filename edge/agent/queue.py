@@ -1,0 +1,267 @@
+"""Pictures that wait for the landing zone: bounded, the oldest unimportant ones dropped first."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from edge.agent.clock import Moment
+from edge.agent.store import Store
+from edge.cameras.camera import Exposure, Frame
+from edge.capture import file_name
+from edge.jpeg import encode_pixels, is_jpeg, stamped
+
+logger = logging.getLogger(__name__)
+
+UNDATED = "undated.jpg"
+EXIF_BYTES = 1024
+
+
+class Reason(StrEnum):
+    """Why a picture is kept; the later, the more it is worth."""
+
+    PERIOD = "period"
+    CONTROL = "control"
+    UNCERTAIN = "uncertain"
+    MOTION = "motion"
+    DEMAND = "demand"
+
+    @property
+    def rank(self) -> int:
+        """The lowest goes first where there is no space."""
+        return list(Reason).index(self)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A picture that can be sent: its row, its file, and its name in the landing zone."""
+
+    id: int
+    path: Path
+    name: str
+    sha256: str
+
+
+class Queue:
+    """The pictures that wait.
+
+    Args:
+        store: where they are kept.
+        most_bytes: of all of them.
+        free_bytes: of the disk, which are left to others.
+        device: for the pictures' names.
+        view: for the pictures' names.
+        free: bytes that are free where a folder is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        most_bytes: int,
+        free_bytes: int,
+        device: str,
+        view: str,
+        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ):
+        self._store, self._most, self._floor, self._free = store, most_bytes, free_bytes, free
+        self._device, self._view, self._trouble = device, view, ""
+        self._take_in_files()
+
+    def keep(self, frame: Frame, model: str, reason: Reason, moment: Moment) -> int | None:
+        """Keep a picture; returns its number, or ``None`` where there is no space for it.
+
+        Args:
+            frame: a JPEG file keeps its bytes; anything else is encoded, with EXIF.
+            model: the camera's, for EXIF.
+            reason: why.
+            moment: when it was taken. A picture whose time is not known waits for it.
+        """
+        own = frame.encoded is not None and is_jpeg(frame.encoded)
+        content = frame.encoded if own else encode_pixels(frame.pixels)
+        stamp = {"label": frame.label, "model": model, "own": own}
+        if frame.exposure:
+            stamp["exposure"] = [frame.exposure.seconds, frame.exposure.iso]
+        try:
+            if self._makes_space(len(content) + EXIF_BYTES, reason.rank):
+                return self._write(content, stamp, reason, moment)
+        except (OSError, sqlite3.OperationalError) as error:  # a full disk, above all
+            if str(error) != self._trouble:
+                logger.warning("a picture cannot be kept: %s", error)
+            self._trouble = str(error)
+        self._store.count(dropped=1)
+        return None
+
+    def next(self) -> Waiting | None:
+        """The picture to send: the oldest of the most important ones whose time is known."""
+        for row in self._store.rows(
+            "SELECT * FROM pictures WHERE name IS NOT NULL ORDER BY rank DESC, id LIMIT 1"
+        ):
+            return Waiting(
+                row["id"], self._store.pictures / row["file"], row["name"], row["sha256"]
+            )
+        return None
+
+    def sent(self, picture: Waiting, landed_as: str) -> None:
+        """A picture is in the landing zone: its results say where, its file goes."""
+        with self._store.transaction() as database:
+            database.execute(
+                "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
+                (landed_as, picture.sha256, picture.id),
+            )
+            database.execute("DELETE FROM pictures WHERE id = ?", (picture.id,))
+        picture.path.unlink(missing_ok=True)
+        self._store.count(sent=1)
+
+    def lost(self, picture: Waiting) -> None:
+        """A picture's file is gone, unless it was dropped for lack of space meanwhile."""
+        if self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
+            logger.error("the picture %s is gone from the queue", picture.name)
+            self._forget(picture.id)
+            self._store.count(lost=1)
+
+    def date(self, now: Moment) -> int:
+        """Date what was taken before the clock was set; returns how many pictures.
+
+        What was taken in an earlier start of the machine cannot be dated any more: it keeps
+        the time that the clock showed, long past, rather than one that is made up.
+        """
+        undated = self._store.rows("SELECT * FROM pictures WHERE name IS NULL")
+        for row in undated:
+            shown = datetime.fromisoformat(row["shown"])
+            moment = Moment(shown, row["uptime"], row["boot"], known=False).dated(now)
+            if moment.known or row["boot"] != now.boot:
+                self._name(row, moment)
+        return len(undated)
+
+    def size(self) -> dict[str, int]:
+        """How many pictures wait, their bytes, and how many wait for their time."""
+        row = self._store.rows(
+            "SELECT count(*) AS pictures, coalesce(sum(bytes), 0) AS bytes, "
+            "count(*) - count(name) AS undated FROM pictures"
+        )[0]
+        return dict(row)
+
+    def _write(self, content: bytes, stamp: dict, reason: Reason, moment: Moment) -> int:
+        name, sha256 = None, None
+        if moment.known:
+            content = _stamped(content, stamp, moment.shown)
+            name = file_name(moment.shown, self._device, self._view, stamp["label"])
+            sha256 = hashlib.sha256(content).hexdigest()
+        # the name says all that is needed to take the file in without its row
+        file = f"{reason}.{os.urandom(4).hex()}.{name or UNDATED}"
+        _write_durably(self._store.pictures / file, content)
+        try:
+            with self._store.transaction() as database:
+                return database.execute(
+                    "INSERT INTO pictures (file, name, sha256, bytes, reason, rank, shown, uptime,"
+                    " boot, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (file, name, sha256, len(content), reason, reason.rank)
+                    + (moment.shown.isoformat(), moment.uptime, moment.boot, json.dumps(stamp)),
+                ).lastrowid
+        except BaseException:
+            (self._store.pictures / file).unlink()
+            raise
+
+    def _name(self, row: sqlite3.Row, moment: Moment) -> None:
+        """Give a picture its name and EXIF, in a new file: the old one goes last."""
+        old = self._store.pictures / row["file"]
+        stamp = json.loads(row["stamp"])
+        name = file_name(moment.shown, self._device, self._view, stamp["label"])
+        file = row["file"].replace(UNDATED, name)
+        content = _stamped(old.read_bytes(), stamp, moment.shown if moment.known else None)
+        _write_durably(self._store.pictures / file, content)
+        with self._store.transaction() as database:
+            database.execute(
+                "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
+                (file, name, hashlib.sha256(content).hexdigest(), len(content), row["id"]),
+            )
+        old.unlink()
+
+    def _makes_space(self, size: int, rank: int) -> bool:
+        """Drop pictures that are worth no more than this one until it fits, if that is enough."""
+        total = self.size()["bytes"]
+        missing = max(
+            total + size - self._most, size + self._floor - self._free(self._store.folder)
+        )
+        if missing <= 0:
+            return True
+        victims, found = [], 0
+        for row in self._store.rows(
+            "SELECT id, bytes FROM pictures WHERE rank <= ? ORDER BY rank, id", (rank,)
+        ):
+            victims.append(row["id"])
+            found += row["bytes"]
+            if found >= missing:
+                break
+        else:
+            return False
+        for number in victims:
+            self._forget(number)
+        self._store.count(dropped=len(victims))
+        return True
+
+    def _forget(self, number: int) -> None:
+        rows = self._store.rows("SELECT file FROM pictures WHERE id = ?", (number,))
+        for row in rows:  # first, since on a full disk the database cannot write either
+            (self._store.pictures / row["file"]).unlink(missing_ok=True)
+        with self._store.transaction() as database:
+            database.execute("UPDATE results SET picture = NULL WHERE picture = ?", (number,))
+            database.execute("DELETE FROM pictures WHERE id = ?", (number,))
+
+    def _take_in_files(self) -> None:
+        """At the start: complete files without a row get one, half ones and leftovers go."""
+        known = {row["file"] for row in self._store.rows("SELECT file FROM pictures")}
+        keys = {_key(file) for file in known}
+        for path in sorted(self._store.pictures.iterdir()):
+            if path.name in known:
+                continue
+            reason, _, name = path.name.split(".", 2) if path.name.count(".") > 2 else ("", "", "")
+            if reason not in list(Reason) or _key(path.name) in keys:
+                path.unlink()
+            else:
+                self._take_in(path, Reason(reason), name)
+
+    def _take_in(self, path: Path, reason: Reason, name: str) -> None:
+        content = path.read_bytes()
+        if name == UNDATED:  # what the clock showed then is all that is left of its time
+            written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+            name = file_name(written, self._device, self._view, None)
+        with self._store.transaction() as database:
+            database.execute(
+                "INSERT INTO pictures (file, name, sha256, bytes, reason, rank, shown, uptime,"
+                " boot) VALUES (?, ?, ?, ?, ?, ?, '', 0, '')",
+                (path.name, name, hashlib.sha256(content).hexdigest(), len(content))
+                + (reason, reason.rank),
+            )
+
+
+def _key(file: str) -> str:
+    """What stays of a file's name when its picture is dated: why it is kept, and a number."""
+    return ".".join(file.split(".", 2)[:2])
+
+
+def _stamped(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
+    if stamp["own"]:
+        return content
+    exposure = Exposure(*stamp["exposure"]) if "exposure" in stamp else None
+    return stamped(content, stamp["model"], shown, exposure)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,110 @@
+"""Store and forward: what waits on the device goes to the landing zone as soon as that is there."""
+
+import json
+import logging
+import random
+import sqlite3
+from collections.abc import Callable
+
+from edge.agent.clock import Clock
+from edge.agent.landing import Landing
+from edge.agent.queue import Queue
+from edge.agent.results import Results
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 5.0
+
+
+class Sender:
+    """Sends pictures, results and the device's status; whatever fails is tried again later.
+
+    Args:
+        landing: where to.
+        queue: of pictures.
+        results: of the model.
+        device: names the status file.
+        status: what that file says.
+        clock: the time.
+        report_seconds: between two files of results, and of status.
+        retry_most_seconds: the longest pause after a failure; the first one is
+            :data:`FIRST_RETRY_SECONDS`, and each one up to twice as long as the one before.
+        jitter: 0–1, so that a fleet does not come back all at once.
+
+    Attributes:
+        failure: why the landing zone cannot be reached; None where it can.
+        sent_at: when something was sent last, ISO; None before.
+    """
+
+    def __init__(
+        self,
+        landing: Landing,
+        queue: Queue,
+        results: Results,
+        device: str,
+        status: Callable[[], dict],
+        clock: Clock,
+        report_seconds: float,
+        retry_most_seconds: float,
+        jitter: Callable[[], float] = random.random,
+    ):
+        self._landing, self._queue, self._results = landing, queue, results
+        self._device, self._status, self._clock = device, status, clock
+        self._report_seconds, self._retry_most = report_seconds, retry_most_seconds
+        self._jitter = jitter
+        self._report_due, self._pause, self._not_before = clock.uptime(), 0.0, 0.0
+        self.failure: str | None = None
+        self.sent_at: str | None = None
+
+    def work(self) -> bool:
+        """Send one thing if there is one; returns whether there may be more to send at once."""
+        if self._clock.uptime() < self._not_before:
+            return False
+        try:
+            done = self._send_one()
+        # a file system of fsspec raises what its library does: there is no common class
+        except Exception as error:
+            self._failed(error)
+            return False
+        self.failure, self._pause = None, 0.0
+        return done
+
+    def _send_one(self) -> bool:
+        now = self._clock.now()
+        if now.known:
+            self._queue.date(now)
+            self._results.date(now)
+        if picture := self._queue.next():
+            try:
+                content = picture.path.read_bytes()
+            except FileNotFoundError:
+                self._queue.lost(picture)
+                return True
+            self._queue.sent(picture, self._landing.put(picture.name, content))
+            self.sent_at = self._clock.now().shown.isoformat(timespec="seconds")
+            return True
+        due = self._clock.uptime() >= self._report_due
+        if batch := self._results.next(however_few=due):
+            self._landing.put(batch.name, batch.content)
+            self._results.sent(batch)
+            self.sent_at = now.shown.isoformat(timespec="seconds")
+            return True
+        if due and now.known:
+            self.report()
+            self._report_due = self._clock.uptime() + self._report_seconds
+        return False
+
+    def report(self) -> None:
+        """Put the device's status into the landing zone."""
+        content = json.dumps(self._status(), indent=1).encode()
+        self._landing.put(f"status/{self._device}.json", content, replace=True)
+
+    def _failed(self, error: Exception) -> None:
+        said = " ".join(str(error).split()) or type(error).__name__
+        if self.failure != said:
+            logger.warning("nothing can be sent: %s", said)
+        if isinstance(error, sqlite3.Error):
+            said = f"the store: {said}"
+        self.failure = said
+        self._pause = min(max(FIRST_RETRY_SECONDS, 2 * self._pause), self._retry_most)
+        self._not_before = self._clock.uptime() + self._pause * (0.5 + 0.5 * self._jitter())

@@ -1,0 +1,125 @@
+"""The agent's settings: one typed object from one TOML file.
+
+Each has its unit in its name or its comment; what a setting is for stands in docs/device.md.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from edge.agent.settings_file import SettingsError, at_least, between, fits, read
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """``[camera]``: which camera, and how it is set."""
+
+    kind: Literal["picamera2", "opencv", "folder", "simulated"] = "picamera2"
+    source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
+    size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of what is kept
+    scored_size: tuple[int, int] = fits((320, 240), between(16, 10_000))  # of picamera2's lores
+    upside_down: bool = False
+    controls: dict[str, Any] = field(default_factory=dict)  # libcamera's, by name
+    stalled_seconds: float = fits(20.0, between(0.1, 3600))
+    seed: int = fits(1, at_least(0))  # of the simulated porch
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """``[capture]``: what is kept whatever the model says."""
+
+    period_seconds: float = fits(600.0, between(0, 31_536_000))  # 0: never
+    motion: bool = False
+    motion_share: float = fits(0.02, between(0.0001, 1))  # of the view that has to change
+    motion_pause_seconds: float = fits(10.0, between(1, 86_400))
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """``[score]``: how often frames are scored, and which of them are worth a look."""
+
+    period_seconds: float = fits(1.0, between(0.01, 86_400))
+    threads: int = fits(1, between(0, 64))  # 0: as many as onnxruntime likes
+    margin: float = fits(0.2, between(0, 1))  # between the two likeliest: below, it is uncertain
+    uncertain_per_hour: float = fits(12.0, between(0, 3600))
+    control_per_day: float = fits(4.0, between(0, 86_400))  # drawn at random
+    seed: int = fits(1, at_least(0))  # of that draw
+
+
+@dataclass(frozen=True)
+class LandingSettings:
+    """``[landing]``: where pictures, results and status go."""
+
+    url: str
+    options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
+    mount: str = ""  # has to be mounted, or nothing is written
+    report_minutes: float = fits(10.0, between(0.1, 1440))  # between results and status files
+    retry_most_seconds: float = fits(600.0, between(1, 86_400))
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """``[model]``: which registered model is followed."""
+
+    server: str
+    name: str
+    alias: str = "champion"
+    poll_seconds: float = fits(300.0, between(1, 86_400))
+    keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder, if there
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """``[store]``: what this device keeps until it is sent, and how much."""
+
+    folder: Path = Path("/var/lib/lakehouse-vision")
+    pictures_megabytes: float = fits(1000.0, between(1, 1_000_000))
+    free_megabytes: float = fits(500.0, between(0, 1_000_000))  # that others are left
+    results: int = fits(500_000, between(100, 100_000_000))  # rows
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """``[page]``: the preview page and the health endpoint."""
+
+    host: str = "127.0.0.1"
+    port: int = fits(8089, between(0, 65_535))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of them; ``device`` names this device in file names and tables."""
+
+    device: str
+    landing: LandingSettings
+    view: str = "porch"
+    model: ModelSettings | None = None
+    camera: CameraSettings = CameraSettings()
+    capture: CaptureSettings = CaptureSettings()
+    score: ScoreSettings = ScoreSettings()
+    store: StoreSettings = StoreSettings()
+    page: PageSettings = PageSettings()
+
+    @classmethod
+    def read(cls, path: Path) -> "Settings":
+        """Read a TOML file; raises :class:`SettingsError`, one line that names key and file."""
+        settings = read(cls, path)
+        for name in ("device", "view"):
+            value = getattr(settings, name)
+            if not value or not all(sign.isalnum() or sign == "-" for sign in value):
+                raise SettingsError(
+                    f"{name} in {path} is {value!r}: letters, digits and - alone, since it is "
+                    "a part of file names"
+                )
+        if settings.model and urlsplit(settings.model.server).scheme not in ("http", "https"):
+            raise SettingsError(
+                f"model.server in {path} is {settings.model.server!r}: it is no address such as "
+                "http://mlflow.local:5000"
+            )
+        return settings
+
+    @property
+    def models(self) -> Path:
+        """The folder of all models."""
+        return self.store.folder / "models"

@@ -1,0 +1,158 @@
+"""One look: a frame from the camera, its score, and whether it is kept."""
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.agent.clock import EARLIEST, Clock, Moment
+from edge.agent.model import ModelInUse
+from edge.agent.motion import Motion
+from edge.agent.queue import Queue, Reason
+from edge.agent.results import Result, Results
+from edge.agent.selection import Selection
+from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot
+from edge.scoring import UnreadableError
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Between two attempts to open a camera."""
+
+ATTEMPTS = 10
+"""To open a camera again that did deliver: then its library is started anew, with the process."""
+
+
+@dataclass
+class Seen:
+    """What was seen last, for the status and the page.
+
+    Attributes:
+        picture: what was scored.
+        moment: when it was taken.
+        result: what the model said.
+        frames: how many there were since the start.
+        kept: how many of them were kept, by reason.
+        restarts: how often the camera was opened again.
+        failure: what is wrong with the camera.
+        troubles: the last things that went wrong, each with its time.
+    """
+
+    picture: bytes | np.ndarray | None = None
+    moment: Moment | None = None
+    result: Result | None = None
+    frames: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    restarts: int = 0
+    failure: str | None = "not started yet"
+    troubles: deque = field(default_factory=lambda: deque(maxlen=20))
+
+
+class Watcher:
+    """Looks through a camera.
+
+    Args:
+        camera: is opened at the first look, and again whenever it fails.
+        model: scores, where there is one.
+        motion: notices motion; None where nobody asks.
+        selection: says what is kept.
+        queue: keeps pictures.
+        results: keeps scores.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        model: ModelInUse | None,
+        motion: Motion | None,
+        selection: Selection,
+        queue: Queue,
+        results: Results,
+        clock: Clock,
+    ):
+        self._camera, self._model, self._motion = camera, model, motion
+        self._selection, self._queue, self._results = selection, queue, results
+        self._clock = clock
+        self._is_open, self._attempts, self._not_before = False, 0, 0.0
+        self.seen = Seen()
+
+    def look(self) -> None:
+        """Take the newest frame, score it, and keep it if there is a reason.
+
+        Raises:
+            CameraError: a camera that did deliver could not be opened again: a new process may.
+        """
+        if self._clock.uptime() < self._not_before:
+            return
+        try:
+            if not self._is_open:
+                self._camera.open()
+                self._is_open = True
+            with self._camera.shot() as shot:
+                self._attempts, self.seen.failure = 0, None
+                self._take(shot)
+        except NoNewFrameError:
+            self._attempts, self.seen.failure = 0, None
+        except CameraError as error:
+            self._camera_failed(error)
+
+    def close(self) -> None:
+        """Stop the camera."""
+        if self._is_open:
+            self._is_open = False
+            self._camera.close()
+
+    def _take(self, shot: Shot) -> None:
+        now = self._clock.now()
+        moment = Moment(shot.captured_at, now.uptime, now.boot, shot.captured_at >= EARLIEST)
+        result = None
+        if self._model:
+            self._model.refresh()
+            result = self._model.score(shot.picture)
+        moves = self._motion is not None and self._moves(shot)
+        reason = self._selection.reason(now.uptime, moves, result)
+        picture = None if reason is None else self._keep(shot, reason, moment)
+        if result is not None:
+            self._results.add(result, moment, picture)
+            if result.reason:
+                self._trouble(result.reason)
+        seen = self.seen
+        seen.picture, seen.moment, seen.result = shot.picture, moment, result
+        seen.frames += 1
+
+    def _moves(self, shot: Shot) -> bool:
+        try:
+            return self._motion.seen(shot.picture)
+        except (UnreadableError, OSError, ValueError, SyntaxError):  # it is no picture
+            return False
+
+    def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:
+        try:
+            frame = shot.frame()
+            number = self._queue.keep(frame, self._camera.model, reason, moment)
+        except (CameraError, ValueError) as error:  # it cannot be read, or has no pixels
+            self._trouble(str(error))
+            return None
+        if number is not None:
+            self.seen.kept[reason] = self.seen.kept.get(reason, 0) + 1
+        return number
+
+    def _camera_failed(self, error: CameraError) -> None:
+        delivered = self.seen.frames > 0
+        self._attempts += 1
+        if self.seen.failure != str(error):
+            logger.warning("camera: %s", error)
+            self._trouble(f"camera: {error}")
+        self.seen.failure = str(error)
+        self.seen.restarts += self._is_open
+        self.close()
+        if delivered and self._attempts > ATTEMPTS:
+            raise error
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** (self._attempts - 1), LONGEST_PAUSE_SECONDS)
+        self._not_before = self._clock.uptime() + pause
+
+    def _trouble(self, text: str) -> None:
+        said = " ".join(text.split())[:300]
+        self.seen.troubles.append((self._clock.now().shown.isoformat(timespec="seconds"), said))

@@ -1,0 +1,106 @@
+"""Any camera that OpenCV opens: at USB (V4L2), or in the network (RTSP, HTTP)."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import numpy as np
+
+from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+
+INSTALL = "sudo apt install -y python3-opencv"
+
+
+class OpenCVCamera:
+    """A camera through OpenCV.
+
+    A thread takes frame after frame and lets them go, unless one is asked for: a camera hands
+    out its frames in order, and without that a look would get one from before the last pause.
+
+    Args:
+        source: a number (``0`` is ``/dev/video0``), a device, a URL or a video file.
+        size: (height, width) that the camera is asked for; it gives what it has.
+        patience: seconds without a frame after which the camera counts as stalled.
+    """
+
+    model = "opencv"
+
+    def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
+        self.source, self.size, self.patience = source, size, patience
+        self._capture = None
+        self._thread: threading.Thread | None = None
+        self._stop, self._wanted = threading.Event(), threading.Event()
+        self._arrived = threading.Condition()
+        self._newest: tuple[np.ndarray, datetime] | None = None
+
+    def open(self) -> None:
+        """Start the camera; raises :class:`CameraError` where OpenCV cannot open it."""
+        try:
+            import cv2
+        except ImportError as error:
+            raise CameraError(f"OpenCV cannot be imported ({error}): {INSTALL}") from error
+        capture = cv2.VideoCapture(int(self.source) if self.source.isdigit() else self.source)
+        if not capture.isOpened():
+            capture.release()
+            raise CameraError(f"OpenCV cannot open {self.source!r}: v4l2-ctl --list-devices")
+        height, width = self.size
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        self._capture = capture
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._drain, args=(capture,), daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def shot(self) -> Iterator[Shot]:
+        """The next frame.
+
+        Raises:
+            CameraError: the camera is not open.
+            StalledError: no frame came in time.
+        """
+        if self._capture is None:
+            raise CameraError("the camera is not open")
+        with self._arrived:
+            self._newest = None
+            self._wanted.set()
+            if not self._arrived.wait_for(lambda: self._newest is not None, self.patience):
+                raise StalledError(f"no frame of {self.source} within {self.patience:g} s")
+            pixels, captured_at = self._newest
+        yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
+
+    def close(self) -> None:
+        """Stop the camera."""
+        if self._capture is not None:
+            self._stop.set()
+            self._thread.join(self.patience)
+            self._capture = None
+
+    def frames(self, count: int | None) -> Iterator[Frame]:
+        """Yield ``count`` frames as they come, or for ``None`` until it is stopped."""
+        self.open()
+        try:
+            number = 0
+            while count is None or number < count:
+                with self.shot() as shot:
+                    yield shot.frame()
+                number += 1
+        finally:
+            self.close()
+
+    def _drain(self, capture) -> None:
+        try:
+            while not self._stop.is_set():
+                if not capture.grab():
+                    return  # shot() says so when its patience ends
+                if self._wanted.is_set():
+                    good, pixels = capture.retrieve()
+                    if not good:
+                        continue
+                    self._wanted.clear()
+                    with self._arrived:
+                        self._newest = pixels, datetime.now().astimezone()
+                        self._arrived.notify_all()
+        finally:
+            capture.release()  # by the thread that uses it

@@ -1,0 +1,114 @@
+"""A clock that stands still until it is told to go on, and cameras that do as they are told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from edge.agent.agent import Agent
+from edge.agent.clock import EARLIEST, Moment
+from edge.agent.settings import (
+    CameraSettings,
+    CaptureSettings,
+    LandingSettings,
+    PageSettings,
+    ScoreSettings,
+    Settings,
+    StoreSettings,
+)
+from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+
+NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """The machine was started at ``shown``; the test says how time goes."""
+
+    def __init__(self, shown: datetime = NOON, boot: str = "first"):
+        self._shown, self._uptime, self.boot = shown, 100.0, boot
+
+    def now(self) -> Moment:
+        return Moment(self._shown, self._uptime, self.boot, self._shown >= EARLIEST)
+
+    def uptime(self) -> float:
+        return self._uptime
+
+    def go_on(self, seconds: float) -> None:
+        self._uptime += seconds
+        self._shown += timedelta(seconds=seconds)
+
+    def set_to(self, shown: datetime) -> None:
+        self._shown = shown
+
+    def start_again(self, shown: datetime) -> None:
+        self._shown, self._uptime, self.boot = shown, 1.0, f"after {self.boot}"
+
+
+class FakeCamera:
+    """Shows a grey picture, another one each time; ``fault`` says what goes wrong."""
+
+    model = "imx708"
+
+    def __init__(self, clock: FakeClock, grey: int | None = None):
+        self.clock, self.grey, self.fault, self.label = clock, grey, None, None
+        self.is_open, self.asked, self.opened, self.number = False, 0, 0, 0
+
+    def open(self) -> None:
+        self.asked += 1
+        if self.fault == "gone":
+            raise CameraError("no camera number 0")
+        self.is_open, self.opened = True, self.opened + 1
+
+    @contextmanager
+    def shot(self) -> Iterator[Shot]:
+        assert self.is_open
+        if self.fault == "stalled":
+            raise StalledError("no frame within 20 s")
+        if self.fault == "gone":
+            raise CameraError("it was unplugged")
+        self.number += 1
+        grey = self.number % 256 if self.grey is None else self.grey
+        pixels = np.full((48, 64, 3), grey, np.uint8)
+        pixels[0, 0] = self.number % 251, self.number // 251 % 256, 7
+        yield Shot.of(Frame(pixels, self.clock.now().shown, label=self.label))
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def settings(tmp_path: Path, **parts) -> Settings:
+    """Settings for a test: everything below ``tmp_path``; ``parts`` replace whole tables."""
+    landing = tmp_path / "landing"
+    landing.mkdir(exist_ok=True)
+    return Settings(
+        **{
+            "device": "a7",
+            "landing": LandingSettings(str(landing)),
+            "view": "porch",
+            "camera": CameraSettings(kind="simulated"),
+            "capture": CaptureSettings(period_seconds=60),
+            "score": ScoreSettings(),
+            "store": StoreSettings(tmp_path / "store", free_megabytes=0),
+            "page": PageSettings(port=0),
+            **parts,
+        }
+    )
+
+
+def agent_of(tmp_path: Path, clock: FakeClock | None = None, **parts) -> Agent:
+    """An agent with a fake clock and camera, which a test drives step by step."""
+    clock = clock or FakeClock()
+    return Agent(settings(tmp_path, **parts), clock, FakeCamera(clock))
+
+
+def landed(tmp_path: Path) -> list[str]:
+    """The names of the pictures in the landing zone, sorted."""
+    return sorted(path.name for path in (tmp_path / "landing").rglob("*.jpg"))
+
+
+def send_all(agent: Agent) -> None:
+    """Let the sender work until nothing is left to do at once."""
+    while agent.sender.work():
+        pass

@@ -1,0 +1,165 @@
+"""What goes wrong on a porch: each fault is caused, and goes away again."""
+
+import json
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime
+
+import fsspec
+import pytest
+from fakes import NOON, FakeClock, agent_of, landed, send_all
+from fsspec.implementations.memory import MemoryFileSystem
+
+from edge.agent.settings import CaptureSettings, LandingSettings, StoreSettings
+from edge.agent.status import status
+
+EVERY_SECOND = CaptureSettings(period_seconds=1)
+
+
+def live(agent, clock, seconds, step=1.0):
+    """What the agent's threads do, in turns."""
+    end = clock.uptime() + seconds
+    while clock.uptime() < end:
+        agent.look()
+        send_all(agent)
+        if agent.follower:
+            agent.follower.work()
+        clock.go_on(step)
+
+
+class Unreliable(MemoryFileSystem):
+    """A landing zone that raises what a client library may raise."""
+
+    protocol, store, pseudo_dirs, cachable = "unreliable", {}, [""], False
+    fault: type[Exception] | None = None
+    calls = 0
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return MemoryFileSystem._strip_protocol(path.replace("unreliable://", "memory://"))
+
+    def exists(self, path, **options):
+        Unreliable.calls += 1
+        if self.fault:
+            raise self.fault("no route to host")
+        return super().exists(path, **options)
+
+    def pipe_file(self, path, value, **options):
+        if self.fault:
+            raise self.fault("no route to host")
+        super().pipe_file(path, value, **options)
+
+
+@pytest.mark.parametrize("kind", [OSError, TimeoutError, RuntimeError, ValueError])
+def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch, kind):
+    fsspec.register_implementation("unreliable", Unreliable, clobber=True)
+    Unreliable.store.clear()
+    monkeypatch.setattr(Unreliable, "fault", kind)
+    monkeypatch.setattr(Unreliable, "calls", 0)
+    landing = LandingSettings("unreliable://zone", retry_most_seconds=60)
+    agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10), landing=landing)
+    live(agent, clock, 600)
+    assert agent.watcher.seen.frames == 600 and agent.queue.size()["pictures"] == 60
+    assert status(agent)["landing_failure"] == "no route to host" and status(agent)["healthy"]
+    assert Unreliable.calls < 40
+    monkeypatch.setattr(Unreliable, "fault", None)
+    live(agent, clock, 70)
+    assert agent.queue.size()["pictures"] == 0 and status(agent)["landing_failure"] is None
+    assert agent.store.counts() == {"sent": 67}
+    assert len([name for name in Unreliable.store if name.endswith(".jpg")]) == 67
+
+
+def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
+    landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, landing=landing)
+    live(agent, clock, 5)
+    os.rename(tmp_path / "landing", tmp_path / "away")
+    live(agent, clock, 30)
+    assert "make or mount it" in status(agent)["landing_failure"]
+    os.rename(tmp_path / "away", tmp_path / "landing")
+    live(agent, clock, 40)
+    assert len(landed(tmp_path)) == len(set(landed(tmp_path))) == 75
+
+
+def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, with_model):
+    agent = with_model()
+    live(agent, clock, 600)
+    assert agent.watcher.seen.frames == 600 and agent.watcher.seen.result.version == "4"
+    assert "no MLflow server answers" in status(agent)["model_failure"]
+
+
+def test_a_clock_at_1970_loses_nothing_and_claims_nothing(tmp_path, with_model):
+    clock = FakeClock(datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC))
+    agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10))
+    live(agent, clock, 30)
+    assert landed(tmp_path) == [] and agent.queue.size()["undated"] == 3
+    assert not status(agent)["clock_set"] and not (tmp_path / "landing/status").exists()
+    clock.set_to(NOON)
+    live(agent, clock, 11)
+    assert [name[11:25] for name in landed(tmp_path)] == [
+        *("11%3A59%3A30_r", "11%3A59%3A40_r", "11%3A59%3A50_r"),
+        *("12%3A00%3A00_r", "12%3A00%3A10_r"),
+    ]
+
+
+def test_a_clock_that_is_set_back_overwrites_nothing(tmp_path, clock):
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
+    live(agent, clock, 5)
+    clock.set_to(NOON)
+    live(agent, clock, 5)
+    assert len(landed(tmp_path)) == 10 and len(set(landed(tmp_path))) == 5
+    assert len(list((tmp_path / "landing").glob("again-*/*.jpg"))) == 5
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB, really."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_costs_pictures_and_nothing_else(tmp_path, clock, small_disk):
+    store = StoreSettings(small_disk / "store", free_megabytes=0)
+    landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, landing=landing)
+    shutil.rmtree(tmp_path / "landing")
+    live(agent, clock, 5)
+    with pytest.raises(OSError, match="No space left"), (small_disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    live(agent, clock, 100)
+    assert agent.watcher.seen.frames == 105
+    assert json.dumps(status(agent)) and shutil.disk_usage(small_disk).free < 100_000
+    (small_disk / "others").unlink()
+    (tmp_path / "landing").mkdir()
+    live(agent, clock, 200)
+    assert agent.queue.size()["pictures"] == 0 and status(agent)["landing_failure"] is None
+    sent = len(landed(tmp_path))
+    assert 200 < sent == len(set(landed(tmp_path)))
+    counts = agent.store.counts()
+    # one that was to make room, and whose row the full disk did not let go, counts as lost
+    assert sent + counts["dropped"] + counts.get("lost", 0) == 305 and counts.get("lost", 0) <= 1
+
+
+def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
+    tmp_path, clock, small_disk
+):
+    store = StoreSettings(small_disk / "store", free_megabytes=1)
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
+    shutil.rmtree(tmp_path / "landing")
+    live(agent, clock, 1500)
+    assert shutil.disk_usage(small_disk).free >= 900_000
+    size = agent.queue.size()
+    assert size["pictures"] + agent.store.counts()["dropped"] == 1500
+    newest = agent.store.rows("SELECT max(id) AS id, min(id) AS first FROM pictures")[0]
+    assert newest["id"] == 1500 and newest["first"] == 1501 - size["pictures"]

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from edge.agent.motion import Motion
+
+
+@pytest.fixture
+def porch(simulated):
+    return next(simulated.frames(1)).pixels
+
+
+def noisy(pixels, seed, add=0):
+    noise = np.random.default_rng(seed).normal(0, 4, pixels.shape)
+    return np.clip(pixels + noise + add, 0, 255).astype(np.uint8)
+
+
+def with_something(pixels):
+    changed = pixels.copy()
+    changed[300:420, 250:370] = 255 - changed[300:420, 250:370]
+    return changed
+
+
+def test_noise_and_slow_light_are_no_motion(porch):
+    motion = Motion(0.02)
+    bright = porch // 2
+    assert not any(motion.seen(noisy(bright, number, add=number)) for number in range(40))
+
+
+def test_what_comes_and_goes_is_motion(porch):
+    motion = Motion(0.02)
+    assert not motion.seen(noisy(porch, 1)) and not motion.seen(noisy(porch, 2))
+    assert motion.seen(noisy(with_something(porch), 3))
+
+
+def test_a_lamp_is_no_motion(porch):
+    motion = Motion(0.02)
+    motion.seen(porch // 3)
+    assert not motion.seen(porch)
+    assert motion.seen(with_something(porch))
+
+
+def test_what_stays_becomes_the_background(porch):
+    motion = Motion(0.02)
+    motion.seen(porch)
+    seen = [motion.seen(with_something(porch)) for _ in range(60)]
+    assert seen[0] and not seen[-1]

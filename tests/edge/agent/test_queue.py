@@ -1,0 +1,210 @@
+import io
+import os
+import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from fakes import NOON, FakeClock
+from PIL import Image
+
+from edge.agent.queue import Queue, Reason
+from edge.agent.store import DAMAGED, DATABASE, Store
+from edge.cameras.camera import Exposure, Frame
+
+LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
+
+
+def frame(number: int = 0, **fields) -> Frame:
+    return Frame(np.full((48, 64, 3), number, np.uint8), NOON, **fields)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+def queue_in(folder, most=10**9, floor=0, free=10**12) -> Queue:
+    return Queue(Store(folder), most, floor, "a7", "porch", lambda _: free)
+
+
+def all_names(queue: Queue) -> list[str]:
+    names = []
+    while picture := queue.next():
+        names.append(picture.name)
+        queue.sent(picture, picture.name)
+    return names
+
+
+def test_pictures_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    kept = frame(label="1", exposure=Exposure(0.02, 250))
+    assert queue.keep(kept, "imx708", Reason.PERIOD, clock.now())
+    picture = queue.next()
+    assert picture.name == "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch_1.jpg"
+    with Image.open(picture.path) as opened:
+        exif = opened.getexif()
+    assert exif[0x0110] == "imx708" and exif[0x0132] == "2026:07:13 12:00:00"
+
+
+def test_a_jpeg_file_keeps_its_bytes_and_what_is_none_becomes_one(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    encoded = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(encoded, "JPEG")
+    queue.keep(frame(encoded=encoded.getvalue()), "folder", Reason.PERIOD, clock.now())
+    assert queue.next().path.read_bytes() == encoded.getvalue()
+    queue.sent(queue.next(), "x")
+    queue.keep(frame(encoded=b"\x89PNG"), "folder", Reason.PERIOD, clock.now())
+    assert queue.next().path.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_the_important_ones_are_sent_first_and_then_the_oldest(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    for reason in (Reason.PERIOD, Reason.CONTROL, Reason.PERIOD, Reason.DEMAND, Reason.UNCERTAIN):
+        queue.keep(frame(), "x", reason, clock.now())
+        clock.go_on(60)
+    minutes = [name.split("%3A")[1] for name in all_names(queue)]
+    assert minutes == ["03", "04", "01", "00", "02"]
+
+
+def test_where_there_is_no_space_the_oldest_unimportant_ones_go_and_are_counted(tmp_path, clock):
+    queue = queue_in(tmp_path, most=6 * 1024)
+    kept = []
+    for number, reason in enumerate([Reason.UNCERTAIN] + [Reason.PERIOD] * 9):
+        kept.append(queue.keep(frame(number), "x", reason, clock.now()))
+        clock.go_on(60)
+    assert all(kept)
+    size, dropped = queue.size(), queue._store.counts()["dropped"]
+    assert size["bytes"] <= 6 * 1024 and size["pictures"] + dropped == 10
+    minutes = [name.split("%3A")[1] for name in all_names(queue)]
+    assert minutes[0] == "00" and minutes[1:] == [f"0{n}" for n in range(dropped + 1, 10)]
+
+
+def test_an_unimportant_picture_never_drives_out_important_ones(tmp_path, clock):
+    queue = queue_in(tmp_path, most=3 * 1024)
+    while queue._store.counts().get("dropped", 0) == 0:
+        queue.keep(frame(), "x", Reason.MOTION, clock.now())
+        clock.go_on(1)
+    before = queue.size()
+    assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
+    assert queue.size() == before and queue._store.counts()["dropped"] == 2
+
+
+def test_the_floor_of_free_space_is_left_to_others(tmp_path, clock):
+    queue = queue_in(tmp_path, floor=10**6, free=10**6 + 500)
+    assert queue.keep(frame(), "x", Reason.DEMAND, clock.now()) is None
+    assert queue._store.counts() == {"dropped": 1} and queue.size()["pictures"] == 0
+
+
+def test_others_who_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    queue._floor, queue._free = 10**9, lambda _: 0
+    assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
+    assert queue.size()["pictures"] == 1
+
+
+def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(label="0"), "imx708", Reason.PERIOD, clock.now())
+    clock.go_on(600)
+    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
+    assert queue.next() is None and queue.size()["undated"] == 2
+    queue.date(clock.now())
+    assert queue.next() is None
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    picture = queue.next()
+    assert picture.name == "2026-07-13T11%3A50%3A00_rpi_sensor_a7_porch_0.jpg"
+    with Image.open(picture.path) as opened:
+        assert opened.getexif()[0x0132] == "2026:07:13 11:50:00"
+    assert [name[11:25] for name in all_names(queue)] == ["11%3A50%3A00_r", "12%3A00%3A00_r"]
+
+
+def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
+    clock.start_again(NOON)
+    queue.date(clock.now())
+    picture = queue.next()
+    assert picture.name == "1970-01-01T00%3A03%3A00_rpi_sensor_a7_porch.jpg"
+    with Image.open(picture.path) as opened:
+        assert 0x0132 not in opened.getexif()
+
+
+def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
+    clock.go_on(5)
+    queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
+    with queue._store.transaction() as database:
+        database.execute("DELETE FROM pictures")
+    (queue._store.pictures / ".half.part").write_bytes(b"x")
+    queue._store.close()
+    names = all_names(queue_in(tmp_path))
+    assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["old", "new", "both"])
+def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    old = next((tmp_path / "pictures").iterdir())
+    copy = shutil.copy(old, tmp_path / "copy")
+    clock.set_to(NOON)
+    if left == "new":  # the row is changed, the old file not yet gone
+        queue.date(clock.now())
+        os.replace(copy, old)
+    elif left == "both":  # the new file is there, its row not changed yet
+        name = old.name.replace("undated.jpg", "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg")
+        shutil.copy(old, old.with_name(name))
+    queue._store.close()
+    again = queue_in(tmp_path)
+    again.date(clock.now())
+    assert again.size()["pictures"] == 1
+    assert len(all_names(again)) == 1 and list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_a_damaged_database_loses_no_picture(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    queue._store.close()
+    (tmp_path / DATABASE).write_bytes(b"SQLite format 3\0" + os.urandom(8000))
+    again = queue_in(tmp_path)
+    assert (tmp_path / DAMAGED).exists() and again.size()["pictures"] == 1
+    assert again.next().name.startswith("2026-07-13T12")
+
+
+def test_a_picture_whose_file_is_gone_is_counted_as_lost(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    picture = queue.next()
+    picture.path.unlink()
+    queue.lost(picture)
+    queue.lost(picture)
+    assert queue.next() is None and queue._store.counts() == {"lost": 1}
+
+
+def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):
+    Store(tmp_path).close()
+    monkeypatch.setattr("edge.agent.store._connected", _locked)
+    with pytest.raises(sqlite3.OperationalError):
+        Store(tmp_path)
+    assert not (tmp_path / DAMAGED).exists()
+
+
+def _locked(path):
+    raise sqlite3.OperationalError("database is locked")
+
+
+def test_uptime_dates_across_an_adjusted_clock():
+    clock = FakeClock(LONG_AGO)
+    then = clock.now()
+    clock.go_on(30)
+    clock.set_to(NOON)
+    assert then.dated(clock.now()).shown == NOON - timedelta(seconds=30)

@@ -1,0 +1,106 @@
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from fakes import NOON, FakeClock
+
+from edge.agent.results import ROWS_A_FILE, Result, Results
+from edge.agent.store import Store
+from edge.record import ModelRecord
+
+RECORD = ModelRecord(["0", "1"], (64, 48), "1", threshold=0.3)
+
+
+@pytest.fixture
+def results(tmp_path) -> Results:
+    return Results(Store(tmp_path), 1000, "a7")
+
+
+def result(score: float = 0.9, **fields) -> Result:
+    return Result("m", "4", "1", score, {"0": 1 - score, "1": score}, 1.5, **fields)
+
+
+def test_a_result_is_decided_by_the_record():
+    made = Result.of("m", "4", RECORD, np.float32([0.6, 0.4]), 1.234)
+    assert (made.label, round(made.score, 3), made.ms) == ("1", 0.4, 1.23)
+    assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
+
+
+def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
+    results.add(result(), clock.now())
+    results.add(Result("m", "4", reason="unreadable: empty"), clock.now())
+    batch = results.next(however_few=True)
+    assert batch.name.startswith("results/a7/") and batch.name.endswith("-00000001.jsonl")
+    first, second = map(json.loads, batch.content.splitlines())
+    assert first == {
+        **{"file_name": None, "sha256": None, "model": "m", "model_version": "4"},
+        **{"label": "1", "score": 0.9, "latency_ms": 1.5, "reason": None},
+        **{"scored_by": "edge:a7", "scored_at": NOON.isoformat()},
+        "probabilities": {"0": pytest.approx(0.1), "1": 0.9},
+    }
+    assert second["reason"] == "unreadable: empty" and second["probabilities"] is None
+
+
+def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
+    results.add(result(), clock.now())
+    first = results.next(however_few=True)
+    results.add(result(0.7), clock.now())
+    results._store.close()
+    again = Results(Store(tmp_path), 1000, "a7")
+    assert again.next(however_few=False) == first
+    again.sent(first)
+    second = again.next(however_few=True)
+    assert second.number == first.number + 1 and second.content.count(b"\n") == 1
+    again.sent(second)
+    assert again.next(however_few=True) is None and again.size() == {"results": 2, "unsent": 0}
+
+
+def test_few_results_wait_and_many_go_at_once(tmp_path, clock):
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for _ in range(ROWS_A_FILE - 1):
+        results.add(result(), clock.now())
+    assert results.next(however_few=False) is None
+    results.add(result(), clock.now())
+    assert results.next(however_few=False).content.count(b"\n") == ROWS_A_FILE
+
+
+def test_a_result_waits_for_its_picture(results, clock):
+    results.add(result(), clock.now(), picture=7)
+    assert results.next(however_few=True) is None
+
+
+def test_results_of_an_unset_clock_wait_for_the_time(results):
+    clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
+    results.add(result(), clock.now())
+    clock.go_on(60)
+    assert results.next(however_few=True) is None
+    clock.set_to(NOON)
+    results.date(clock.now())
+    stated = json.loads(results.next(however_few=True).content)
+    assert stated["scored_at"] == "2026-07-13T11:59:00+00:00"
+
+
+def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
+    results = Results(Store(tmp_path), 100, "a7")
+    for _ in range(60):
+        results.add(result(), clock.now())
+    results.sent(results.next(however_few=True))
+    for _ in range(60):
+        results.add(result(), clock.now())
+    assert results.size() == {"results": 100, "unsent": 60}
+    assert results._store.counts() == {}
+    for _ in range(60):
+        results.add(result(), clock.now())
+    assert results.size() == {"results": 100, "unsent": 100}
+    assert results._store.counts() == {"results_dropped": 20}
+
+
+def test_the_history_is_thinned_out_evenly(tmp_path, clock):
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for number in range(900):
+        results.add(result(number / 900), clock.now())
+    scores = [row["score"] for row in results.history(rows=900)]
+    assert len(scores) == 300 and scores[-1] == 899 / 900
+    assert np.allclose(np.diff(scores), 3 / 900)
+    assert len(results.history(rows=86400)) == 4

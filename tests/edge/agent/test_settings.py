@@ -1,0 +1,90 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from edge.agent.settings import Settings
+from edge.agent.settings_file import SettingsError
+from edge.commands import main
+
+SMALLEST = 'device = "a7"\n[landing]\nurl = "/mnt/landing"\n'
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str) -> Settings:
+        path = tmp_path / "agent.toml"
+        path.write_text(text)
+        return Settings.read(path)
+
+    return read
+
+
+def test_two_settings_are_enough(read):
+    settings = read(SMALLEST)
+    assert (settings.device, settings.landing.url) == ("a7", "/mnt/landing")
+    assert settings.model is None and settings.camera.size == (640, 480)
+
+
+def test_every_setting_can_be_set(read):
+    settings = read(
+        'device = "a7"\nview = "gate"\n'
+        '[landing]\nurl = "s3://b/l"\noptions = {anon = true}\nreport_minutes = 1\n'
+        '[model]\nserver = "http://m:5000"\nname = "package-onnx"\nalias = "canary"\n'
+        '[camera]\nkind = "folder"\nsource = "/in"\nsize = [1280, 720]\ncontrols = {AfMode = 0}\n'
+        "[capture]\nmotion = true\n[score]\nperiod_seconds = 2\n"
+        '[store]\nfolder = "~/store"\n[page]\nhost = "0.0.0.0"\n'
+    )
+    assert settings.landing.options == {"anon": True} and settings.landing.report_minutes == 1.0
+    assert settings.model.alias == "canary" and settings.camera.size == (1280, 720)
+    assert settings.store.folder == Path("~/store").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[landing]\nurl = 'x'\n", "missing key device in "),
+        ("device = 'a'\n", "missing key landing in "),
+        ("device = 'a'\n[landing]\n", "missing key landing.url in "),
+        (SMALLEST + "[camera]\nkid = 'x'\n", "unknown key camera.kid in "),
+        (SMALLEST + "[camera]\nkind = 'webcam'\n", "it has to be one of picamera2, opencv"),
+        (SMALLEST + "[camera]\nsize = [640]\n", "it has to be [width, height]"),
+        (SMALLEST + "[camera]\nsize = [640, 4]\n", "it has to be from 16 to 10000"),
+        (SMALLEST + "[score]\nthreads = 1.5\n", "it has to be a whole number"),
+        (SMALLEST + "[score]\nmargin = 2\n", "it has to be from 0 to 1"),
+        (SMALLEST + "[score]\nmargin = true\n", "it has to be a number"),
+        (SMALLEST + "[capture]\nmotion = 1\n", "it has to be true or false"),
+        (SMALLEST + "[model]\nserver = 'm:5000'\nname = 'x'\n", "it is no address such as"),
+        ("camera = 3\n" + SMALLEST, "camera in "),
+        (SMALLEST.replace("a7", "a_7"), "letters, digits and - alone"),
+        ("device", "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_key_and_file(tmp_path, capsys, text, message):
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    assert main(["run", "--config", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert message in said and str(path) in said and said.count("\n") == 1
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"cannot read the settings .*pass --config"):
+        Settings.read(tmp_path / "none.toml")
+
+
+def test_the_manual_names_every_setting():
+    manual = Path("docs/device.md").read_text()
+    tables = {"": Settings}
+    for field in dataclasses.fields(Settings):
+        kind = re.search(r"\w+Settings", str(field.type))
+        if kind:
+            tables[field.name] = vars(__import__("edge.agent.settings", fromlist=["_"]))[kind[0]]
+    missing = [
+        f"{table}.{field.name}"
+        for table, kind in tables.items()
+        for field in dataclasses.fields(kind)
+        if f"`{field.name}`" not in manual and field.name not in tables
+    ]
+    assert not missing
