@@ -84,7 +84,7 @@ class Registry:
                 return RegisteredVersion(found["name"], str(found["version"]), tags)
             except (TimeoutError, urllib3.exceptions.HTTPError) as error:
                 raise RegistryError(f"the answer of {self.server} broke off") from error
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise RegistryError(
                     f"{self.server} does not answer as an MLflow server: check --server"
                 ) from error

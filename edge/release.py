@@ -86,7 +86,7 @@ class Release:
                 for path, file in stated["files"].items()
             )
             release = cls(stated["release"], stated["model"], stated["version"], files, text)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ReleaseError(f"the release statement is damaged: {error!r}") from error
         release._require_sound()
         return release

@@ -12,9 +12,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.errors import UserError
 from edge.golden import GOLDEN_FILE, Golden, GoldenError
-from edge.record import INT8_FILE, MODEL_FILE, RecordError
+from edge.record import INT8_FILE, MODEL_FILE
 from edge.release import ReleaseError
-from edge.scoring import PREPARE_VERSION, Scorer, UnreadableError, prepare_bytes
+from edge.scoring import PREPARE_VERSION, Scorer, prepare_bytes
 
 CHOICE_FILE = "choice.json"
 
@@ -42,6 +42,12 @@ UNLOADABLE = (
 )
 """What onnxruntime raises for a model that it cannot run; the classes share no base."""
 
+TRIAL_ERRORS = (
+    *UNLOADABLE,
+    *(RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError, OSError),
+)
+"""What comes of a record, a picture or a network that is not what it should be."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -64,7 +70,9 @@ class Choice:
             choice = cls(**json.loads((folder / CHOICE_FILE).read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return cls(MODEL_FILE, {}, "no choice was made")
-        return choice if choice.file in TOLERANCE else cls(MODEL_FILE, {}, "no choice was made")
+        return (
+            choice if choice.file in list(TOLERANCE) else cls(MODEL_FILE, {}, "no choice was made")
+        )
 
     def text(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -121,7 +129,7 @@ def _passed(folder: Path, file: str, golden: Golden | None, threads: int) -> Sco
         _require_probabilities(scores, (len(pixels), len(scorer.record.labels)))
         if golden is not None:
             _require_expected(scores, golden.expected(file), TOLERANCE[file])
-    except (RecordError, UserError, UnreadableError, *UNLOADABLE) as error:
+    except (UserError, *TRIAL_ERRORS) as error:
         reason = " ".join(str(error).split())
         raise ReleaseError(f"the model fails its self-test: {reason}") from error
     return scorer

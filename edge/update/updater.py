@@ -33,9 +33,8 @@ ATTEMPTS = 3
 STARTS = 3
 """The start of the process, with a release on probation, that gives the release up."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What the system says where a disk, a quota or a file's length is at its end, or an SD card that
-failed was mounted read-only."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, a quota or the length of a file is at its end."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ class Updater:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            raise SpaceError(f"{self.home.folder}: {error.strerror}; make room") from error
+            raise SpaceError(f"{self.home.folder}: {error.strerror}: make room") from error
 
     def _released(self, version: RegisteredVersion) -> Release:
         if RELEASE_TAG not in version.tags:
@@ -236,7 +235,7 @@ class Updater:
     def _bring(self, version: RegisteredVersion, release: Release) -> Pulled:
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
         folder = self.home.folder / f"release-{release.release}"
-        self.home.tidy(staging, folder)
+        self._tidy(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         try:
             downloaded = fetch(
@@ -257,7 +256,7 @@ class Updater:
         write_durably(staging / RELEASE_FILE, release.text)
         reached(UpdateStep.CHOSEN)
         self._place(release, staging, folder)
-        self.home.tidy()
+        self._tidy()
         self._intact = True
         return Pulled(release.version, release.release, folder, choice.file, downloaded)
 
@@ -280,12 +279,12 @@ class Updater:
             self._switch(release, folder)
 
     def _switch(self, release: Release, folder: Path) -> None:
-        if self.home.current == folder:
-            return
-        state = self.home.state
-        current = self.home.current
-        before = state.previous if self.home.on_probation() else current and current.name
+        state, current = self.home.state, self.home.current
         failures = {k: v for k, v in state.failures.items() if k != release.digest}
+        if current == folder:
+            self.home.remember(replace(state, failures=failures))
+            return
+        before = state.previous if self.home.on_probation() else current and current.name
         self.home.remember(
             State(
                 taken=max(state.taken, release.release),
@@ -297,6 +296,10 @@ class Updater:
         )
         reached(UpdateStep.NOTED)
         self.home.switch(folder)
+
+    def _tidy(self, *but: Path) -> None:
+        with self.home.changing():
+            self.home.tidy(*but)
 
     def _count(self, release: Release, reason: str, final: bool = False) -> None:
         """Count a failed attempt; one too many is the last."""

@@ -145,6 +145,14 @@ def test_an_endless_statement_is_not_read_to_its_end(updated):
     assert updated.require_whole(1)
 
 
+def test_a_statement_nested_without_end_is_refused(updated):
+    for text in ("[" * 100_000, '{"files": ' * 20_000):
+        updated.server.alter = lambda name, content, text=text: text.encode()
+        with pytest.raises(ReleaseError, match="statement is damaged"):
+            updated.updater().check()
+    assert updated.require_whole(1)
+
+
 def test_an_unsigned_or_foreign_release_is_not_fetched(updated):
     for change in (
         lambda text: text.replace('"signatures"', '"unsigned"'),

@@ -1,4 +1,4 @@
-"""A disk that is full, small or read-only: refused, the old model scores on, and it recovers."""
+"""A disk that is full or too small: refused, the old model scores on, and it recovers."""
 
 import resource
 import subprocess
@@ -75,7 +75,7 @@ def test_a_disk_that_fills_up_at_any_point_of_an_update(updated, tmp_path):
     print(done.stdout)
     refused = [line for line in done.stdout.splitlines() if line.startswith("refused:")]
     assert any("bytes and 0 are to stay free" in line for line in refused)
-    assert any("No space left on device; make room" in line for line in refused)
+    assert any("No space left on device: make room" in line for line in refused)
 
 
 def test_a_write_that_the_system_refuses_half_way(updated):
@@ -83,7 +83,7 @@ def test_a_write_that_the_system_refuses_half_way(updated):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(SpaceError, match="File too large; make room"):
+        with pytest.raises(SpaceError, match="File too large: make room"):
             updated.updater().check()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -12,7 +12,7 @@ from edge.golden import Golden
 from edge.registry import RegistryError
 from edge.release import ReleaseError
 from edge.update.home import BusyError
-from edge.update.updater import STARTS
+from edge.update.updater import ATTEMPTS, STARTS
 
 
 def test_a_release_is_on_probation_until_it_is_confirmed(updated):
@@ -153,6 +153,14 @@ def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
     assert fallen_back.stale() and updated.require_whole(2)
 
 
+def test_a_model_that_is_damaged_again_and_again_is_mended_each_time(updated):
+    updated.release(1)
+    for _ in range(ATTEMPTS + 1):
+        (updated.home / "current" / "model.onnx").write_bytes(b"?")
+        assert updated.updater().check().release == 1
+        assert updated.require_whole(1)
+
+
 def test_damaged_models_are_named(updated):
     for path in updated.home.rglob("record.json"):
         path.write_text("{")
@@ -183,6 +191,10 @@ FAILING = {
     "no scores": (no_golden_scores, "golden.json has no scores of model.onnx"),
     "no picture": (golden_of_no_picture, "not a picture"),
     "no JSON": (lambda folder: (folder / "golden.json").write_text("{"), "golden.json is damaged"),
+    "no end": (
+        lambda folder: (folder / "record.json").write_text("[" * 100_000),
+        "self-test",
+    ),
     "no list": (lambda folder: (folder / "golden.json").write_text("[]"), "golden.json is damaged"),
     "none": (
         lambda folder: (folder / "golden.json").write_text('{"pictures": []}'),
@@ -230,9 +242,14 @@ def test_a_release_signed_anew_is_the_same_one(updated):
     assert updated.updater().check() is None and updated.server.fetched() == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"taken": "x", "failures": {}}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"taken": "x", "failures": {}}', "\udcff", None]
+)
 def test_a_damaged_memory_is_an_empty_one(updated, text):
-    (updated.home / "update.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    memory = updated.home / "update.json"
+    if text is None:
+        text = memory.read_text().replace('"taken": 1', '"taken": 9')
+    memory.write_bytes(text.encode("utf-8", "surrogateescape"))
     updater = updated.updater()
     updater.recover()
     assert not updater.on_probation()
