@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from edge.agent.results import Result
 from edge.current import CurrentModel, NoModelError
+from edge.errors import UserError
 from edge.scoring import UnreadableError, prepare, prepare_bytes
 from edge.update.trial import UNLOADABLE
 
@@ -90,8 +92,9 @@ class ModelInUse:
             if probabilities.shape != (len(record.labels),) or not np.isfinite(probabilities).all():
                 raise ValueError(f"{probabilities} are no probabilities")
         except (ValueError, *UNLOADABLE) as error:
-            self._fails(" ".join(str(error).split()))
-            return Result(model, version, reason=f"the model fails: {self.failure}")
+            reason = " ".join(str(error).split())
+            self._fails(reason)
+            return Result(model, version, reason=f"the model fails: {reason}")
         self._works()
         return Result.of(model, version, record, probabilities, ms)
 
@@ -99,12 +102,27 @@ class ModelInUse:
         if self._good_frames < FRAMES_OF_PROBATION:
             self._good_frames += 1
             if self._good_frames == FRAMES_OF_PROBATION and self._probation.on_probation():
-                self._probation.confirm()
-                logger.info("version %s is confirmed", self.current.version)
+                if self._ended(self._probation.confirm):
+                    logger.info("version %s is confirmed", self.current.version)
+                else:
+                    self._good_frames -= 1  # the next frame tries again
 
     def _fails(self, reason: str) -> None:
         logger.error("version %s fails on a real frame: %s", self.current.version, reason)
-        self.failure = reason
         if self._probation.on_probation():
-            self._probation.revert(f"it fails on a real frame: {reason}")
+            why = f"it fails on a real frame: {reason}"
+            self._ended(lambda: self._probation.revert(why))
+        else:
+            self.failure = reason
         self.current = None  # the next look loads what is in use now
+
+    def _ended(self, probation: Callable[[], None]) -> bool:
+        """Whether the end of a probation could be written down: the disk may be full."""
+        try:
+            probation()
+        except (UserError, OSError) as error:
+            self.failure = f"the probation cannot end: {' '.join(str(error).split())}"
+            logger.warning("model: %s", self.failure)
+            return False
+        self.failure = None
+        return True

@@ -1,0 +1,83 @@
+"""The agent's first frames with a new release confirm it, or bring the old one back."""
+
+import resource
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from tiny_model import write_golden, write_model
+
+from edge.agent.model import FRAMES_OF_PROBATION, ModelInUse
+
+GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
+
+
+@pytest.fixture
+def blinded(updated, tmp_path):
+    """Release 2 is good on its golden pictures, and knows nothing of a white frame."""
+    folder = write_model(tmp_path / "blinded")
+    model = onnx.load(folder / "model.onnx")
+    nodes = list(model.graph.node)
+    softmax = next(node for node in nodes if node.op_type == "Softmax")
+    softmax.input[0] = "blinded"
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.float32([value]), name)
+            for name, value in (("bright", 250), ("no", 0))
+        ]
+    )
+    extra = [
+        helper.make_node("Sub", ["bright", "means"], ["left"]),
+        helper.make_node("Sqrt", ["left"], ["root"]),  # of a negative number for a white frame
+        helper.make_node("ReduceMax", ["root"], ["most"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["most", "no"], ["nothing"]),
+        helper.make_node("Add", ["logits", "nothing"], ["blinded"]),
+    ]
+    place = nodes.index(softmax)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:place], *extra, *nodes[place:]])
+    onnx.save(model, folder / "model.onnx")
+    updated.server.release(write_golden(folder), 2)
+    updater = updated.updater()
+    assert updater.check().release == 2
+    return updated, updater, ModelInUse(updated.home, 1, updater)
+
+
+def test_good_frames_confirm(blinded):
+    _, updater, model = blinded
+    for frame in range(FRAMES_OF_PROBATION):
+        assert updater.on_probation(), frame
+        model.refresh()
+        assert model.score(GREY).reason is None
+    assert not updater.on_probation() and model.current.release == 2
+
+
+def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
+    device, updater, model = blinded
+    model.refresh()
+    assert "are no probabilities" in model.score(WHITE).reason
+    model.refresh()
+    assert model.score(WHITE).reason is None and model.current.release == 1
+    assert device.require_whole(1)
+    assert updater.check() is None and "fails on a real frame" in updater.refused
+
+
+def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
+    """Neither end of the probation can be written down; once there is room, it is."""
+    device, updater, model = blinded
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        for _ in range(FRAMES_OF_PROBATION + 2):
+            model.refresh()
+            assert model.score(GREY).reason is None
+        assert updater.on_probation() and "make room" in model.failure
+        assert "are no probabilities" in model.score(WHITE).reason
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert updater.on_probation() and device.home.is_dir()
+    for _ in range(FRAMES_OF_PROBATION):
+        model.refresh()
+        model.score(GREY)
+    assert not updater.on_probation() and model.failure is None
