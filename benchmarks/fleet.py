@@ -9,16 +9,20 @@ agent's own registry client, a thread and an open connection each, in this proce
 - spread: the devices as they are, each at its own times (`edge/update/polling.py`), the period
   such that they ask for half of that;
 - at once: what happens without jitter, when all ask in the same moment;
-- update: a release comes out while they poll, spread or all at once; each fetches its files.
+- update: a release comes out while they poll, each at its own times within `--period`, or all at
+  once; each fetches the files;
+- behind a cache: the last two again through nginx, which keeps files for good and the answer to a
+  poll for a few seconds (left out, loudly, where there is no nginx).
 
-What a device computes is not simulated. Each part ends after `--seconds`, or when each device is
-done; a request that takes longer than a device waits is a failure. The last line is JSON.
+What a device computes is not simulated. Each part ends after `--seconds` or `--period`, or when
+each device is done; what takes longer than a device waits is a failure. The last line is JSON.
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -45,13 +49,48 @@ from steps.serving.release import state_release
 
 MODEL, ALIAS = "package-onnx", "champion"
 FILES = {
-    "model.onnx": 400_000,
+    "model.onnx": 410_000,
     "model.int8.onnx": 130_000,
     "record.json": 2_000,
     "golden.json": 60_000,
 }
 """Bytes of a release, about as `export` makes it for 128 × 128 pixels."""
 START_SECONDS = 120
+CACHED_SECONDS = 5
+
+NGINX = """
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 8192;
+pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxied;
+    fastcgi_temp_path {folder}/unused;
+    uwsgi_temp_path {folder}/unused;
+    scgi_temp_path {folder}/unused;
+    proxy_cache_path {folder}/cache keys_zone=mlflow:10m max_size=1g;
+    proxy_cache_key $http_authorization$request_uri;
+    proxy_cache_lock on;
+    proxy_ignore_headers Cache-Control Expires;
+    server {{
+        listen {listen} backlog=4096;
+        location = /model-versions/get-artifact {{
+            proxy_pass {server};
+            proxy_cache mlflow;
+            proxy_cache_valid 200 30d;
+        }}
+        location = /api/2.0/mlflow/registered-models/alias {{
+            proxy_pass {server};
+            proxy_cache mlflow;
+            proxy_cache_valid 200 {seconds}s;
+        }}
+        location / {{ proxy_pass {server}; }}
+    }}
+}}
+"""
 
 
 def main() -> None:
@@ -59,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=20, help="of each part with polls alone")
+    parser.add_argument("--period", type=float, default=60, help="seconds, of the spread update")
     parser.add_argument("--clients", type=int, default=16, help="that ask again at once")
     parser.add_argument("--workers", type=int, default=2, help="processes of the server")
     parser.add_argument("--seed", type=int, default=1)
@@ -66,34 +106,51 @@ def main() -> None:
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), options.workers) as server:
         mlflow.set_tracking_uri(server)
-        publish(Path(folder), options.seed)
-        fleet = [Device(server, number) for number in range(options.devices)]
-        held = show("held", closed_loop(server, options.clients, options.seconds))
-        period = options.devices / (held["a_second"] / 2)
-        print(f"period of the fleet: {period:.1f} s", flush=True)
-        spread = show("spread", by_jitter(fleet, Device.poll, period, max(period, options.seconds)))
-        at_once = show("at once", together(fleet, Device.poll))
-        publish(Path(folder), options.seed + 1)
-        updating = show("update, spread", by_jitter(fleet, Device.update, period, period))
-        publish(Path(folder), options.seed + 2)
-        rush = show("update, at once", together(fleet, Device.update))
-    parts = {"held": held, "spread": spread, "at_once": at_once}
-    parts |= {"update_spread": updating, "update_at_once": rush}
-    polls_of_an_update = updating["seconds"] * held["a_second"] / options.devices
+        parts = measure(server, Path(folder), options)
+    held, updating = parts["held"], parts["update_spread"]
     print(
         json.dumps(
             {
                 "devices": options.devices,
                 "workers": options.workers,
                 "polls_a_second": held["a_second"],
-                "poll_p99_ms": spread["p99_ms"],
+                "poll_p99_ms": parts["spread"]["p99_ms"],
+                "update_p99_ms": updating["p99_ms"],
                 "failures": sum(part["failures"] for part in parts.values()),
                 "release_bytes": sum(FILES.values()),
-                "update_costs_as_many_polls": round(polls_of_an_update, 1),
                 **parts,
             }
         )
     )
+
+
+def measure(server: str, folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """All parts, by name."""
+    seeds = iter(range(options.seed, options.seed + 9))
+    publish(folder, next(seeds))
+    fleet = [Device(server, number) for number in range(options.devices)]
+    parts = {"held": show("held", closed_loop(server, options.clients, options.seconds))}
+    period = options.devices / (parts["held"]["a_second"] / 2)
+    print(f"the fleet polls every {period:.1f} s", flush=True)
+    lasts = max(period, options.seconds)
+    parts["spread"] = show("spread", by_jitter(fleet, Device.poll, period, lasts))
+    parts["at_once"] = show("at once", together(fleet, Device.poll))
+    publish(folder, next(seeds))
+    updating = by_jitter(fleet, Device.update, options.period, options.period)
+    parts["update_spread"] = show("update, spread", updating)
+    publish(folder, next(seeds))
+    parts["update_at_once"] = show("update, at once", together(fleet, Device.update))
+    if shutil.which("nginx") is None:
+        print("NOT MEASURED: a cache, as there is no nginx here", flush=True)
+        return parts
+    with cached(server, folder) as cache:
+        fleet = [Device(cache, number) for number in range(options.devices)]
+        parts["cached_at_once"] = show("cached, at once", together(fleet, Device.poll))
+        publish(folder, next(seeds))
+        time.sleep(CACHED_SECONDS)
+        rush = together(fleet, Device.update)
+        parts["cached_update_at_once"] = show("cached, update", rush)
+    return parts
 
 
 @dataclass
@@ -239,11 +296,10 @@ def publish(folder: Path, seed: int) -> None:
 @contextmanager
 def served(folder: Path, workers: int) -> Iterator[str]:
     """An MLflow server on loopback that ends with the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", address.rpartition(":")[2], "--workers", str(workers)]
+    command += ["--port", str(port), "--workers", str(workers)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "kept")]
     variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -261,6 +317,38 @@ def served(folder: Path, workers: int) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+@contextmanager
+def cached(server: str, folder: Path) -> Iterator[str]:
+    """nginx in front of a server, as docs/updates.md shows it."""
+    address = f"http://127.0.0.1:{_free_port()}"
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        NGINX.format(
+            folder=folder,
+            listen=address.removeprefix("http://"),
+            server=server,
+            seconds=CACHED_SECONDS,
+        )
+    )
+    command = ["nginx", "-c", str(configuration), "-p", str(folder), "-e", str(folder / "errors")]
+    process = subprocess.Popen(command)
+    try:
+        while not _healthy(address):
+            if process.poll() is not None:
+                raise RuntimeError((folder / "errors").read_text()[-2000:])
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _healthy(address: str) -> bool:
