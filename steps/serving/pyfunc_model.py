@@ -7,6 +7,7 @@ project.
 
 import base64
 import binascii
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -39,24 +40,39 @@ class PictureScorer(PythonModel):
         Raises:
             MlflowException: a row is no picture, which a server answers with status 400.
         """
+        labels = self._scorer.record.labels
+        decided, probabilities = self._score(_flat(model_input["image"]))
+        return pd.DataFrame(
+            {
+                "label": [labels[index] for index in decided],
+                "score": probabilities[np.arange(len(decided)), decided],
+                **{name: probabilities[:, index] for index, name in enumerate(self._columns)},
+            }
+        )
+
+    def rows(self, pictures: list[Any]) -> list[dict[str, Any]]:
+        """What :meth:`predict` returns, as the rows of a JSON answer."""
+        labels = self._scorer.record.labels
+        decided, probabilities = self._score(pictures)
+        return [
+            {"label": labels[index], "score": found[index]}
+            | dict(zip(self._columns, found, strict=True))
+            for index, found in zip(decided.tolist(), probabilities.tolist(), strict=True)
+        ]
+
+    @property
+    def _columns(self) -> list[str]:
+        return [f"probability_{label}" for label in self._scorer.record.labels]
+
+    def _score(self, pictures: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """The class, ``int [N]``, and the probabilities, ``float32 [N, classes]``, of pictures."""
         record = self._scorer.record
-        pictures = _flat(model_input["image"])
         scored = [
             self._scorer.score_prepared(self._prepare(pictures[start : start + BATCH], start))
             for start in range(0, len(pictures), BATCH)
         ]
         probabilities = np.concatenate([np.empty((0, len(record.labels)), np.float32), *scored])
-        decided = record.decide(probabilities)
-        return pd.DataFrame(
-            {
-                "label": [record.labels[index] for index in decided],
-                "score": probabilities[np.arange(len(decided)), decided],
-                **{
-                    f"probability_{label}": probabilities[:, index]
-                    for index, label in enumerate(record.labels)
-                },
-            }
-        )
+        return record.decide(probabilities), probabilities
 
     def _prepare(self, pictures: list[Any], first: int) -> np.ndarray:
         size = self._scorer.record.input_size
@@ -100,24 +116,56 @@ def _refused(row: int, reason: str) -> MlflowException:
     )
 
 
-def _refusing(invocations: Callable) -> Callable:
-    """MLflow's handler of requests, refusing the bodies over which its own parsing falls.
+def _posted_pictures(data: Any, content_type: Any) -> list[str] | None:
+    """The pictures of a request in the plainest of forms; None where it takes more to read it.
 
-    Its server (3.17) answers 500 where there is no content type, where JSON is nested deeper
-    than Python's stack, and where a number in it has thousands of digits. What a model raises
-    does not come this far.
+    That is JSON with the one key ``dataframe_split``, ``dataframe_records`` or ``inputs``, and
+    below it nothing but base64 in the column ``image``.
+    """
+    if content_type != "application/json":
+        return None
+    body = json.loads(data)
+    match body:
+        case {"dataframe_split": {"columns": ["image"], "data": list(rows)} as frame}:
+            pictures = [row[0] for row in rows if isinstance(row, list) and len(row) == 1]
+            plain = len(frame) == 2
+        case {"dataframe_records": list(rows)} | {"inputs": list(rows)}:
+            pictures = [row.get("image") for row in rows if isinstance(row, dict) and len(row) == 1]
+            plain = True
+        case _:
+            return None
+    plain = plain and len(body) == 1 and len(pictures) == len(rows) > 0
+    return pictures if plain and all(isinstance(cell, str) for cell in pictures) else None
+
+
+def _answering(invocations: Callable) -> Callable:
+    """MLflow's handler of requests, faster for plain ones and firmer with broken ones.
+
+    What holds nothing but pictures is scored and answered without the two parsings, the tables and
+    the checks that MLflow's server (3.17) has for requests of any kind, and that take as long as a
+    small picture's decoding. Everything else is MLflow's. It answers 500 where there is no content
+    type, where JSON is nested deeper than Python's stack, and where a number in it has thousands
+    of digits; here that is a 400. What a model raises does not come this far.
     """
 
+    from mlflow.pyfunc.scoring_server import InvocationsResponse
+
     @wraps(invocations)
-    def answer(*arguments: Any, **named: Any) -> Any:
+    def answer(data: Any, content_type: Any, model: Any, input_schema: Any) -> Any:
         try:
-            return invocations(*arguments, **named)
+            pictures = _posted_pictures(data, content_type)
+            if pictures is None:
+                return invocations(data, content_type, model, input_schema)
         except (AttributeError, RecursionError, ValueError) as error:
             raise MlflowException(
                 f"the request cannot be read ({type(error).__name__}: {error}); post JSON with "
                 "the header Content-Type: application/json",
                 error_code=BAD_REQUEST,
             ) from error
+        rows = model.unwrap_python_model().rows(pictures)
+        return InvocationsResponse(
+            response=json.dumps({"predictions": rows}), status=200, mimetype="application/json"
+        )
 
     return answer
 
@@ -125,6 +173,6 @@ def _refusing(invocations: Callable) -> Callable:
 if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # in a process of `mlflow models serve`
     from mlflow.pyfunc import scoring_server
 
-    scoring_server.invocations = _refusing(scoring_server.invocations)
+    scoring_server.invocations = _answering(scoring_server.invocations)
 
 set_model(PictureScorer())

@@ -50,25 +50,68 @@ def test_pictures_score_as_on_the_device(loaded, scored, count):
     assert scored[:, 0].std() > 0
 
 
-@pytest.mark.parametrize("layout", ["dataframe_split", "dataframe_records", "inputs", "columns"])
-def test_a_rest_request_carries_base64(loaded, scored, layout):
-    texts = [base64.b64encode(picture).decode() for picture in PICTURES]
-    body = {
-        "dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]},
-        "dataframe_records": [{"image": text} for text in texts],
-        "inputs": [{"image": text} for text in texts],
-        "columns": {"image": texts},
-    }[layout]
-    key = "inputs" if layout == "columns" else layout
-    answer = scoring_server.invocations(
-        json.dumps({key: body}),
-        "application/json",
-        loaded,
-        loaded.metadata.get_input_schema(),
-    )
-    assert answer.status == 200
+TEXTS = [base64.b64encode(picture).decode() for picture in PICTURES]
+LAYOUTS = {
+    "split": {"dataframe_split": {"columns": ["image"], "data": [[text] for text in TEXTS]}},
+    "records": {"dataframe_records": [{"image": text} for text in TEXTS]},
+    "inputs": {"inputs": [{"image": text} for text in TEXTS]},
+    "columns": {"inputs": {"image": TEXTS}},
+    "indexed": {
+        "dataframe_split": {
+            "index": list(range(len(TEXTS))),
+            "columns": ["image"],
+            "data": [[text] for text in TEXTS],
+        }
+    },
+}
+
+
+def in_the_server(loaded):
+    """The handler of requests as it is in a process of `mlflow models serve`."""
+    module = type(loaded.unwrap_python_model()).rows.__globals__
+    return module["_answering"](scoring_server.invocations)
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["served", "by mlflow alone"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_rest_request_carries_base64(loaded, scored, layout, served):
+    invocations = in_the_server(loaded) if served else scoring_server.invocations
+    body = json.dumps(LAYOUTS[layout]).encode()
+    schema = loaded.metadata.get_input_schema()
+    answer = invocations(body, "application/json", loaded, schema)
+    assert (answer.status, answer.mimetype) == (200, "application/json")
     found = pd.DataFrame(json.loads(answer.response)["predictions"])
     pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize("layout", ["split", "records", "inputs"])
+def test_a_plain_request_never_reaches_mlflows_parsing(loaded, layout):
+    module = type(loaded.unwrap_python_model()).rows.__globals__
+
+    def invocations(*_):
+        raise AssertionError("parsed")
+
+    body = json.dumps(LAYOUTS[layout])
+    assert module["_answering"](invocations)(body, "application/json", loaded, None).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": ["image", "image"], "data": [TEXTS[:2]]}},
+        {"dataframe_split": {"columns": ["image"], "data": [TEXTS[:1], TEXTS[:2]]}},
+        {"dataframe_records": [{"image": TEXTS[0], "device": "3"}]},
+        {"dataframe_records": [TEXTS[:1]]},
+        {"dataframe_records": [{"image": TEXTS[0]}], "params": {"a": 1}},
+        {"inputs": [{"image": None}]},
+        {"inputs": []},
+        [TEXTS],
+    ],
+)
+def test_any_other_request_is_mlflows(loaded, body):
+    module = type(loaded.unwrap_python_model()).rows.__globals__
+    answer = module["_answering"](lambda *_: "by MLflow")
+    assert answer(json.dumps(body), "application/json", loaded, None) == "by MLflow"
 
 
 def test_base64_in_lines_is_taken_too(loaded, scored):
