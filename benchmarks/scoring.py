@@ -5,33 +5,29 @@
 The limit: as many plain processes as there are cores, started and with the model loaded, each
 decoding pictures and scoring them one by one on one thread. Spark: the same files through the
 step's own code into Delta, in a session that has scored before; how long the first row takes in a
-new session is measured beside. REST: `mlflow models serve` with a process a core, and clients that
-post one picture a request. The last line is JSON.
+new session is measured beside. REST: `mlflow models serve` with a process a core, and wrk with 1, 4
+and 16 connections that post one picture a request; where there are fewer connections than cores,
+the limit too is of no more processes. The last line is JSON.
 """
 
 import argparse
-import base64
-import http.client
 import json
 import multiprocessing
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
 from mlflow.entities.model_registry import ModelVersion
 
 from benchmarks.ingest import PICTURES, repeat
 from benchmarks.machine import machine
+from benchmarks.scoring_rest import measure_rest, require_wrk
 from edge.record import MODEL_FILE, ModelRecord, sha256_of
 from edge.scoring import PREPARE_VERSION, Scorer
 from steps.lake.scores import Model, Scoring
@@ -39,8 +35,6 @@ from steps.lake.session import spark_session
 from steps.settings.profile import load_profile
 
 SIZE = (128, 128)
-CLIENTS = (1, 4, 16)
-START_SECONDS = 180
 
 
 def main() -> None:
@@ -49,9 +43,12 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
     parser.add_argument("--files", type=int, default=2000, help="pictures a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8, help="of REST, by number of clients")
+    parser.add_argument("--seconds", type=int, default=8, help="of REST, by number of clients")
+    parser.add_argument("--only", choices=["spark", "rest"], help="one of the two; default: both")
     parser.add_argument("--work", type=Path, help="folder for the copies; default: a temporary one")
     options = parser.parse_args()
+    if options.only != "spark":
+        require_wrk()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         home = Path(folder)
@@ -62,9 +59,15 @@ def main() -> None:
         with multiprocessing.get_context("spawn").Pool(
             os.cpu_count(), initializer=load, initargs=(str(home / "model"),)
         ) as pool:
-            spark = measure_spark(pool, home, options)
-            rest = measure_rest(pool, home, options)
-    print(json.dumps(spark | rest | {"files": options.files, "rounds": options.rounds}))
+            found: dict[str, float] = {}
+            if options.only != "rest":
+                found |= measure_spark(pool, home, options)
+            if options.only != "spark":
+                pictures = sorted(options.pictures.glob("*.jpg"))[:200]
+                found |= measure_rest(
+                    partial(limit, pool), home / "pyfunc", pictures, options.rounds, options.seconds
+                )
+    print(json.dumps(found | {"files": options.files, "rounds": options.rounds}))
 
 
 def export(home: str) -> None:
@@ -99,10 +102,12 @@ def score(path: str) -> float:
     return float(scorer.score([path]).max())
 
 
-def limit(pool, files: list[str]) -> float:
-    """Seconds that the plain processes take for files."""
+def limit(pool, files: list[str], most: int | None = None) -> float:
+    """Seconds that the plain processes take for files, no more than `most` of them at work."""
+    alone = most is not None and most < os.cpu_count()
+    chunk = -(-len(files) // most) if alone else 16
     started = time.perf_counter()
-    for _ in pool.imap_unordered(score, files, chunksize=16):
+    for _ in pool.imap_unordered(score, files, chunksize=chunk):
         pass
     return time.perf_counter() - started
 
@@ -146,109 +151,6 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
         "spark_session_seconds": round(session, 1),
         "spark_first_rows_seconds": round(first, 1),
     }
-
-
-def measure_rest(pool, home: Path, options: argparse.Namespace) -> dict[str, float]:
-    """REST at each number of clients against the limit, measured before and after each."""
-    pictures = sorted(options.pictures.glob("*.jpg"))[:200]
-    files = [str(path) for path in pictures] * 3
-    bodies = [
-        json.dumps(
-            {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(p).decode()]]}}
-        ).encode()
-        for p in (path.read_bytes() for path in pictures)
-    ]
-    results: dict[str, float] = {}
-    with serving(home / "pyfunc", os.cpu_count()) as port:
-        post(port, bodies, 4, 3)
-        for clients in CLIENTS:
-            ratios, rates, p50, p99 = [], [], [], []
-            for _ in range(options.rounds):
-                before = len(files) / limit(pool, files)
-                latencies = in_a_process(port, bodies, clients, options.seconds)
-                after = len(files) / limit(pool, files)
-                rate = len(latencies) / options.seconds
-                ratios.append(rate / ((before + after) / 2))
-                rates.append(rate)
-                p50.append(1000 * statistics.median(latencies))
-                p99.append(1000 * statistics.quantiles(latencies, n=100)[98])
-            middle = [round(statistics.median(values), 3) for values in (ratios, rates, p50, p99)]
-            print(
-                f"REST {clients:2} clients: {middle[1]:6.1f} requests a second, p50 "
-                f"{middle[2]:6.1f} ms, p99 {middle[3]:6.1f} ms, ratio {middle[0]:.2f}",
-                flush=True,
-            )
-            for name, value in zip(("vs_limit", "a_second", "p50", "p99"), middle, strict=True):
-                results[f"rest_{name}_{clients}"] = value
-    best = max(results[f"rest_vs_limit_{clients}"] for clients in CLIENTS)
-    return {"rest_vs_limit": best} | results
-
-
-@contextmanager
-def serving(model: Path, workers: int) -> Iterator[int]:
-    """`mlflow models serve` on a free port, ended at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model)]
-        + ["--env-manager", "local", "--port", str(port), "--workers", str(workers)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},
-    )
-    try:
-        wait_for(port, server)
-        yield port
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
-def wait_for(port: int, server: subprocess.Popen) -> None:
-    """Until the server is healthy."""
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-            connection.request("GET", "/health")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise RuntimeError("the scoring server did not come up")
-
-
-def in_a_process(port: int, bodies: list[bytes], clients: int, seconds: float) -> list[float]:
-    """Post from a process of its own, as from another machine."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(post, (port, bodies, clients, seconds))
-
-
-def post(port: int, bodies: list[bytes], clients: int, seconds: float) -> list[float]:
-    """The seconds of each request of so many clients, each with a connection of its own."""
-    latencies: list[float] = []
-    until = time.perf_counter() + seconds
-
-    def client(place: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        headers = {"Content-Type": "application/json"}
-        while (began := time.perf_counter()) < until:
-            connection.request("POST", "/invocations", bodies[place % len(bodies)], headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(content[:500])
-            latencies.append(time.perf_counter() - began)
-            place += 1
-
-    threads = [Thread(target=client, args=(n * 7,)) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return latencies
 
 
 if __name__ == "__main__":

@@ -1,0 +1,26 @@
+-- For wrk: posts the bodies 0.json, 1.json, … of a folder in turn, and ends with a line of JSON.
+-- wrk … -s post_pictures.lua http://127.0.0.1:5001/invocations -- <folder> <number of bodies>
+
+local bodies, turn = {}, 0
+
+function init(arguments)
+    for number = 1, tonumber(arguments[2]) do
+        local file = assert(io.open(string.format("%s/%d.json", arguments[1], number - 1), "rb"))
+        bodies[number] = file:read("*a")
+        file:close()
+    end
+end
+
+function request()
+    turn = turn % #bodies + 1
+    return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, bodies[turn])
+end
+
+function done(summary, latency, requests)
+    local errors = summary.errors
+    print(string.format(
+        '{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "failed": %d}',
+        summary.requests, summary.duration / 1e6,
+        latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
