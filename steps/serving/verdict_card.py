@@ -28,15 +28,18 @@ def fill_card(
         "Verdict", ["verdict"], [[reason] for reason in trial.verdict.refusals or ["passed"]]
     )
     beside = theirs.metrics() if theirs else {}
+    rows = [
+        [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]
+        for name, value in trial.metrics.items()
+    ]
+    header = ["metric", "challenger", "champion"]
     card.table(
         "The same held-out pictures",
-        ["metric", "challenger", "champion"],
-        [
-            [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]
-            for name, value in trial.metrics.items()
-        ],
+        header,
+        [row for row in rows if "@" not in row[0]],
         f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
     )
+    card.table("By slice", header, [row for row in rows if "@" in row[0]])
     if theirs is None:
         return
     chosen = {"all": np.ones(len(ours.truth), bool)}
