@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import DataFrame, SparkSession
 
-LIMITS = Limits(files=4000, bytes=2_000_000_000)
+LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 """Of a batch of files, of which a worker holds a few at a time."""
 
 
