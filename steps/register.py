@@ -1,5 +1,7 @@
 """Register: the trained network into the registry, as the challenger."""
 
+from importlib.metadata import packages_distributions
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -50,7 +52,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
         name="model",
         signature=signature,
         input_example=example,
-        pip_requirements=["tensorflow-cpu", "keras", "numpy"],
+        pip_requirements=_requirements(),
         metadata={
             "labels": trained.labels,
             "prepare_version": PREPARE_VERSION,
@@ -77,6 +79,12 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     )
     run.card.next_command = f"mlflow run . -e promote -P register_run_id={run.id}"
     return RegisterOutputs(model=name, version=str(version.version))
+
+
+def _requirements() -> list[str]:
+    """All that the network needs beside mlflow, in the versions that it was trained with."""
+    tensorflow = packages_distributions()["tensorflow"][0].replace("_", "-")  # or -cpu
+    return [f"{package}=={version_of(package)}" for package in (tensorflow, "keras", "numpy")]
 
 
 def _ramp(height: int, width: int) -> "np.ndarray":

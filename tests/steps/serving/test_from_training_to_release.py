@@ -1,6 +1,7 @@
 """Register, promote and export on a real store: what is registered, what moves, what is said."""
 
 import json
+from importlib.metadata import version as version_of
 from pathlib import Path
 
 import mlflow
@@ -63,6 +64,8 @@ def test_a_version_tells_where_it_came_from(profile, capsys):
     assert info.signature.inputs.inputs[0].shape == (-1, 32, 32, 3)
     assert info.metadata["metrics"] == {"accuracy": 1.0}
     assert info.saved_input_example_info
+    needs = Path(mlflow.pyfunc.get_model_dependencies("models:/package@challenger")).read_text()
+    assert f"keras=={version_of('keras')}" in needs and "tensorflow-cpu==" in needs
     assert [move.reason for move in history("package", "challenger")] == ["registered"]
 
 
