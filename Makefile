@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
-.PHONY: setup lock horovod jars run test prove check ui clean help
+.PHONY: setup lock horovod jars emulation run test prove check ui clean help
 
 # A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
@@ -28,6 +28,10 @@ horovod: ## Compile the Horovod wheel into the cache, where it is missing
 
 jars: ## Fetch Delta's jars into the cache, where they are missing
 	@$(PYTHON) -m steps.lake.delta_jars
+
+emulation: ## Make the systems for the device's tests: an emulated Pi, and a virtual camera
+	@setup/machine.sh
+	@setup/emulation.sh
 
 run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
 	@set -e; source_="$$SOURCE"; camera=held-out; \

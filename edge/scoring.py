@@ -28,7 +28,8 @@ def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]
 
     Args:
         image: an encoded picture as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels
-            as a camera delivers them.
+            as a camera delivers them. Pixels of the wanted size already, as from a camera's
+            second stream, are taken as they are, without a copy.
         size: (height, width) in pixels.
 
     Returns:
@@ -46,6 +47,8 @@ def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")
+        if image.shape[:2] == (height, width):
+            return np.ascontiguousarray(image)
         return _resize(Image.fromarray(image), width, height)
     with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
         return _prepare_opened(picture, size)
@@ -90,17 +93,17 @@ def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
 
 def _prepare_opened(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     height, width = size
-    picture.draft("RGB", _stored_size(picture, width, height))
-    return _resize(_as_rgb(ImageOps.exif_transpose(picture)), width, height)
-
-
-def _stored_size(picture: Image.Image, width: int, height: int) -> tuple[int, int]:
-    """The wanted size as the file stores it: EXIF orientations 5–8 lie on their side."""
-    sideways = picture.getexif().get(0x0112) in (5, 6, 7, 8)
-    return (height, width) if sideways else (width, height)
+    orientation = picture.getexif().get(0x0112)
+    # the wanted size as the file stores it: orientations 5–8 lie on their side
+    picture.draft("RGB", (height, width) if orientation in (5, 6, 7, 8) else (width, height))
+    if orientation in (2, 3, 4, 5, 6, 7, 8):
+        picture = ImageOps.exif_transpose(picture)
+    return _resize(_as_rgb(picture), width, height)
 
 
 def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture  # converting would copy it
     if picture.mode.startswith("I;16"):
         # Pillow's own conversion cuts off what is above 255, which leaves a white picture.
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -138,6 +141,8 @@ class Scorer:
         self.record.require_prepare(PREPARE_VERSION)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait for the next picture by spinning would take a core for nothing.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             str(folder / model_file), options, providers=["CPUExecutionProvider"]
         )

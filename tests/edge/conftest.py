@@ -1,5 +1,7 @@
 """A tiny real model, a real MLflow server on loopback, and frames of the simulated camera."""
 
+import os
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,10 @@ from mlflow_server import Registered, started, wait_until_healthy
 from tiny_model import write_model
 
 from edge.cameras.simulated import SimulatedCamera
+
+GIVEN_SERVER = "EDGE_TEST_SERVER"
+"""Environment variable: the address of an MLflow server that runs already, as for the tests on an
+emulated device, which has no MLflow."""
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +29,8 @@ def simulated() -> SimulatedCamera:
 @pytest.fixture(scope="session", autouse=True)
 def starting_server(request, tmp_path_factory):
     """Starts an MLflow server with the first test if any test wants it: that takes a while."""
-    if not any("mlflow_server" in item.fixturenames for item in request.session.items):
+    wanted = any("mlflow_server" in item.fixturenames for item in request.session.items)
+    if GIVEN_SERVER in os.environ or not wanted:
         yield None
         return
     with started(tmp_path_factory.mktemp("mlflow")) as server:
@@ -33,6 +40,8 @@ def starting_server(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def mlflow_server(starting_server) -> str:
     """The address of a running MLflow server."""
+    if starting_server is None:
+        return os.environ[GIVEN_SERVER]
     wait_until_healthy(*starting_server)
     return starting_server[0]
 
@@ -41,4 +50,5 @@ def mlflow_server(starting_server) -> str:
 def registered(mlflow_server, tmp_path_factory) -> Registered:
     """A registered model without versions."""
     scratch = tmp_path_factory.mktemp("published")
-    return Registered(mlflow_server, f"model-{scratch.name}", scratch)
+    # a name of its own, as another session may use the server too
+    return Registered(mlflow_server, f"model-{uuid.uuid4().hex[:12]}", scratch)

@@ -137,6 +137,14 @@ def test_pixels_from_a_camera_are_resized_alike(scene):
     np.testing.assert_array_equal(pixels, expected)
 
 
+def test_pixels_of_the_size_already_are_taken_as_they_are(scene):
+    pixels = np.asarray(scene.resize(SIZE[::-1]))
+    np.testing.assert_array_equal(prepare(pixels, SIZE), pixels)
+    mirrored = pixels[:, ::-1]  # a view that onnxruntime could not read
+    assert prepare(mirrored, SIZE).flags.c_contiguous
+    np.testing.assert_array_equal(prepare(mirrored, SIZE), mirrored)
+
+
 @pytest.mark.parametrize(
     "pixels",
     [

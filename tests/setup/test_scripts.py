@@ -69,6 +69,17 @@ def test_who_may_not_install_gets_the_command_to_type(bare):
     assert f"`sudo apt-get install -y {packages} && make setup`" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("user", "said"), [("0", "qemu-user-static"), ("1000", "has to run as root")]
+)
+def test_where_the_emulated_systems_cannot_be_made_one_line_says_why(bare, user, said):
+    add(bare, "id", f"echo {user}")
+    result = run(bare, "emulation.sh")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert said in result.stderr
+
+
 def test_who_may_install_has_it_done(bare):
     with_uv(bare)
     with_wheel(bare)

@@ -1,0 +1,76 @@
+"""What scoring takes in the device's environment: ``python -m benchmarks.device_scoring MODEL …``.
+
+Prints JSON: ratios of medians, from pictures that each way scores in turn. ``benchmarks.edge``
+starts it, since the device's environment is another one.
+"""
+
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.bare_onnxruntime import Bare
+from edge.record import INT8_FILE, MODEL_FILE
+from edge.scoring import Scorer
+
+LORES = (240, 320)
+WARM_UP = 20
+
+
+def main() -> None:
+    """Measure on the pictures that are named."""
+    model, rounds, pictures = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    scorer, bare = Scorer(model, threads=1), Bare(str(model / MODEL_FILE), threads=1)
+    bare_int8 = Bare(str(model / INT8_FILE), threads=1)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (*bare.size, 3), np.uint8)
+    lores = rng.integers(0, 256, (*LORES, 3), np.uint8)
+    ways: dict[str, Callable[[str], object]] = {
+        "jpeg": lambda path: scorer.score([path]),
+        "bare_jpeg": lambda path: bare.run(bare.decode(path)),
+        "array": lambda _: scorer.score([pixels]),
+        "bare_array": lambda _: bare.run(pixels),
+        "lores": lambda _: scorer.score([lores]),
+        "int8": lambda _: bare_int8.run(pixels),
+    }
+    measured = [_medians(ways, pictures) for _ in range(rounds)]
+
+    def ratio(ours: str, theirs: str) -> float:
+        return round(statistics.median(ms[ours] / ms[theirs] for ms in measured), 3)
+
+    print(
+        json.dumps(
+            {
+                "jpeg_vs_bare": ratio("jpeg", "bare_jpeg"),
+                "array_vs_bare": ratio("array", "bare_array"),
+                "int8_vs_fp32_latency": ratio("int8", "bare_array"),
+                **{
+                    f"{way}_ms": round(statistics.median(ms[way] for ms in measured), 3)
+                    for way in ("jpeg", "array", "lores", "int8")
+                },
+            }
+        )
+    )
+
+
+def _medians(ways: dict[str, Callable], pictures: list[str]) -> dict[str, float]:
+    """Milliseconds a picture; the ways take turns, so that a slow moment hits all alike, in an
+    order drawn each time, so that what one leaves in the processor's caches does too."""
+    ms: dict[str, list[float]] = {way: [] for way in ways}
+    draw = random.Random(0)
+    for turn, path in enumerate(pictures[:WARM_UP] + pictures):
+        for way, score in draw.sample(list(ways.items()), len(ways)):
+            begin = time.perf_counter()
+            score(path)
+            if turn >= WARM_UP:
+                ms[way].append(1000 * (time.perf_counter() - begin))
+    return {way: statistics.median(times) for way, times in ms.items()}
+
+
+if __name__ == "__main__":
+    main()

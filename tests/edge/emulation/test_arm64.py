@@ -1,0 +1,81 @@
+"""The device's code on the processor of a Raspberry Pi 4, which qemu emulates."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fingerprints import fingerprints
+from pictures import generate, write_network
+from systems import ARM64, PROJECT, lacks, on_arm64
+
+REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+TESTS = (
+    "test_scoring.py test_record.py test_signature.py agent/test_queue.py update/test_updater.py "
+    "test_pull.py::test_a_released_model_is_pulled_and_scores"
+)
+CHOSEN = [f"tests/edge/{test}" for test in os.environ.get("EMULATED", TESTS).split()]
+"""What runs again on the emulated processor; ``EMULATED="agent update"`` for more of it."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(lacks(ARM64) is not None, reason=lacks(ARM64) or ""),
+]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory) -> tuple[dict, dict]:
+    """The fingerprints of the same pictures and network, here and on the emulated processor."""
+    folder = tmp_path_factory.mktemp("pictures")
+    pictures = generate(folder)
+    if REAL.is_dir():
+        pictures += sorted(REAL.glob("*.jpg"))[::85]
+    model = write_network(tmp_path_factory.mktemp("network"))
+    program = str(Path(__file__).with_name("fingerprints.py"))
+    emulated = on_arm64(program, str(model), *map(str, pictures), seconds=300)
+    assert emulated.returncode == 0, emulated.stderr
+    return fingerprints(model, pictures), json.loads(emulated.stdout)
+
+
+def test_prepare_gives_the_same_bytes_on_both_processors(compared):
+    here, there = compared
+    assert (here["machine"], there["machine"]) == ("x86_64", "aarch64")
+    assert len(here["prepared"]) > 200
+    assert there["prepared"] == here["prepared"]
+
+
+def test_scores_agree_on_both_processors(compared):
+    here, there = (np.array(list(one["scores"].values())) for one in compared)
+    assert here.std(axis=0).min() > 0.005
+    np.testing.assert_allclose(there, here, atol=1e-5)
+
+
+def test_the_tests_of_the_device_pass_there(mlflow_server):
+    pytest_there = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
+    pytest_there += ["--override-ini=addopts=--strict-markers", "-m", "not slow and not proof"]
+    done = on_arm64(*pytest_there, *CHOSEN, seconds=840, EDGE_TEST_SERVER=mlflow_server)
+    print(done.stdout[-4000:], done.stderr[-2000:])
+    assert done.returncode == 0
+    assert " passed" in done.stdout
+    assert "EMULATED" in os.environ or "skipped" not in done.stdout
+
+
+def test_a_release_is_pulled_from_a_real_server_and_scores_there(registered, tmp_path):
+    version = registered.publish()
+    edge = ("-m", "edge")
+    pulled = on_arm64(
+        *(*edge, "pull", "--server", registered.server, "--model", registered.name),
+        *("--into", str(tmp_path / "models")),
+        seconds=120,
+    )
+    assert pulled.returncode == 0, pulled.stderr
+    assert f"version {version}" in pulled.stdout
+    rows = tmp_path / "rows.json"
+    scored = on_arm64(
+        *(*edge, "score", "--models", str(tmp_path / "models" / registered.name)),
+        *("--count", "3", "--json", str(rows)),
+        seconds=120,
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert [row["version"] for row in json.loads(rows.read_text())] == [version] * 3
