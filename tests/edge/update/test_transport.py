@@ -15,6 +15,10 @@ from edge.registry import Registry, RegistryError
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
+USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 class Authority:
@@ -23,8 +27,11 @@ class Authority:
     def __init__(self, folder):
         self.folder = folder
         self._key, self._name = ec.generate_private_key(ec.SECP256R1()), _named("the test's CA")
-        certificate = self._builder(self._name, self._key, NOW - DAY).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        signs = {name: name == "key_cert_sign" for name in USAGES}
+        certificate = (
+            self._builder(self._name, self._key, NOW - DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.KeyUsage(**signs), critical=True)
         )
         self.path = self._write("ca", certificate.sign(self._key, hashes.SHA256()))
 
@@ -42,6 +49,11 @@ class Authority:
             x509.CertificateBuilder(self._name, name, key.public_key(), x509.random_serial_number())
             .not_valid_before(begin)
             .not_valid_after(begin + 30 * DAY)
+            .add_extension(  # Python 3.13 takes none without these two
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         )
 
     def _write(self, name: str, certificate, key=None) -> str:

@@ -25,7 +25,7 @@ def make_slow(path) -> None:
     model = onnx.load(path)
     nodes = model.graph.node
     softmax = next(node for node in nodes if node.op_type == "Softmax")
-    large = np.full((700, 700), 1e-9, np.float32)
+    large = np.full((300, 300), 1e-9, np.float32)
     model.graph.initializer.extend(
         [numpy_helper.from_array(large, "large"), numpy_helper.from_array(np.float32([0]), "no")]
     )
