@@ -18,8 +18,8 @@ def add_camera(command: argparse.ArgumentParser, start: str, period: float) -> N
         "--camera",
         default="simulated",
         metavar="KIND",
-        help="simulated, picamera2 (a Raspberry Pi's own), or folder:PATH "
-        "(the pictures in a folder, by name)",
+        help="simulated, picamera2 (a Raspberry Pi's own), opencv:SOURCE (a number, device, URL or "
+        "video file), or folder:PATH (the pictures in a folder, by name)",
     )
     group.add_argument(
         "--period",
@@ -56,12 +56,17 @@ def open_camera(options: argparse.Namespace) -> Camera:
         from edge.cameras.picamera2 import Picamera2Camera
 
         return Picamera2Camera(period)
+    if kind == "opencv" and place:
+        from edge.cameras.opencv import OpenCVCamera
+
+        return OpenCVCamera(place)
     if kind == "folder" and place:
         from edge.cameras.folder import FolderCamera
 
         return FolderCamera(place)
     raise CameraError(
-        f"no camera {options.camera!r}: use --camera simulated, picamera2 or folder:PATH"
+        f"no camera {options.camera!r}: use --camera simulated, picamera2, opencv:SOURCE or "
+        "folder:PATH"
     )
 
 

@@ -134,6 +134,7 @@ class Agent:
     def _look_again_and_again(self, watchdog: Watchdog) -> None:
         due = self.clock.uptime()
         while not self._stop.is_set():
+            watchdog.beat()
             self.look()
             due = max(due + self.settings.score.period_seconds, self.clock.uptime())
             while not self._stop.is_set():

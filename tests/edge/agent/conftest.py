@@ -1,15 +1,9 @@
-"""A pulled model on a device, and agents that a test drives step by step."""
-
-import json
-from pathlib import Path
+"""Agents that a test drives step by step."""
 
 import pytest
-from fakes import FakeClock, agent_of
-from tiny_model import statement, write_model
+from agent_fakes import NOBODY, FakeClock, agent_of, place_model
 
 from edge.agent.settings import ModelSettings
-
-NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -27,10 +21,3 @@ def with_model(tmp_path, clock):
         return agent_of(tmp_path, clock, **followed | parts)
 
     return make
-
-
-def place_model(home: Path, steepness: float = 0.05, version: str = "4") -> None:
-    """A model's folder as a pull leaves it."""
-    folder = write_model(home / version, steepness)
-    (folder / "release.json").write_text(json.dumps(statement(folder, home.name, version)))
-    (home / "current").symlink_to(version)

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from conftest import place_model
-from fakes import agent_of, landed, send_all
+from agent_fakes import agent_of, landed, place_model, send_all
 
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.queue import Reason

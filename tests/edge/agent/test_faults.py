@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import fsspec
 import pytest
-from fakes import NOON, FakeClock, agent_of, landed, send_all
+from agent_fakes import NOON, FakeClock, agent_of, landed, send_all
 from fsspec.implementations.memory import MemoryFileSystem
 
 from edge.agent.settings import CaptureSettings, LandingSettings, StoreSettings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from fakes import NOON, FakeClock
+from agent_fakes import NOON, FakeClock
 from PIL import Image
 
 from edge.agent.queue import Queue, Reason

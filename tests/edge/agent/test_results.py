@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from fakes import NOON, FakeClock
+from agent_fakes import NOON, FakeClock
 
 from edge.agent.results import ROWS_A_FILE, Result, Results
 from edge.agent.store import Store

@@ -1,0 +1,92 @@
+"""A day in minutes: whatever goes wrong, nothing grows without bound.
+
+HOURS=24 make prove ARGS="-k a_day"
+"""
+
+import os
+import random
+import shutil
+
+import pytest
+from agent_fakes import NOBODY, landed, send_all
+
+from edge.agent import machine
+from edge.agent.settings import (
+    CaptureSettings,
+    LandingSettings,
+    ModelSettings,
+    ScoreSettings,
+    StoreSettings,
+)
+from edge.agent.status import status
+
+HOURS = float(os.environ.get("HOURS", "1"))
+SECONDS_A_LOOK = 4.0
+GROWTH_MEGABYTES = 12.0
+FAULTS = ("none", "none", "landing away", "stalled", "gone", "clock back", "demand", "unsure")
+
+
+@pytest.mark.proof
+def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, with_model):
+    agent = with_model(
+        capture=CaptureSettings(period_seconds=30, motion=True),
+        score=ScoreSettings(period_seconds=SECONDS_A_LOOK, uncertain_per_hour=60),
+        landing=LandingSettings(str(tmp_path / "landing"), retry_most_seconds=60),
+        model=ModelSettings(NOBODY, "brightness", poll_seconds=600),
+        store=StoreSettings(
+            tmp_path / "store", pictures_megabytes=1, free_megabytes=0, results=2000
+        ),
+    )
+    draw = random.Random(7)
+    end = clock.uptime() + 3600 * HOURS
+    warm = clock.uptime() + 3600 * HOURS / 4
+    before = None
+    while clock.uptime() < end:
+        fault = draw.choice(FAULTS)
+        _cause(fault, agent, tmp_path, clock)
+        for _ in range(draw.randint(5, 50)):
+            agent.look()
+            send_all(agent)
+            agent.follower.work()
+            clock.go_on(SECONDS_A_LOOK)
+        status(agent)
+        _end(fault, agent, tmp_path)
+        if before is None and clock.uptime() > warm:
+            before = machine.memory_megabytes()
+        if len(landed(tmp_path)) > 2000:
+            shutil.rmtree(tmp_path / "landing")
+            (tmp_path / "landing").mkdir()
+    for _ in range(100):
+        agent.look()
+        send_all(agent)
+        clock.go_on(SECONDS_A_LOOK)
+    grown = machine.memory_megabytes() - before
+    stored = sum(path.stat().st_size for path in (tmp_path / "store").glob("store.sqlite*"))
+    print(
+        f"{HOURS:g} h, {agent.watcher.seen.frames} frames: {grown:+.1f} MB, {stored} bytes stored"
+    )
+    assert agent.watcher.seen.frames > 500 * HOURS
+    assert grown < GROWTH_MEGABYTES
+    assert stored < 2_000_000 and agent.results.size()["results"] <= 2000
+    said = status(agent)
+    assert said["healthy"] and said["landing_failure"] is None
+    assert said["queue"]["pictures"] == 0 and len(said["troubles"]) <= 20
+
+
+def _cause(fault, agent, tmp_path, clock) -> None:
+    if fault == "landing away":
+        os.rename(tmp_path / "landing", tmp_path / "away")
+    elif fault in ("stalled", "gone"):
+        agent.camera.fault = fault
+    elif fault == "clock back":
+        clock.set_to(clock.now().shown.replace(minute=0, second=0))
+    elif fault == "demand":
+        agent.demand()
+    elif fault == "unsure":
+        agent.camera.grey = 127  # every frame is uncertain
+
+
+def _end(fault, agent, tmp_path) -> None:
+    if fault == "landing away":
+        os.rename(tmp_path / "away", tmp_path / "landing")
+    agent.camera.fault = agent.camera.grey = None

@@ -1,0 +1,114 @@
+"""The driver against a stand-in that has what cv2 has, and against OpenCV itself where it is."""
+
+import importlib.util
+import sys
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+
+from edge.cameras.camera import CameraError, StalledError
+from edge.cameras.opencv import OpenCVCamera
+
+
+class VideoCapture:
+    """A camera that hands out its frames in order, each with its number in it, B, G, R."""
+
+    stalls_after: int | None = None
+    released = 0
+
+    def __init__(self, source):
+        self.source, self.number, self.thread, self.size = source, 0, None, {}
+
+    def isOpened(self):  # noqa: N802
+        return self.source != "/dev/none"
+
+    def set(self, key, value):
+        self.size[key] = value
+        return True
+
+    def grab(self):
+        assert self.thread in (None, threading.get_ident()), "OpenCV is not made for two threads"
+        self.thread = threading.get_ident()
+        if self.stalls_after is not None and self.number >= self.stalls_after:
+            return False
+        time.sleep(0.002)
+        self.number += 1
+        return True
+
+    def retrieve(self):
+        assert self.thread == threading.get_ident()
+        pixels = np.zeros((4, 6, 3), np.uint8)
+        pixels[..., 0], pixels[..., 2] = 9, self.number % 250
+        return True, pixels
+
+    def release(self):
+        VideoCapture.released += 1
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    module = types.ModuleType("cv2")
+    module.VideoCapture = VideoCapture
+    module.CAP_PROP_FRAME_WIDTH, module.CAP_PROP_FRAME_HEIGHT = 3, 4
+    monkeypatch.setitem(sys.modules, "cv2", module)
+    monkeypatch.setattr(VideoCapture, "released", 0)
+    return monkeypatch
+
+
+def test_frames_are_rgb_and_the_newest(stand_in):
+    camera = OpenCVCamera("0", size=(480, 640))
+    camera.open()
+    assert camera._capture.source == 0 and camera._capture.size == {3: 640, 4: 480}
+    with camera.shot() as shot:
+        first = int(shot.picture[0, 0, 0])
+        assert shot.picture[0, 0].tolist()[1:] == [0, 9] and shot.frame().pixels is shot.picture
+    passed = camera._capture.number + 20
+    while camera._capture.number < passed:
+        time.sleep(0.005)
+    with camera.shot() as shot:
+        assert shot.picture[0, 0, 0] >= first + 20
+    camera.close()
+    camera.close()
+    assert VideoCapture.released == 1
+
+
+def test_a_camera_that_ends_is_stalled_and_can_be_opened_again(stand_in):
+    stand_in.setattr(VideoCapture, "stalls_after", 0)
+    camera = OpenCVCamera("rtsp://porch", patience=0.05)
+    camera.open()
+    with pytest.raises(StalledError, match="no frame of rtsp://porch"), camera.shot():
+        pass
+    camera.close()
+    stand_in.setattr(VideoCapture, "stalls_after", None)
+    assert len(list(camera.frames(2))) == 2 and VideoCapture.released == 2
+
+
+def test_a_camera_that_is_not_there_is_named(stand_in):
+    with pytest.raises(CameraError, match="cannot open '/dev/none'"):
+        OpenCVCamera("/dev/none").open()
+    assert VideoCapture.released == 1
+
+
+def test_a_missing_library_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(CameraError, match="sudo apt install -y python3-opencv"):
+        OpenCVCamera("0").open()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("cv2") is None, reason="NOT PROVEN HERE: OpenCV is not installed"
+)
+def test_opencv_itself_reads_a_video(tmp_path):
+    import cv2
+
+    path = str(tmp_path / "porch.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(2000):
+        writer.write(np.full((48, 64, 3), (10, 120, 200), np.uint8))
+    writer.release()
+    (frame,) = OpenCVCamera(path).frames(1)
+    assert frame.pixels.shape == (48, 64, 3)
+    assert np.abs(frame.pixels.astype(int) - (200, 120, 10)).max() < 10

@@ -1,0 +1,152 @@
+"""The installer, into a scratch place: install, run, upgrade, remove."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+import requests
+
+INSTALL = Path("edge/install/install.sh").resolve()
+UNIT = Path("edge/install/lakehouse-vision.service")
+SECONDS = 60
+EXPOSURE = 2.5
+"""By systemd-analyze: a service with no restrictions has 9.6, one below 3 counts as good."""
+
+
+def places(home: Path) -> list[str]:
+    return [
+        *("--prefix", str(home / "opt"), "--config", str(home / "etc")),
+        *("--state", str(home / "var"), "--no-systemd"),
+    ]
+
+
+def install(home: Path, *options: str, **kwargs) -> subprocess.CompletedProcess:
+    command = [str(INSTALL), *places(home), "--python", sys.executable, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **kwargs)
+
+
+def unit(home: Path) -> Path:
+    text = UNIT.read_text()
+    for name, value in {
+        **{"PREFIX": home / "opt", "CONFIG": home / "etc", "STATE": home / "var"},
+        "USER": "daemon",
+    }.items():
+        text = text.replace(f"@{name}@", str(value))
+    path = home / UNIT.name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.slow
+def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
+    done = install(tmp_path, "--camera", "simulated")
+    assert done.returncode == 0, done.stderr
+    program = [str(tmp_path / "opt/bin/edge-agent")]
+    config = tmp_path / "etc/agent.toml"
+    assert (tmp_path / "etc/environment").stat().st_mode & 0o077 == 0
+    config.write_text(config.read_text() + "[page]\nport = 0\n")
+    _runs(program, config, tmp_path)
+
+    # numpy is the one that the given Python has
+    code = "import numpy, sys; print(numpy.__version__, 'mlflow' in sys.modules)"
+    python = str(tmp_path / "opt/venv/bin/python3")
+    seen = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout
+    assert seen.split() == [numpy.__version__, "False"]
+
+    marked = config.read_text() + "# mine\n"
+    config.write_text(marked)
+    (tmp_path / "opt/app/edge/left_over.py").touch()
+    done = install(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert config.read_text() == marked and not (tmp_path / "opt/app/edge/left_over.py").exists()
+    assert not (tmp_path / "opt.old").exists() and not (tmp_path / "opt.new").exists()
+    _runs(program, config, tmp_path)
+
+    if shutil.which("systemd-analyze"):
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", str(unit(tmp_path))], capture_output=True, text=True
+        )
+        assert checked.returncode == 0 and not checked.stderr.strip(), checked.stderr
+
+    assert install(tmp_path, "--uninstall").returncode == 0
+    assert not (tmp_path / "opt").exists()
+    assert config.exists() and list((tmp_path / "var/landing").glob("*.jpg"))
+    assert install(tmp_path, "--uninstall", "--purge").returncode == 0
+    assert not (tmp_path / "etc").exists() and not (tmp_path / "var").exists()
+
+
+def _runs(program: list[str], config: Path, home: Path) -> None:
+    """Run the installed agent until it has sent a picture, elsewhere than in this checkout."""
+    log = home / "log"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    with log.open("wb") as file:
+        agent = subprocess.Popen(
+            [*program, "run", "--config", str(config)], cwd="/", env=environment, stderr=file
+        )
+    try:
+        before = len(list((home / "var/landing").glob("*.jpg")))
+        end = time.monotonic() + SECONDS
+        while len(list((home / "var/landing").glob("*.jpg"))) == before:
+            assert agent.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        page = re.search(r"its page: (\S+)", log.read_text())[1]
+        assert json.loads(requests.get(f"{page}/health", timeout=5).text)["healthy"]
+    finally:
+        agent.terminate()
+        assert agent.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_an_upgrade_that_fails_leaves_what_was_there(tmp_path):
+    edge = tmp_path / "copy" / "edge"
+    shutil.copytree(INSTALL.parents[1], edge)
+    (edge / "requirements.txt").write_text("no-such-package-of-anyone==0\n")
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt/installed").write_text("before")
+    command = [str(edge / "install/install.sh"), *places(tmp_path), "--python", sys.executable]
+    command += ["--camera", "simulated"]
+    environment = os.environ | {"PIP_NO_INDEX": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode != 0 and (tmp_path / "opt/installed").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--python", "/bin/false"], "is not Python 3.11 to 3.13"),
+        (["--nonsense"], "unknown option --nonsense"),
+        (["--prefix"], "--prefix wants a value"),
+        (["--state", "var"], "has to be an absolute path"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path, options, message):
+    done = install(tmp_path, *options)
+    assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "opt").exists()
+
+
+def test_removing_takes_only_what_was_installed(tmp_path):
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "opt/others").touch()
+    assert install(tmp_path, "--uninstall", "--purge").returncode == 0
+    assert (tmp_path / "opt/others").exists()
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="NOT PROVEN HERE: no systemd-analyze"
+)
+def test_the_service_may_do_little(tmp_path):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", str(unit(tmp_path))],
+        capture_output=True,
+        text=True,
+    )
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert exposure and float(exposure[1]) < EXPOSURE, done.stdout

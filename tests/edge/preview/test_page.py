@@ -1,0 +1,171 @@
+"""The page's addresses, and what a browser makes of them."""
+
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+import requests
+from agent_fakes import FakeClock, agent_of, place_model
+from PIL import Image
+
+from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
+from edge.preview.server import MOST_AT_ONCE, Preview, PreviewError
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ASKED = {"X-Lakehouse-Vision": "test"}
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def agent(tmp_path, clock):
+    place_model(tmp_path / "store" / "models" / "brightness")
+    return agent_of(
+        tmp_path,
+        clock,
+        model=ModelSettings("http://127.0.0.1:9", "brightness"),
+        capture=CaptureSettings(period_seconds=0),
+        score=ScoreSettings(period_seconds=600, uncertain_per_hour=0, control_per_day=0),
+    )
+
+
+@pytest.fixture
+def page(agent):
+    preview = Preview(agent, "127.0.0.1", 0)
+    yield preview.address
+    preview.shutdown()
+    preview.server_close()
+
+
+def look(agent, clock, count):
+    for _ in range(count):
+        agent.look()
+        clock.go_on(600)
+
+
+def test_the_addresses(page, agent, clock):
+    assert requests.get(f"{page}/frame.jpg", timeout=5).status_code == 404
+    look(agent, clock, 3)
+    frame = requests.get(f"{page}/frame.jpg", timeout=5)
+    assert Image.open(io.BytesIO(frame.content)).size == (64, 48)
+    said = requests.get(f"{page}/status", timeout=5).json()
+    assert (said["device"], said["frames"], said["model_version"]) == ("a7", 3, "4")
+    scores = requests.get(f"{page}/scores", timeout=5).json()
+    assert len(scores) == 3 and set(scores[0]["probabilities"]) == {"dark", "bright"}
+    assert requests.get(f"{page}/nothing", timeout=5).status_code == 404
+
+
+def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
+    look(agent, clock, 1)
+    assert requests.get(f"{page}/health", timeout=5).json() == {"healthy": True, "complaints": []}
+    agent.camera.fault = "stalled"
+    look(agent, clock, 1)
+    answer = requests.get(f"{page}/health", timeout=5)
+    assert answer.status_code == 503
+    assert answer.json()["complaints"] == ["camera: no frame within 20 s"]
+    agent.camera.fault = None
+    look(agent, clock, 1)
+    clock.go_on(100)
+    assert "overdue" in requests.get(f"{page}/health", timeout=5).text
+
+
+def test_a_picture_on_demand_needs_the_pages_own_header(page, agent, clock):
+    assert requests.post(f"{page}/capture", timeout=5).status_code == 403
+    look(agent, clock, 1)
+    assert agent.watcher.seen.kept == {}
+    assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
+    look(agent, clock, 1)
+    assert agent.watcher.seen.kept == {"demand": 1}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1.evil.example"])
+def test_another_sites_name_for_this_machine_is_not_answered(page, host):
+    for ask in (requests.get, requests.post):
+        answer = ask(f"{page}/status", headers={"Host": host} | ASKED, timeout=5)
+        assert answer.status_code == 403
+
+
+def test_an_address_in_use_is_one_line(page, agent):
+    with pytest.raises(PreviewError, match=r"change page\.host or page\.port"):
+        Preview(agent, "127.0.0.1", int(page.rpartition(":")[2]))
+
+
+def test_callers_that_say_nothing_do_not_keep_others_out_for_long(page):
+    import socket
+
+    port = int(page.rpartition(":")[2])
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_AT_ONCE)]
+    with pytest.raises(requests.RequestException):
+        for _ in range(3):
+            requests.get(f"{page}/health", timeout=2)
+    for connection in silent:
+        connection.close()
+    for _ in range(50):
+        try:
+            assert requests.get(f"{page}/health", timeout=2).status_code in (200, 503)
+            break
+        except requests.RequestException:
+            continue
+    else:
+        raise AssertionError("it does not answer any more")
+
+
+def _browse(page: str, *options: str) -> str:
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += ["--virtual-time-budget=4000", *options, page]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
+browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="NOT PROVEN HERE: no chromium; apt-get install chromium"
+)
+
+
+@browser
+@pytest.mark.slow
+def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
+    look(agent, clock, 30)
+    shown = re.sub(r"<script>.*</script>", "", _browse(page, "--dump-dom"), flags=re.DOTALL)
+    assert "a7, porch" in shown and ">working<" in shown
+    label = agent.watcher.seen.result.label
+    assert f'<strong id="label">{label}</strong>' in shown
+    assert "brightness 4" in shown and "Probability of “bright”" in shown
+    assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
+    assert re.search(r'id="complaints" hidden', shown)
+
+
+@browser
+@pytest.mark.slow
+def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, clock):
+    look(agent, clock, 1)
+    agent.watcher._trouble("<img src=x onerror=alert(1)>")
+    agent.sender.failure = "the landing folder is not there"
+    shown = _browse(page, "--dump-dom")
+    assert "the landing folder is not there" in shown and "&lt;img src=x" in shown
+    assert not re.search(r'id="complaints" hidden', shown)
+
+
+@browser
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_it_fits_in_light_and_dark(page, agent, clock, tmp_path, scheme):
+    look(agent, clock, 30)
+    picture = tmp_path / "page.png"
+    dark = ["--force-dark-mode"] if scheme == "dark" else []
+    _browse(page, "--window-size=390,1300", f"--screenshot={picture}", *dark)
+    with Image.open(picture) as shot:
+        assert shot.size == (390, 1300)
+        shot = shot.convert("L")
+        background = shot.getpixel((2, 2))
+        assert background > 230 if scheme == "light" else background < 40
+        # the page's margin is free on the right too: nothing sticks out
+        right = shot.crop((385, 0, 390, 1300)).getextrema()
+        assert max(right) - min(right) < 12
+        # and there is something to read
+        low, high = shot.getextrema()
+        assert high - low > 180
