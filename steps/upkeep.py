@@ -9,7 +9,7 @@ from steps.settings.parameters import StepParameters
 from steps.tracking.outputs import UpkeepOutputs
 from steps.tracking.step import Step, StepRun
 
-TABLES = ("images", "quarantine", "scores")
+TABLES = ("images", "quarantine", "scores", "devices")
 
 logger = logging.getLogger("steps")
 

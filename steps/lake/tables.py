@@ -72,9 +72,40 @@ COLUMNS = {
         score_run_id STRING,
         probabilities MAP<STRING, DOUBLE>
     """,
+    "devices": """
+        device_id STRING,
+        view STRING,
+        reported_at TIMESTAMP,
+        started_at TIMESTAMP,
+        healthy BOOLEAN,
+        model STRING,
+        model_version STRING,
+        release INT,
+        on_probation BOOLEAN,
+        camera STRING,
+        camera_restarts INT,
+        frames BIGINT,
+        last_frame_at TIMESTAMP,
+        pictures_waiting BIGINT,
+        bytes_waiting BIGINT,
+        results_waiting BIGINT,
+        pictures_sent BIGINT,
+        pictures_dropped BIGINT,
+        results_dropped BIGINT,
+        temperature DOUBLE,
+        memory_megabytes DOUBLE,
+        free_megabytes DOUBLE,
+        model_failure STRING,
+        landing_failure STRING,
+        ingested_at TIMESTAMP,
+        ingest_run_id STRING,
+        complaints ARRAY<STRING>,
+        throttling ARRAY<STRING>,
+        troubles ARRAY<STRUCT<at: STRING, what: STRING>>
+    """,
 }
 PARTITIONED_BY = {"images": ["date"]}
-INDEXED_COLUMNS = {"images": 17, "quarantine": 10, "scores": 11}
+INDEXED_COLUMNS = {"images": 17, "quarantine": 10, "scores": 11, "devices": 26}
 
 
 def table_path(profile: Profile, name: str) -> str:

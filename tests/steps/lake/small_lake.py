@@ -56,6 +56,10 @@ class SmallLake:
         rows["name"] = rows["path"].str.removeprefix(f"{self.source}/")
         return rows.sort_values("ingested_at", ignore_index=True)
 
+    def table_of(self, name: str) -> pd.DataFrame:
+        """A table's rows as they are."""
+        return open_table(self.spark, self.profile, name).toDF().toPandas()
+
     def versions(self) -> dict[str, int]:
         return {
             name: current_version(open_table(self.spark, self.profile, name)) for name in TABLES

@@ -1,0 +1,114 @@
+"""How devices are, from the status files in a landing zone into ``devices``: a row a device."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from steps.lake.edge_results import files_below
+from steps.lake.landing import read
+from steps.lake.tables import open_table
+from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+STATUS = "status"
+"""The folder below a landing zone."""
+
+FUTURE = timedelta(days=1)
+"""A status from later than this is from a clock that is wrong."""
+
+
+def take_in_status(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
+    """Bring ``devices`` up to date; returns how many devices have said something new.
+
+    A device replaces its one status file, so what it says is compared by its time, and taking a
+    file in twice changes nothing. Earlier rows are in the table's earlier versions.
+    """
+    stated = [row for row in map(_status, files_below(source, STATUS, ".json")) if row]
+    if not stated:
+        return 0
+    table = open_table(spark, profile, "devices")
+    known = {
+        row["device_id"]: row["reported_at"].astimezone(UTC)
+        for row in table.toDF().select("device_id", "reported_at").collect()
+    }
+    new = [row for row in stated if row["reported_at"] > known.get(row["device_id"], _EVER)]
+    if not new:
+        return 0
+    noted = {"ingested_at": datetime.now(UTC), "ingest_run_id": run_id}
+    values = [tuple((row | noted).get(name) for name in table.toDF().columns) for row in new]
+    (
+        table.alias("known")
+        .merge(
+            spark.createDataFrame(values, table.toDF().schema).alias("new"),
+            "known.device_id = new.device_id",
+        )
+        .whenMatchedUpdateAll("new.reported_at > known.reported_at")
+        .whenNotMatchedInsertAll()
+        .execute()
+    )
+    return len(new)
+
+
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _status(file) -> dict[str, Any] | None:
+    """A status file's row; None where it is none, which the next one will mend."""
+    try:
+        row = row_of(json.loads(read(file.path)))
+        if file.path.rpartition("/")[2] != f"{row['device_id']}.json":
+            raise ValueError(f"it is of {row['device_id']}")
+        return row
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        logger.warning("%s is no device's status: %s: %s", file.path, type(error).__name__, error)
+        return None
+
+
+def row_of(said: dict[str, Any]) -> dict[str, Any]:
+    """A row of ``devices`` from what ``edge.agent.status`` says; raises what is wrong with it."""
+    reported_at = _time(said["reported_at"])
+    if reported_at > datetime.now(UTC) + FUTURE:
+        raise ValueError(f"it is from the future, {reported_at}")
+    queue, counts = said["queue"], said["counts"]
+    degrees = said["temperature"]
+    return {
+        "device_id": str(said["device"]),
+        "view": str(said["view"]),
+        "reported_at": reported_at,
+        "started_at": _time(said["started_at"]),
+        "healthy": bool(said["healthy"]),
+        "model": said["model"] and str(said["model"]),
+        "model_version": said["model_version"] and str(said["model_version"]),
+        "release": said["release"] and int(said["release"]),
+        "on_probation": bool(said["on_probation"]),
+        "camera": str(said["camera"]),
+        "camera_restarts": int(said["camera_restarts"]),
+        "frames": int(said["frames"]),
+        "last_frame_at": said["last_frame_at"] and _time(said["last_frame_at"]),
+        "pictures_waiting": int(queue["pictures"]),
+        "bytes_waiting": int(queue["bytes"]),
+        "results_waiting": int(said["results"]["unsent"]),
+        "pictures_sent": int(counts.get("sent", 0)),
+        "pictures_dropped": int(counts.get("dropped", 0)),
+        "results_dropped": int(counts.get("results_dropped", 0)),
+        "temperature": None if degrees is None else float(degrees),
+        "memory_megabytes": float(said["memory_megabytes"]),
+        "free_megabytes": float(said["free_megabytes"]),
+        "model_failure": said["model_failure"] and str(said["model_failure"]),
+        "landing_failure": said["landing_failure"] and str(said["landing_failure"]),
+        "complaints": [str(text) for text in said["complaints"]],
+        "throttling": [str(text) for text in said["throttling"] or ()],
+        "troubles": [(str(item["at"]), str(item["what"])) for item in said["troubles"]],
+    }
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return time.astimezone(UTC)

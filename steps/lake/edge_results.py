@@ -1,0 +1,197 @@
+"""What devices scored, from the files of results in a landing zone into ``scores``.
+
+A device names a file by its own number, and no name ever stands for other rows. As with pictures,
+a ledger notes each file in one chunk, and the chunk's name is the transaction under which Delta
+takes its rows once.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.landing import LandedFile, changed_at, for_fsspec, read
+from steps.lake.tables import open_table, table_path
+from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+logger = logging.getLogger(__name__)
+
+LIMITS = Limits(files=200, bytes=50_000_000)
+"""Of a chunk, whose rows the driver holds."""
+
+RESULTS = "results"
+"""The folder below a landing zone."""
+
+NUMBERS = ("score", "latency_ms")
+TEXTS = ("file_name", "sha256", "label", "reason")
+SAID = ("model", "model_version", "scored_by")
+"""What every result says."""
+
+
+def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
+    """Append what is new among a landing zone's results to ``scores``; returns how many files.
+
+    A line that is no result goes to ``quarantine`` with its file, and the others are taken.
+
+    Args:
+        spark: the session.
+        profile: says where the tables are.
+        source: the landing zone, as paths in the tables start.
+        run_id: the run that takes them in.
+    """
+    arrivals = _Results(profile, source)
+    new = arrivals.new_among(files_below(source, RESULTS, ".jsonl"))
+    arrivals.note(new, LIMITS)
+    if not arrivals.has_pending():
+        return 0
+    open_table(spark, profile, "scores")
+    open_table(spark, profile, "quarantine")
+
+    def write(batch: "DataFrame", number: int) -> None:
+        chunks: dict[str, list[str]] = {}
+        for row in batch.collect():
+            chunks.setdefault(row["file_name"], []).append(row["path"])
+        for chunk, paths in chunks.items():
+            _write_chunk(spark, profile, source, run_id, chunk, paths)
+
+    (
+        spark.readStream.schema(ARRIVAL)
+        .option("maxFilesPerTrigger", 1)
+        .json(arrivals.chunks)
+        .select("path", "_metadata.file_name")
+        .writeStream.trigger(availableNow=True)
+        .option("checkpointLocation", arrivals.checkpoint)
+        .foreachBatch(write)
+        .start()
+        .awaitTermination()
+    )
+    return len(new)
+
+
+def files_below(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
+    """The visible files in a folder of a landing zone; none where there is no such folder."""
+    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
+    if not filesystem.isdir(f"{root}/{folder}"):
+        return
+    for path, info in filesystem.find(f"{root}/{folder}", detail=True).items():
+        if path.endswith(suffix) and "/." not in path[len(root) :]:
+            yield LandedFile(source + path[len(root) :], info["size"], changed_at(info))
+
+
+def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, Any]], str]:
+    """The rows of ``scores`` in a file of results, and what is wrong with the rest of it.
+
+    Args:
+        content: JSON lines, as ``edge.agent.results`` writes them.
+        source: the landing zone, below which the pictures are.
+        run_id: the run that takes them in.
+    """
+    rows, wrong = [], ""
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            rows.append(_row(json.loads(line), source, run_id))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            wrong = wrong or f"line {number}: {type(error).__name__}: {error}"
+    return rows, wrong or ("" if rows else "no line in it")
+
+
+def _row(stated: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
+    for name, value in stated.items():
+        wanted = int | float if name in NUMBERS else str
+        if name in (*NUMBERS, *TEXTS, *SAID) and not isinstance(value, wanted | None):
+            raise ValueError(f"{name} is {value!r}")
+    if not stated["scored_by"].startswith("edge:") or not stated["model"]:
+        raise ValueError("it does not say which device scored with which model")
+    scored_at = datetime.fromisoformat(stated["scored_at"])
+    if scored_at.tzinfo is None:
+        raise ValueError("scored_at has no time zone")
+    picture = stated["file_name"]
+    probabilities = stated["probabilities"]
+    return {
+        "path": picture and f"{source}/{picture}",
+        "sha256": stated["sha256"],
+        "model": stated["model"],
+        "model_version": stated["model_version"],
+        "label": stated["label"],
+        "score": _number(stated["score"]),
+        "latency_ms": _number(stated["latency_ms"]),
+        "reason": stated["reason"],
+        "scored_by": stated["scored_by"],
+        "scored_at": scored_at.astimezone(UTC),
+        "score_run_id": run_id,
+        "probabilities": probabilities and {str(k): float(v) for k, v in probabilities.items()},
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _write_chunk(
+    spark: "SparkSession", profile: Profile, source: str, run_id: str, chunk: str, paths: list[str]
+) -> None:
+    rows, damaged = [], []
+    for path in paths:
+        try:
+            content = read(path)
+        except FileNotFoundError:
+            logger.warning("%s is gone before it was taken in", path)
+            continue
+        found, wrong = rows_of(content, source, run_id)
+        rows += found
+        if wrong:
+            logger.warning("%s goes to quarantine: %s", path, wrong)
+            damaged.append(_damaged(path, content, wrong, run_id))
+    # the chunk's name is the transaction under which Delta takes its rows once
+    for name, found in (("scores", rows), ("quarantine", damaged)):
+        if found:
+            table = spark.read.format("delta").load(table_path(profile, name))
+            values = [tuple(row.get(column) for column in table.columns) for row in found]
+            (
+                spark.createDataFrame(values, table.schema)
+                .coalesce(1)
+                .write.format("delta")
+                .mode("append")
+                .option("txnAppId", f"results {chunk}")
+                .option("txnVersion", 1)
+                .save(table_path(profile, name))
+            )
+
+
+def _damaged(path: str, content: bytes, wrong: str, run_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "path": path,
+        "file_name": path.rpartition("/")[2],
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "modified_at": now,
+        "reason": "results",
+        "error": wrong[:1000],
+        "ingested_at": now,
+        "ingest_run_id": run_id,
+        "content": content,
+    }
+
+
+class _Results(Arrivals):
+    """The ledger of results files: not the one of pictures."""
+
+    def __init__(self, profile: Profile, source: str):
+        super().__init__(profile, f"results {source}")
+
+    def has_pending(self) -> bool:
+        """Whether a chunk may not have been written yet: Spark notes a commit for each."""
+        filesystem, commits = fsspec.core.url_to_fs(f"{self.checkpoint}/commits")
+        if not filesystem.exists(commits):
+            return self.exists()
+        names = (path.rpartition("/")[2] for path in filesystem.ls(commits, False))
+        return len(self._names()) > sum(name.isdigit() for name in names)
