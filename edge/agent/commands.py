@@ -10,6 +10,8 @@ from pathlib import Path
 
 from edge.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 CONFIG = Path("/etc/lakehouse-vision/agent.toml")
 ANSWER_SECONDS = 5.0
 HANGS_SECONDS = 120.0
@@ -49,7 +51,7 @@ def _run(options: argparse.Namespace) -> None:
     from edge.agent.agent import Agent
     from edge.agent.settings import Settings
     from edge.agent.watchdog import Watchdog
-    from edge.preview.server import Preview
+    from edge.preview.server import Preview, PreviewError
 
     settings = Settings.read(options.config)
     # systemd's journal has the time already
@@ -58,13 +60,18 @@ def _run(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     signal.signal(signal.SIGUSR1, lambda *_: agent.demand())
-    preview = Preview(agent, settings.page.host, settings.page.port)
-    logging.getLogger(__name__).info("%s runs; its page: %s", settings.device, preview.address)
+    preview = None
+    try:
+        preview = Preview(agent, settings.page.host, settings.page.port)
+        logger.info("%s runs; its page: %s", settings.device, preview.address)
+    except PreviewError as error:  # no reason not to look
+        logger.error("%s runs without its page: %s", settings.device, error)
     try:
         agent.run(Watchdog(settings.camera.stalled_seconds + HANGS_SECONDS))
     finally:
-        preview.shutdown()
-        preview.server_close()
+        if preview:
+            preview.shutdown()
+            preview.server_close()
         agent.store.close()
 
 

@@ -72,6 +72,7 @@ class Queue:
     ):
         self._store, self._most, self._floor, self._free = store, most_bytes, free_bytes, free
         self._device, self._view, self._trouble = device, view, ""
+        self._landed: dict[int, str] = {}
         self._take_in_files()
 
     def keep(self, frame: Frame, model: str, reason: Reason, moment: Moment) -> int | None:
@@ -109,21 +110,25 @@ class Queue:
         return None
 
     def sent(self, picture: Waiting, landed_as: str) -> None:
-        """A picture is in the landing zone: its results say where, its file goes."""
+        """A picture is in the landing zone: its file goes, its results say where it is."""
+        self._landed[picture.id] = landed_as
+        picture.path.unlink(missing_ok=True)  # first: a full disk may not let the row go yet
         with self._store.transaction() as database:
             database.execute(
                 "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
                 (landed_as, picture.sha256, picture.id),
             )
             database.execute("DELETE FROM pictures WHERE id = ?", (picture.id,))
-        picture.path.unlink(missing_ok=True)
+        del self._landed[picture.id]
         self._store.count(sent=1)
 
-    def lost(self, picture: Waiting) -> None:
-        """A picture's file is gone, unless it was dropped for lack of space meanwhile."""
-        if self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
+    def gone(self, picture: Waiting) -> None:
+        """A picture's file is not there: it was sent, or dropped meanwhile, or it is lost."""
+        if picture.id in self._landed:
+            self.sent(picture, self._landed[picture.id])
+        elif self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
             logger.error("the picture %s is gone from the queue", picture.name)
-            self._forget(picture.id)
+            self._forget([picture.id])
             self._store.count(lost=1)
 
     def date(self, now: Moment) -> int:
@@ -202,18 +207,21 @@ class Queue:
                 break
         else:
             return False
-        for number in victims:
-            self._forget(number)
+        self._forget(victims)
         self._store.count(dropped=len(victims))
         return True
 
-    def _forget(self, number: int) -> None:
-        rows = self._store.rows("SELECT file FROM pictures WHERE id = ?", (number,))
-        for row in rows:  # first, since on a full disk the database cannot write either
-            (self._store.pictures / row["file"]).unlink(missing_ok=True)
+    def _forget(self, numbers: list[int]) -> None:
+        """Drop pictures: their files go once no row names them any more."""
+        marks = ", ".join("?" * len(numbers))
+        rows = self._store.rows(f"SELECT file FROM pictures WHERE id IN ({marks})", tuple(numbers))
         with self._store.transaction() as database:
-            database.execute("UPDATE results SET picture = NULL WHERE picture = ?", (number,))
-            database.execute("DELETE FROM pictures WHERE id = ?", (number,))
+            database.execute(
+                f"UPDATE results SET picture = NULL WHERE picture IN ({marks})", numbers
+            )
+            database.execute(f"DELETE FROM pictures WHERE id IN ({marks})", numbers)
+        for row in rows:
+            (self._store.pictures / row["file"]).unlink(missing_ok=True)
 
     def _take_in_files(self) -> None:
         """At the start: complete files without a row get one, half ones and leftovers go."""

@@ -78,7 +78,7 @@ class Sender:
             try:
                 content = picture.path.read_bytes()
             except FileNotFoundError:
-                self._queue.lost(picture)
+                self._queue.gone(picture)
                 return True
             self._queue.sent(picture, self._landing.put(picture.name, content))
             self.sent_at = self._clock.now().shown.isoformat(timespec="seconds")

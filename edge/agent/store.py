@@ -15,10 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 DATABASE = "store.sqlite"
 DAMAGED = "store.damaged.sqlite"
+LOCK_SECONDS = 5.0
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pictures (
@@ -64,11 +67,18 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
+class StoreError(UserError):
+    """The store cannot be opened."""
+
+
 class Store:
     """The database, for several threads; one transaction at a time.
 
     Args:
         folder: made where it is missing.
+
+    Raises:
+        StoreError: another process has it, or it may not be written.
     """
 
     def __init__(self, folder: Path):
@@ -124,8 +134,11 @@ class Store:
         try:
             return _connected(path)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, full, not allowed
-                raise
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(
+                    f"cannot open {path} ({error}): is another agent running, or may this user "
+                    "not write there?"
+                ) from error
             logger.error("%s is damaged (%s) and is set aside as %s", path, error, DAMAGED)
             os.replace(path, self.folder / DAMAGED)
             for ending in ("-wal", "-shm"):
@@ -134,9 +147,11 @@ class Store:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=LOCK_SECONDS)
     try:
         connection.row_factory = sqlite3.Row
+        # no second agent, and no shared index beside the file: that would need space on a full disk
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         # a power cut may lose the last seconds, but damages nothing; and it spares the SD card
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -44,22 +44,16 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     while clock.uptime() < end:
         fault = draw.choice(FAULTS)
         _cause(fault, agent, tmp_path, clock)
-        for _ in range(draw.randint(5, 50)):
-            agent.look()
-            send_all(agent)
-            agent.follower.work()
-            clock.go_on(SECONDS_A_LOOK)
+        _live(agent, clock, draw.randint(5, 50))
         status(agent)
         _end(fault, agent, tmp_path)
+        _live(agent, clock, draw.randint(20, 30))
         if before is None and clock.uptime() > warm:
             before = machine.memory_megabytes()
         if len(landed(tmp_path)) > 2000:
             shutil.rmtree(tmp_path / "landing")
             (tmp_path / "landing").mkdir()
-    for _ in range(100):
-        agent.look()
-        send_all(agent)
-        clock.go_on(SECONDS_A_LOOK)
+    _live(agent, clock, 100)
     grown = machine.memory_megabytes() - before
     stored = sum(path.stat().st_size for path in (tmp_path / "store").glob("store.sqlite*"))
     print(
@@ -71,6 +65,14 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     said = status(agent)
     assert said["healthy"] and said["landing_failure"] is None
     assert said["queue"]["pictures"] == 0 and len(said["troubles"]) <= 20
+
+
+def _live(agent, clock, looks: int) -> None:
+    for _ in range(looks):
+        agent.look()
+        send_all(agent)
+        agent.follower.work()
+        clock.go_on(SECONDS_A_LOOK)
 
 
 def _cause(fault, agent, tmp_path, clock) -> None:

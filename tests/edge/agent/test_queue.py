@@ -1,7 +1,6 @@
 import io
 import os
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +9,7 @@ from agent_fakes import NOON, FakeClock
 from PIL import Image
 
 from edge.agent.queue import Queue, Reason
-from edge.agent.store import DAMAGED, DATABASE, Store
+from edge.agent.store import DAMAGED, DATABASE, Store, StoreError
 from edge.cameras.camera import Exposure, Frame
 
 LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
@@ -185,21 +184,20 @@ def test_a_picture_whose_file_is_gone_is_counted_as_lost(tmp_path, clock):
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     picture = queue.next()
     picture.path.unlink()
-    queue.lost(picture)
-    queue.lost(picture)
+    queue.gone(picture)
+    queue.gone(picture)
     assert queue.next() is None and queue._store.counts() == {"lost": 1}
 
 
 def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):
     Store(tmp_path).close()
-    monkeypatch.setattr("edge.agent.store._connected", _locked)
-    with pytest.raises(sqlite3.OperationalError):
+    monkeypatch.setattr("edge.agent.store.LOCK_SECONDS", 0.1)
+    first = Store(tmp_path)
+    with pytest.raises(StoreError, match="is another agent running"):
         Store(tmp_path)
     assert not (tmp_path / DAMAGED).exists()
-
-
-def _locked(path):
-    raise sqlite3.OperationalError("database is locked")
+    first.close()
+    Store(tmp_path).close()
 
 
 def test_uptime_dates_across_an_adjusted_clock():

@@ -124,7 +124,7 @@ def test_from_frame_to_row(small, tmp_path):
 
     (row,) = small.table_of("devices").to_dict("records")
     assert (row["device_id"], row["model_version"], row["release"]) == ("a7", "4", 7)
-    assert row["frames"] == 4 and row["pictures_waiting"] == 0 and row["healthy"]
+    assert row["frames"] == 4 and row["pictures_waiting"] == 0 and row["complaints"] is not None
 
     # nothing new, nothing done
     before = _versions(small)
