@@ -61,6 +61,10 @@ class Registry:
         self.server = server.rstrip("/")
         self._session = requests.Session()
         self._session.headers["Accept-Encoding"] = "identity"
+        # a server closes what was idle for seconds, at times in the moment it is asked again
+        once_more = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=once_more))
         self._verify, self._session.cert = _certificates()
         user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
         token = _set("TOKEN")

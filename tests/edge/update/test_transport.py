@@ -177,3 +177,23 @@ def test_a_proxy_that_is_away_is_named(monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     with pytest.raises(RegistryError, match="the proxy to http://mlflow.example does not let"):
         Registry("http://mlflow.example").version(MODEL, "champion")
+
+
+@pytest.mark.parametrize(("closings", "works"), [(1, True), (2, False)])
+def test_a_kept_connection_that_the_server_has_closed_is_made_again_once(server, closings, works):
+    registry = Registry(server.address)
+    assert registry.version(MODEL, "champion").version == "1"
+    left = [closings]
+
+    def close(handler):
+        left[0] -= 1
+        handler.close_connection = left[0] >= 0
+        return handler.close_connection
+
+    server.fault = close
+    if works:
+        assert registry.version(MODEL, "champion").version == "1"
+    else:
+        with pytest.raises(RegistryError, match="no MLflow server answers"):
+            registry.version(MODEL, "champion")
+    assert len(server.requests) == 3
