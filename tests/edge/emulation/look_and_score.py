@@ -2,29 +2,44 @@
 what it sees, and writes both pictures of each look and a line of JSON."""
 
 import json
-import sys
-from dataclasses import asdict
 
 import virtual_picamera2  # noqa: F401
 from PIL import Image
 
+from edge.cameras.camera import StalledError
 from edge.cameras.picamera2 import Picamera2Camera
 from edge.scoring import Scorer
 
-LOOKS = 6
+LOOKS, CLOSED_AFTER = 6, 3
+ATTEMPTS = 5
+
 scorer = Scorer("model")
-camera = Picamera2Camera(size=(480, 640), lores=(240, 320), patience=10)
-camera.open()
-for look in range(LOOKS):
+camera = Picamera2Camera(size=(480, 640), lores=(240, 320), patience=3)
+
+
+def look(number: int) -> None:
     with camera.shot() as shot:
-        frame = shot.frame()
-        row = {
-            "scores": scorer.score([shot.picture])[0].tolist(),
-            "captured_at": shot.captured_at.isoformat(),
-            "exposure": frame.exposure and asdict(frame.exposure),
-            "model": camera.model,
-        }
-    Image.fromarray(shot.picture).save(f"scored-{look}.png")
-    Image.fromarray(frame.pixels).save(f"kept-{look}.png")
-    print(json.dumps(row), file=sys.stdout)
+        Image.fromarray(shot.picture).save(f"scored-{number}.png")
+        Image.fromarray(shot.frame().pixels).save(f"kept-{number}.png")
+        scores = scorer.score([shot.picture])[0].tolist()
+        row = {"scores": scores, "captured_at": shot.captured_at.isoformat(), "model": camera.model}
+        print(json.dumps(row))
+
+
+camera.open()
+for number in range(LOOKS):
+    if number == CLOSED_AFTER:
+        camera.close()
+        camera.open()
+    for attempt in range(ATTEMPTS):
+        try:
+            look(number)
+            break
+        except StalledError:
+            # Opened again in the same process, this camera does not always deliver; the agent
+            # does the same then.
+            if attempt == ATTEMPTS - 1:
+                raise
+            camera.close()
+            camera.open()
 camera.close()

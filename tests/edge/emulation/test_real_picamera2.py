@@ -15,6 +15,8 @@ from tiny_model import statement
 from edge.scoring import Scorer
 
 HERE = Path(__file__).parent
+PROGRAMS = [HERE / f"{name}.py" for name in ("virtual_picamera2", "look_and_score", "run_agent")]
+PROGRAMS += [HERE / "compare_stand_in.py", HERE.parent / "cameras" / "picamera2_stand_in.py"]
 REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 
 pytestmark = [
@@ -32,8 +34,8 @@ def pictures() -> list[Path]:
 @pytest.fixture(scope="module")
 def system(pictures):
     with camera_system((HERE / "virtual_camera.yaml").read_text(), pictures) as system:
-        for program in ("virtual_picamera2.py", "look_and_score.py", "run_agent.py"):
-            shutil.copy(HERE / program, system.work)
+        for program in PROGRAMS:
+            shutil.copy(program, system.work)
         write_network(system.work / "model")
         yield system
 
@@ -114,3 +116,11 @@ def test_the_agent_takes_a_frame_from_the_camera_through_the_queue_to_the_landin
         # what was scored is the small stream, what was sent the large one, as JPEG
         score = scorer.score([path])[0][int(row["label"])]
         assert abs(score - row["score"]) < 0.02
+
+
+def test_the_stand_in_of_other_tests_has_and_refuses_what_picamera2_does(system):
+    done = system.run("compare_stand_in.py", seconds=120)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert len(answers) > 20 and answers["an unknown control"] == ["RuntimeError"] * 2
+    assert {question: two for question, two in answers.items() if two[0] != two[1]} == {}
