@@ -17,7 +17,7 @@ PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 setup: ## Build .venv, .venv-edge, the Horovod wheel and Delta's jars, as far as they are missing
 	@setup/machine.sh
 	@setup/environments.sh
-	@$(PYTHON) -m steps.lake.delta_jars
+	@$(PYTHON) -m steps.lake.jars
 
 lock: ## Remake requirements.lock from conda.yaml
 	@setup/lock.sh
@@ -27,7 +27,7 @@ horovod: ## Compile the Horovod wheel into the cache, where it is missing
 	@setup/horovod.sh
 
 jars: ## Fetch Delta's jars into the cache, where they are missing
-	@$(PYTHON) -m steps.lake.delta_jars
+	@$(PYTHON) -m steps.lake.jars
 
 emulation: ## Make the systems for the device's tests: an emulated Pi, and a virtual camera
 	@setup/machine.sh

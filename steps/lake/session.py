@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steps.lake.delta_jars import delta_jars
+from steps.lake.executors import executor_environment, project_archive
+from steps.lake.jars import delta_jars, s3_jars
 from steps.settings.profile import PROJECT, Profile
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
 LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
@@ -26,29 +28,59 @@ logger = logging.getLogger(__name__)
 def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     """Start Spark as the profile says, and stop it at the end.
 
+    A profile without a master takes the session that is there, as on Databricks, and leaves it.
     Starting takes 10–20 s on two cores: ask for it only where it is needed.
     """
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
+    if profile.spark.master is None:
+        session = SparkSession.builder.getOrCreate()
+        with project_archive() as archive:
+            session.sparkContext.addPyFile(archive)
+        yield session
+        return
     logger.info("starting Spark on %s …", profile.spark.master)
-    os.environ["PYSPARK_PYTHON"] = sys.executable  # the workers' interpreter
+    settings = _settings(profile) | profile.spark.config
+    # the workers' interpreter: on this machine it is this one
+    os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])
     )
-    builder = SparkSession.builder.appName(f"lakehouse-vision {step}").master(profile.spark.master)
-    for key, value in (_settings(profile) | profile.spark.config).items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
+    conf = SparkConf().setAll(list(settings.items()))
+    conf.setAppName(f"lakehouse-vision {step}").setMaster(profile.spark.master)
+    with _context(conf, _is_local(profile)) as context:
+        context.setLogLevel("ERROR")
+        session = SparkSession.builder.getOrCreate()
+        try:
+            yield session
+        finally:
+            session.stop()
+
+
+@contextmanager
+def _context(conf: "SparkConf", local: bool) -> Iterator["SparkContext"]:
+    from pyspark import SparkContext
+
+    if local:
+        yield SparkContext.getOrCreate(conf)
+        return
+    with project_archive() as archive:
+        yield SparkContext(conf=conf, pyFiles=[archive], environment=executor_environment())
+
+
+def _is_local(profile: Profile) -> bool:
+    return profile.spark.master.startswith("local")
+
+
+def _jars(profile: Profile) -> list[Path]:
+    in_s3 = any(place.startswith("s3a://") for place in (profile.lake, profile.cache))
+    return delta_jars() + (s3_jars() if in_s3 else [])
 
 
 def _settings(profile: Profile) -> dict[str, str]:
     settings = {
-        "spark.jars": ",".join(str(jar) for jar in delta_jars()),
+        "spark.jars": ",".join(str(jar) for jar in _jars(profile)),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -67,7 +99,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a task writes the days of its pictures side by side, and need not sort whole pictures
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
-    if profile.spark.master.startswith("local"):
+    if _is_local(profile):
         cores = str(os.cpu_count())
         settings["spark.default.parallelism"] = str(TASKS_A_CORE * os.cpu_count())
         # Delta reads its own state in 50 tasks otherwise, and each shuffle in 200

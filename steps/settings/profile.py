@@ -32,7 +32,7 @@ class _Section(BaseModel):
 class Spark(_Section):
     """How Spark is started."""
 
-    master: str = Field(description="Spark master URL")
+    master: str | None = Field(description="Spark master URL; null: the session that is there")
     config: dict[str, str] = Field(description="Spark settings, added to the project's own")
 
 

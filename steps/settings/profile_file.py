@@ -10,7 +10,8 @@ import yaml
 
 from steps.errors import UserError
 
-VARIABLE = re.compile(r"\$\{(\w+)\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+"""``${NAME}``, or ``${NAME:-what it is where it is not set}``."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class ProfileFile:
 
     Attributes:
         path: of the file.
-        values: every key, those of the profiles that it extends included; ``${VARIABLE}``
-            replaced by the environment's.
-        shown: the same with ``${VARIABLE}`` left as it is: what may be logged.
+        values: every key, those of the profiles that it extends included; ``${NAME}`` and
+            ``${NAME:-default}`` replaced by the environment's.
+        shown: the same with ``${NAME}`` left as it is: what may be logged.
     """
 
     path: Path
@@ -107,6 +108,8 @@ def _with_environment(value: Any, path: Path) -> Any:
 
     def of_environment(match: re.Match) -> str:
         if match[1] not in os.environ:
+            if match[2] is not None:
+                return match[2]
             raise UserError(f"{path} needs the environment variable {match[1]}: export it first")
         return os.environ[match[1]]
 

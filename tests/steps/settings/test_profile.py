@@ -63,8 +63,8 @@ def refusal(path: Path | str) -> str:
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_profile_of_the_project_is_found_by_its_name(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for variable in VARIABLE.findall(path.read_text(encoding="utf-8")):
-        monkeypatch.setenv(variable, "elsewhere")
+    for variable in VARIABLE.finditer(path.read_text(encoding="utf-8")):
+        monkeypatch.setenv(variable[1], "elsewhere")
     by_name = load_profile(path.stem)
     assert by_name.name == path.stem
     assert by_name == load_profile(str(path))
@@ -194,6 +194,18 @@ def test_a_variable_that_is_not_set_is_named_with_the_file(tmp_path, monkeypatch
     path = written(tmp_path, changed("lake", "s3a://${BUCKET}/lake"))
     said = refusal(path)
     assert said == f"{path} needs the environment variable BUCKET: export it first"
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [("${BUCKET:-eggs}", "eggs"), ("${BUCKET:-}", ""), ("a${BUCKET:-b-}", "ab-")],
+)
+def test_a_variable_with_a_default_need_not_be_set(tmp_path, monkeypatch, value, place):
+    monkeypatch.delenv("BUCKET", raising=False)
+    path = written(tmp_path, changed("lake", f"s3a://x/{value}/lake"))
+    assert load_profile(str(path)).lake == f"s3a://x/{place}/lake"
+    monkeypatch.setenv("BUCKET", "milk")
+    assert "milk/lake" in load_profile(str(path)).lake
 
 
 def test_a_variable_in_a_remark_is_not_needed(tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
-"""Delta's jars are fetched once, whole, or not at all."""
+"""Spark's jars are fetched once, whole, or not at all."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from steps.lake import delta_jars
+from steps.lake import jars
 
 
 @pytest.fixture
@@ -14,20 +15,20 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def resolves(scratch: Path) -> Path:
-    jars = scratch / "jars"
-    jars.mkdir()
+    folder = scratch / "jars"
+    folder.mkdir()
     for name in ("delta-storage.jar", "delta-spark.jar"):
-        (jars / name).write_bytes(b"jar")
-    return jars
+        (folder / name).write_bytes(b"jar")
+    return folder
 
 
 def test_missing_jars_are_fetched_once(cache, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        delta_jars, "_resolve", lambda scratch: calls.append(1) or resolves(scratch)
+        jars, "_resolve", lambda wanted, scratch: calls.append(1) or resolves(scratch)
     )
 
-    first, second = delta_jars.delta_jars(), delta_jars.delta_jars()
+    first, second = jars.delta_jars(), jars.delta_jars()
 
     assert [jar.name for jar in first] == ["delta-spark.jar", "delta-storage.jar"]
     assert first == second and all(jar.is_file() for jar in first)
@@ -35,30 +36,39 @@ def test_missing_jars_are_fetched_once(cache, monkeypatch):
     assert len(list(cache.iterdir())) == 1, "nothing but the finished folder stays"
 
 
+def test_the_jars_of_s3_are_those_of_sparks_hadoop(cache, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(
+        jars, "_resolve", lambda jars, scratch: wanted.append(jars) or resolves(scratch)
+    )
+    assert {jar.parent.name for jar in jars.s3_jars()} == {"hadoop-aws-3.4.1"}
+    assert "org.apache.hadoop:hadoop-aws:3.4.1" in wanted[0].packages
+
+
 def test_an_interrupted_fetch_leaves_nothing_behind(cache, monkeypatch):
-    def breaks_off(scratch):
+    def breaks_off(wanted, scratch):
         resolves(scratch)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(delta_jars, "_resolve", breaks_off)
+    monkeypatch.setattr(jars, "_resolve", breaks_off)
     with pytest.raises(KeyboardInterrupt):
-        delta_jars.delta_jars()
+        jars.delta_jars()
     assert list(cache.iterdir()) == []
 
 
 def test_a_faster_process_is_no_error(cache, monkeypatch):
-    def is_overtaken(scratch):
-        faster = delta_jars._cache_folder()
+    def is_overtaken(wanted, scratch):
+        faster = jars._cache_folder() / f"delta-spark-{version('delta-spark')}"
         faster.mkdir()
         (faster / "delta-spark.jar").write_bytes(b"jar")
         return resolves(scratch)
 
-    monkeypatch.setattr(delta_jars, "_resolve", is_overtaken)
-    assert [jar.name for jar in delta_jars.delta_jars()] == ["delta-spark.jar"]
+    monkeypatch.setattr(jars, "_resolve", is_overtaken)
+    assert [jar.name for jar in jars.delta_jars()] == ["delta-spark.jar"]
 
 
 def test_without_java_the_error_names_the_command(cache, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(RuntimeError, match="`make setup`"):
-        delta_jars.delta_jars()
+        jars.delta_jars()

@@ -1,0 +1,305 @@
+"""The servers of a cluster on the loopback interface of this machine, stopped at the end.
+
+PostgreSQL, an S3-compatible store, MLflow over both with users of its own, and a Spark master
+with workers of one core. `python tests/cluster/services.py` keeps them up until Ctrl-C.
+"""
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyspark
+import requests
+
+PROJECT = Path(__file__).resolve().parents[2]
+SERVERS = PROJECT / ".venv-cluster" / "bin"
+SPARK_HOME = Path(pyspark.__file__).parent
+HOST = "127.0.0.1"
+WORKERS = 2
+BUCKETS = ("vision", "mlflow")
+START_SECONDS = 240
+
+# a process ends with the one that started it, however that one ended
+WITH_THIS_PROCESS = ("setpriv", "--pdeathsig", "TERM")
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the MLflow server."""
+
+    name: str
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
+
+    @property
+    def login(self) -> tuple[str, str]:
+        return self.name, self.password
+
+
+@dataclass
+class Cluster:
+    """What runs where.
+
+    Attributes:
+        home: the servers' folder, with their logs.
+        tracking_uri: of MLflow's server.
+        s3: address of the object store.
+        spark_master: of Spark.
+        admin: of MLflow's server; may do everything.
+        trainer: runs the chain, owns what it makes.
+        camera: may do nothing until a right is given.
+    """
+
+    home: Path
+    tracking_uri: str
+    s3: str
+    spark_master: str
+    admin: User
+    trainer: User
+    camera: User
+    workers: list[subprocess.Popen] = field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        """What a client of the cluster has to have set."""
+        return s3_environment(self.s3) | {
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            "MLFLOW_TRACKING_USERNAME": self.trainer.name,
+            "MLFLOW_TRACKING_PASSWORD": self.trainer.password,
+            "SPARK_MASTER": self.spark_master,
+            "SPARK_LOCAL_IP": HOST,
+            "LAKE": "s3a://vision/lake",
+            "CACHE": "s3a://vision/cache",
+        }
+
+    def add_worker(self) -> subprocess.Popen:
+        """Start one more worker, of one core."""
+        number = len(self.workers) + 1
+        folder = self.home / f"worker-{number}"
+        folder.mkdir()
+        # somewhere else than the project, and without its code: as on another machine
+        command = spark_class("worker.Worker", "--cores", "1", "--memory", "1g")
+        command += ["--host", HOST, "--webui-port", str(free_port()), self.spark_master]
+        worker = start(command, self.home / f"worker-{number}.log", spark_environment(folder))
+        self.workers.append(worker)
+        return worker
+
+    def kill_worker(self, worker: subprocess.Popen) -> None:
+        """End a worker and its executors at once, as where a machine loses its power."""
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+    def call(self, user: User, path: str, **values: str) -> requests.Response:
+        """POST to MLflow's API."""
+        url = f"{self.tracking_uri}/api/2.0/mlflow/{path}"
+        return requests.post(url, json=values, auth=user.login, timeout=30)
+
+
+@contextlib.contextmanager
+def cluster(home: Path) -> Iterator[Cluster]:
+    """Start everything below an empty folder; every server is ready inside of the block."""
+    with contextlib.ExitStack() as stack:
+
+        def run(command: list, name: str, environment: dict[str, str]) -> subprocess.Popen:
+            process = start(command, home / f"{name}.log", environment)
+            stack.callback(stop, process)
+            return process
+
+        port, s3_port, master_port = free_port(), free_port(), free_port()
+        s3 = f"http://{HOST}:{s3_port}"
+        moto = [SERVERS / "moto_server", "-H", HOST, "-p", str(s3_port)]
+        run(moto, "s3", {})
+        master = spark_class("master.Master", "--host", HOST, "--port", str(master_port))
+        run([*master, "--webui-port", str(free_port())], "master", spark_environment(home))
+        database = stack.enter_context(postgresql(home))
+        made = Cluster(
+            home, f"http://{HOST}:{port}", s3, f"spark://{HOST}:{master_port}",
+            User("admin"), User("trainer"), User("camera"),
+        )  # fmt: skip
+        wait_for("the object store", lambda: requests.get(f"{s3}/moto-api/data.json", timeout=2).ok)
+        for bucket in BUCKETS:
+            requests.put(f"{s3}/{bucket}", timeout=10).raise_for_status()
+        run(mlflow_server(home, port, database, made.admin), "mlflow", mlflow_environment(home, s3))
+        for _ in range(WORKERS):
+            made.add_worker()
+        stack.callback(lambda: [stop(worker) for worker in made.workers])
+        wait_for(
+            "MLflow",
+            lambda: requests.get(f"{made.tracking_uri}/health", timeout=2).ok,
+            home / "mlflow.log",
+        )
+        for user in (made.trainer, made.camera):
+            given = {"username": user.name, "password": user.password}
+            made.call(made.admin, "users/create", **given).raise_for_status()
+        yield made
+
+
+@contextlib.contextmanager
+def postgresql(home: Path) -> Iterator[str]:
+    """A PostgreSQL with the databases mlflow and users; gives its URI up to their name."""
+    folder, port, password = home / "postgresql", free_port(), secrets.token_urlsafe(12)
+    folder.mkdir()
+    secret = folder.with_suffix(".password")
+    secret.write_text(password)
+    # it refuses to run as root
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        for path in (folder, secret):
+            shutil.chown(path, "postgres", "postgres")
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    programs = postgresql_programs()
+    data = folder / "data"
+    quiet = {"stdout": subprocess.DEVNULL, "check": True, "cwd": "/"}
+    initdb = [programs / "initdb", "--no-sync", "-U", "mlflow", "-A", "scram-sha-256"]
+    subprocess.run([*as_user, *initdb, f"--pwfile={secret}", "-D", data], **quiet)
+    server = start(
+        [*as_user, programs / "postgres", "-D", data, "-p", str(port), "-c", "fsync=off"]
+        + ["-c", f"listen_addresses={HOST}", "-c", "unix_socket_directories="],
+        home / "postgresql.log",
+        {},
+    )
+    try:
+        wait_for("PostgreSQL", lambda: socket.create_connection((HOST, port), 2).close() is None)
+        createdb = [programs / "createdb", "-h", HOST, "-p", str(port), "-U", "mlflow"]
+        for name in ("mlflow", "users"):
+            wait_for(
+                f"database {name}",
+                lambda name=name: subprocess.run(
+                    [*createdb, name], env=os.environ | {"PGPASSWORD": password}, check=True
+                ),
+            )
+        yield f"postgresql://mlflow:{password}@{HOST}:{port}"
+    finally:
+        stop(server, signal.SIGINT)
+
+
+def postgresql_programs() -> Path:
+    """Where Debian keeps the programs of the newest PostgreSQL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
+    if not found:
+        sys.exit("there is no PostgreSQL here; run: sudo apt-get install postgresql")
+    return found[-1]
+
+
+def mlflow_server(home: Path, port: int, database: str, admin: User) -> list:
+    """The command of MLflow's server, with users, and artifacts through its own hands."""
+    (home / "users.ini").write_text(
+        "[mlflow]\n"
+        "default_permission = NO_PERMISSIONS\n"
+        f"database_uri = {database}/users\n"
+        f"admin_username = {admin.name}\nadmin_password = {admin.password}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    return [
+        *(SERVERS / "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
+        *("--host", HOST, "--port", str(port), "--backend-store-uri", f"{database}/mlflow"),
+        *("--serve-artifacts", "--artifacts-destination", "s3://mlflow/artifacts"),
+    ]
+
+
+def mlflow_environment(home: Path, s3: str) -> dict[str, str]:
+    return s3_environment(s3) | {
+        "MLFLOW_AUTH_CONFIG_PATH": str(home / "users.ini"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
+        "MLFLOW_S3_ENDPOINT_URL": s3,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+def s3_environment(s3: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_ACCESS_KEY_ID": "vision",
+        "AWS_SECRET_ACCESS_KEY": "not so secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def spark_class(name: str, *arguments: str) -> list:
+    return [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", *arguments]
+
+
+def spark_environment(folder: Path) -> dict[str, str]:
+    return {
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_LOCAL_IP": HOST,
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "SPARK_WORKER_DIR": str(folder),
+        "PYTHONPATH": "",
+    }
+
+
+def start(command: list, log: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """A process in a session of its own, so that what it starts can be ended with it."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*WITH_THIS_PROCESS, *map(str, command)],
+            cwd=log.parent,
+            env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen, how: signal.Signals = signal.SIGTERM) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(what: str, ready, log: Path | None = None) -> None:
+    """Try again until a call gives something true and raises nothing; else show the log's end."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            if ready():
+                return
+        time.sleep(0.3)
+    raise TimeoutError(f"{what} did not come up in {START_SECONDS} s{said(log)}")
+
+
+def said(log: Path | None) -> str:
+    return ":\n" + log.read_text(errors="replace")[-3000:] if log and log.exists() else ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def main() -> None:
+    """Keep a cluster up until Ctrl-C, and say how to use it."""
+    home = Path(tempfile.mkdtemp(prefix="cluster-"))
+    home.chmod(0o755)  # PostgreSQL's user has to get at its own folder
+    try:
+        with cluster(home) as running:
+            for name, value in running.environment().items():
+                print(f"export {name}={shlex.quote(value)}")
+            print(f"# logs: {home}; ends with Ctrl-C", flush=True)
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        shutil.rmtree(home)
+
+
+if __name__ == "__main__":
+    main()

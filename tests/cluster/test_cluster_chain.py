@@ -1,0 +1,114 @@
+"""The whole chain on Spark's workers, MLflow's server and S3, by what profiles/cluster.yaml says."""
+
+import json
+import os
+import subprocess
+import sys
+
+import fsspec
+import mlflow
+import pytest
+from cluster_site import Site
+from services import PROJECT, User
+
+from steps.tracking.outputs import MainOutputs, TrainOutputs
+
+pytestmark = pytest.mark.cluster
+
+PICTURES = 96
+STEPS = ("ingest", "tune", "train", "register", "promote", "export")
+QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def chain(site: Site) -> Site:
+    """A chain that ran once."""
+    said = site.run("main", source=site.land("landing", PICTURES), **QUICK)
+    assert said.count("run, because") == len(STEPS)
+    return site
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_ran_and_its_artifacts_went_through_the_server(chain, step):
+    (run,) = chain.runs(step)
+    assert run.info.status == "FINISHED" and run.data.tags["profile"] == "small"
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
+    kept = {file.path for file in chain.client.list_artifacts(run.info.run_id)}
+    assert {"card.html", "outputs.json"} <= kept
+    key = run.info.artifact_uri.removeprefix("mlflow-artifacts:/")
+    assert fsspec.filesystem("s3").exists(f"mlflow/artifacts/{key}/outputs.json")
+
+
+def test_the_tables_and_the_cache_are_in_the_bucket(chain):
+    store = fsspec.filesystem("s3")
+    assert store.glob("vision/lake/images/_delta_log/*.json")
+    (manifest,) = store.glob("vision/cache/*/manifest.json")
+    counts = json.loads(store.cat_file(manifest))["counts"]
+    assert sum(sum(part.values()) for part in counts.values()) == PICTURES
+
+
+def test_the_network_was_trained_by_horovod_on_two_executors(chain):
+    trained = chain.outputs("train", TrainOutputs)
+    assert (trained.launcher, trained.processes) == ("horovod-spark", 2)
+    history = chain.client.get_metric_history(chain.runs("train")[0].info.run_id, "loss")
+    assert len(history) == QUICK["train_epochs"]
+
+
+def test_every_trial_ran_on_a_worker(chain):
+    trials = chain.runs("trial")
+    assert len(trials) == QUICK["tune_trials"]
+    assert {trial.info.status for trial in trials} == {"FINISHED"}
+
+
+def test_an_unchanged_chain_is_reused(chain):
+    said = chain.run("main", source="s3a://vision/landing", **QUICK)
+    assert said.count("reuse run") == len(STEPS)
+    assert all(step.reused for step in chain.outputs("main", MainOutputs).steps)
+
+
+def test_a_password_is_nowhere_in_what_was_kept(chain, tmp_path):
+    secrets = [chain.cluster.trainer.password, "not so secret"]
+    for step in (*STEPS, "main"):
+        run_id = chain.runs(step)[0].info.run_id
+        folder = mlflow.artifacts.download_artifacts(run_id=run_id, dst_path=tmp_path / run_id)
+        for path in filter(os.path.isfile, map(str, _files(folder))):
+            content = open(path, "rb").read()
+            assert not any(secret.encode() in content for secret in secrets), path
+        kept = json.dumps(chain.client.get_run(run_id).to_dictionary())
+        assert not any(secret in kept for secret in secrets)
+
+
+def _files(folder: str):
+    return (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def pull(site: Site, user: User, into) -> subprocess.CompletedProcess:
+    """The device's agent, as a user of the server."""
+    login = {"MLFLOW_TRACKING_USERNAME": user.name, "MLFLOW_TRACKING_PASSWORD": user.password}
+    command = [sys.executable, "-m", "edge", "pull", "--server", site.cluster.tracking_uri]
+    return subprocess.run(
+        [*command, "--model", "package-onnx", "--into", str(into)],
+        cwd=PROJECT,
+        env=os.environ | login,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_device_needs_no_more_than_to_read_its_model(chain, tmp_path):
+    camera = chain.cluster.camera
+    refused = pull(chain, camera, tmp_path / "models")
+    assert refused.returncode != 0 and "Traceback" not in refused.stderr
+    chain.cluster.call(
+        chain.cluster.trainer,
+        "registered-models/permissions/create",
+        name="package-onnx", username=camera.name, permission="READ",
+    ).raise_for_status()  # fmt: skip
+    done = pull(chain, camera, tmp_path / "models")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "models").rglob("model.onnx"))
+
+
+def test_spark_scores_what_is_in_the_bucket(chain):
+    chain.run("score")
+    assert fsspec.filesystem("s3").glob("vision/lake/scores/*.parquet")

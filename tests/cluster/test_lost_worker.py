@@ -1,0 +1,65 @@
+"""A worker that dies in the middle of a job: the job goes on with those that are left."""
+
+import subprocess
+import time
+
+import psutil
+import pytest
+from cluster_site import Site
+
+from steps.tracking.outputs import IngestOutputs, TuneOutputs
+
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
+
+PICTURES = 96
+SECONDS = 240
+
+
+def busy(worker: subprocess.Popen) -> bool:
+    """Whether an executor of the worker has a Python process: it is in the middle of a task."""
+    try:
+        below = psutil.Process(worker.pid).children(recursive=True)
+        return any("pyspark.daemon" in process.cmdline() for process in below)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_once_busy(site: Site, process: subprocess.Popen, ready=lambda: True) -> None:
+    """Kill a worker as soon as it works on the job of a process, and bring another one."""
+    deadline = time.monotonic() + SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        working = [w for w in site.cluster.workers if w.poll() is None and busy(w)]
+        if working and ready():
+            site.cluster.kill_worker(working[0])
+            return
+        time.sleep(0.2)
+    pytest.fail("no worker was at work on the job")
+
+
+def test_ingest_goes_on(site: Site):
+    source = site.land("lost", PICTURES, start="2026-08-01T00:15:00+00:00")
+    log = site.home / "lost-ingest.log"
+    process = site.start("ingest", log, source=source, files_a_batch=24)
+    kill_once_busy(site, process)
+    assert process.wait(timeout=SECONDS) == 0, log.read_text()[-4000:]
+    site.cluster.add_worker()
+    ingested = site.outputs("ingest", IngestOutputs)
+    assert (ingested.images, ingested.new_images, ingested.quarantined) == (PICTURES, PICTURES, 0)
+
+
+def test_tuning_goes_on(site: Site):
+    log = site.home / "lost-tune.log"
+    process = site.start("tune", log, trials=2, epochs=4)
+    before = {run.info.run_id for run in site.runs("trial")}
+
+    def trials_run() -> bool:
+        now = [run for run in site.runs("trial") if run.info.run_id not in before]
+        return len(now) == 2 and any(run.info.status == "RUNNING" for run in now)
+
+    kill_once_busy(site, process, trials_run)
+    assert process.wait(timeout=SECONDS) == 0, log.read_text()[-4000:]
+    site.cluster.add_worker()
+    tuned = site.outputs("tune", TuneOutputs)
+    assert tuned.finished + tuned.failed == 2 and tuned.finished >= 1
+    after = [run for run in site.runs("trial") if run.info.run_id not in before]
+    assert "RUNNING" not in {run.info.status for run in after}

@@ -1,0 +1,45 @@
+"""What executors on other machines are given."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from pyspark.sql import SparkSession
+
+from steps.lake.executors import executor_environment, project_archive
+from steps.lake.session import spark_session
+
+
+def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path):
+    with project_archive() as archive:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import edge.scoring, steps.training.search as it; print(it.__file__)",
+            ],
+            env={"PYTHONPATH": archive},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.startswith(archive), done.stderr
+        assert all(name.endswith(".py") for name in zipfile.ZipFile(archive).namelist())
+
+
+def test_only_the_way_to_the_stores_is_handed_on(monkeypatch):
+    given = {"AWS_SECRET_ACCESS_KEY": "a", "MLFLOW_TRACKING_PASSWORD": "b"}
+    for name, value in (given | {"MY_SECRET": "c", "MLFLOW_RUN_ID": "d"}).items():
+        monkeypatch.setenv(name, value)
+    assert given.items() <= executor_environment().items()
+    assert not {"MY_SECRET", "MLFLOW_RUN_ID"} & set(executor_environment())
+
+
+@pytest.mark.slow
+def test_without_a_master_the_session_that_is_there_is_used_and_left(lake):
+    spark = lake.profile.spark.model_copy(update={"master": None})
+    with spark_session(lake.profile.model_copy(update={"spark": spark}), "test") as session:
+        assert session is lake.spark
+    assert SparkSession.getActiveSession() is lake.spark
+    assert lake.spark.range(3).count() == 3
