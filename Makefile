@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
-.PHONY: setup lock horovod jars emulation run test prove check ui clean help
+.PHONY: setup lock horovod jars emulation run test prove cluster check ui clean help
 
 # A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
@@ -43,21 +43,26 @@ run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
 	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run the tests: make test [ARGS="-k name"]
-	@$(PYTHON) -m pytest -m "not proof" $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
 
 prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
-	@$(PYTHON) -m pytest -m proof $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
+
+cluster: setup ## The whole chain on a cluster that is started on this machine
+	@setup/cluster.sh
+	@$(PYTHON) -m steps.lake.jars s3
+	@$(PYTHON) -m pytest -m cluster tests/cluster $(ARGS)
 
 check: setup ## Linting, formatting and the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m pytest -m "not slow and not proof" $(ARGS)
+	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(ARGS)
 
 ui: setup ## Open the tracking server's pages on this machine only
 	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1
 
-clean: ## Remove .venv and .venv-edge; data, runs and the cache stay
-	rm -rf .venv .venv-edge
+clean: ## Remove the environments; data, runs and the cache stay
+	rm -rf .venv .venv-edge .venv-cluster
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

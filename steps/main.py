@@ -2,17 +2,18 @@
 
 import logging
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 import mlflow
+from mlflow.entities import Run
 from mlflow.exceptions import ExecutionException
 from pydantic import BaseModel, Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
+from steps.settings.parameters import given
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.cache_key import cache_key, differences
 from steps.tracking.chain import fill_card, says
@@ -20,11 +21,13 @@ from steps.tracking.inputs import (
     LATEST,
     experiment_id,
     finished_runs,
+    newest_nested,
     read_key_parts,
     read_outputs,
     resolve_input,
 )
 from steps.tracking.outputs import MainOutputs, StepDone
+from steps.tracking.resume import command
 from steps.tracking.step import RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -71,37 +74,54 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     asked = _Asked.of(parameters)
     runs: dict[str, str] = {}
     done: list[StepDone] = []
-    running = None
-    for step in CHAIN[: asked.end]:
-        chosen = _parameters_of(step, parameters, runs)
-        if running and parameters.dry_run:
-            found, reason = None, f"{running} runs"
-        else:
-            found, reason = _reusable(step, chosen, run.profile, runs, asked)
-        logger.info("%-8s  %s", step.name, says(found, reason))
-        reused = found is not None
-        if not found:
-            running = step.name
-            if not parameters.dry_run:
-                found = _run(step, chosen, parameters)
-        if found:
-            runs[step.name] = found
-        done.append(
-            StepDone(
-                step=step.name,
-                run_id=found or "",
-                reused=reused,
-                reason=reason,
-                seconds=_seconds(found) if found else 0,
-            )
-        )
-    fill_card(run.card, done)
+    try:
+        for step in CHAIN[: asked.end]:
+            _go(step, run.profile, parameters, asked, runs, done)
+    except UserError:
+        run.card.next_command = _go_on(parameters, done[-1].step if done else "")
+        raise
+    finally:
+        fill_card(run.card, done)
     run.card.next_command = "mlflow run . -e device"
     return MainOutputs(runs=runs, steps=done)
 
 
-def _seconds(run_id: str) -> float:
-    return mlflow.get_run(run_id).data.metrics.get("seconds", 0)
+def _go(
+    step: Step,
+    profile: Profile,
+    parameters: Any,
+    asked: "_Asked",
+    runs: dict[str, str],
+    done: list[StepDone],
+) -> None:
+    """Reuse or run one step, and add it to the runs and to what was done."""
+    chosen = _parameters_of(step, parameters, runs)
+    before = [one.step for one in done if not one.reused]
+    if before and parameters.dry_run:
+        found, reason = None, f"{before[-1]} runs"
+    else:
+        found, reason = _reusable(step, chosen, profile, runs, asked)
+    logger.info("%-8s  %s", step.name, says(found and found.info.run_id, reason))
+    was = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
+    if not found and not parameters.dry_run:
+        try:
+            found = _run(step, chosen, parameters)
+        except UserError:
+            done.append(_failed(was))
+            raise
+    if found:
+        runs[step.name] = found.info.run_id
+        seconds = found.data.metrics.get("seconds", 0)
+        was = was.model_copy(update={"run_id": found.info.run_id, "seconds": seconds})
+    done.append(was)
+
+
+def _failed(step: StepDone) -> StepDone:
+    run = newest_nested(step.step)
+    if run is None:
+        return step.model_copy(update={"failed": True})
+    why = run.data.tags.get("failure", "see the card of its run")
+    return step.model_copy(update={"failed": True, "run_id": run.info.run_id, "reason": why})
 
 
 @dataclass(frozen=True)
@@ -141,33 +161,31 @@ def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
 
 
 def _reusable(
-    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: _Asked
-) -> tuple[str | None, str]:
+    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: "_Asked"
+) -> tuple[Run | None, str]:
     """A finished run that can stand for the step, or the reason why there is none."""
     if step.name in asked.taken:
-        return resolve_input(step.name, LATEST), ""
+        return mlflow.get_run(resolve_input(step.name, LATEST)), ""
     if step.name in asked.forced:
         return None, "it was asked for"
-    newest = finished_runs(step.name, count=1)
-    if not newest:
-        return None, "it has not run yet"
-    inputs = {name: runs[name] for name in step.input_names()}
-    parts = step.key_parts(chosen, profile, inputs)
+    parts = step.key_parts(chosen, profile, {name: runs[name] for name in step.input_names()})
     lost = ""
     for candidate in finished_runs(step.name, count=3, cache_key=cache_key(parts)):
-        id_ = candidate.info.run_id
         try:
-            gone = step.holds(read_outputs(id_, step.outputs), profile)
+            gone = step.holds(read_outputs(candidate.info.run_id, step.outputs), profile)
         except UserError as error:
             gone = str(error)
         if gone is None:
-            return id_, ""
+            return candidate, ""
         lost = gone
+    newest = finished_runs(step.name, count=1)
+    if not newest:
+        return None, "it has not run yet"
     before = read_key_parts(newest[0].info.run_id)
     return None, lost or differences(before or {}, parts)
 
 
-def _run(step: Step, chosen: Any, parameters: Any) -> str:
+def _run(step: Step, chosen: Any, parameters: Any) -> Run:
     """Run a step as an entry point of this project, nested in the active run."""
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # the entry point's `python` is the one that runs here
@@ -176,31 +194,22 @@ def _run(step: Step, chosen: Any, parameters: Any) -> str:
         submitted = mlflow.projects.run(
             str(PROJECT),
             entry_point=step.name,
-            parameters=_given(chosen, step.parameters()),
+            parameters=given(chosen),
             experiment_id=experiment_id(),
             env_manager="local",
             run_name=step.name,
         )
     except ExecutionException as error:
         raise UserError(
-            f"{step.name} failed; mend it, and go on with: "
-            + " ".join(["mlflow run .", *_flags(parameters), f"-P from={step.name}"])
+            f"{step.name} failed; mend it, and go on with: {_go_on(parameters, step.name)}"
         ) from error
-    return submitted.run_id
+    return mlflow.get_run(submitted.run_id)
 
 
-def _given(chosen: Any, defaults: Any) -> dict[str, str]:
-    """The parameters that are not as by default, as text."""
-    return {
-        name: str(value)
-        for name, value in chosen.model_dump().items()
-        if value is not None and value != getattr(defaults, name)
-    }
-
-
-def _flags(parameters: Any) -> list[str]:
-    given = _given(parameters, type(parameters)())
-    return [f"-P {name}={shlex.quote(value)}" for name, value in given.items() if name != "from"]
+def _go_on(parameters: Any, step: str) -> str:
+    """The command that goes on from a step."""
+    experiment = mlflow.get_experiment(experiment_id()).name
+    return command("main", parameters, experiment, **{"from": step})
 
 
 STEP = Step("main", Parameters, MainOutputs, main)

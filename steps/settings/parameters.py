@@ -73,6 +73,15 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
 
 
+def given(parameters: StepParameters) -> dict[str, str]:
+    """The parameters that are not as by default, as text."""
+    return {
+        name: str(value)
+        for name, value in parameters.model_dump().items()
+        if value is not None and value != type(parameters).model_fields[name].default
+    }
+
+
 def describe(error: ValidationError) -> str:
     """A pydantic error in one line: each key with what is wrong about it."""
     return "; ".join(

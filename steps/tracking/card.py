@@ -14,19 +14,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class Section:
-    """A part of a card: a heading, a sentence, and a table, a plot or pictures."""
+    """A part of a card: a heading, a sentence, and a table, a plot, a drawing or pictures."""
 
     title: str
     text: str = ""
     header: list[str] = field(default_factory=list)
     rows: list[list[Any]] = field(default_factory=list)
     plot: str = ""
+    drawing: str = ""
     pictures: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
 class Card:
     """What went in, what came out, what to look at, and what to run next.
+
+    Attributes:
+        step, run_id: whose card it is.
+        about: one sentence of what the step does.
+        seconds: that it took; None where it did not end well.
+        given: its parameters that are not as by default.
+        inputs: run ID by step.
+        outputs: as in ``outputs.json``.
+        headlines: figures for the top of the page.
+        sections: what to look at.
+        next_command: what to run next.
+        failure: why it failed.
 
     Example::
 
@@ -36,6 +49,9 @@ class Card:
 
     step: str
     run_id: str
+    about: str = ""
+    seconds: float | None = None
+    given: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     headlines: list[tuple[str, str]] = field(default_factory=list)
@@ -58,6 +74,10 @@ class Card:
         svg = buffer.getvalue()
         self.sections.append(Section(title, text, plot=svg[svg.index("<svg") :]))
 
+    def drawing(self, title: str, svg: str, text: str = "") -> None:
+        """Add an SVG that has the page's own colours."""
+        self.sections.append(Section(title, text, drawing=svg))
+
     def pictures(
         self, title: str, pictures: list[tuple[str, "Image.Image"]], text: str = ""
     ) -> None:
@@ -70,11 +90,40 @@ class Card:
         return _template().render(card=self)
 
 
+def run_address(run_id: str) -> str:
+    """Where a server shows a run of the active run's experiment; empty where there is no server."""
+    import mlflow
+
+    server, run = mlflow.get_tracking_uri(), mlflow.active_run()
+    if run is None or not server.startswith("http"):
+        return ""
+    return f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
+
+def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """A record's values as text, those of a section under the section's name.
+
+    >>> flat({"table": "images", "labels": {"0": 51}, "loss": 0.0123456})
+    [('table', 'images'), ('labels.0', '51'), ('loss', '0.01235')]
+    """
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += flat(value, f"{above}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            rows.append((f"{above}{name}", f"{len(value)} entries"))
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            rows.append((f"{above}{name}", shown))
+    return rows
+
+
 @cache
 def _template() -> "Template":
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("steps.tracking", "."), autoescape=True)
+    environment.globals |= {"flat": flat, "run_address": run_address}
     environment.tests["figure"] = lambda value: isinstance(value, int | float)
     return environment.get_template("card.html.j2")
 

@@ -1,14 +1,12 @@
-"""How a run of the whole chain is shown: as lines, as a table, and as a picture."""
+"""How a run of the whole chain is shown: as lines, as a graph, and as a table."""
 
-from typing import TYPE_CHECKING
+from html import escape
 
-from steps.tracking.card import Card
+from steps.tracking.card import Card, run_address
 from steps.tracking.outputs import StepDone
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-REUSED, RAN, WAITS = "#8a97a6", "#0b6bcb", "#c98a1b"
+WIDTH, HEIGHT, GAP = 118, 66, 26
+"""Of a step's box and between two, in pixels."""
 
 
 def says(run_id: str | None, reason: str) -> str:
@@ -25,10 +23,16 @@ def lines(done: list[StepDone]) -> list[str]:
 
 
 def fill_card(card: Card, done: list[StepDone]) -> None:
-    """The chain as a picture, and a table of its runs."""
+    """The chain as a graph, and a table of its runs."""
     card.headline("steps run", sum(not step.reused for step in done))
     card.headline("steps reused", sum(step.reused for step in done))
-    card.plot("The chain", draw(done), "Grey: reused, with the seconds that it took when it ran.")
+    ran = [step for step in done if not step.reused]
+    card.headline("seconds in steps that ran", round(sum(step.seconds for step in ran)))
+    card.drawing(
+        "The chain",
+        draw(done),
+        "A dashed box was reused, with the seconds that it took when it ran.",
+    )
     card.table(
         "Steps",
         ["step", "seconds", "run", "what was done"],
@@ -36,25 +40,51 @@ def fill_card(card: Card, done: list[StepDone]) -> None:
     )
 
 
-def draw(done: list[StepDone]) -> "Figure":
-    """A box a step, in their order, with its time."""
-    from matplotlib.figure import Figure
+def draw(done: list[StepDone]) -> str:
+    """SVG with a box a step, in their order: its name, its time, what was done, and its run."""
+    boxes = [
+        f'<path class="arrow" d="M{_left(place) - GAP + 3} {HEIGHT / 2} h{GAP - 8}"/>'
+        for place in range(1, len(done))
+    ]
+    boxes += [_box(step, _left(place)) for place, step in enumerate(done)]
+    width = _left(len(done)) - GAP + 2
+    return (
+        f'<svg class="chain" viewBox="0 0 {width} {HEIGHT + 2}" width="{width}" role="img" '
+        f'aria-label="the steps in their order"><defs><marker id="tip" viewBox="0 0 8 8" refX="6" '
+        'refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z"/>'
+        f"</marker></defs>{''.join(boxes)}</svg>"
+    )
 
-    figure = Figure(figsize=(8, 1.1))
-    axes = figure.subplots()
-    for place, step in enumerate(done):
-        colour = REUSED if step.reused else RAN if step.run_id else WAITS
-        box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": "none"}
-        text = f"{step.step}\n{step.seconds:.0f} s" if step.run_id else f"{step.step}\nwould run"
-        axes.text(place, 0, text, ha="center", va="center", color="white", fontsize=9, bbox=box)
-        if place:
-            arrow = {"arrowstyle": "->", "color": REUSED}
-            axes.annotate("", (place - 0.36, 0), (place - 0.64, 0), arrowprops=arrow)
-    axes.set_xlim(-0.6, max(5.6, len(done) - 0.4))
-    axes.set_ylim(-1, 1)
-    axes.axis("off")
-    return figure
+
+def _left(place: int) -> int:
+    return 1 + place * (WIDTH + GAP)
+
+
+def _box(step: StepDone, left: int) -> str:
+    kind, what = _kind(step)
+    time = f"{step.seconds:.0f} s" if step.seconds else "–"
+    middle = left + WIDTH / 2
+    box = (
+        f'<g class="{kind}"><title>{escape(_what(step))}</title>'
+        f'<rect x="{left}" y="1" width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
+        f'<text class="name" x="{middle}" y="24">{escape(step.step)}</text>'
+        f'<text x="{middle}" y="42">{time}</text>'
+        f'<text class="what" x="{middle}" y="58">{what}</text></g>'
+    )
+    address = run_address(step.run_id) if step.run_id else ""
+    return f'<a href="{escape(address)}" target="_blank">{box}</a>' if address else box
+
+
+def _kind(step: StepDone) -> tuple[str, str]:
+    """The class of a step's box, and the word in it."""
+    if step.failed:
+        return "failed", "failed"
+    if step.reused:
+        return "reused", "reused"
+    return ("ran", "ran") if step.run_id else ("waits", "would run")
 
 
 def _what(step: StepDone) -> str:
+    if step.failed:
+        return f"failed: {step.reason}"
     return "reused" if step.reused else f"run, because {step.reason}"

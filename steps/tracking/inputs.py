@@ -67,6 +67,16 @@ def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[R
     )
 
 
+def newest_nested(step: str) -> Run | None:
+    """The newest run of a step below the active run, however it ended."""
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError("no run is active")
+    below = f"tags.step = '{step}' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+    found = MlflowClient().search_runs([run.info.experiment_id], below, max_results=1)
+    return found[0] if found else None
+
+
 def experiment_id() -> str:
     """The experiment of the active run."""
     run = mlflow.active_run()

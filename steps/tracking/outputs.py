@@ -134,6 +134,7 @@ class StepDone(Outputs):
     reused: bool
     reason: str
     seconds: float
+    failed: bool = False
 
 
 class MainOutputs(Outputs):

@@ -12,21 +12,25 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from steps.errors import UserError
-from steps.settings.parameters import StepParameters, parse
+from steps.settings.parameters import StepParameters, given, parse
 from steps.settings.profile import Profile, load_profile
 from steps.settings.profile_file import VARIABLE
 from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
 from steps.tracking.card import Card
 from steps.tracking.inputs import read_outputs, resolve_input
 from steps.tracking.outputs import Outputs
+from steps.tracking.resume import command
 from steps.tracking.store import use_tracking_store
 
 logger = logging.getLogger("steps")
@@ -125,7 +129,8 @@ class Step:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # an environment that uv made has no pip, of which MLflow would say so with each model
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
         try:
             run_id = self._run(argv)
         except UserError as error:
@@ -150,9 +155,9 @@ class Step:
         with mlflow.start_run(run_name=_run_name(self.name)) as run:
             run_id = run.info.run_id
             mlflow.set_tags({"step": self.name, "profile": profile.name})
-            card = Card(self.name, run_id)
-            try:
-                inputs = self._resolve_inputs(parameters)
+            card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
+            with _ending(run, card, parameters):
+                card.inputs = inputs = self._resolve_inputs(parameters)
                 parts = self.key_parts(parameters, profile, inputs)
                 mlflow.set_tags(
                     {"cache_key": cache_key(parts)}
@@ -160,20 +165,8 @@ class Step:
                 )
                 _log_parameters(run_id, parameters)
                 outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
-            except UserError as error:
-                card.failure = str(error)
-                mlflow.log_text(card.html(), "card.html")
-                _fail(run_id, self.name, error)
-                raise
-            except Exception:
-                card.failure = traceback.format_exc()
-                mlflow.log_text(card.html(), "card.html")
-                raise
-            except KeyboardInterrupt:
-                mlflow.end_run("KILLED")
-                raise
-            mlflow.log_metric("seconds", time.monotonic() - started)
-            card.inputs = inputs
+            card.seconds = time.monotonic() - started
+            mlflow.log_metric("seconds", card.seconds)
             card.outputs = outputs.model_dump(mode="json")
             mlflow.log_text(card.html(), "card.html")
             mlflow.log_dict(parts, KEY_FILE)
@@ -207,6 +200,52 @@ def _log_parameters(run_id: str, parameters: StepParameters) -> None:
     """Log what ``mlflow run`` has not logged already (MLflow's parameters are written once)."""
     logged = MlflowClient().get_run(run_id).data.params
     mlflow.log_params({k: v for k, v in parameters.model_dump().items() if k not in logged})
+
+
+@contextmanager
+def _ending(run: Run, card: Card, parameters: StepParameters) -> Iterator[None]:
+    """See to it that a step which fails or is stopped leaves a card and no run that seems to go on.
+
+    The last line of an error's trace is the command that goes on from it.
+    """
+    run_id = run.info.run_id
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end_nested(run, "KILLED")
+        mlflow.end_run("KILLED")
+        raise
+    except Exception as error:
+        again = command(card.step, parameters, mlflow.get_experiment(run.info.experiment_id).name)
+        mistake = isinstance(error, UserError)
+        card.failure = str(error) if mistake else traceback.format_exc()
+        card.next_command = again
+        mlflow.log_text(card.html(), "card.html")
+        _end_nested(run, "FAILED")
+        if mistake:
+            _fail(run_id, card.step, error)
+        else:
+            error.add_note(f"{card.step} failed; mend it, and go on with: {again}")
+        raise
+
+
+def _end_nested(run: Run, status: str) -> None:
+    """End what still runs below a run, such as the trials of a search."""
+    client = MlflowClient()
+    below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+    for nested in client.search_runs([run.info.experiment_id], below):
+        client.set_terminated(nested.info.run_id, status)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C or SIGTERM. After it, SIGTERM is not heard again: MLflow sends one to the steps that
+    a terminal's Ctrl-C has reached already, and their runs have to be ended first."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _first_line(parameters: StepParameters) -> str:
+    return (type(parameters).__doc__ or "").strip().partition("\n")[0]
 
 
 def _fail(run_id: str, step: str, error: UserError) -> None:

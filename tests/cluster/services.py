@@ -108,6 +108,7 @@ class Cluster:
 def cluster(home: Path) -> Iterator[Cluster]:
     """Start everything below an empty folder; every server is ready inside of the block."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(shown_logs(home))
 
         def run(command: list, name: str, environment: dict[str, str]) -> subprocess.Popen:
             process = start(command, home / f"{name}.log", environment)
@@ -128,19 +129,29 @@ def cluster(home: Path) -> Iterator[Cluster]:
         wait_for("the object store", lambda: requests.get(f"{s3}/moto-api/data.json", timeout=2).ok)
         for bucket in BUCKETS:
             requests.put(f"{s3}/{bucket}", timeout=10).raise_for_status()
-        run(mlflow_server(home, port, database, made.admin), "mlflow", mlflow_environment(home, s3))
+        server = mlflow_server(home, port, database, made.admin)
+        mlflow = run(server, "mlflow", mlflow_environment(home, s3))
         for _ in range(WORKERS):
             made.add_worker()
         stack.callback(lambda: [stop(worker) for worker in made.workers])
         wait_for(
-            "MLflow",
-            lambda: requests.get(f"{made.tracking_uri}/health", timeout=2).ok,
-            home / "mlflow.log",
+            "MLflow", lambda: requests.get(f"{made.tracking_uri}/health", timeout=2).ok, mlflow
         )
         for user in (made.trainer, made.camera):
             given = {"username": user.name, "password": user.password}
             made.call(made.admin, "users/create", **given).raise_for_status()
         yield made
+
+
+@contextlib.contextmanager
+def shown_logs(home: Path) -> Iterator[None]:
+    """Show how each server's log ends where something goes wrong."""
+    try:
+        yield
+    except RuntimeError:
+        for log in sorted(home.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+        raise
 
 
 @contextlib.contextmanager
@@ -264,19 +275,15 @@ def stop(process: subprocess.Popen, how: signal.Signals = signal.SIGTERM) -> Non
         process.wait()
 
 
-def wait_for(what: str, ready, log: Path | None = None) -> None:
-    """Try again until a call gives something true and raises nothing; else show the log's end."""
+def wait_for(what: str, ready, server: subprocess.Popen | None = None) -> None:
+    """Try again until a call gives something true and raises nothing, or the server has ended."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and (server is None or server.poll() is None):
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             if ready():
                 return
         time.sleep(0.3)
-    raise TimeoutError(f"{what} did not come up in {START_SECONDS} s{said(log)}")
-
-
-def said(log: Path | None) -> str:
-    return ":\n" + log.read_text(errors="replace")[-3000:] if log and log.exists() else ""
+    raise RuntimeError(f"{what} did not come up; see its log")
 
 
 def free_port() -> int:

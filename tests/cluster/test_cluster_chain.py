@@ -1,9 +1,10 @@
-"""The whole chain on Spark's workers, MLflow's server and S3, by what profiles/cluster.yaml says."""
+"""The whole chain on Spark's workers, MLflow's server and S3, by profiles/cluster.yaml."""
 
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fsspec
 import mlflow
@@ -71,15 +72,10 @@ def test_a_password_is_nowhere_in_what_was_kept(chain, tmp_path):
     for step in (*STEPS, "main"):
         run_id = chain.runs(step)[0].info.run_id
         folder = mlflow.artifacts.download_artifacts(run_id=run_id, dst_path=tmp_path / run_id)
-        for path in filter(os.path.isfile, map(str, _files(folder))):
-            content = open(path, "rb").read()
-            assert not any(secret.encode() in content for secret in secrets), path
+        for path in filter(Path.is_file, Path(folder).rglob("*")):
+            assert not any(secret.encode() in path.read_bytes() for secret in secrets), path
         kept = json.dumps(chain.client.get_run(run_id).to_dictionary())
         assert not any(secret in kept for secret in secrets)
-
-
-def _files(folder: str):
-    return (os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
 def pull(site: Site, user: User, into) -> subprocess.CompletedProcess:

@@ -5,6 +5,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from pydantic import Field
 
 from steps import main
@@ -53,7 +54,7 @@ class SmallChain:
 
         return Step(name, parameters, Made, run=None, settings=("model",), holds=holds)
 
-    def run_step(self, step: Step, chosen: StepParameters, _: object) -> str:
+    def run_step(self, step: Step, chosen: StepParameters, _: object) -> Run:
         """What an entry point leaves, without a process of its own."""
         inputs = {name: getattr(chosen, name + RUN_ID) for name in step.input_names()}
         parts = step.key_parts(chosen, self.profile, inputs)
@@ -64,7 +65,7 @@ class SmallChain:
         client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
         client.set_terminated(run_id)
         self.started.append(step.name)
-        return run_id
+        return client.get_run(run_id)
 
     def go(self, **parameters) -> tuple[dict[str, str], dict[str, str]]:
         """Go down the chain; the run of each step, and what is said of each."""
@@ -174,3 +175,22 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
 def test_what_is_no_step_is_told(chain, asked):
     with pytest.raises(UserError, match="is no step of the chain; pass one of: mill bake slice"):
         chain.go(**asked)
+
+
+def test_a_chain_that_fails_has_a_card_with_the_graph_up_to_there(chain, monkeypatch):
+    def fails(step, chosen, parameters):
+        if step.name == "bake":
+            parent = {"mlflow.parentRunId": mlflow.active_run().info.run_id}
+            tags = parent | {"step": "bake", "failure": "the oven is cold"}
+            MlflowClient().create_run(main.experiment_id(), tags=tags)
+            raise UserError("bake failed")
+        return chain.run_step(step, chosen, parameters)
+
+    monkeypatch.setattr(main, "_run", fails)
+    with pytest.raises(UserError), mlflow.start_run() as run:
+        card = Card("main", run.info.run_id)
+        opened = StepRun(run.info.run_id, chain.profile, {}, card)
+        main.main(opened, main.make_parameters()())
+    page = card.html()
+    assert "the oven is cold" in page and 'class="failed"' in page and 'class="ran"' in page
+    assert card.next_command == "mlflow run . --env-manager local -P from=bake"

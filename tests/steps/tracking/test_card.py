@@ -84,9 +84,9 @@ def _in_command(page: Card) -> None:
     [
         (_in_step, ["title", "h1"]),
         (_in_headline, ["b", "span"]),
-        (_in_table, ["h2", "p", "th", "td"]),
-        (_in_pictures, ["h2", "p", "figcaption"]),
-        (_in_plot, ["h2", "p"]),
+        (_in_table, ["h3", "p", "th", "td"]),
+        (_in_pictures, ["h3", "p", "figcaption"]),
+        (_in_plot, ["h3", "p"]),
         (_in_inputs, ["th", "code"]),
         (_in_outputs, ["th", "code"]),
         (_in_command, ["code"]),
@@ -182,11 +182,12 @@ def test_what_went_in_and_came_out_is_on_the_card():
         "1" * 32, "a" * 32, "3", "['0', '1']", "mlflow run . -e register"
     ]  # fmt: skip
     assert seen.text_of("h2") == [
-        "First", "Second", "What went in", "What came out", "What to run next"
+        "What went in", "What came out", "What to look at", "What to run next"
     ]  # fmt: skip
+    assert seen.text_of("h3") == ["First", "Second"]
 
 
 def test_an_empty_card_says_that_nothing_went_in():
     seen = Page(card().html())
-    assert seen.text_of("h2") == ["What went in", "What came out"]
+    assert seen.text_of("h2") == ["What went in"]
     assert "No other run." in seen.text_of("p")

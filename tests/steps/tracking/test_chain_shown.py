@@ -1,5 +1,9 @@
 """How a run of the chain is shown."""
 
+from xml.etree import ElementTree
+
+import mlflow
+
 from steps.tracking.card import Card
 from steps.tracking.chain import draw, fill_card, lines
 from steps.tracking.outputs import StepDone
@@ -8,6 +12,7 @@ DONE = [
     StepDone(step="ingest", run_id="1" * 32, reused=True, reason="", seconds=63.2),
     StepDone(step="tune", run_id="2" * 32, reused=False, reason="it has not run yet", seconds=9),
     StepDone(step="train", run_id="", reused=False, reason="tune runs", seconds=0),
+    StepDone(step="register", run_id="", reused=False, reason="<&>", seconds=0, failed=True),
 ]
 
 
@@ -16,16 +21,35 @@ def test_a_line_a_step_with_its_time_its_run_and_why():
         f"ingest        63 s  {'1' * 32}  reused",
         f"tune           9 s  {'2' * 32}  run, because it has not run yet",
         f"train          0 s  {'-':32}  run, because tune runs",
+        f"register       0 s  {'-':32}  failed: <&>",
     ]
 
 
-def test_the_card_counts_and_links_each_step_to_its_run():
+def test_the_card_counts_and_names_the_run_of_each_step():
     card = Card("main", "0" * 32)
     fill_card(card, DONE)
-    assert card.headlines == [("steps run", "2"), ("steps reused", "1")]
+    counted = [("steps run", "3"), ("steps reused", "1"), ("seconds in steps that ran", "9")]
+    assert card.headlines == counted
     assert [row[2] for row in card.sections[1].rows] == [step.run_id for step in DONE]
 
 
-def test_the_picture_has_a_box_for_each_step():
-    texts = [text.get_text() for text in draw(DONE).axes[0].texts if text.get_text()]
-    assert texts == ["ingest\n63 s", "tune\n9 s", "train\nwould run"]
+def test_the_graph_has_a_box_for_each_step_and_arrows_between():
+    graph = ElementTree.fromstring(draw(DONE))
+    texts = [[text.text for text in box.iter("text")] for box in graph.iter("g")]
+    assert texts == [
+        ["ingest", "63 s", "reused"],
+        ["tune", "9 s", "ran"],
+        ["train", "–", "would run"],
+        ["register", "–", "failed"],
+    ]
+    assert [box.get("class") for box in graph.iter("g")] == ["reused", "ran", "waits", "failed"]
+    assert len([path for path in graph.iter("path") if path.get("class") == "arrow"]) == 3
+    assert not list(graph.iter("a"))  # of a store that is no server there is nothing to open
+
+
+def test_where_there_is_a_server_a_box_leads_to_its_run(store, monkeypatch):
+    with mlflow.start_run():
+        monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://mlflow:5000/")
+        links = [link.get("href") for link in ElementTree.fromstring(draw(DONE)).iter("a")]
+    runs = "http://mlflow:5000/#/experiments/0/runs/"
+    assert links == [runs + "1" * 32, runs + "2" * 32]

@@ -72,6 +72,9 @@ def test_another_error_keeps_its_trace_and_fails_the_run(milled, capsys):
     with pytest.raises(ZeroDivisionError) as caught:
         STEP.main(["--minutes", "59"])
     assert caught.traceback[-1].name == "bake"
+    assert caught.value.__notes__[-1].endswith(
+        "go on with: mlflow run . --env-manager local -e bake -P minutes=59"
+    )
     (run,) = baked()
     assert run.info.status == "FAILED" and "failure" not in run.data.tags
     assert "ZeroDivisionError" in kept(run)["card.html"] and mlflow.active_run() is None
@@ -85,3 +88,20 @@ def test_ctrl_c_leaves_a_killed_run(milled, capsys):
     (run,) = baked()
     assert run.info.status == "KILLED" and kept(run) == {} and mlflow.active_run() is None
     assert "run_id=" not in capsys.readouterr().out
+
+
+def test_what_still_runs_below_a_run_ends_with_it(milled, monkeypatch):
+    opened = MlflowClient().create_run("0").info.run_id
+    below = MlflowClient().create_run("0", tags={"mlflow.parentRunId": opened}).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    with pytest.raises(SystemExit):
+        STEP.main(["--minutes", "61"])
+    statuses = {MlflowClient().get_run(id_).info.status for id_ in (opened, below)}
+    assert statuses == {"KILLED"}
+
+
+def test_a_failed_card_says_what_went_in_and_how_to_go_on(milled, capsys):
+    failure(capsys, "--minutes", "60")
+    page = kept(baked()[0])["card.html"]
+    assert milled in page and "Why it failed" in page
+    assert "mlflow run . --env-manager local -e bake -P minutes=60" in page

@@ -1,0 +1,41 @@
+"""Ctrl-C in the terminal of `mlflow run`: no run is left that seems to go on."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from steps.settings.profile import PROJECT
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 120
+
+
+def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory):
+    workshop = workshop_factory(tmp_path)
+    workshop.capture(tmp_path / "landing", 2)
+    given = {"profile": workshop.profile, "source": tmp_path / "landing"}
+    flags = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
+    chain = subprocess.Popen(
+        ["mlflow", "run", str(PROJECT), "--env-manager", "local", *flags],
+        cwd=tmp_path,
+        env=workshop.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a group of its own, which gets the signal as a terminal's does
+    )
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not workshop.runs("ingest") and time.monotonic() < deadline:
+            assert chain.poll() is None, "the chain ended by itself"
+            time.sleep(0.5)
+        os.killpg(chain.pid, signal.SIGINT)
+        assert chain.wait(timeout=SECONDS) != 0
+    finally:
+        if chain.poll() is None:
+            os.killpg(chain.pid, signal.SIGKILL)
+    statuses = {step: workshop.runs(step)[0].info.status for step in ("main", "ingest")}
+    assert statuses == {"main": "KILLED", "ingest": "KILLED"}
