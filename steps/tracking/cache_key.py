@@ -7,6 +7,7 @@ by running them, so that a key costs milliseconds and an edit counts only where 
 import ast
 import hashlib
 import json
+import re
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -19,7 +20,7 @@ KEY_FILE = "cache_key.json"
 """The parts of the key, among the artifacts of a run: they tell later why it does not fit."""
 
 LOCK = PROJECT / "requirements.lock"
-
+FILE_NAME = re.compile(r"[\w.-]+\.\w+")
 
 SHOWN = 3
 """Differences that are told one by one."""
@@ -87,7 +88,7 @@ def _difference(kind: str, name: str, old: Any, new: Any) -> str:
 def sources(module: str) -> list[Path]:
     """The project's own files that a module is made of: itself and all that it imports, sorted.
 
-    A folder's templates count with the modules beside them.
+    A file beside a module that the module names in a string counts too, such as a template.
     """
     found: set[Path] = set()
     waiting = [_file_of(module)]
@@ -96,9 +97,17 @@ def sources(module: str) -> list[Path]:
         if path is None or path in found:
             continue
         found.add(path)
-        found.update(path.parent.glob("*.j2"))
-        waiting += [_file_of(name) for name in _imports(path)]
+        if path.suffix == ".py":
+            waiting += [_file_of(name) for name in _imports(path)]
+            waiting += [
+                path.parent / name for name in _named(path) if (path.parent / name).is_file()
+            ]
     return sorted(found)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -106,7 +115,7 @@ def _imports(path: Path) -> frozenset[str]:
     """The modules that a file's import statements name, and the packages that these are in."""
     folder = path.relative_to(PROJECT).parent.parts
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,6 +128,13 @@ def _imports(path: Path) -> frozenset[str]:
         if name.split(".")[0] in PACKAGES
         for package in accumulate(name.split("."), "{}.{}".format)
     )
+
+
+@cache
+def _named(path: Path) -> frozenset[str]:
+    """The strings of a module that could be names of files."""
+    texts = (node.value for node in ast.walk(_parsed(path)) if isinstance(node, ast.Constant))
+    return frozenset(text for text in texts if isinstance(text, str) and FILE_NAME.fullmatch(text))
 
 
 def _file_of(module: str) -> Path | None:

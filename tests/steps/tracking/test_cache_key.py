@@ -24,7 +24,7 @@ FILES = {
     "steps/wheat/__init__.py": "from .field import wide\n",
     "steps/wheat/field.py": "",
     "steps/oven/__init__.py": "TRAYS = 2\n",
-    "steps/oven/heat.py": "import numpy\n",
+    "steps/oven/heat.py": "import numpy\nPAGES = ['page.html.j2', 'second.j2', 'gone.txt']\n",
     "steps/oven/timer.py": "",
     "steps/oven/spare.py": "",
     "steps/oven/page.html.j2": "<p>{{ loaf }}</p>",
@@ -120,7 +120,7 @@ def test_another_name_of_a_used_file_changes_the_key(bakery, name):
     assert key_of(GIVEN) != before
 
 
-def test_a_new_template_beside_a_used_module_changes_the_key(bakery):
+def test_a_file_beside_a_module_that_names_it_changes_the_key(bakery):
     before = key_of(GIVEN)
     (bakery / "steps" / "oven" / "second.j2").write_text("")
     assert key_of(GIVEN) != before
@@ -168,7 +168,8 @@ def test_the_order_of_parameters_and_inputs_does_not(bakery):
         ("ingest", ["lake/stream.py", "tracking/card.html.j2"], "training/fit.py"),
         ("train", ["train.py", "training/networks.py", "lake/session.py"], "training/search.py"),
         ("register", ["training/networks.py", "../edge/scoring.py"], "training/search.py"),
-        ("export", ["serving/onnx_graph.py", "../edge/record.py"], "training/search.py"),
+        ("export", ["serving/onnx_graph.py", "serving/pyfunc_model.py", "../edge/record.py"],
+         "training/search.py"),
     ],
 )  # fmt: skip
 def test_a_step_of_the_project_is_made_of_what_it_uses(step, used, unused):

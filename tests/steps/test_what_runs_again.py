@@ -1,0 +1,130 @@
+"""Which steps of the real chain run after a change: by the files, parameters and settings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steps import main
+from steps.settings.profile import PROJECT, Profile, load_profile
+from steps.tracking import cache_key as cache_key_module
+from steps.tracking.cache_key import cache_key
+
+ALL = ("ingest", "tune", "train", "register", "promote", "export")
+FROM_TUNE, FROM_TRAIN, FROM_PROMOTE = ALL[1:], ALL[2:], ALL[4:]
+
+
+@pytest.fixture
+def profile(tmp_path) -> Profile:
+    return load_profile("local").model_copy(update={"lake": str(tmp_path / "lake")})
+
+
+@pytest.fixture
+def landing(tmp_path) -> Path:
+    """Pictures that landed."""
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "first.jpg").write_bytes(b"1")
+    return folder
+
+
+def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
+    """The key of each step; steps are handed each other's keys in place of run IDs."""
+    asked = main.Parameters(source=str(landing), **parameters)
+    found: dict[str, str] = {}
+    for step in main.CHAIN:
+        if step.name == "export":  # reads what the alias names, which promote has moved
+            step = replace(step, state=lambda *_: found["promote"])
+        chosen = main._parameters_of(step, asked, found)
+        inputs = {name: found[name] for name in step.input_names()}
+        found[step.name] = cache_key(step.key_parts(chosen, profile, inputs))
+    return found
+
+
+def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
+    return tuple(step for step in ALL if before[step] != after[step])
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("README.md", ()),
+        ("docs/search.md", ()),
+        ("Makefile", ()),
+        ("conda.yaml", ()),  # what it decides is in the lock
+        ("profiles/databricks.yaml", ()),
+        ("tests/steps/test_main.py", ()),
+        ("benchmarks/ingest.py", ()),
+        ("steps/main.py", ()),
+        ("steps/device.py", ()),
+        ("edge/capture.py", ()),
+        ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
+        ("steps/training/cache.py", FROM_TUNE),
+        ("steps/training/search.py", FROM_TUNE),
+        ("steps/training/fit.py", FROM_TUNE),
+        ("steps/training/launcher.py", FROM_TRAIN),
+        ("steps/train.py", FROM_TRAIN),
+        ("steps/serving/judgement.py", FROM_PROMOTE),
+        ("steps/serving/pyfunc_model.py", ("export",)),  # named, not imported
+        ("steps/lake/picture.py", ALL),
+        ("steps/lake/stream.py", ALL),
+        ("steps/tracking/step.py", ALL),
+        ("requirements.lock", ALL),
+    ],
+)
+def test_an_edit_of_a_file(landing, profile, monkeypatch, file, expected):
+    assert (PROJECT / file).is_file()
+    before, digest = keys(landing, profile), cache_key_module._digest
+    monkeypatch.setattr(
+        cache_key_module,
+        "_digest",
+        lambda path: digest(path) + ("edited" if path == PROJECT / file else ""),
+    )
+    assert runs(before, keys(landing, profile)) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "first"),
+    [
+        ({"ingest_statistics": "sampled"}, "ingest"),
+        ({"tune_trials": 9}, "tune"),
+        ({"input_size": 96}, "tune"),
+        ({"split_seed": 3}, "tune"),
+        ({"train_epochs": 3}, "train"),
+        ({"debug": True}, None),
+        ({"until": "train"}, None),
+        ({"force": "train"}, None),
+    ],
+)
+def test_a_parameter(landing, profile, parameters, first):
+    changed = runs(keys(landing, profile), keys(landing, profile, **parameters))
+    assert changed[:1] == ((first,) if first else ())
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (lambda folder: (folder / "second.jpg").write_bytes(b"2"), "ingest"),
+        (lambda folder: (folder / "first.jpg").write_bytes(b"other"), "ingest"),
+        (lambda folder: (folder / "notes.txt").write_text("no picture"), None),
+    ],
+    ids=["a new picture", "a picture that was rewritten", "a file that is no picture"],
+)
+def test_the_landing_zone(landing, profile, change, first):
+    before = keys(landing, profile)
+    change(landing)
+    assert runs(before, keys(landing, profile))[:1] == ((first,) if first else ())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "first"),
+    [
+        ("lake", "/elsewhere/lake", "ingest"),
+        ("cache", "/elsewhere/cache", "tune"),
+        ("model", "shoes", "register"),
+        ("name", "farm", None),
+    ],
+)
+def test_a_setting_of_the_profile(landing, profile, setting, value, first):
+    after = keys(landing, profile.model_copy(update={setting: value}))
+    assert runs(keys(landing, profile), after)[:1] == ((first,) if first else ())
