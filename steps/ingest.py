@@ -162,11 +162,9 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
 
 def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:
-    import fsspec
+    from steps.lake.delta_files import lost_files
 
-    log = f"{outputs.table}/_delta_log/{outputs.version:020}.json"
-    filesystem, path = fsspec.core.url_to_fs(log)
-    return None if filesystem.exists(path) else f"version {outputs.version} of the table is gone"
+    return lost_files(outputs.table, outputs.version)
 
 
 STEP = Step(

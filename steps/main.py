@@ -21,6 +21,7 @@ from steps.tracking.inputs import (
     LATEST,
     experiment_id,
     finished_runs,
+    lost_files,
     newest_nested,
     read_key_parts,
     read_outputs,
@@ -171,8 +172,9 @@ def _reusable(
     parts = step.key_parts(chosen, profile, {name: runs[name] for name in step.input_names()})
     lost = ""
     for candidate in finished_runs(step.name, count=3, cache_key=cache_key(parts)):
+        id_ = candidate.info.run_id
         try:
-            gone = step.holds(read_outputs(candidate.info.run_id, step.outputs), profile)
+            gone = lost_files(id_) or step.holds(read_outputs(id_, step.outputs), profile)
         except UserError as error:
             gone = str(error)
         if gone is None:

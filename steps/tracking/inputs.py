@@ -13,6 +13,8 @@ from steps.tracking.cache_key import KEY_FILE, Parts
 from steps.tracking.outputs import Outputs
 
 LATEST = "latest"
+FILES = "files.json"
+"""The sizes of a run's other artifacts: they tell later whether all are there still."""
 Record = TypeVar("Record", bound=Outputs)
 
 
@@ -98,6 +100,33 @@ def read_outputs(run_id: str, outputs: type[Record]) -> Record:
         raise UserError(
             f"run {run_id} has no usable outputs.json ({type(error).__name__}); run its step again"
         ) from error
+
+
+def kept_files(run_id: str) -> dict[str, int]:
+    """The sizes in bytes of the files that a run keeps as artifacts, by path."""
+    client = MlflowClient()
+    files, folders = {}, [""]
+    while folders:
+        for file in client.list_artifacts(run_id, folders.pop()):
+            if file.is_dir:
+                folders.append(file.path)
+            else:
+                files[file.path] = file.file_size
+    return files
+
+
+def lost_files(run_id: str) -> str | None:
+    """Which of the files that a run left is gone or of another size; None where none is."""
+    try:
+        left = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILES}"))
+    except (MlflowException, OSError, ValueError):
+        return f"{FILES} of run {run_id} is gone"
+    now = kept_files(run_id)
+    for path, size in left.items():
+        if now.get(path) != size:
+            how = "is of another size" if path in now else "is gone"
+            return f"{path} of run {run_id} {how}"
+    return None
 
 
 def read_key_parts(run_id: str) -> Parts | None:

@@ -28,7 +28,7 @@ from steps.settings.profile import Profile, load_profile
 from steps.settings.profile_file import VARIABLE
 from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
 from steps.tracking.card import Card
-from steps.tracking.inputs import read_outputs, resolve_input
+from steps.tracking.inputs import FILES, kept_files, read_outputs, resolve_input
 from steps.tracking.outputs import Outputs
 from steps.tracking.resume import command
 from steps.tracking.store import use_tracking_store
@@ -171,6 +171,7 @@ class Step:
             mlflow.log_text(card.html(), "card.html")
             mlflow.log_dict(parts, KEY_FILE)
             mlflow.log_dict(profile.shown, PROFILE_FILE)
+            mlflow.log_dict(kept_files(run_id), FILES)
             # last: a run with outputs is a run that is complete
             mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
         logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)

@@ -1,5 +1,6 @@
 """What the chain reuses and what it runs, and why, on three small steps and a real store."""
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,7 @@ from steps.settings.profile import load_profile
 from steps.tracking.cache_key import KEY_FILE, cache_key
 from steps.tracking.card import Card
 from steps.tracking.chain import says
+from steps.tracking.inputs import FILES, kept_files
 from steps.tracking.outputs import Outputs
 from steps.tracking.step import RUN_ID, Step, StepRun
 
@@ -62,6 +64,8 @@ class SmallChain:
         client = MlflowClient()
         run_id = client.create_run(main.experiment_id(), tags=tags).info.run_id
         client.log_dict(run_id, parts, KEY_FILE)
+        client.log_text(run_id, "a loaf", "made/loaf.txt")
+        client.log_dict(run_id, kept_files(run_id), FILES)
         client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
         client.set_terminated(run_id)
         self.started.append(step.name)
@@ -153,9 +157,9 @@ def test_a_run_whose_result_does_not_hold_is_run_again(chain):
     assert said["slice"] == "run, because it is stale"
 
 
-def _lose_outputs(run_id: str) -> None:
+def _artifact(run_id: str, name: str) -> Path:
     uri = MlflowClient().get_run(run_id).info.artifact_uri
-    Path(uri.removeprefix("file://"), "outputs.json").unlink()
+    return Path(uri.removeprefix("file://"), name)
 
 
 def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
@@ -163,12 +167,34 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
     chain.stale = first["slice"]
     second, _ = chain.go()
     chain.stale = None
-    _lose_outputs(second["slice"])
+    _artifact(second["slice"], "outputs.json").unlink()
     assert chain.go()[0] == first and chain.started == []
-    _lose_outputs(first["slice"])
+    _artifact(first["slice"], "outputs.json").unlink()
     third, said = chain.go()
     assert chain.started == ["slice"] and third["slice"] not in second.values()
     assert "has no usable outputs.json" in said["slice"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda run: _artifact(run, "made/loaf.txt").unlink(), "made/loaf.txt of run {} is gone"),
+        (lambda run: shutil.rmtree(_artifact(run, "made")), "made/loaf.txt of run {} is gone"),
+        (
+            lambda run: _artifact(run, "made/loaf.txt").write_text("a lo"),
+            "made/loaf.txt of run {} is of another size",
+        ),
+        (lambda run: _artifact(run, FILES).unlink(), "files.json of run {} is gone"),
+        (lambda run: _artifact(run, "outputs.json").write_text("{"), "no usable outputs.json"),
+    ],
+    ids=["file gone", "folder gone", "file cut", "no list", "outputs damaged"],
+)
+def test_what_was_deleted_or_damaged_is_made_again(chain, damage, said):
+    first, _ = chain.go()
+    damage(first["bake"])
+    second, reasons = chain.go()
+    assert chain.started == ["bake", "slice"] and second["mill"] == first["mill"]
+    assert said.format(first["bake"]) in reasons["bake"]
 
 
 @pytest.mark.parametrize("asked", [{"from": "grind"}, {"until": "eat"}, {"force": "bake,fry"}])

@@ -50,7 +50,10 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     }
     assert run.data.metrics.keys() == {"seconds"}
     files = kept(run)
-    assert files.keys() == {"cache_key.json", "card.html", "outputs.json", "profile.json"}
+    left = {"cache_key.json", "card.html", "profile.json"}
+    assert files.keys() == {*left, "files.json", "outputs.json"}
+    sizes = {name: len(files[name].encode()) for name in left}
+    assert json.loads(files["files.json"]) == sizes
     assert json.loads(files["outputs.json"]) == {"minutes": 45, "flour": "rye"}
     for part in (run.info.run_id, milled, f"eat {run.info.run_id}", "crumbs", "rye"):
         assert part in files["card.html"]
