@@ -80,7 +80,9 @@ def _is_jpeg(frame: Frame) -> bool:
 
 
 def _as_jpeg(frame: Frame, model: str) -> bytes:
-    return frame.encoded if _is_jpeg(frame) else encode_jpeg(frame, model)
+    if frame.encoded is not None and _is_jpeg(frame):
+        return frame.encoded
+    return encode_jpeg(frame, model)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -36,4 +36,4 @@ def pull(
         return done
     if updater.refused:
         raise ReleaseError(f"{updater.refused}; pull with --again to try it once more")
-    return updater.in_use
+    return updater.in_use  # type: ignore[return-value]  # nothing is new: there is one

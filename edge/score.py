@@ -56,7 +56,7 @@ def print_table(rows: Iterable[Scored], labels: list[str]) -> list[Scored]:
     A file's name longer than its column pushes only its own row to the right.
     """
     width = max(len("label"), *map(len, labels))
-    printed = []
+    printed: list[Scored] = []
     for row in rows:
         if not printed:
             _print_row(*COLUMNS, file_width=max(len(row.file), len("file")), label_width=width)

@@ -37,12 +37,16 @@ CHAIN = (ingest.STEP, tune.STEP, train.STEP, register.STEP, promote.STEP, export
 logger = logging.getLogger("steps")
 
 
+# the same default and words as ingest's own
+_SOURCE: Any = ingest.Parameters.model_fields["source"]
+
+
 class _Own(SelectionParameters):
     """Run ingest, tune, train, register, promote and export, each as a nested run.
 
     A parameter of one step stands here with the step's name before it."""
 
-    source: str = ingest.Parameters.model_fields["source"]
+    source: str = _SOURCE
     dry_run: bool = Field(False, description="only say what would run, and why")
     force: str = Field("", description="steps to run even where a run fits, such as tune,train")
     until: str = Field("", description="the last step to run")
@@ -63,8 +67,8 @@ def _of_each_step(shared: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
 
 def make_parameters() -> type[_Own]:
     """The parameters of main: its own, and those of each step."""
-    fields = {"from": (str, _FROM), **_of_each_step(_Own)}
-    return create_model("Parameters", __base__=_Own, __doc__=_Own.__doc__, **fields)
+    fields: dict[str, Any] = {"from": (str, _FROM), **_of_each_step(_Own)}
+    return create_model("Parameters", __base__=_Own, **fields, __doc__=_Own.__doc__)
 
 
 Parameters = make_parameters()
@@ -79,10 +83,11 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
         for step in CHAIN[: asked.end]:
             _go(step, run.profile, parameters, asked, runs, done)
     except UserError:
-        run.card.next_command = _go_on(parameters, done[-1].step if done else "")
+        run.card.next_command = _go_on(parameters, step.name)
         raise
     finally:
-        fill_card(run.card, done)
+        if done:
+            fill_card(run.card, done)
     run.card.next_command = "mlflow run . -e device"
     return MainOutputs(runs=runs, steps=done)
 

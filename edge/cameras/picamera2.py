@@ -54,7 +54,7 @@ class Picamera2Camera:
         fits = lores is not None and lores[0] <= size[0] and lores[1] <= size[1]
         self.lores = lores if fits else None
         self.upside_down, self.controls, self.patience = upside_down, dict(controls or {}), patience
-        self._camera = None
+        self._camera: Any = None
 
     def open(self) -> None:
         """Open, configure and start the camera, and wait until it has found its exposure.

@@ -229,7 +229,10 @@ class Updater:
     def _is_intact(self, release: Release) -> bool:
         """Whether the files in use are as released; looked at once in a process's life."""
         if not self._intact:
-            self._intact = all(file.is_at(self.home.current / file.name) for file in release.files)
+            current = self.home.current
+            self._intact = current is not None and all(
+                file.is_at(current / file.name) for file in release.files
+            )
         return self._intact
 
     def _bring(self, version: RegisteredVersion, release: Release) -> Pulled:
@@ -284,7 +287,8 @@ class Updater:
         if current == folder:
             self.home.remember(replace(state, failures=failures))
             return
-        before = state.previous if self.home.on_probation() else current and current.name
+        in_use = current.name if current else None
+        before = state.previous if self.home.on_probation() else in_use
         self.home.remember(
             State(
                 taken=max(state.taken, release.release),

@@ -70,7 +70,7 @@ def _context(conf: "SparkConf", local: bool) -> Iterator["SparkContext"]:
 
 
 def _is_local(profile: Profile) -> bool:
-    return profile.spark.master.startswith("local")
+    return (profile.spark.master or "").startswith("local")
 
 
 def _jars(profile: Profile) -> list[Path]:
@@ -100,8 +100,8 @@ def _settings(profile: Profile) -> dict[str, str]:
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
     if _is_local(profile):
-        cores = str(os.cpu_count())
-        settings["spark.default.parallelism"] = str(TASKS_A_CORE * os.cpu_count())
+        cores = str(os.cpu_count() or 1)
+        settings["spark.default.parallelism"] = str(TASKS_A_CORE * int(cores))
         # Delta reads its own state in 50 tasks otherwise, and each shuffle in 200
         settings["spark.sql.shuffle.partitions"] = cores
         settings["spark.databricks.delta.snapshotPartitions"] = cores

@@ -102,8 +102,8 @@ def judge(
     refusals = _against_thresholds(metrics, rules)
     if paired is None:
         return Verdict(refusals)
-    refusal, needed = _against_champion(paired, rules)
-    return Verdict(refusals + ([refusal] if refusal else []), needed)
+    refusal, enough = _against_champion(paired, rules)
+    return Verdict(refusals + ([refusal] if refusal else []), enough)
 
 
 def pictures_needed(margin: float, confidence: float) -> int:

@@ -85,11 +85,12 @@ def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
         keys = [load_pem_private_key(pem.encode(), password=None) for pem in PEM.findall(text)]
     except ValueError as error:
         raise UserError(f"a key in {place} is damaged; restore it from your copy") from error
-    if not keys or not all(isinstance(key, Ed25519PrivateKey) for key in keys):
+    known = [key for key in keys if isinstance(key, Ed25519PrivateKey)]
+    if not known or known != keys:
         raise UserError(
             f"{place} holds no Ed25519 key; run: python -m steps.serving.keys make <file>"
         )
-    return keys
+    return known
 
 
 def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:

@@ -47,7 +47,9 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         allow_abbrev=False,
     )
     for name, field in model.model_fields.items():
-        bare_flag = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
+        bare_flag: dict[str, Any] = (
+            {"nargs": "?", "const": "true"} if field.annotation is bool else {}
+        )
         parser.add_argument(
             f"--{name}",
             metavar="VALUE",

@@ -218,12 +218,11 @@ def _ending(run: Run, card: Card, parameters: StepParameters) -> Iterator[None]:
         raise
     except Exception as error:
         again = command(card.step, parameters, mlflow.get_experiment(run.info.experiment_id).name)
-        mistake = isinstance(error, UserError)
-        card.failure = str(error) if mistake else traceback.format_exc()
-        card.next_command = again
+        card.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        card.next_command = card.next_command or again
         mlflow.log_text(card.html(), "card.html")
         _end_nested(run, "FAILED")
-        if mistake:
+        if isinstance(error, UserError):
             _fail(run_id, card.step, error)
         else:
             error.add_note(f"{card.step} failed; mend it, and go on with: {again}")

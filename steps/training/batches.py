@@ -75,7 +75,7 @@ class Shard:
             first = first or (pixels, classes)
             yield self._padded(pixels, classes, first)
             sent += 1
-        while sent < self.steps():  # this rank's groups were among the smaller ones
+        while first and sent < self.steps():  # this rank's groups were among the smaller ones
             yield self._padded(first[0][:0], first[1][:0], first)
             sent += 1
 

@@ -11,7 +11,7 @@ import statistics
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ def search(
     seed: int,
     tracking_uri: str,
     parent_run_id: str,
-    before: list[Trial] = (),
+    before: Sequence[Trial] = (),
 ) -> list[Trial]:
     """Run the trials, each a nested MLflow run.
 
@@ -210,13 +210,13 @@ def point_of(values: dict[str, Any], space: SearchSpace) -> dict[str, float]:
     return {name: place(name, of) for name, of in space.searched().items()}
 
 
-def typed(name: str, value: Any) -> float | int | str:
-    """A hyperparameter as the field of ``Plan`` has it."""
+def typed(name: str, value: Any) -> Any:
+    """A hyperparameter as the field of ``Plan`` has it: a float, an int or a string."""
     return {"network": str, "batch_size": int}.get(name, float)(value)
 
 
 def _steps(of: Range) -> int:
-    return int((of.high - of.low) / of.step + 1e-9)
+    return int((of.high - of.low) / (of.step or 1) + 1e-9)
 
 
 def _suggest(first: dict[str, float], new_ids, domain, trials, seed) -> list[dict]:
