@@ -326,5 +326,6 @@ class Updater:
             self.home.switch(before)
         reached(UpdateStep.REVERTED)
         self.home.remember(replace(self.home.state, probation=None, starts=0, previous=None))
-        self.home.discard(failed)  # nothing else: the next release may be on its way
+        if failed:
+            self.home.discard(failed)  # nothing else: the next release may be on its way
         self._intact = False

@@ -62,5 +62,5 @@ def _in_checkpoint(filesystem: Any, path: str) -> dict[str, int]:
     import pyarrow.parquet as pq
 
     with filesystem.open(path, "rb") as file:
-        rows = pq.read_table(file, columns=["add.path", "add.size"])["add"].to_pylist()
+        rows = pq.ParquetFile(file).read(columns=["add.path", "add.size"])["add"].to_pylist()
     return {unquote(add["path"]): add["size"] for add in rows if add and add["path"]}

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,6 @@ from steps.lake.jars import delta_jars, s3_jars
 from steps.settings.profile import PROJECT, Profile
 
 if TYPE_CHECKING:
-    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
 LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
@@ -31,13 +32,12 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     A profile without a master takes the session that is there, as on Databricks, and leaves it.
     Starting takes 10–20 s on two cores: ask for it only where it is needed.
     """
-    from pyspark import SparkConf
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
     if profile.spark.master is None:
         session = SparkSession.builder.getOrCreate()
-        with project_archive() as archive:
-            session.sparkContext.addPyFile(archive)
+        session.sparkContext.addPyFile(project_archive())
         yield session
         return
     logger.info("starting Spark on %s …", profile.spark.master)
@@ -49,44 +49,44 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     )
     conf = SparkConf().setAll(list(settings.items()))
     conf.setAppName(f"lakehouse-vision {step}").setMaster(profile.spark.master)
-    with _context(conf, _is_local(profile)) as context:
-        context.setLogLevel("ERROR")
-        session = SparkSession.builder.getOrCreate()
-        try:
-            yield session
-        finally:
-            session.stop()
+    with _ctrl_c_as_before():
+        if _is_local(profile):
+            context = SparkContext.getOrCreate(conf)
+        else:
+            code, environment = [project_archive()], executor_environment()
+            context = SparkContext(conf=conf, pyFiles=code, environment=environment)
+    context.setLogLevel("ERROR")
+    session = SparkSession.builder.getOrCreate()
+    try:
+        yield session
+    finally:
+        session.stop()
 
 
 @contextmanager
-def _context(conf: "SparkConf", local: bool) -> Iterator["SparkContext"]:
-    from pyspark import SparkContext
-
-    if local:
-        yield SparkContext.getOrCreate(conf)
-        return
-    with project_archive() as archive:
-        yield SparkContext(conf=conf, pyFiles=[archive], environment=executor_environment())
+def _ctrl_c_as_before() -> Iterator[None]:
+    """Keep what Ctrl-C does: PySpark's own way calls the JVM amid another call, which then fails
+    as a mistake would."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_local(profile: Profile) -> bool:
     return (profile.spark.master or "").startswith("local")
 
 
-def _jars(profile: Profile) -> list[Path]:
-    in_s3 = any(place.startswith("s3a://") for place in (profile.lake, profile.cache))
-    return delta_jars() + (s3_jars() if in_s3 else [])
+def _in_s3(profile: Profile) -> bool:
+    return any(place.startswith("s3a://") for place in (profile.lake, profile.cache))
 
 
 def _settings(profile: Profile) -> dict[str, str]:
     settings = {
-        "spark.jars": ",".join(str(jar) for jar in _jars(profile)),
+        "spark.jars": ",".join(map(str, delta_jars() + (s3_jars() if _in_s3(profile) else []))),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        # Hadoop's checksummed file system looks for a .crc file by a path that may hold no
-        # colon, and cameras put the time into a name
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.sql.parquet.compression.codec": "uncompressed",  # JPEG bytes do not compress
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "true",
@@ -99,6 +99,10 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a task writes the days of its pictures side by side, and need not sort whole pictures
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
+    if not _in_s3(profile):  # S3A buffers through the checksummed file system, and no other
+        # Hadoop's checksummed file system looks for a .crc file by a path that may hold no
+        # colon, and cameras put the time into a name
+        settings["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
     if _is_local(profile):
         cores = str(os.cpu_count() or 1)
         settings["spark.default.parallelism"] = str(TASKS_A_CORE * int(cores))

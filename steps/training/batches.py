@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from steps.training.cache import Cache
+from steps.training.remote_parquet import petastorm_filesystem
 
 MIXED_GROUPS = 4
 """Row groups whose rows are shuffled together: bounds the memory, not the mixing over epochs."""
@@ -141,8 +142,10 @@ def row_groups(
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     from petastorm import make_batch_reader
 
+    url = cache.part_url(part)
     reader = make_batch_reader(
-        cache.part_url(part),
+        url,
+        filesystem=petastorm_filesystem(url),
         schema_fields=columns,
         reader_pool_type="thread",
         workers_count=1,  # one keeps the order, and with it the result

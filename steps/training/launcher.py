@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steps.errors import UserError
+from steps.lake.executors import executor_python_path
 from steps.training.cache import Cache
 from steps.training.checkpoints import Checkpoints
 from steps.training.fit import Checkpoint, Fitted, Plan, fit
@@ -56,7 +57,14 @@ def launch(
             import horovod.spark
 
             with spark():
-                results = horovod.spark.run(_rank, arguments, num_proc=processes, verbose=0)
+                results = horovod.spark.run(
+                    _rank,
+                    arguments,
+                    num_proc=processes,
+                    env={"PYTHONPATH": executor_python_path()},
+                    executable=os.environ.get("PYSPARK_PYTHON"),
+                    verbose=0,
+                )
         else:
             import horovod
 

@@ -19,14 +19,17 @@ def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory)
     workshop.capture(tmp_path / "landing", 2)
     given = {"profile": workshop.profile, "source": tmp_path / "landing"}
     flags = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
-    chain = subprocess.Popen(
-        ["mlflow", "run", str(PROJECT), "--env-manager", "local", *flags],
-        cwd=tmp_path,
-        env=workshop.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a group of its own, which gets the signal as a terminal's does
-    )
+    log = tmp_path / "chain.log"
+    with log.open("wb") as output:
+        chain = subprocess.Popen(
+            ["mlflow", "run", str(PROJECT), "--env-manager", "local", *flags],
+            cwd=tmp_path,
+            env=workshop.environment(),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a group that gets the signal as a terminal's does
+            preexec_fn=_hears_ctrl_c,
+        )
     try:
         deadline = time.monotonic() + SECONDS
         while not workshop.runs("ingest") and time.monotonic() < deadline:
@@ -37,5 +40,11 @@ def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory)
     finally:
         if chain.poll() is None:
             os.killpg(chain.pid, signal.SIGKILL)
+    print(log.read_text())
     statuses = {step: workshop.runs(step)[0].info.status for step in ("main", "ingest")}
     assert statuses == {"main": "KILLED", "ingest": "KILLED"}
+
+
+def _hears_ctrl_c() -> None:
+    """Tests that run in a shell's background are deaf to it, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -54,7 +54,7 @@ class Site:
         process = self.start(entry_point, log, **parameters)
         code = process.wait(timeout=900)
         said = log.read_text(errors="replace")
-        print(said[-8000:])
+        print("\n".join(line for line in said.splitlines() if not line.lstrip().startswith("at ")))
         assert code == 0
         return said
 

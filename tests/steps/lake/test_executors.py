@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -11,21 +12,20 @@ from steps.lake.executors import executor_environment, project_archive
 from steps.lake.session import spark_session
 
 
-def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path):
-    with project_archive() as archive:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "import edge.scoring, steps.training.search as it; print(it.__file__)",
-            ],
-            env={"PYTHONPATH": archive},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout.startswith(archive), done.stderr
-        assert all(name.endswith(".py") for name in zipfile.ZipFile(archive).namelist())
+def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    archive = project_archive()
+    imported = "import edge.scoring, steps.training.search as it; print(it.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", imported],
+        env={"PYTHONPATH": archive},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith(archive), done.stderr
+    assert all(name.endswith(".py") for name in zipfile.ZipFile(archive).namelist())
+    assert project_archive() == archive and len(list(Path(archive).parent.iterdir())) == 1
 
 
 def test_only_the_way_to_the_stores_is_handed_on(monkeypatch):
