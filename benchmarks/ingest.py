@@ -2,10 +2,12 @@
 
     python -m benchmarks.ingest --files 2000 --rounds 3
 
-In each round, in one Spark session that is warm: (1) this project's ingest; (2) the port: Spark's
-binaryFile, a Python UDF for the metadata and another for the statistics, each decoding the picture
-again, appended to Delta; (3) the limit: decoding and counting in plain processes on all cores, and
-then Spark's own copy of the same bytes into Delta, the two times added. The last line is JSON.
+In each round, in one Spark session that is warm and in an order that turns: (1) this project's
+ingest, by its defaults; (2) the port: Spark's binaryFile, a Python UDF for the metadata and another
+for the statistics, each decoding the picture again, appended to Delta with Spark's own
+compression, and without a ledger, quarantine or marks of copies; (3) the limit: decoding and
+counting in plain processes on all cores, which are up already, and then Spark's own copy of the
+same bytes into Delta, uncompressed, the two times added. The last line is JSON.
 """
 
 import argparse
@@ -18,12 +20,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageStat
 from pyspark.sql import SparkSession
 
 from benchmarks.machine import machine
+from steps.ingest import Parameters
 from steps.lake.arrivals import Limits
 from steps.lake.copies import mark_copies
 from steps.lake.landing import look
@@ -41,6 +46,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
     parser.add_argument("--files", type=int, default=2000, help="pictures a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compression", default="snappy", help="the port's, as Spark names it")
     parser.add_argument("--work", type=Path, help="folder for the copies; default: a temporary one")
     options = parser.parse_args()
     print(machine())
@@ -48,14 +54,24 @@ def main() -> None:
         home = Path(folder)
         local = load_profile("local")
         profile = local.model_copy(update={"lake": str(home / "lake")})
-        with spark_session(profile, "benchmark") as spark:
+        processes = multiprocessing.get_context("spawn").Pool(os.cpu_count())
+        with processes, spark_session(profile, "benchmark") as spark:
+            ways = {
+                "decode": partial(decode, processes),
+                "copy": partial(copy, spark, profile),
+                "ingest": partial(ingest, spark, profile),
+                "port": partial(port, spark, profile, options.compression),
+            }
             repeat(options.pictures, home / "warm", 200)
-            for way in (ingest, port, copy):
-                way(spark, profile, home / "warm")
-            rounds = [
-                measure(spark, profile, options.pictures, home, options.files, number)
-                for number in range(options.rounds)
-            ]
+            for way in ways.values():
+                way(home / "warm")
+            rounds = []
+            for number in range(options.rounds):
+                zone = home / f"round{number}"
+                repeat(options.pictures, zone, options.files, number)
+                rounds.append(measure(turned(ways, number), zone, number))
+                shutil.rmtree(profile.lake)
+                shutil.rmtree(zone)
     print(
         json.dumps(
             {
@@ -71,25 +87,23 @@ def main() -> None:
     )
 
 
-def measure(
-    spark: SparkSession, profile: Profile, pictures: Path, home: Path, files: int, number: int
-) -> dict[str, float]:
+def measure(ways: dict[str, Callable], zone: Path, number: int) -> dict[str, float]:
     """One round: the seconds of each way over the same files."""
-    zone = home / f"round{number}"
-    repeat(pictures, zone, files, number)
-    times = {"decode": timed(decode, zone), "copy": timed(copy, spark, profile, zone)}
-    for name, way in (("ingest", ingest), ("port", port)):
-        times[name] = timed(way, spark, profile, zone)
+    times = {name: timed(way, zone) for name, way in ways.items()}
     times["limit"] = times["decode"] + times["copy"]
-    seconds = "  ".join(f"{name} {taken:6.1f} s" for name, taken in times.items())
+    seconds = "  ".join(f"{name} {times[name]:5.1f} s" for name in sorted(times))
     print(
         f"round {number + 1}: {seconds}   port/ingest {times['port'] / times['ingest']:.2f}   "
         f"limit/ingest {times['limit'] / times['ingest']:.2f}",
         flush=True,
     )
-    shutil.rmtree(profile.lake)
-    shutil.rmtree(zone)
     return times
+
+
+def turned(ways: dict[str, Callable], by: int) -> dict[str, Callable]:
+    """The ways, beginning with another one."""
+    names = list(ways)
+    return {name: ways[name] for name in names[by % len(names) :] + names[: by % len(names)]}
 
 
 def repeat(pictures: Path, zone: Path, files: int, number: int = 0) -> None:
@@ -110,35 +124,44 @@ def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:
     """This project's, from the listing to the marks of copies."""
     landing = look(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name, run_id="benchmark")
-    take_in(spark, profile, landing.files, rules, Limits(1000, 512_000_000))
+    usual = Parameters()
+    limits = Limits(usual.files_a_batch, usual.megabytes_a_batch * 1_000_000)
+    take_in(spark, profile, landing.files, rules, limits)
     mark_copies(spark, profile)
 
 
-def port(spark: SparkSession, profile: Profile, zone: Path) -> None:
+def port(spark: SparkSession, profile: Profile, compression: str, zone: Path) -> None:
     """The usual notebook: two Python UDFs over binaryFile, each decoding the picture."""
     from pyspark.sql import functions as F
 
-    @F.udf("width INT, height INT, format STRING, mode STRING, exif MAP<STRING, STRING>")
+    @F.udf(
+        "width INT, height INT, format STRING, mode STRING, dpi DOUBLE, exif MAP<STRING, STRING>"
+    )
     def metadata(content):
         picture = Image.open(io.BytesIO(content))
         picture.load()
         exif = {str(k): str(v) for k, v in picture.getexif().items()}
-        return picture.width, picture.height, picture.format, picture.mode, exif
+        dpi = float(picture.info["dpi"][0]) if "dpi" in picture.info else None
+        return picture.width, picture.height, picture.format, picture.mode, dpi, exif
 
-    @F.udf("mean ARRAY<DOUBLE>, stddev ARRAY<DOUBLE>, entropy DOUBLE, histogram ARRAY<INT>")
+    @F.udf(
+        "mean ARRAY<DOUBLE>, median ARRAY<INT>, stddev ARRAY<DOUBLE>, extrema ARRAY<ARRAY<INT>>, "
+        "entropy DOUBLE, histogram ARRAY<INT>"
+    )
     def numbers(content):
-        from PIL import ImageStat
-
         picture = Image.open(io.BytesIO(content))
         found = ImageStat.Stat(picture)
-        return found.mean, found.stddev, picture.entropy(), picture.histogram()
+        extrema = [list(pair) for pair in found.extrema]
+        return found.mean, found.median, found.stddev, extrema, picture.entropy(), found.h
 
     (
         binary_files(spark, zone)
+        .withColumn("sha256", F.sha2("content", 256))
         .withColumn("metadata", metadata("content"))
         .withColumn("statistics", numbers("content"))
         .write.format("delta")
         .mode("append")
+        .option("compression", compression)
         .save(f"{profile.lake}/port")
     )
 
@@ -153,12 +176,11 @@ def binary_files(spark: SparkSession, zone: Path):
     return spark.read.format("binaryFile").load(str(zone))
 
 
-def decode(zone: Path) -> None:
+def decode(processes: Pool, zone: Path) -> None:
     """Decode and count each picture, in as many plain processes as there are cores."""
     files = [str(path) for path in zone.iterdir()]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for _ in pool.imap_unordered(histogram, files, chunksize=16):
-            pass
+    for _ in processes.imap_unordered(histogram, files, chunksize=16):
+        pass
 
 
 def histogram(path: str) -> list[int]:

@@ -1,15 +1,19 @@
 """How ingest grows with the files in the landing zone, and what it takes of memory.
 
     python -m benchmarks.ingest_growth --files 1000 4000 16000
+    python -m benchmarks.ingest_growth --files 1000 4000 --pictures <folder of JPEG files>
+    python -m benchmarks.ingest_growth --files --listing 16000 64000 256000
 
-For each size, in a process and a lake of its own and over small generated JPEGs: listing the
-landing zone, taking everything in, and taking in one more file afterwards. The last line is JSON.
+For each size, in a process and a lake of its own, over small generated JPEGs or given ones
+repeated: listing the landing zone, taking everything in, and taking in one more file afterwards.
+Then, without Spark, what listing a zone costs and what finding that nothing in it is new. The last
+line is JSON.
 """
 
 import argparse
 import json
 import multiprocessing
-import shutil
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -17,82 +21,82 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.ingest import ingest, repeat, timed
 from benchmarks.machine import Memory, machine
-from steps.lake.arrivals import Limits
-from steps.lake.copies import mark_copies
+from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import look
-from steps.lake.rows import Rules
 from steps.lake.session import spark_session
-from steps.lake.stream import take_in
 from steps.settings.profile import load_profile
-
-FILES_A_BATCH = 1000
 
 
 def main() -> None:
     """Measure each size and print a row for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, nargs="+", default=[1000, 4000, 16000])
+    parser.add_argument("--files", type=int, nargs="*", default=[1000, 4000, 16000])
+    parser.add_argument("--pictures", type=Path, help="JPEG files to repeat; default: small ones")
+    parser.add_argument("--listing", type=int, nargs="*", default=[], help="files to list only")
     parser.add_argument("--work", type=Path, help="folder for the pictures")
     options = parser.parse_args()
     print(machine())
-    print("  files   list s   ingest s   files/s   one more s   java MB   python MB")
-    rows = []
-    for files in options.files:
-        with tempfile.TemporaryDirectory(dir=options.work) as folder:
-            row = _in_a_process_of_its_own(Path(folder), files)
-        rows.append(row)
-        print(
-            f"{files:7}  {row['list']:7.2f}  {row['ingest']:9.1f}  {files / row['ingest']:8.1f}  "
-            f"{row['one_more']:11.1f}  {row['java_mb']:8}  {row['python_mb']:10}",
-            flush=True,
-        )
-    print(json.dumps({"growth": rows}))
+    growth = [_row(_measure, options.work, files, options.pictures) for files in options.files]
+    listing = [_row(_list, options.work, files) for files in options.listing]
+    print(json.dumps({"growth": growth, "listing": listing}))
 
 
-def _in_a_process_of_its_own(home: Path, files: int) -> dict[str, float]:
+def _row(measure, work: Path | None, *arguments) -> dict[str, float]:
+    """What a measurement gives in a process and a folder of its own, printed."""
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=_measure, args=(home, files, queue))
-    process.start()
-    row = queue.get()
-    process.join()
+    with tempfile.TemporaryDirectory(dir=work) as folder, context.Pool(1) as process:
+        row = process.apply(measure, (Path(folder), *arguments))
+    print("   ".join(f"{name} {value}" for name, value in row.items()), flush=True)
     return row
 
 
-def _measure(home: Path, files: int, queue) -> None:
+def _measure(home: Path, files: int, pictures: Path | None) -> dict[str, float]:
+    zone = home / "landing"
+    if pictures:
+        repeat(pictures, zone, files)
+    else:
+        zone.mkdir()
+        for number in range(files):
+            _picture(zone, number)
+    profile = load_profile("local").model_copy(update={"lake": str(home / "lake")})
+    with spark_session(profile, "growth") as spark:
+        warm = home / "warm"
+        warm.mkdir()
+        _picture(warm, 0)
+        ingest(spark, profile, warm)
+        with Memory() as memory:
+            listed = timed(look, str(zone))
+            first = timed(ingest, spark, profile, zone)
+            _picture(zone, files)
+            one_more = timed(ingest, spark, profile, zone)
+    return {
+        "files": files,
+        "megabytes": sum(file.bytes for file in look(str(zone)).files) // 1_000_000,
+        "list_s": round(listed, 3),
+        "ingest_s": round(first, 1),
+        "files_a_second": round(files / first, 1),
+        "one_more_s": round(one_more, 2),
+        "java_mb": memory.peak["java"],
+        "workers_mb": memory.peak["python"],
+        "driver_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
+    }
+
+
+def _list(home: Path, files: int) -> dict[str, float]:
     zone = home / "landing"
     zone.mkdir()
     for number in range(files):
-        _picture(zone, number)
+        (zone / f"2026-07-13T00%3A00%3A00_rpi_sensor_3_porch{number}_0.jpg").touch()
+    started = time.perf_counter()
+    landing = look(str(zone))
+    listed = time.perf_counter() - started
     profile = load_profile("local").model_copy(update={"lake": str(home / "lake")})
-    with Memory() as memory, spark_session(profile, "growth") as spark:
-
-        def ingest() -> float:
-            started = time.perf_counter()
-            landing = look(str(zone))
-            rules = Rules(source=landing.source, pattern=profile.file_name)
-            take_in(spark, profile, landing.files, rules, Limits(FILES_A_BATCH, 512_000_000))
-            mark_copies(spark, profile)
-            return time.perf_counter() - started
-
-        started = time.perf_counter()
-        look(str(zone))
-        listed = time.perf_counter() - started
-        first = ingest()
-        _picture(zone, files)
-        one_more = ingest()
-    shutil.rmtree(home / "lake")
-    queue.put(
-        {
-            "files": files,
-            "list": round(listed, 3),
-            "ingest": round(first, 1),
-            "one_more": round(one_more, 1),
-            "java_mb": memory.peak["java"],
-            "python_mb": memory.peak["python"],
-        }
-    )
+    arrivals = Arrivals(profile, landing.source)
+    arrivals.note(landing.files, Limits(4000, 10**9))
+    compared = timed(arrivals.new_among, landing.files)
+    return {"files": files, "list_s": round(listed, 2), "nothing_new_s": round(compared, 2)}
 
 
 def _picture(zone: Path, number: int) -> None:

@@ -16,6 +16,7 @@ from steps.tracking.step import Step, StepRun
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from steps.lake.arrivals import Limits
     from steps.lake.rows import Rules
 
 logger = logging.getLogger("steps")
@@ -29,8 +30,8 @@ class Parameters(StepParameters):
         "available_now",
         description="available_now: once; continuous; or once a period, such as '10 minutes'",
     )
-    files_a_batch: int = Field(1000, ge=1, description="most files in a batch of the stream")
-    megabytes_a_batch: int = Field(512, ge=1, description="most MB in a batch, one file at least")
+    files_a_batch: int = Field(4000, ge=1, description="most files in a batch of the stream")
+    megabytes_a_batch: int = Field(1024, ge=1, description="most MB in a batch, one file at least")
     names: Literal["pattern", "any"] = Field(
         "pattern",
         description="pattern: a name that does not match the profile's file_name is quarantined, "
@@ -78,7 +79,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     with lease(home, run.id), spark_session(run.profile, "ingest") as spark:
         with looks(period) as numbers:
             for number in numbers:
-                new = _take_in(spark, run.profile, parameters, rules, limits)
+                new = _take_in(spark, run.profile, parameters, rules, limits, number == 0)
                 if period:
                     logger.info("look %d: %d new files", number + 1, new)
         if parameters.retry_quarantine:
@@ -89,8 +90,14 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
 
 
 def _take_in(
-    spark: "SparkSession", profile: Profile, parameters: Parameters, rules: "Rules", limits
+    spark: "SparkSession",
+    profile: Profile,
+    parameters: Parameters,
+    rules: "Rules",
+    limits: "Limits",
+    first: bool,
 ) -> int:
+    """One look; the first one also completes what a call that was cut off has left."""
     from steps.lake.archive import archive
     from steps.lake.copies import mark_copies
     from steps.lake.devices import take_in_status
@@ -98,8 +105,9 @@ def _take_in(
     from steps.lake.stream import take_in
 
     files = look(parameters.source, may_be_empty=True).files
-    new = take_in(spark, profile, files, rules, limits)
-    mark_copies(spark, profile)
+    new = take_in(spark, profile, files, rules, limits, unfinished=first)
+    if new or first:
+        mark_copies(spark, profile)
     take_in_results(spark, profile, rules.source, rules.run_id)
     take_in_status(spark, profile, rules.source, rules.run_id)
     if parameters.archive:

@@ -112,6 +112,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a step's Spark lives for a minute, in which the optimising compiler costs more than it
         # gives: a third less from start to end, measured on two cores
         settings["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+        settings["spark.python.daemon.module"] = "steps.lake.python_daemon"
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
     return settings

@@ -1,17 +1,17 @@
 """The stream from the landing zone into the tables."""
 
-import json
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import fsspec
 from tqdm import tqdm
 
 from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.data_files import ADDED, data_file_writer
 from steps.lake.landing import LandedFile
 from steps.lake.rows import DESCRIBED, Rules, describer
 from steps.lake.tables import open_table, path_is_under, table_path
+from steps.lake.transaction import Append
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(hours=1)
-RECENT_COMMITS = 5
 
 
 def take_in(
@@ -29,6 +28,7 @@ def take_in(
     files: list[LandedFile],
     rules: Rules,
     limits: Limits,
+    unfinished: bool = True,
 ) -> int:
     """Note what is new among the files of a landing zone, and stream it into the tables.
 
@@ -42,6 +42,7 @@ def take_in(
         files: the landing zone's files.
         rules: how they become rows.
         limits: of a batch.
+        unfinished: whether a call that was cut off may have left chunks to be taken in.
 
     Returns:
         The number of files that were new.
@@ -52,7 +53,7 @@ def take_in(
     known = () if arrivals.exists() else _in_the_tables(spark, profile, rules.source)
     new = arrivals.new_among(files, known)
     arrivals.note(new, limits)
-    if not arrivals.exists():
+    if not arrivals.exists() or not (new or unfinished):
         return 0
     with tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar:
 
@@ -95,9 +96,7 @@ def _write_chunk(spark: "SparkSession", profile: Profile, rows: list["Row"], rul
     """Append a chunk's pictures to ``images``, and what is left over to ``quarantine``."""
     chunk, noted_at = rows[0]["file_name"], rows[0]["file_modification_time"]
     files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
-    described = _describe(spark, files, rules)
-    _append(described.where("reason IS NULL"), spark, profile, "images", chunk)
-    if _rows_committed(profile, "images", chunk) == len(files):
+    if _append_pictures(spark, profile, files, rules, chunk) == len(files):
         return len(files)
     left_over = _not_in_the_tables(spark, profile, files, noted_at)
     if left_over:
@@ -109,6 +108,25 @@ def _write_chunk(spark: "SparkSession", profile: Profile, rows: list["Row"], rul
             _append(readable, spark, profile, "images", f"{chunk} again")
         described.unpersist()
     return len(rows)
+
+
+def _append_pictures(
+    spark: "SparkSession", profile: Profile, files: list[tuple], rules: Rules, chunk: str
+) -> int | None:
+    """Append those files that are pictures; None where it is not known how many they were."""
+    table = table_path(profile, "images")
+    append = Append(spark, table, chunk)
+    if not append.possible:
+        described = _describe(spark, files, rules)
+        _append(described.where("reason IS NULL"), spark, profile, "images", chunk)
+        return None
+    if append.done:
+        return None
+    arrived = spark.createDataFrame(files, ARRIVAL)
+    added = arrived.mapInArrow(data_file_writer(rules, table), ADDED).collect()
+    rows = sum(row["rows"] for row in added)
+    append.commit([row["action"] for row in added], rows)
+    return rows
 
 
 def _describe(spark: "SparkSession", files: list[tuple], rules: Rules) -> "DataFrame":
@@ -128,18 +146,6 @@ def _append(
         .option("txnVersion", 1)
         .save(table_path(profile, name))
     )
-
-
-def _rows_committed(profile: Profile, name: str, transaction: str) -> int | None:
-    """The rows that a transaction added, where one of the table's last commits has it."""
-    filesystem, log = fsspec.core.url_to_fs(f"{table_path(profile, name)}/_delta_log")
-    commits = sorted(path for path in filesystem.ls(log, False) if path.endswith(".json"))
-    for commit in commits[: -RECENT_COMMITS - 1 : -1]:
-        actions = [json.loads(line) for line in filesystem.cat_file(commit).splitlines()]
-        if any(action.get("txn", {}).get("appId") == transaction for action in actions):
-            info = next(action["commitInfo"] for action in actions if "commitInfo" in action)
-            return int(info["operationMetrics"]["numOutputRows"])
-    return None
 
 
 def _not_in_the_tables(

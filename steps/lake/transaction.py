@@ -1,0 +1,82 @@
+"""A transaction of Delta Lake that adds data files which others have written.
+
+Spark's public interface writes the rows that pass through it; this is the interface below, of the
+open-source Delta Lake whose version ``conda.yaml`` pins.
+"""
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from py4j.java_gateway import JavaClass
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PLAIN_WRITER = 2
+"""The protocol version in which a writer has nothing to do but to add files."""
+
+
+class Append:
+    """An append to a table under a name, which a table takes once.
+
+    Example::
+
+        append = Append(spark, "/lake/images", "chunk 7")
+        if append.possible and not append.done:
+            append.commit(actions, rows)
+    """
+
+    def __init__(self, spark: "SparkSession", table: str, name: str):
+        self._spark, self._name = spark, name
+        self._delta = spark._jvm.org.apache.spark.sql.delta
+        self.possible = isinstance(self._delta.DeltaLog, JavaClass)
+        """False on another Delta than the open one, and where the table asks more of a writer:
+        constraints, mapped columns and the like. Then Spark has to write."""
+        if self.possible:
+            log = self._delta.DeltaLog.forTable(spark._jsparkSession, table)
+            self._transaction = log.startTransaction()
+            self.possible = self._transaction.protocol().minWriterVersion() <= PLAIN_WRITER
+
+    @property
+    def done(self) -> bool:
+        """Whether the table has taken this name before."""
+        return self._transaction.txnVersion(self._name) >= 1
+
+    def commit(self, actions: list[str], rows: int) -> None:
+        """Make the files readable, all or none.
+
+        Args:
+            actions: Delta's ``add`` actions as JSON.
+            rows: in all of them.
+        """
+        jvm = self._spark._jvm
+        now = round(time.time() * 1000)
+        txn = json.dumps({"txn": {"appId": self._name, "version": 1, "lastUpdated": now}})
+        size = sum(json.loads(action)["add"]["size"] for action in actions)
+        self._count(numFiles=len(actions), numOutputRows=rows, numOutputBytes=size)
+        of_json = self._delta.actions.Action.fromJson
+        none = jvm.scala.Option.empty()
+        append = jvm.org.apache.spark.sql.SaveMode.Append
+        write = getattr(self._delta, "DeltaOperations$Write")(append, none, none, none)
+        self._transaction.commit(self._scala([of_json(a) for a in [*actions, txn]]).toSeq(), write)
+
+    def _count(self, **counts: int) -> None:
+        """What the table's history says of this append."""
+        jvm = self._spark._jvm
+        context = self._spark.sparkContext._jsc.sc()
+        metrics = getattr(jvm.scala.collection.immutable, "Map$").__getattr__("MODULE$").empty()
+        for name, count in counts.items():
+            metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric(
+                context, name
+            )
+            metric.set(count)
+            metrics = metrics.updated(name, metric)
+        self._transaction.registerSQLMetrics(self._spark._jsparkSession, metrics)
+
+    def _scala(self, values: list):
+        converters = self._spark._jvm.scala.jdk.javaapi.CollectionConverters
+        java = self._spark._jvm.java.util.ArrayList()
+        for value in values:
+            java.add(value)
+        return converters.asScala(java)
