@@ -2,12 +2,15 @@
 
     python -m benchmarks.training --rounds 3
 
-Ratios of speeds, above 1 where this project's way is the faster one, medians over the rounds:
+Ratios of speeds, above 1 where this project's way is the faster one, medians over the rounds. What
+is compared does the same work: as many pictures and batches a process, one thread of TensorFlow,
+epochs that begin together; the first, which compiles, is left out.
 
 - cache_vs_jpeg: an epoch's input from the Petastorm cache, against the usual notebook: JPEG bytes
   in Parquet, decoded and resized by a TransformSpec in every epoch.
 - cache_vs_memory: the same training fed from the cache, against arrays in memory by tf.data.
-- horovod_vs_side_by_side: two ranks with a thread each, against two unconnected trainings.
+- horovod_vs_side_by_side: two ranks with a thread each, against two unconnected trainings;
+  horovod_speedup, against one training that has the machine to itself.
 - sparktrials_vs_side_by_side: two trials on two slots, against two plain processes; start-up apart.
 
 The last line is JSON.
@@ -22,25 +25,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
+from benchmarks.caches import write_group, write_part
 from benchmarks.machine import machine
 from edge.scoring import prepare
 from steps.settings.profile import PROJECT
-from steps.training.batches import Shard
-from steps.training.cache import Cache
+from steps.training.batches import Batch, Shard
+from steps.training.cache import GROUPS, Cache
 from steps.training.fit import Plan, fit
 from steps.training.ranks import Alone, Horovod
+from steps.training.split import TRAIN, VALIDATION
 
 PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SIDE = 128
-GROUPS = 12
 
 
 def main() -> None:
@@ -51,26 +55,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="of a training; the first is apart")
     parser.add_argument("--batch", type=int, default=32, help="pictures a batch and process")
+    parser.add_argument(
+        "--only", nargs="+", help="some of: input, memory, horovod, trials, peak (memory)"
+    )
     options = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         cache = write_caches(options.pictures, home, options.files)
         plan = Plan(batch_size=options.batch, epochs=options.epochs)
-        ways = {
-            "cache_vs_jpeg": lambda: input_ratio(cache, home, options.batch),
-            "cache_vs_memory": lambda: memory_ratio(cache, plan),
-            "horovod_vs_side_by_side": lambda: horovod_ratio(cache, plan),
-            "sparktrials_vs_side_by_side": lambda: trials_ratio(cache, plan),
+        ways: dict[str, Callable[[], dict[str, float]]] = {
+            "input": lambda: {"cache_vs_jpeg": input_ratio(cache, home, options.batch)},
+            "memory": lambda: {"cache_vs_memory": memory_ratio(cache, plan)},
+            "horovod": lambda: horovod_ratios(cache, cache_of(cache, home, 2), plan),
+            "trials": lambda: {"sparktrials_vs_side_by_side": trials_ratio(cache, plan)},
+            "peak": lambda: {
+                f"peak_mb_{times}x": peak_megabytes(cache_of(cache, home, times))
+                for times in (1, 4)
+            },
         }
         results: dict[str, float] = {}
-        for name, way in ways.items():
-            rounds = [way() for _ in range(options.rounds)]
-            results[name] = round(statistics.median(rounds), 3)
-            print(f"{name:30} {'  '.join(f'{r:.3f}' for r in rounds)}", flush=True)
-        one, two = (peak_megabytes(cache_of(cache, home, times)) for times in (1, 4))
-        print(f"peak memory of an epoch's input: {one} MB, of four times the pictures: {two} MB")
-    print(json.dumps(results | {"peak_mb_1x": one, "peak_mb_4x": two} | vars_of(options)))
+        for way in options.only or ways:
+            rounds = [ways[way]() for _ in range(options.rounds)]
+            for name in rounds[0]:
+                values = [found[name] for found in rounds]
+                results[name] = round(statistics.median(values), 3)
+                print(f"{name:30} {'  '.join(f'{value:.3f}' for value in values)}", flush=True)
+    print(json.dumps(results | vars_of(options)))
 
 
 def vars_of(options: argparse.Namespace) -> dict:
@@ -82,26 +93,19 @@ def write_caches(pictures: Path, home: Path, files: int) -> Cache:
     """The cache as the steps lay it out, and beside it Parquet of the JPEG bytes."""
     paths = sorted(pictures.glob("*.jpg"))
     chosen = [paths[n * len(paths) // files] for n in range(files)]
-    groups = {"train": [], "validation": []}
-    for part in groups:
-        share = chosen if part == "train" else chosen[:: GROUPS // 2]
-        for group in range(GROUPS):
-            inside = share[group::GROUPS]
-            groups[part].append(len(inside))
-            contents = [path.read_bytes() for path in inside]
-            labels = pa.array([int(path.stem[-1]) for path in inside], pa.int32())
-            pixels = [prepare(content, (SIDE, SIDE)).tobytes() for content in contents]
-            _write(home / "cache" / f"part={part}" / f"row_group={group}", pixels, labels, "pixels")
-            if part == "train":
-                _write(home / "jpeg" / f"row_group={group}", contents, labels, "content")
+    groups = {}
+    for part, share in (("train", chosen), ("validation", chosen[:: GROUPS // 2])):
+        labels = np.array([int(path.stem[-1]) for path in share])
+        pixels = np.stack([prepare(path, (SIDE, SIDE)) for path in share])
+        groups[part] = write_part(home / "cache", part, pixels, labels)
+    labels = np.array([int(path.stem[-1]) for path in chosen])
+    for group in range(GROUPS):
+        contents = [path.read_bytes() for path in chosen[group::GROUPS]]
+        write_group(
+            home / "jpeg", group, "content", pa.array(contents, pa.binary()), labels[group::GROUPS]
+        )
     counts = {part: {"0": 1, "1": 1} for part in groups}
     return Cache(str(home / "cache"), ["0", "1"], (SIDE, SIDE), groups, counts)
-
-
-def _write(place: Path, values: list[bytes], labels: pa.Array, name: str) -> None:
-    place.mkdir(parents=True)
-    table = pa.table({name: pa.array(values, pa.binary()), "label": labels})
-    pq.write_table(table, place / "x.parquet", compression="none")
 
 
 def input_ratio(cache: Cache, home: Path, batch: int) -> float:
@@ -139,35 +143,44 @@ def notebook_epoch(folder: Path) -> int:
 
 
 def memory_ratio(cache: Cache, plan: Plan) -> float:
-    """Seconds of an epoch fed from arrays by tf.data, over that of one fed from the cache."""
-    cached = _epoch_seconds(fit(plan, cache, Alone()).epochs)
+    """Seconds of an epoch fed from arrays by tf.data, over that of one fed from the cache.
+
+    Epochs of one training take turns, so that both meet the same machine.
+    """
     own = Shard.epoch
     arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for part in (TRAIN, VALIDATION):
+        batches = list(own(Shard(cache, part, plan.batch_size), None))
+        keep = np.concatenate([b.weights for b in batches]) > 0
+        arrays[part] = tuple(
+            np.concatenate([getattr(b, name) for b in batches])[keep]
+            for name in ("pixels", "classes")
+        )
+    epoch = 0
 
-    def from_memory(shard: Shard, seed: int | None):
-        import tensorflow as tf
+    def by_turns(shard: Shard, seed: int | None) -> Iterator[Batch]:
+        nonlocal epoch
+        epoch += seed is not None  # the validation part, which follows, has none
+        return own(shard, seed) if epoch % 2 else _from_memory(*arrays[shard.part], shard, seed)
 
-        from steps.training.batches import Batch
-
-        if shard.part not in arrays:
-            batches = list(own(shard, None))
-            keep = np.concatenate([b.weights for b in batches]) > 0
-            arrays[shard.part] = tuple(
-                np.concatenate([getattr(b, name) for b in batches])[keep]
-                for name in ("pixels", "classes")
-            )
-        pixels, classes = arrays[shard.part]
-        data = tf.data.Dataset.from_tensor_slices((pixels, classes))
-        if seed is not None:
-            data = data.shuffle(len(classes), seed=seed)
-        for some, true in data.batch(shard.batch_size).prefetch(2):
-            yield Batch(some, true, np.ones(len(true), np.float32))
-
-    Shard.epoch = from_memory
+    Shard.epoch = by_turns
     try:
-        return _epoch_seconds(fit(plan, cache, Alone()).epochs) / cached
+        epochs = fit(replace(plan, epochs=2 * plan.epochs), cache, Alone()).epochs
     finally:
         Shard.epoch = own
+    return _epoch_seconds(epochs[1::2]) / _epoch_seconds(epochs[::2])
+
+
+def _from_memory(pixels, classes, shard: Shard, seed: int | None) -> Iterator[Batch]:
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices((pixels, classes))
+    if seed is not None:
+        data = data.shuffle(len(classes), seed=seed)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1  # as Petastorm has one beside TensorFlow's
+    for some, true in data.batch(shard.batch_size).prefetch(2).with_options(options):
+        yield Batch(some, true, np.ones(len(true), np.float32))
 
 
 def _epoch_seconds(epochs: list[dict[str, float]]) -> float:
@@ -175,32 +188,52 @@ def _epoch_seconds(epochs: list[dict[str, float]]) -> float:
     return statistics.median(epoch["epoch_seconds"] for epoch in epochs[1:])
 
 
-def horovod_ratio(cache: Cache, plan: Plan) -> float:
+def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
     """Pictures a second of two ranks over those of two trainings that know nothing of each other.
 
-    A rank reads half of the pictures an epoch, in batches of the same size as a training alone.
+    And over those of one training that has the machine to itself. The ranks share twice the
+    pictures in twice the batch, so that each does what one alone does.
     """
     import horovod
 
     together = replace(plan, batch_size=2 * plan.batch_size)
-    ranked = horovod.run(_rank, (together, cache), num_proc=2, use_gloo=True)
+    ranked = horovod.run(_rank, (together, twice), num_proc=2, use_gloo=True)[0]
     apart = side_by_side(cache, plan)
-    print(f"  one epoch: two ranks {ranked[0]:.2f} s, side by side {apart:.2f} s", flush=True)
-    return apart / (2 * ranked[0])
+    alone = side_by_side(cache, plan, processes=1)
+    print(
+        f"  one epoch: two ranks {ranked:.2f} s, side by side {apart:.2f} s, alone {alone:.2f} s",
+        flush=True,
+    )
+    return {
+        "horovod_vs_side_by_side": apart / ranked,
+        "horovod_speedup": 2 * alone / ranked,
+    }
 
 
 def _rank(plan: Plan, cache: Cache) -> float:
     return _epoch_seconds(fit(plan, cache, Horovod()).epochs)
 
 
-def side_by_side(cache: Cache, plan: Plan) -> float:
-    """Seconds an epoch of two plain processes that train at the same time."""
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        return statistics.mean(pool.starmap(_alone, [(plan, cache)] * 2, chunksize=1))
+def side_by_side(cache: Cache, plan: Plan, processes: int = 2) -> float:
+    """Seconds an epoch of plain processes that train at the same time."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(processes)
+    with spawn.Pool(processes, _meet_at, (barrier,)) as pool:
+        return statistics.mean(pool.starmap(_alone, [(plan, cache)] * processes, chunksize=1))
+
+
+def _meet_at(barrier) -> None:
+    """Let a process wait for its neighbour after each epoch, apart from what is timed."""
+    global _meet
+    _meet = barrier.wait
+
+
+def _meet() -> None:
+    """A process without a neighbour."""
 
 
 def _alone(plan: Plan, cache: Cache) -> float:
-    return _epoch_seconds(fit(plan, cache, Alone()).epochs)
+    return _epoch_seconds(fit(plan, cache, Alone(), lambda epoch, metrics: _meet()).epochs)
 
 
 def trials_ratio(cache: Cache, plan: Plan) -> float:
@@ -236,16 +269,20 @@ def trials_ratio(cache: Cache, plan: Plan) -> float:
 
 
 def cache_of(cache: Cache, home: Path, times: int) -> Cache:
-    """The training part so many times over, in as many more row groups."""
-    if times == 1:
-        return cache
+    """The same pictures so many times over, in as many more row groups."""
     folder = home / f"{times}x"
-    for number in range(times * GROUPS):
-        place = folder / "part=train" / f"row_group={number}"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(home / "cache" / "part=train" / f"row_group={number % GROUPS}")
-    rows = {"train": cache.group_rows["train"] * times}
+    if not folder.exists():
+        _link(cache, home, folder, times)
+    rows = {part: rows * times for part, rows in cache.group_rows.items()}
     return replace(cache, url=str(folder), group_rows=rows)
+
+
+def _link(cache: Cache, home: Path, folder: Path, times: int) -> None:
+    for part, rows in cache.group_rows.items():
+        for number in range(times * len(rows)):
+            place = folder / f"part={part}" / f"row_group={number}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(home / "cache" / f"part={part}" / f"row_group={number % len(rows)}")
 
 
 def peak_megabytes(cache: Cache) -> int:

@@ -72,8 +72,10 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.training.report import fill_card
     from steps.training.slices import slices
     from steps.training.split import TEST, VALIDATION
+    from steps.training.stages import Stages
     from steps.training.threshold import choose_threshold
 
+    stages = Stages()
     launcher, processes = _ranks(parameters, run.profile, resolve_launcher)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "training")
@@ -81,7 +83,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     def spark():
         return spark_session(run.profile, "train")
 
-    cache = find_or_fill(selection, run.profile, spark)
+    with stages.of("cache"):
+        cache = find_or_fill(selection, run.profile, spark)
     tuned = run.read("tune", TuneOutputs).hyperparameters if "tune" in run.inputs else {}
     plan = _plan(parameters, tuned)
     setting = Setting(plan, selection, processes)
@@ -91,7 +94,10 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         mlflow.set_tag("resumed", resumed)
     mlflow.log_dict(setting.values(), "setting.json")
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
-    fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
+    with stages.of("launch"):
+        fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
+    epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
+    stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 
     model = network_of(plan, cache)
     model.set_weights(fitted.weights)
@@ -99,13 +105,15 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
     checkpoints.remove()
-    threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
-    held_out = evaluate(keras_predict(model), cache, TEST, threshold)
-    metrics = held_out.metrics()
-    mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
-    by_slice = slices(held_out)
-    mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
+    with stages.of("judging"):
+        threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
+        held_out = evaluate(keras_predict(model), cache, TEST, threshold)
+        metrics = held_out.metrics()
+        mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
+        by_slice = slices(held_out)
+        mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
     fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
+    stages.show(run.card)
     run.card.next_command = f"mlflow run . -e register -P train_run_id={run.id}"
     return TrainOutputs(
         selection=selection,

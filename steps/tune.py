@@ -1,6 +1,6 @@
 """Tune: hyperparameters by Hyperopt's TPE, the trials in parallel on Spark."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, nullcontext
 
 import mlflow
 from pydantic import Field
@@ -37,7 +37,9 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     from steps.training.fit import Plan
     from steps.training.search import FAILED, Limits, search
     from steps.training.search_report import fill_card
+    from steps.training.stages import Stages
 
+    stages = Stages()
     space = _space(run.profile)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
@@ -45,29 +47,29 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     mlflow.set_tag("searched", searched)
     before = _before(parameters.resume_run_id, searched)
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
-    with spark_session(run.profile, "tune") as spark:
-
-        @contextmanager
-        def session():
-            yield spark
-
-        cache = find_or_fill(selection, run.profile, session)
-        trials = search(
-            spark,
-            plan,
-            cache,
-            space,
-            Limits(
-                parameters.trials,
-                parameters.parallelism,
-                parameters.minutes and parameters.minutes * 60,
-                parameters.patience,
-            ),
-            parameters.seed,
-            mlflow.get_tracking_uri(),
-            run.id,
-            before,
-        )
+    limits = Limits(
+        parameters.trials,
+        parameters.parallelism,
+        parameters.minutes and parameters.minutes * 60,
+        parameters.patience,
+    )
+    with ExitStack() as spark_lives:
+        with stages.of("spark"):
+            spark = spark_lives.enter_context(spark_session(run.profile, "tune"))
+        with stages.of("cache"):
+            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
+        with stages.of("trials"):
+            trials = search(
+                spark,
+                plan,
+                cache,
+                space,
+                limits,
+                parameters.seed,
+                mlflow.get_tracking_uri(),
+                run.id,
+                before,
+            )
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
         why = failed[-1].error if failed else "the time limit came before the first"
@@ -80,6 +82,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
     )
     fill_card(run.card, trials, space, mlflow.active_run().info.experiment_id)
+    stages.show(run.card)
     run.card.next_command = f"mlflow run . -e train -P tune_run_id={run.id}"
     return TuneOutputs(
         selection=selection,

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+
+import mlflow
 
 from steps.errors import UserError
 from steps.lake.executors import executor_python_path
@@ -49,9 +50,11 @@ def launch(
     # the ranks import TensorFlow with their first module, before any setting of theirs
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep = checkpoints.keep if checkpoints else None
+    # said to the ranks, since Spark's workers have the environment of when Spark was started
+    report = _Report(mlflow.get_tracking_uri(), run_id, plan.epochs)
     if launcher == "single":
-        return fit(plan, cache, Alone(), _Report(run_id, plan.epochs), keep, start)
-    arguments = (plan, cache, run_id, keep, start)
+        return fit(plan, cache, Alone(), report, keep, start)
+    arguments = (plan, cache, report, keep, start)
     try:
         if launcher == "horovod-spark":
             import horovod.spark
@@ -119,16 +122,17 @@ def resolve_launcher(wanted: str) -> str:
 def _rank(
     plan: Plan,
     cache: Cache,
-    run_id: str,
+    report: "_Report",
     keep: Callable[[Checkpoint], None] | None,
     start: Checkpoint | None,
 ) -> Fitted | UserError | None:
     """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
     ranks = Horovod()
     first = ranks.rank == 0
-    report: Any = _Report(run_id, plan.epochs) if first else _silent
     try:
-        fitted = fit(plan, cache, ranks, report, keep if first else None, start)
+        fitted = fit(
+            plan, cache, ranks, report if first else _silent, keep if first else None, start
+        )
     except UserError as error:
         return error if first else None
     return fitted if first else None
@@ -141,7 +145,8 @@ def _silent(epoch: int, metrics: dict[str, float]) -> None:
 class _Report:
     """Says how each epoch went, and logs it to the run."""
 
-    def __init__(self, run_id: str, epochs: int):
+    def __init__(self, tracking_uri: str, run_id: str, epochs: int):
+        self._tracking_uri = tracking_uri
         self._run_id = run_id
         self._epochs = epochs
 
@@ -150,7 +155,7 @@ class _Report:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        MlflowClient().log_batch(
+        MlflowClient(self._tracking_uri).log_batch(
             self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]
         )
         print(

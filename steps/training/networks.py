@@ -87,7 +87,9 @@ def _compact(x, width: float, weights: str):
     layers = keras.layers
     if weights != "none":
         raise UserError("the compact network trains from scratch; pass -P weights=none")
-    x = layers.Rescaling(2, offset=-1)(x)
+    # the square root gives the steps of a night frame as much room as those of a day's: a sensor's
+    # noise grows with the root of the light
+    x = layers.Rescaling(2, offset=-1)(keras.ops.sqrt(keras.ops.maximum(x, 0)))
     for channels in (16, 32, 48, 64, 96):
         x = layers.Conv2D(int(channels * width), 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)

@@ -10,7 +10,7 @@ from steps.training.evaluation import Evaluation, pictures_of
 from steps.training.fit import Fitted
 from steps.training.measures import bootstrap, wilson
 from steps.training.slices import BRIGHT, NIGHT, Slice
-from steps.training.split import TEST
+from steps.training.split import GUARD, PARTS, TEST
 
 MISTAKES = 12
 
@@ -72,7 +72,11 @@ def fill_card(
     card.table(
         "The split",
         ["part", *cache.labels],
-        [[part, *(n.get(label, 0) for label in cache.labels)] for part, n in cache.counts.items()],
+        [
+            [part, *(cache.counts[part].get(label, 0) for label in cache.labels)]
+            for part in (*PARTS, GUARD)
+            if part in cache.counts
+        ],
         "Whole blocks of time go to one part; pictures near a border (guard) are left out.",
     )
     if worst := held_out.worst(MISTAKES):
@@ -146,6 +150,7 @@ def _curves(fitted: Fitted, peak_rate: float):
     losses.legend(frameon=False)
     accuracy.plot(epochs, [e["validation_accuracy"] for e in fitted.epochs], color="C1")
     accuracy.set_ylabel("validation accuracy")
+    accuracy.set_ylim(top=1.005)
     rate.plot(epochs, [e["learning_rate"] for e in fitted.epochs], color="grey")
     rate.set_ylim(0, peak_rate * 1.05)
     rate.set_ylabel("learning rate")

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tracking.card import Card
-from steps.training.search import FAILED, FINISHED, Trial
+from steps.training.search import FAILED, FINISHED, Trial, typed
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where MLflow's pages are while runs are kept without a server: `mlflow ui`'s own default."""
@@ -66,6 +66,7 @@ def _rounded(value: float | str) -> float | str:
 
 def _best_so_far(trials: list[Trial]):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 2.4))
     axes = figure.subplots()
@@ -78,6 +79,7 @@ def _best_so_far(trials: list[Trial]):
     axes.plot(failed, [max(losses)] * len(failed), "x", color="C3")
     axes.set_yscale("log")
     axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("validation loss")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -98,9 +100,10 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace):
         heights.append(_share(losses[place], min(losses), max(losses)))
         shade = 1 - place / max(1, len(done) - 1)
         axes.plot(heights, color="C0", alpha=0.15 + 0.85 * shade, linewidth=1 + 1.5 * shade)
-    for number, of in enumerate(dimensions.values()):
-        low, *_, high = of.values() * 2 if len(of.values()) == 1 else of.values()
-        for value, height in ((low, -0.03), (high, 1.03)):
+    for number, (name, of) in enumerate(dimensions.items()):
+        values = [typed(name, value) for value in of.values()]
+        ends = [(values[0], -0.03), (values[-1], 1.03)] if len(values) > 1 else [(values[0], 0.55)]
+        for value, height in ends:
             axes.text(number, height, f"{value}", ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(dimensions) + 1), [*dimensions, "loss (log)"])
     axes.set_yticks([])

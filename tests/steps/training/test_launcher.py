@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -69,27 +70,22 @@ def trained(store, bright_cache, monkeypatch):
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
 
-    def no_spark():
-        raise AssertionError("Spark was started")
-
-    def train() -> tuple[Fitted, str]:
+    def train(launcher: str, spark) -> tuple[Fitted, str]:
         run_id = MlflowClient().create_run("0").info.run_id
-        return launch("horovod", 2, PLAN, bright_cache, no_spark, run_id), run_id
+        return launch(launcher, 2, PLAN, bright_cache, spark, run_id), run_id
 
     return train
 
 
 @pytest.mark.slow
-def test_two_ranks_learn_together_and_repeat_themselves(trained, bright_cache):
-    first, run_id = trained()
-    second, _ = trained()
-    for ours, again in zip(first.weights, second.weights, strict=True):
-        np.testing.assert_array_equal(ours, again)
-
-    for metric in ("loss", "validation_loss", "validation_accuracy", "epoch_seconds"):
-        history = MlflowClient().get_metric_history(run_id, metric)
-        assert [point.step for point in history] == list(range(PLAN.epochs))
-        assert [point.value for point in history] == [epoch[metric] for epoch in first.epochs]
+def test_two_ranks_learn_together_and_repeat_themselves_on_spark(trained, bright_cache, lake):
+    first, run_id = trained("horovod", _no_spark)
+    _assert_told(first, run_id)
+    again, run_id = trained("horovod-spark", lambda: nullcontext(lake.spark))
+    _assert_told(again, run_id)
+    assert len(first.weights) == len(again.weights)
+    for ours, theirs in zip(first.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
     # what the ranks summed up over their shards is what one process finds over all
     model, _ = prepare_model(PLAN, bright_cache)
@@ -99,3 +95,14 @@ def test_two_ranks_learn_together_and_repeat_themselves(trained, bright_cache):
     assert judged["log_loss"] == pytest.approx(told["validation_loss"], rel=1e-3)
     assert judged["accuracy"] == pytest.approx(told["validation_accuracy"])
     assert first.epochs[-1]["loss"] < first.epochs[0]["loss"] * 0.9
+
+
+def _no_spark():
+    raise AssertionError("Spark was started")
+
+
+def _assert_told(fitted: Fitted, run_id: str) -> None:
+    for metric in ("loss", "validation_loss", "validation_accuracy", "epoch_seconds"):
+        history = MlflowClient().get_metric_history(run_id, metric)
+        assert [point.step for point in history] == list(range(PLAN.epochs))
+        assert [point.value for point in history] == [epoch[metric] for epoch in fitted.epochs]

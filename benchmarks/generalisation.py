@@ -1,0 +1,164 @@
+"""What the defaults make of light that training has not met.
+
+    python -m benchmarks.generalisation              # inside the training part, to choose by
+    python -m benchmarks.generalisation --held-out   # on the held-out part, as evidence
+
+The first leaves pictures out of the training part, trains on the rest and counts what of those
+left out is right; the held-out part is not touched. Left out are in turn
+
+- hours: every third hour of the day, of both labels, three times;
+- light: one label's dark or bright pictures, so that by the light alone the other label is the
+  likely one: the hardest case, since the label's own light was never seen.
+
+``--set`` changes the plan of training: ``--set augmentation=2 dropout=0.2``. The last line is JSON.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+
+from benchmarks.caches import write_part
+from benchmarks.machine import machine
+from edge.scoring import prepare
+from steps.settings.profile import PROJECT
+from steps.training.cache import Cache
+from steps.training.evaluation import keras_predict
+from steps.training.fit import Fitted, Plan, fit, network_of
+from steps.training.ranks import Alone
+from steps.training.split import TEST, TRAIN, VALIDATION, Split
+
+PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+SIDE = 128
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of two labels with what splits them: an array each, in the same order."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    hours: np.ndarray
+    parts: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Pictures":
+        """Those for which ``chosen`` is true."""
+        return Pictures(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def main() -> None:
+    """Train for each case and print what is right."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
+    parser.add_argument("--held-out", action="store_true", help="judge on the held-out part")
+    parser.add_argument("--leave", nargs="+", default=["hours", "light"], help="hours, light")
+    parser.add_argument("--split-seeds", type=int, nargs="+", help="default: 0, or 0 to 4")
+    parser.add_argument("--block-minutes", type=int, default=60)
+    parser.add_argument("--set", nargs="+", default=[], help="fields of Plan, as name=value")
+    options = parser.parse_args()
+    seeds = options.split_seeds or (range(5) if options.held_out else [0])
+    plan = replace(Plan(patience=15), **dict(map(_setting, options.set)))
+    print(machine())
+    print(plan, flush=True)
+    right: dict[str, float] = {}
+    for seed in seeds:
+        pictures = read(options.pictures, Split(options.block_minutes, seed=seed))
+        cases = held_out(pictures) if options.held_out else left_out(pictures, options.leave)
+        for name, train, judged in cases:
+            validation = pictures.of(pictures.parts == VALIDATION)
+            started = time.monotonic()
+            found, fitted = judge(plan, train, validation, judged)
+            right[f"seed {seed} {name}"] = float(found.mean())
+            best = fitted.epochs[fitted.best]
+            print(
+                f"seed {seed}  {name:18} {found.mean():.4f} of {len(found):3}  "
+                f"(trained on {len(train.labels)}, validation {best['validation_accuracy']:.3f} "
+                f"in epoch {fitted.best + 1} of {len(fitted.epochs)}, "
+                f"{time.monotonic() - started:.0f} s){mistakes(judged, found)}",
+                flush=True,
+            )
+    print(json.dumps({"mean": round(statistics.mean(right.values()), 4)} | right))
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    kind = {field.name: field.type for field in fields(Plan)}[name]
+    return name, kind(value)
+
+
+def read(folder: Path, split: Split) -> Pictures:
+    """The prepared pictures, parted as the steps part them."""
+    paths = sorted(folder.glob("*.jpg"))
+    names = [unquote(path.name) for path in paths]
+    times = [datetime.fromisoformat(name[:19]) for name in names]
+    devices = [name.split("_")[3] for name in names]
+    return Pictures(
+        np.stack([prepare(path, (SIDE, SIDE)) for path in paths]),
+        np.array([int(path.stem[-1]) for path in paths], np.int32),
+        np.array([time.hour for time in times]),
+        np.array([split.part_of(*of) for of in zip(times, devices, names, strict=True)]),
+    )
+
+
+def held_out(pictures: Pictures) -> Iterator[tuple[str, Pictures, Pictures]]:
+    """The training part, and the held-out part to judge by."""
+    yield "held-out", pictures.of(pictures.parts == TRAIN), pictures.of(pictures.parts == TEST)
+
+
+def left_out(pictures: Pictures, kinds: list[str]) -> Iterator[tuple[str, Pictures, Pictures]]:
+    """Of the training part: a name, what trains, and what was left out."""
+    inside = pictures.of(pictures.parts == TRAIN)
+    cases: list[tuple[str, np.ndarray]] = []
+    if "hours" in kinds:
+        places = np.searchsorted(np.unique(inside.hours), inside.hours)
+        cases += [(f"hours {third + 1} of 3", places % 3 == third) for third in range(3)]
+    if "light" in kinds:
+        bright = inside.pixels.mean(axis=(1, 2, 3)) > inside.pixels.mean()
+        for label in np.unique(inside.labels):
+            own = inside.labels == label
+            cases += [(f"dark ones of {label}", own & ~bright)]
+            cases += [(f"bright ones of {label}", own & bright)]
+    for name, left in cases:
+        yield name, inside.of(~left), inside.of(left)
+
+
+def mistakes(judged: Pictures, found: np.ndarray) -> str:
+    """How many pictures of which label and hour are wrong."""
+    of_labels = zip(judged.labels[~found], judged.hours[~found], strict=True)
+    counted = sorted(Counter(of_labels).items())
+    told = ", ".join(f"{count} of {label} at {hour:02} h" for (label, hour), count in counted)
+    return f"\n    wrong: {told}" if told else ""
+
+
+def judge(
+    plan: Plan, train: Pictures, validation: Pictures, judged: Pictures
+) -> tuple[np.ndarray, Fitted]:
+    """Which of ``judged`` a network trained without them gets right, and how it was trained."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {TRAIN: train, VALIDATION: validation}
+        groups = {
+            part: write_part(Path(folder), part, of.pixels, of.labels) for part, of in parts.items()
+        }
+        counts = {
+            part: {str(label): int((of.labels == label).sum()) for label in (0, 1)}
+            for part, of in parts.items()
+        }
+        cache = Cache(folder, ["0", "1"], (SIDE, SIDE), groups, counts)
+        fitted = fit(plan, cache, Alone())
+        model = network_of(plan, cache)
+        model.set_weights(fitted.weights)
+        predicted = keras_predict(model)(judged.pixels).argmax(axis=1)
+    return predicted == judged.labels, fitted
+
+
+if __name__ == "__main__":
+    main()
