@@ -206,6 +206,11 @@ def _run(step: Step, chosen: Any, parameters: Any) -> Run:
             env_manager="local",
             run_name=step.name,
         )
+    except KeyboardInterrupt:
+        # MLflow 3.17 marks as FAILED whatever it stopped, also where the step had said KILLED
+        if stopped := newest_nested(step.name):
+            mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
+        raise
     except ExecutionException as error:
         raise UserError(
             f"{step.name} failed; mend it, and go on with: {_go_on(parameters, step.name)}"

@@ -5,9 +5,11 @@ files of a folder that are new since the last time. For the files there is a led
 and a checkpoint of their own, beside those of ingest: a file is scored once, whatever is cut off.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
@@ -112,7 +114,9 @@ class Scoring:
         from pyspark.sql.types import StructType
 
         if model.folder not in self._sent:
-            self._spark.sparkContext.addFile(model.folder, recursive=True)
+            # a folder as such reaches only the workers of this process
+            archive = shutil.make_archive(model.folder.rstrip("/"), "zip", model.folder)
+            self._spark.sparkContext.addArchive(f"{archive}#{Path(model.folder).name}")
             self._sent.add(model.folder)
         score = ScoreBatches(
             sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],

@@ -36,10 +36,10 @@ def fill_card(
     card.table(
         "The same held-out pictures",
         header,
-        [row for row in rows if "@" not in row[0]],
+        [row for row in rows if "@" not in str(row[0])],
         f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
     )
-    card.table("By slice", header, [row for row in rows if "@" in row[0]])
+    card.table("By slice", header, [row for row in rows if "@" in str(row[0])])
     if theirs is None:
         return
     chosen = {"all": np.ones(len(ours.truth), bool)}
