@@ -40,7 +40,8 @@ def run(tmp_path_factory):
         if not any(DEBIAN.glob(f"_C.cpython-3{sys.version_info.minor}-*.so")):
             pytest.skip(
                 "PyTorch is not installed, so NOTHING is known of the cache under it: "
-                "`.venv/bin/pip install torch` (its CPU build is the small one), or on Debian 12 "
+                "`$(setup/uv.sh) pip install --python .venv torch` (its CPU build is small), "
+                "or on Debian 12 "
                 "`apt-get install --no-install-recommends python3-torch` (150 MB)"
             )
         place = tmp_path_factory.mktemp("torch")
