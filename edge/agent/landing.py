@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from edge.durable import write_synced
 from edge.errors import UserError
 
 WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
@@ -58,7 +59,9 @@ class Landing:
             path = f"{root}/{name}"
         folder = posixpath.dirname(path)
         if isinstance(filesystem, LocalFileSystem):
-            _write_here(Path(path), content)
+            # on a disk or a share it is synced before its name appears: the queue lets it go
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(Path(path), content)
         elif set(_protocols(filesystem)) & WHOLE_AT_ONCE:
             filesystem.pipe_file(path, content)
         else:
@@ -91,18 +94,3 @@ class Landing:
 def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     protocol = filesystem.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
-
-
-def _write_here(path: Path, content: bytes) -> None:
-    """On a disk or a share the file is synced before its name appears: the queue lets it go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -16,6 +16,7 @@ from edge.agent.clock import Moment
 from edge.agent.store import Store
 from edge.cameras.camera import Exposure, Frame
 from edge.capture import file_name
+from edge.durable import write_synced
 from edge.jpeg import encode_pixels, is_jpeg, stamped
 
 logger = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class Queue:
             sha256 = hashlib.sha256(content).hexdigest()
         # the name says all that is needed to take the file in without its row
         file = f"{reason}.{os.urandom(4).hex()}.{name or UNDATED}"
-        _write_durably(self._store.pictures / file, content)
+        write_synced(self._store.pictures / file, content)
         try:
             with self._store.transaction() as database:
                 return database.execute(
@@ -181,7 +182,7 @@ class Queue:
         name = file_name(moment.shown, self._device, self._view, stamp["label"])
         file = row["file"].replace(UNDATED, name)
         content = _stamped(old.read_bytes(), stamp, moment.shown if moment.known else None)
-        _write_durably(self._store.pictures / file, content)
+        write_synced(self._store.pictures / file, content)
         with self._store.transaction() as database:
             database.execute(
                 "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
@@ -260,16 +261,3 @@ def _stamped(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
         return content
     exposure = Exposure(*stamp["exposure"]) if "exposure" in stamp else None
     return stamped(content, stamp["model"], shown, exposure)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

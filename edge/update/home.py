@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from edge.durable import sync_folder, write_synced
 from edge.errors import UserError
 from edge.record import MODEL_FILE
 from edge.release import CURRENT, RELEASE_FILE, Release, ReleaseError
@@ -211,28 +212,9 @@ def stated_in(folder: Path) -> Release | None:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, after a power cut too."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write a file that is there whole or not at all, its name included, after a power cut too."""
+    write_synced(path, text.encode())
     sync_folder(path.parent)
-
-
-def sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Make what was renamed, made or removed in a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge.durable import sync_file, sync_folder
 from edge.registry import RegisteredVersion, Registry
 from edge.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
@@ -17,8 +18,6 @@ from edge.update.home import (
     ModelHome,
     State,
     stated_in,
-    sync_file,
-    sync_folder,
     write_durably,
 )
 from edge.update.staging import DamagedError, SpaceError, fetch

@@ -4,10 +4,10 @@ import importlib.util
 
 import pytest
 import requests
-from byte_counter import ByteCounter
 from mlflow_server import Registered, started, wait_until_healthy
 from test_signature import NEXT, OURS, signing
 
+from benchmarks.traffic import Counted
 from edge.current import CurrentModel
 from edge.registry import Registry, RegistryError
 from edge.update.updater import Updater
@@ -100,13 +100,12 @@ def test_a_download_goes_on_where_it_broke_off(registered, tmp_path):
 
 def test_a_poll_costs_no_more_than_4_kib(registered, tmp_path):
     """Signed by two keys, as while they change; headers and both directions counted."""
-    counter = ByteCounter(registered.server)
-    updater = Updater(Registry(counter.address), registered.name, "champion", tmp_path)
-    updater.check()
-    polls, before = 5, counter.count
-    for _ in range(polls):
-        assert updater.check() is None
-    counter.close()
-    a_poll = (counter.count - before) / polls
+    with Counted(registered.server) as way:
+        updater = Updater(Registry(way.address), registered.name, "champion", tmp_path)
+        updater.check()
+        polls, before = 5, way.bytes
+        for _ in range(polls):
+            assert updater.check() is None
+        a_poll = (way.bytes - before) / polls
     print(f"{a_poll:.0f} bytes a poll")
     assert 500 < a_poll <= MOST_OF_A_POLL
