@@ -10,15 +10,18 @@ written once.
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import fsspec
 
 from steps.lake.landing import LandedFile
 from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
 
@@ -65,6 +68,35 @@ class Arrivals:
             self._filesystem.pipe_file(hidden, "\n".join(lines).encode())
             self._filesystem.mv(hidden, f"{self._folder}/{name}")
         return len(chunks)
+
+    def stream(self, spark: "SparkSession", take: Callable[[list["Row"]], None]) -> None:
+        """Let Spark's stream give each chunk that was not taken yet to a function.
+
+        Args:
+            spark: the session.
+            take: is given a chunk's rows: path, bytes, modified_at, and of the chunk file_name,
+                its key, and file_modification_time. It may be given a chunk a second time.
+        """
+
+        def take_each(batch: "DataFrame", number: int) -> None:
+            # after a start that was cut off, Spark may give two chunks in one batch
+            chunks: dict[str, list[Row]] = {}
+            for row in batch.collect():
+                chunks.setdefault(row["file_name"], []).append(row)
+            for rows in chunks.values():
+                take(rows)
+
+        (
+            spark.readStream.schema(ARRIVAL)
+            .option("maxFilesPerTrigger", 1)
+            .json(self.chunks)
+            .select("*", "_metadata.file_name", "_metadata.file_modification_time")
+            .writeStream.trigger(availableNow=True)
+            .option("checkpointLocation", self.checkpoint)
+            .foreachBatch(take_each)
+            .start()
+            .awaitTermination()
+        )
 
     def _names(self) -> list[str]:
         if not self._filesystem.exists(self._folder):

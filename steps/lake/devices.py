@@ -2,11 +2,12 @@
 
 import json
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from steps.lake.edge_results import files_below
 from steps.lake.landing import read
+from steps.lake.rows import FUTURE
 from steps.lake.tables import open_table
 from steps.settings.profile import Profile
 
@@ -17,9 +18,6 @@ logger = logging.getLogger(__name__)
 
 STATUS = "status"
 """The folder below a landing zone."""
-
-FUTURE = timedelta(days=1)
-"""A status from later than this is from a clock that is wrong."""
 
 
 def take_in_status(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:

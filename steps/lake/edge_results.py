@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import LandedFile, changed_at, for_fsspec, read
 from steps.lake.tables import open_table, table_path
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Row, SparkSession
 
 logger = logging.getLogger(__name__)
 
@@ -55,24 +55,10 @@ def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id
     open_table(spark, profile, "scores")
     open_table(spark, profile, "quarantine")
 
-    def write(batch: "DataFrame", number: int) -> None:
-        chunks: dict[str, list[str]] = {}
-        for row in batch.collect():
-            chunks.setdefault(row["file_name"], []).append(row["path"])
-        for chunk, paths in chunks.items():
-            _write_chunk(spark, profile, source, run_id, chunk, paths)
+    def take(chunk: list["Row"]) -> None:
+        _write_chunk(spark, profile, source, run_id, chunk)
 
-    (
-        spark.readStream.schema(ARRIVAL)
-        .option("maxFilesPerTrigger", 1)
-        .json(arrivals.chunks)
-        .select("path", "_metadata.file_name")
-        .writeStream.trigger(availableNow=True)
-        .option("checkpointLocation", arrivals.checkpoint)
-        .foreachBatch(write)
-        .start()
-        .awaitTermination()
-    )
+    arrivals.stream(spark, take)
     return len(new)
 
 
@@ -136,10 +122,10 @@ def _number(value: float | None) -> float | None:
 
 
 def _write_chunk(
-    spark: "SparkSession", profile: Profile, source: str, run_id: str, chunk: str, paths: list[str]
+    spark: "SparkSession", profile: Profile, source: str, run_id: str, chunk: list["Row"]
 ) -> None:
     rows, damaged = [], []
-    for path in paths:
+    for path in (file["path"] for file in chunk):
         try:
             content = read(path)
         except FileNotFoundError:
@@ -160,7 +146,7 @@ def _write_chunk(
                 .coalesce(1)
                 .write.format("delta")
                 .mode("append")
-                .option("txnAppId", f"results {chunk}")
+                .option("txnAppId", f"results {chunk[0]['file_name']}")
                 .option("txnVersion", 1)
                 .save(table_path(profile, name))
             )

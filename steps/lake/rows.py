@@ -21,7 +21,7 @@ BYTES_A_BATCH = 16 * 1024**2
 """Of pictures that a worker holds before it hands them on."""
 
 FUTURE = timedelta(days=1)
-"""A picture taken later than this from now is from a clock that is wrong, not from another
+"""What is dated later than this from now is from a clock that is wrong, not from another
 time zone."""
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import look
 from steps.lake.score_worker import ScoreBatches
 from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
@@ -21,7 +21,7 @@ from steps.tracking.outputs import IngestOutputs
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 """Of a batch of files, of which a worker holds a few at a time."""
@@ -84,23 +84,10 @@ class Scoring:
         arrivals.note(new, LIMITS)
         if not arrivals.exists():
             return 0
-        (
-            self._spark.readStream.schema(ARRIVAL)
-            .option("maxFilesPerTrigger", 1)
-            .json(arrivals.chunks)
-            .select("path", "_metadata.file_name")
-            .writeStream.trigger(availableNow=True)
-            .option("checkpointLocation", arrivals.checkpoint)
-            .foreachBatch(self._score_chunk)
-            .start()
-            .awaitTermination()
-        )
+        arrivals.stream(self._spark, self._score_chunk)
         return len(new)
 
-    def _score_chunk(self, batch: "DataFrame", number: int) -> None:
-        rows = batch.collect()
-        if not rows:
-            return
+    def _score_chunk(self, rows: list["Row"]) -> None:
         cores = self._spark.sparkContext.defaultParallelism
         paths = self._spark.sparkContext.parallelize(
             [(row["path"],) for row in rows], min(len(rows), 2 * cores)

@@ -57,25 +57,10 @@ def take_in(
         return 0
     with tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar:
 
-        def write(batch: "DataFrame", number: int) -> None:
-            # after a start that was cut off, Spark may give two chunks in one batch
-            chunks: dict[str, list[Row]] = {}
-            for row in batch.collect():
-                chunks.setdefault(row["file_name"], []).append(row)
-            for rows in chunks.values():
-                bar.update(_write_chunk(spark, profile, rows, rules))
+        def take(rows: list["Row"]) -> None:
+            bar.update(_write_chunk(spark, profile, rows, rules))
 
-        (
-            spark.readStream.schema(ARRIVAL)
-            .option("maxFilesPerTrigger", 1)
-            .json(arrivals.chunks)
-            .select("*", "_metadata.file_name", "_metadata.file_modification_time")
-            .writeStream.trigger(availableNow=True)
-            .option("checkpointLocation", arrivals.checkpoint)
-            .foreachBatch(write)
-            .start()
-            .awaitTermination()
-        )
+        arrivals.stream(spark, take)
     return len(new)
 
 
