@@ -188,7 +188,7 @@ def test_a_champion_that_knows_held_out_pictures_is_flagged(profile, capsys, cap
     registered(profile, capsys, seed=2)
     shown = card(run_of(promote, profile, capsys))
     assert alias("package") == "3"
-    assert "knows" not in shown + caplog.text
+    assert "the champion knows" not in shown + caplog.text
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(profile, capsys, monkeypatch):
