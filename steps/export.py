@@ -23,6 +23,7 @@ from steps.tracking.registry import (
     require_version,
     version_by_alias,
 )
+from steps.tracking.resume import following
 from steps.tracking.step import Step, StepRun
 
 
@@ -78,7 +79,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     run.card.headline("largest difference to Keras", f"{package.max_difference:.1e}")
     run.card.table(
         "Files",
-        ["file", "KiB", "accuracy", "says what Keras says", "SHA-256"],
+        ["file", "KiB", "accuracy", "agrees with Keras", "SHA-256"],
         [
             [
                 name,
@@ -93,7 +94,8 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         ],
         f"On the {package.held_out} held-out pictures.",
     )
-    run.card.next_command = "mlflow run . -e device"
+    ring = "" if parameters.alias == CHAMPION else parameters.alias
+    run.card.next_command = following("device", parameters, alias=ring)
     return ExportOutputs(
         model=version.name,
         version=str(version.version),

@@ -11,6 +11,7 @@ from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs
+from steps.tracking.resume import following
 from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
             logger.info("%d files left the quarantine", retry(spark, run.profile, rules))
             mark_copies(spark, run.profile)
         labelled = _merge_labels(spark, run, parameters, source)
-        return _say(spark, run, source, labelled)
+        return _say(spark, run, parameters, source, labelled)
 
 
 def _take_in(
@@ -131,7 +132,9 @@ def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, s
     return labelled
 
 
-def _say(spark: "SparkSession", run: StepRun, source: str, labelled) -> IngestOutputs:
+def _say(
+    spark: "SparkSession", run: StepRun, parameters: Parameters, source: str, labelled
+) -> IngestOutputs:
     from steps.lake.report import fill_card, source_counts
     from steps.lake.tables import current_version, open_table
 
@@ -144,7 +147,7 @@ def _say(spark: "SparkSession", run: StepRun, source: str, labelled) -> IngestOu
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
-    run.card.next_command = f"mlflow run . -e tune -P ingest_run_id={run.id}"
+    run.card.next_command = following("tune", parameters, ingest_run_id=run.id)
     return outputs
 
 

@@ -28,7 +28,7 @@ from steps.tracking.inputs import (
     resolve_input,
 )
 from steps.tracking.outputs import MainOutputs, StepDone
-from steps.tracking.resume import command
+from steps.tracking.resume import command, following
 from steps.tracking.step import RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -88,7 +88,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     finally:
         if done:
             fill_card(run.card, done)
-    run.card.next_command = "mlflow run . -e device"
+    run.card.next_command = following("device", parameters)
     return MainOutputs(runs=runs, steps=done)
 
 
@@ -207,7 +207,7 @@ def _run(step: Step, chosen: Any, parameters: Any) -> Run:
             run_name=step.name,
         )
     except KeyboardInterrupt:
-        # MLflow 3.17 marks as FAILED whatever it stopped, also where the step had said KILLED
+        # MLflow marks as FAILED a step that it stopped before the step could say KILLED
         if stopped := newest_nested(step.name):
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise

@@ -17,6 +17,7 @@ from steps.tracking.registry import (
     require_version_number,
     version_by_alias,
 )
+from steps.tracking.resume import following
 from steps.tracking.step import Step, StepRun
 
 WITHDRAWN = "withdrawn"
@@ -87,7 +88,7 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.card.headline(parameters.alias, f"version {challenger.version}")
-    run.card.next_command = "mlflow run . -e export" + _for_ring(parameters.alias)
+    run.card.next_command = following("export", parameters, alias=_ring(parameters.alias))
     return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
 
 
@@ -122,8 +123,8 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         ["alias", "before", "now", "reason"],
         [[alias, _number(before) or "-", str(version.version), reason]],
     )
-    run.card.next_command = (
-        "mlflow run . -e device" if released else "mlflow run . -e export" + _for_ring(alias)
+    run.card.next_command = following(
+        "device" if released else "export", parameters, alias=_ring(alias)
     )
     return _outputs(version, alias, reason, {})
 
@@ -146,8 +147,8 @@ def _number(version: ModelVersion | None) -> str | None:
     return str(version.version) if version else None
 
 
-def _for_ring(alias: str) -> str:
-    return "" if alias == CHAMPION else f" -P alias={alias}"
+def _ring(alias: str) -> str:
+    return "" if alias == CHAMPION else alias
 
 
 def _metric_name(name: str) -> str:

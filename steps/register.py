@@ -16,6 +16,7 @@ from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import RegisterOutputs, TrainOutputs
 from steps.tracking.registry import CHALLENGER, has_version, load_keras
+from steps.tracking.resume import following
 from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
         ["metric", "value"],
         [[k, round(v, 4)] for k, v in trained.metrics.items()],
     )
-    run.card.next_command = f"mlflow run . -e promote -P register_run_id={run.id}"
+    run.card.next_command = following("promote", parameters, register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
 
 

@@ -15,6 +15,7 @@ from steps.tracking.dataset import log_delta_version
 from steps.tracking.inputs import LATEST, read_outputs, resolve_input
 from steps.tracking.outputs import IngestOutputs, ScoreOutputs
 from steps.tracking.registry import CHAMPION, alias_state, require_version
+from steps.tracking.resume import following
 from steps.tracking.step import NONE, Step, StepRun
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     run.card.table("By label", ["version", "label", "pictures"], [list(row) for row in by_label])
     if reasons:
         run.card.table("Not scored", ["reason", "pictures"], [list(row) for row in reasons])
+    run.card.next_command = following("upkeep", parameters)
     return outputs
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
+from steps.tracking.resume import following
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -114,7 +115,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
     fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
     stages.show(run.card)
-    run.card.next_command = f"mlflow run . -e register -P train_run_id={run.id}"
+    run.card.next_command = following("register", parameters, train_run_id=run.id)
     return TrainOutputs(
         selection=selection,
         labels=cache.labels,

@@ -9,6 +9,7 @@ from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TuneOutputs
+from steps.tracking.resume import following
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -81,9 +82,11 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     mlflow.log_metrics(
         {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
     )
-    fill_card(run.card, trials, space, mlflow.active_run().info.experiment_id)
+    fill_card(run.card, trials, space)
     stages.show(run.card)
-    run.card.next_command = f"mlflow run . -e train -P tune_run_id={run.id}"
+    run.card.next_command = following(
+        "train", parameters, ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
+    )
     return TuneOutputs(
         selection=selection,
         best_trial_run_id=best.run_id,

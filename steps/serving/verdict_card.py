@@ -24,9 +24,9 @@ def fill_card(
     card.headline("challenger", f"version {challenger.version}")
     card.headline("champion before", f"version {champion.version}" if champion else "none")
     card.headline("held-out pictures", len(ours.truth))
-    card.table(
-        "Verdict", ["verdict"], [[reason] for reason in trial.verdict.refusals or ["passed"]]
-    )
+    card.headline("verdict", "passed" if trial.verdict.passed else "refused")
+    if trial.verdict.refusals:
+        card.table("Why not", ["reason"], [[reason] for reason in trial.verdict.refusals])
     beside = theirs.metrics() if theirs else {}
     rows = [
         [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]

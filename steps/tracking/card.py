@@ -2,14 +2,22 @@
 
 import base64
 import io
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
     from matplotlib.figure import Figure
     from PIL import Image
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where MLflow's pages are while runs are kept without a server: `mlflow ui`'s own default."""
+
+LONG = 24
+"""Characters from which on a cell of a table may be broken into lines."""
 
 
 @dataclass
@@ -23,6 +31,12 @@ class Section:
     plot: str = ""
     drawing: str = ""
     pictures: list[tuple[str, str]] = field(default_factory=list)
+
+    def kind(self, column: int, cell: Any = "") -> str:
+        """The class of a cell: a column with a number in it is one of numbers."""
+        if any(isinstance(row[column], int | float) for row in self.rows):
+            return "number"
+        return "long" if len(str(cell)) >= LONG else ""
 
 
 @dataclass
@@ -64,7 +78,7 @@ class Card:
         self.headlines.append((name, str(value)))
 
     def table(self, title: str, header: list[str], rows: list[list[Any]], text: str = "") -> None:
-        """Add a table; numbers are set to the right."""
+        """Add a table; columns with numbers are set to the right, fractions with four digits."""
         self.sections.append(Section(title, text, header, rows))
 
     def plot(self, title: str, figure: "Figure", text: str = "") -> None:
@@ -91,13 +105,23 @@ class Card:
 
 
 def run_address(run_id: str) -> str:
-    """Where a server shows a run of the active run's experiment; empty where there is no server."""
+    """Where a server shows a run of the active run's experiment; empty where none is active."""
     import mlflow
 
-    server, run = mlflow.get_tracking_uri(), mlflow.active_run()
-    if run is None or not server.startswith("http"):
+    run, store = mlflow.active_run(), mlflow.get_tracking_uri()
+    if run is None:
         return ""
-    return f"{server.rstrip('/')}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    server = store.rstrip("/") if store.startswith("http") else LOCAL_UI
+    return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
+
+def run_link(run_id: str) -> "Markup | str":
+    """The first eight digits of a run's ID, as a link where a server shows it; – for none."""
+    from markupsafe import Markup
+
+    if not (run_id and (address := run_address(run_id))):
+        return run_id[:8] or "–"
+    return Markup('<a href="{}" target="_blank">{}</a>').format(address, run_id[:8])
 
 
 def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
@@ -112,10 +136,22 @@ def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
             rows += flat(value, f"{above}{name}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             rows.append((f"{above}{name}", f"{len(value)} entries"))
+        elif isinstance(value, list):
+            rows.append((f"{above}{name}", ", ".join(map(rounded, value))))
         else:
-            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            rows.append((f"{above}{name}", shown))
+            rows.append((f"{above}{name}", rounded(value)))
     return rows
+
+
+def rounded(value: Any) -> Any:
+    """A fraction with four digits, a float above a thousand without any; the rest as it is.
+
+    >>> rounded(0.99979716), rounded(12345.6), rounded("as it is")
+    ('0.9998', '12346', 'as it is')
+    """
+    if not isinstance(value, float):
+        return value if hasattr(value, "__html__") else str(value)
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 @cache
@@ -124,8 +160,22 @@ def _template() -> "Template":
 
     environment = Environment(loader=PackageLoader("steps.tracking", "."), autoescape=True)
     environment.globals |= {"flat": flat, "run_address": run_address}
-    environment.tests["figure"] = lambda value: isinstance(value, int | float)
+    environment.filters |= {"rounded": rounded, "breakable": _breakable, "with_code": _with_code}
     return environment.get_template("card.html.j2")
+
+
+def _breakable(name: str) -> "Markup":
+    """A name that may go on in the next line after a dot or an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
+
+
+def _with_code(text: str) -> "Markup":
+    """A sentence with what stands between backticks set as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _data_uri(picture: "Image.Image") -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from steps.tracking.card import Card, run_address
+from steps.tracking.card import Card, run_address, run_link
 from steps.tracking.outputs import StepDone
 
 WIDTH, HEIGHT, GAP = 118, 66, 26
@@ -36,7 +36,7 @@ def fill_card(card: Card, done: list[StepDone]) -> None:
     card.table(
         "Steps",
         ["step", "seconds", "run", "what was done"],
-        [[step.step, round(step.seconds, 1), step.run_id, _what(step)] for step in done],
+        [[step.step, round(step.seconds, 1), run_link(step.run_id), _what(step)] for step in done],
     )
 
 

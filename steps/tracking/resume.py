@@ -1,7 +1,9 @@
-"""The command that goes on from a step that failed or was stopped."""
+"""The command that goes on from a step, whether it ended well, failed or was stopped."""
 
 import shlex
 import sys
+
+import mlflow
 
 from steps.settings.parameters import StepParameters, given
 from steps.settings.profile import PROJECT
@@ -38,3 +40,18 @@ def command(
         if value:
             words += ["-P", f"{name}={value}"]
     return shlex.join(words)
+
+
+def following(step: str, before: StepParameters, **given: str) -> str:
+    """The command of a step that goes on from the active run, in the same place as it.
+
+    Args:
+        step: the entry point that follows.
+        before: the parameters of the active run's step, whose profile is kept.
+        given: what the step is told.
+    """
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError("no run is active")
+    place = StepParameters(profile=before.profile, override=before.override)
+    return command(step, place, mlflow.get_experiment(run.info.experiment_id).name, **given)

@@ -8,19 +8,18 @@ import argparse
 import hashlib
 import logging
 import os
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, given, parse
@@ -31,6 +30,7 @@ from steps.tracking.card import Card
 from steps.tracking.inputs import FILES, kept_files, read_outputs, resolve_input
 from steps.tracking.outputs import Outputs
 from steps.tracking.resume import command
+from steps.tracking.stopped import INTERRUPTED, raise_when_stopped, stay_killed
 from steps.tracking.store import use_tracking_store
 
 logger = logging.getLogger("steps")
@@ -41,8 +41,6 @@ RESUME = "resume_run_id"
 NONE = "none"
 PROFILE_FILE = "profile.json"
 """The resolved profile among a run's artifacts, without the values of environment variables."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,7 @@ class Step:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # an environment that uv made has no pip, of which MLflow would say so with each model
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
+        raise_when_stopped()
         try:
             run_id = self._run(argv)
         except UserError as error:
@@ -215,6 +212,8 @@ def _ending(run: Run, card: Card, parameters: StepParameters) -> Iterator[None]:
     except KeyboardInterrupt:
         _end_nested(run, "KILLED")
         mlflow.end_run("KILLED")
+        if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
+            stay_killed()
         raise
     except Exception as error:
         again = command(card.step, parameters, mlflow.get_experiment(run.info.experiment_id).name)
@@ -235,13 +234,6 @@ def _end_nested(run: Run, status: str) -> None:
     below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
     for nested in client.search_runs([run.info.experiment_id], below):
         client.set_terminated(nested.info.run_id, status)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C or SIGTERM. After it, SIGTERM is not heard again: MLflow sends one to the steps that
-    a terminal's Ctrl-C has reached already, and their runs have to be ended first."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _first_line(parameters: StepParameters) -> str:

@@ -30,7 +30,7 @@ def fill_card(
     card.headline("held-out pictures", len(held_out.classes))
     card.headline("best epoch", f"{fitted.best + 1} of {len(fitted.epochs)}")
     if held_out.threshold is not None:
-        card.headline(f"says {held_out.labels[1]} from", f"{held_out.threshold:.3f}")
+        card.headline(f"threshold for {held_out.labels[1]}", f"{held_out.threshold:.3f}")
     if found := confounders(cache):
         card.table(
             "What to beware of",

@@ -2,18 +2,12 @@
 
 import math
 
-import mlflow
-from markupsafe import Markup
-
 from steps.settings.search_space import Choice, Range, SearchSpace
-from steps.tracking.card import Card
+from steps.tracking.card import Card, run_link
 from steps.training.search import FAILED, FINISHED, Trial, typed
 
-LOCAL_UI = "http://127.0.0.1:5000"
-"""Where MLflow's pages are while runs are kept without a server: `mlflow ui`'s own default."""
 
-
-def fill_card(card: Card, trials: list[Trial], space: SearchSpace, experiment_id: str) -> None:
+def fill_card(card: Card, trials: list[Trial], space: SearchSpace) -> None:
     """The best so far, what went with a low loss, and each trial with a link to its run."""
     ranked = sorted(trials, key=lambda trial: trial.validation_loss)
     best = ranked[0]
@@ -31,7 +25,7 @@ def fill_card(card: Card, trials: list[Trial], space: SearchSpace, experiment_id
     card.plot(
         "What goes with a low loss",
         _parallel_coordinates(ranked, space),
-        "A line a trial, through its hyperparameters to its loss: the darker, the better.",
+        "A line a trial, through its hyperparameters to its loss: the stronger, the better.",
     )
     names = list(space.searched())
     card.table(
@@ -39,7 +33,7 @@ def fill_card(card: Card, trials: list[Trial], space: SearchSpace, experiment_id
         ["run", *names, "validation loss", "accuracy", "epochs", "outcome"],
         [
             [
-                _link(trial.run_id, experiment_id),
+                run_link(trial.run_id),
                 *(_rounded(trial.hyperparameters[name]) for name in names),
                 _rounded(trial.validation_loss) if trial.outcome != FAILED else "–",
                 round(trial.validation_accuracy, 4),
@@ -49,15 +43,6 @@ def fill_card(card: Card, trials: list[Trial], space: SearchSpace, experiment_id
             for trial in ranked
         ],
     )
-
-
-def _link(run_id: str, experiment_id: str) -> str:
-    if not run_id:
-        return "–"
-    uri = mlflow.get_tracking_uri()
-    server = uri if uri.startswith("http") else LOCAL_UI
-    page = f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
-    return Markup('<a href="{}" target="_blank">{}</a>').format(page, run_id[:8])
 
 
 def _rounded(value: float | str) -> float | str:

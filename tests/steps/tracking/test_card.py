@@ -166,6 +166,17 @@ def test_numbers_stand_to_the_right_with_their_header():
     assert cells[3:9] == [("td", kind) for kind in row] * 2
 
 
+def test_a_number_that_is_not_known_stands_where_the_numbers_are():
+    page = card()
+    page.table(
+        "Compared", ["metric", "ours", "theirs"], [["a", 0.123456, "–"], ["b", 1.0, 12345.6]]
+    )
+    seen = Page(page.html())
+    cells = [a.get("class") for t, a in seen.tags if t == "td"]
+    assert cells == [None, "number", "number"] * 2
+    assert seen.text_of("td") == ["a", "0.1235", "–", "b", "1", "12346"]
+
+
 def test_what_went_in_and_came_out_is_on_the_card():
     page = card(
         inputs={"ingest": "a" * 32},
@@ -179,7 +190,7 @@ def test_what_went_in_and_came_out_is_on_the_card():
     assert seen.text_of("h1") == ["train"]
     assert seen.text_of("b") == ["0.984"]
     assert seen.text_of("code") == [
-        "1" * 32, "a" * 32, "3", "['0', '1']", "mlflow run . -e register"
+        "1" * 32, "a" * 32, "3", "0, 1", "mlflow run . -e register"
     ]  # fmt: skip
     assert seen.text_of("h2") == [
         "What went in", "What came out", "What to look at", "What to run next"
@@ -190,4 +201,4 @@ def test_what_went_in_and_came_out_is_on_the_card():
 def test_an_empty_card_says_that_nothing_went_in():
     seen = Page(card().html())
     assert seen.text_of("h2") == ["What went in"]
-    assert "No other run." in seen.text_of("p")
+    assert "No other run. Every parameter is as by default." in seen.text_of("p")

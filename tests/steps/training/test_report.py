@@ -60,7 +60,7 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
         "held-out accuracy": "75.0%",
         "held-out pictures": "4",
         "best epoch": "2 of 3",
-        "says b from": "0.400",
+        "threshold for b": "0.400",
     }
     assert _section(card, "Confusion on the held-out part").rows == [["a", 2, 0], ["b", 1, 1]]
     assert [row[:3] for row in _section(card, "By label").rows] == [["a", 2, 1.0], ["b", 2, 0.5]]
