@@ -23,6 +23,6 @@ if [[ ! -f .venv-cluster/made-from || .venv-cluster/made-from -ot $list ||
     uv=$(setup/uv.sh)
     say ".venv-cluster: installing the servers of a cluster, about a minute"
     "$uv" venv --quiet --clear --python "$PYTHON" .venv-cluster
-    "$uv" pip install --quiet --python .venv-cluster --requirements $list
+    "$uv" pip install --quiet --compile-bytecode --python .venv-cluster --requirements $list
     touch .venv-cluster/made-from
 fi

@@ -19,6 +19,10 @@ is_adaptable() {
     [[ -x $1/bin/python && -f $1/$NOTE && $(head -1 "$1/$NOTE") == "$(made_from "$2" | head -1)" ]]
 }
 
+# With bytecode: where Python may write none, as PYTHONDONTWRITEBYTECODE tells it in many containers,
+# every process would compile all that it imports, with TensorFlow for six seconds.
+fill() { "$uv" pip "$1" --quiet --compile-bytecode --python "${@:2}"; }
+
 finish() { made_from "$2" >"$1/$NOTE"; }
 
 if ! is_finished .venv requirements.lock; then
@@ -30,8 +34,7 @@ if ! is_finished .venv requirements.lock; then
     else
         "$uv" venv --quiet --clear --python "$PYTHON" .venv
     fi
-    "$uv" pip sync --quiet --python .venv --find-links "$WHEELS" --only-binary horovod \
-        requirements.lock
+    fill sync .venv --find-links "$WHEELS" --only-binary horovod requirements.lock
     finish .venv requirements.lock
 fi
 
@@ -40,6 +43,6 @@ if ! is_finished .venv-edge edge/requirements.txt; then
     say ".venv-edge: installing what the device needs, a few seconds"
     # The list names only the direct dependencies, as a device installs it: always from nothing.
     "$uv" venv --quiet --clear --python "$PYTHON" .venv-edge
-    "$uv" pip install --quiet --python .venv-edge --requirements edge/requirements.txt
+    fill install .venv-edge --requirements edge/requirements.txt
     finish .venv-edge edge/requirements.txt
 fi

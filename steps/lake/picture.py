@@ -10,6 +10,28 @@ from PIL import Image, UnidentifiedImageError
 
 from steps.lake.exif import read_exif
 
+COLUMNS = """
+    format STRING,
+    mode STRING,
+    width INT,
+    height INT,
+    oriented_width INT,
+    oriented_height INT,
+    dpi DOUBLE,
+    camera_make STRING,
+    camera_model STRING,
+    exposure_seconds DOUBLE,
+    iso INT,
+    entropy DOUBLE,
+    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
+    exif_error STRING,
+    statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
+        min: INT, max: INT>>,
+    histogram ARRAY<ARRAY<INT>>,
+    exif MAP<STRING, STRING>
+"""
+"""Of the table ``images``: what :func:`describe` tells of a picture, long ones last."""
+
 Statistics = Literal["full", "sampled"]
 
 SAMPLED_SCALE = 4

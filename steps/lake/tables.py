@@ -5,6 +5,7 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
+from steps.lake.picture import COLUMNS as COLUMNS_OF_PICTURE
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ LANDED = """
     replaced_at TIMESTAMP
 """
 
-PICTURE = """
+PICTURE = f"""
     captured_at TIMESTAMP,
     captured_from STRING,
     utc_offset_minutes INT,
@@ -29,24 +30,7 @@ PICTURE = """
     view STRING,
     label STRING,
     duplicate_of STRING,
-    format STRING,
-    mode STRING,
-    width INT,
-    height INT,
-    oriented_width INT,
-    oriented_height INT,
-    dpi DOUBLE,
-    camera_make STRING,
-    camera_model STRING,
-    exposure_seconds DOUBLE,
-    iso INT,
-    entropy DOUBLE,
-    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
-    exif_error STRING,
-    statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
-        min: INT, max: INT>>,
-    histogram ARRAY<ARRAY<INT>>,
-    exif MAP<STRING, STRING>
+    {COLUMNS_OF_PICTURE}
 """
 
 QUARANTINED = "reason STRING, error STRING"
