@@ -123,7 +123,7 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
     began = time.perf_counter()
     with spark_session(profile, "benchmark") as spark:
         session = time.perf_counter() - began
-        scoring = Scoring(spark, profile, lambda: model, "benchmark")
+        scoring = Scoring(spark, profile, "benchmark-onnx@champion", lambda: model, "benchmark")
         began = time.perf_counter()
         scoring.score_files(str(home / "first"))
         first = time.perf_counter() - began

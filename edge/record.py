@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,20 @@ RECORD_FILE = "record.json"
 
 class RecordError(ValueError):
     """The record is damaged, or was written for another version of the scoring core."""
+
+
+class Answer(NamedTuple):
+    """What a model says of one picture.
+
+    Attributes:
+        label: the class that the record decides on.
+        score: its probability, 0–1.
+        probabilities: of each label, in the record's order.
+    """
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,14 @@ class ModelRecord:
         if self.threshold is None:
             return probabilities.argmax(axis=1)
         return (probabilities[:, 1] >= self.threshold).astype(int)
+
+    def answers(self, probabilities: "np.ndarray") -> list[Answer]:
+        """What a network's output says of each picture, by its probabilities ``[N, classes]``."""
+        decided, rows = self.decide(probabilities).tolist(), probabilities.tolist()
+        return [
+            Answer(self.labels[index], row[index], dict(zip(self.labels, row, strict=True)))
+            for index, row in zip(decided, rows, strict=True)
+        ]
 
     def require_prepare(self, version: str) -> None:
         """Raise :class:`RecordError` where the network wants another ``prepare`` than this one."""

@@ -38,13 +38,12 @@ def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
     for frame in frames:
         begin = time.perf_counter()
         pixels = prepare(frame.picture, record.input_size)[None]
-        probabilities = model.scorer.score_prepared(pixels)[0]
+        (answer,) = record.answers(model.scorer.score_prepared(pixels))
         ms = 1000 * (time.perf_counter() - begin)
-        decided = int(record.decide(probabilities[None])[0])
         yield Scored(
             frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
-            record.labels[decided],
-            float(probabilities[decided]),
+            answer.label,
+            answer.score,
             round(ms, 2),
             model.version,
         )

@@ -27,7 +27,7 @@ logger = logging.getLogger("steps")
 class Parameters(StepParameters):
     """Score the pictures that this version of the model has not scored yet.
 
-    With `source`, score the files there that are new since the last time, as they are."""
+    With `source`, score the files there that the alias has not scored yet, as they are."""
 
     ingest_run_id: str = Field(
         "latest", description="run of ingest whose pictures are scored; none with a source"
@@ -60,7 +60,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
         spark_session(run.profile, "score") as spark,
     ):
         registry = _Registry(name, parameters.alias, folder)
-        scoring = Scoring(spark, run.profile, registry.model, run.id)
+        scoring = Scoring(spark, run.profile, f"{name}@{parameters.alias}", registry.model, run.id)
         with looks(period) as numbers:
             for number in numbers:
                 if parameters.source:

@@ -43,10 +43,8 @@ class Result:
         cls, model: str, version: str, record: ModelRecord, probabilities: np.ndarray, ms: float
     ) -> "Result":
         """From a network's output for one picture, ``float32 [classes]``."""
-        decided = int(record.decide(probabilities[None])[0])
-        named = dict(zip(record.labels, map(float, probabilities), strict=True))
-        score = float(probabilities[decided])
-        return cls(model, version, record.labels[decided], score, named, round(ms, 2))
+        (answer,) = record.answers(probabilities[None])
+        return cls(model, version, *answer, round(ms, 2))
 
     @property
     def margin(self) -> float:

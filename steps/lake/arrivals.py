@@ -75,18 +75,26 @@ class Arrivals:
         Args:
             spark: the session.
             take: is given a chunk's rows: path, bytes, modified_at, and of the chunk file_name,
-                its key, and file_modification_time. It may be given a chunk a second time.
+                its key, and file_modification_time. It may be given a chunk a second time. What
+                it raises ends the stream, and is raised here.
         """
+        from pyspark.errors import StreamingQueryException
+
+        raised: list[Exception] = []
 
         def take_each(batch: "DataFrame", number: int) -> None:
             # after a start that was cut off, Spark may give two chunks in one batch
             chunks: dict[str, list[Row]] = {}
             for row in batch.collect():
                 chunks.setdefault(row["file_name"], []).append(row)
-            for rows in chunks.values():
-                take(rows)
+            try:
+                for rows in chunks.values():
+                    take(rows)
+            except Exception as error:
+                raised.append(error)
+                raise
 
-        (
+        query = (
             spark.readStream.schema(ARRIVAL)
             .option("maxFilesPerTrigger", 1)
             .json(self.chunks)
@@ -95,8 +103,14 @@ class Arrivals:
             .option("checkpointLocation", self.checkpoint)
             .foreachBatch(take_each)
             .start()
-            .awaitTermination()
         )
+        try:
+            query.awaitTermination()
+        except StreamingQueryException:
+            if not raised:
+                raise
+        if raised:  # of which Spark's own error has no more than the text
+            raise raised[0]
 
     def _names(self) -> list[str]:
         if not self._filesystem.exists(self._folder):

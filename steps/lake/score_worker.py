@@ -89,12 +89,9 @@ def _score(scorer: "Scorer", pictures: list[dict[str, Any]]) -> list[dict[str, A
     started = time.perf_counter()
     probabilities = scorer.score_prepared(np.stack(prepared))
     share = (time.perf_counter() - started) * 1000 / len(readable)
-    labels = scorer.record.labels
-    decided = scorer.record.decide(probabilities)
-    for row, found, index in zip(readable, probabilities, decided, strict=True):
-        row["label"] = labels[index]
-        row["score"] = float(found[index])
-        row["probabilities"] = list(zip(labels, map(float, found), strict=True))
+    for row, answer in zip(readable, scorer.record.answers(probabilities), strict=True):
+        row["label"], row["score"] = answer.label, answer.score
+        row["probabilities"] = list(answer.probabilities.items())
         row["latency_ms"] += share
     return rows
 

@@ -2,7 +2,8 @@
 
 Two things are scored: rows of ``images`` that a version of the model has not scored yet, and the
 files of a folder that are new since the last time. For the files there is a ledger of arrivals
-and a checkpoint of their own, beside those of ingest: a file is scored once, whatever is cut off.
+and a checkpoint of their own for each alias that scores them, beside those of ingest: an alias
+scores a file once, whatever is cut off, and whichever version it names by then.
 """
 
 import shutil
@@ -41,14 +42,21 @@ class Scoring:
     Args:
         spark: the session.
         profile: says where the tables are.
-        model: gives the model of now; asked once a batch.
+        alias: whose files are scored, such as ``package-onnx@champion``.
+        model: gives the model that the alias names now; asked once a batch.
         run_id: the run that scores; on every row.
     """
 
     def __init__(
-        self, spark: "SparkSession", profile: Profile, model: Callable[[], Model], run_id: str
+        self,
+        spark: "SparkSession",
+        profile: Profile,
+        alias: str,
+        model: Callable[[], Model],
+        run_id: str,
     ):
-        self._spark, self._profile, self._model, self._run_id = spark, profile, model, run_id
+        self._spark, self._profile, self._run_id = spark, profile, run_id
+        self._alias, self._model = alias, model
         self._sent: set[str] = set()
         open_table(spark, profile, "scores")
 
@@ -77,9 +85,9 @@ class Scoring:
         self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
 
     def score_files(self, source: str) -> int:
-        """Score the files of a folder that are new since the last call; returns how many."""
+        """Score the files of a folder that are new to the alias; returns how many."""
         files = look(source, may_be_empty=True)
-        arrivals = _ScoredArrivals(self._profile, files.source)
+        arrivals = _ScoredArrivals(self._profile, files.source, self._alias)
         new = arrivals.new_among(files.files)
         arrivals.note(new, LIMITS)
         if not arrivals.exists():
@@ -120,7 +128,7 @@ class Scoring:
 
 
 class _ScoredArrivals(Arrivals):
-    """The ledger of the files of a folder that were scored: not the one of ingest."""
+    """The ledger of the files of a folder that an alias scored: not the one of ingest."""
 
-    def __init__(self, profile: Profile, source: str):
-        super().__init__(profile, f"scored {source}")
+    def __init__(self, profile: Profile, source: str, alias: str):
+        super().__init__(profile, f"scored {source} by {alias}")

@@ -40,39 +40,19 @@ class PictureScorer(PythonModel):
         Raises:
             MlflowException: a row is no picture, which a server answers with status 400.
         """
-        labels = self._scorer.record.labels
-        decided, probabilities = self._score(_flat(model_input["image"]))
-        return pd.DataFrame(
-            {
-                "label": [labels[index] for index in decided],
-                "score": probabilities[np.arange(len(decided)), decided],
-                **{name: probabilities[:, index] for index, name in enumerate(self._columns)},
-            }
-        )
+        columns = ["label", "score", *map(_column, self._scorer.record.labels)]
+        return pd.DataFrame(self.rows(_flat(model_input["image"])), columns=columns)
 
     def rows(self, pictures: list[Any]) -> list[dict[str, Any]]:
         """What :meth:`predict` returns, as the rows of a JSON answer."""
-        labels = self._scorer.record.labels
-        decided, probabilities = self._score(pictures)
         return [
-            {"label": labels[index], "score": found[index]}
-            | dict(zip(self._columns, found, strict=True))
-            for index, found in zip(decided.tolist(), probabilities.tolist(), strict=True)
-        ]
-
-    @property
-    def _columns(self) -> list[str]:
-        return [f"probability_{label}" for label in self._scorer.record.labels]
-
-    def _score(self, pictures: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """The class, ``int [N]``, and the probabilities, ``float32 [N, classes]``, of pictures."""
-        record = self._scorer.record
-        scored = [
-            self._scorer.score_prepared(self._prepare(pictures[start : start + BATCH], start))
+            {"label": answer.label, "score": answer.score}
+            | {_column(label): value for label, value in answer.probabilities.items()}
             for start in range(0, len(pictures), BATCH)
+            for answer in self._scorer.record.answers(
+                self._scorer.score_prepared(self._prepare(pictures[start : start + BATCH], start))
+            )
         ]
-        probabilities = np.concatenate([np.empty((0, len(record.labels)), np.float32), *scored])
-        return record.decide(probabilities), probabilities
 
     def _prepare(self, pictures: list[Any], first: int) -> np.ndarray:
         size = self._scorer.record.input_size
@@ -83,6 +63,10 @@ class PictureScorer(PythonModel):
             except UnreadableError as error:
                 raise _refused(row, str(error)) from error
         return np.stack(prepared)
+
+
+def _column(label: str) -> str:
+    return f"probability_{label}"
 
 
 def _flat(column: Iterable[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from steps.settings.profile_file import VARIABLE
 from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
 from steps.tracking.card import Card
 from steps.tracking.inputs import FILES, kept_files, read_outputs, resolve_input
+from steps.tracking.outage import outage, without_patience
 from steps.tracking.outputs import Outputs
 from steps.tracking.resume import command
 from steps.tracking.stopped import INTERRUPTED, raise_when_stopped, stay_killed
@@ -145,23 +146,36 @@ class Step:
             profile = load_profile(parameters.profile, parameters.override)
         except UserError as error:
             with mlflow.start_run() as run:  # the one that `mlflow run` opened, or a new one
-                _fail(run.info.run_id, self.name, error)
+                _fail(run.info.run_id, self.name, str(error))
             raise
         use_tracking_store(profile)
+        again = command(self.name, parameters)
+        try:
+            with mlflow.start_run(run_name=_run_name(self.name)) as run:
+                experiment = mlflow.get_experiment(run.info.experiment_id).name
+                again = command(self.name, parameters, experiment)
+                self._carry_out(run, profile, parameters, again)
+        except Exception as error:
+            if away := outage(error):
+                raise UserError(f"{away}; when it does, go on with: {again}") from error
+            raise
+        return run.info.run_id
+
+    def _carry_out(self, run: Run, profile: Profile, parameters: Any, again: str) -> None:
+        """Call the function, and have the run carry all of the contract."""
         started = time.monotonic()
-        with mlflow.start_run(run_name=_run_name(self.name)) as run:
-            run_id = run.info.run_id
+        run_id = run.info.run_id
+        card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
+        with _ending(run, card, again):
             mlflow.set_tags({"step": self.name, "profile": profile.name})
-            card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
-            with _ending(run, card, parameters):
-                card.inputs = inputs = self._resolve_inputs(parameters)
-                parts = self.key_parts(parameters, profile, inputs)
-                mlflow.set_tags(
-                    {"cache_key": cache_key(parts)}
-                    | {f"input.{step}": id_ for step, id_ in inputs.items()}
-                )
-                _log_parameters(run_id, parameters)
-                outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
+            card.inputs = inputs = self._resolve_inputs(parameters)
+            parts = self.key_parts(parameters, profile, inputs)
+            mlflow.set_tags(
+                {"cache_key": cache_key(parts)}
+                | {f"input.{step}": id_ for step, id_ in inputs.items()}
+            )
+            _log_parameters(run_id, parameters)
+            outputs = self.run(StepRun(run_id, profile, inputs, card), parameters)
             card.seconds = time.monotonic() - started
             mlflow.log_metric("seconds", card.seconds)
             card.outputs = outputs.model_dump(mode="json")
@@ -172,7 +186,6 @@ class Step:
             # last: a run with outputs is a run that is complete
             mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
         logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)
-        return run_id
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         return {
@@ -201,10 +214,10 @@ def _log_parameters(run_id: str, parameters: StepParameters) -> None:
 
 
 @contextmanager
-def _ending(run: Run, card: Card, parameters: StepParameters) -> Iterator[None]:
+def _ending(run: Run, card: Card, again: str) -> Iterator[None]:
     """See to it that a step which fails or is stopped leaves a card and no run that seems to go on.
 
-    The last line of an error's trace is the command that goes on from it.
+    The last line of an error's trace is the command that goes on from it, ``again``.
     """
     run_id = run.info.run_id
     try:
@@ -216,13 +229,16 @@ def _ending(run: Run, card: Card, parameters: StepParameters) -> Iterator[None]:
             stay_killed()
         raise
     except Exception as error:
-        again = command(card.step, parameters, mlflow.get_experiment(run.info.experiment_id).name)
+        if away := outage(error):
+            with without_patience(), suppress(Exception):  # the run may not be reached either
+                _fail(run_id, card.step, away)
+            raise
         card.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
         card.next_command = card.next_command or again
         mlflow.log_text(card.html(), "card.html")
         _end_nested(run, "FAILED")
         if isinstance(error, UserError):
-            _fail(run_id, card.step, error)
+            _fail(run_id, card.step, str(error))
         else:
             error.add_note(f"{card.step} failed; mend it, and go on with: {again}")
         raise
@@ -240,6 +256,8 @@ def _first_line(parameters: StepParameters) -> str:
     return (type(parameters).__doc__ or "").strip().partition("\n")[0]
 
 
-def _fail(run_id: str, step: str, error: UserError) -> None:
-    mlflow.set_tags({"step": step, "failure": str(error)})
-    mlflow.end_run("FAILED")
+def _fail(run_id: str, step: str, failure: str) -> None:
+    try:
+        mlflow.set_tags({"step": step, "failure": failure})
+    finally:
+        mlflow.end_run("FAILED")

@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edge.record import ModelRecord, RecordError, sha256_of
@@ -43,6 +45,28 @@ def test_a_damaged_record_is_refused(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(RecordError, match="record.json is not a model record"):
         ModelRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "of_package", "label"),
+    [
+        (None, 0.25, "empty"),
+        (None, 0.75, "package"),
+        (0.25, 0.25, "package"),
+        (0.875, 0.75, "empty"),
+    ],
+)
+def test_an_answer_has_the_label_decided_on_and_its_probability(threshold, of_package, label):
+    record = replace(RECORD, threshold=threshold)
+    named = {"empty": 1 - of_package, "package": of_package}
+    (answer,) = record.answers(np.float32([list(named.values())]))
+    assert answer == (label, named[label], named)
+
+
+def test_each_picture_has_an_answer_and_none_has_none():
+    answers = RECORD.answers(np.float32([[0.5, 0.5], [0.25, 0.75], [1, 0]]))
+    assert [answer.label for answer in answers] == ["empty", "package", "empty"]
+    assert RECORD.answers(np.empty((0, 2), np.float32)) == []
 
 
 def test_a_missing_record_is_a_missing_file(tmp_path):

@@ -131,7 +131,10 @@ def test_all_ways_agree(released, served, pictures, lake, tmp_path, capsys):
     assert [record.labels[index] for index in record.decide(by_keras)] == labels
 
     profile = lake.fresh(tmp_path)
-    Scoring(lake.spark, profile, lambda: Model(version, folder), "run").score_files(str(pictures))
+    scoring = Scoring(
+        lake.spark, profile, "package-onnx@champion", lambda: Model(version, folder), "run"
+    )
+    scoring.score_files(str(pictures))
     rows = lake.spark.read.format("delta").load(f"{profile.lake}/scores").collect()
     by_spark = {Path(row["path"]).name: row for row in rows}
     assert len(rows) == COUNT

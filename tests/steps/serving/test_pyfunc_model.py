@@ -40,7 +40,7 @@ def _expected(scored: np.ndarray) -> pd.DataFrame:
             "probability_dark": scored[:, 0],
             "probability_bright": scored[:, 1],
         }
-    )
+    ).astype({"score": float, "probability_dark": float, "probability_bright": float})
 
 
 @pytest.mark.parametrize("count", [1, 6])

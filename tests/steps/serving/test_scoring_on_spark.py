@@ -26,7 +26,11 @@ def _model(version: str, folder) -> Model:
 
 @pytest.fixture
 def scoring(lake, registry, tmp_path):
-    return Scoring(lake.spark, lake.fresh(tmp_path), lambda: registry["model"], "run")
+    return scoring_by("it's-onnx@champion", lake, registry, tmp_path)
+
+
+def scoring_by(alias: str, lake, registry, tmp_path) -> Scoring:
+    return Scoring(lake.spark, lake.fresh(tmp_path), alias, lambda: registry["model"], "run")
 
 
 def rows_of(lake, tmp_path) -> list:
@@ -64,6 +68,18 @@ def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
     assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
     (score,) = Scorer(other_exported).score([jpeg(8)]).max(axis=1)
     assert rows[8]["score"] == pytest.approx(float(score), abs=1e-5)
+
+
+def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_exported, tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    assert scoring.score_files(str(folder)) == 1
+    registry["model"] = _model("2", other_exported)
+    canary = scoring_by("it's-onnx@canary", lake, registry, tmp_path)
+    assert canary.score_files(str(folder)) == 1
+    assert scoring.score_files(str(folder)) == canary.score_files(str(folder)) == 0
+    assert [row["model_version"] for row in rows_of(lake, tmp_path)] == ["1", "2"]
 
 
 def test_a_batch_that_is_written_twice_counts_once(lake, scoring, tmp_path):
