@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
 UNLABELLED = "(none)"
+OTHERS = "(others)"
+LABELS_SHOWN = 9
+"""Colours of a plot, the most frequent labels and one for the rest: more cannot be told apart."""
+
 SAMPLES_A_LABEL = 5
 
 
@@ -70,12 +74,13 @@ def fill_card(
     if not groups.empty:
         for column, title in (("label", "By label"), ("device", "By device")):
             card.table(title, [column, "pictures", "new"], _totals(groups, column))
-        hours = _stacked(groups, "hour", range(24), "hour (UTC)")
+        shown = _frequent(groups)
+        hours = _stacked(shown, "hour", range(24), "hour (UTC)")
         card.plot("By hour of the day", hours, "Pictures by capture time.")
-        light = _stacked(groups, "light", range(16), "mean of all bands, 0–255", scale=16)
+        light = _stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
         card.plot("Brightness", light)
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
-        card.plot("Size", _stacked(groups, "size", halves, "kilobytes a file", power=True))
+        card.plot("Size", _stacked(shown, "size", halves, "kilobytes a file", power=True))
         card.pictures("Samples of each label", _samples(images))
     if labelled:
         card.table(
@@ -119,6 +124,15 @@ def _totals(groups: "pd.DataFrame", column: str) -> list[list[Any]]:
     return [[key, int(row["pictures"]), int(row["new"])] for key, row in totals.iterrows()]
 
 
+def _frequent(groups: "pd.DataFrame") -> "pd.DataFrame":
+    """The counts, with one name for all labels that are too many for a plot."""
+    totals = groups.groupby("label")["pictures"].sum().sort_values(ascending=False)
+    if len(totals) <= LABELS_SHOWN:
+        return groups
+    rare = groups["label"].isin(totals.index[LABELS_SHOWN - 1 :])
+    return groups.assign(label=groups["label"].mask(rare, OTHERS))
+
+
 def _stacked(
     groups: "pd.DataFrame", column: str, places: range, title: str, scale=1, power=False
 ) -> "Figure":
@@ -140,7 +154,10 @@ def _stacked(
     axes.set_xlabel(title)
     axes.set_ylabel("pictures")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(title="label", frameon=False)
+    # beside the bars, whose highest may be anywhere
+    axes.legend(
+        title="label", frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small"
+    )
     return figure
 
 

@@ -64,6 +64,14 @@ def test_pictures_in_subfolders_count_and_names_are_kept(zone):
     assert landing.source == f"file:{zone}"
 
 
+def test_a_folder_and_its_uri_are_one_landing_zone(tmp_path):
+    folder = tmp_path / "at home"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(jpeg(1))
+    for source in (f"file://{folder}", f"file:{folder}", folder.as_uri(), f"{folder}/"):
+        assert look(source) == look(str(folder))
+
+
 def test_a_hidden_folder_above_the_zone_hides_nothing(tmp_path):
     folder = tmp_path / ".data" / "in"
     folder.mkdir(parents=True)

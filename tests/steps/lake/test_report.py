@@ -1,0 +1,36 @@
+"""The plots on the card of an ingest."""
+
+import pandas as pd
+import pytest
+
+from steps.lake.report import LABELS_SHOWN, OTHERS, _frequent, _stacked
+
+
+def _counts(labels: int) -> pd.DataFrame:
+    """The later a label, the fewer pictures it has."""
+    rows = [
+        {"label": f"a long name {number:02}", "hour": hour, "pictures": 2 * labels - number}
+        for number in range(labels)
+        for hour in (0, 13, 23)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("labels", [1, LABELS_SHOWN, LABELS_SHOWN + 1, 60])
+def test_a_plot_has_the_most_frequent_labels_and_every_picture(labels):
+    counts = _counts(labels)
+    shown = _frequent(counts)
+    assert shown["pictures"].sum() == counts["pictures"].sum()
+    names = sorted(shown["label"].unique())
+    if labels <= LABELS_SHOWN:
+        assert names == sorted(counts["label"].unique())
+    else:
+        assert names == [OTHERS, *(f"a long name {n:02}" for n in range(LABELS_SHOWN - 1))]
+
+
+@pytest.mark.parametrize("labels", [2, 60])
+def test_the_legend_covers_no_bar(labels):
+    figure = _stacked(_frequent(_counts(labels)), "hour", range(24), "hour (UTC)")
+    figure.canvas.draw()
+    [axes] = figure.axes
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
