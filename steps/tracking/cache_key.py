@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -20,7 +21,8 @@ KEY_FILE = "cache_key.json"
 """The parts of the key, among the artifacts of a run: they tell later why it does not fit."""
 
 LOCK = PROJECT / "requirements.lock"
-FILE_NAME = re.compile(r"[\w.-]+\.\w+")
+NAMED = re.compile(r"""["']([\w.-]+\.\w+)["']""")
+"""A string that could be the name of a file."""
 
 SHOWN = 3
 """Differences that are told one by one."""
@@ -106,16 +108,11 @@ def sources(module: str) -> list[Path]:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def _imports(path: Path) -> frozenset[str]:
     """The modules that a file's import statements name, and the packages that these are in."""
     folder = path.relative_to(PROJECT).parent.parts
     names: set[str] = set()
-    for node in ast.walk(_parsed(path)):
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -130,11 +127,18 @@ def _imports(path: Path) -> frozenset[str]:
     )
 
 
+def _statements(body: list) -> Iterator[ast.AST]:
+    """All statements below some: their expressions, which are many, import nothing."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(statement, inner, []))
+
+
 @cache
 def _named(path: Path) -> frozenset[str]:
     """The strings of a module that could be names of files."""
-    texts = (node.value for node in ast.walk(_parsed(path)) if isinstance(node, ast.Constant))
-    return frozenset(text for text in texts if isinstance(text, str) and FILE_NAME.fullmatch(text))
+    return frozenset(NAMED.findall(path.read_text(encoding="utf-8")))
 
 
 def _file_of(module: str) -> Path | None:
