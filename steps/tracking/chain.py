@@ -35,8 +35,8 @@ def fill_card(card: Card, done: list[StepDone]) -> None:
     )
     card.table(
         "Steps",
-        ["step", "seconds", "run", "what was done"],
-        [[step.step, round(step.seconds, 1), run_link(step.run_id), _what(step)] for step in done],
+        ["step", "seconds", "what was done", "run"],
+        [[step.step, round(step.seconds, 1), _what(step), run_link(step.run_id)] for step in done],
     )
 
 

@@ -247,7 +247,7 @@ def remember(spark_trials, trials: list[Trial]) -> None:
 def _ended(
     spark_trials, before: int, space: SearchSpace, tracking_uri: str, parent_run_id: str
 ) -> list[Trial]:
-    """The trials of a wave; those whose process died or was stopped are written off here."""
+    """The trials of a wave; the runs of those whose process died or was stopped are ended here."""
     import hyperopt
     from hyperopt.base import JOB_STATE_CANCEL
     from mlflow import MlflowClient
@@ -264,15 +264,23 @@ def _ended(
         chosen = {name: typed(name, value) for name, value in found.items()}
         cancelled = doc["state"] == JOB_STATE_CANCEL
         error = "stopped by the time limit" if cancelled else "its process died"
-        run_id = ""
-        for run in running:
-            if run.data.tags.get(POINT) == json.dumps(point_of(chosen, space)):
-                run_id = run.info.run_id
-                client.set_tag(run_id, OUTCOME, FAILED)
-                client.set_tag(run_id, "failure", error)
-                client.set_terminated(run_id, "KILLED" if cancelled else "FAILED")
+        here = json.dumps(point_of(chosen, space))
+        mine = [run.info.run_id for run in running if run.data.tags.get(POINT) == here]
+        run_id = mine[0] if mine else ""  # the newest
+        if run_id:
+            client.set_tag(run_id, OUTCOME, FAILED)
+            _write_off(client, run_id, error, "KILLED" if cancelled else "FAILED")
         ended.append(Trial(run_id, point, chosen, FAILED, error=error))
+    known = {trial.run_id for trial in ended}
+    for run in running:
+        if run.info.run_id not in known:
+            _write_off(client, run.info.run_id, "its worker was lost: Spark ran it again", "FAILED")
     return ended
+
+
+def _write_off(client: "MlflowClient", run_id: str, why: str, status: str) -> None:
+    client.set_tag(run_id, "failure", why)
+    client.set_terminated(run_id, status)
 
 
 def _nested(client: "MlflowClient", run_id: str) -> list["Run"]:

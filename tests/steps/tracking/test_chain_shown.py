@@ -31,7 +31,7 @@ def test_the_card_counts_and_names_the_run_of_each_step():
     fill_card(card, DONE)
     counted = [("steps run", "3"), ("steps reused", "1"), ("seconds in steps that ran", "9")]
     assert card.headlines == counted
-    assert [row[2] for row in card.sections[1].rows] == ["1" * 8, "2" * 8, "–", "–"]
+    assert [row[3] for row in card.sections[1].rows] == ["1" * 8, "2" * 8, "–", "–"]
 
 
 def test_the_graph_has_a_box_for_each_step_and_arrows_between():
