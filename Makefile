@@ -57,7 +57,7 @@ check: setup ## Linting, formatting, types and the fast tests with their coverag
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" \
+	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) \
 	    --cov=steps --cov=edge --cov-report= $(ARGS)
 	@echo "these tests run through $$($(PYTHON) -m coverage report --format=total) % of the lines"
 

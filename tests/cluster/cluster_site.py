@@ -58,11 +58,11 @@ class Site:
         assert code == 0
         return said
 
-    def land(self, folder: str, count: int, start: str = "2026-07-01T00:00:00+00:00") -> str:
+    def land(self, folder: str, count: int, *more: str) -> str:
         """Let the simulated camera take pictures, one an hour, and put them into the bucket."""
         here = self.home / folder
         taken = [sys.executable, "-m", "edge", "capture", "--to", str(here)]
-        taken += ["--count", str(count), "--period", "60", "--start", start]
+        taken += ["--count", str(count), "--period", "60", *more]
         subprocess.run(taken, cwd=PROJECT, check=True)
         fsspec.filesystem("s3").put(f"{here}/", f"vision/{folder}/", recursive=True)
         return f"s3a://vision/{folder}"

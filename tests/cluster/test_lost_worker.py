@@ -37,7 +37,7 @@ def kill_once_busy(site: Site, process: subprocess.Popen, ready=lambda: True) ->
 
 
 def test_ingest_goes_on(site: Site):
-    source = site.land("lost", PICTURES, start="2026-08-01T00:15:00+00:00")
+    source = site.land("lost", PICTURES, "--start", "2026-08-01T00:15:00+00:00")
     log = site.home / "lost-ingest.log"
     process = site.start("ingest", log, source=source, files_a_batch=24)
     kill_once_busy(site, process)
