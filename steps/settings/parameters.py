@@ -87,8 +87,13 @@ def given(parameters: StepParameters) -> dict[str, str]:
 def describe(error: ValidationError) -> str:
     """A pydantic error in one line: each key with what is wrong about it."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors()
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {_WORDS.get(item['type'], item['msg'])}"
+        for item in error.errors()
     )
+
+
+_WORDS = {"extra_forbidden": "there is no such key", "missing": "this key is missing"}
+"""Plainer than pydantic's, for what a profile may get wrong most often."""
 
 
 def _shown(default: Any) -> str:

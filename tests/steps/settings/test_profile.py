@@ -107,13 +107,13 @@ def test_a_place_is_absolute_whatever_folder_one_is_in(tmp_path, monkeypatch, ke
                                  "promotion.max_regression"])  # fmt: skip
 def test_a_missing_key_is_named_with_the_file(tmp_path, key):
     path = written(tmp_path, without(key))
-    assert refusal(path) == f"{path}: {key}: Field required"
+    assert refusal(path) == f"{path}: {key}: this key is missing"
 
 
 @pytest.mark.parametrize("key", ["lakes", "Model", "spark.masters", "promotion.accuracy"])
 def test_an_unknown_key_is_named_with_the_file(tmp_path, key):
     path = written(tmp_path, changed(key, "here"))
-    assert refusal(path) == f"{path}: {key}: Extra inputs are not permitted"
+    assert refusal(path) == f"{path}: {key}: there is no such key"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         ("a: \t- b: c: d", "is not YAML: "),
         ("- lake\n- cache", "no mapping of keys"),
         ("just a sentence", "no mapping of keys"),
-        ("", "lake: Field required"),
-        ("# only a remark", "lake: Field required"),
+        ("", "lake: this key is missing"),
+        ("# only a remark", "lake: this key is missing"),
         ("1: x", "Keys should be strings"),
     ],
 )
