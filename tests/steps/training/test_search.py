@@ -148,7 +148,8 @@ def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
     assert more[:3] == found and more[3].outcome == FINISHED
 
     card = Card("tune", "run")
-    fill_card(card, more, SPACE)
+    with mlflow.start_run():  # whose experiment the links lead to
+        fill_card(card, more, SPACE)
     assert dict(card.headlines)["failed"] == "2"
     page = card.html()
     assert f"/#/experiments/0/runs/{more[0].run_id}" in page and "its process died" in page
