@@ -96,11 +96,7 @@ class Scoring:
         return len(new)
 
     def _score_chunk(self, rows: list["Row"]) -> None:
-        cores = self._spark.sparkContext.defaultParallelism
-        paths = self._spark.sparkContext.parallelize(
-            [(row["path"],) for row in rows], min(len(rows), 2 * cores)
-        )
-        pictures = self._spark.createDataFrame(paths, "path STRING")
+        pictures = self._spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
         # the chunk's name is the transaction under which Delta takes its rows once
         self._append(pictures, self._model(), transaction=f"scores {rows[0]['file_name']}")
 
