@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from steps.tracking.step import NONE, Step, StepRun
 
 if TYPE_CHECKING:
     from steps.lake.scores import Model
+
+REASONS_SHOWN = 20
 
 logger = logging.getLogger("steps")
 
@@ -70,26 +73,33 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
                     scoring.score_images(_pictures(run, number))
         table = open_table(spark, run.profile, "scores")
         mine = table.toDF().where(f"score_run_id = '{run.id}'")
-        by_label = sorted(
-            map(tuple, mine.groupBy("model_version", "label").count().collect()), key=str
-        )
-        unreadable = mine.where("reason IS NOT NULL")
+        groups = mine.groupBy("model_version", "label", "reason").count().collect()
         outputs = ScoreOutputs(
             table=f"{run.profile.lake}/scores",
             version=current_version(table),
-            scored=mine.count() - (bad := unreadable.count()),
-            unreadable=bad,
+            scored=sum(group["count"] for group in groups if group["reason"] is None),
+            unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
             model=registry.name,
             model_version=str(registry.model().version.version),
         )
-        reasons = unreadable.groupBy("reason").count().limit(20).collect()
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
     run.card.headline("scored", outputs.scored)
     run.card.headline("unreadable", outputs.unreadable)
     run.card.headline("model", f"{outputs.model} version {outputs.model_version}")
-    run.card.table("By label", ["version", "label", "pictures"], [list(row) for row in by_label])
+    by_label: Counter = Counter()
+    reasons: Counter = Counter()
+    for version, label, reason, count in groups:
+        by_label[str(version), label or "none"] += count
+        if reason is not None:
+            reasons[reason] += count
+    run.card.table(
+        "By label",
+        ["version", "label", "pictures"],
+        [[*key, count] for key, count in sorted(by_label.items())],
+    )
     if reasons:
-        run.card.table("Not scored", ["reason", "pictures"], [list(row) for row in reasons])
+        rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
+        run.card.table("Not scored", ["reason", "pictures"], rows)
     run.card.next_command = following("upkeep", parameters)
     return outputs
 

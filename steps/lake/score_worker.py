@@ -6,10 +6,15 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from steps.lake.data_file import DataFile, Layout, added
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from edge.scoring import Scorer
+
+ROWS_A_GROUP = 10_000
+"""Of a data file."""
 
 PICTURES_AT_ONCE = 16
 """A few pictures together use the processor's caches better than one or many."""
@@ -36,6 +41,12 @@ class ScoreBatches(NamedTuple):
 
     def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
+
+        for rows in self.rows(batches):
+            yield pa.RecordBatch.from_pylist(rows, schema=self.schema)
+
+    def rows(self, batches: Iterator["pa.RecordBatch"]) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a few pictures after another."""
         from pyspark import SparkFiles
 
         scorer = _scorer(SparkFiles.get(self.sent_as))
@@ -50,9 +61,29 @@ class ScoreBatches(NamedTuple):
             pictures = batch.to_pylist()
             for start in range(0, len(pictures), PICTURES_AT_ONCE):
                 rows = _score(scorer, pictures[start : start + PICTURES_AT_ONCE])
-                yield pa.RecordBatch.from_pylist(
-                    [row | constant for row in rows], schema=self.schema
-                )
+                yield [row | constant for row in rows]
+
+
+class ScoreIntoFiles(NamedTuple):
+    """Writes the rows into data files of the table itself, and gives a row of ``ADDED`` for each.
+
+    So they need not cross to the JVM, whose own way to write takes seconds until it is warm.
+    """
+
+    score: ScoreBatches
+    layout: Layout
+
+    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        file, waiting = None, []
+        for rows in self.score.rows(batches):
+            file = file or DataFile(self.layout, {})
+            waiting += rows
+            if len(waiting) >= ROWS_A_GROUP:
+                file.write(waiting)
+                waiting = []
+        if file:
+            file.write(waiting)
+            yield added([file.close()])
 
 
 @cache

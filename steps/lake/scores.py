@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.lake.arrivals import Arrivals, Limits
+from steps.lake.data_file import ADDED, Layout
 from steps.lake.landing import look
-from steps.lake.score_worker import ScoreBatches
+from steps.lake.score_worker import ScoreBatches, ScoreIntoFiles
 from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
+from steps.lake.transaction import Append
 from steps.settings.profile import Profile
 from steps.tracking.outputs import IngestOutputs
 
@@ -101,26 +103,37 @@ class Scoring:
         self._append(pictures, self._model(), transaction=f"scores {rows[0]['file_name']}")
 
     def _append(self, pictures: "DataFrame", model: Model, transaction: str = "") -> None:
-        from pyspark.sql.pandas.types import to_arrow_schema
-        from pyspark.sql.types import StructType
+        table = table_path(self._profile, "scores")
+        append = Append(self._spark, table, transaction)
+        if append.possible and append.done:
+            return
+        score = self._scoring_with(model)
+        if append.possible:
+            into_files = ScoreIntoFiles(score, Layout.of("scores", table))
+            files = pictures.mapInArrow(into_files, ADDED).collect()
+            if files:
+                append.commit([file["action"] for file in files], sum(f["rows"] for f in files))
+            return
+        writer = pictures.mapInArrow(score, COLUMNS["scores"]).write.format("delta").mode("append")
+        if transaction:
+            writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
+        writer.save(table)
 
+    def _scoring_with(self, model: Model) -> ScoreBatches:
+        """What the workers do, once they have the model."""
         if model.folder not in self._sent:
             # a folder as such reaches only the workers of this process
             archive = shutil.make_archive(model.folder.rstrip("/"), "zip", model.folder)
             self._spark.sparkContext.addArchive(f"{archive}#{Path(model.folder).name}")
             self._sent.add(model.folder)
-        score = ScoreBatches(
+        return ScoreBatches(
             sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
-            schema=to_arrow_schema(StructType.fromDDL(COLUMNS["scores"])),
+            schema=Layout.of("scores", "").schema,
             model=model.version.name,
             model_version=str(model.version.version),
             scored_at=datetime.now(UTC),
             score_run_id=self._run_id,
         )
-        writer = pictures.mapInArrow(score, COLUMNS["scores"]).write.format("delta").mode("append")
-        if transaction:
-            writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
-        writer.save(table_path(self._profile, "scores"))
 
 
 class _ScoredArrivals(Arrivals):

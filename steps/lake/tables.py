@@ -88,6 +88,9 @@ COLUMNS = {
         troubles ARRAY<STRUCT<at: STRING, what: STRING>>
     """,
 }
+LONG = {"images": ("statistics", "histogram", "exif", "content"), "scores": ("probabilities",)}
+"""Columns for which neither dictionaries nor statistics are kept, in tables that workers write."""
+
 PARTITIONED_BY = {"images": ["date"]}
 INDEXED_COLUMNS = {"images": 17, "quarantine": 10, "scores": 11, "devices": 26}
 

@@ -18,7 +18,12 @@ PLAIN_WRITER = 2
 
 
 class Append:
-    """An append to a table under a name, which a table takes once.
+    """An append to a table, which under a name the table takes once.
+
+    Args:
+        spark: the session.
+        table: folder or URI.
+        name: of the transaction; an empty one is none, and taken each time.
 
     Example::
 
@@ -41,7 +46,7 @@ class Append:
     @property
     def done(self) -> bool:
         """Whether the table has taken this name before."""
-        return self._transaction.txnVersion(self._name) >= 1
+        return bool(self._name) and self._transaction.txnVersion(self._name) >= 1
 
     def commit(self, actions: list[str], rows: int) -> None:
         """Make the files readable, all or none.
@@ -51,15 +56,17 @@ class Append:
             rows: in all of them.
         """
         jvm = self._spark._jvm
-        now = round(time.time() * 1000)
-        txn = json.dumps({"txn": {"appId": self._name, "version": 1, "lastUpdated": now}})
         size = sum(json.loads(action)["add"]["size"] for action in actions)
         self._count(numFiles=len(actions), numOutputRows=rows, numOutputBytes=size)
         of_json = self._delta.actions.Action.fromJson
         none = jvm.scala.Option.empty()
         append = jvm.org.apache.spark.sql.SaveMode.Append
         write = getattr(self._delta, "DeltaOperations$Write")(append, none, none, none)
-        self._transaction.commit(self._scala([of_json(a) for a in [*actions, txn]]).toSeq(), write)
+        if self._name:
+            now = round(time.time() * 1000)
+            txn = {"txn": {"appId": self._name, "version": 1, "lastUpdated": now}}
+            actions = [*actions, json.dumps(txn)]
+        self._transaction.commit(self._scala([of_json(a) for a in actions]).toSeq(), write)
 
     def _count(self, **counts: int) -> None:
         """What the table's history says of this append."""

@@ -7,6 +7,7 @@ import pytest
 from drawing import jpeg
 from mlflow.entities.model_registry import ModelVersion
 
+from edge.record import ModelRecord
 from edge.scoring import Scorer
 from steps.lake.scores import Model, Scoring
 from steps.lake.tables import open_table
@@ -82,15 +83,30 @@ def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_
     assert [row["model_version"] for row in rows_of(lake, tmp_path)] == ["1", "2"]
 
 
-def test_a_batch_that_is_written_twice_counts_once(lake, scoring, tmp_path):
+@pytest.mark.parametrize("spark_writes", [False, True])
+def test_a_batch_that_is_written_twice_counts_once(lake, scoring, exported, tmp_path, spark_writes):
+    """Where a table asks more of a writer than to add files, Spark writes the same rows."""
+    if spark_writes:
+        lake.spark.sql(
+            f"ALTER TABLE delta.`{tmp_path}/lake/scores` ADD CONSTRAINT a CHECK (model IS NOT NULL)"
+        )
     folder = tmp_path / "landing"
     folder.mkdir()
     (folder / "0.jpg").write_bytes(jpeg(0))
+    (folder / "1.jpg").write_bytes(b"no picture")
     scoring.score_files(str(folder))
     (checkpoint,) = (tmp_path / "lake" / "_ingest").glob("*/checkpoint")
     checkpoint.rename(checkpoint.with_name("lost"))
     scoring.score_files(str(folder))
-    assert len(rows_of(lake, tmp_path)) == 1
+    good, bad = rows_of(lake, tmp_path)
+    [answer] = ModelRecord.read(exported).answers(Scorer(exported).score([jpeg(0)]))
+    assert (good["label"], good["reason"]) == (answer.label, None)
+    assert good["probabilities"] == pytest.approx(answer.probabilities, abs=1e-5)
+    assert (bad["score"], bad["probabilities"]) == (None, None) and "picture" in bad["reason"]
+    assert (bad["scored_by"], bad["score_run_id"]) == ("spark", "run")
+    assert good["scored_at"] == bad["scored_at"] and good["latency_ms"] > 0
+    found = lake.spark.read.format("delta").load(f"{tmp_path}/lake/scores")
+    assert found.where(f"path = '{good['path']}' AND scored_by = 'spark'").count() == 1
 
 
 def test_a_worker_imports_neither_mlflow_nor_tensorflow():
