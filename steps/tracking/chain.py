@@ -24,8 +24,11 @@ def lines(done: list[StepDone]) -> list[str]:
 
 def fill_card(card: Card, done: list[StepDone]) -> None:
     """The chain as a graph, and a table of its runs."""
-    card.headline("steps run", sum(not step.reused for step in done))
-    card.headline("steps reused", sum(step.reused for step in done))
+    kinds = [_kind(step)[0] for step in done]
+    card.headline("steps run", kinds.count("ran") + kinds.count("failed"))
+    card.headline("steps reused", kinds.count("reused"))
+    if waiting := kinds.count("waits"):
+        card.headline("steps that would run", waiting)
     ran = [step for step in done if not step.reused]
     card.headline("seconds in steps that ran", round(sum(step.seconds for step in ran)))
     card.drawing(
