@@ -99,8 +99,8 @@ class Cluster:
         worker.wait()
 
     def call(self, user: User, path: str, **values: str) -> requests.Response:
-        """POST to MLflow's API."""
-        url = f"{self.tracking_uri}/api/2.0/mlflow/{path}"
+        """POST to MLflow's API, below a version of it."""
+        url = f"{self.tracking_uri}/api/{path}"
         return requests.post(url, json=values, auth=user.login, timeout=30)
 
 
@@ -139,7 +139,7 @@ def cluster(home: Path) -> Iterator[Cluster]:
         )
         for user in (made.trainer, made.camera):
             given = {"username": user.name, "password": user.password}
-            made.call(made.admin, "users/create", **given).raise_for_status()
+            made.call(made.admin, "2.0/mlflow/users/create", **given).raise_for_status()
         yield made
 
 

@@ -97,8 +97,9 @@ def test_a_device_needs_no_more_than_to_read_its_model(chain, tmp_path):
     assert refused.returncode != 0 and "Traceback" not in refused.stderr
     chain.cluster.call(
         chain.cluster.trainer,
-        "registered-models/permissions/create",
-        name="package-onnx", username=camera.name, permission="READ",
+        "3.0/mlflow/users/permissions/grant",
+        username=camera.name, permission="READ",
+        resource_type="registered_model", resource_id="package-onnx",
     ).raise_for_status()  # fmt: skip
     done = pull(chain, camera, tmp_path / "models")
     assert done.returncode == 0, done.stderr
