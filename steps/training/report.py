@@ -139,6 +139,7 @@ def _caption(held_out: Evaluation, index: int) -> str:
 
 def _curves(fitted: Fitted, peak_rate: float):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs = np.arange(1, len(fitted.epochs) + 1)
     figure = Figure(figsize=(9.5, 2.6))
@@ -157,6 +158,7 @@ def _curves(fitted: Fitted, peak_rate: float):
     for axes in (losses, accuracy, rate):
         axes.axvline(fitted.best + 1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     return figure
