@@ -157,7 +157,8 @@ def _against_champion(paired: Paired, rules: Promotion) -> tuple[str | None, int
     )
     if paired.difference < 0 and paired.difference <= -margin:
         return f"more than {margin:g} below the champion's accuracy: {counts}", None
-    if margin == 0:  # nothing can show that two are exactly as good: not worse has to do
+    # nothing can show that two are exactly as good: not worse has to do; and by 1 none can be worse
+    if margin in (0, 1):
         return None, None
     score = paired.score(margin)
     if score >= sure:

@@ -98,3 +98,9 @@ def test_against_the_champion(lost, won, passes):
 def test_with_no_margin_the_counts_decide(lost, won, passes):
     rules = RULES.model_copy(update={"max_regression": 0.0})
     assert judge(GOOD, 100, Paired(100, lost, won), rules).passed is passes
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (12, 0), (17, 1)])
+def test_where_every_regression_is_allowed_a_challenger_passes(lost, won):
+    rules = RULES.model_copy(update={"max_regression": 1.0})
+    assert judge(GOOD, 18, Paired(18, lost, won), rules).passed
