@@ -11,12 +11,12 @@ from pictures import generate, write_network
 from systems import ARM64, PROJECT, lacks, on_arm64
 
 REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
-TESTS = (
+SOME = (
     "test_scoring.py test_record.py test_signature.py agent/test_queue.py update/test_updater.py "
     "test_pull.py::test_a_released_model_is_pulled_and_scores"
 )
-CHOSEN = [f"tests/edge/{test}" for test in os.environ.get("EMULATED", TESTS).split()]
-"""What runs again on the emulated processor; ``EMULATED="agent update"`` for more of it."""
+MORE = os.environ.get("EMULATED", "agent update")
+"""What else runs there, among the proofs: the fast tests of these folders and files."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,10 +51,14 @@ def test_scores_agree_on_both_processors(compared):
     np.testing.assert_allclose(there, here, atol=1e-5)
 
 
-def test_the_tests_of_the_device_pass_there(mlflow_server):
+@pytest.mark.parametrize(
+    "chosen", [SOME, pytest.param(MORE, marks=pytest.mark.proof)], ids=["some", "more"]
+)
+def test_the_tests_of_the_device_pass_there(mlflow_server, chosen):
     pytest_there = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
     pytest_there += ["--override-ini=addopts=--strict-markers", "-m", "not slow and not proof"]
-    done = on_arm64(*pytest_there, *CHOSEN, seconds=840, EDGE_TEST_SERVER=mlflow_server)
+    tests = [f"tests/edge/{test}" for test in chosen.split()]
+    done = on_arm64(*pytest_there, *tests, seconds=840, EDGE_TEST_SERVER=mlflow_server)
     print(done.stdout[-4000:], done.stderr[-2000:])
     assert done.returncode == 0
     assert " passed" in done.stdout
