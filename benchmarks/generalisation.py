@@ -8,7 +8,9 @@ left out is right; the held-out part is not touched. Left out are in turn
 
 - hours: every third hour of the day, of both labels, three times;
 - light: one label's dark or bright pictures, so that by the light alone the other label is the
-  likely one: the hardest case, since the label's own light was never seen.
+  likely one: the hardest case, since the label's own light was never seen;
+- dusk: nothing; judged are the validation part's day pictures with less and less light, and a
+  sensor's noise, as no picture of the set has it.
 
 ``--set`` changes the plan of training: ``--set augmentation=2 dropout=0.2``. The last line is JSON.
 """
@@ -39,6 +41,8 @@ from steps.training.split import TEST, TRAIN, VALIDATION, Split
 
 PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SIDE = 128
+DUSK = (0.7, 0.5, 0.35, 0.25, 0.18)
+"""What is left of the light."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
     parser.add_argument("--held-out", action="store_true", help="judge on the held-out part")
-    parser.add_argument("--leave", nargs="+", default=["hours", "light"], help="hours, light")
+    parser.add_argument("--leave", nargs="+", default=["hours", "dusk"], help="hours, light, dusk")
     parser.add_argument("--split-seeds", type=int, nargs="+", help="default: 0, or 0 to 4")
     parser.add_argument("--block-minutes", type=int, default=60)
     parser.add_argument("--set", nargs="+", default=[], help="fields of Plan, as name=value")
@@ -129,6 +133,19 @@ def left_out(pictures: Pictures, kinds: list[str]) -> Iterator[tuple[str, Pictur
             cases += [(f"bright ones of {label}", own & bright)]
     for name, left in cases:
         yield name, inside.of(~left), inside.of(left)
+    if "dusk" in kinds:
+        yield "dusk", inside, dusk(pictures.of(pictures.parts == VALIDATION))
+
+
+def dusk(pictures: Pictures) -> Pictures:
+    """Those by day, with each of ``DUSK`` of their light and noise of 3 of 255."""
+    day = pictures.of(pictures.pixels.mean(axis=(1, 2, 3)) > 60)
+    noise = np.random.default_rng(0).normal(0, 3, (len(DUSK), *day.pixels.shape))
+    dim = np.stack([day.pixels * left for left in DUSK]) + noise
+    return Pictures(
+        np.clip(dim.round(), 0, 255).astype(np.uint8).reshape(-1, *day.pixels.shape[1:]),
+        *(np.tile(of, len(DUSK)) for of in (day.labels, day.hours, day.parts)),
+    )
 
 
 def mistakes(judged: Pictures, found: np.ndarray) -> str:
