@@ -71,9 +71,10 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     caution = f" ({trial.caution})" if trial.caution else ""
     if not trial.verdict.passed:
         _note(challenger, f"refused: {trial.verdict}{caution}", run.id)
+        mend = "ingest more and train on them" if trial.verdict.needed else "train another"
         raise UserError(
             f"version {challenger.version} of {challenger.name} is not promoted: "
-            f"{trial.verdict}{caution}; train another, or change promotion in the profile"
+            f"{trial.verdict}{caution}; {mend}, or change promotion in the profile"
         )
     if caution:
         logger.warning("%s", trial.caution)
@@ -112,10 +113,11 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
                 move_alias(onnx.name, alias, released, run.id, reason)
             run.card.headline("release", number)
             logger.info("%s version %s is release %d", onnx.name, released, number)
-        if before and before.version != version.version and alias == CHAMPION:
-            client.set_model_version_tag(name, before.version, WITHDRAWN, reason)
-        if WITHDRAWN in version.tags:
-            client.delete_model_version_tag(name, version.version, WITHDRAWN)
+        if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
+            if before and before.version != version.version:
+                client.set_model_version_tag(name, before.version, WITHDRAWN, reason)
+            if WITHDRAWN in version.tags:
+                client.delete_model_version_tag(name, version.version, WITHDRAWN)
         move_alias(name, alias, str(version.version), run.id, reason)
     run.card.headline(alias, f"version {version.version}")
     run.card.table(

@@ -94,9 +94,9 @@ def test_from_challenger_to_release_and_back(profile, capsys):
     assert MlflowClient().get_model_version("package", "3").tags["withdrawn"] == "sees ghosts"
     released = MlflowClient().get_model_version("package-onnx", "1").tags["release"]
     assert Release.parse(released).release == 3
-    assert "was withdrawn (sees ghosts)" in refused(promote, profile)
     run_of(promote, profile, capsys, "--version", "3", "--alias", "canary")
     assert (alias("package"), alias("package-onnx", "canary")) == ("1", "2")
+    assert "was withdrawn (sees ghosts)" in refused(promote, profile)
     moves = [(move.before, move.version) for move in history("package", "champion")]
     assert moves == [(None, "1"), ("1", "3"), ("3", "1")]
     assert history("package", "champion")[-1].reason == "sees ghosts"
@@ -168,6 +168,7 @@ def test_too_few_pictures_to_compare_are_told_with_the_count(store, tmp_path, ca
     registered(profile, capsys, seed=1)
     said = refused(promote, profile)
     assert "too few to show" in said and "about 133 held-out pictures would do" in said
+    assert "; ingest more and train on them" in said
     assert alias("package") == "1"
 
 
