@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steps.errors import UserError
+from steps.training.augmentation import augmentation
 from steps.training.batches import Shard
 from steps.training.cache import Cache
 from steps.training.ranks import Alone, Horovod
@@ -68,9 +69,9 @@ class Fitted:
     """What a training gave.
 
     Attributes:
-        weights: averaged, of the epoch with the lowest validation loss.
-        epochs: per epoch: loss, validation_loss, validation_accuracy, learning_rate,
-            epoch_seconds.
+        weights: averaged, of the epoch that is kept.
+        epochs: per epoch: loss, validation_loss, validation_loss_error, validation_accuracy,
+            learning_rate, epoch_seconds.
         best: index of that epoch.
     """
 
@@ -78,13 +79,26 @@ class Fitted:
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
 
+    @property
+    def lowest(self) -> int:
+        """Index of the epoch with the lowest validation loss; 0 before the first."""
+        losses = [epoch["validation_loss"] for epoch in self.epochs]
+        return losses.index(min(losses)) if losses else 0
+
     def add(self, metrics: dict[str, float], weights: list[np.ndarray]) -> None:
-        """Note an epoch, and keep the weights where it is the best so far."""
-        lowest = self.epochs[self.best]["validation_loss"] if self.epochs else math.inf
-        if metrics["validation_loss"] < lowest:
-            self.best = len(self.epochs)
-            self.weights = weights
+        """Note an epoch, and keep its weights where no epoch before is better by more than chance.
+
+        The one-standard-error rule (Breiman et al. 1984, "Classification and regression trees",
+        3.4.3): of the epochs whose validation loss is within its standard error of the lowest,
+        the last one. A small validation part is soon all right; the network goes on learning, and
+        its averaged weights settle.
+        """
         self.epochs.append(metrics)
+        lowest = self.epochs[self.lowest]
+        bound = lowest["validation_loss"] + lowest["validation_loss_error"]
+        if metrics["validation_loss"] <= bound:
+            self.best = len(self.epochs) - 1
+            self.weights = weights
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,8 @@ class Checkpoint:
 
     Attributes:
         fitted: what it gave so far.
-        variables: of the network (random states among them), the optimizer and the averages, in
-            their order.
+        variables: of the network, the optimizer, the averages and the augmentation, in their
+            order; states of random numbers are among them.
     """
 
     fitted: Fitted
@@ -138,8 +152,9 @@ def fit(
     model, optimizer = prepare_model(plan, cache, ranks.size)
     import keras  # after the threads are set
 
+    augment = augmentation(cache.input_size, plan.augmentation, plan.seed)
     averages = [keras.Variable(v, trainable=False) for v in model.trainable_variables]
-    everything = model.variables + optimizer.variables + averages
+    everything = model.variables + optimizer.variables + averages + augment.variables
     fitted = Fitted()
     if start is not None:
         fitted = copy.deepcopy(start.fitted)
@@ -149,11 +164,11 @@ def fit(
     train = Shard(cache, TRAIN, _rank_batch(plan, ranks), ranks.rank, ranks.size)
     reach = max(1.0, AVERAGED * train.steps() * plan.epochs)
     train_step, sums_of = _compiled(
-        model, optimizer, averages, reach, ranks, _class_weights(plan, cache)
+        model, optimizer, augment, averages, reach, ranks, _class_weights(plan, cache)
     )
     validation = Shard(cache, VALIDATION, _rank_batch(plan, ranks), ranks.rank, ranks.size)
     for epoch in range(len(fitted.epochs), plan.epochs):
-        if plan.patience and epoch > fitted.best + plan.patience:
+        if plan.patience and epoch > fitted.lowest + plan.patience:
             break
         started = time.monotonic()
         shuffled = train.epoch(plan.seed * 10_000 + epoch)
@@ -162,10 +177,13 @@ def fit(
         with _exchanged(model.trainable_variables, averages):
             sums = _totals(sums_of(b.pixels, b.classes, b.weights) for b in validation.epoch(None))
             weights = model.get_weights()
-        validation_loss, right, count = (float(total) for total in ranks.sum(sums))
+        total, squares, right, count = (float(total) for total in ranks.sum(sums))
+        validation_loss = total / count
+        variance = max(squares / count - validation_loss**2, 0)
         metrics = {
             "loss": float(loss / seen),
-            "validation_loss": validation_loss / count,
+            "validation_loss": validation_loss,
+            "validation_loss_error": math.sqrt(variance / count),
             "validation_accuracy": right / count,
             "learning_rate": float(optimizer.learning_rate),
             "epoch_seconds": time.monotonic() - started,
@@ -253,7 +271,6 @@ def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.M
             plan.dropout,
             plan.weights,
             plan.seed,
-            plan.augmentation,
         )
     finally:
         keras.mixed_precision.set_dtype_policy(before)
@@ -285,7 +302,7 @@ def _class_weights(plan: Plan, cache: Cache) -> np.ndarray:
     return counts.sum() / (len(counts) * np.maximum(counts, 1))
 
 
-def _compiled(model, optimizer, averages, reach: float, ranks, class_weights: np.ndarray):
+def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_weights: np.ndarray):
     import keras
     import tensorflow as tf
 
@@ -297,16 +314,18 @@ def _compiled(model, optimizer, averages, reach: float, ranks, class_weights: np
     ]
     variables = [variable.value for variable in model.trainable_variables]
 
-    def loss_of(pixels, classes, weights, training):
+    def losses_of(pixels, classes, weights, training):
         probabilities = model(pixels, training=training)
         losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
-        return tf.reduce_sum(losses * weights), probabilities
+        return losses * weights, probabilities
 
     @tf.function(input_signature=signature)
     def train_step(pixels, classes, weights):
+        pixels = augment(pixels, training=True)
+        balanced = weights * tf.gather(class_weights, classes)
         with tf.GradientTape() as tape:
-            balanced = weights * tf.gather(class_weights, classes)
-            loss, _ = loss_of(pixels, classes, balanced, training=True)
+            losses, _ = losses_of(pixels, classes, balanced, training=True)
+            loss = tf.reduce_sum(losses)
             scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
         gradients = tape.gradient(scaled, variables)
         *gradients, loss, count = ranks.sum([*gradients, loss, tf.reduce_sum(weights)])
@@ -320,9 +339,10 @@ def _compiled(model, optimizer, averages, reach: float, ranks, class_weights: np
 
     @tf.function(input_signature=signature)
     def sums_of(pixels, classes, weights):
-        loss, probabilities = loss_of(pixels, classes, weights, training=False)
+        losses, probabilities = losses_of(pixels, classes, weights, training=False)
         right = tf.cast(tf.argmax(probabilities, 1, tf.int32) == classes, tf.float32)
-        return loss, tf.reduce_sum(right * weights), tf.reduce_sum(weights)
+        totals = losses, losses * losses, right * weights, weights  # a weight is 1, or 0: padding
+        return [tf.reduce_sum(total) for total in totals]
 
     return train_step, sums_of
 

@@ -1,6 +1,6 @@
 """The networks: ``uint8 [N, H, W, 3]`` in, class probabilities out.
 
-Scaling, augmentation and softmax are inside, so that whoever calls a network passes pixels as
+Scaling and softmax are inside, so that whoever calls a network passes pixels as
 ``prepare`` made them. To add one, write a function here and name it in ``NETWORKS``.
 """
 
@@ -24,7 +24,6 @@ def build(
     dropout: float = 0.2,
     weights: str = "none",
     seed: int = 0,
-    augmentation: float = 1.0,
 ) -> "keras.Model":
     """Build a network for any number of classes.
 
@@ -36,8 +35,7 @@ def build(
         dropout: share of features dropped before the classifier, 0–1.
         weights: ``none`` (random), ``imagenet``, or the path of a ``.weights.h5`` or ``.h5``
             file; for Keras' networks, without their top.
-        seed: of the augmentation and the dropout.
-        augmentation: multiplies its strength; 0 is none.
+        seed: of the dropout.
 
     Raises:
         UserError: no such network, or its weights cannot be had.
@@ -50,34 +48,12 @@ def build(
         )
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(keras.ops.cast(pixels, "float32"))
-    if augmentation:
-        x = _augment(x, seed, augmentation)
     x = NETWORKS[network](x, width, weights)
     x = keras.layers.Dropout(dropout, seed=seed)(x)
     probabilities = keras.layers.Dense(
         classes, activation="softmax", name="probabilities", dtype="float32"
     )(x)
     return keras.Model(pixels, probabilities, name=network)
-
-
-def _augment(x, seed: int, strength: float):
-    """What changes before a fixed camera: the light, the sensor's noise, and a few pixels' shift.
-
-    Training only; at strength 1 a shift of up to 3 % of the side, contrast by up to 15 %,
-    brightness by up to a tenth of the range, and noise with a deviation of 3 of 255.
-
-    Args:
-        x: pixels, 0–1.
-    """
-    import keras
-
-    layers, exact = keras.layers, {"dtype": "float32"}
-    light = {"value_range": (0, 1), **exact}
-    shift = 0.03 * strength
-    x = layers.RandomTranslation(shift, shift, fill_mode="nearest", seed=seed, **exact)(x)
-    x = layers.RandomContrast(min(0.15 * strength, 0.9), seed=seed + 1, **light)(x)
-    x = layers.RandomBrightness(min(0.1 * strength, 1.0), seed=seed + 2, **light)(x)
-    return layers.GaussianNoise(min(3 / 255 * strength, 1.0), seed=seed + 3, **exact)(x)
 
 
 def _compact(x, width: float, weights: str):

@@ -42,7 +42,8 @@ def fill_card(
         "Epochs",
         _curves(fitted, peak_rate),
         f"The learning rate warms up over the first epoch to {peak_rate:.2g} and follows half a "
-        "cosine down; the weights kept are those of the lowest validation loss (dotted).",
+        "cosine down; the weights kept are the last that are not worse on validation than the "
+        "best by more than its standard error (dotted).",
     )
     card.table(
         "Confusion on the held-out part",

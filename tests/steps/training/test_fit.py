@@ -66,13 +66,42 @@ def test_another_plan_gives_other_weights(bright_cache, one_epoch, change):
     assert not _equal(one_epoch, other)
 
 
-def test_the_weights_are_those_of_the_lowest_validation_loss(bright_cache, fitted):
+def _epoch(loss: float, error: float) -> dict[str, float]:
+    return {"validation_loss": loss, "validation_loss_error": error}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "lowest"),
+    [
+        ([(0.5, 0.1)], 0, 0),
+        ([(0.5, 0.1), (0.3, 0.1)], 1, 1),
+        ([(0.3, 0.1), (0.39, 0.2)], 1, 0),
+        ([(0.3, 0.1), (0.41, 0.2)], 0, 0),
+        # the bound is the lowest epoch's, not that of an epoch within it
+        ([(0.3, 0.1), (0.39, 0.2), (0.45, 0.2)], 1, 0),
+        ([(0.3, 0.1), (0.1, 0.01), (0.2, 0.2)], 1, 1),
+        ([(0.3, 0.0), (0.3, 0.0)], 1, 0),
+    ],
+)
+def test_the_last_epoch_that_is_not_worse_by_more_than_chance_is_kept(epochs, best, lowest):
+    fitted = Fitted()
+    for number, (loss, error) in enumerate(epochs):
+        fitted.add(_epoch(loss, error), [np.array(number)])
+    assert (fitted.best, fitted.lowest) == (best, lowest)
+    assert fitted.weights == [np.array(best)]
+
+
+def test_the_weights_are_those_of_the_epoch_that_is_kept(bright_cache, fitted):
     losses = [epoch["validation_loss"] for epoch in fitted.epochs]
-    assert fitted.best == int(np.argmin(losses)) and len(losses) == PLAN.epochs
+    assert len(losses) == PLAN.epochs
     model, _ = prepare_model(PLAN, bright_cache)
     model.set_weights(fitted.weights)
     judged = evaluate(keras_predict(model), bright_cache, "validation").metrics()
     assert judged["log_loss"] == pytest.approx(losses[fitted.best], rel=1e-3)
+    evaluated = evaluate(keras_predict(model), bright_cache, "validation")
+    of_each = -np.log(evaluated.probabilities[np.arange(len(evaluated.classes)), evaluated.classes])
+    error = of_each.std() / np.sqrt(len(of_each))
+    assert fitted.epochs[fitted.best]["validation_loss_error"] == pytest.approx(error, rel=1e-2)
     expected = fitted.epochs[fitted.best]["validation_accuracy"]
     assert judged["accuracy"] == pytest.approx(expected)
 
@@ -90,7 +119,8 @@ def test_each_epoch_is_told_as_it_ends_and_may_end_the_training(bright_cache):
 
     with pytest.raises(Enough):
         fit(PLAN, bright_cache, Alone(), after_epoch)
-    names = {"loss", "validation_loss", "validation_accuracy", "learning_rate", "epoch_seconds"}
+    names = {"loss", "validation_loss", "validation_loss_error", "validation_accuracy"}
+    names |= {"learning_rate", "epoch_seconds"}
     assert told == [(0, names), (1, names)]
 
 
@@ -179,7 +209,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
 def test_a_training_ends_when_it_gets_no_better(bright_cache):
     stuck = replace(PLAN, learning_rate=1e-12, epochs=8, patience=2)
     fitted = fit(stuck, bright_cache, Alone())
-    assert len(fitted.epochs) == fitted.best + 1 + 2 < 8
+    assert len(fitted.epochs) == fitted.lowest + 1 + 2 < 8
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice(bright_cache):
@@ -196,7 +226,8 @@ def test_rare_classes_count_as_much_as_frequent_ones(tmp_path):
     cache = write_cache(tmp_path / "rare", groups, size=(32, 32), draw=rare)
     losses = {}
     for balanced in (True, False):
-        plan = replace(PLAN, class_weights=balanced, epochs=12, dropout=0.0, learning_rate=0.01)
+        still = replace(PLAN, epochs=24, dropout=0.0, augmentation=0.0, learning_rate=0.01)
+        plan = replace(still, class_weights=balanced)
         losses[balanced] = fit(plan, cache, Alone()).epochs[-1]["loss"]
     # the least loss is a half's, 0.69, where classes count the same, and a tenth's, 0.33, else
     assert losses[True] == pytest.approx(np.log(2), rel=0.1)

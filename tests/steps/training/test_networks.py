@@ -44,31 +44,12 @@ def test_pictures_are_judged_one_by_one(compact):
     assert len(np.unique(together[:, 0])) == 4
 
 
-def test_augmentation_and_dropout_are_off_outside_training(compact):
+def test_dropout_is_off_outside_training(compact):
     pixels = _pixels(2)
     first, second = (np.asarray(compact(pixels, training=False)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     first, second = (np.asarray(compact(pixels, training=True)) for _ in range(2))
     assert not np.array_equal(first, second)
-
-
-def test_augmentation_changes_the_light_and_shifts_a_few_pixels(compact):
-    layers = [layer for layer in compact.layers if layer.name.startswith("random_")]
-    assert len(layers) == 3
-    pixels = np.zeros((1, *SIZE, 3), np.float32)
-    pixels[:, 12:20, 16:32] = 200 / 255
-    shifts, lights = [], []
-    for _ in range(20):
-        x = pixels
-        for layer in layers:
-            x = layer(x, training=True)
-        x = np.asarray(x) * 255
-        assert x.min() >= 0 and x.max() <= 255
-        bright = x[0, :, :, 0] > (x.min() + x.max()) / 2
-        shifts.append(np.argwhere(bright).mean(axis=0) - (15.5, 23.5))
-        lights.append(x.max())
-    assert 0 < np.abs(shifts).max() < 3
-    assert np.std(lights) > 3 and min(lights) > 130
 
 
 @pytest.mark.parametrize("width", [0.75, 1.25])
