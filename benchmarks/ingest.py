@@ -30,7 +30,6 @@ from pyspark.sql import SparkSession
 from benchmarks.machine import machine
 from steps.ingest import Parameters
 from steps.lake.arrivals import Limits
-from steps.lake.copies import mark_copies
 from steps.lake.landing import look
 from steps.lake.rows import Rules
 from steps.lake.session import spark_session
@@ -62,7 +61,7 @@ def main() -> None:
                 "ingest": partial(ingest, spark, profile),
                 "port": partial(port, spark, profile, options.compression),
             }
-            repeat(options.pictures, home / "warm", 200)
+            repeat(options.pictures, home / "warm", 200, number=-1)
             for way in ways.values():
                 way(home / "warm")
             rounds = []
@@ -121,13 +120,12 @@ def repeat(pictures: Path, zone: Path, files: int, number: int = 0) -> None:
 
 
 def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:
-    """This project's, from the listing to the marks of copies."""
+    """This project's, from the listing to the marks of copies, by its defaults."""
     landing = look(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name, run_id="benchmark")
     usual = Parameters()
     limits = Limits(usual.files_a_batch, usual.megabytes_a_batch * 1_000_000)
     take_in(spark, profile, landing.files, rules, limits)
-    mark_copies(spark, profile)
 
 
 def port(spark: SparkSession, profile: Profile, compression: str, zone: Path) -> None:

@@ -100,15 +100,12 @@ def _take_in(
 ) -> int:
     """One look; the first one also completes what a call that was cut off has left."""
     from steps.lake.archive import archive
-    from steps.lake.copies import mark_copies
     from steps.lake.devices import take_in_status
     from steps.lake.edge_results import take_in_results
     from steps.lake.stream import take_in
 
     files = look(parameters.source, may_be_empty=True).files
     new = take_in(spark, profile, files, rules, limits, unfinished=first)
-    if new or first:
-        mark_copies(spark, profile)
     take_in_results(spark, profile, rules.source, rules.run_id)
     take_in_status(spark, profile, rules.source, rules.run_id)
     if parameters.archive:

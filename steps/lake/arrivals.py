@@ -23,6 +23,9 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
+KNOWN = "_known.json"
+"""Below the chunks, where Spark does not see it."""
+
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
 
 
@@ -47,10 +50,25 @@ class Arrivals:
         """Whether anything was ever noted."""
         return bool(self._names())
 
-    def new_among(self, files: Iterable[LandedFile], known: Iterable[tuple] = ()) -> list:
-        """Those files that are in no chunk, and not ``known`` either."""
-        seen = {*self._noted(), *known}
-        return [file for file in files if tuple(file) not in seen]
+    def noted(self) -> Iterator[tuple]:
+        """The files that are in chunks, or known without: path, bytes, modified_at."""
+        names = self._names()
+        if self._filesystem.exists(f"{self._folder}/{KNOWN}"):
+            names.append(KNOWN)
+        for name in names:
+            for line in self._filesystem.cat_file(f"{self._folder}/{name}").splitlines():
+                file = json.loads(line)
+                changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
+                yield file["path"], file["bytes"], changed
+
+    def know(self, files: list[LandedFile]) -> None:
+        """Keep which files are in the tables, where the ledger that noted them is lost."""
+        self._filesystem.makedirs(self._folder, exist_ok=True)
+        self._write(files, KNOWN)
+
+    def new_among(self, files: Iterable[LandedFile]) -> list[LandedFile]:
+        """Those files that were not noted as they are now."""
+        return not_among(files, set(self.noted()))
 
     def note(self, files: list[LandedFile], limits: Limits) -> int:
         """Write files into chunks; returns how many chunks.
@@ -61,12 +79,7 @@ class Arrivals:
         place = len(self._names())
         chunks = list(_chunked(files, limits))
         for number, chunk in enumerate(chunks, start=place):
-            # in ASCII: a name need not be UTF-8, and its odd bytes are surrogates here
-            lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in chunk)
-            name = f"{number:08}-{uuid.uuid4().hex}.json"
-            hidden = f"{self._folder}/_{name}"
-            self._filesystem.pipe_file(hidden, "\n".join(lines).encode())
-            self._filesystem.mv(hidden, f"{self._folder}/{name}")
+            self._write(chunk, f"{number:08}-{uuid.uuid4().hex}.json")
         return len(chunks)
 
     def stream(self, spark: "SparkSession", take: Callable[[list["Row"]], None]) -> None:
@@ -112,6 +125,13 @@ class Arrivals:
         if raised:  # of which Spark's own error has no more than the text
             raise raised[0]
 
+    def _write(self, files: list[LandedFile], name: str) -> None:
+        # in ASCII: a name need not be UTF-8, and its odd bytes are surrogates here
+        lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in files)
+        hidden = f"{self._folder}/_part-{name}"
+        self._filesystem.pipe_file(hidden, "\n".join(lines).encode())
+        self._filesystem.mv(hidden, f"{self._folder}/{name}")
+
     def _names(self) -> list[str]:
         if not self._filesystem.exists(self._folder):
             return []
@@ -119,12 +139,10 @@ class Arrivals:
         names = (PurePosixPath(path).name for path in self._filesystem.ls(self._folder, False))
         return sorted(name for name in names if not name.startswith(("_", ".")))
 
-    def _noted(self) -> Iterator[tuple]:
-        for name in self._names():
-            for line in self._filesystem.cat_file(f"{self._folder}/{name}").splitlines():
-                file = json.loads(line)
-                changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
-                yield file["path"], file["bytes"], changed
+
+def not_among(files: Iterable[LandedFile], noted: set[tuple]) -> list[LandedFile]:
+    """Those files that were not noted as they are now."""
+    return [file for file in files if tuple(file) not in noted]
 
 
 def _chunked(files: list[LandedFile], limits: Limits) -> Iterator[list[LandedFile]]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from steps.lake.arrivals import ARRIVAL, Arrivals, Limits
+from steps.lake.arrivals import ARRIVAL, Arrivals, Limits, not_among
+from steps.lake.copies import Copies
 from steps.lake.data_files import ADDED, data_file_writer
 from steps.lake.landing import LandedFile
 from steps.lake.rows import DESCRIBED, Rules, describer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TABLES = ("images", "quarantine")
 CLOCKS_DIFFER = timedelta(hours=1)
 
 
@@ -34,7 +36,8 @@ def take_in(
 
     Each file ends in ``images`` or in ``quarantine``, once: it is noted in one chunk, and a
     chunk's name is the transaction under which Delta takes its rows. So a call that is cut off
-    anywhere is completed by the next one, even where the stream's checkpoint is lost.
+    anywhere is completed by the next one, even where the stream's checkpoint is lost. At the
+    end, copies are marked.
 
     Args:
         spark: the session.
@@ -48,27 +51,38 @@ def take_in(
         The number of files that were new.
     """
     arrivals = Arrivals(profile, rules.source)
-    open_table(spark, profile, "images")
-    open_table(spark, profile, "quarantine")
-    known = () if arrivals.exists() else _in_the_tables(spark, profile, rules.source)
-    new = arrivals.new_among(files, known)
+    noted = set(arrivals.noted())
+    if not noted and (known := _in_the_tables(spark, profile, rules.source)):
+        arrivals.know(known)
+        noted = set(known)
+    for name in TABLES:
+        open_table(spark, profile, name)
+    new = not_among(files, noted)
     arrivals.note(new, limits)
     if not arrivals.exists() or not (new or unfinished):
         return 0
-    with tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar:
+    rewritten = not {path for path, *_ in noted}.isdisjoint(file.path for file in new)
+    with (
+        tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
+        Copies(spark, profile, arrivals.home, rewritten) as copies,
+    ):
 
         def take(rows: list["Row"]) -> None:
-            bar.update(_write_chunk(spark, profile, rows, rules))
+            _write_chunk(spark, profile, rows, rules, copies)
+            bar.update(len(rows))
 
         arrivals.stream(spark, take)
     return len(new)
 
 
-def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list[tuple]:
+def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list[LandedFile]:
     """What a lake whose ledger is lost holds of a landing zone."""
+    from delta.tables import DeltaTable
+
     return [
-        (row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
-        for name in ("images", "quarantine")
+        LandedFile(row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
+        for name in TABLES
+        if DeltaTable.isDeltaTable(spark, table_path(profile, name))
         for row in spark.read.format("delta")
         .load(table_path(profile, name))
         .where(path_is_under(source))
@@ -77,13 +91,18 @@ def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list
     ]
 
 
-def _write_chunk(spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules) -> int:
+def _write_chunk(
+    spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules, copies: Copies
+) -> None:
     """Append a chunk's pictures to ``images``, and what is left over to ``quarantine``."""
     chunk, noted_at = rows[0]["file_name"], rows[0]["file_modification_time"]
     files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
-    if _append_pictures(spark, profile, files, rules, chunk) == len(files):
-        return len(files)
-    left_over = _not_in_the_tables(spark, profile, files, noted_at)
+    pictures = _append_pictures(spark, profile, files, rules, chunk, copies)
+    if pictures is None:
+        copies.unknown()
+        left_over = _not_in_the_tables(spark, profile, files, noted_at)
+    else:
+        left_over = [file for file in files if file[0] not in pictures]
     if left_over:
         # few, and by now one may be readable that was still being written
         described = _describe(spark, left_over, rules).persist()
@@ -91,14 +110,20 @@ def _write_chunk(spark: "SparkSession", profile: Profile, rows: list["Row"], rul
         _append(described.where("reason IS NOT NULL"), spark, profile, "quarantine", chunk)
         if not readable.isEmpty():
             _append(readable, spark, profile, "images", f"{chunk} again")
+            copies.unknown()
         described.unpersist()
-    return len(rows)
 
 
 def _append_pictures(
-    spark: "SparkSession", profile: Profile, files: list[tuple], rules: Rules, chunk: str
-) -> int | None:
-    """Append those files that are pictures; None where it is not known how many they were."""
+    spark: "SparkSession",
+    profile: Profile,
+    files: list[tuple],
+    rules: Rules,
+    chunk: str,
+    copies: Copies,
+) -> dict[str, str] | None:
+    """Append those files that are pictures; returns their sha256 by path, None where it is not
+    known which they were."""
     table = table_path(profile, "images")
     append = Append(spark, table, chunk)
     if not append.possible:
@@ -109,9 +134,10 @@ def _append_pictures(
         return None
     arrived = spark.createDataFrame(files, ARRIVAL)
     added = arrived.mapInArrow(data_file_writer(rules, table), ADDED).collect()
-    rows = sum(row["rows"] for row in added)
-    append.commit([row["action"] for row in added], rows)
-    return rows
+    pictures = {path: sha256 for row in added for path, sha256 in row["pictures"].items()}
+    version = append.commit([row["action"] for row in added], len(pictures))
+    copies.taken_in(pictures, version)
+    return pictures
 
 
 def _describe(spark: "SparkSession", files: list[tuple], rules: Rules) -> "DataFrame":
@@ -141,7 +167,7 @@ def _not_in_the_tables(
     chunk = broadcast(spark.createDataFrame(files, ARRIVAL).select("path", "modified_at"))
     since = (noted_at - CLOCKS_DIFFER).astimezone(UTC).isoformat()
     found: set[tuple] = set()
-    for name in ("images", "quarantine"):
+    for name in TABLES:
         rows = (
             spark.read.format("delta")
             .load(table_path(profile, name))

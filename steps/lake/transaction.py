@@ -48,12 +48,15 @@ class Append:
         """Whether the table has taken this name before."""
         return bool(self._name) and self._transaction.txnVersion(self._name) >= 1
 
-    def commit(self, actions: list[str], rows: int) -> None:
+    def commit(self, actions: list[str], rows: int) -> int:
         """Make the files readable, all or none.
 
         Args:
             actions: Delta's ``add`` actions as JSON.
             rows: in all of them.
+
+        Returns:
+            The table's version that this made.
         """
         jvm = self._spark._jvm
         size = sum(json.loads(action)["add"]["size"] for action in actions)
@@ -66,7 +69,8 @@ class Append:
             now = round(time.time() * 1000)
             txn = {"txn": {"appId": self._name, "version": 1, "lastUpdated": now}}
             actions = [*actions, json.dumps(txn)]
-        self._transaction.commit(self._scala([of_json(a) for a in actions]).toSeq(), write)
+        committed = self._scala([of_json(action) for action in actions])
+        return self._transaction.commit(committed.toSeq(), write)
 
     def _count(self, **counts: int) -> None:
         """What the table's history says of this append."""

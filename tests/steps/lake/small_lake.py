@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from steps.lake.arrivals import Limits
-from steps.lake.copies import mark_copies
 from steps.lake.landing import look
 from steps.lake.rows import Rules
 from steps.lake.stream import take_in
@@ -44,11 +43,9 @@ class SmallLake:
             os.utime(path, (second := next(self._seconds), second))
 
     def ingest(self, **rules) -> int:
-        """Take in what is new, and mark the copies; returns the number of new files."""
+        """Take in what is new; returns the number of new files."""
         files = look(str(self.zone)).files
-        new = take_in(self.spark, self.profile, files, self.rules(**rules), LIMITS)
-        mark_copies(self.spark, self.profile)
-        return new
+        return take_in(self.spark, self.profile, files, self.rules(**rules), LIMITS)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table's rows in the order in which they came, with ``name`` below the source."""

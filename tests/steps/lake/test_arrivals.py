@@ -103,8 +103,8 @@ def test_a_file_of_another_size_time_or_path_is_new(arrivals, change):
 def test_what_is_known_otherwise_is_not_new(arrivals):
     files = _files(1, 2, 3)
     arrivals.note(files[:1], PLENTY)
-    known = [tuple(files[1]), tuple(files[2]._replace(bytes=4))]
-    assert arrivals.new_among(files, known) == files[2:]
+    arrivals.know([files[1], files[2]._replace(bytes=4)])
+    assert arrivals.new_among(files) == files[2:]
 
 
 def test_a_chunk_that_is_half_written_is_not_read(arrivals):

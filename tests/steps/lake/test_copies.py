@@ -7,6 +7,7 @@ import pytest
 from drawing import file_name, jpeg
 from small_lake import SmallLake, make_small_lake
 
+from steps.lake import copies
 from steps.lake.copies import mark_copies
 
 pytestmark = pytest.mark.slow
@@ -124,3 +125,46 @@ def test_marking_again_writes_no_version(story):
     before = story.small.versions()
     mark_copies(story.small.spark, story.small.profile)
     assert story.small.versions() == before
+
+
+@pytest.fixture
+def other(lake, tmp_path) -> SmallLake:
+    """A lake with one picture."""
+    other = make_small_lake(lake, tmp_path)
+    other.put({FIRST: jpeg(1)})
+    other.ingest()
+    return other
+
+
+class CutOffError(Exception):
+    pass
+
+
+def _cut_off(*_):
+    raise CutOffError
+
+
+def _duplicates(small: SmallLake) -> list[str]:
+    return small.table("images").dropna(subset="duplicate_of")["name"].tolist()
+
+
+def test_all_rows_are_looked_at_only_where_there_are_copies(other, monkeypatch):
+    looks = []
+    monkeypatch.setattr(copies, "mark_copies", lambda *_: looks.append(1))
+    other.put({SECOND: jpeg(2), CUT: jpeg(3)[:300], "empty.jpg": b""})
+    assert other.ingest() == 3 and not looks
+    for number, copy in enumerate([{THIRD: jpeg(1)}, {SECOND: jpeg(4)}, {CUT: jpeg(5)}], start=1):
+        other.put(copy)
+        assert other.ingest() == 1 and len(looks) == number
+    other.put({SHOES: jpeg(6), "shoes/2.jpg": jpeg(6)})
+    assert other.ingest() == 2 and len(looks) == 4
+
+
+def test_what_a_call_that_was_cut_off_did_not_mark_the_next_one_marks(other, monkeypatch):
+    other.put({SECOND: jpeg(1)})
+    with monkeypatch.context() as patched, pytest.raises(CutOffError):
+        patched.setattr(copies, "mark_copies", _cut_off)
+        other.ingest()
+    assert _duplicates(other) == []
+    assert other.ingest() == 0
+    assert _duplicates(other) == [SECOND]

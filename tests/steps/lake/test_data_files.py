@@ -120,12 +120,12 @@ def _write(small) -> list:
 
 def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
     added = _write(other)
-    actions, rows = [row["action"] for row in added], sum(row["rows"] for row in added)
+    actions, rows = [row["action"] for row in added], sum(len(row["pictures"]) for row in added)
     assert len(list(_images(other).glob("date=*/*.parquet"))) == len(actions)
     assert other.table("images").empty
     first = Append(other.spark, table_path(other.profile, "images"), "chunk")
     assert first.possible and not first.done
-    first.commit(actions, rows)
+    assert first.commit(actions, rows) == 1
     assert len(other.table("images")) == rows == len(FILES) - 1
     assert Append(other.spark, table_path(other.profile, "images"), "chunk").done
     assert not Append(other.spark, table_path(other.profile, "images"), "another").done
@@ -146,6 +146,7 @@ def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch)
             file
             | {
                 "date": file["modified_at"].date() + timedelta(days=file["bytes"] % 3),
+                "sha256": "5feceb66",
                 "content": b"x",
             }
         ),
@@ -155,7 +156,7 @@ def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch)
     writer = data_file_writer(other.rules(), table)
     [added] = writer([pa.RecordBatch.from_pylist(rows)])
     adds = [json.loads(row["action"])["add"] for row in added.to_pylist()]
-    assert sum(row["rows"] for row in added.to_pylist()) == 9
+    assert sum(len(row["pictures"]) for row in added.to_pylist()) == 9
     assert Counter(add["partitionValues"]["date"] for add in adds).total() > 3
     written = pa.concat_tables(
         [parquet.read_table(Path(table) / add["path"], partitioning=None) for add in adds]

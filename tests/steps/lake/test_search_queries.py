@@ -8,7 +8,6 @@ from drawing import encoded, file_name
 from PIL import Image, ImageFilter
 
 from steps.lake.arrivals import Limits
-from steps.lake.copies import mark_copies
 from steps.lake.labels import merge_labels
 from steps.lake.landing import look
 from steps.lake.rows import Rules
@@ -46,7 +45,6 @@ def answers(lake, tmp_path_factory):
     landing = look(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
     take_in(lake.spark, profile, landing.files, rules, Limits(100, 10**9))
-    mark_copies(lake.spark, profile)
     labels = home / "labels.csv"
     labels.write_text(f"file_name,label\n{RELABELLED},1\n")
     merge_labels(lake.spark, profile, landing.source, str(labels), "file_name")

@@ -1,4 +1,4 @@
-"""The stream into the tables, with real Spark and Delta, told as one story of five ingests."""
+"""The stream into the tables, with real Spark and Delta, told as one story of seven ingests."""
 
 import hashlib
 import shutil
@@ -11,7 +11,6 @@ import pytest
 from drawing import drawn, encoded, file_name, jpeg
 
 from steps.lake.arrivals import Limits
-from steps.lake.copies import mark_copies
 from steps.lake.landing import look
 from steps.lake.rows import Rules
 from steps.lake.stream import take_in
@@ -32,6 +31,7 @@ FIRST = {
 }
 REWRITTEN = file_name(day=13, hour=1)
 NEW = file_name(day=15, hour=4)
+LAST = file_name(day=15, hour=5)
 
 
 @dataclass
@@ -68,7 +68,6 @@ def story(lake, tmp_path_factory) -> Story:
     def ingest(run_id: str) -> None:
         rules = Rules(source=told.source, pattern=profile.file_name, run_id=run_id)
         take_in(lake.spark, profile, look(str(zone)).files, rules, Limits(files=3, bytes=10**9))
-        mark_copies(lake.spark, profile)
         images = open_table(lake.spark, profile, "images")
         quarantine = open_table(lake.spark, profile, "quarantine").toDF()
         told.ingests.append(
@@ -85,6 +84,9 @@ def story(lake, tmp_path_factory) -> Story:
     ingest("four")
     shutil.rmtree(home / "lake" / "_ingest")
     ingest("five")
+    _put(zone, {LAST: jpeg(9)})
+    ingest("six")
+    ingest("seven")
     return told
 
 
@@ -166,6 +168,14 @@ def test_new_and_rewritten_files_are_new_rows(story):
 def test_what_is_lost_beside_the_tables_duplicates_nothing(story, ingest):
     assert _ids(story.ingests[ingest].images) == _ids(story.ingests[2].images)
     assert _ids(story.ingests[ingest].quarantine) == _ids(story.ingests[2].quarantine)
+
+
+def test_after_a_ledger_is_lost_only_new_files_are_taken(story):
+    five, six, seven = (_ids(story.ingests[number].images) for number in (4, 5, 6))
+    assert [(path, run) for path, _, run in set(six) - set(five)] == [
+        (f"{story.source}/{LAST}", "six")
+    ]
+    assert len(six) == len(five) + 1 and seven == six
 
 
 def test_a_version_shows_the_table_as_it_was(lake, story):

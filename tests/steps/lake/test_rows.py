@@ -1,0 +1,40 @@
+"""One file's row: what a setting of the ingest keeps of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from drawing import drawn, encoded, file_name
+from PIL import ExifTags, Image
+
+from steps.lake.rows import Rules, row_of
+
+NAMED = r"(?P<time>[^_]+)_rpi_sensor_(?P<device>[^_]+)_(?P<view>[^_]+)(_(?P<label>[^_.]+))?\."
+
+
+@pytest.mark.parametrize(
+    ("gps", "place"),
+    [("drop", None), ("keep", {"latitude": -33.51, "longitude": 18.25, "altitude": None})],
+)
+def test_where_a_picture_was_taken_is_kept_only_where_it_is_asked_for(tmp_path, gps, place):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera"
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
+        {
+            ExifTags.GPS.GPSLatitudeRef: "S",
+            ExifTags.GPS.GPSLatitude: (33, 30, 36),
+            ExifTags.GPS.GPSLongitudeRef: "E",
+            ExifTags.GPS.GPSLongitude: (18, 15, 0),
+        }
+    )
+    picture = tmp_path / file_name()
+    picture.write_bytes(encoded(drawn(1), exif=exif))
+    file = {
+        "path": f"file:{picture}",
+        "bytes": picture.stat().st_size,
+        "modified_at": datetime(2026, 7, 1, tzinfo=UTC),
+    }
+    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, gps=gps))
+    assert row["gps"] == (place and pytest.approx(place))
+    assert row["camera_make"] == "a camera"
+    # nor does it stay behind among the readable strings
+    assert not any("GPS" in name for name in row["exif"])
