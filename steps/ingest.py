@@ -56,7 +56,7 @@ class Parameters(StepParameters):
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream what is new, merge labels, and say what the tables hold of this source."""
     from steps.lake.arrivals import Arrivals, Limits
-    from steps.lake.copies import mark_copies
+    from steps.lake.copies import Copies
     from steps.lake.lease import lease
     from steps.lake.quarantine import retry
     from steps.lake.rows import Rules
@@ -84,8 +84,8 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
                 if period:
                     logger.info("look %d: %d new files", number + 1, new)
         if parameters.retry_quarantine:
-            logger.info("%d files left the quarantine", retry(spark, run.profile, rules))
-            mark_copies(spark, run.profile)
+            with Copies(spark, run.profile, home, rewritten=True):
+                logger.info("%d files left the quarantine", retry(spark, run.profile, rules))
         labelled = _merge_labels(spark, run, parameters, source)
         return _say(spark, run, parameters, source, labelled)
 
