@@ -61,9 +61,10 @@ class DataFile:
     Args:
         layout: of the table.
         partition: the value of each partition column, as Delta writes it.
+        rows_at_once: that Parquet encodes; the fewer, the larger a row is.
     """
 
-    def __init__(self, layout: Layout, partition: dict[str, str]):
+    def __init__(self, layout: Layout, partition: dict[str, str], rows_at_once: int = 1024):
         from pyarrow import parquet
 
         self._filesystem, root = fsspec.core.url_to_fs(for_fsspec(layout.table))
@@ -83,6 +84,7 @@ class DataFile:
             use_dictionary=short,
             write_statistics=short,
             store_schema=False,
+            write_batch_size=rows_at_once,
         )
 
     def write(self, rows: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 from pyspark import daemon
 
-import steps.lake.data_files  # noqa: F401
+import steps.lake.picture_files  # noqa: F401
 
 if "mimalloc" in pyarrow.supported_memory_backends():
     # it keeps the memory of one batch of pictures for the next, and writes in half the time

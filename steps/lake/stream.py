@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from steps.lake.arrivals import ARRIVAL, Arrivals, Limits, not_among
 from steps.lake.copies import Copies
-from steps.lake.data_files import ADDED, data_file_writer
 from steps.lake.landing import LandedFile
+from steps.lake.picture_files import ADDED, data_file_writer
 from steps.lake.rows import DESCRIBED, Rules, describer
 from steps.lake.tables import open_table, path_is_under, table_path
 from steps.lake.transaction import Append

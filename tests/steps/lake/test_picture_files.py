@@ -11,9 +11,9 @@ from drawing import file_name, jpeg
 from pyarrow import parquet
 from small_lake import make_small_lake
 
-from steps.lake import data_files
-from steps.lake.data_files import ADDED, data_file_writer
+from steps.lake import picture_files
 from steps.lake.landing import look
+from steps.lake.picture_files import ADDED, data_file_writer
 from steps.lake.stream import ARRIVAL
 from steps.lake.tables import COLUMNS, open_table, table_path
 from steps.lake.transaction import Append
@@ -132,15 +132,15 @@ def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
 
 
 def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch):
-    monkeypatch.setattr(data_files, "MOST_OPEN", 2)
-    monkeypatch.setattr(data_files, "BYTES_A_BATCH", 1)
+    monkeypatch.setattr(picture_files, "MOST_OPEN", 2)
+    monkeypatch.setattr(picture_files, "BYTES_A_BATCH", 1)
     table = table_path(other.profile, "images")
     rows = [
         {"path": f"file:/{n}", "bytes": n, "modified_at": datetime(2026, 7, 1, tzinfo=UTC)}
         for n in range(9)
     ]
     monkeypatch.setattr(
-        data_files,
+        picture_files,
         "row_of",
         lambda file, rules: (
             file
