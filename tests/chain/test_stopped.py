@@ -17,6 +17,8 @@ SECONDS = 120
 def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory):
     workshop = workshop_factory(tmp_path)
     workshop.capture(tmp_path / "landing", 2)
+    # this makes the store's tables, which two processes must not do at the same time
+    assert not workshop.runs("ingest")
     given = {"profile": workshop.profile, "source": tmp_path / "landing"}
     flags = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
     log = tmp_path / "chain.log"
