@@ -1,10 +1,16 @@
 """The ranks that train together: Horovod's, or this one process alone."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+
+PAUSE_MS = 3
+"""Between two looks of Horovod for tensors to exchange: a step takes tens of these, and each look
+takes processor time from it. ``HOROVOD_CYCLE_TIME`` says another."""
 
 
 class Alone:
@@ -27,6 +33,13 @@ class Horovod:
     def __init__(self) -> None:
         import horovod.tensorflow as hvd
 
+        # By a comma too many, horovod.run (0.28.1) tells its ranks "(None,)" for the pause between
+        # two exchanges and for what is remembered of them, which is read as 0: a thread that never
+        # sleeps, and tensors that are agreed upon anew each time.
+        for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
+            if os.environ.get(name) == "(None,)":
+                del os.environ[name]
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", str(PAUSE_MS))
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()
