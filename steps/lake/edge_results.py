@@ -17,6 +17,7 @@ import fsspec
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import LandedFile, changed_at, for_fsspec, read
 from steps.lake.tables import open_table, table_path
+from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -141,14 +142,10 @@ def _write_chunk(
         if found:
             table = spark.read.format("delta").load(table_path(profile, name))
             values = [tuple(row.get(column) for column in table.columns) for row in found]
-            (
-                spark.createDataFrame(values, table.schema)
-                .coalesce(1)
-                .write.format("delta")
-                .mode("append")
-                .option("txnAppId", f"results {chunk[0]['file_name']}")
-                .option("txnVersion", 1)
-                .save(table_path(profile, name))
+            append_rows(
+                spark.createDataFrame(values, table.schema).coalesce(1),
+                table_path(profile, name),
+                f"results {chunk[0]['file_name']}",
             )
 
 

@@ -18,7 +18,7 @@ from steps.lake.data_file import ADDED, Layout
 from steps.lake.landing import look
 from steps.lake.score_worker import ScoreBatches, ScoreIntoFiles
 from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
-from steps.lake.transaction import Append
+from steps.lake.transaction import Append, append_rows
 from steps.settings.profile import Profile
 from steps.tracking.outputs import IngestOutputs
 
@@ -107,19 +107,17 @@ class Scoring:
         append = Append(self._spark, table, transaction)
         if append.possible and append.done:
             return
-        score = self._scoring_with(model)
+        layout = Layout.of("scores", table)
+        score = self._scoring_with(model, layout)
         if append.possible:
-            into_files = ScoreIntoFiles(score, Layout.of("scores", table))
+            into_files = ScoreIntoFiles(score, layout)
             files = pictures.mapInArrow(into_files, ADDED).collect()
             if files:
                 append.commit([file["action"] for file in files], sum(f["rows"] for f in files))
             return
-        writer = pictures.mapInArrow(score, COLUMNS["scores"]).write.format("delta").mode("append")
-        if transaction:
-            writer = writer.option("txnAppId", transaction).option("txnVersion", 1)
-        writer.save(table)
+        append_rows(pictures.mapInArrow(score, COLUMNS["scores"]), table, transaction)
 
-    def _scoring_with(self, model: Model) -> ScoreBatches:
+    def _scoring_with(self, model: Model, layout: Layout) -> ScoreBatches:
         """What the workers do, once they have the model."""
         if model.folder not in self._sent:
             # a folder as such reaches only the workers of this process
@@ -128,7 +126,7 @@ class Scoring:
             self._sent.add(model.folder)
         return ScoreBatches(
             sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
-            schema=Layout.of("scores", "").schema,
+            schema=layout.schema,
             model=model.version.name,
             model_version=str(model.version.version),
             scored_at=datetime.now(UTC),

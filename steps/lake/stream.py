@@ -12,7 +12,7 @@ from steps.lake.landing import LandedFile
 from steps.lake.picture_files import ADDED, data_file_writer
 from steps.lake.rows import DESCRIBED, Rules, describer
 from steps.lake.tables import open_table, path_is_under, table_path
-from steps.lake.transaction import Append
+from steps.lake.transaction import Append, append_rows
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -148,15 +148,9 @@ def _append(
     rows: "DataFrame", spark: "SparkSession", profile: Profile, name: str, transaction: str
 ) -> None:
     """Append to a table, once for each transaction, however often it is tried."""
-    table = spark.read.format("delta").load(table_path(profile, name))
-    (
-        rows.select(*table.columns)
-        .write.format("delta")
-        .mode("append")
-        .option("txnAppId", transaction)
-        .option("txnVersion", 1)
-        .save(table_path(profile, name))
-    )
+    table = table_path(profile, name)
+    columns = spark.read.format("delta").load(table).columns
+    append_rows(rows.select(*columns), table, transaction)
 
 
 def _not_in_the_tables(

@@ -1,7 +1,7 @@
-"""A transaction of Delta Lake that adds data files which others have written.
+"""Appends to a Delta table, which under a name the table takes once: of rows, and of data files.
 
-Spark's public interface writes the rows that pass through it; this is the interface below, of the
-open-source Delta Lake whose version ``conda.yaml`` pins.
+Spark's public interface writes the rows that pass through it. For files that others have written
+there is the interface below, of the open-source Delta Lake whose version ``conda.yaml`` pins.
 """
 
 import json
@@ -11,14 +11,31 @@ from typing import TYPE_CHECKING
 from py4j.java_gateway import JavaClass
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
+
+ONCE = 1
+"""The only version of a transaction's name, so that it is taken once."""
 
 PLAIN_WRITER = 2
 """The protocol version in which a writer has nothing to do but to add files."""
 
 
+def append_rows(rows: "DataFrame", table: str, name: str) -> None:
+    """Let Spark append rows.
+
+    Args:
+        rows: of the table's columns.
+        table: folder or URI.
+        name: of the transaction; an empty one is none, and taken each time.
+    """
+    writer = rows.write.format("delta").mode("append")
+    if name:
+        writer = writer.option("txnAppId", name).option("txnVersion", ONCE)
+    writer.save(table)
+
+
 class Append:
-    """An append to a table, which under a name the table takes once.
+    """An append of data files to a table.
 
     Args:
         spark: the session.
@@ -46,7 +63,7 @@ class Append:
     @property
     def done(self) -> bool:
         """Whether the table has taken this name before."""
-        return bool(self._name) and self._transaction.txnVersion(self._name) >= 1
+        return bool(self._name) and self._transaction.txnVersion(self._name) >= ONCE
 
     def commit(self, actions: list[str], rows: int) -> int:
         """Make the files readable, all or none.
@@ -67,7 +84,7 @@ class Append:
         write = getattr(self._delta, "DeltaOperations$Write")(append, none, none, none)
         if self._name:
             now = round(time.time() * 1000)
-            txn = {"txn": {"appId": self._name, "version": 1, "lastUpdated": now}}
+            txn = {"txn": {"appId": self._name, "version": ONCE, "lastUpdated": now}}
             actions = [*actions, json.dumps(txn)]
         committed = self._scala([of_json(action) for action in actions])
         return self._transaction.commit(committed.toSeq(), write)

@@ -71,9 +71,7 @@ def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[R
 
 def newest_nested(step: str) -> Run | None:
     """The newest run of a step below the active run, however it ended."""
-    run = mlflow.active_run()
-    if run is None:
-        raise RuntimeError("no run is active")
+    run = active_run()
     below = f"tags.step = '{step}' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
     found = MlflowClient().search_runs([run.info.experiment_id], below, max_results=1)
     return found[0] if found else None
@@ -81,10 +79,15 @@ def newest_nested(step: str) -> Run | None:
 
 def experiment_id() -> str:
     """The experiment of the active run."""
+    return active_run().info.experiment_id
+
+
+def active_run() -> Run:
+    """The active run, in code that a step calls and where there is one."""
     run = mlflow.active_run()
     if run is None:
         raise RuntimeError("no run is active")
-    return run.info.experiment_id
+    return run
 
 
 def read_outputs(run_id: str, outputs: type[Record]) -> Record:

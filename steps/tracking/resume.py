@@ -7,6 +7,7 @@ import mlflow
 
 from steps.settings.parameters import StepParameters, given
 from steps.settings.profile import PROJECT
+from steps.tracking.inputs import experiment_id
 
 DEFAULT_EXPERIMENT = "Default"
 
@@ -50,8 +51,5 @@ def following(step: str, before: StepParameters, **given: str) -> str:
         before: the parameters of the active run's step, whose profile is kept.
         given: what the step is told.
     """
-    run = mlflow.active_run()
-    if run is None:
-        raise RuntimeError("no run is active")
     place = StepParameters(profile=before.profile, override=before.override)
-    return command(step, place, mlflow.get_experiment(run.info.experiment_id).name, **given)
+    return command(step, place, mlflow.get_experiment(experiment_id()).name, **given)

@@ -30,26 +30,22 @@ def augmentation(input_size: tuple[int, int], strength: float, seed: int) -> "ke
     """
     import keras
 
-    layers, ops = keras.layers, keras.ops
+    layers, ops, exact = keras.layers, keras.ops, {"dtype": "float32"}
     pixels = keras.Input((*input_size, 3), dtype="uint8")
     if not strength:
         return keras.Model(pixels, pixels)
 
-    def noise(x, deviation: float):
-        own = seed + len(used)
-        used.append(own)
-        return layers.GaussianNoise(min(deviation * strength, 1.0), seed=own, dtype="float32")(x)
+    def noise(x, deviation: float, seed: int):
+        deviation = min(deviation * strength, 1.0)
+        return layers.GaussianNoise(deviation, seed=seed, **exact)(x)
 
-    used: list[int] = []
-    x = layers.Rescaling(1 / 255, dtype="float32")(ops.cast(pixels, "float32"))
+    x = layers.Rescaling(1 / 255, **exact)(ops.cast(pixels, "float32"))
     none = ops.zeros_like(x[:, :SHADOWS, :SHADOWS, :1])
-    shadows = layers.Resizing(*input_size, dtype="float32")(noise(none, 0.25))
-    exposure = noise(none[:, :1, :1], 0.4)
-    balance = noise(ops.zeros_like(x[:, :1, :1]), 0.05)
+    shadows = layers.Resizing(*input_size, **exact)(noise(none, 0.25, seed))
+    exposure = noise(none[:, :1, :1], 0.4, seed + 1)
+    balance = noise(ops.zeros_like(x[:, :1, :1]), 0.05, seed + 2)
     shift = min(0.03 * strength, 1.0)
-    x = layers.RandomTranslation(
-        shift, shift, fill_mode="nearest", seed=seed + len(used), dtype="float32"
-    )(x)
+    x = layers.RandomTranslation(shift, shift, fill_mode="nearest", seed=seed + 3, **exact)(x)
     x = ops.clip(x * ops.exp(shadows + exposure + balance), 0, 1)
-    x = noise(x, 3 / 255)
+    x = noise(x, 3 / 255, seed + 3)
     return keras.Model(pixels, ops.cast(ops.round(ops.clip(x, 0, 1) * 255), "uint8"))

@@ -36,12 +36,16 @@ class Workshop:
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         return os.environ | {"MLFLOW_TRACKING_URI": self.store, "PATH": path}
 
-    def mlflow_run(self, entry_point: str, **parameters: object) -> subprocess.CompletedProcess:
-        """`mlflow run <project> -e <entry point> -P …`; its output is shown where it fails."""
+    def command(self, entry_point: str, **parameters: object) -> list[str]:
+        """`mlflow run <project> -e <entry point> -P …`."""
         given = {"profile": self.profile, **parameters}
         flags = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
+        return ["mlflow", "run", str(PROJECT), "--env-manager", "local", "-e", entry_point, *flags]
+
+    def mlflow_run(self, entry_point: str, **parameters: object) -> subprocess.CompletedProcess:
+        """Run that command; its output is shown where it fails."""
         done = subprocess.run(
-            ["mlflow", "run", str(PROJECT), "--env-manager", "local", "-e", entry_point, *flags],
+            self.command(entry_point, **parameters),
             cwd=self.home,
             env=self.environment(),
             capture_output=True,

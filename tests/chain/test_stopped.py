@@ -7,8 +7,6 @@ import time
 
 import pytest
 
-from steps.settings.profile import PROJECT
-
 pytestmark = pytest.mark.slow
 
 SECONDS = 120
@@ -19,12 +17,10 @@ def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory)
     workshop.capture(tmp_path / "landing", 2)
     # this makes the store's tables, which two processes must not do at the same time
     assert not workshop.runs("ingest")
-    given = {"profile": workshop.profile, "source": tmp_path / "landing"}
-    flags = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
     log = tmp_path / "chain.log"
     with log.open("wb") as output:
         chain = subprocess.Popen(
-            ["mlflow", "run", str(PROJECT), "--env-manager", "local", *flags],
+            workshop.command("main", source=tmp_path / "landing"),
             cwd=tmp_path,
             env=workshop.environment(),
             stdout=output,
