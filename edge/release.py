@@ -12,6 +12,8 @@ from edge.signature import require_signature, signed_content
 
 RELEASE_FILE = "release.json"
 RELEASE_TAG = "release"
+"""Of a version: its statement. Of the registered model: the number of its last release."""
+
 CURRENT = "current"
 """The link to the version in use, beside the versions' folders."""
 

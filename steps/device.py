@@ -17,7 +17,7 @@ from steps.serving.keys import public_key, signing_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.outputs import DeviceOutputs, TrainOutputs
-from steps.tracking.registry import CHAMPION, require_version
+from steps.tracking.registry import CHAMPION, released_as, require_version
 from steps.tracking.server import tracking_server
 from steps.tracking.step import Step, StepRun
 
@@ -49,7 +49,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         raise UserError(
             f"there is no camera {parameters.camera!r} here; pass -P camera=simulated or held-out"
         )
-    name = f"{run.profile.model}-onnx"
+    name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
     models = PROJECT / parameters.models
     with tracking_server() as server, tempfile.TemporaryDirectory() as temporary:

@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.serving.pyfunc import EDGE, MODEL_CODE
+from steps.serving.pyfunc import EDGE
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
@@ -20,8 +20,10 @@ from steps.tracking.registry import (
     CHAMPION,
     alias_state,
     load_keras,
+    number_by_alias,
+    released_as,
     require_version,
-    version_by_alias,
+    ring,
 )
 from steps.tracking.resume import following
 from steps.tracking.step import Step, StepRun
@@ -94,8 +96,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         ],
         f"On the {package.held_out} held-out pictures.",
     )
-    ring = "" if parameters.alias == CHAMPION else parameters.alias
-    run.card.next_command = following("device", parameters, alias=ring)
+    run.card.next_command = following("device", parameters, alias=ring(parameters.alias))
     return ExportOutputs(
         model=version.name,
         version=str(version.version),
@@ -118,17 +119,16 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
         "run.export": run.id,
         **{k: v for k, v in source.tags.items() if k.startswith(("run.", "delta_"))},
     }
-    return mlflow.register_model(logged.model_uri, f"{source.name}-onnx", tags=tags)
+    return mlflow.register_model(logged.model_uri, released_as(source.name), tags=tags)
 
 
 def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
     """Read the version's files back: an alias names nothing that the store has not got whole."""
     from edge.record import sha256_of
-    from steps.serving.release import ARTIFACTS
+    from steps.serving.release import fetch_files
 
-    uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+        kept = fetch_files(version, Path(folder))
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
                 f"the artifact store did not keep version {version.version} of {version.name} "
@@ -149,8 +149,7 @@ def _release(
 
     number = str(version.version)
     with claim(version.name, run.id):
-        now = version_by_alias(source.name, alias)
-        if now is None or now.version != source.version:
+        if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
                 f"{source.name}@{alias} no longer names version {source.version}; "
                 "run: mlflow run . -e export"
@@ -163,15 +162,14 @@ def _release(
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """Where the alias points, and the files that travel with the model without an import."""
-    shipped = [MODEL_CODE, *sorted(EDGE.rglob("*.py"))]
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in shipped)).hexdigest()
+    """Where the alias points, and the code that travels with the model without an import."""
+    shipped = b"".join(file.read_bytes() for file in sorted(EDGE.rglob("*.py")))
+    digest = hashlib.sha256(shipped).hexdigest()
     return f"{alias_state(profile.model, parameters.alias)} {digest}"
 
 
 def _holds(outputs: ExportOutputs, profile: Profile) -> str | None:
-    version = version_by_alias(outputs.model, outputs.alias)
-    if version and str(version.version) == outputs.version:
+    if number_by_alias(outputs.model, outputs.alias) == outputs.version:
         return None
     return f"{outputs.model}@{outputs.alias} no longer names version {outputs.version}"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
-from steps.lake.landing import look, table_path
+from steps.lake.landing import look, normalised
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
@@ -64,7 +64,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     from steps.lake.trigger import looks, period_of
 
     period = period_of(parameters.trigger)
-    source = table_path(parameters.source)
+    source = normalised(parameters.source)
     home = Arrivals(run.profile, source).home
     look(parameters.source, _may_be_empty(parameters, run.profile))
     rules = Rules(
@@ -109,7 +109,7 @@ def _take_in(
     take_in_results(spark, profile, rules.source, rules.run_id)
     take_in_status(spark, profile, rules.source, rules.run_id)
     if parameters.archive:
-        archive(files, rules.source, table_path(parameters.archive))
+        archive(files, rules.source, normalised(parameters.archive))
     return new
 
 
@@ -133,14 +133,13 @@ def _say(
     spark: "SparkSession", run: StepRun, parameters: Parameters, source: str, labelled
 ) -> IngestOutputs:
     from steps.lake.report import fill_card, source_counts
-    from steps.lake.tables import current_version, open_table
+    from steps.lake.tables import current_version, open_table, table_path
 
     images = open_table(spark, run.profile, "images")
     version = current_version(images)
     counts = source_counts(spark, run.profile, source, run.id)
-    outputs = IngestOutputs(
-        table=f"{run.profile.lake}/images", version=version, source=source, **counts
-    )
+    table = table_path(run.profile, "images")
+    outputs = IngestOutputs(table=table, version=version, source=source, **counts)
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
@@ -154,7 +153,7 @@ def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
 
     if parameters.trigger != "available_now" or parameters.retry_quarantine:
         return True
-    return bool(parameters.archive) and Arrivals(profile, table_path(parameters.source)).exists()
+    return bool(parameters.archive) and Arrivals(profile, normalised(parameters.source)).exists()
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

@@ -159,7 +159,7 @@ def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
     values = {}
     for name in step.parameters.model_fields:
         if name.removesuffix(RUN_ID) in step.input_names():
-            values[name] = runs.get(name.removesuffix(RUN_ID), "latest")
+            values[name] = runs.get(name.removesuffix(RUN_ID), LATEST)
         elif not name.endswith(RUN_ID):
             shared = name in _Own.model_fields
             values[name] = getattr(parameters, name if shared else f"{step.name}_{name}")

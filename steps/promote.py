@@ -14,7 +14,10 @@ from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import PromoteOutputs, RegisterOutputs
 from steps.tracking.registry import (
     CHAMPION,
+    number_by_alias,
+    released_as,
     require_version_number,
+    ring,
     version_by_alias,
 )
 from steps.tracking.resume import following
@@ -63,7 +66,7 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             f"-P version={challenger.version} -P reason=…"
         )
     champion = version_by_alias(challenger.name, CHAMPION)
-    before = version_by_alias(challenger.name, parameters.alias)
+    before = number_by_alias(challenger.name, parameters.alias)
     trial = hold_trial(challenger, champion, run.profile)
     mlflow.log_metrics({_metric_name(name): value for name, value in trial.metrics.items()})
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in trial.accuracies().items()})
@@ -79,17 +82,17 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     if caution:
         logger.warning("%s", trial.caution)
     with claim(challenger.name, run.id):
-        now = version_by_alias(challenger.name, parameters.alias)
-        if _number(now) != _number(before):
+        now = number_by_alias(challenger.name, parameters.alias)
+        if now != before:
             raise UserError(
-                f"{challenger.name}@{parameters.alias} moved from version {_number(before)} to "
-                f"{_number(now)} while this run judged; run: mlflow run . -e promote"
+                f"{challenger.name}@{parameters.alias} moved from version {before} to {now} "
+                "while this run judged; run: mlflow run . -e promote"
             )
         _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.card.headline(parameters.alias, f"version {challenger.version}")
-    run.card.next_command = following("export", parameters, alias=_ring(parameters.alias))
+    run.card.next_command = following("export", parameters, alias=ring(parameters.alias))
     return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
 
 
@@ -104,18 +107,18 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     reason = parameters.reason or f"version {version.version} was asked for"
     client = MlflowClient()
     with claim(name, run.id):
-        before = version_by_alias(name, alias)
+        before = number_by_alias(name, alias)
         released = version.tags.get("onnx_version")
         if released:
-            onnx = require_version_number(f"{name}-onnx", released)
+            onnx = require_version_number(released_as(name), released)
             with claim(onnx.name, run.id):
                 number = release_again(onnx, keys)
                 move_alias(onnx.name, alias, released, run.id, reason)
             run.card.headline("release", number)
             logger.info("%s version %s is release %d", onnx.name, released, number)
         if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
-            if before and before.version != version.version:
-                client.set_model_version_tag(name, before.version, WITHDRAWN, reason)
+            if before and before != str(version.version):
+                client.set_model_version_tag(name, before, WITHDRAWN, reason)
             if WITHDRAWN in version.tags:
                 client.delete_model_version_tag(name, version.version, WITHDRAWN)
         move_alias(name, alias, str(version.version), run.id, reason)
@@ -123,10 +126,10 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     run.card.table(
         "By hand",
         ["alias", "before", "now", "reason"],
-        [[alias, _number(before) or "-", str(version.version), reason]],
+        [[alias, before or "-", str(version.version), reason]],
     )
     run.card.next_command = following(
-        "device" if released else "export", parameters, alias=_ring(alias)
+        "device" if released else "export", parameters, alias=ring(alias)
     )
     return _outputs(version, alias, reason, {})
 
@@ -145,22 +148,13 @@ def _note(version: ModelVersion, said: str, run_id: str) -> None:
     client.update_model_version(version.name, version.version, description=said)
 
 
-def _number(version: ModelVersion | None) -> str | None:
-    return str(version.version) if version else None
-
-
-def _ring(alias: str) -> str:
-    return "" if alias == CHAMPION else alias
-
-
 def _metric_name(name: str) -> str:
     """As MLflow allows it: no ``@`` and no ``=``."""
     return name.replace("@", "/").replace("=", " ")
 
 
 def _holds(outputs: PromoteOutputs, profile: Profile) -> str | None:
-    version = version_by_alias(outputs.model, outputs.alias)
-    if version and str(version.version) == outputs.version:
+    if number_by_alias(outputs.model, outputs.alias) == outputs.version:
         return None
     return f"the alias {outputs.alias} has moved since"
 

@@ -60,7 +60,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
             "table": trained.selection.table,
             "table_version": trained.selection.version,
             "metrics": trained.metrics,
-            "threshold": getattr(trained, "threshold", None),
+            "threshold": trained.threshold,
         },
     )
     mlflow.log_metrics(trained.metrics, model_id=logged.model_id)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 from pydantic import Field, model_validator
 
-from steps.serving.release import ARTIFACTS
+from steps.serving.release import fetch_files
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.inputs import LATEST, read_outputs, resolve_input
 from steps.tracking.outputs import IngestOutputs, ScoreOutputs
-from steps.tracking.registry import CHAMPION, alias_state, require_version
+from steps.tracking.registry import CHAMPION, alias_state, released_as, require_version
 from steps.tracking.resume import following
 from steps.tracking.step import NONE, Step, StepRun
 
@@ -52,11 +52,11 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
     from steps.lake.scores import Scoring
     from steps.lake.session import spark_session
-    from steps.lake.tables import current_version, open_table
+    from steps.lake.tables import current_version, open_table, table_path
     from steps.lake.trigger import looks, period_of
 
     period = period_of(parameters.trigger)
-    name = f"{run.profile.model}-onnx"
+    name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -75,7 +75,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
         mine = table.toDF().where(f"score_run_id = '{run.id}'")
         groups = mine.groupBy("model_version", "label", "reason").count().collect()
         outputs = ScoreOutputs(
-            table=f"{run.profile.lake}/scores",
+            table=table_path(run.profile, "scores"),
             version=current_version(table),
             scored=sum(group["count"] for group in groups if group["reason"] is None),
             unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
@@ -118,11 +118,7 @@ class _Registry:
         folder = self._folder / f"version-{version.version}"
         if not folder.exists():
             logger.info("scoring with %s version %s", version.name, version.version)
-            fetched = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{version.name}/{version.version}/{ARTIFACTS}",
-                dst_path=f"{folder}.part",
-            )
-            Path(fetched).rename(folder)
+            fetch_files(version, folder.with_name(f"{folder.name}.part")).rename(folder)
         return Model(version, str(folder))
 
 
@@ -137,7 +133,7 @@ def _pictures(run: StepRun, look: int) -> IngestOutputs:
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    return alias_state(f"{profile.model}-onnx", parameters.alias)
+    return alias_state(released_as(profile.model), parameters.alias)
 
 
 STEP = Step("score", Parameters, ScoreOutputs, score, settings=("model", "lake"), state=_state)

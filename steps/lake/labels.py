@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from delta.tables import DeltaTable
 
 from steps.errors import UserError
-from steps.lake.landing import table_path as as_path
+from steps.lake.landing import normalised
 from steps.lake.tables import path_is_under, table_path
 from steps.settings.profile import Profile
 
@@ -78,7 +78,7 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
-    place = as_path(table)
+    place = normalised(table)
     reader = spark.read
     if DeltaTable.isDeltaTable(spark, place):
         reader = reader.format("delta")

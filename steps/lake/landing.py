@@ -52,7 +52,7 @@ def look(source: str, may_be_empty: bool = False) -> Landing:
     """
     if not source:
         raise UserError("no source given; pass -P source=<folder or URI with pictures>")
-    place = table_path(source)
+    place = normalised(source)
     visible, files = 0, []
     for file in _visible_files(place, source):
         visible += 1
@@ -70,7 +70,7 @@ def look(source: str, may_be_empty: bool = False) -> Landing:
     return Landing(place, sorted(files))
 
 
-def table_path(place: str) -> str:
+def normalised(place: str) -> str:
     """A folder or URI as the tables write it: ``file:/…`` for what is on this machine."""
     if "://" not in place and not place.startswith("file:"):
         place = Path(place).expanduser().resolve().as_uri()

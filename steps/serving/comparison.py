@@ -15,7 +15,7 @@ from steps.serving.judgement import Paired
 from steps.tracking.outputs import Selection, TrainOutputs
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
-from steps.training.report import NIGHT
+from steps.training.slices import NIGHT
 from steps.training.split import TRAIN, VALIDATION, Split
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def record_of(trained: TrainOutputs, **fields) -> ModelRecord:
         labels=trained.labels,
         input_size=trained.selection.input_size,
         prepare_version=PREPARE_VERSION,
-        threshold=getattr(trained, "threshold", None),
+        threshold=trained.threshold,
         **fields,
     )
 

@@ -4,18 +4,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from edge.record import sha256_of
+from edge.release import RELEASE_TAG
 from steps.errors import UserError
 from steps.serving.keys import sign
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-RELEASE_TAG = "release"
-"""Of a version: its statement. Of the registered model: the number of its last release."""
 
 ARTIFACTS = "artifacts"
 """Where MLflow keeps a pyfunc's files below the version's root."""
@@ -56,6 +55,12 @@ def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int
         )
     files = json.loads(version.tags[RELEASE_TAG])["files"]
     return _state(version.name, str(version.version), files, keys)
+
+
+def fetch_files(version: ModelVersion, into: Path) -> Path:
+    """Download the files that a version is released with; returns their folder, below ``into``."""
+    uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
 
 
 def _state(model: str, version: str, files: dict[str, Any], keys: list) -> int:

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
 from steps.settings.profile import load_profile
-from steps.tracking.registry import version_by_alias
+from steps.tracking.registry import number_by_alias
 from steps.tracking.store import use_tracking_store
 
 CLAIM = "claim."
@@ -116,12 +116,12 @@ def move_alias(model: str, alias: str, version: str, run_id: str, reason: str) -
     which the next line of the history shows; an alias never moves without a reason.
     """
     client = MlflowClient()
-    before = version_by_alias(model, alias)
-    if before and str(before.version) == version:
+    before = number_by_alias(model, alias)
+    if before == version:
         return
     move = Move(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        before=str(before.version) if before else None,
+        before=before,
         version=version,
         reason=reason[:REASON_CHARACTERS],
         run_id=run_id,

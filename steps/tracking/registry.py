@@ -11,6 +11,11 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 
 
+def released_as(model: str) -> str:
+    """The registered model under which a Keras model is released, as ONNX."""
+    return f"{model}-onnx"
+
+
 def version_by_alias(model: str, alias: str) -> ModelVersion | None:
     """The version that an alias names; None where there is no such model or alias."""
     try:
@@ -19,6 +24,12 @@ def version_by_alias(model: str, alias: str) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def number_by_alias(model: str, alias: str) -> str | None:
+    """The number of the version that an alias names; None where there is no such model or alias."""
+    version = version_by_alias(model, alias)
+    return str(version.version) if version else None
 
 
 def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
@@ -63,8 +74,12 @@ def require_version_number(model: str, version: str) -> ModelVersion:
 
 def alias_state(model: str, alias: str) -> str:
     """Which version an alias names now, as text for a cache key."""
-    version = version_by_alias(model, alias)
-    return f"{model}@{alias}={version.version if version else None}"
+    return f"{model}@{alias}={number_by_alias(model, alias)}"
+
+
+def ring(alias: str) -> str:
+    """An alias as commands name it: not at all where it is the default, ``champion``."""
+    return "" if alias == CHAMPION else alias
 
 
 def load_keras(version: ModelVersion):

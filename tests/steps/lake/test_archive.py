@@ -7,7 +7,7 @@ from drawing import jpeg
 
 from steps.errors import UserError
 from steps.lake.archive import archive
-from steps.lake.landing import look, table_path
+from steps.lake.landing import look, normalised
 
 FILES = {"1.jpg": jpeg(1), "old shoes/a b%20.PNG": jpeg(2), "2026/07/13/3.jpg": jpeg(3)}
 
@@ -36,7 +36,7 @@ def _found(folder) -> dict[str, bytes]:
 
 def _archive(zone, target, files=None) -> int:
     files = look(str(zone)).files if files is None else files
-    return archive(files, table_path(str(zone)), table_path(str(target)))
+    return archive(files, normalised(str(zone)), normalised(str(target)))
 
 
 def test_files_are_moved_and_their_folders_are_kept(zone, kept):

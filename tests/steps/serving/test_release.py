@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from edge.release import Release
-from steps.serving.release import RELEASE_TAG, state_release
+from edge.release import RELEASE_TAG, Release
+from steps.serving.release import state_release
 
 
 @pytest.fixture

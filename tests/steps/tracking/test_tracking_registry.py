@@ -10,6 +10,7 @@ from steps.tracking.registry import (
     CHAMPION,
     alias_state,
     has_version,
+    number_by_alias,
     require_version,
     version_by_alias,
 )
@@ -65,6 +66,7 @@ def test_an_alias_names_one_version_or_none(package, change, names):
     change(MlflowClient())
     found = version_by_alias(package, CHAMPION)
     assert (str(found.version) if found else None) == names
+    assert number_by_alias(package, CHAMPION) == names
     assert alias_state(package, CHAMPION) == f"package@champion={names}"
 
 
