@@ -6,6 +6,7 @@
     python -m edge score       new frames with the pulled model             (score.py)
 
 - ``scoring``: the scoring core: where a picture becomes a number, in training and here
+- ``landing_names``: what stands where in the landing zone, for the device and for ingest
 - ``current``: the pulled model that is in use
 - ``update``, ``registry``, ``release``, ``signature``: how a model comes here, and whose it is
 - ``record``, ``golden``: the model's record and its golden pictures, which travel with the network

@@ -4,11 +4,11 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from edge.cameras.camera import Camera, Frame
 from edge.jpeg import encode_jpeg, is_jpeg
+from edge.landing_names import picture_name
 
 QUIET_SECONDS = 5.0
 """Progress is shown once a capture takes longer than this."""
@@ -26,7 +26,7 @@ def capture(camera: Camera, folder: Path, count: int | None, device: str, view: 
     """Write a camera's frames into a landing folder as JPEG files.
 
     A picture that was a JPEG file already keeps its bytes and its name; any other gets
-    :func:`file_name` and EXIF. No reader ever sees half a file: it is written under a hidden
+    a name by its time and EXIF. No reader ever sees half a file: it is written under a hidden
     name and renamed. What exists already is left alone, so a second run adds nothing.
 
     Args:
@@ -57,32 +57,15 @@ def capture(camera: Camera, folder: Path, count: int | None, device: str, view: 
     return Captured(written, skipped)
 
 
-def file_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
-    """The name of a frame's file; the time is the clock's at the camera.
-
-    >>> file_name(datetime(2026, 7, 13, 3, 4, 54), "1", "porch", "0")
-    '2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg'
-    """
-    stamp = captured_at.strftime("%Y-%m-%dT%H%%3A%M%%3A%S")
-    ending = "" if label is None else f"_{label}"
-    return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
-
-
 def _landing_name(frame: Frame, device: str, view: str) -> str:
     if frame.file_name is None:
-        return file_name(frame.captured_at, device, view, frame.label)
+        return picture_name(frame.captured_at, device, view, frame.label)
     # Names are unique in a folder, capture times are not: copied files often share theirs.
-    return frame.file_name if _is_jpeg(frame) else f"{frame.file_name}.jpg"
-
-
-def _is_jpeg(frame: Frame) -> bool:
-    return frame.encoded is not None and is_jpeg(frame.encoded)
+    return frame.file_name if is_jpeg(frame.encoded) else f"{frame.file_name}.jpg"
 
 
 def _as_jpeg(frame: Frame, model: str) -> bytes:
-    if frame.encoded is not None and _is_jpeg(frame):
-        return frame.encoded
-    return encode_jpeg(frame, model)
+    return frame.encoded if is_jpeg(frame.encoded) else encode_jpeg(frame, model)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from datetime import datetime
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -28,9 +29,9 @@ def encode_pixels(pixels: np.ndarray) -> bytes:
     return encoded.getvalue()
 
 
-def is_jpeg(content: bytes) -> bool:
-    """Whether bytes begin as a JPEG file does."""
-    return content.startswith(START + b"\xff")
+def is_jpeg(content: bytes | None) -> TypeGuard[bytes]:
+    """Whether there are bytes that begin as a JPEG file does."""
+    return content is not None and content.startswith(START + b"\xff")
 
 
 def stamped(

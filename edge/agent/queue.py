@@ -15,9 +15,9 @@ from pathlib import Path
 from edge.agent.clock import Moment
 from edge.agent.store import Store
 from edge.cameras.camera import Exposure, Frame
-from edge.capture import file_name
 from edge.durable import write_synced
 from edge.jpeg import encode_pixels, is_jpeg, stamped
+from edge.landing_names import picture_name
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Queue:
             reason: why.
             moment: when it was taken. A picture whose time is not known waits for it.
         """
-        own = frame.encoded is not None and is_jpeg(frame.encoded)
+        own = is_jpeg(frame.encoded)
         content = frame.encoded if own else encode_pixels(frame.pixels)
         stamp = {"label": frame.label, "model": model, "own": own}
         if frame.exposure:
@@ -158,7 +158,7 @@ class Queue:
         name, sha256 = None, None
         if moment.known:
             content = _stamped(content, stamp, moment.shown)
-            name = file_name(moment.shown, self._device, self._view, stamp["label"])
+            name = picture_name(moment.shown, self._device, self._view, stamp["label"])
             sha256 = hashlib.sha256(content).hexdigest()
         # the name says all that is needed to take the file in without its row
         file = f"{reason}.{os.urandom(4).hex()}.{name or UNDATED}"
@@ -179,7 +179,7 @@ class Queue:
         """Give a picture its name and EXIF, in a new file: the old one goes last."""
         old = self._store.pictures / row["file"]
         stamp = json.loads(row["stamp"])
-        name = file_name(moment.shown, self._device, self._view, stamp["label"])
+        name = picture_name(moment.shown, self._device, self._view, stamp["label"])
         file = row["file"].replace(UNDATED, name)
         content = _stamped(old.read_bytes(), stamp, moment.shown if moment.known else None)
         write_synced(self._store.pictures / file, content)
@@ -241,7 +241,7 @@ class Queue:
         content = path.read_bytes()
         if name == UNDATED:  # what the clock showed then is all that is left of its time
             written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-            name = file_name(written, self._device, self._view, None)
+            name = picture_name(written, self._device, self._view, None)
         with self._store.transaction() as database:
             database.execute(
                 "INSERT INTO pictures (file, name, sha256, bytes, reason, rank, shown, uptime,"

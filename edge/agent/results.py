@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.agent.clock import Moment
 from edge.agent.store import Store
+from edge.landing_names import results_name
 from edge.record import ModelRecord
 
 ROWS_A_FILE = 1000
@@ -129,7 +130,7 @@ class Results:
             return None
         rows = self._store.rows("SELECT * FROM results WHERE batch = ? ORDER BY id", (number,))
         lines = [json.dumps(self._stated(row), sort_keys=True) + "\n" for row in rows]
-        name = f"results/{self._device}/{self._store.id}-{number:08}.jsonl"
+        name = results_name(self._device, self._store.id, number)
         return Batch(number, name, "".join(lines).encode())
 
     def sent(self, batch: Batch) -> None:

@@ -10,6 +10,7 @@ from edge.agent.clock import Clock
 from edge.agent.landing import Landing
 from edge.agent.queue import Queue
 from edge.agent.results import Results
+from edge.landing_names import status_name
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Sender:
     def report(self) -> None:
         """Put the device's status into the landing zone."""
         content = json.dumps(self._status(), indent=1).encode()
-        self._landing.put(f"status/{self._device}.json", content, replace=True)
+        self._landing.put(status_name(self._device), content, replace=True)
 
     def _failed(self, error: Exception) -> None:
         said = " ".join(str(error).split()) or type(error).__name__

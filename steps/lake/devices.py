@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from edge.landing_names import STATUS, status_name
 from steps.lake.edge_results import files_below
 from steps.lake.landing import read
 from steps.lake.rows import FUTURE
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
-
-STATUS = "status"
-"""The folder below a landing zone."""
 
 
 def take_in_status(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
@@ -59,7 +57,7 @@ def _status(file) -> dict[str, Any] | None:
     """A status file's row; None where it is none, which the next one will mend."""
     try:
         row = row_of(json.loads(read(file.path)))
-        if file.path.rpartition("/")[2] != f"{row['device_id']}.json":
+        if not file.path.endswith(f"/{status_name(row['device_id'])}"):
             raise ValueError(f"it is of {row['device_id']}")
         return row
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

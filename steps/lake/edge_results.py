@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
+from edge.landing_names import RESULTS
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import LandedFile, changed_at, for_fsspec, read
 from steps.lake.tables import open_table, table_path
@@ -27,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 LIMITS = Limits(files=200, bytes=50_000_000)
 """Of a chunk, whose rows the driver holds."""
-
-RESULTS = "results"
-"""The folder below a landing zone."""
 
 NUMBERS = ("score", "latency_ms")
 TEXTS = ("file_name", "sha256", "label", "reason")

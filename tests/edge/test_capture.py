@@ -7,7 +7,7 @@ from PIL import Image
 from edge import capture as capturing
 from edge.cameras.camera import Frame
 from edge.cameras.folder import FolderCamera
-from edge.capture import capture, file_name
+from edge.capture import capture
 from edge.commands import main
 from edge.jpeg import encode_jpeg
 
@@ -28,18 +28,6 @@ class Still:
 
 def frame(minute=0, **fields) -> Frame:
     return Frame(np.full((48, 64, 3), 90, np.uint8), TIME + timedelta(minutes=minute), **fields)
-
-
-@pytest.mark.parametrize(
-    ("device", "view", "label", "expected"),
-    [
-        ("1", "porch", "0", "2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg"),
-        ("a7", "gate", "1", "2026-07-13T03%3A04%3A54_rpi_sensor_a7_gate_1.jpg"),
-        ("1", "porch", None, "2026-07-13T03%3A04%3A54_rpi_sensor_1_porch.jpg"),
-    ],
-)
-def test_names_follow_the_pattern(device, view, label, expected):
-    assert file_name(TIME, device, view, label) == expected
 
 
 def test_a_second_capture_adds_nothing(tmp_path):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from edge.landing_names import picture_name
 from steps.lake.file_name import Named, read_name
 from steps.settings.profile import load_profile
 
@@ -32,6 +33,14 @@ def pattern() -> str:
 @pytest.mark.parametrize("folder", ["", "/shoes"])
 def test_a_name_that_fits_speaks_for_itself(pattern, name, expected, folder):
     assert read_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern) == expected
+
+
+@pytest.mark.parametrize("label", ["1", None])
+def test_a_name_that_the_device_gives_is_read(pattern, label):
+    name = picture_name(NOON, "kit-7", "porch", label)
+    assert read_name(f"{SOURCE}/{name}", SOURCE, pattern) == Named(
+        True, NOON, "kit-7", "porch", label
+    )
 
 
 @pytest.mark.parametrize(

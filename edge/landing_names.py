@@ -1,0 +1,38 @@
+"""What stands where in the landing zone: the device writes these names, and ingest reads them."""
+
+from datetime import datetime
+
+RESULTS = "results"
+"""The folder of what the model said."""
+
+STATUS = "status"
+"""The folder of how devices are."""
+
+
+def picture_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
+    """The name of a picture's file; the time is the clock's at the camera.
+
+    >>> picture_name(datetime(2026, 7, 13, 3, 4, 54), "1", "porch", "0")
+    '2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg'
+    """
+    stamp = captured_at.strftime("%Y-%m-%dT%H%%3A%M%%3A%S")
+    ending = "" if label is None else f"_{label}"
+    return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
+
+
+def results_name(device: str, store: str, number: int) -> str:
+    """The name of a file of results, of which each device and each of its stores counts its own.
+
+    >>> results_name("porch-1", "5f3a", 7)
+    'results/porch-1/5f3a-00000007.jsonl'
+    """
+    return f"{RESULTS}/{device}/{store}-{number:08}.jsonl"
+
+
+def status_name(device: str) -> str:
+    """The name of a device's one status file.
+
+    >>> status_name("porch-1")
+    'status/porch-1.json'
+    """
+    return f"{STATUS}/{device}.json"
