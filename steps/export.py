@@ -14,7 +14,6 @@ from steps.serving.pyfunc import EDGE
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
-from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import ExportOutputs, TrainOutputs
 from steps.tracking.registry import (
     CHAMPION,
@@ -26,6 +25,7 @@ from steps.tracking.registry import (
     ring,
 )
 from steps.tracking.resume import following
+from steps.tracking.run_files import read_outputs
 from steps.tracking.step import Step, StepRun
 
 

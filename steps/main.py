@@ -15,20 +15,11 @@ from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.parameters import given
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.cache_key import cache_key, differences
 from steps.tracking.chain import fill_card, says
-from steps.tracking.inputs import (
-    LATEST,
-    experiment_id,
-    finished_runs,
-    lost_files,
-    newest_nested,
-    read_key_parts,
-    read_outputs,
-    resolve_input,
-)
 from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.resume import command, following
+from steps.tracking.reuse import reusable
+from steps.tracking.runs import LATEST, experiment_id, newest_nested, resolve_input
 from steps.tracking.step import RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -174,22 +165,7 @@ def _reusable(
         return mlflow.get_run(resolve_input(step.name, LATEST)), ""
     if step.name in asked.forced:
         return None, "it was asked for"
-    parts = step.key_parts(chosen, profile, {name: runs[name] for name in step.input_names()})
-    lost = ""
-    for candidate in finished_runs(step.name, count=3, cache_key=cache_key(parts)):
-        id_ = candidate.info.run_id
-        try:
-            gone = lost_files(id_) or step.holds(read_outputs(id_, step.outputs), profile)
-        except UserError as error:
-            gone = str(error)
-        if gone is None:
-            return candidate, ""
-        lost = gone
-    newest = finished_runs(step.name, count=1)
-    if not newest:
-        return None, "it has not run yet"
-    before = read_key_parts(newest[0].info.run_id)
-    return None, lost or differences(before or {}, parts)
+    return reusable(step, chosen, profile, {name: runs[name] for name in step.input_names()})
 
 
 def _run(step: Step, chosen: Any, parameters: Any) -> Run:

@@ -13,10 +13,11 @@ from steps.serving.release import fetch_files
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
-from steps.tracking.inputs import LATEST, read_outputs, resolve_input
 from steps.tracking.outputs import IngestOutputs, ScoreOutputs
 from steps.tracking.registry import CHAMPION, alias_state, released_as, require_version
 from steps.tracking.resume import following
+from steps.tracking.run_files import read_outputs
+from steps.tracking.runs import LATEST, resolve_input
 from steps.tracking.step import NONE, Step, StepRun
 
 if TYPE_CHECKING:

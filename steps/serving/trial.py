@@ -11,9 +11,9 @@ from steps.lake.session import spark_session
 from steps.serving.comparison import Judged, judged, onnx_limits, record_of
 from steps.serving.judgement import Verdict, judge
 from steps.settings.profile import Profile
-from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import TrainOutputs
 from steps.tracking.registry import load_keras
+from steps.tracking.run_files import read_outputs
 from steps.training.cache import Cache, find_or_fill
 from steps.training.evaluation import keras_predict
 from steps.training.split import TEST

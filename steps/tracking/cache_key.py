@@ -17,8 +17,6 @@ from typing import Any
 from steps.settings.profile import PROJECT
 
 PACKAGES = ("steps", "edge")
-KEY_FILE = "cache_key.json"
-"""The parts of the key, among the artifacts of a run: they tell later why it does not fit."""
 
 LOCK = PROJECT / "requirements.lock"
 NAMED = re.compile(r"""["']([\w.-]+\.\w+)["']""")

@@ -7,7 +7,7 @@ import mlflow
 
 from steps.settings.parameters import StepParameters, given
 from steps.settings.profile import PROJECT
-from steps.tracking.inputs import experiment_id
+from steps.tracking.runs import experiment_id
 
 DEFAULT_EXPERIMENT = "Default"
 

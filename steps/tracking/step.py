@@ -10,28 +10,27 @@ import logging
 import os
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, given, parse
 from steps.settings.profile import Profile, load_profile
 from steps.settings.profile_file import VARIABLE
-from steps.tracking.cache_key import KEY_FILE, Parts, cache_key, key_parts
+from steps.tracking.cache_key import Parts, cache_key, key_parts
 from steps.tracking.card import Card
-from steps.tracking.inputs import FILES, kept_files, read_outputs, resolve_input
-from steps.tracking.outage import outage, without_patience
+from steps.tracking.ending import ending, fail
+from steps.tracking.outage import outage
 from steps.tracking.outputs import Outputs
 from steps.tracking.resume import command
-from steps.tracking.stopped import INTERRUPTED, raise_when_stopped, stay_killed
+from steps.tracking.run_files import keep, read_outputs
+from steps.tracking.runs import resolve_input
+from steps.tracking.stopped import INTERRUPTED, raise_when_stopped
 from steps.tracking.store import use_tracking_store
 
 logger = logging.getLogger("steps")
@@ -40,8 +39,6 @@ RUN_ID = "_run_id"
 RESUME = "resume_run_id"
 """The parameter that names a cut-off run of the step itself, which is no input."""
 NONE = "none"
-PROFILE_FILE = "profile.json"
-"""The resolved profile among a run's artifacts, without the values of environment variables."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,6 @@ class Step:
             for key, value in settings.items()
         }
 
-    def cache_key(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str:
-        """The key under which a finished run of this step can be reused."""
-        return cache_key(self.key_parts(parameters, profile, inputs))
-
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line; exits with status 1 where it fails."""
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -145,8 +138,8 @@ class Step:
             parameters = parse(self.parameters, self.name, argv)
             profile = load_profile(parameters.profile, parameters.override)
         except UserError as error:
-            with mlflow.start_run() as run:  # the one that `mlflow run` opened, or a new one
-                _fail(run.info.run_id, self.name, str(error))
+            with mlflow.start_run():  # the one that `mlflow run` opened, or a new one
+                fail(self.name, str(error))
             raise
         use_tracking_store(profile)
         again = command(self.name, parameters)
@@ -166,7 +159,7 @@ class Step:
         started = time.monotonic()
         run_id = run.info.run_id
         card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
-        with _ending(run, card, again):
+        with ending(run, card, again):
             mlflow.set_tags({"step": self.name, "profile": profile.name})
             card.inputs = inputs = self._resolve_inputs(parameters)
             parts = self.key_parts(parameters, profile, inputs)
@@ -179,12 +172,7 @@ class Step:
             card.seconds = time.monotonic() - started
             mlflow.log_metric("seconds", card.seconds)
             card.outputs = outputs.model_dump(mode="json")
-            mlflow.log_text(card.html(), "card.html")
-            mlflow.log_dict(parts, KEY_FILE)
-            mlflow.log_dict(profile.shown, PROFILE_FILE)
-            mlflow.log_dict(kept_files(run_id), FILES)
-            # last: a run with outputs is a run that is complete
-            mlflow.log_text(outputs.model_dump_json(indent=2), "outputs.json")
+            keep(run_id, card.html(), parts, profile.shown, outputs)
         logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
@@ -213,51 +201,5 @@ def _log_parameters(run_id: str, parameters: StepParameters) -> None:
     mlflow.log_params({k: v for k, v in parameters.model_dump().items() if k not in logged})
 
 
-@contextmanager
-def _ending(run: Run, card: Card, again: str) -> Iterator[None]:
-    """See to it that a step which fails or is stopped leaves a card and no run that seems to go on.
-
-    The last line of an error's trace is the command that goes on from it, ``again``.
-    """
-    run_id = run.info.run_id
-    try:
-        yield
-    except KeyboardInterrupt:
-        _end_nested(run, "KILLED")
-        mlflow.end_run("KILLED")
-        if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
-            stay_killed()
-        raise
-    except Exception as error:
-        if away := outage(error):
-            with without_patience(), suppress(Exception):  # the run may not be reached either
-                _fail(run_id, card.step, away)
-            raise
-        card.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
-        card.next_command = card.next_command or again
-        mlflow.log_text(card.html(), "card.html")
-        _end_nested(run, "FAILED")
-        if isinstance(error, UserError):
-            _fail(run_id, card.step, str(error))
-        else:
-            error.add_note(f"{card.step} failed; mend it, and go on with: {again}")
-        raise
-
-
-def _end_nested(run: Run, status: str) -> None:
-    """End what still runs below a run, such as the trials of a search."""
-    client = MlflowClient()
-    below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
-    for nested in client.search_runs([run.info.experiment_id], below):
-        client.set_terminated(nested.info.run_id, status)
-
-
 def _first_line(parameters: StepParameters) -> str:
     return (type(parameters).__doc__ or "").strip().partition("\n")[0]
-
-
-def _fail(run_id: str, step: str, failure: str) -> None:
-    try:
-        mlflow.set_tags({"step": step, "failure": failure})
-    finally:
-        mlflow.end_run("FAILED")

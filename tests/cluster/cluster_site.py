@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from services import PROJECT, Cluster
 
-from steps.tracking.inputs import read_outputs
 from steps.tracking.outputs import Outputs
+from steps.tracking.run_files import read_outputs
 
 EXPERIMENT = "vision"
 PROFILE = Path(__file__).with_name("small.yaml")

@@ -10,6 +10,7 @@ from pydantic import Field
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
+from steps.tracking.cache_key import cache_key
 from steps.tracking.outputs import Outputs
 from steps.tracking.step import Step, StepRun
 
@@ -55,6 +56,11 @@ def warm(parameters: Parameters, profile: Profile) -> str:
 
 
 STEP = Step("bake", Parameters, Loaf, bake, settings=("model",), state=warm)
+
+
+def key_of(step: Step, parameters: Parameters, profile: Profile, inputs: dict[str, str]) -> str:
+    """The key of a run of a step."""
+    return cache_key(step.key_parts(parameters, profile, inputs))
 
 
 def mill() -> str:

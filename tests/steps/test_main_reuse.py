@@ -13,11 +13,11 @@ from steps import main
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import load_profile
-from steps.tracking.cache_key import KEY_FILE, cache_key
+from steps.tracking.cache_key import cache_key
 from steps.tracking.card import Card
 from steps.tracking.chain import says
-from steps.tracking.inputs import FILES, kept_files
 from steps.tracking.outputs import Outputs
+from steps.tracking.run_files import KEY_FILE, SIZES_FILE, kept_files
 from steps.tracking.step import RUN_ID, Step, StepRun
 
 BAKE_CHANGED = "run, because parameter minutes is 50 and was 40"
@@ -65,7 +65,7 @@ class SmallChain:
         run_id = client.create_run(main.experiment_id(), tags=tags).info.run_id
         client.log_dict(run_id, parts, KEY_FILE)
         client.log_text(run_id, "a loaf", "made/loaf.txt")
-        client.log_dict(run_id, kept_files(run_id), FILES)
+        client.log_dict(run_id, kept_files(run_id), SIZES_FILE)
         client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
         client.set_terminated(run_id)
         self.started.append(step.name)
@@ -184,7 +184,7 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
             lambda run: _artifact(run, "made/loaf.txt").write_text("a lo"),
             "made/loaf.txt of run {} is of another size",
         ),
-        (lambda run: _artifact(run, FILES).unlink(), "files.json of run {} is gone"),
+        (lambda run: _artifact(run, SIZES_FILE).unlink(), "files.json of run {} is gone"),
         (lambda run: _artifact(run, "outputs.json").write_text("{"), "no usable outputs.json"),
     ],
     ids=["file gone", "folder gone", "file cut", "no list", "outputs damaged"],

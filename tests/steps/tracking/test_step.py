@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from bakery import STEP, Loaf, Parameters, bake, baked, kept, mill
+from bakery import STEP, Loaf, Parameters, bake, baked, kept, key_of, mill
 from mlflow import MlflowClient
 
 from steps.settings.profile import PROFILES, load_profile
@@ -38,7 +38,7 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
         "step": "bake",
         "profile": "farm",
         "input.mill": milled,
-        "cache_key": STEP.cache_key(parameters, load_profile(profile), {"mill": milled}),
+        "cache_key": key_of(STEP, parameters, load_profile(profile), {"mill": milled}),
     }
     assert run.data.params == {
         "profile": profile,
@@ -66,7 +66,7 @@ def test_an_input_given_as_none_is_left_out(profile, milled):
     assert json.loads(kept(run)["outputs.json"])["flour"] is None
     assert "No other run." in kept(run)["card.html"]
     parameters, read = Parameters(), load_profile("local")
-    assert run.data.tags["cache_key"] == STEP.cache_key(parameters, read, {})
+    assert run.data.tags["cache_key"] == key_of(STEP, parameters, read, {})
 
 
 def test_a_run_that_is_open_already_is_gone_on_with(profile, milled, monkeypatch, capsys):
@@ -111,9 +111,9 @@ def test_a_run_goes_to_the_store_of_the_profile(profile, store, empty_store, mon
 )
 def test_the_key_depends_on_the_parameters_that_decide_the_result(changed, same):
     local, inputs = load_profile("local"), {"mill": "2" * 32}
-    key = STEP.cache_key(Parameters(), local, inputs)
+    key = key_of(STEP, Parameters(), local, inputs)
     assert re.fullmatch("[0-9a-f]{32}", key)
-    assert (STEP.cache_key(Parameters(**changed), local, inputs) == key) is same
+    assert (key_of(STEP, Parameters(**changed), local, inputs) == key) is same
 
 
 @pytest.mark.parametrize(
@@ -122,18 +122,18 @@ def test_the_key_depends_on_the_parameters_that_decide_the_result(changed, same)
 )
 def test_the_key_depends_on_the_settings_that_the_step_reads(changed, same):
     local = load_profile("local")
-    key = STEP.cache_key(Parameters(), local, {})
-    assert (STEP.cache_key(Parameters(), local.model_copy(update=changed), {}) == key) is same
+    key = key_of(STEP, Parameters(), local, {})
+    assert (key_of(STEP, Parameters(), local.model_copy(update=changed), {}) == key) is same
 
 
 def test_the_key_depends_on_the_state_and_the_inputs():
     local = load_profile("local")
     stateless = Step("bake", Parameters, Loaf, bake, settings=("model",))
     keys = {
-        STEP.cache_key(Parameters(), local, {}),
-        STEP.cache_key(Parameters(), local, {"mill": "1" * 32}),
-        STEP.cache_key(Parameters(), local, {"mill": "2" * 32}),
-        stateless.cache_key(Parameters(), local, {}),
+        key_of(STEP, Parameters(), local, {}),
+        key_of(STEP, Parameters(), local, {"mill": "1" * 32}),
+        key_of(STEP, Parameters(), local, {"mill": "2" * 32}),
+        key_of(stateless, Parameters(), local, {}),
     }
     assert len(keys) == 4
     assert STEP.input_names() == ["mill"]

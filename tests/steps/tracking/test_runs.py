@@ -1,18 +1,13 @@
-"""Inputs: which run a parameter means, and what is said where it cannot be read."""
-
-import shutil
-from pathlib import Path
+"""Runs: which one a parameter means, and what is said where it means none."""
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from steps.errors import UserError
-from steps.tracking.inputs import experiment_id, finished_runs, read_outputs, resolve_input
-from steps.tracking.outputs import RegisterOutputs
+from steps.tracking.runs import experiment_id, finished_runs, resolve_input
 
 NEWEST = 1_800_000_000_000
-OUTPUTS = RegisterOutputs(model="package", version="3")
 
 
 @pytest.fixture
@@ -127,76 +122,3 @@ def test_finished_runs_come_newest_first_as_many_as_asked(experiment):
 def test_without_an_active_run_there_is_no_experiment(store):
     with pytest.raises(RuntimeError, match="no run is active"):
         experiment_id()
-
-
-def _kept(run_id: str) -> Path:
-    """The file that a run keeps its outputs in."""
-    uri = MlflowClient().get_run(run_id).info.artifact_uri
-    return Path(uri.removeprefix("file://")) / "outputs.json"
-
-
-@pytest.fixture
-def finished(experiment) -> str:
-    """A finished run with outputs."""
-    run_id = made(experiment, step="register")
-    MlflowClient().log_text(run_id, OUTPUTS.model_dump_json(indent=2), "outputs.json")
-    return run_id
-
-
-def test_outputs_are_read_as_they_were_kept(finished):
-    assert read_outputs(finished, RegisterOutputs) == OUTPUTS
-
-
-def _deleted(file: Path) -> None:
-    file.unlink()
-
-
-def _with_its_folder(file: Path) -> None:
-    shutil.rmtree(file.parent)
-
-
-def _empty(file: Path) -> None:
-    file.write_text("")
-
-
-def _cut(file: Path) -> None:
-    file.write_text(file.read_text()[:-8])
-
-
-def _key_missing(file: Path) -> None:
-    file.write_text('{"model": "package"}')
-
-
-def _key_unknown(file: Path) -> None:
-    file.write_text('{"model": "package", "version": "3", "alias": "champion"}')
-
-
-def _other_type(file: Path) -> None:
-    file.write_text('{"model": "package", "version": 3}')
-
-
-def _no_record(file: Path) -> None:
-    file.write_text("[]")
-
-
-def _no_text(file: Path) -> None:
-    file.write_bytes(b"\xff\xfe{}")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [_deleted, _with_its_folder, _empty, _cut, _key_missing, _key_unknown, _other_type]
-    + [_no_record, _no_text],
-)
-def test_outputs_that_are_gone_or_damaged_are_told(finished, damage):
-    damage(_kept(finished))
-    with pytest.raises(UserError) as caught:
-        read_outputs(finished, RegisterOutputs)
-    said = str(caught.value)
-    assert said.startswith(f"run {finished} has no usable outputs.json (")
-    assert said.endswith("run its step again") and "\n" not in said
-
-
-def test_outputs_of_a_run_that_does_not_exist_are_told(experiment):
-    with pytest.raises(UserError, match=f"run {'0' * 32} has no usable outputs.json"):
-        read_outputs("0" * 32, RegisterOutputs)

@@ -1,7 +1,4 @@
-"""A step's inputs: which run is meant, and what it left."""
-
-import json
-from typing import TypeVar
+"""The runs of an experiment: which one is meant, which are finished, which is active."""
 
 import mlflow
 from mlflow import MlflowClient
@@ -9,13 +6,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
-from steps.tracking.cache_key import KEY_FILE, Parts
-from steps.tracking.outputs import Outputs
 
 LATEST = "latest"
-FILES = "files.json"
-"""The sizes of a run's other artifacts: they tell later whether all are there still."""
-Record = TypeVar("Record", bound=Outputs)
 
 
 def resolve_input(step: str, wanted: str) -> str:
@@ -88,53 +80,3 @@ def active_run() -> Run:
     if run is None:
         raise RuntimeError("no run is active")
     return run
-
-
-def read_outputs(run_id: str, outputs: type[Record]) -> Record:
-    """The ``outputs.json`` of a run.
-
-    Raises:
-        UserError: the record is gone or damaged.
-    """
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json")
-        return outputs.model_validate_json(text)
-    except (MlflowException, OSError, ValueError) as error:
-        raise UserError(
-            f"run {run_id} has no usable outputs.json ({type(error).__name__}); run its step again"
-        ) from error
-
-
-def kept_files(run_id: str) -> dict[str, int]:
-    """The sizes in bytes of the files that a run keeps as artifacts, by path."""
-    client = MlflowClient()
-    files, folders = {}, [""]
-    while folders:
-        for file in client.list_artifacts(run_id, folders.pop()):
-            if file.is_dir:
-                folders.append(file.path)
-            else:
-                files[file.path] = file.file_size
-    return files
-
-
-def lost_files(run_id: str) -> str | None:
-    """Which of the files that a run left is gone or of another size; None where none is."""
-    try:
-        left = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILES}"))
-    except (MlflowException, OSError, ValueError):
-        return f"{FILES} of run {run_id} is gone"
-    now = kept_files(run_id)
-    for path, size in left.items():
-        if now.get(path) != size:
-            how = "is of another size" if path in now else "is gone"
-            return f"{path} of run {run_id} {how}"
-    return None
-
-
-def read_key_parts(run_id: str) -> Parts | None:
-    """What a run's cache key was made of; None where the record is gone."""
-    try:
-        return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{KEY_FILE}"))
-    except (MlflowException, OSError, ValueError):
-        return None

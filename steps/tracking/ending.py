@@ -1,0 +1,65 @@
+"""How a step's run ends badly: it leaves a card that says why, and nothing that seems to go on."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+
+from steps.errors import UserError
+from steps.tracking.card import Card
+from steps.tracking.outage import outage, without_patience
+from steps.tracking.run_files import CARD_FILE
+from steps.tracking.stopped import stay_killed
+
+
+@contextmanager
+def ending(run: Run, card: Card, again: str) -> Iterator[None]:
+    """Around a step's work: where it fails or is stopped, so does its run, and what is below it.
+
+    Args:
+        run: the open run.
+        card: of the run; kept with the failure on it.
+        again: the command that goes on from a failure: the last line of an error's trace.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end_nested(run, "KILLED")
+        mlflow.end_run("KILLED")
+        if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
+            stay_killed()
+        raise
+    except Exception as error:
+        if away := outage(error):
+            with without_patience(), suppress(Exception):  # the run may not be reached either
+                fail(card.step, away)
+            raise
+        card.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        card.next_command = card.next_command or again
+        mlflow.log_text(card.html(), CARD_FILE)
+        _end_nested(run, "FAILED")
+        if isinstance(error, UserError):
+            fail(card.step, str(error))
+        else:
+            error.add_note(f"{card.step} failed; mend it, and go on with: {again}")
+        raise
+
+
+def fail(step: str, failure: str) -> None:
+    """End the active run as FAILED, with the step and the one line that says why as its tags."""
+    try:
+        mlflow.set_tags({"step": step, "failure": failure})
+    finally:
+        mlflow.end_run("FAILED")
+
+
+def _end_nested(run: Run, status: str) -> None:
+    """End what still runs below a run, such as the trials of a search."""
+    client = MlflowClient()
+    below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+    for nested in client.search_runs([run.info.experiment_id], below):
+        client.set_terminated(nested.info.run_id, status)

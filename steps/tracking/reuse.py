@@ -1,0 +1,47 @@
+"""Which finished run can stand for a step."""
+
+from typing import Any
+
+from mlflow.entities import Run
+
+from steps.errors import UserError
+from steps.settings.profile import Profile
+from steps.tracking.cache_key import cache_key, differences
+from steps.tracking.run_files import lost_files, read_key_parts, read_outputs
+from steps.tracking.runs import finished_runs
+from steps.tracking.step import Step
+
+CANDIDATES = 3
+"""Runs of the same key that are looked at, the newest first."""
+
+
+def reusable(
+    step: Step, parameters: Any, profile: Profile, inputs: dict[str, str]
+) -> tuple[Run | None, str]:
+    """The newest finished run of the same key whose outputs still stand.
+
+    Args:
+        step: which step.
+        parameters: its own.
+        profile: where it would run.
+        inputs: run ID by step.
+
+    Returns:
+        The run, or None and the reason why there is none.
+    """
+    parts = step.key_parts(parameters, profile, inputs)
+    lost = ""
+    for candidate in finished_runs(step.name, CANDIDATES, cache_key(parts)):
+        run_id = candidate.info.run_id
+        try:
+            gone = lost_files(run_id) or step.holds(read_outputs(run_id, step.outputs), profile)
+        except UserError as error:
+            gone = str(error)
+        if gone is None:
+            return candidate, ""
+        lost = gone
+    newest = finished_runs(step.name, count=1)
+    if not newest:
+        return None, "it has not run yet"
+    before = read_key_parts(newest[0].info.run_id)
+    return None, lost or differences(before or {}, parts)
