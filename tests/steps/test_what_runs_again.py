@@ -57,6 +57,8 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("benchmarks/ingest.py", ()),
         ("steps/main.py", ()),
         ("steps/device.py", ()),
+        ("steps/tracking/card.py", ()),  # how a card looks
+        ("steps/tracking/card.html.j2", ()),
         ("edge/capture.py", ()),
         ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
         ("steps/training/cache.py", FROM_TUNE),

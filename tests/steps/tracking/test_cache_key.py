@@ -21,7 +21,7 @@ FILES = {
         "        import steps.late\n"
     ),
     "steps/flour.py": "from steps import wheat\nfrom steps.bake import bake\n",
-    "steps/wheat/__init__.py": "from .field import wide\n",
+    "steps/wheat/__init__.py": "from .field import wide\nfrom steps.tracking.card import Card\n",
     "steps/wheat/field.py": "",
     "steps/oven/__init__.py": "TRAYS = 2\n",
     "steps/oven/heat.py": "import numpy\nPAGES = ['page.html.j2', 'second.j2', 'gone.txt']\n",
@@ -32,6 +32,9 @@ FILES = {
     "steps/late.py": "",
     "steps/unused.py": "import steps.late\n",
     "steps/shop/page.html.j2": "",
+    "steps/tracking/__init__.py": "",
+    "steps/tracking/card.py": "import steps.unused\nPAGE = 'card.html.j2'\n",
+    "steps/tracking/card.html.j2": "",
     "edge/__init__.py": "",
     "edge/taste.py": "def sour(): pass\n",
     "edge/other.py": "",
@@ -50,6 +53,7 @@ USED = {
     "steps/oven/timer.py",
     "steps/oven/page.html.j2",
     "steps/late.py",
+    "steps/tracking/__init__.py",
     "edge/__init__.py",
     "edge/taste.py",
 }
@@ -165,7 +169,7 @@ def test_the_order_of_parameters_and_inputs_does_not(bakery):
 @pytest.mark.parametrize(
     ("step", "used", "unused"),
     [
-        ("ingest", ["lake/stream.py", "tracking/card.html.j2"], "training/fit.py"),
+        ("ingest", ["lake/stream.py", "lake/report.py"], "tracking/card.py"),
         ("train", ["train.py", "training/networks.py", "lake/session.py"], "training/search.py"),
         ("register", ["training/networks.py", "../edge/scoring.py"], "training/search.py"),
         ("export", ["serving/onnx_graph.py", "serving/pyfunc_model.py", "../edge/record.py"],

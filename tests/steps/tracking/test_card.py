@@ -1,7 +1,9 @@
 """The card: text stays text, pictures and plots are in the page itself."""
 
 import base64
+import inspect
 import io
+import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -10,6 +12,7 @@ from drawing import drawn
 from matplotlib.figure import Figure
 from PIL import Image
 
+from steps.settings.profile import PROJECT
 from steps.tracking.card import Card
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" <b>bold</b> {{ 7 * 7 }}"
@@ -202,3 +205,19 @@ def test_an_empty_card_says_that_nothing_went_in():
     seen = Page(card().html())
     assert seen.text_of("h2") == ["What went in"]
     assert "No other run. Every parameter is as by default." in seen.text_of("p")
+
+
+def test_nothing_that_comes_out_of_a_step_hangs_on_its_card():
+    """Or the cache key could not leave its file out."""
+    given_back = {
+        name
+        for name, method in vars(Card).items()
+        if inspect.isfunction(method) and inspect.signature(method).return_annotation is not None
+    }
+    assert {name for name in given_back if not name.startswith("_")} == {"html"}
+    sources = {path: path.read_text(encoding="utf-8") for path in PROJECT.glob("steps/**/*.py")}
+    drawing = {path.name for path, text in sources.items() if "card.html()" in text}
+    assert drawing == {"step.py", "ending.py"}
+    taken = re.compile(r"from steps\.tracking\.card import (?!Card\n)")
+    more_than_the_card = {path.name for path, text in sources.items() if taken.search(text)}
+    assert more_than_the_card == {"chain.py", "search_report.py"}  # links, on cards
