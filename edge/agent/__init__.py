@@ -1,6 +1,6 @@
 """What runs on the device for months: ``python -m edge run --config agent.toml``.
 
-- ``agent``: the parts joined, and the loop
+- ``agent``: the loop, and a thread for each network; ``parts``: what it joins
 - ``watcher``: one look: frame, score, keep or not; ``motion`` and ``selection`` say which
 - ``model``, ``follower``: the model in use, and how a newer one is noticed
 - ``store``: SQLite and a folder; in it the ``queue`` of pictures and the ``results``

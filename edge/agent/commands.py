@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
         if preview:
             preview.shutdown()
             preview.server_close()
-        agent.store.close()
+        agent.parts.store.close()
 
 
 def _status(options: argparse.Namespace) -> None:

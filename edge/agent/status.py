@@ -1,35 +1,45 @@
 """What the device says of itself: to its page, to ``edge status``, and to the landing zone."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.agent import machine
 from edge.agent.clock import Moment
-
-if TYPE_CHECKING:
-    from edge.agent.agent import Agent
+from edge.agent.parts import Parts
+from edge.agent.sender import Sender
 
 OVERDUE_SECONDS = 60.0
 """A device that should have looked this much longer ago than its period is not well."""
 
 
-def status(agent: "Agent") -> dict[str, Any]:
+def complaints(parts: Parts) -> list[str]:
+    """What keeps the device from its work; none where it is well."""
+    found, seen = [], parts.watcher.seen
+    if seen.failure:
+        found.append(f"camera: {seen.failure}")
+    late = parts.clock.uptime() - seen.looked_at - parts.settings.score.period_seconds
+    if late > OVERDUE_SECONDS:
+        found.append(f"the last look is {late:.0f} s overdue")
+    return found
+
+
+def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     """The device's state, as JSON can hold it."""
-    now, seen = agent.clock.now(), agent.watcher.seen
-    current = agent.model.current if agent.model else None
+    now, seen, wrong = parts.clock.now(), parts.watcher.seen, complaints(parts)
+    current = parts.model.current if parts.model else None
     return {
-        "device": agent.settings.device,
-        "view": agent.settings.view,
+        "device": parts.settings.device,
+        "view": parts.settings.view,
         "reported_at": now.shown.isoformat(timespec="seconds"),
         "clock_set": now.known,
-        "started_at": agent.started.dated(now).shown.isoformat(timespec="seconds"),
-        "healthy": not agent.complaints(),
-        "complaints": agent.complaints(),
-        "model": agent.settings.model.name if agent.settings.model else None,
+        "started_at": parts.started.dated(now).shown.isoformat(timespec="seconds"),
+        "healthy": not wrong,
+        "complaints": wrong,
+        "model": parts.settings.model.name if parts.settings.model else None,
         "model_version": current and str(current.version),
         "release": current and current.release,
-        "on_probation": bool(agent.updater and agent.updater.on_probation()),
-        "model_failure": agent.follower and agent.follower.failure,
-        "camera": agent.camera.model,
+        "on_probation": bool(parts.updater and parts.updater.on_probation()),
+        "model_failure": parts.follower and parts.follower.failure,
+        "camera": parts.camera.model,
         "camera_failure": seen.failure,
         "camera_restarts": seen.restarts,
         "frames": seen.frames,
@@ -38,15 +48,15 @@ def status(agent: "Agent") -> dict[str, Any]:
         "score": seen.result and seen.result.score,
         "latency_ms": seen.result and seen.result.ms,
         "kept": dict(seen.kept),
-        "queue": agent.queue.size(),
-        "results": agent.results.size(),
-        "counts": agent.store.counts(),
-        "landing_failure": agent.sender.failure,
-        "last_sent_at": agent.sender.sent_at,
+        "queue": parts.queue.size(),
+        "results": parts.results.size(),
+        "counts": parts.store.counts(),
+        "landing_failure": sender.failure,
+        "last_sent_at": sender.sent_at,
         "temperature": machine.temperature(),
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),
-        "free_megabytes": round(machine.free_megabytes(agent.store.folder)),
+        "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
         "troubles": [{"at": at, "what": what} for at, what in list(seen.troubles)],
     }
 

@@ -29,6 +29,7 @@ class Seen:
     """What was seen last, for the status and the page.
 
     Attributes:
+        looked_at: uptime of the last look, seconds, whether there was a frame or not.
         picture: what was scored.
         moment: when it was taken.
         result: what the model said.
@@ -39,6 +40,7 @@ class Seen:
         troubles: the last things that went wrong, each with its time.
     """
 
+    looked_at: float
     picture: bytes | np.ndarray | None = None
     moment: Moment | None = None
     result: Result | None = None
@@ -76,7 +78,7 @@ class Watcher:
         self._selection, self._queue, self._results = selection, queue, results
         self._clock = clock
         self._is_open, self._attempts, self._not_before = False, 0, 0.0
-        self.seen = Seen()
+        self.seen = Seen(looked_at=clock.uptime())
 
     def look(self) -> None:
         """Take the newest frame, score it, and keep it if there is a reason.
@@ -84,8 +86,17 @@ class Watcher:
         Raises:
             CameraError: a camera that did deliver could not be opened again: a new process may.
         """
-        if self._clock.uptime() < self._not_before:
-            return
+        if self._clock.uptime() >= self._not_before:
+            self._look()
+        self.seen.looked_at = self._clock.uptime()
+
+    def close(self) -> None:
+        """Stop the camera."""
+        if self._is_open:
+            self._is_open = False
+            self._camera.close()
+
+    def _look(self) -> None:
         try:
             if not self._is_open:
                 self._camera.open()
@@ -97,12 +108,6 @@ class Watcher:
             self._attempts, self.seen.failure = 0, None
         except CameraError as error:
             self._camera_failed(error)
-
-    def close(self) -> None:
-        """Stop the camera."""
-        if self._is_open:
-            self._is_open = False
-            self._camera.close()
 
     def _take(self, shot: Shot) -> None:
         now = self._clock.now()

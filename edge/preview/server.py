@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from edge.agent.agent import Agent
-from edge.agent.status import status
+from edge.agent.status import complaints
 from edge.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -94,19 +94,20 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self._is_from_here():
             return
-        agent, path = self.server.agent, self.path.partition("?")[0]
+        agent, parts = self.server.agent, self.server.agent.parts
+        path = self.path.partition("?")[0]
         if path == "/":
             self._answer(PAGE.read_bytes(), "text/html; charset=utf-8")
         elif path == "/status":
-            self._answer_json(status(agent))
+            self._answer_json(agent.status())
         elif path == "/scores":
-            rows = HISTORY_SECONDS / agent.settings.score.period_seconds
-            self._answer_json(agent.results.history(max(round(rows), 1)))
+            rows = HISTORY_SECONDS / parts.settings.score.period_seconds
+            self._answer_json(parts.results.history(max(round(rows), 1)))
         elif path == "/health":
-            complaints = agent.complaints()
-            code = HTTPStatus.SERVICE_UNAVAILABLE if complaints else HTTPStatus.OK
-            self._answer_json({"healthy": not complaints, "complaints": complaints}, code)
-        elif path == "/frame.jpg" and (picture := agent.watcher.seen.picture) is not None:
+            wrong = complaints(parts)
+            code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+            self._answer_json({"healthy": not wrong, "complaints": wrong}, code)
+        elif path == "/frame.jpg" and (picture := parts.watcher.seen.picture) is not None:
             self._answer(_jpeg(picture), "image/jpeg")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)

@@ -11,13 +11,12 @@ from agent_fakes import agent_of, landed, place_model, send_all
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.queue import Reason
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
-from edge.agent.status import status
 from edge.cameras.camera import CameraError, Frame, Shot
 
 
 def looks(agent, clock, count, seconds=1.0):
     for _ in range(count):
-        agent.look()
+        agent.parts.watcher.look()
         clock.go_on(seconds)
 
 
@@ -36,16 +35,16 @@ def test_without_a_model_pictures_are_taken_and_sent(tmp_path, clock):
         "12%3A02%",
         "12%3A03%",
     ]
-    assert agent.results.size()["results"] == 0
+    assert agent.parts.results.size()["results"] == 0
     assert json.loads((tmp_path / "landing/status/a7.json").read_text())["frames"] == 181
 
 
 def test_an_uncertain_frame_goes_to_the_landing_zone_with_its_score(tmp_path, clock, with_model):
     never = CaptureSettings(period_seconds=0)
     agent = with_model(capture=never, score=ScoreSettings(control_per_day=0))
-    agent.camera.grey = 127
+    agent.parts.camera.grey = 127
     looks(agent, clock, 1)
-    agent.camera.grey = 250
+    agent.parts.camera.grey = 250
     looks(agent, clock, 3)
     clock.go_on(3600)
     send_all(agent)
@@ -54,7 +53,7 @@ def test_an_uncertain_frame_goes_to_the_landing_zone_with_its_score(tmp_path, cl
     assert landed(tmp_path) == [rows[0]["file_name"]] and rows[1]["file_name"] is None
     assert abs(rows[0]["score"] - 0.5) < 0.02 and rows[1]["score"] > 0.9
     assert rows[0]["sha256"] and rows[0]["scored_by"] == "edge:a7"
-    assert agent.watcher.seen.kept == {Reason.UNCERTAIN: 1}
+    assert agent.parts.watcher.seen.kept == {Reason.UNCERTAIN: 1}
 
 
 def test_a_demand_keeps_the_next_frame(tmp_path, clock):
@@ -62,21 +61,21 @@ def test_a_demand_keeps_the_next_frame(tmp_path, clock):
     looks(agent, clock, 2)
     agent.demand()
     looks(agent, clock, 2)
-    assert agent.watcher.seen.kept == {Reason.DEMAND: 1}
+    assert agent.parts.watcher.seen.kept == {Reason.DEMAND: 1}
 
 
 def test_a_stalled_camera_is_started_again(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
     looks(agent, clock, 3)
-    agent.camera.fault = "stalled"
+    agent.parts.camera.fault = "stalled"
     looks(agent, clock, 3)
-    said = status(agent)
+    said = agent.status()
     assert not said["healthy"] and "no frame within 20 s" in said["camera_failure"]
-    agent.camera.fault = None
+    agent.parts.camera.fault = None
     looks(agent, clock, 60)
-    said = status(agent)
+    said = agent.status()
     assert said["healthy"] and said["camera_failure"] is None and said["frames"] > 50
-    assert agent.camera.opened == 1 + said["camera_restarts"] and said["camera_restarts"] >= 1
+    assert agent.parts.camera.opened == 1 + said["camera_restarts"] and said["camera_restarts"] >= 1
     assert said["troubles"][0]["what"] == "camera: no frame within 20 s"
 
 
@@ -84,59 +83,63 @@ def test_a_camera_that_does_not_come_back_ends_the_process_and_one_that_never_ca
     tmp_path, clock
 ):
     agent = agent_of(tmp_path, clock)
-    agent.camera.fault = "gone"
+    agent.parts.camera.fault = "gone"
     looks(agent, clock, 2000)
-    agent.camera.fault = None
+    agent.parts.camera.fault = None
     looks(agent, clock, 100)
-    assert agent.watcher.seen.frames > 0
-    agent.camera.fault = "gone"
+    assert agent.parts.watcher.seen.frames > 0
+    agent.parts.camera.fault = "gone"
     with pytest.raises(CameraError, match="no camera number 0"):
         looks(agent, clock, 2000)
 
 
 def test_a_camera_that_is_gone_is_not_asked_all_the_time(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
-    agent.camera.fault = "gone"
+    agent.parts.camera.fault = "gone"
     looks(agent, clock, 600)
-    assert 10 < agent.camera.asked < 25
+    assert 10 < agent.parts.camera.asked < 25
 
 
 def test_a_new_model_is_used_from_the_next_look_on_and_confirmed(tmp_path, clock, with_model):
     agent = with_model()
-    agent.camera.grey = 250
+    agent.parts.camera.grey = 250
     confirmed = []
-    agent.model._probation = Probation(confirmed)
+    agent.parts.model._probation = Probation(confirmed)
     looks(agent, clock, 1)
     home = tmp_path / "store" / "models" / "brightness"
     (home / "current").unlink()
     place_model(home, steepness=-0.05, version="5")
     looks(agent, clock, FRAMES_OF_PROBATION)
-    assert status(agent)["model_version"] == "5" and agent.watcher.seen.result.label == "dark"
+    assert (
+        agent.status()["model_version"] == "5" and agent.parts.watcher.seen.result.label == "dark"
+    )
     assert confirmed == ["confirmed"]
 
 
 def test_a_new_model_that_fails_on_a_real_frame_is_undone(tmp_path, clock, with_model, monkeypatch):
     agent = with_model()
     said = []
-    agent.model._probation = Probation(said)
-    agent.model.refresh()
+    agent.parts.model._probation = Probation(said)
+    agent.parts.model.refresh()
     broken = np.full((1, 2), np.nan, np.float32)
-    monkeypatch.setattr(agent.model.current.scorer, "score_prepared", lambda pixels: broken)
+    monkeypatch.setattr(agent.parts.model.current.scorer, "score_prepared", lambda pixels: broken)
     looks(agent, clock, 1)
     assert said == ["it fails on a real frame: [nan nan] are no probabilities"]
     looks(agent, clock, 1)
-    assert agent.watcher.seen.result.score is not None
-    reasons = [row["reason"] for row in agent.store.rows("SELECT reason FROM results ORDER BY id")]
+    assert agent.parts.watcher.seen.result.score is not None
+    reasons = [
+        row["reason"] for row in agent.parts.store.rows("SELECT reason FROM results ORDER BY id")
+    ]
     assert reasons[0].startswith("the model fails") and reasons[1] is None
 
 
 def test_a_model_that_comes_later_is_found(tmp_path, clock):
     agent = agent_of(tmp_path, clock, model=ModelSettings("http://127.0.0.1:9", "brightness"))
     looks(agent, clock, 2)
-    assert agent.watcher.seen.frames == 2 and agent.watcher.seen.result is None
+    assert agent.parts.watcher.seen.frames == 2 and agent.parts.watcher.seen.result is None
     place_model(tmp_path / "store" / "models" / "brightness")
     looks(agent, clock, 1)
-    assert agent.watcher.seen.result.version == "4"
+    assert agent.parts.watcher.seen.result.version == "4"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_frames_of_odd_sizes_do_no_harm(tmp_path, clock, with_model, shape):
     looks(agent, clock, 1)
     _show(agent, np.zeros(shape, np.uint8), clock)
     looks(agent, clock, 2)
-    assert agent.watcher.seen.frames == 3
+    assert agent.parts.watcher.seen.frames == 3
 
 
 def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
@@ -160,13 +163,13 @@ def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
             damaged[place : place + 1] = rng.bytes(1)
         _show(agent, bytes(damaged[: rng.integers(0, len(damaged) + 1)]), clock)
         looks(agent, clock, 1)
-    assert agent.watcher.seen.frames == 201
-    assert len(agent.watcher.seen.troubles) <= 20
+    assert agent.parts.watcher.seen.frames == 201
+    assert len(agent.parts.watcher.seen.troubles) <= 20
 
 
 def agent_jpeg(agent, clock) -> bytes:
     looks(agent, clock, 1)
-    return agent.queue.next().path.read_bytes()
+    return agent.parts.queue.next().path.read_bytes()
 
 
 def _show(agent, picture, clock):
@@ -178,7 +181,7 @@ def _show(agent, picture, clock):
         encoded = picture if isinstance(picture, bytes) else None
         yield Shot.of(Frame(pixels, clock.now().shown, encoded=encoded))
 
-    agent.camera.shot = shot
+    agent.parts.camera.shot = shot
 
 
 class Probation:
@@ -202,4 +205,4 @@ def test_a_device_without_its_models_folder_goes_on(tmp_path, clock, with_model)
     looks(agent, clock, 1)
     shutil.rmtree(tmp_path / "store" / "models")
     looks(agent, clock, 3)
-    assert agent.watcher.seen.frames == 4
+    assert agent.parts.watcher.seen.frames == 4

@@ -13,7 +13,6 @@ from agent_fakes import NOBODY, NOON, FakeClock, agent_of, landed, place_model, 
 from fsspec.implementations.memory import MemoryFileSystem
 
 from edge.agent.settings import CaptureSettings, LandingSettings, ModelSettings, StoreSettings
-from edge.agent.status import status
 
 EVERY_SECOND = CaptureSettings(period_seconds=1)
 
@@ -22,10 +21,10 @@ def live(agent, clock, seconds, step=1.0):
     """What the agent's threads do, in turns."""
     end = clock.uptime() + seconds
     while clock.uptime() < end:
-        agent.look()
+        agent.parts.watcher.look()
         send_all(agent)
-        if agent.follower:
-            agent.follower.work()
+        if agent.parts.follower:
+            agent.parts.follower.work()
         clock.go_on(step)
 
 
@@ -61,13 +60,13 @@ def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch,
     landing = LandingSettings("unreliable://zone", retry_most_seconds=60)
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10), landing=landing)
     live(agent, clock, 600)
-    assert agent.watcher.seen.frames == 600 and agent.queue.size()["pictures"] == 60
-    assert status(agent)["landing_failure"] == "no route to host" and status(agent)["healthy"]
+    assert agent.parts.watcher.seen.frames == 600 and agent.parts.queue.size()["pictures"] == 60
+    assert agent.status()["landing_failure"] == "no route to host" and agent.status()["healthy"]
     assert Unreliable.calls < 40
     monkeypatch.setattr(Unreliable, "fault", None)
     live(agent, clock, 70)
-    assert agent.queue.size()["pictures"] == 0 and status(agent)["landing_failure"] is None
-    assert agent.store.counts() == {"sent": 67}
+    assert agent.parts.queue.size()["pictures"] == 0 and agent.status()["landing_failure"] is None
+    assert agent.parts.store.counts() == {"sent": 67}
     assert len([name for name in Unreliable.store if name.endswith(".jpg")]) == 67
 
 
@@ -77,7 +76,7 @@ def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
     live(agent, clock, 5)
     os.rename(tmp_path / "landing", tmp_path / "away")
     live(agent, clock, 30)
-    assert "make or mount it" in status(agent)["landing_failure"]
+    assert "make or mount it" in agent.status()["landing_failure"]
     os.rename(tmp_path / "away", tmp_path / "landing")
     live(agent, clock, 40)
     assert len(landed(tmp_path)) == len(set(landed(tmp_path))) == 75
@@ -86,16 +85,16 @@ def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
 def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, with_model):
     agent = with_model()
     live(agent, clock, 600)
-    assert agent.watcher.seen.frames == 600 and agent.watcher.seen.result.version == "4"
-    assert "no MLflow server answers" in status(agent)["model_failure"]
+    assert agent.parts.watcher.seen.frames == 600 and agent.parts.watcher.seen.result.version == "4"
+    assert "no MLflow server answers" in agent.status()["model_failure"]
 
 
 def test_a_clock_at_1970_loses_nothing_and_claims_nothing(tmp_path, with_model):
     clock = FakeClock(datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC))
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10))
     live(agent, clock, 30)
-    assert landed(tmp_path) == [] and agent.queue.size()["undated"] == 3
-    assert not status(agent)["clock_set"] and not (tmp_path / "landing/status").exists()
+    assert landed(tmp_path) == [] and agent.parts.queue.size()["undated"] == 3
+    assert not agent.status()["clock_set"] and not (tmp_path / "landing/status").exists()
     clock.set_to(NOON)
     live(agent, clock, 11)
     assert [name[11:25] for name in landed(tmp_path)] == [
@@ -139,15 +138,15 @@ def test_a_full_disk_costs_pictures_and_nothing_else(tmp_path, clock, small_disk
             file.write(bytes(4096))
             file.flush()
     live(agent, clock, 100)
-    assert agent.watcher.seen.frames == 105
-    assert json.dumps(status(agent)) and shutil.disk_usage(small_disk).free < 100_000
+    assert agent.parts.watcher.seen.frames == 105
+    assert json.dumps(agent.status()) and shutil.disk_usage(small_disk).free < 100_000
     (small_disk / "others").unlink()
     (tmp_path / "landing").mkdir()
     live(agent, clock, 200)
-    assert agent.queue.size()["pictures"] == 0 and status(agent)["landing_failure"] is None
+    assert agent.parts.queue.size()["pictures"] == 0 and agent.status()["landing_failure"] is None
     sent = len(landed(tmp_path))
     assert 200 < sent == len(set(landed(tmp_path)))
-    assert agent.store.counts() == {"sent": sent, "dropped": 305 - sent}
+    assert agent.parts.store.counts() == {"sent": sent, "dropped": 305 - sent}
 
 
 @pytest.mark.parametrize("killed", [True, False])
@@ -158,15 +157,15 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
     place_model(small_disk / "store" / "models" / "brightness")
     for _ in range(5):
-        agent.look()
+        agent.parts.watcher.look()
         clock.go_on(1)
     if killed:  # as a kill leaves it
         shutil.copytree(small_disk / "store", tmp_path / "copy", symlinks=True)
-        agent.store.close()
+        agent.parts.store.close()
         shutil.rmtree(small_disk / "store")
         shutil.move(tmp_path / "copy", small_disk / "store")
     else:
-        agent.store.close()
+        agent.parts.store.close()
     with pytest.raises(OSError, match="No space left"), (small_disk / "others").open("wb") as file:
         while True:
             file.write(bytes(4096))
@@ -174,9 +173,12 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     followed = ModelSettings(NOBODY, "brightness")
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, model=followed)
     for _ in range(5):
-        agent.look()
+        agent.parts.watcher.look()
         clock.go_on(1)
-    assert agent.watcher.seen.result.version == "4" and agent.store.counts()["dropped"] == 5
+    assert (
+        agent.parts.watcher.seen.result.version == "4"
+        and agent.parts.store.counts()["dropped"] == 5
+    )
     (small_disk / "others").unlink()
     live(agent, clock, 20)
     assert len(landed(tmp_path)) == 25
@@ -186,19 +188,19 @@ def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
     for _ in range(5):
-        agent.look()
+        agent.parts.watcher.look()
         clock.go_on(1)
 
     def full(*arguments):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(agent.store, "transaction", full)
+    monkeypatch.setattr(agent.parts.store, "transaction", full)
     send_all(agent)
     assert "disk is full" in agent.sender.failure and len(landed(tmp_path)) == 1
     monkeypatch.undo()
     clock.go_on(10)
     send_all(agent)
-    assert agent.store.counts() == {"sent": 5} and len(landed(tmp_path)) == 5
+    assert agent.parts.store.counts() == {"sent": 5} and len(landed(tmp_path)) == 5
 
 
 def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
@@ -209,7 +211,7 @@ def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
     shutil.rmtree(tmp_path / "landing")
     live(agent, clock, 1500)
     assert shutil.disk_usage(small_disk).free >= 900_000
-    size = agent.queue.size()
-    assert size["pictures"] + agent.store.counts()["dropped"] == 1500
-    newest = agent.store.rows("SELECT max(id) AS id, min(id) AS first FROM pictures")[0]
+    size = agent.parts.queue.size()
+    assert size["pictures"] + agent.parts.store.counts()["dropped"] == 1500
+    newest = agent.parts.store.rows("SELECT max(id) AS id, min(id) AS first FROM pictures")[0]
     assert newest["id"] == 1500 and newest["first"] == 1501 - size["pictures"]

@@ -18,7 +18,6 @@ from edge.agent.settings import (
     ScoreSettings,
     StoreSettings,
 )
-from edge.agent.status import status
 
 HOURS = float(os.environ.get("HOURS", "1"))
 SECONDS_A_LOOK = 4.0
@@ -45,7 +44,7 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
         fault = draw.choice(FAULTS)
         _cause(fault, agent, tmp_path, clock)
         _live(agent, clock, draw.randint(5, 50))
-        status(agent)
+        agent.status()
         _end(fault, agent, tmp_path)
         _live(agent, clock, draw.randint(20, 30))
         if before is None and clock.uptime() > warm:
@@ -56,22 +55,21 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     _live(agent, clock, 100)
     grown = machine.memory_megabytes() - before
     stored = sum(path.stat().st_size for path in (tmp_path / "store").glob("store.sqlite*"))
-    print(
-        f"{HOURS:g} h, {agent.watcher.seen.frames} frames: {grown:+.1f} MB, {stored} bytes stored"
-    )
-    assert agent.watcher.seen.frames > 500 * HOURS
+    frames = agent.parts.watcher.seen.frames
+    print(f"{HOURS:g} h, {frames} frames: {grown:+.1f} MB, {stored} bytes stored")
+    assert frames > 500 * HOURS
     assert grown < GROWTH_MEGABYTES
-    assert stored < 2_000_000 and agent.results.size()["results"] <= 2000
-    said = status(agent)
+    assert stored < 2_000_000 and agent.parts.results.size()["results"] <= 2000
+    said = agent.status()
     assert said["healthy"] and said["landing_failure"] is None
     assert said["queue"]["pictures"] == 0 and len(said["troubles"]) <= 20
 
 
 def _live(agent, clock, looks: int) -> None:
     for _ in range(looks):
-        agent.look()
+        agent.parts.watcher.look()
         send_all(agent)
-        agent.follower.work()
+        agent.parts.follower.work()
         clock.go_on(SECONDS_A_LOOK)
 
 
@@ -79,16 +77,16 @@ def _cause(fault, agent, tmp_path, clock) -> None:
     if fault == "landing away":
         os.rename(tmp_path / "landing", tmp_path / "away")
     elif fault in ("stalled", "gone"):
-        agent.camera.fault = fault
+        agent.parts.camera.fault = fault
     elif fault == "clock back":
         clock.set_to(clock.now().shown.replace(minute=0, second=0))
     elif fault == "demand":
         agent.demand()
     elif fault == "unsure":
-        agent.camera.grey = 127  # every frame is uncertain
+        agent.parts.camera.grey = 127  # every frame is uncertain
 
 
 def _end(fault, agent, tmp_path) -> None:
     if fault == "landing away":
         os.rename(tmp_path / "away", tmp_path / "landing")
-    agent.camera.fault = agent.camera.grey = None
+    agent.parts.camera.fault = agent.parts.camera.grey = None

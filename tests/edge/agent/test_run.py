@@ -112,7 +112,7 @@ from edge.agent.agent import Agent
 from edge.agent.settings import Settings
 from edge.agent.watchdog import Watchdog
 agent = Agent(Settings.read(Path(sys.argv[1])))
-agent.camera.shot = threading.Event().wait  # as a driver that never returns
+agent.parts.camera.shot = threading.Event().wait  # as a driver that never returns
 agent.run(Watchdog(0.5))
 """
 

@@ -10,11 +10,11 @@ from edge.agent.settings import Settings
 
 agent = Agent(Settings.read(Path("agent.toml")))
 for _ in range(int(sys.argv[1])):
-    agent.look()
-agent.watcher.close()
+    agent.parts.watcher.look()
+agent.parts.watcher.close()
 while agent.sender.work():
     pass
-agent.store.close()
-seen = agent.watcher.seen
+agent.parts.store.close()
+seen = agent.parts.watcher.seen
 problems = [seen.failure, agent.sender.failure, *map(str, seen.troubles)]
 sys.exit("; ".join(filter(None, problems)) or None)

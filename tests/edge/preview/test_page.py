@@ -44,7 +44,7 @@ def page(agent):
 
 def look(agent, clock, count):
     for _ in range(count):
-        agent.look()
+        agent.parts.watcher.look()
         clock.go_on(600)
 
 
@@ -63,12 +63,12 @@ def test_the_addresses(page, agent, clock):
 def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
     look(agent, clock, 1)
     assert requests.get(f"{page}/health", timeout=5).json() == {"healthy": True, "complaints": []}
-    agent.camera.fault = "stalled"
+    agent.parts.camera.fault = "stalled"
     look(agent, clock, 1)
     answer = requests.get(f"{page}/health", timeout=5)
     assert answer.status_code == 503
     assert answer.json()["complaints"] == ["camera: no frame within 20 s"]
-    agent.camera.fault = None
+    agent.parts.camera.fault = None
     look(agent, clock, 1)
     clock.go_on(100)
     assert "overdue" in requests.get(f"{page}/health", timeout=5).text
@@ -77,10 +77,10 @@ def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
 def test_a_picture_on_demand_needs_the_pages_own_header(page, agent, clock):
     assert requests.post(f"{page}/capture", timeout=5).status_code == 403
     look(agent, clock, 1)
-    assert agent.watcher.seen.kept == {}
+    assert agent.parts.watcher.seen.kept == {}
     assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
     look(agent, clock, 1)
-    assert agent.watcher.seen.kept == {"demand": 1}
+    assert agent.parts.watcher.seen.kept == {"demand": 1}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1.evil.example"])
@@ -132,7 +132,7 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     look(agent, clock, 30)
     shown = re.sub(r"<script>.*</script>", "", _browse(page, "--dump-dom"), flags=re.DOTALL)
     assert "a7, porch" in shown and ">working<" in shown
-    label = agent.watcher.seen.result.label
+    label = agent.parts.watcher.seen.result.label
     assert f'<strong id="label">{label}</strong>' in shown
     assert "brightness 4" in shown and "Probability of “bright”" in shown
     assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
@@ -143,7 +143,7 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
 @pytest.mark.slow
 def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, clock):
     look(agent, clock, 1)
-    agent.watcher._trouble("<img src=x onerror=alert(1)>")
+    agent.parts.watcher._trouble("<img src=x onerror=alert(1)>")
     agent.sender.failure = "the landing folder is not there"
     shown = _browse(page, "--dump-dom")
     assert "the landing folder is not there" in shown and "&lt;img src=x" in shown

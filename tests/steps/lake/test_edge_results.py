@@ -18,7 +18,6 @@ from edge.agent.settings import (
     Settings,
     StoreSettings,
 )
-from edge.agent.status import status
 from edge.cameras.simulated import SimulatedCamera
 from edge.record import ModelRecord
 from steps.lake import edge_results
@@ -78,15 +77,15 @@ def device(tmp_path, zone) -> Agent:
         clock,
         camera,
     )
-    agent.model = agent.watcher._model = Model()
+    agent.parts.model = agent.parts.watcher._model = Model()
     return agent
 
 
 def look_and_send(agent: Agent, frames: int) -> None:
     for _ in range(frames):
-        agent.look()
-        agent.clock.skipped += 10
-    agent.clock.skipped += 600  # the next file of results is due
+        agent.parts.watcher.look()
+        agent.parts.clock.skipped += 10
+    agent.parts.clock.skipped += 600  # the next file of results is due
     while agent.sender.work():
         pass
 
@@ -213,7 +212,7 @@ def test_what_is_no_file_of_results_has_no_rows(content):
 
 
 def test_a_status_from_a_clock_that_is_wrong_is_none(tmp_path):
-    said = status(device(tmp_path, tmp_path / "zone"))
+    said = device(tmp_path, tmp_path / "zone").status()
     assert row_of(said)["device_id"] == "a7"
     with pytest.raises(ValueError, match="from the future"):
         row_of(said | {"reported_at": "2096-01-01T00:00:00+00:00"})

@@ -1,0 +1,112 @@
+"""The parts of a device, made as the settings say, each with those that it works with."""
+
+import logging
+from datetime import timedelta
+
+from edge.agent.clock import Clock
+from edge.agent.follower import Follower
+from edge.agent.model import ModelInUse
+from edge.agent.motion import Motion
+from edge.agent.queue import Queue
+from edge.agent.results import Results
+from edge.agent.selection import Selection
+from edge.agent.settings import CameraSettings, Settings
+from edge.agent.store import Store
+from edge.agent.watcher import Watcher
+from edge.cameras.camera import Camera
+from edge.registry import Registry
+from edge.signature import KEYS_FILE, read_keys
+from edge.update.polling import PollTimes
+from edge.update.updater import Updater
+
+logger = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+
+
+class Parts:
+    """What looks, scores, keeps and updates; only the sender, which also reports, is apart.
+
+    Args:
+        settings: as read from the file.
+        clock: the time.
+        camera: another one than the settings say.
+
+    Attributes:
+        started: when they were made.
+        updater, follower, model: None where no model is followed.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, camera: Camera | None = None):
+        self.settings, self.clock, self.started = settings, clock, clock.now()
+        self.camera = camera or _camera(settings.camera)
+        kept = settings.store
+        self.store = Store(kept.folder)
+        self.queue = Queue(
+            self.store,
+            round(kept.pictures_megabytes * MEGABYTE),
+            round(kept.free_megabytes * MEGABYTE),
+            settings.device,
+            settings.view,
+        )
+        self.results = Results(self.store, kept.results, settings.device)
+        self.selection = Selection(settings.capture, settings.score)
+        self.updater = self.follower = self.model = None
+        if settings.model:
+            self._follow(settings)
+        self.watcher = Watcher(
+            self.camera,
+            self.model,
+            Motion(settings.capture.motion_share) if settings.capture.motion else None,
+            self.selection,
+            self.queue,
+            self.results,
+            clock,
+        )
+
+    def _follow(self, settings: Settings) -> None:
+        followed = settings.model
+        named = followed.keys or settings.models / KEYS_FILE
+        keys = read_keys(named) if followed.keys or named.exists() else []
+        if not keys:
+            logger.warning("no key is pinned, so any release is taken: see docs/device.md")
+        self.updater = Updater(
+            Registry(followed.server),
+            followed.name,
+            followed.alias,
+            settings.models,
+            keys,
+            threads=settings.score.threads,
+        )
+        self.updater.recover()
+        times = PollTimes(followed.poll_seconds, seed=settings.device)
+        self.follower = Follower(self.updater, times, self.clock)
+        folder = settings.models / followed.name
+        self.model = ModelInUse(folder, settings.score.threads, self.updater)
+
+
+def _camera(settings: CameraSettings) -> Camera:
+    width, height = settings.size
+    if settings.kind == "picamera2":
+        from edge.cameras.picamera2 import Picamera2Camera
+
+        return Picamera2Camera(
+            size=(height, width),
+            number=int(settings.source),
+            lores=settings.scored_size[::-1],
+            upside_down=settings.upside_down,
+            controls=settings.controls,
+            patience=settings.stalled_seconds,
+        )
+    if settings.kind == "opencv":
+        from edge.cameras.opencv import OpenCVCamera
+
+        return OpenCVCamera(settings.source, (height, width), settings.stalled_seconds)
+    if settings.kind == "folder":
+        from edge.cameras.folder import FolderCamera
+
+        return FolderCamera(settings.source)
+    from edge.cameras.simulated import SimulatedCamera
+
+    now = Clock().now().shown
+    return SimulatedCamera(now, timedelta(seconds=1), settings.seed)
