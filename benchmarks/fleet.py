@@ -43,9 +43,9 @@ from mlflow import MlflowClient
 
 from benchmarks.machine import machine
 from edge.errors import UserError
-from edge.registry import Registry
 from edge.release import RELEASE_TAG, Release
 from edge.update.polling import PollTimes
+from edge.update.registry import Registry
 from steps.serving.release import state_release
 
 MODEL, ALIAS = "package-onnx", "champion"

@@ -8,7 +8,7 @@
 - ``scoring``: the scoring core: where a picture becomes a number, in training and here
 - ``landing_names``: what stands where in the landing zone, for the device and for ingest
 - ``current``: the pulled model that is in use
-- ``update``, ``registry``, ``release``, ``signature``: how a model comes here, and whose it is
+- ``update``, ``release``, ``signature``: how a model comes here, and whose it is
 - ``record``, ``golden``: the model's record and its golden pictures, which travel with the network
 - ``cameras``: one interface, and a driver each for picamera2, OpenCV, a folder, and a simulation
 - ``install``: the installer and the systemd unit

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.registry import Registry
 from edge.release import ReleaseError
+from edge.update.registry import Registry
 from edge.update.updater import Pulled, Updater
 
 
@@ -32,7 +32,7 @@ def pull(
     updater = Updater(Registry(server), model, alias, into, keys)
     done = updater.check(again)
     if done:
-        updater.confirm()
+        updater.probation.confirm()
         return done
     if updater.refused:
         raise ReleaseError(f"{updater.refused}; pull with --again to try it once more")

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -12,28 +11,13 @@ from edge.agent.results import Result
 from edge.current import CurrentModel, NoModelError
 from edge.errors import UserError
 from edge.scoring import UnreadableError, prepare, prepare_bytes
+from edge.update.probation import Probation
 from edge.update.trial import UNLOADABLE
 
 logger = logging.getLogger(__name__)
 
 FRAMES_OF_PROBATION = 3
 """Real frames that a new model has to score before it is confirmed."""
-
-
-class Probation(Protocol):
-    """What a new model has to pass; ``edge.update.updater.Updater`` is one."""
-
-    def on_probation(self) -> bool:
-        """Whether the model in use is not confirmed yet."""
-        ...
-
-    def confirm(self) -> None:
-        """It stays."""
-        ...
-
-    def revert(self, reason: str) -> None:
-        """The one before comes back."""
-        ...
 
 
 class ModelInUse:
@@ -101,7 +85,7 @@ class ModelInUse:
     def _works(self) -> None:
         if self._good_frames < FRAMES_OF_PROBATION:
             self._good_frames += 1
-            if self._good_frames == FRAMES_OF_PROBATION and self._probation.on_probation():
+            if self._good_frames == FRAMES_OF_PROBATION and self._probation.lasts():
                 if self._ended(self._probation.confirm):
                     logger.info("version %s is confirmed", self.current.version)
                 else:
@@ -109,7 +93,7 @@ class ModelInUse:
 
     def _fails(self, reason: str) -> None:
         logger.error("version %s fails on a real frame: %s", self.current.version, reason)
-        if self._probation.on_probation():
+        if self._probation.lasts():
             why = f"it fails on a real frame: {reason}"
             self._ended(lambda: self._probation.revert(why))
         else:

@@ -14,9 +14,9 @@ from edge.agent.settings import CameraSettings, Settings
 from edge.agent.store import Store
 from edge.agent.watcher import Watcher
 from edge.cameras.camera import Camera
-from edge.registry import Registry
 from edge.signature import KEYS_FILE, read_keys
 from edge.update.polling import PollTimes
+from edge.update.registry import Registry
 from edge.update.updater import Updater
 
 logger = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ class Parts:
             keys,
             threads=settings.score.threads,
         )
-        self.updater.recover()
+        self.updater.probation.recover()
         times = PollTimes(followed.poll_seconds, seed=settings.device)
         self.follower = Follower(self.updater, times, self.clock)
         folder = settings.models / followed.name
-        self.model = ModelInUse(folder, settings.score.threads, self.updater)
+        self.model = ModelInUse(folder, settings.score.threads, self.updater.probation)
 
 
 def _camera(settings: CameraSettings) -> Camera:

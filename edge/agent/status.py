@@ -37,7 +37,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "model": parts.settings.model.name if parts.settings.model else None,
         "model_version": current and str(current.version),
         "release": current and current.release,
-        "on_probation": bool(parts.updater and parts.updater.on_probation()),
+        "on_probation": bool(parts.updater and parts.updater.probation.lasts()),
         "model_failure": parts.follower and parts.follower.failure,
         "camera": parts.camera.model,
         "camera_failure": seen.failure,

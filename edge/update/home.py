@@ -9,13 +9,11 @@
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edge.durable import sync_folder, write_synced
@@ -23,6 +21,8 @@ from edge.errors import UserError
 from edge.record import MODEL_FILE
 from edge.release import CURRENT, RELEASE_FILE, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
+from edge.update.space import full_disk_said
+from edge.update.state import Failure, State
 
 STATE_FILE = "update.json"
 STAGING = ".staging-"
@@ -31,65 +31,6 @@ KEPT_FAILURES = 16
 
 class BusyError(UserError):
     """Another process is updating this model."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A release that failed here.
-
-    Attributes:
-        release: its number.
-        reason: on one line.
-        attempts: how often it was tried.
-        final: whether it is not tried again.
-        tried_with: what it was tried with; with anything else it is tried again.
-    """
-
-    release: int
-    reason: str
-    attempts: int = 1
-    final: bool = False
-    tried_with: str = ""
-
-
-@dataclass(frozen=True)
-class State:
-    """What a device remembers about a model's updates.
-
-    Attributes:
-        taken: the highest release number that was ever switched to.
-        statement: the digest of that release.
-        probation: the folder of a release that was switched to and is not confirmed yet.
-        starts: how often the process started during that probation.
-        previous: the folder to go back to.
-        failures: by the SHA-256 of the signed statement, the newest last.
-    """
-
-    taken: int = 0
-    statement: str = ""
-    probation: str | None = None
-    starts: int = 0
-    previous: str | None = None
-    failures: dict[str, Failure] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "State":
-        """Read what :meth:`text` wrote; damaged text is an empty state."""
-        try:
-            fields = json.loads(text)
-            digest = fields.pop("sha256")
-            fields["failures"] = {k: Failure(**v) for k, v in fields["failures"].items()}
-            state = cls(**fields)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return cls()
-        return state if digest == state._digest() else cls()
-
-    def text(self) -> str:
-        """As JSON, with its own SHA-256: one wrong digit would refuse releases for ever."""
-        return json.dumps(asdict(self) | {"sha256": self._digest()}, indent=2) + "\n"
-
-    def _digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class ModelHome:
@@ -104,19 +45,30 @@ class ModelHome:
 
     @contextmanager
     def bringing(self) -> Iterator[None]:
-        """Keeps others from bringing a release; raises :class:`BusyError` where one is at it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.folder, wait=False):
-            yield
+        """Keeps others from bringing a release.
+
+        Raises:
+            BusyError: one is at it.
+            edge.update.space.SpaceError: what is done meanwhile finds the disk full.
+        """
+        with full_disk_said(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _locked(self.folder, wait=False):
+                yield
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Waits until nobody else changes what is remembered, or the link; not to be nested.
 
         It is held for moments only: a release may be confirmed while another one is fetched.
+
+        Raises:
+            edge.update.space.SpaceError: what is done meanwhile finds the disk full.
         """
-        with _locked(self.folder.parent, wait=True):
-            yield
+        with full_disk_said(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(self.folder.parent, wait=True):
+                yield
 
     @property
     def state(self) -> State:

@@ -4,14 +4,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge.errors import UserError
-from edge.registry import LongerError, RegisteredVersion, Registry
 from edge.release import Release, ReleasedFile, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-
-
-class SpaceError(UserError):
-    """The release does not fit onto this device."""
+from edge.update.registry import LongerError, RegisteredVersion, Registry
+from edge.update.space import require_space
 
 
 class DamagedError(ReleaseError):
@@ -42,13 +38,14 @@ def fetch(
         The bytes that came over the network.
 
     Raises:
-        edge.registry.RegistryError: the registry does not give a file; try again later.
+        edge.update.server.RegistryError: the registry does not give a file; try again later.
         DamagedError: a file is not what was released; it is deleted.
-        SpaceError: the disk has no room for it.
+        edge.update.space.SpaceError: the disk has no room for it.
     """
     staging.mkdir(exist_ok=True)
     reached(UpdateStep.STAGED)
-    _require_space(release, staging, reserve)
+    what = f"release {release.release} of {release.model}"
+    require_space(staging, _missing(release, staging), reserve, what)
     downloaded = 0
     for file in release.files:
         target = staging / file.name
@@ -76,14 +73,9 @@ def _fetch_one(
     return came
 
 
-def _require_space(release: Release, staging: Path, reserve: int) -> None:
-    missing = sum(
-        file.bytes - ((staging / file.name).stat().st_size if (staging / file.name).exists() else 0)
-        for file in release.files
+def _missing(release: Release, staging: Path) -> int:
+    """The bytes of a release that have not come yet."""
+    targets = ((file, staging / file.name) for file in release.files)
+    return sum(
+        file.bytes - (target.stat().st_size if target.exists() else 0) for file, target in targets
     )
-    free = shutil.disk_usage(staging).free
-    if free < missing + reserve:
-        raise SpaceError(
-            f"release {release.release} of {release.model} needs {missing} bytes and {reserve} "
-            f"are to stay free, but {staging.parent} has {free}: make room"
-        )

@@ -1,26 +1,19 @@
-"""One poll, from the alias to the switch; then the release is confirmed or undone."""
+"""One poll, from the alias to the switch, which begins the release's probation."""
 
-import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.durable import sync_file, sync_folder
-from edge.registry import RegisteredVersion, Registry
 from edge.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.home import (
-    STAGING,
-    Failure,
-    ModelHome,
-    State,
-    stated_in,
-    write_durably,
-)
-from edge.update.staging import DamagedError, SpaceError, fetch
+from edge.update.home import STAGING, ModelHome, write_durably
+from edge.update.probation import Probation
+from edge.update.registry import RegisteredVersion, Registry
+from edge.update.staging import DamagedError, fetch
+from edge.update.state import Failure, State
 from edge.update.trial import CHOICE_FILE, Choice, tried, tried_with
 
 LIMIT = 1 << 29
@@ -29,11 +22,6 @@ RESERVE = 1 << 26
 """Bytes of the disk that a download leaves free."""
 ATTEMPTS = 3
 """How often a release is tried whose files come damaged, or whose trial ends the process."""
-STARTS = 3
-"""The start of the process, with a release on probation, that gives the release up."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a disk, a quota or the length of a file is at its end."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +47,8 @@ class Updater:
 
     Whatever fails, and wherever the process ends, the model in use stays in use: a release is
     fetched and tried beside it, and the link to it moves in one step. Then the release is on
-    probation: :meth:`confirm` ends it after the first real frames, :meth:`revert` goes back.
-    What failed is not tried again, until there is a newer release or another runtime.
+    :attr:`probation`. What failed is not tried again, until there is a newer release or another
+    runtime.
 
     Args:
         registry: where releases come from.
@@ -76,10 +64,10 @@ class Updater:
     Example::
 
         updater = Updater(Registry("http://mlflow:5000"), "package-onnx", "champion", models)
-        updater.recover()                       # once, at the start
+        updater.probation.recover()             # once, at the start
         if updater.check():                     # at every poll
             …                                   # load the current model, score a few frames
-            updater.confirm()                   # or updater.revert("its scores are all the same")
+            updater.probation.confirm()         # or revert("its scores are all the same")
     """
 
     def __init__(
@@ -97,10 +85,11 @@ class Updater:
             raise ReleaseError(f"{model!r} cannot be a folder's name: give --model another one")
         self.registry, self.model, self.alias, self.keys = registry, model, alias, list(keys)
         self.home = ModelHome(into / model)
+        self.probation = Probation(self.home)
         self.refused: str | None = None
         """Why the release that the last poll saw is not tried; None where it is in use."""
         self._threads, self._limit, self._reserve = threads, limit, reserve
-        self._intact = False
+        self._intact = ""  # the digest of the release whose files were found whole
 
     def check(self, again: bool = False) -> Pulled | None:
         """Ask the registry once; bring what it has released and switch to it.
@@ -115,11 +104,11 @@ class Updater:
             release failed here before (see :attr:`refused`).
 
         Raises:
-            edge.registry.RegistryError: the server does not give what was asked for.
+            edge.update.server.RegistryError: the server does not give what was asked for.
             edge.signature.SignatureError: none of the keys signed the release.
             edge.release.ReleaseError: the version is not released, its release is not newer,
                 its files are not what it states, or the model fails its trial.
-            SpaceError: the disk is full or cannot be written.
+            edge.update.space.SpaceError: the disk is full or cannot be written.
             edge.update.home.BusyError: another process is updating the model.
         """
         self.refused = None
@@ -127,7 +116,7 @@ class Updater:
         release = self._released(version)
         if self.keys:
             release.require_signature(self.keys)
-        with self._full_disk_said(), self.home.bringing():
+        with self.home.bringing():
             in_use = self.home.in_use()
             if in_use and in_use.digest == release.digest and self._is_intact(in_use):
                 return None
@@ -148,62 +137,6 @@ class Updater:
             return None
         file = Choice.read(folder).file
         return Pulled(release.version, release.release, folder, file, downloaded=0)
-
-    def on_probation(self) -> bool:
-        """Whether a release was switched to that is not confirmed yet."""
-        return self.home.on_probation()
-
-    def confirm(self) -> None:
-        """The release in use scores real frames well: it stays."""
-        with self._changing():
-            if self.home.on_probation():
-                self.home.remember(replace(self.home.state, probation=None, starts=0))
-                reached(UpdateStep.CONFIRMED)
-
-    def revert(self, reason: str) -> None:
-        """Go back from the release on probation to the one before, and never to it again.
-
-        Where there was none before, none is in use afterwards. Without a probation nothing
-        happens.
-
-        Args:
-            reason: why, on one line.
-        """
-        with self._changing():
-            if self.home.on_probation():
-                self._revert(reason)
-
-    def recover(self) -> None:
-        """At the start of the process: finish what was cut off, and notice a release that ends it.
-
-        A release on probation is given up at the third start without a confirmation.
-        """
-        with self._changing():
-            if not self.home.on_probation():
-                return
-            state, in_use = self.home.state, self.home.in_use()
-            known = in_use and state.failures.get(in_use.digest)
-            if known and known.final:
-                self._revert(known.reason)  # cut off on its way back
-            elif state.starts + 1 >= STARTS:
-                self._revert(f"the process started {STARTS} times without a good frame")
-            else:
-                self.home.remember(replace(state, starts=state.starts + 1))
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        self.home.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._full_disk_said(), self.home.changing():
-            yield
-
-    @contextmanager
-    def _full_disk_said(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            raise SpaceError(f"{self.home.folder}: {error.strerror}: make room") from error
 
     def _released(self, version: RegisteredVersion) -> Release:
         if RELEASE_TAG not in version.tags:
@@ -226,13 +159,13 @@ class Updater:
         return release
 
     def _is_intact(self, release: Release) -> bool:
-        """Whether the files in use are as released; looked at once in a process's life."""
-        if not self._intact:
+        """Whether the files in use are as released; looked at once while the release is in use."""
+        if self._intact != release.digest:
             current = self.home.current
-            self._intact = current is not None and all(
-                file.is_at(current / file.name) for file in release.files
-            )
-        return self._intact
+            if current is None or not all(f.is_at(current / f.name) for f in release.files):
+                return False
+            self._intact = release.digest
+        return True
 
     def _bring(self, version: RegisteredVersion, release: Release) -> Pulled:
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
@@ -259,7 +192,7 @@ class Updater:
         reached(UpdateStep.CHOSEN)
         self._place(release, staging, folder)
         self._tidy()
-        self._intact = True
+        self._intact = release.digest
         return Pulled(release.version, release.release, folder, choice.file, downloaded)
 
     def _place(self, release: Release, staging: Path, folder: Path) -> None:
@@ -312,19 +245,3 @@ class Updater:
             final = final or attempts >= ATTEMPTS
             failure = Failure(release.release, reason, attempts, final, tried_with())
             self.home.remember_failure(release.digest, failure)
-
-    def _revert(self, reason: str) -> None:
-        failed, before, release = self.home.current, self.home.previous, self.home.in_use()
-        if release:
-            failure = Failure(release.release, reason, 1, True, tried_with())
-            self.home.remember_failure(release.digest, failure)
-            reached(UpdateStep.FAILED)
-        if before is None or stated_in(before) is None:
-            self.home.let_go()
-        else:
-            self.home.switch(before)
-        reached(UpdateStep.REVERTED)
-        self.home.remember(replace(self.home.state, probation=None, starts=0, previous=None))
-        if failed:
-            self.home.discard(failed)  # nothing else: the next release may be on its way
-        self._intact = False

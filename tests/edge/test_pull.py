@@ -7,9 +7,9 @@ from tiny_model import write_model
 from edge.commands import main
 from edge.pull import pull
 from edge.record import sha256_of
-from edge.registry import RegistryError
 from edge.release import ReleaseError
 from edge.scoring import Scorer
+from edge.update.server import RegistryError
 from edge.update.trial import tried
 
 SHA = "0" * 64

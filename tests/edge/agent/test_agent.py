@@ -190,7 +190,7 @@ class Probation:
     def __init__(self, said):
         self.said = said
 
-    def on_probation(self):
+    def lasts(self):
         return not self.said
 
     def confirm(self):

@@ -10,7 +10,7 @@ from release_server import MODEL, PUBLIC_KEY, ReleaseServer
 from tiny_model import write_golden, write_model
 
 from edge.current import CurrentModel
-from edge.registry import Registry
+from edge.update.registry import Registry
 from edge.update.updater import Updater
 
 
@@ -81,7 +81,7 @@ def updated(device) -> Device:
     """Release 1 is in use and confirmed, and release 2 is out."""
     updater = device.updater()
     assert updater.check().release == 1
-    updater.confirm()
+    updater.probation.confirm()
     device.release(2)
     device.server.requests.clear()
     device.server.sent = 0

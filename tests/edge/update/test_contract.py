@@ -9,7 +9,8 @@ from test_signature import NEXT, OURS, signing
 
 from benchmarks.traffic import Counted
 from edge.current import CurrentModel
-from edge.registry import Registry, RegistryError
+from edge.update.registry import Registry
+from edge.update.server import RegistryError
 from edge.update.updater import Updater
 
 pytestmark = pytest.mark.slow

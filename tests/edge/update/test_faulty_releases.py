@@ -8,9 +8,9 @@ import pytest
 from release_server import cut, endless, is_file, trickling
 
 from edge.errors import UserError
-from edge.registry import RegistryError
 from edge.release import ReleaseError
 from edge.signature import SignatureError
+from edge.update.server import RegistryError
 from edge.update.updater import ATTEMPTS
 
 FLIPS = int(os.environ.get("FLIPS", "60"))
@@ -54,7 +54,7 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
 def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
     updater = updated.updater()
     updater.check()
-    updater.confirm()
+    updater.probation.confirm()
     files = sorted(
         path.relative_to(updated.models)
         for path in updated.home.rglob("*")
@@ -68,15 +68,15 @@ def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
         path.write_bytes(flipped(path.read_bytes(), chance))
         assert device.require_whole(1, 2), (number, path)
         updater = device.updater()
-        updater.recover()
+        updater.probation.recover()
         updater.check()
         assert device.require_whole(2), (number, path)
 
 
 @pytest.mark.parametrize("fault", [cut, endless, trickling], ids=lambda fault: fault.__name__)
 def test_a_download_that_goes_wrong_leaves_the_old_model(updated, monkeypatch, fault):
-    monkeypatch.setattr("edge.registry.READ_SECONDS", 0.3)
-    monkeypatch.setattr("edge.registry.SLOWEST", 1 << 20)
+    monkeypatch.setattr("edge.update.server.READ_SECONDS", 0.3)
+    monkeypatch.setattr("edge.update.server.SLOWEST", 1 << 20)
     updated.server.fault = fault
     with pytest.raises((RegistryError, ReleaseError), match="broke off|longer than|slower than"):
         updated.updater().check()

@@ -41,16 +41,16 @@ def blinded(updated, tmp_path):
     updated.server.release(write_golden(folder), 2)
     updater = updated.updater()
     assert updater.check().release == 2
-    return updated, updater, ModelInUse(updated.home, 1, updater)
+    return updated, updater, ModelInUse(updated.home, 1, updater.probation)
 
 
 def test_good_frames_confirm(blinded):
     _, updater, model = blinded
     for frame in range(FRAMES_OF_PROBATION):
-        assert updater.on_probation(), frame
+        assert updater.probation.lasts(), frame
         model.refresh()
         assert model.score(GREY).reason is None
-    assert not updater.on_probation() and model.current.release == 2
+    assert not updater.probation.lasts() and model.current.release == 2
 
 
 def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
@@ -72,12 +72,12 @@ def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
         for _ in range(FRAMES_OF_PROBATION + 2):
             model.refresh()
             assert model.score(GREY).reason is None
-        assert updater.on_probation() and "make room" in model.failure
+        assert updater.probation.lasts() and "make room" in model.failure
         assert "are no probabilities" in model.score(WHITE).reason
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert updater.on_probation() and device.home.is_dir()
+    assert updater.probation.lasts() and device.home.is_dir()
     for _ in range(FRAMES_OF_PROBATION):
         model.refresh()
         model.score(GREY)
-    assert not updater.on_probation() and model.failure is None
+    assert not updater.probation.lasts() and model.failure is None

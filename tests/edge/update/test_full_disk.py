@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from release_server import MODEL, PUBLIC_KEY
 
-from edge.update.staging import SpaceError
+from edge.update.space import SpaceError
 
 PROJECT = Path(__file__).parents[3]
 
@@ -23,8 +23,8 @@ ON_A_SMALL_DISK = """
 import pathlib, subprocess, sys
 sys.path[:0] = [{project!r}, {tests!r}]
 from edge.current import CurrentModel
-from edge.registry import Registry
-from edge.update.staging import SpaceError
+from edge.update.registry import Registry
+from edge.update.space import SpaceError
 from edge.update.updater import Updater
 
 disk = pathlib.Path({disk!r})

@@ -54,14 +54,14 @@ def test_an_update_cut_off_after_any_step_is_taken_up_again(updated, step):
     switched = FORTH.index(step) >= FORTH.index(UpdateStep.SWITCHED)
     assert found == (2 if switched and step != UpdateStep.TIDIED else found)
     updater = updated.updater()
-    updater.recover()
+    updater.probation.recover()
     assert updated.require_whole(1, 2) == found
     updater.check()
     assert updated.require_whole(2) and updater.refused is None
-    updater.confirm()
+    updater.probation.confirm()
     updated.release(3)
     updater.check()
-    updater.confirm()
+    updater.probation.confirm()
     assert updated.require_whole(3)
     require_tidy(updated, 2, 3)
 
@@ -71,8 +71,8 @@ def test_a_way_back_cut_off_after_any_step_is_gone_to_its_end(updated, step):
     assert end(run(updated, "revert", **{KILL_AFTER: step})) == -signal.SIGKILL
     updated.require_whole(1, 2)
     updater = updated.updater()
-    updater.recover()
-    assert updated.require_whole(1) and not updater.on_probation()
+    updater.probation.recover()
+    assert updated.require_whole(1) and not updater.probation.lasts()
     assert updater.check() is None and "as the test wants" in updater.refused
     assert updated.require_whole(1)
 

@@ -9,28 +9,29 @@ from tiny_model import write_golden, write_model
 
 from edge.current import CurrentModel, NoModelError
 from edge.golden import Golden
-from edge.registry import RegistryError
 from edge.release import ReleaseError
 from edge.update.home import BusyError
-from edge.update.updater import ATTEMPTS, STARTS
+from edge.update.probation import STARTS
+from edge.update.server import RegistryError
+from edge.update.updater import ATTEMPTS
 
 
 def test_a_release_is_on_probation_until_it_is_confirmed(updated):
     updater = updated.updater()
     assert updater.check().release == 2
-    assert updater.on_probation() and updated.require_whole(2)
+    assert updater.probation.lasts() and updated.require_whole(2)
     assert updater.check() is None and updater.refused is None
-    updater.confirm()
-    assert not updater.on_probation()
-    updater.revert("too late")
+    updater.probation.confirm()
+    assert not updater.probation.lasts()
+    updater.probation.revert("too late")
     assert updated.require_whole(2)
 
 
 def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
     updater = updated.updater()
     updater.check()
-    updater.revert("all frames are bright")
-    assert updated.require_whole(1) and not updater.on_probation()
+    updater.probation.revert("all frames are bright")
+    assert updated.require_whole(1) and not updater.probation.lasts()
     updated.server.fetched()
     for _ in range(3):
         assert updater.check() is None
@@ -48,16 +49,16 @@ def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
 def test_what_failed_is_tried_again_when_asked_to(updated):
     updater = updated.updater()
     updater.check()
-    updater.revert("a mistake")
+    updater.probation.revert("a mistake")
     assert updater.check(again=True).release == 2
-    updater.confirm()
+    updater.probation.confirm()
     assert updated.require_whole(2) and updater.check() is None and updater.refused is None
 
 
 def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
     updater = updated.updater()
     updater.check()
-    updater.revert("this runtime is odd")
+    updater.probation.revert("this runtime is odd")
     assert updater.check() is None
     monkeypatch.setattr("edge.update.updater.tried_with", lambda: "a newer one")
     assert updater.check().release == 2
@@ -66,7 +67,7 @@ def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
 def test_the_first_release_has_nothing_to_go_back_to(device):
     updater = device.updater()
     updater.check()
-    updater.revert("it sees ghosts")
+    updater.probation.revert("it sees ghosts")
     with pytest.raises(NoModelError):
         CurrentModel(device.home)
     assert updater.check() is None and "ghosts" in updater.refused
@@ -84,7 +85,7 @@ def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
         updated.release(number)
         updater = updated.updater()
         updater.check()
-        updater.confirm()
+        updater.probation.confirm()
     assert sorted(path.name for path in updated.home.iterdir()) == [
         *("current", "notes.txt", "release-2", "release-3", "update.json")
     ]
@@ -95,7 +96,7 @@ def test_a_release_upon_one_on_probation_goes_back_to_what_was_confirmed(updated
     updater.check()
     updated.release(3)
     assert updater.check().release == 3
-    updater.revert("no better")
+    updater.probation.revert("no better")
     assert updated.require_whole(1)
 
 
@@ -103,11 +104,11 @@ def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
     updated.updater().check()
     for _ in range(STARTS - 1):
         updater = updated.updater()
-        updater.recover()
-        assert updater.on_probation()
+        updater.probation.recover()
+        assert updater.probation.lasts()
     updater = updated.updater()
-    updater.recover()
-    assert not updater.on_probation() and updated.require_whole(1)
+    updater.probation.recover()
+    assert not updater.probation.lasts() and updated.require_whole(1)
     assert updater.check() is None
     assert updater.refused.endswith("the process started 3 times without a good frame")
 
@@ -127,8 +128,8 @@ def test_a_probation_ends_while_the_next_release_is_fetched(updated, ends):
 
     def end_probation(handler):
         if is_file(handler, "model.onnx"):
-            updater.confirm() if ends == "confirm" else updater.revert("ghosts")
-            assert not updater.on_probation()
+            updater.probation.confirm() if ends == "confirm" else updater.probation.revert("ghosts")
+            assert not updater.probation.lasts()
         return False
 
     updated.server.fault = end_probation
@@ -143,7 +144,7 @@ def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
     updater = updated.updater()
     updater.check()
     assert model.stale()
-    updater.confirm()
+    updater.probation.confirm()
     model = CurrentModel(updated.home)
     damaged = updated.home / "current" / "model.onnx"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
@@ -216,7 +217,7 @@ def test_what_fails_its_trial_is_refused_once(updated, tmp_path, change, message
     updated.server.fetched()
     assert updater.check() is None and "failed here: the model fails its self" in updater.refused
     assert updated.server.fetched() == [] and updated.require_whole(1)
-    assert not updater.on_probation()
+    assert not updater.probation.lasts()
 
 
 def test_a_release_too_large_is_refused_before_it_is_fetched(updated):
@@ -251,15 +252,15 @@ def test_a_damaged_memory_is_an_empty_one(updated, text):
         text = memory.read_text().replace('"taken": 1', '"taken": 9')
     memory.write_bytes(text.encode("utf-8", "surrogateescape"))
     updater = updated.updater()
-    updater.recover()
-    assert not updater.on_probation()
+    updater.probation.recover()
+    assert not updater.probation.lasts()
     assert updater.check().release == 2
-    updater.revert("and back")
+    updater.probation.revert("and back")
     assert updated.require_whole(1)
 
 
 def test_no_model_of_a_strange_name(tmp_path):
-    from edge.registry import Registry
+    from edge.update.registry import Registry
     from edge.update.updater import Updater
 
     for name in ("../up", ".hidden", "a/b", ""):

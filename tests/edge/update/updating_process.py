@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from edge.current import CurrentModel
-from edge.registry import Registry
+from edge.update.registry import Registry
 from edge.update.updater import Updater
 
 server, models, key, then = sys.argv[1:]
 updater = Updater(Registry(server), "brightness", "champion", Path(models), [key], 1, reserve=0)
-updater.recover()
+updater.probation.recover()
 updater.check()
 CurrentModel(Path(models, "brightness"), threads=1)
-if updater.on_probation():
-    updater.confirm() if then == "confirm" else updater.revert("as the test wants")
+probation = updater.probation
+if probation.lasts():
+    probation.confirm() if then == "confirm" else probation.revert("as the test wants")

@@ -10,8 +10,8 @@ from tiny_model import statement
 
 from edge.commands import main
 from edge.pull import pull
-from edge.registry import RegistryError
 from edge.release import ReleaseError
+from edge.update.server import RegistryError
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,15 @@
-"""The model registry of an MLflow server, by plain REST."""
+"""An MLflow server by plain REST: who asks, whom he trusts, what is said where no answer comes."""
 
 import json
 import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import requests
 import urllib3
 
 from edge.errors import UserError
-from edge.update.faultpoints import UpdateStep, reached
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000
@@ -28,37 +25,24 @@ class RegistryError(UserError):
     """The registry does not give what was asked for."""
 
 
-class LongerError(RegistryError):
-    """A file is longer than what was released."""
-
-
-@dataclass(frozen=True)
-class RegisteredVersion:
-    """A version of a registered model: its name, its version, and the version's tags."""
-
-    name: str
-    version: str
-    tags: dict[str, str]
-
-
-class Registry:
-    """Reads a registry with no more than the right to read.
+class Server:
+    """A server, asked over a connection that is kept open.
 
     User and transport are taken from the environment as MLflow takes them:
     ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or else
     ``MLFLOW_TRACKING_TOKEN``; ``MLFLOW_TRACKING_SERVER_CERT_PATH`` (the CA to trust),
     ``MLFLOW_TRACKING_CLIENT_CERT_PATH``, ``MLFLOW_TRACKING_INSECURE_TLS``; ``HTTPS_PROXY``,
-    ``HTTP_PROXY`` and ``NO_PROXY``. The connection is kept open between polls.
+    ``HTTP_PROXY`` and ``NO_PROXY``.
 
     Args:
-        server: the server's address, such as ``http://mlflow.local:5000``.
+        address: such as ``http://mlflow.local:5000``.
 
     Raises:
         RegistryError: the environment contradicts itself, or names a file that does not exist.
     """
 
-    def __init__(self, server: str):
-        self.server = server.rstrip("/")
+    def __init__(self, address: str):
+        self.address = address.rstrip("/")
         self._session = requests.Session()
         self._session.headers["Accept-Encoding"] = "identity"
         # a server closes what was idle for seconds, at times in the moment it is asked again
@@ -73,73 +57,17 @@ class Registry:
         elif token:
             self._session.auth = _bearer(token)
 
-    def version(self, name: str, alias: str) -> RegisteredVersion:
-        """The version that an alias points at.
-
-        Raises:
-            RegistryError: no server, no such model or alias, or no right to read it.
-        """
-        with self._get(
-            "/api/2.0/mlflow/registered-models/alias", {"name": name, "alias": alias}
-        ) as answer:
-            try:
-                found = json.loads(_content(answer))["model_version"]
-                tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
-                return RegisteredVersion(found["name"], str(found["version"]), tags)
-            except (TimeoutError, urllib3.exceptions.HTTPError) as error:
-                raise RegistryError(f"the answer of {self.server} broke off") from error
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise RegistryError(
-                    f"{self.server} does not answer as an MLflow server: check --server"
-                ) from error
-
-    def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> int:
-        """Write one of a version's files to a path of this machine, from where it broke off.
-
-        The server is asked for the rest alone. MLflow's gives it where the artifacts lie on a
-        disk of its own; from an object store it gives the whole file, which then begins anew.
-
-        Args:
-            version: as :meth:`version` returned it.
-            path: below the version's artifact root.
-            to: the file to write; what is there already is taken for the beginning.
-            limit: bytes after which the download is given up.
-
-        Returns:
-            The bytes that came.
-
-        Raises:
-            RegistryError: no server, no such file, it breaks off, or it is too slow.
-            LongerError: it is longer than ``limit``.
-        """
-        query = {"name": version.name, "version": version.version, "path": path}
-        have = to.stat().st_size if to.exists() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        with self._get("/model-versions/get-artifact", query, headers) as answer:
-            if answer.status_code == NOTHING_LEFT:
-                to.unlink()
-                raise RegistryError(f"the server's {path} is shorter than released: pull again")
-            rest = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            with to.open("ab" if rest else "wb") as file:
-                begin = file.tell()
-                try:
-                    for piece in _pieces(answer, limit):
-                        if file.tell() + len(piece) > limit:
-                            raise LongerError(f"{path} is longer than the {limit} bytes released")
-                        file.write(piece)
-                        reached(UpdateStep.PART_FETCHED)
-                except TimeoutError as error:
-                    raise RegistryError(f"the download of {path} {error}: pull again") from error
-                except urllib3.exceptions.HTTPError as error:
-                    raise RegistryError(f"the download of {path} broke off: pull again") from error
-                return file.tell() - begin
-
-    def _get(
+    def get(
         self, route: str, query: dict[str, str], headers: dict[str, str] | None = None
     ) -> requests.Response:
+        """Ask for a route; the answer's content is read by :func:`pieces` or :func:`content`.
+
+        Raises:
+            RegistryError: no server, no right, or the server says that something went wrong.
+        """
         try:
             answer = self._session.get(
-                self.server + route,
+                self.address + route,
                 params=query,
                 headers=headers,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -148,28 +76,28 @@ class Registry:
             )
         except requests.exceptions.ProxyError as error:
             raise RegistryError(
-                f"the proxy to {self.server} does not let through: check HTTPS_PROXY and NO_PROXY"
+                f"the proxy to {self.address} does not let through: check HTTPS_PROXY and NO_PROXY"
             ) from error
         except requests.exceptions.SSLError as error:
             raise RegistryError(
-                f"{self.server} is not trusted ({_distrust(error)}): check this device's clock, "
+                f"{self.address} is not trusted ({_distrust(error)}): check this device's clock, "
                 "and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise RegistryError(
-                f"no MLflow server answers at {self.server}: check --server and that it runs"
+                f"no MLflow server answers at {self.address}: check --server and that it runs"
             ) from error
         except requests.RequestException as error:
-            raise RegistryError(f"{self.server} is no server's address ({error})") from error
+            raise RegistryError(f"{self.address} is no server's address ({error})") from error
         if answer.status_code in (401, 403):
             answer.close()
             raise RegistryError(
-                f"{self.server} does not let this user read {query['name']}: set "
+                f"{self.address} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
         if not answer.ok and answer.status_code != NOTHING_LEFT:
             with answer:
-                raise RegistryError(f"{self.server}: {_reason(answer)}")
+                raise RegistryError(f"{self.address}: {_reason(answer)}")
         return answer
 
 
@@ -202,7 +130,7 @@ def _bearer(token: str):
     return authorise
 
 
-def _pieces(answer: requests.Response, length: int) -> Iterator[bytes]:
+def pieces(answer: requests.Response, length: int) -> Iterator[bytes]:
     """An answer's bytes as they come.
 
     Raises:
@@ -216,14 +144,14 @@ def _pieces(answer: requests.Response, length: int) -> Iterator[bytes]:
             raise TimeoutError(f"is slower than {SLOWEST} bytes a second")
 
 
-def _content(answer: requests.Response) -> bytes:
+def content(answer: requests.Response) -> bytes:
     """The bytes of an answer that is no file, or ``ValueError`` where they do not end."""
-    content = b""
-    for piece in _pieces(answer, LONGEST_ANSWER):
-        content += piece
-        if len(content) > LONGEST_ANSWER:
+    came = b""
+    for piece in pieces(answer, LONGEST_ANSWER):
+        came += piece
+        if len(came) > LONGEST_ANSWER:
             raise ValueError("an endless answer")
-    return content
+    return came
 
 
 def _distrust(error: BaseException) -> str:
@@ -237,7 +165,7 @@ def _distrust(error: BaseException) -> str:
 def _reason(answer: requests.Response) -> str:
     """What the server says went wrong, on one line."""
     try:
-        said = str(json.loads(_content(answer))["message"])
+        said = str(json.loads(content(answer))["message"])
     except (ValueError, KeyError, TypeError, TimeoutError, urllib3.exceptions.HTTPError):
         said = answer.reason or "an error without a reason"
     return f"{' '.join(said.split())} (HTTP {answer.status_code})"

@@ -1,0 +1,80 @@
+"""The probation of a release: it was switched to, and its first real frames are still to come."""
+
+from dataclasses import replace
+
+from edge.update.faultpoints import UpdateStep, reached
+from edge.update.home import ModelHome, stated_in
+from edge.update.state import Failure
+from edge.update.trial import tried_with
+
+STARTS = 3
+"""The start of the process, with a release on probation, that gives the release up."""
+
+
+class Probation:
+    """Ends with :meth:`confirm` after the first real frames, or with :meth:`revert`.
+
+    What has failed is not tried again, until there is a newer release or another runtime.
+
+    Args:
+        home: of the model.
+    """
+
+    def __init__(self, home: ModelHome):
+        self._home = home
+
+    def lasts(self) -> bool:
+        """Whether a release was switched to that is not confirmed yet."""
+        return self._home.on_probation()
+
+    def confirm(self) -> None:
+        """The release in use scores real frames well: it stays."""
+        with self._home.changing():
+            if self.lasts():
+                self._home.remember(replace(self._home.state, probation=None, starts=0))
+                reached(UpdateStep.CONFIRMED)
+
+    def revert(self, reason: str) -> None:
+        """Go back from the release on probation to the one before, and never to it again.
+
+        Where there was none before, none is in use afterwards. Without a probation nothing
+        happens.
+
+        Args:
+            reason: why, on one line.
+        """
+        with self._home.changing():
+            if self.lasts():
+                self._revert(reason)
+
+    def recover(self) -> None:
+        """At the start of the process: finish what was cut off, and notice a release that ends it.
+
+        A release on probation is given up at the third start without a confirmation.
+        """
+        with self._home.changing():
+            if not self.lasts():
+                return
+            state, in_use = self._home.state, self._home.in_use()
+            known = in_use and state.failures.get(in_use.digest)
+            if known and known.final:
+                self._revert(known.reason)  # cut off on its way back
+            elif state.starts + 1 >= STARTS:
+                self._revert(f"the process started {STARTS} times without a good frame")
+            else:
+                self._home.remember(replace(state, starts=state.starts + 1))
+
+    def _revert(self, reason: str) -> None:
+        failed, before = self._home.current, self._home.previous
+        if release := self._home.in_use():
+            failure = Failure(release.release, reason, 1, True, tried_with())
+            self._home.remember_failure(release.digest, failure)
+            reached(UpdateStep.FAILED)
+        if before is None or stated_in(before) is None:
+            self._home.let_go()
+        else:
+            self._home.switch(before)
+        reached(UpdateStep.REVERTED)
+        self._home.remember(replace(self._home.state, probation=None, starts=0, previous=None))
+        if failed:
+            self._home.discard(failed)  # nothing else: the next release may be on its way
