@@ -36,9 +36,10 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     from steps.lake.session import spark_session
     from steps.training.cache import cache_name, find_or_fill
     from steps.training.fit import Plan
-    from steps.training.search import FAILED, Limits, search
+    from steps.training.search import Limits, search
     from steps.training.search_report import fill_card
     from steps.training.stages import Stages
+    from steps.training.trials import FAILED
 
     stages = Stages()
     space = _space(run.profile)
@@ -111,7 +112,7 @@ def _before(resumed: str, searched: str) -> list:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from steps.training.search import trials_before
+    from steps.training.trials import trials_before
 
     if resumed == NONE:
         return []

@@ -4,7 +4,8 @@ import math
 
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tracking.card import Card, run_link
-from steps.training.search import FAILED, FINISHED, Trial, typed
+from steps.training.hyperopt_space import typed
+from steps.training.trials import FAILED, FINISHED, Trial
 
 
 def fill_card(card: Card, trials: list[Trial], space: SearchSpace) -> None:

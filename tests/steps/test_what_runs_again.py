@@ -63,6 +63,7 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
         ("steps/training/cache.py", FROM_TUNE),
         ("steps/training/search.py", FROM_TUNE),
+        ("steps/training/trials.py", FROM_TUNE),
         ("steps/training/fit.py", FROM_TUNE),
         ("steps/training/launcher.py", FROM_TRAIN),
         ("steps/train.py", FROM_TRAIN),

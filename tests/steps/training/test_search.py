@@ -1,37 +1,24 @@
-"""The search: what it searches, when it ends, and its trials as MLflow shows them."""
+"""The search: when it ends, what it goes on from, and its trials as MLflow shows them."""
 
 import json
 import math
 import os
 import signal
 import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 
 import mlflow
-import numpy as np
 import pytest
-from hyperopt.pyll import stochastic
 from mlflow import MlflowClient
 from pyspark import cloudpickle
 
-from steps.settings.profile import load_profile
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tracking.card import Card
-from steps.training import search as searches
+from steps.training import trials as trials_module
 from steps.training.fit import Plan
-from steps.training.search import (
-    FAILED,
-    FINISHED,
-    Limits,
-    Trial,
-    given_up,
-    hopeless,
-    hyperopt_space,
-    point_of,
-    search,
-    trials_before,
-)
+from steps.training.search import Limits, given_up, search
 from steps.training.search_report import fill_card
+from steps.training.trials import FAILED, FINISHED, Trial, trials_before
 
 PLAN = Plan(width=0.5, batch_size=32, epochs=2)
 SPACE = SearchSpace(
@@ -39,40 +26,6 @@ SPACE = SearchSpace(
     width=Range(low=0.25, high=0.75, step=0.25),
     batch_size=Choice(choices=[32, 48]),
 )
-
-
-def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():
-    space = load_profile("local").tuning.space
-    assert set(space.searched()) <= {field.name for field in fields(Plan)}
-    rng = np.random.default_rng(0)
-    samples = [stochastic.sample(hyperopt_space(space), rng=rng) for _ in range(400)]
-    for name, dimension in space.searched().items():
-        values = [sample[name] for sample in samples]
-        if isinstance(dimension, Choice):
-            assert set(values) == set(dimension.choices)
-        else:
-            low, high = dimension.low, dimension.high
-            assert low <= min(values) < low + (high - low) / 4
-            assert high - (high - low) / 4 < max(values) <= high
-    assert {sample["width"] for sample in samples} == {0.75, 1.0, 1.25}
-    here = point_of(asdict(Plan()), space)
-    evaluated = {name: getattr(Plan(), name) for name in space.searched()}
-    assert point_of(evaluated, space) == here and here["width"] == 1 and here["batch_size"] == 0
-
-
-@pytest.mark.parametrize(
-    ("losses", "expected"),
-    [
-        ([0.9, 0.8], False),  # too early to say
-        ([0.9, 0.8, 0.5], True),
-        ([0.9, 0.4, 0.9], False),  # the lowest so far counts
-        ([0.9, 0.8, 0.7, 0.2], False),
-    ],
-)
-def test_a_trial_that_is_worse_than_half_of_the_others_is_hopeless(losses, expected):
-    peers = [[0.9, 0.6, 0.45, 0.1], [0.9, 0.6, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9]]
-    assert hopeless(losses, peers, epochs=9) == expected
-    assert not hopeless(losses, peers[:2], epochs=9)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +70,7 @@ def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
             return search(*arguments, parent.info.run_id, before), parent.info.run_id
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
-    monkeypatch.setattr(searches, "fit", _wicked)
+    monkeypatch.setattr(trials_module, "fit", _wicked)
     trials, parent = run(PLAN, 3)
     assert len(trials) == 3 and trials[0].outcome == FINISHED
     assert trials[0].hyperparameters == {"learning_rate": 3e-3, "width": 0.5, "batch_size": 32}
