@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import fsspec
 from pydantic import Field
 
 from steps.errors import UserError
+from steps.lake.landing import read
 from steps.serving.keys import public_key, signing_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT, Profile
@@ -104,8 +104,7 @@ def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Pat
     pictures = folder / "held-out"
     pictures.mkdir()
     for path in _held_out(run.profile, parameters, train_run_id):
-        filesystem, place = fsspec.core.url_to_fs(path)
-        (pictures / place.rsplit("/", 1)[-1]).write_bytes(filesystem.cat_file(place))
+        (pictures / path.rpartition("/")[2]).write_bytes(read(path))
     return ("--camera", f"folder:{pictures}")
 
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge.landing_names import STATUS, status_name
-from steps.lake.edge_results import files_below
-from steps.lake.landing import read
+from steps.lake.landing import files_below, read
 from steps.lake.rows import FUTURE
 from steps.lake.tables import open_table
 from steps.settings.profile import Profile

@@ -8,7 +8,6 @@ takes its rows once.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import fsspec
 
 from edge.landing_names import RESULTS
 from steps.lake.arrivals import Arrivals, Limits
-from steps.lake.landing import LandedFile, changed_at, for_fsspec, read
+from steps.lake.landing import files_below, read
 from steps.lake.tables import open_table, table_path
 from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
@@ -59,16 +58,6 @@ def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id
 
     arrivals.stream(spark, take)
     return len(new)
-
-
-def files_below(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
-    """The visible files in a folder of a landing zone; none where there is no such folder."""
-    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
-    if not filesystem.isdir(f"{root}/{folder}"):
-        return
-    for path, info in filesystem.find(f"{root}/{folder}", detail=True).items():
-        if path.endswith(suffix) and "/." not in path[len(root) :]:
-            yield LandedFile(source + path[len(root) :], info["size"], changed_at(info))
 
 
 def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, Any]], str]:

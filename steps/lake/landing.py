@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlparse
 
 from steps.errors import UserError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -70,6 +73,23 @@ def look(source: str, may_be_empty: bool = False) -> Landing:
     return Landing(place, sorted(files))
 
 
+def files_below(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
+    """The visible files of one kind in a folder of a landing zone; none without such a folder.
+
+    Args:
+        source: the landing zone, as paths in the tables start.
+        folder: directly below it.
+        suffix: of the files' names.
+    """
+    import fsspec
+
+    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
+    if filesystem.isdir(f"{root}/{folder}"):
+        for file in _found(filesystem, f"{root}/{folder}", f"{source}/{folder}"):
+            if file.path.endswith(suffix):
+                yield file
+
+
 def normalised(place: str) -> str:
     """A folder or URI as the tables write it: ``file:/…`` for what is on this machine."""
     if "://" not in place and not place.startswith("file:"):
@@ -122,6 +142,11 @@ def _elsewhere(place: str, source: str) -> Iterator[LandedFile]:
         raise UserError(f"cannot read {source}: {error}; pass a folder or a URI") from error
     if not filesystem.isdir(root):
         raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with pictures>")
+    yield from _found(filesystem, root, place)
+
+
+def _found(filesystem: "AbstractFileSystem", root: str, place: str) -> Iterator[LandedFile]:
+    """The visible files below a folder: ``root`` to its file system, ``place`` to the tables."""
     for path, info in filesystem.find(root, detail=True).items():
         below = path[len(root) :]
         if "/." not in below:

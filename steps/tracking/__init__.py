@@ -1,1 +1,1 @@
-"""What MLflow keeps of a step: its run, inputs, outputs, cache key, card and registered models."""
+"""What MLflow keeps of a step: its run and what that keeps, its cache key, card and models."""
