@@ -1,21 +1,22 @@
 """The released model as an MLflow pyfunc: a thin cover over the scoring core.
 
 MLflow keeps this file's text with the model and runs it where the model is loaded, which needs
-onnxruntime, numpy, Pillow and the ``edge`` folder that travels with it, nothing else of this
-project.
+onnxruntime, numpy, Pillow, pybase64 and the ``edge`` folder that travels with it, nothing else of
+this project.
 """
 
-import base64
+import asyncio
 import binascii
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pybase64
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
@@ -85,7 +86,7 @@ def _content(picture: Any) -> bytes:
     if not isinstance(picture, str):
         raise UnreadableError(f"{type(picture).__name__} is neither base64 nor bytes")
     try:
-        return base64.b64decode(picture, validate=True)
+        return pybase64.b64decode(picture, validate=True)
     except (binascii.Error, ValueError) as error:
         lines = picture.split()
         if len(lines) > 1:  # as the command base64 writes it
@@ -122,41 +123,68 @@ def _posted_pictures(data: Any, content_type: Any) -> list[str] | None:
     return pictures if plain and all(isinstance(cell, str) for cell in pictures) else None
 
 
-def _answering(invocations: Callable) -> Callable:
-    """MLflow's handler of requests, faster for plain ones and firmer with broken ones.
+def _answer_plain_requests(scorer: PictureScorer) -> None:
+    """Have the server of this process answer plain requests before MLflow's routing sees them.
 
-    What holds nothing but pictures is scored and answered without the two parsings, the tables and
-    the checks that MLflow's server (3.17) has for requests of any kind, and that take as long as a
-    small picture's decoding. Everything else is MLflow's. It answers 500 where there is no content
-    type, where JSON is nested deeper than Python's stack, and where a number in it has thousands
-    of digits; here that is a 400. What a model raises does not come this far.
+    What holds nothing but pictures needs none of the routing, the two parsings, the tables and the
+    checks that MLflow's server (3.17, on FastAPI) has for requests of any kind, and that take as
+    long as a picture's decoding. Everything else, what is wrong with a picture too, goes MLflow's
+    way. A request of either kind has MLflow's time limit, which stands around this.
     """
+    import fastapi.applications
+    from starlette.responses import Response
 
-    from mlflow.pyfunc.scoring_server import InvocationsResponse
+    def plain_answer(body: bytes, content_type: str | None) -> str | None:
+        try:
+            pictures = _posted_pictures(body, content_type)
+            return None if pictures is None else json.dumps({"predictions": scorer.rows(pictures)})
+        except (MlflowException, RecursionError, ValueError):
+            return None  # MLflow's way says why
+
+    async def answer(call_next: Callable, request: Any) -> Any:
+        if (request.method, request.url.path) == ("POST", "/invocations"):
+            asked = await request.body(), request.headers.get("content-type")
+            if (plain := await asyncio.to_thread(plain_answer, *asked)) is not None:
+                return Response(plain, media_type="application/json")
+        return await call_next(request)
+
+    class PlainFirst(fastapi.applications.BaseHTTPMiddleware):
+        """What `app.middleware("http")` makes of MLflow's time limit: the limit, then `answer`."""
+
+        def __init__(self, app: Any, dispatch: Callable):
+            super().__init__(app, lambda request, go_on: dispatch(request, partial(answer, go_on)))
+
+    fastapi.applications.BaseHTTPMiddleware = PlainFirst
+
+
+def _refuse_unreadable_requests() -> None:
+    """Answer 400 where MLflow's server (3.17) answers 500 to what it cannot read.
+
+    That is where there is no content type, where JSON is nested deeper than Python's stack, and
+    where a number in it has thousands of digits. What a model raises does not come this far.
+    """
+    from mlflow.pyfunc import scoring_server
+
+    invocations = scoring_server.invocations
 
     @wraps(invocations)
-    def answer(data: Any, content_type: Any, model: Any, input_schema: Any) -> Any:
+    def answer(*request: Any) -> Any:
         try:
-            pictures = _posted_pictures(data, content_type)
-            if pictures is None:
-                return invocations(data, content_type, model, input_schema)
+            return invocations(*request)
         except (AttributeError, RecursionError, ValueError) as error:
             raise MlflowException(
                 f"the request cannot be read ({type(error).__name__}: {error}); post JSON with "
                 "the header Content-Type: application/json",
                 error_code=BAD_REQUEST,
             ) from error
-        rows = model.unwrap_python_model().rows(pictures)
-        return InvocationsResponse(
-            response=json.dumps({"predictions": rows}), status=200, mimetype="application/json"
-        )
 
-    return answer
+    scoring_server.invocations = answer
 
+
+picture_scorer = PictureScorer()
 
 if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # in a process of `mlflow models serve`
-    from mlflow.pyfunc import scoring_server
+    _answer_plain_requests(picture_scorer)
+    _refuse_unreadable_requests()
 
-    scoring_server.invocations = _answering(scoring_server.invocations)
-
-set_model(PictureScorer())
+set_model(picture_scorer)

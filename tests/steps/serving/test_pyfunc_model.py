@@ -1,14 +1,20 @@
 """The released model as MLflow keeps it, loads it, and serves it over REST."""
 
 import base64
-import json
+import contextlib
+import threading
+import time
 
+import fastapi.applications
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
+import uvicorn
 from drawing import jpeg
 from mlflow.pyfunc import scoring_server
+from starlette.middleware.base import BaseHTTPMiddleware
 
 from edge.scoring import Scorer
 from steps.serving.pyfunc import pyfunc_arguments
@@ -66,33 +72,56 @@ LAYOUTS = {
 }
 
 
-def in_the_server(loaded):
-    """The handler of requests as it is in a process of `mlflow models serve`."""
+@pytest.fixture
+def server(loaded, monkeypatch):
+    """Starts MLflow's server as it is in a process of `mlflow models serve`, in this process."""
     module = type(loaded.unwrap_python_model()).rows.__globals__
-    return module["_answering"](scoring_server.invocations)
+    # what the model's code sets there, to be set back
+    monkeypatch.setattr(fastapi.applications, "BaseHTTPMiddleware", BaseHTTPMiddleware)
+    monkeypatch.setattr(scoring_server, "invocations", scoring_server.invocations)
+    monkeypatch.setenv("__MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+
+    with contextlib.ExitStack() as stack:
+
+        def started(prepared=True):
+            if prepared:
+                module["_answer_plain_requests"](loaded.unwrap_python_model())
+                module["_refuse_unreadable_requests"]()
+            return stack.enter_context(running(scoring_server.init(loaded)))
+
+        yield started
 
 
-@pytest.mark.parametrize("served", [True, False], ids=["served", "by mlflow alone"])
+@contextlib.contextmanager
+def running(app):
+    """The address of a server, in a thread of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["served", "by mlflow alone"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_rest_request_carries_base64(loaded, scored, layout, served):
-    invocations = in_the_server(loaded) if served else scoring_server.invocations
-    body = json.dumps(LAYOUTS[layout]).encode()
-    schema = loaded.metadata.get_input_schema()
-    answer = invocations(body, "application/json", loaded, schema)
-    assert (answer.status, answer.mimetype) == (200, "application/json")
-    found = pd.DataFrame(json.loads(answer.response)["predictions"])
+def test_a_rest_request_carries_base64(server, scored, layout, prepared):
+    answer = requests.post(f"{server(prepared)}/invocations", json=LAYOUTS[layout])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    found = pd.DataFrame(answer.json()["predictions"])
     pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
 
 
+def by_mlflow(*_):
+    return scoring_server.InvocationsResponse("by MLflow", 200, "text/plain")
+
+
 @pytest.mark.parametrize("layout", ["split", "records", "inputs"])
-def test_a_plain_request_never_reaches_mlflows_parsing(loaded, layout):
-    module = type(loaded.unwrap_python_model()).rows.__globals__
-
-    def invocations(*_):
-        raise AssertionError("parsed")
-
-    body = json.dumps(LAYOUTS[layout])
-    assert module["_answering"](invocations)(body, "application/json", loaded, None).status == 200
+def test_a_plain_request_never_reaches_mlflows_parsing(server, monkeypatch, layout):
+    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
+    assert "predictions" in requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).text
 
 
 @pytest.mark.parametrize(
@@ -108,10 +137,23 @@ def test_a_plain_request_never_reaches_mlflows_parsing(loaded, layout):
         [TEXTS],
     ],
 )
-def test_any_other_request_is_mlflows(loaded, body):
-    module = type(loaded.unwrap_python_model()).rows.__globals__
-    answer = module["_answering"](lambda *_: "by MLflow")
-    assert answer(json.dumps(body), "application/json", loaded, None) == "by MLflow"
+def test_any_other_request_is_mlflows(server, monkeypatch, body):
+    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
+    assert requests.post(f"{server()}/invocations", json=body).text == "by MLflow"
+
+
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
+def test_what_is_no_scoring_is_answered_as_ever(server, path):
+    assert requests.get(f"{server()}{path}").status_code == 200
+
+
+@pytest.mark.parametrize("layout", ["split", "columns"])
+def test_mlflows_time_limit_stands_around_each_request(server, loaded, monkeypatch, layout):
+    monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr(
+        type(loaded.unwrap_python_model()), "rows", lambda *_: time.sleep(3), raising=True
+    )
+    assert requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).status_code == 504
 
 
 def test_base64_in_lines_is_taken_too(loaded, scored):
