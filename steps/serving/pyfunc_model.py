@@ -154,7 +154,7 @@ def _answer_plain_requests(scorer: PictureScorer) -> None:
         def __init__(self, app: Any, dispatch: Callable):
             super().__init__(app, lambda request, go_on: dispatch(request, partial(answer, go_on)))
 
-    fastapi.applications.BaseHTTPMiddleware = PlainFirst
+    fastapi.applications.BaseHTTPMiddleware = PlainFirst  # type: ignore[misc, assignment]
 
 
 def _refuse_unreadable_requests() -> None:

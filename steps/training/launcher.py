@@ -127,7 +127,7 @@ def _rank(
     start: Checkpoint | None,
 ) -> Fitted | UserError | None:
     """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
-    ranks = Horovod()
+    ranks = Horovod(plan.batch_size, plan.threads)
     first = ranks.rank == 0
     try:
         fitted = fit(

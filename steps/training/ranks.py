@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PAUSE_MS = 3
-"""Between two looks of Horovod for tensors to exchange: a step takes tens of these, and each look
-takes processor time from it. ``HOROVOD_CYCLE_TIME`` says another."""
+PAUSE_A_PICTURE = 0.15
+"""Milliseconds that Horovod rests between two looks for tensors to exchange, for each picture of a
+rank's batch. A look takes processor time from the step, and a rest is waited for after it, so that
+the best rest grows with the step (``benchmarks.training``). ``HOROVOD_CYCLE_TIME`` says another."""
 
 
 class Alone:
@@ -28,9 +29,14 @@ class Alone:
 
 
 class Horovod:
-    """One of several processes that Horovod started."""
+    """One of several processes that Horovod started.
 
-    def __init__(self) -> None:
+    Args:
+        batch_size: pictures a batch, over all ranks together.
+        threads: TensorFlow's threads a rank.
+    """
+
+    def __init__(self, batch_size: int, threads: int = 1) -> None:
         import horovod.tensorflow as hvd
 
         # By a comma too many, horovod.run (0.28.1) tells its ranks "(None,)" for the pause between
@@ -39,7 +45,9 @@ class Horovod:
         for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
             if os.environ.get(name) == "(None,)":
                 del os.environ[name]
-        os.environ.setdefault("HOROVOD_CYCLE_TIME", str(PAUSE_MS))
+        pause = max(1, PAUSE_A_PICTURE * batch_size / int(os.environ.get("HOROVOD_SIZE", 1)))
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")
+        _keep_to_own_cores(threads)
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()
@@ -53,3 +61,16 @@ class Horovod:
         """Give all ranks the values of rank 0."""
         # Horovod knows TensorFlow's variables, which Keras 3 wraps
         self._hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
+
+
+def _keep_to_own_cores(threads: int) -> None:
+    """Bind this rank, where the ranks of this machine need all of its cores, to its share of them.
+
+    Horovod's threads then take their time from their own rank alone; else they take it now from
+    one and now from another, and each time all ranks wait.
+    """
+    here = int(os.environ.get("HOROVOD_LOCAL_RANK", 0))
+    ranks = int(os.environ.get("HOROVOD_LOCAL_SIZE", 1))
+    cores = sorted(os.sched_getaffinity(0))
+    if ranks > 1 and ranks * threads == len(cores):
+        os.sched_setaffinity(0, cores[here * threads : (here + 1) * threads])

@@ -5,23 +5,42 @@ import os
 import pytest
 
 from steps.settings.profile import PROJECT
-from steps.training.ranks import PAUSE_MS
 
 pytestmark = pytest.mark.slow
 
 
-def _told() -> tuple[int, dict[str, str]]:
+def _told(batch_size: int, threads: int) -> tuple[int, dict[str, str], set[int]]:
     from steps.training.ranks import Horovod
 
-    ranks = Horovod()
-    return ranks.size, {k: v for k, v in os.environ.items() if k.startswith("HOROVOD_")}
+    ranks = Horovod(batch_size, threads)
+    told = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
+    return ranks.size, told, os.sched_getaffinity(0)
 
 
-def test_ranks_pause_between_exchanges_and_remember_them(monkeypatch):
+@pytest.fixture
+def start(monkeypatch):
+    """Starts two ranks and returns what each is told."""
     import horovod
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests" / "steps" / "training"), prepend=":")
-    for size, told in horovod.run(_told, num_proc=2, use_gloo=True):
+    return lambda *arguments: horovod.run(_told, arguments, num_proc=2, use_gloo=True)
+
+
+def test_ranks_pause_between_exchanges_and_remember_them(start):
+    for size, told, _ in start(80, 1):
         assert size == 2
-        assert told["HOROVOD_CYCLE_TIME"] == str(PAUSE_MS)
+        assert told["HOROVOD_CYCLE_TIME"] == "6"
         assert not [value for value in told.values() if "None" in value]
+
+
+def test_ranks_that_fill_the_machine_keep_to_their_own_cores(start):
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("two ranks cannot part the one core of this machine")
+    (_, _, first), (_, _, second) = start(16, len(cores) // 2)
+    if len(cores) % 2:
+        assert first == second == cores
+    else:
+        assert first.isdisjoint(second) and first | second == cores
+    (_, _, first), (_, _, second) = start(16, len(cores))
+    assert first == second == cores
