@@ -35,7 +35,10 @@ from edge.scoring import prepare
 from steps.settings.profile import PROJECT
 from steps.training.cache import Cache
 from steps.training.evaluation import keras_predict
-from steps.training.fit import Fitted, Plan, fit, network_of
+from steps.training.fit import fit
+from steps.training.fitted import Fitted
+from steps.training.model import network_of
+from steps.training.plan import Plan
 from steps.training.ranks import Alone
 from steps.training.split import TEST, TRAIN, VALIDATION, Split
 

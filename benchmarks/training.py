@@ -39,7 +39,8 @@ from edge.scoring import prepare
 from steps.settings.profile import PROJECT
 from steps.training.batches import Batch, Shard
 from steps.training.cache import GROUPS, Cache
-from steps.training.fit import Plan, fit
+from steps.training.fit import fit
+from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod
 from steps.training.split import TRAIN, VALIDATION
 

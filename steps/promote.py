@@ -54,7 +54,7 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     from steps.serving.trial import hold_trial
     from steps.serving.verdict_card import fill_card
-    from steps.training.fit import configure_tensorflow
+    from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
     registered = run.read("register", RegisterOutputs)

@@ -36,8 +36,8 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from steps.training.fit import configure_tensorflow
     from steps.training.networks import load
+    from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
     trained = run.read("train", TrainOutputs)

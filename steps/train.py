@@ -67,9 +67,10 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.training.cache import find_or_fill
     from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
     from steps.training.evaluation import evaluate, keras_predict
-    from steps.training.fit import network_of, peak_rate
     from steps.training.launcher import launch, resolve_launcher
+    from steps.training.model import network_of
     from steps.training.networks import MODEL_FILE
+    from steps.training.plan import peak_rate
     from steps.training.report import fill_card
     from steps.training.slices import slices
     from steps.training.split import TEST, VALIDATION
@@ -139,7 +140,7 @@ def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]
 
 def _plan(parameters: Parameters, tuned: dict[str, float | int | str]):
     """What a parameter says counts, then what was tuned, then the defaults."""
-    from steps.training.fit import Plan
+    from steps.training.plan import Plan
 
     named = {field.name for field in fields(Plan)} & set(Parameters.model_fields)
     given = parameters.model_dump(include=named, exclude_none=True)

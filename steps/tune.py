@@ -35,7 +35,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if need be, run the trials, keep the best."""
     from steps.lake.session import spark_session
     from steps.training.cache import cache_name, find_or_fill
-    from steps.training.fit import Plan
+    from steps.training.plan import Plan
     from steps.training.search import Limits, search
     from steps.training.search_report import fill_card
     from steps.training.stages import Stages

@@ -10,7 +10,8 @@ import numpy as np
 from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
-from steps.training.fit import Checkpoint, Fitted, Plan
+from steps.training.fitted import Checkpoint, Fitted
+from steps.training.plan import Plan
 
 
 @dataclass(frozen=True)

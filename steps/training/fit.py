@@ -2,12 +2,9 @@
 
 import copy
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,104 +12,14 @@ from steps.errors import UserError
 from steps.training.augmentation import augmentation
 from steps.training.batches import Shard
 from steps.training.cache import Cache
+from steps.training.fitted import Checkpoint, Fitted
+from steps.training.model import prepare_model
+from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod
 from steps.training.split import TRAIN, VALIDATION
 
-if TYPE_CHECKING:
-    import keras
-
-
-REFERENCE_BATCH = 16
-"""The batch that a learning rate is stated for."""
-
 AVERAGED = 0.1
 """The share of a training's steps that the averaged weights reach back, about."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides the weights, together with the cache and the number of ranks.
-
-    The defaults are those of train.
-
-    Attributes:
-        width: multiplies the network's channels.
-        dropout: share of features dropped before the classifier, 0–1.
-        augmentation: multiplies the strength of the augmentation; 0 is none.
-        learning_rate: Adam's at its highest, for a batch of 16; see :func:`peak_rate`.
-        batch_size: pictures a batch, over all ranks together.
-        epochs: passes over the training part, at most.
-        patience: ends after so many epochs without a lower validation loss; 0 never does.
-        class_weights: whether rare classes count for more, so that all count the same.
-        precision: ``float32``, ``mixed_float16``, or ``auto``: mixed where there is a GPU.
-        seed: of the weights, the order, the augmentation and the dropout.
-        threads: TensorFlow's threads a rank.
-    """
-
-    network: str = "compact"
-    width: float = 1.0
-    dropout: float = 0.1
-    weights: str = "none"
-    learning_rate: float = 3e-3
-    batch_size: int = 16
-    epochs: int = 30
-    seed: int = 0
-    augmentation: float = 1.0
-    patience: int = 0
-    class_weights: bool = True
-    precision: str = "auto"
-    threads: int = 1
-
-
-@dataclass
-class Fitted:
-    """What a training gave.
-
-    Attributes:
-        weights: averaged, of the epoch that is kept.
-        epochs: per epoch: loss, validation_loss, validation_loss_error, validation_accuracy,
-            learning_rate, epoch_seconds.
-        best: index of that epoch.
-    """
-
-    weights: list[np.ndarray] = field(default_factory=list)
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    best: int = 0
-
-    @property
-    def lowest(self) -> int:
-        """Index of the epoch with the lowest validation loss; 0 before the first."""
-        losses = [epoch["validation_loss"] for epoch in self.epochs]
-        return losses.index(min(losses)) if losses else 0
-
-    def add(self, metrics: dict[str, float], weights: list[np.ndarray]) -> None:
-        """Note an epoch, and keep its weights where no epoch before is better by more than chance.
-
-        The one-standard-error rule (Breiman et al. 1984, "Classification and regression trees",
-        3.4.3): of the epochs whose validation loss is within its standard error of the lowest,
-        the last one. A small validation part is soon all right; the network goes on learning, and
-        its averaged weights settle.
-        """
-        self.epochs.append(metrics)
-        lowest = self.epochs[self.lowest]
-        bound = lowest["validation_loss"] + lowest["validation_loss_error"]
-        if metrics["validation_loss"] <= bound:
-            self.best = len(self.epochs) - 1
-            self.weights = weights
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A training after an epoch: what it takes to go on as if it had not been cut off.
-
-    Attributes:
-        fitted: what it gave so far.
-        variables: of the network, the optimizer, the averages and the augmentation, in their
-            order; states of random numbers are among them.
-    """
-
-    fitted: Fitted
-    variables: list[np.ndarray]
 
 
 class Diverged(UserError):
@@ -161,12 +68,12 @@ def fit(
         for variable, value in zip(everything, start.variables, strict=True):
             variable.assign(value)
     ranks.share(everything)
-    train = Shard(cache, TRAIN, _rank_batch(plan, ranks), ranks.rank, ranks.size)
+    train = Shard(cache, TRAIN, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
     reach = max(1.0, AVERAGED * train.steps() * plan.epochs)
     train_step, sums_of = _compiled(
         model, optimizer, augment, averages, reach, ranks, _class_weights(plan, cache)
     )
-    validation = Shard(cache, VALIDATION, _rank_batch(plan, ranks), ranks.rank, ranks.size)
+    validation = Shard(cache, VALIDATION, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
     for epoch in range(len(fitted.epochs), plan.epochs):
         if plan.patience and epoch > fitted.lowest + plan.patience:
             break
@@ -198,100 +105,6 @@ def fit(
             keep(Checkpoint(fitted, [np.asarray(variable) for variable in everything]))
         after_epoch(epoch, metrics)
     return fitted
-
-
-def peak_rate(plan: Plan, ranks: int = 1) -> float:
-    """The highest learning rate: the plan's, scaled by the square root of the batch.
-
-    The batch is that of all ranks together, against the 16 that the plan's rate is stated for.
-    The square root, because Adam divides by the gradient's own spread (Malladi et al. 2022,
-    "On the SDEs and scaling rules for adaptive gradient algorithms").
-
-    >>> peak_rate(Plan(learning_rate=0.003, batch_size=64))
-    0.006
-    """
-    batch = max(1, plan.batch_size // ranks) * ranks
-    return plan.learning_rate * math.sqrt(batch / REFERENCE_BATCH)
-
-
-def prepare_model(
-    plan: Plan, cache: Cache, ranks: int = 1
-) -> tuple["keras.Model", "keras.Optimizer"]:
-    """The network with its first weights, and its optimizer; TensorFlow is set up on the way.
-
-    The learning rate warms up over the first epoch, from a tenth, and then follows half a
-    cosine back to a tenth.
-    """
-    tf = configure_tensorflow(plan.threads)
-    import keras
-
-    keras.utils.set_random_seed(plan.seed)
-    precision = plan.precision
-    if precision == "auto":
-        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
-    model = network_of(plan, cache, precision)
-    steps = Shard(cache, TRAIN, max(1, plan.batch_size // ranks), 0, ranks).steps()
-    rate = peak_rate(plan, ranks)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 10,
-        decay_steps=max(1, steps * (plan.epochs - 1)),
-        alpha=0.1,
-        warmup_target=rate,
-        warmup_steps=steps,
-    )
-    optimizer = keras.optimizers.Adam(schedule)
-    if precision == "mixed_float16":
-        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-    optimizer.build(model.trainable_variables)
-    return model, optimizer
-
-
-def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
-    """The plan's network for the cache's pictures and labels.
-
-    Args:
-        precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
-            that are float32 all the same.
-    """
-    tf = configure_tensorflow(plan.threads)
-    import keras
-
-    from steps.training.networks import build
-
-    keras.utils.clear_session()
-    tf.config.experimental.enable_op_determinism()
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(precision)
-    try:
-        return build(
-            plan.network,
-            cache.input_size,
-            len(cache.labels),
-            plan.width,
-            plan.dropout,
-            plan.weights,
-            plan.seed,
-        )
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
-
-
-def configure_tensorflow(threads: int):
-    """Import TensorFlow, quiet and with so many threads; returns the module."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        # a worker that trained before keeps the threads that it started with
-        pass
-    return tf
-
-
-def _rank_batch(plan: Plan, ranks: Alone | Horovod) -> int:
-    return max(1, plan.batch_size // ranks.size)
 
 
 def _class_weights(plan: Plan, cache: Cache) -> np.ndarray:

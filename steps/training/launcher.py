@@ -15,7 +15,9 @@ from steps.errors import UserError
 from steps.lake.executors import executor_python_path
 from steps.training.cache import Cache
 from steps.training.checkpoints import Checkpoints
-from steps.training.fit import Checkpoint, Fitted, Plan, fit
+from steps.training.fit import fit
+from steps.training.fitted import Checkpoint, Fitted
+from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from steps.tracking.card import Card
 from steps.training.cache import Cache
 from steps.training.confounders import confounders
 from steps.training.evaluation import Evaluation, pictures_of
-from steps.training.fit import Fitted
+from steps.training.fitted import Fitted
 from steps.training.measures import bootstrap, wilson
 from steps.training.slices import BRIGHT, NIGHT, Slice
 from steps.training.split import GUARD, PARTS, TEST

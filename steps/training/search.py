@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from steps.settings.search_space import SearchSpace
 from steps.training.cache import Cache
-from steps.training.fit import Plan
 from steps.training.hyperopt_space import hyperopt_space, point_of, typed
+from steps.training.plan import Plan
 from steps.training.trials import FAILED, OUTCOME, POINT, Trial, nested_trials, objective, write_off
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from steps.settings.search_space import SearchSpace
 from steps.training.cache import Cache
-from steps.training.fit import Plan, fit
+from steps.training.fit import fit
 from steps.training.hyperopt_space import point_of, typed
+from steps.training.plan import Plan
 from steps.training.ranks import Alone
 
 if TYPE_CHECKING:

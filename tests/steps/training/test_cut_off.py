@@ -22,8 +22,8 @@ from steps.settings.profile import PROJECT
 from steps.tracking.outputs import Selection
 from steps.training.cache import Cache
 from steps.training.checkpoints import Checkpoints, Setting
-from steps.training.fit import Plan
 from steps.training.launcher import who_was_killed
+from steps.training.plan import Plan
 
 PLAN = Plan(width=0.5, epochs=14)
 SETTING = Setting(

@@ -11,7 +11,10 @@ from steps.settings.profile import load_profile
 from steps.tracking.outputs import Selection
 from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
 from steps.training.evaluation import evaluate, keras_predict
-from steps.training.fit import Diverged, Fitted, Plan, fit, peak_rate, prepare_model
+from steps.training.fit import Diverged, fit
+from steps.training.fitted import Fitted
+from steps.training.model import prepare_model
+from steps.training.plan import Plan
 from steps.training.ranks import Alone
 
 pytestmark = pytest.mark.slow
@@ -66,31 +69,6 @@ def test_another_plan_gives_other_weights(bright_cache, one_epoch, change):
     assert not _equal(one_epoch, other)
 
 
-def _epoch(loss: float, error: float) -> dict[str, float]:
-    return {"validation_loss": loss, "validation_loss_error": error}
-
-
-@pytest.mark.parametrize(
-    ("epochs", "best", "lowest"),
-    [
-        ([(0.5, 0.1)], 0, 0),
-        ([(0.5, 0.1), (0.3, 0.1)], 1, 1),
-        ([(0.3, 0.1), (0.39, 0.2)], 1, 0),
-        ([(0.3, 0.1), (0.41, 0.2)], 0, 0),
-        # the bound is the lowest epoch's, not that of an epoch within it
-        ([(0.3, 0.1), (0.39, 0.2), (0.45, 0.2)], 1, 0),
-        ([(0.3, 0.1), (0.1, 0.01), (0.2, 0.2)], 1, 1),
-        ([(0.3, 0.0), (0.3, 0.0)], 1, 0),
-    ],
-)
-def test_the_last_epoch_that_is_not_worse_by_more_than_chance_is_kept(epochs, best, lowest):
-    fitted = Fitted()
-    for number, (loss, error) in enumerate(epochs):
-        fitted.add(_epoch(loss, error), [np.array(number)])
-    assert (fitted.best, fitted.lowest) == (best, lowest)
-    assert fitted.weights == [np.array(best)]
-
-
 def test_the_weights_are_those_of_the_epoch_that_is_kept(bright_cache, fitted):
     losses = [epoch["validation_loss"] for epoch in fitted.epochs]
     assert len(losses) == PLAN.epochs
@@ -140,27 +118,6 @@ def test_padding_counts_for_nothing(tmp_path):
     assert told["validation_loss"] == pytest.approx(judged["log_loss"], rel=1e-3)
     assert told["validation_accuracy"] == pytest.approx(judged["accuracy"])
     assert (told["validation_accuracy"] * 6) % 1 == pytest.approx(0, abs=1e-6)
-
-
-def test_the_learning_rate_warms_up_and_follows_half_a_cosine(bright_cache):
-    _, optimizer = prepare_model(PLAN, bright_cache)
-    steps = 6  # 95 pictures in batches of 16
-    rates = []
-    for step in range(steps * PLAN.epochs + 1):
-        optimizer.iterations.assign(step)
-        rates.append(float(optimizer.learning_rate))
-    assert rates[0] == pytest.approx(3e-4)
-    assert rates[steps] == max(rates) == pytest.approx(3e-3)
-    assert rates[:steps] == sorted(rates[:steps])
-    assert rates[steps:] == sorted(rates[steps:], reverse=True)
-    assert rates[-1] == pytest.approx(3e-4)
-
-
-@pytest.mark.parametrize(
-    ("batch", "ranks", "rate"), [(16, 1, 0.003), (64, 1, 0.006), (64, 2, 0.006), (4, 1, 0.0015)]
-)
-def test_the_learning_rate_grows_with_the_square_root_of_the_batch(batch, ranks, rate):
-    assert peak_rate(replace(PLAN, batch_size=batch), ranks) == pytest.approx(rate)
 
 
 SELECTION = Selection(

@@ -7,8 +7,8 @@ from hyperopt.pyll import stochastic
 
 from steps.settings.profile import load_profile
 from steps.settings.search_space import Choice
-from steps.training.fit import Plan
 from steps.training.hyperopt_space import hyperopt_space, point_of
+from steps.training.plan import Plan
 
 
 def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():

@@ -12,8 +12,10 @@ from mlflow import MlflowClient
 from steps.errors import UserError
 from steps.settings.profile import PROJECT
 from steps.training.evaluation import evaluate, keras_predict
-from steps.training.fit import Fitted, Plan, prepare_model
+from steps.training.fitted import Fitted
 from steps.training.launcher import launch, resolve_launcher
+from steps.training.model import prepare_model
+from steps.training.plan import Plan
 
 PLAN = Plan(
     network="compact",

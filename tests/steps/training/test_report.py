@@ -6,7 +6,7 @@ from small_cache import write_cache
 
 from steps.tracking.card import Card
 from steps.training.evaluation import Evaluation
-from steps.training.fit import Fitted
+from steps.training.fitted import Fitted
 from steps.training.report import fill_card
 from steps.training.slices import slices
 

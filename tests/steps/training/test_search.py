@@ -15,7 +15,7 @@ from pyspark import cloudpickle
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tracking.card import Card
 from steps.training import trials as trials_module
-from steps.training.fit import Plan
+from steps.training.plan import Plan
 from steps.training.search import Limits, given_up, search
 from steps.training.search_report import fill_card
 from steps.training.trials import FAILED, FINISHED, Trial, trials_before

@@ -1,0 +1,74 @@
+"""A plan's network and its optimizer, as they are before the first step."""
+
+from typing import TYPE_CHECKING
+
+from steps.training.batches import Shard
+from steps.training.cache import Cache
+from steps.training.plan import Plan, peak_rate
+from steps.training.split import TRAIN
+from steps.training.tensorflow_settings import configure_tensorflow
+
+if TYPE_CHECKING:
+    import keras
+
+
+def prepare_model(
+    plan: Plan, cache: Cache, ranks: int = 1
+) -> tuple["keras.Model", "keras.Optimizer"]:
+    """The network with its first weights, and its optimizer; TensorFlow is set up on the way.
+
+    The learning rate warms up over the first epoch, from a tenth, and then follows half a
+    cosine back to a tenth.
+    """
+    tf = configure_tensorflow(plan.threads)
+    import keras
+
+    keras.utils.set_random_seed(plan.seed)
+    precision = plan.precision
+    if precision == "auto":
+        precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    model = network_of(plan, cache, precision)
+    steps = Shard(cache, TRAIN, plan.rank_batch(ranks), 0, ranks).steps()
+    rate = peak_rate(plan, ranks)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 10,
+        decay_steps=max(1, steps * (plan.epochs - 1)),
+        alpha=0.1,
+        warmup_target=rate,
+        warmup_steps=steps,
+    )
+    optimizer = keras.optimizers.Adam(schedule)
+    if precision == "mixed_float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
+    """The plan's network for the cache's pictures and labels.
+
+    Args:
+        precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
+            that are float32 all the same.
+    """
+    tf = configure_tensorflow(plan.threads)
+    import keras
+
+    from steps.training.networks import build
+
+    keras.utils.clear_session()
+    tf.config.experimental.enable_op_determinism()
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(precision)
+    try:
+        return build(
+            plan.network,
+            cache.input_size,
+            len(cache.labels),
+            plan.width,
+            plan.dropout,
+            plan.weights,
+            plan.seed,
+        )
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
