@@ -212,7 +212,7 @@ def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
 
 
 def _rank(plan: Plan, cache: Cache) -> float:
-    return _epoch_seconds(fit(plan, cache, Horovod(plan.batch_size)).epochs)
+    return _epoch_seconds(fit(plan, cache, Horovod(plan)).epochs)
 
 
 def side_by_side(cache: Cache, plan: Plan, processes: int = 2) -> float:

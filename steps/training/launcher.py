@@ -129,7 +129,7 @@ def _rank(
     start: Checkpoint | None,
 ) -> Fitted | UserError | None:
     """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
-    ranks = Horovod(plan.batch_size, plan.threads)
+    ranks = Horovod(plan)
     first = ranks.rank == 0
     try:
         fitted = fit(

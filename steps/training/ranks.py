@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from steps.training.plan import Plan
+
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
@@ -29,14 +31,9 @@ class Alone:
 
 
 class Horovod:
-    """One of several processes that Horovod started.
+    """One of several processes that Horovod started, to train as planned."""
 
-    Args:
-        batch_size: pictures a batch, over all ranks together.
-        threads: TensorFlow's threads a rank.
-    """
-
-    def __init__(self, batch_size: int, threads: int = 1) -> None:
+    def __init__(self, plan: Plan) -> None:
         import horovod.tensorflow as hvd
 
         # By a comma too many, horovod.run (0.28.1) tells its ranks "(None,)" for the pause between
@@ -45,9 +42,10 @@ class Horovod:
         for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
             if os.environ.get(name) == "(None,)":
                 del os.environ[name]
-        pause = max(1, PAUSE_A_PICTURE * batch_size / int(os.environ.get("HOROVOD_SIZE", 1)))
+        pictures = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", 1)))
+        pause = max(1, PAUSE_A_PICTURE * pictures)
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")
-        _keep_to_own_cores(threads)
+        _keep_to_own_cores(plan.threads)
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()

@@ -10,9 +10,10 @@ pytestmark = pytest.mark.slow
 
 
 def _told(batch_size: int, threads: int) -> tuple[int, dict[str, str], set[int]]:
+    from steps.training.plan import Plan
     from steps.training.ranks import Horovod
 
-    ranks = Horovod(batch_size, threads)
+    ranks = Horovod(Plan(batch_size=batch_size, threads=threads))
     told = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
     return ranks.size, told, os.sched_getaffinity(0)
 
