@@ -1,12 +1,52 @@
 """Caches of pictures for the benchmarks, as the steps lay them out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.training.cache import GROUPS
+from edge.scoring import prepare
+from steps.training.cache import GROUPS, Cache
+
+SIDE = 128
+
+
+def write_caches(pictures: Path, home: Path, files: int) -> Cache:
+    """The cache as the steps lay it out, and beside it Parquet of the JPEG bytes."""
+    paths = sorted(pictures.glob("*.jpg"))
+    chosen = [paths[n * len(paths) // files] for n in range(files)]
+    groups = {}
+    for part, share in (("train", chosen), ("validation", chosen[:: GROUPS // 2])):
+        labels = np.array([int(path.stem[-1]) for path in share])
+        pixels = np.stack([prepare(path, (SIDE, SIDE)) for path in share])
+        groups[part] = write_part(home / "cache", part, pixels, labels)
+    labels = np.array([int(path.stem[-1]) for path in chosen])
+    for group in range(GROUPS):
+        contents = [path.read_bytes() for path in chosen[group::GROUPS]]
+        write_group(
+            home / "jpeg", group, "content", pa.array(contents, pa.binary()), labels[group::GROUPS]
+        )
+    counts = {part: {"0": 1, "1": 1} for part in groups}
+    return Cache(str(home / "cache"), ["0", "1"], (SIDE, SIDE), groups, counts)
+
+
+def cache_of(cache: Cache, home: Path, times: int) -> Cache:
+    """The same pictures so many times over, in as many more row groups."""
+    folder = home / f"{times}x"
+    if not folder.exists():
+        _link(cache, home, folder, times)
+    rows = {part: rows * times for part, rows in cache.group_rows.items()}
+    return replace(cache, url=str(folder), group_rows=rows)
+
+
+def _link(cache: Cache, home: Path, folder: Path, times: int) -> None:
+    for part, rows in cache.group_rows.items():
+        for number in range(times * len(rows)):
+            place = folder / f"part={part}" / f"row_group={number}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(home / "cache" / f"part={part}" / f"row_group={number % len(rows)}")
 
 
 def write_part(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) -> list[int]:

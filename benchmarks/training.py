@@ -30,22 +30,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
 
-from benchmarks.caches import write_group, write_part
+from benchmarks.caches import SIDE, cache_of, write_caches
 from benchmarks.machine import machine
-from edge.scoring import prepare
 from steps.settings.profile import PROJECT
 from steps.training.batches import Batch, Shard
-from steps.training.cache import GROUPS, Cache
+from steps.training.cache import Cache
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod
 from steps.training.split import TRAIN, VALIDATION
 
 PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
-SIDE = 128
 
 
 def main() -> None:
@@ -88,25 +85,6 @@ def main() -> None:
 def vars_of(options: argparse.Namespace) -> dict:
     """What the numbers hang on."""
     return {"files": options.files, "rounds": options.rounds, "batch": options.batch}
-
-
-def write_caches(pictures: Path, home: Path, files: int) -> Cache:
-    """The cache as the steps lay it out, and beside it Parquet of the JPEG bytes."""
-    paths = sorted(pictures.glob("*.jpg"))
-    chosen = [paths[n * len(paths) // files] for n in range(files)]
-    groups = {}
-    for part, share in (("train", chosen), ("validation", chosen[:: GROUPS // 2])):
-        labels = np.array([int(path.stem[-1]) for path in share])
-        pixels = np.stack([prepare(path, (SIDE, SIDE)) for path in share])
-        groups[part] = write_part(home / "cache", part, pixels, labels)
-    labels = np.array([int(path.stem[-1]) for path in chosen])
-    for group in range(GROUPS):
-        contents = [path.read_bytes() for path in chosen[group::GROUPS]]
-        write_group(
-            home / "jpeg", group, "content", pa.array(contents, pa.binary()), labels[group::GROUPS]
-        )
-    counts = {part: {"0": 1, "1": 1} for part in groups}
-    return Cache(str(home / "cache"), ["0", "1"], (SIDE, SIDE), groups, counts)
 
 
 def input_ratio(cache: Cache, home: Path, batch: int) -> float:
@@ -267,23 +245,6 @@ def trials_ratio(cache: Cache, plan: Plan) -> float:
         seconds = [result["seconds"] for result in trials.results]
     print(f"  one epoch: trials {seconds[0]:.2f} s, side by side {apart:.2f} s", flush=True)
     return apart / statistics.mean(seconds)
-
-
-def cache_of(cache: Cache, home: Path, times: int) -> Cache:
-    """The same pictures so many times over, in as many more row groups."""
-    folder = home / f"{times}x"
-    if not folder.exists():
-        _link(cache, home, folder, times)
-    rows = {part: rows * times for part, rows in cache.group_rows.items()}
-    return replace(cache, url=str(folder), group_rows=rows)
-
-
-def _link(cache: Cache, home: Path, folder: Path, times: int) -> None:
-    for part, rows in cache.group_rows.items():
-        for number in range(times * len(rows)):
-            place = folder / f"part={part}" / f"row_group={number}"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(home / "cache" / f"part={part}" / f"row_group={number % len(rows)}")
 
 
 def peak_megabytes(cache: Cache) -> int:

@@ -125,7 +125,7 @@ def judged(
     """
     columns: list[tuple] = []
     for group in row_groups(cache, part, COLUMNS, None):
-        pixels = pixels_of(group, cache)
+        pixels = pixels_of(group.pixels, cache)
         columns.append(
             (
                 group.sha256,

@@ -33,7 +33,7 @@ def golden(judged: Judged, scorers: Mapping[str, Scorer], cache: Cache) -> Golde
     chosen = _chosen(judged)
     pictures = {}
     for group in row_groups(cache, TEST, ["pixels", "sha256"], None):
-        for sha256, pixels in zip(group.sha256, pixels_of(group, cache), strict=True):
+        for sha256, pixels in zip(group.sha256, pixels_of(group.pixels, cache), strict=True):
             if sha256 in chosen:
                 pictures[sha256] = _golden_picture(pixels, scorers)
     return Golden(tuple(pictures[sha256] for sha256 in chosen))

@@ -76,7 +76,7 @@ class _Calibration:
 def _batches(cache: Cache) -> list[np.ndarray]:
     taken, count = [], 0
     for group in row_groups(cache, TRAIN, ["pixels"]):
-        taken.append(pixels_of(group, cache))
+        taken.append(pixels_of(group.pixels, cache))
         count += len(taken[-1])
         if count >= PICTURES:
             break

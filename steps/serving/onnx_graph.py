@@ -63,7 +63,7 @@ def require_parity(
     predict = keras_predict(model)
     largest, count = 0.0, 0
     for group in row_groups(cache, part, ["pixels"]):
-        pixels = pixels_of(group, cache)
+        pixels = pixels_of(group.pixels, cache)
         difference = np.abs(predict(pixels) - scorer.score_prepared(pixels)).max()
         largest, count = max(largest, float(difference)), count + len(pixels)
     if largest > TOLERANCE:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,6 +14,10 @@ from steps.training.remote_parquet import petastorm_filesystem
 
 MIXED_GROUPS = 4
 """Row groups whose rows are shuffled together: bounds the memory, not the mixing over epochs."""
+
+IDLE_SECONDS = 0.02
+"""How often Petastorm's thread looks whether it has to stop while it has nothing to do. By its own
+default, a millisecond, it takes a share of the core that trains for as long as a step lasts."""
 
 
 @dataclass(frozen=True)
@@ -81,30 +85,34 @@ class Shard:
             sent += 1
 
     def _rebatched(self, rng, seed, rank: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        pixels, classes, groups = [], [], 0
+        pictures, classes, groups = [], [], 0
         # petastorm hands out nothing where there are more ranks than row groups
         ranks = min(self.ranks, len(self.cache.group_rows[self.part]))
         for group in row_groups(self.cache, self.part, ["pixels", "label"], seed, rank, ranks):
-            pixels.append(pixels_of(group, self.cache))
+            pictures.append(group.pixels)
             classes.append(group.label.astype(np.int32))
             groups += 1
             if groups == MIXED_GROUPS:
-                rest = yield from self._whole_batches(pixels, classes, rng)
-                pixels, classes, groups = [rest[0]], [rest[1]], 0
-        rest = yield from self._whole_batches(pixels, classes, rng)
-        if len(rest[1]):
-            yield rest
+                rest = yield from self._whole_batches(pictures, classes, rng)
+                pictures, classes, groups = [rest[0]], [rest[1]], 0
+        pictures, classes = yield from self._whole_batches(pictures, classes, rng)
+        if len(classes):
+            yield pixels_of(pictures, self.cache), classes
 
-    def _whole_batches(self, pixels, classes, rng):
-        pixels, classes = np.concatenate(pixels), np.concatenate(classes)
+    def _whole_batches(self, pictures, classes, rng):
+        """Yields pixels and classes; returns the pictures of no whole batch, and their classes.
+
+        A picture's bytes stay where they are until they are copied into their batch.
+        """
+        pictures, classes = np.concatenate(pictures), np.concatenate(classes)
         if rng is not None:
             order = rng.permutation(len(classes))
-            pixels, classes = pixels[order], classes[order]
+            pictures, classes = pictures[order], classes[order]
         end = len(classes) - len(classes) % self.batch_size
         for start in range(0, end, self.batch_size):
             chosen = slice(start, start + self.batch_size)
-            yield pixels[chosen], classes[chosen]
-        return pixels[end:], classes[end:]
+            yield pixels_of(pictures[chosen], self.cache), classes[chosen]
+        return pictures[end:], classes[end:]
 
     def _padded(self, pixels, classes, filler) -> Batch:
         missing = self.batch_size - len(classes)
@@ -141,7 +149,9 @@ def row_groups(
     logging.getLogger("petastorm").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     from petastorm import make_batch_reader
+    from petastorm.workers_pool import thread_pool
 
+    thread_pool.IO_TIMEOUT_INTERVAL_S = IDLE_SECONDS
     url = cache.part_url(part)
     reader = make_batch_reader(
         url,
@@ -164,6 +174,6 @@ def row_groups(
         reader.join()
 
 
-def pixels_of(group: Any, cache: Cache) -> np.ndarray:
-    """The pixels of a row group: ``uint8 [rows, H, W, 3]``."""
-    return np.frombuffer(b"".join(group.pixels), np.uint8).reshape(-1, *cache.input_size, 3)
+def pixels_of(pictures: Iterable[bytes], cache: Cache) -> np.ndarray:
+    """The pixels of pictures of a cache: ``uint8 [N, H, W, 3]``."""
+    return np.frombuffer(b"".join(pictures), np.uint8).reshape(-1, *cache.input_size, 3)

@@ -115,7 +115,7 @@ def evaluate(
     columns = ["pixels", "label", "path", "device_id", "captured_at"]
     probabilities, classes, paths, brightness, devices, moments = [], [], [], [], [], []
     for group in row_groups(cache, part, columns):
-        pixels = pixels_of(group, cache)
+        pixels = pixels_of(group.pixels, cache)
         probabilities.append(predict(pixels))
         classes.append(group.label)
         paths += group.path.tolist()
@@ -138,7 +138,7 @@ def pictures_of(cache: Cache, part: str, paths: list[str]) -> dict[str, np.ndarr
     """The prepared pixels ``uint8 [H, W, 3]`` of some of a part's pictures, by path."""
     found: dict[str, np.ndarray] = {}
     for group in row_groups(cache, part, ["pixels", "path"]):
-        for path, pixels in zip(group.path, pixels_of(group, cache), strict=True):
+        for path, pixels in zip(group.path, pixels_of(group.pixels, cache), strict=True):
             if path in paths:
                 found[path] = pixels
     return found

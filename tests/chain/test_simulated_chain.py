@@ -125,7 +125,7 @@ def test_keras_and_onnx_agree_on_every_held_out_picture(chain, tmp_path):
     scorer = Scorer(folder)
     seen = 0
     for group in row_groups(cache, "test", ["pixels"]):
-        pixels = pixels_of(group, cache)
+        pixels = pixels_of(group.pixels, cache)
         np.testing.assert_allclose(
             scorer.score_prepared(pixels),
             np.asarray(model(pixels, training=False)),

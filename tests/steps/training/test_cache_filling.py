@@ -108,7 +108,7 @@ def _read(cache: Cache, part: str) -> pd.DataFrame:
             {
                 "name": [path.removeprefix(f"{SOURCE}/") for path in group.path],
                 "label": group.label,
-                "pixels": list(pixels_of(group, cache)),
+                "pixels": list(pixels_of(group.pixels, cache)),
             }
         )
         for group in row_groups(cache, part, columns)
