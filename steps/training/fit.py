@@ -5,12 +5,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 
 from steps.errors import UserError
 from steps.training.augmentation import augmentation
-from steps.training.batches import Shard
+from steps.training.batches import Batch, Shard
 from steps.training.cache import Cache
 from steps.training.fitted import Checkpoint, Fitted
 from steps.training.model import prepare_model
@@ -70,7 +71,7 @@ def fit(
     ranks.share(everything)
     train = Shard(cache, TRAIN, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
     reach = max(1.0, AVERAGED * train.steps() * plan.epochs)
-    train_step, sums_of = _compiled(
+    augmented, train_step, sums_of = _compiled(
         model, optimizer, augment, averages, reach, ranks, _class_weights(plan, cache)
     )
     validation = Shard(cache, VALIDATION, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
@@ -79,8 +80,7 @@ def fit(
             break
         started = time.monotonic()
         shuffled = train.epoch(plan.seed * 10_000 + epoch)
-        loss, seen = _totals(train_step(b.pixels, b.classes, b.weights) for b in shuffled)
-        _average_moving_statistics(model, ranks)
+        loss, seen = _totals(_steps(augmented, train_step, shuffled))
         with _exchanged(model.trainable_variables, averages):
             sums = _totals(sums_of(b.pixels, b.classes, b.weights) for b in validation.epoch(None))
             weights = model.get_weights()
@@ -126,29 +126,39 @@ def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_we
         tf.TensorSpec([None], tf.float32),
     ]
     variables = [variable.value for variable in model.trainable_variables]
+    moving = [v for v in model.non_trainable_variables if v.name.startswith("moving_")]
 
     def losses_of(pixels, classes, weights, training):
         probabilities = model(pixels, training=training)
         losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
         return losses * weights, probabilities
 
-    @tf.function(input_signature=signature)
-    def train_step(pixels, classes, weights):
-        pixels = augment(pixels, training=True)
+    @tf.function(input_signature=signature[:1])
+    def augmented(pixels):
+        return augment(pixels, training=True)
+
+    @tf.function(input_signature=[*signature, signature[0]])
+    def train_step(pixels, classes, weights, following):
         balanced = weights * tf.gather(class_weights, classes)
         with tf.GradientTape() as tape:
             losses, _ = losses_of(pixels, classes, balanced, training=True)
             loss = tf.reduce_sum(losses)
             scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
         gradients = tape.gradient(scaled, variables)
-        *gradients, loss, count = ranks.sum([*gradients, loss, tf.reduce_sum(weights)])
+        with tf.control_dependencies(gradients):
+            following = augment(following, training=True)
+        statistics = [tf.convert_to_tensor(variable.value) for variable in moving]
+        *sums, loss, count = ranks.sum([*gradients, *statistics, loss, tf.reduce_sum(weights)])
+        gradients, statistics = sums[: len(gradients)], sums[len(gradients) :]
+        for variable, total in zip(moving, statistics, strict=True):
+            variable.assign(total / ranks.size)
         if count > 0:  # else this last batch is padding on every rank
             optimizer.apply_gradients(
                 [(g / count, v) for g, v in zip(gradients, model.trainable_variables, strict=True)]
             )
             for average, variable in zip(averages, variables, strict=True):
                 average.assign(average + (variable - average) / reach)
-        return loss, count
+        return loss, count, following
 
     @tf.function(input_signature=signature)
     def sums_of(pixels, classes, weights):
@@ -157,7 +167,18 @@ def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_we
         totals = losses, losses * losses, right * weights, weights  # a weight is 1, or 0: padding
         return [tf.reduce_sum(total) for total in totals]
 
-    return train_step, sums_of
+    return augmented, train_step, sums_of
+
+
+def _steps(augmented, train_step, batches: Iterator[Batch]) -> Iterator[tuple]:
+    """The steps of an epoch; each augments the next one's pictures while the ranks exchange."""
+    batch = next(batches)
+    pixels = augmented(batch.pixels)
+    for following in chain(batches, [None]):
+        next_pixels = following.pixels if following else batch.pixels[:0]
+        *sums, pixels = train_step(pixels, batch.classes, batch.weights, next_pixels)
+        yield sums
+        batch = following or batch
 
 
 @contextmanager
@@ -176,10 +197,3 @@ def _exchanged(variables, others) -> Iterator[None]:
 def _totals(steps: Iterable[tuple]) -> list:
     """The sum of each of the values that the steps return."""
     return [sum(column) for column in zip(*steps, strict=True)]
-
-
-def _average_moving_statistics(model, ranks) -> None:
-    moving = [v for v in model.non_trainable_variables if v.name.startswith("moving_")]
-    if ranks.size > 1 and moving:
-        for variable, total in zip(moving, ranks.sum([v.value for v in moving]), strict=True):
-            variable.assign(total / ranks.size)

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PAUSE_A_PICTURE = 0.15
+PAUSE_A_PICTURE = 0.5
 """Milliseconds that Horovod rests between two looks for tensors to exchange, for each picture of a
-rank's batch. A look takes processor time from the step, and a rest is waited for after it, so that
-the best rest grows with the step (``benchmarks.training``). ``HOROVOD_CYCLE_TIME`` says another."""
+rank's batch. A look takes processor time from the step, and a rest is waited for after it, but for
+what the next batch's augmentation takes meanwhile: both grow with the step
+(``benchmarks.training``)."""
 
 
 class Alone:
