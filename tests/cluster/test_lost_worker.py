@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -24,8 +25,8 @@ def busy(worker: subprocess.Popen) -> bool:
         return False
 
 
-def kill_once_busy(site: Site, process: subprocess.Popen, ready=lambda: True) -> None:
-    """Kill a worker as soon as it works on the job of a process, and bring another one."""
+def kill_once_busy(site: Site, process: subprocess.Popen, log: Path, ready=lambda: True) -> None:
+    """Kill a worker as soon as it works on the job of a process, whose output is in the log."""
     deadline = time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         working = [w for w in site.cluster.workers if w.poll() is None and busy(w)]
@@ -33,14 +34,17 @@ def kill_once_busy(site: Site, process: subprocess.Popen, ready=lambda: True) ->
             site.cluster.kill_worker(working[0])
             return
         time.sleep(0.2)
-    pytest.fail("no worker was at work on the job")
+    pytest.fail(
+        f"no worker was at work on the job, which ended with {process.poll()}:\n"
+        f"{log.read_text()[-4000:]}"
+    )
 
 
 def test_ingest_goes_on(site: Site):
     source = site.land("lost", PICTURES, "--start", "2026-08-01T00:15:00+00:00")
     log = site.home / "lost-ingest.log"
     process = site.start("ingest", log, source=source, files_a_batch=24)
-    kill_once_busy(site, process)
+    kill_once_busy(site, process, log)
     assert process.wait(timeout=SECONDS) == 0, log.read_text()[-4000:]
     site.cluster.add_worker()
     ingested = site.outputs("ingest", IngestOutputs)
@@ -56,7 +60,7 @@ def test_tuning_goes_on(site: Site):
         now = [run for run in site.runs("trial") if run.info.run_id not in before]
         return len(now) == 2 and any(run.info.status == "RUNNING" for run in now)
 
-    kill_once_busy(site, process, trials_run)
+    kill_once_busy(site, process, log, trials_run)
     assert process.wait(timeout=SECONDS) == 0, log.read_text()[-4000:]
     site.cluster.add_worker()
     tuned = site.outputs("tune", TuneOutputs)
