@@ -18,7 +18,7 @@ from malformed import IMAGE, malformed
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(7200)]
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "8"))  # one at each stage of an ingest
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 SMALL_BATCHES = ("--files_a_batch", "5")
 AT_FIRST = 12
