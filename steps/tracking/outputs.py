@@ -51,12 +51,12 @@ class Selection(Outputs):
 class TuneOutputs(Outputs):
     """The best trial's hyperparameters, and how many trials it was chosen from."""
 
-    selection: Selection
     best_trial_run_id: str
     validation_loss: float
     hyperparameters: dict[str, float | int | str]
     finished: int = 0
     failed: int = 0
+    selection: Selection
 
 
 class TrainOutputs(Outputs):
@@ -67,7 +67,6 @@ class TrainOutputs(Outputs):
     part, by that threshold.
     """
 
-    selection: Selection
     labels: list[str]
     network: str
     launcher: str
@@ -75,6 +74,7 @@ class TrainOutputs(Outputs):
     epochs: int
     metrics: dict[str, float]
     threshold: float | None = None
+    selection: Selection
 
 
 class RegisterOutputs(Outputs):

@@ -201,7 +201,7 @@ def test_what_went_in_and_came_out_is_on_the_card():
     assert seen.text_of("h3") == ["First", "Second"]
 
 
-@pytest.mark.parametrize(("count", "folded"), [(3, 0), (10, 0), (11, 1), (40, 30)])
+@pytest.mark.parametrize(("count", "folded"), [(3, 0), (13, 0), (14, 4), (40, 30)])
 def test_a_long_list_of_what_came_out_is_folded_so_that_the_curves_are_near(count, folded):
     html = card(outputs={f"metric{n}": n for n in range(count)}).html()
     shown, _, hidden = html.partition("<details>")
