@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import requests
 from mlflow import MlflowClient
 
 from steps.serving.release import ARTIFACTS, state_release
+from steps.tracking.server import free_port
 
 MODEL, ALIAS = "package-onnx", "champion"
 FILES = {
@@ -84,7 +84,7 @@ def publish(folder: Path, seed: int) -> None:
 @contextmanager
 def served(folder: Path, workers: int) -> Iterator[str]:
     """An MLflow server on loopback that ends with the block."""
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", str(workers)]
@@ -110,7 +110,7 @@ def served(folder: Path, workers: int) -> Iterator[str]:
 @contextmanager
 def cached(server: str, folder: Path) -> Iterator[str]:
     """nginx in front of a server, as docs/updates.md shows it."""
-    address = f"http://127.0.0.1:{_free_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     configuration = folder / "nginx.conf"
     configuration.write_text(
         NGINX.format(
@@ -132,12 +132,6 @@ def cached(server: str, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def _healthy(address: str) -> bool:

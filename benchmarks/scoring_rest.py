@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -14,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from steps.tracking.server import free_port
 
 CLIENTS = (1, 4, 16)
 START_SECONDS = 180
@@ -106,9 +107,7 @@ def require_wrk() -> None:
 @contextmanager
 def serving(model: Path, workers: int) -> Iterator[int]:
     """`mlflow models serve` on a free port, ended at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model)]
         + ["--env-manager", "local", "--port", str(port), "--workers", str(workers)],

@@ -34,7 +34,7 @@ def tracking_server() -> Iterator[str]:
     if store.startswith(("http://", "https://")):
         yield store
         return
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     logger.info("serving the registry on %s while the device pulls …", address)
     command = [
@@ -72,7 +72,8 @@ def _wait_for(address: str, server: subprocess.Popen) -> None:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
