@@ -145,7 +145,7 @@ def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_we
             loss = tf.reduce_sum(losses)
             scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
         gradients = tape.gradient(scaled, variables)
-        with tf.control_dependencies(gradients):
+        with tf.control_dependencies(gradients):  # so that it fills the wait for their exchange
             following = augment(following, training=True)
         statistics = [tf.convert_to_tensor(variable.value) for variable in moving]
         *sums, loss, count = ranks.sum([*gradients, *statistics, loss, tf.reduce_sum(weights)])
