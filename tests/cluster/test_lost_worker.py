@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,11 +19,15 @@ SECONDS = 240
 
 def busy(worker: subprocess.Popen) -> bool:
     """Whether an executor of the worker has a Python process: it is in the middle of a task."""
-    try:
-        below = psutil.Process(worker.pid).children(recursive=True)
-        return any("pyspark.daemon" in process.cmdline() for process in below)
-    except psutil.NoSuchProcess:
-        return False
+    with suppress(psutil.NoSuchProcess):
+        return any(map(runs_python_tasks, psutil.Process(worker.pid).children(recursive=True)))
+    return False
+
+
+def runs_python_tasks(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # one that ends while it is looked at hides no other
+        return "pyspark.daemon" in process.cmdline()
+    return False
 
 
 def kill_once_busy(site: Site, process: subprocess.Popen, log: Path, ready=lambda: True) -> None:
