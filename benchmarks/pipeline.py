@@ -3,10 +3,11 @@
     python -m benchmarks.pipeline [--rounds 7] [--home FOLDER]
 
 The chain runs once, small, in a temporary folder, or is found finished in FOLDER. Then, in turn
-and each in a process of its own: the floor (`import mlflow`, one search), the chain by
-`python -m steps.main`, and by `mlflow run`, which imports MLflow once more before it starts the
-same. Medians of seconds, by the clock and of the processor, which other work changes less;
-the last line is JSON, `warm_vs_floor` that of `python -m steps.main` by the clock.
+and each in a process of its own: the floor (`import mlflow`, one search); the chain by
+`python -m steps.main`; the chain by `mlflow run`; and the limit of that, `mlflow run` of a project
+that does nothing but the floor, so that MLflow is imported in two processes as always. Medians of
+seconds, by the clock and of the processor, which other work changes less; the last line is JSON,
+`warm_vs_floor` that of `python -m steps.main` by the clock.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from steps.settings.profile import PROJECT
 FLOOR = (
     "import mlflow; mlflow.MlflowClient().search_runs(['0'], \"tags.step = 'main'\", max_results=1)"
 )
+PROJECT_OF_THE_FLOOR = "entry_points: {main: {command: python floor.py}}"
 QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 2}
 PICTURES = 96
 
@@ -60,6 +62,8 @@ def main() -> None:
                 "floor_seconds": round(clock["floor"], 2),
                 "warm_vs_floor": round(clock["main"] / clock["floor"], 2),
                 "mlflow_run_vs_floor": round(clock["mlflow run"] / clock["floor"], 2),
+                "mlflow_run_limit_vs_floor": round(clock["limit"] / clock["floor"], 2),
+                "mlflow_run_vs_limit": round(clock["mlflow run"] / clock["limit"], 2),
                 "warm_vs_floor_processor": round(processor["main"] / processor["floor"], 2),
                 "mlflow_run_vs_floor_processor": round(
                     processor["mlflow run"] / processor["floor"], 2
@@ -77,11 +81,17 @@ def _ways(home: Path) -> dict[str, list[str]]:
         **QUICK,
     }
     flags = [word for key, value in given.items() for word in (f"--{key}", str(value))]
+    limit = home / "floor"
+    limit.mkdir(exist_ok=True)
+    (limit / "MLproject").write_text(PROJECT_OF_THE_FLOOR)
+    (limit / "floor.py").write_text(FLOOR)
+    mlflow_run = ["mlflow", "run", "--env-manager", "local"]
     asked = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
     return {
         "floor": [sys.executable, "-c", FLOOR],
         "main": [sys.executable, "-m", "steps.main", *flags],
-        "mlflow run": ["mlflow", "run", str(PROJECT), "--env-manager", "local", *asked],
+        "mlflow run": [*mlflow_run, str(PROJECT), *asked],
+        "limit": [*mlflow_run, str(limit)],
     }
 
 
