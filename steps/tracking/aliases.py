@@ -50,7 +50,7 @@ def claim(model: str, run_id: str) -> Iterator[None]:
     """Hold a registered model's aliases for the length of a block.
 
     Each run writes its claim and then looks for others, so of two at least one sees the other.
-    The one with the greater ID takes its claim back and tries again; the other waits until it
+    The one with the greater ID takes its claim back until it sees none; the other waits until it
     is alone. Whoever comes later has to look what moved meanwhile.
 
     Args:
@@ -75,17 +75,21 @@ def claim(model: str, run_id: str) -> Iterator[None]:
 
 def _wait_until_alone(client: MlflowClient, model: str, mine: str) -> None:
     until = time.monotonic() + 3 * CLAIM_SECONDS
-    while others := _others(client, model, mine):
-        first = min(others)
-        if time.monotonic() > until:
+    claimed = True
+    while (others := _others(client, model, mine)) or not claimed:
+        if others and time.monotonic() > until:
             raise UserError(
-                f"run {first.removeprefix(CLAIM)} is moving an alias of {model}; see what it "
-                "did and run again"
+                f"run {min(others).removeprefix(CLAIM)} is moving an alias of {model}; see what "
+                "it did and run again"
             )
-        if first < mine:
+        if claimed and others and min(others) < mine:
             client.delete_registered_model_tag(model, mine)
-        time.sleep(POLL_SECONDS)
-        client.set_registered_model_tag(model, mine, str(time.time()))
+            claimed = False
+        if others:
+            time.sleep(POLL_SECONDS)
+        if claimed or not others:  # its claim may not grow old, and is looked at once it stands
+            client.set_registered_model_tag(model, mine, str(time.time()))
+            claimed = True
 
 
 def _others(client: MlflowClient, model: str, mine: str) -> list[str]:
