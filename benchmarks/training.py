@@ -250,10 +250,12 @@ def trials_ratio(cache: Cache, plan: Plan) -> float:
 def peak_megabytes(cache: Cache) -> int:
     """The highest memory of a process that does nothing but read two epochs."""
     program = (
-        "import json, resource, sys; from steps.training.cache import Cache; "
+        "import json, sys; from steps.training.cache import Cache; "
         "from steps.training.batches import Shard; c = Cache(**json.loads(sys.argv[1])); "
         "[sum(1 for _ in Shard(c, 'train', 32).epoch(s)) for s in range(2)]; "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        # not getrusage's, which counts what the process that started this one held
+        "status = dict(line.split(':', 1) for line in open('/proc/self/status')); "
+        "print(int(status['VmHWM'].split()[0]) // 1024)"
     )
     command = [sys.executable, "-c", program, json.dumps(asdict(cache))]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
