@@ -81,18 +81,22 @@ def _ways(home: Path) -> dict[str, list[str]]:
         **QUICK,
     }
     flags = [word for key, value in given.items() for word in (f"--{key}", str(value))]
-    limit = home / "floor"
-    limit.mkdir(exist_ok=True)
-    (limit / "MLproject").write_text(PROJECT_OF_THE_FLOOR)
-    (limit / "floor.py").write_text(FLOOR)
     mlflow_run = ["mlflow", "run", "--env-manager", "local"]
     asked = [word for key, value in given.items() for word in ("-P", f"{key}={value}")]
     return {
         "floor": [sys.executable, "-c", FLOOR],
         "main": [sys.executable, "-m", "steps.main", *flags],
         "mlflow run": [*mlflow_run, str(PROJECT), *asked],
-        "limit": [*mlflow_run, str(limit)],
+        "limit": [*mlflow_run, str(_write_project_of_the_floor(home))],
     }
+
+
+def _write_project_of_the_floor(home: Path) -> Path:
+    folder = home / "floor"
+    folder.mkdir(exist_ok=True)
+    (folder / "MLproject").write_text(PROJECT_OF_THE_FLOOR)
+    (folder / "floor.py").write_text(FLOOR)
+    return folder
 
 
 def _finish(home: Path, chain: list[str]) -> None:

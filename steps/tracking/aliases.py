@@ -75,21 +75,25 @@ def claim(model: str, run_id: str) -> Iterator[None]:
 
 def _wait_until_alone(client: MlflowClient, model: str, mine: str) -> None:
     until = time.monotonic() + 3 * CLAIM_SECONDS
-    claimed = True
-    while (others := _others(client, model, mine)) or not claimed:
+
+    def look() -> list[str]:
+        others = _others(client, model, mine)
         if others and time.monotonic() > until:
             raise UserError(
                 f"run {min(others).removeprefix(CLAIM)} is moving an alias of {model}; see what "
                 "it did and run again"
             )
-        if claimed and others and min(others) < mine:
+        return others
+
+    while others := look():
+        if min(others) < mine:
             client.delete_registered_model_tag(model, mine)
-            claimed = False
-        if others:
+            while look():
+                time.sleep(POLL_SECONDS)
+        else:
             time.sleep(POLL_SECONDS)
-        if claimed or not others:  # its claim may not grow old, and is looked at once it stands
-            client.set_registered_model_tag(model, mine, str(time.time()))
-            claimed = True
+        # anew, or so that it does not grow old
+        client.set_registered_model_tag(model, mine, str(time.time()))
 
 
 def _others(client: MlflowClient, model: str, mine: str) -> list[str]:
