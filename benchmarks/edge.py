@@ -11,7 +11,6 @@ nothing new. int8 against fp32: size, latency, accuracy. The last line is JSON.
 
 import argparse
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 import mlflow
 
 from benchmarks.ingest import PICTURES
-from benchmarks.machine import machine
+from benchmarks.machine import machine, peak_megabytes
 from benchmarks.traffic import Counted
 from edge.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.release import RELEASE_FILE, Release
@@ -169,11 +168,10 @@ def running(models: Path, pictures: Path, bare_memory: float) -> dict[str, float
                     raise RuntimeError("the agent ended: " + "".join(said))
             seconds = time.perf_counter() - begin
             time.sleep(AGENT_SECONDS)
-            status = Path(f"/proc/{agent.pid}/status").read_text()
+            peak = peak_megabytes(agent.pid)
         finally:
             agent.terminate()
             agent.communicate(timeout=30)
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
     return {
         "agent_start_seconds": round(seconds, 3),
         "agent_memory_mb": round(peak, 1),

@@ -13,7 +13,6 @@ line is JSON.
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.ingest import ingest, repeat, timed
-from benchmarks.machine import Memory, machine
+from benchmarks.machine import Memory, machine, peak_megabytes
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import look
 from steps.lake.session import spark_session
@@ -80,7 +79,7 @@ def _measure(home: Path, files: int, pictures: Path | None) -> dict[str, float]:
         "one_more_s": round(one_more, 2),
         "java_mb": memory.peak["java"],
         "workers_mb": memory.peak["python"],
-        "driver_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
+        "driver_mb": round(peak_megabytes()),
     }
 
 

@@ -17,30 +17,24 @@ The last line is JSON.
 """
 
 import argparse
-import io
 import json
 import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from benchmarks.caches import SIDE, cache_of, write_caches
+from benchmarks.caches import cache_of, write_caches
 from benchmarks.machine import machine
+from benchmarks.reading import epoch_seconds, input_ratio, memory_ratio, peak
 from steps.settings.profile import PROJECT
-from steps.training.batches import Batch, Shard
 from steps.training.cache import Cache
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod
-from steps.training.split import TRAIN, VALIDATION
 
 PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 
@@ -68,8 +62,7 @@ def main() -> None:
             "horovod": lambda: horovod_ratios(cache, cache_of(cache, home, 2), plan),
             "trials": lambda: {"sparktrials_vs_side_by_side": trials_ratio(cache, plan)},
             "peak": lambda: {
-                f"peak_mb_{times}x": peak_megabytes(cache_of(cache, home, times))
-                for times in (1, 4)
+                f"peak_mb_{times}x": peak(cache_of(cache, home, times)) for times in (1, 4)
             },
         }
         results: dict[str, float] = {}
@@ -85,86 +78,6 @@ def main() -> None:
 def vars_of(options: argparse.Namespace) -> dict:
     """What the numbers hang on."""
     return {"files": options.files, "rounds": options.rounds, "batch": options.batch}
-
-
-def input_ratio(cache: Cache, home: Path, batch: int) -> float:
-    """Seconds of the notebook's epoch over the cache's."""
-    shard = Shard(cache, "train", batch)
-    list(shard.epoch(0))
-    started = time.perf_counter()
-    rows = sum(int(b.weights.sum()) for seed in range(3) for b in shard.epoch(seed))
-    cached = (time.perf_counter() - started) / rows
-    started = time.perf_counter()
-    rows = notebook_epoch(home / "jpeg")
-    return (time.perf_counter() - started) / rows / cached
-
-
-def notebook_epoch(folder: Path) -> int:
-    """The usual design: decode and resize in the TransformSpec, with Petastorm's defaults."""
-    from petastorm import TransformSpec, make_batch_reader
-
-    def decode(frame):
-        frame["pixels"] = [
-            np.asarray(
-                Image.open(io.BytesIO(content)).convert("RGB").resize((SIDE, SIDE)), np.float32
-            ).ravel()
-            for content in frame["content"]
-        ]
-        return frame[["pixels", "label"]]
-
-    spec = TransformSpec(
-        decode,
-        edit_fields=[("pixels", np.float32, (SIDE * SIDE * 3,), False)],
-        selected_fields=["pixels", "label"],
-    )
-    with make_batch_reader(f"file://{folder}", transform_spec=spec, num_epochs=1) as reader:
-        return sum(len(group.label) for group in reader)
-
-
-def memory_ratio(cache: Cache, plan: Plan) -> float:
-    """Seconds of an epoch fed from arrays by tf.data, over that of one fed from the cache.
-
-    Epochs of one training take turns, so that both meet the same machine.
-    """
-    own = Shard.epoch
-    arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for part in (TRAIN, VALIDATION):
-        batches = list(own(Shard(cache, part, plan.batch_size), None))
-        keep = np.concatenate([b.weights for b in batches]) > 0
-        arrays[part] = tuple(
-            np.concatenate([getattr(b, name) for b in batches])[keep]
-            for name in ("pixels", "classes")
-        )
-    epoch = 0
-
-    def by_turns(shard: Shard, seed: int | None) -> Iterator[Batch]:
-        nonlocal epoch
-        epoch += seed is not None  # the validation part, which follows, has none
-        return own(shard, seed) if epoch % 2 else _from_memory(*arrays[shard.part], shard, seed)
-
-    Shard.epoch = by_turns
-    try:
-        epochs = fit(replace(plan, epochs=2 * plan.epochs), cache, Alone()).epochs
-    finally:
-        Shard.epoch = own
-    return _epoch_seconds(epochs[1::2]) / _epoch_seconds(epochs[::2])
-
-
-def _from_memory(pixels, classes, shard: Shard, seed: int | None) -> Iterator[Batch]:
-    import tensorflow as tf
-
-    data = tf.data.Dataset.from_tensor_slices((pixels, classes))
-    if seed is not None:
-        data = data.shuffle(len(classes), seed=seed)
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1  # as Petastorm has one beside TensorFlow's
-    for some, true in data.batch(shard.batch_size).prefetch(2).with_options(options):
-        yield Batch(some, true, np.ones(len(true), np.float32))
-
-
-def _epoch_seconds(epochs: list[dict[str, float]]) -> float:
-    """Of an epoch but the first, which compiles."""
-    return statistics.median(epoch["epoch_seconds"] for epoch in epochs[1:])
 
 
 def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
@@ -190,7 +103,7 @@ def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
 
 
 def _rank(plan: Plan, cache: Cache) -> float:
-    return _epoch_seconds(fit(plan, cache, Horovod(plan)).epochs)
+    return epoch_seconds(fit(plan, cache, Horovod(plan)).epochs)
 
 
 def side_by_side(cache: Cache, plan: Plan, processes: int = 2) -> float:
@@ -212,7 +125,7 @@ def _meet() -> None:
 
 
 def _alone(plan: Plan, cache: Cache) -> float:
-    return _epoch_seconds(fit(plan, cache, Alone(), lambda epoch, metrics: _meet()).epochs)
+    return epoch_seconds(fit(plan, cache, Alone(), lambda epoch, metrics: _meet()).epochs)
 
 
 def trials_ratio(cache: Cache, plan: Plan) -> float:
@@ -245,20 +158,6 @@ def trials_ratio(cache: Cache, plan: Plan) -> float:
         seconds = [result["seconds"] for result in trials.results]
     print(f"  one epoch: trials {seconds[0]:.2f} s, side by side {apart:.2f} s", flush=True)
     return apart / statistics.mean(seconds)
-
-
-def peak_megabytes(cache: Cache) -> int:
-    """The highest memory of a process that does nothing but read two epochs."""
-    program = (
-        "import json, sys; from steps.training.cache import Cache; "
-        "from steps.training.batches import Shard; c = Cache(**json.loads(sys.argv[1])); "
-        "[sum(1 for _ in Shard(c, 'train', 32).epoch(s)) for s in range(2)]; "
-        # not getrusage's, which counts what the process that started this one held
-        "status = dict(line.split(':', 1) for line in open('/proc/self/status')); "
-        "print(int(status['VmHWM'].split()[0]) // 1024)"
-    )
-    command = [sys.executable, "-c", program, json.dumps(asdict(cache))]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 if __name__ == "__main__":

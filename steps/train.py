@@ -75,6 +75,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.training.slices import slices
     from steps.training.split import TEST, VALIDATION
     from steps.training.stages import Stages
+    from steps.training.tensorflow_settings import configure_tensorflow
     from steps.training.threshold import choose_threshold
 
     stages = Stages()
@@ -101,6 +102,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 
+    configure_tensorflow(plan.threads)  # of this process, where the ranks had their own
     model = network_of(plan, cache)
     model.set_weights(fitted.weights)
     with tempfile.TemporaryDirectory() as folder:

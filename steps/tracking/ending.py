@@ -13,6 +13,7 @@ from steps.errors import UserError
 from steps.tracking.card import Card
 from steps.tracking.outage import outage, without_patience
 from steps.tracking.run_files import CARD_FILE
+from steps.tracking.runs import nested_in
 from steps.tracking.stopped import stay_killed
 
 
@@ -60,6 +61,6 @@ def fail(step: str, failure: str) -> None:
 def _end_nested(run: Run, status: str) -> None:
     """End what still runs below a run, such as the trials of a search."""
     client = MlflowClient()
-    below = f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
-    for nested in client.search_runs([run.info.experiment_id], below):
+    condition = f"{nested_in(run.info.run_id)} and attributes.status = 'RUNNING'"
+    for nested in client.search_runs([run.info.experiment_id], condition):
         client.set_terminated(nested.info.run_id, status)

@@ -64,9 +64,14 @@ def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[R
 def newest_nested(step: str) -> Run | None:
     """The newest run of a step below the active run, however it ended."""
     run = active_run()
-    below = f"tags.step = '{step}' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
-    found = MlflowClient().search_runs([run.info.experiment_id], below, max_results=1)
+    condition = f"{nested_in(run.info.run_id)} and tags.step = '{step}'"
+    found = MlflowClient().search_runs([run.info.experiment_id], condition, max_results=1)
     return found[0] if found else None
+
+
+def nested_in(run_id: str) -> str:
+    """What ``search_runs`` finds the runs below a run by."""
+    return f"tags.`mlflow.parentRunId` = '{run_id}'"
 
 
 def experiment_id() -> str:

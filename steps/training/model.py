@@ -27,7 +27,7 @@ def prepare_model(
     precision = plan.precision
     if precision == "auto":
         precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
-    model = network_of(plan, cache, precision, ranks)
+    model = network_of(plan, cache, precision)
     steps = Shard(cache, TRAIN, plan.rank_batch(ranks), 0, ranks).steps()
     rate = peak_rate(plan, ranks)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -44,18 +44,15 @@ def prepare_model(
     return model, optimizer
 
 
-def network_of(
-    plan: Plan, cache: Cache, precision: str = "float32", ranks: int = 1
-) -> "keras.Model":
+def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
     """The plan's network for the cache's pictures and labels.
 
     Args:
         precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
             that are float32 all the same.
-        ranks: how many processes train it together.
     """
-    tf = configure_tensorflow(plan.threads, ranks)
     import keras
+    import tensorflow as tf
 
     from steps.training.networks import build
 

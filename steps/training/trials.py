@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from steps.settings.search_space import SearchSpace
+from steps.tracking.runs import nested_in
 from steps.training.cache import Cache
 from steps.training.fit import fit
 from steps.training.hyperopt_space import point_of, typed
@@ -156,7 +157,7 @@ def trials_before(run_id: str) -> list[Trial]:
 def nested_trials(client: "MlflowClient", run_id: str) -> list["Run"]:
     """The runs of a search's trials, the newest first."""
     experiment = client.get_run(run_id).info.experiment_id
-    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    return client.search_runs([experiment], nested_in(run_id))
 
 
 def write_off(client: "MlflowClient", run_id: str, why: str, status: str) -> None:

@@ -10,28 +10,22 @@ import secrets
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyspark
 import requests
+from postgresql import postgresql
+from processes import HOST, free_port, shown_logs, start, stop, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = PROJECT / ".venv-cluster" / "bin"
 SPARK_HOME = Path(pyspark.__file__).parent
-HOST = "127.0.0.1"
 WORKERS = 2
 BUCKETS = ("vision", "mlflow")
-START_SECONDS = 240
-
-# a process ends with the one that started it, however that one ended
-WITH_THIS_PROCESS = ("setpriv", "--pdeathsig", "TERM")
 
 
 @dataclass(frozen=True)
@@ -143,64 +137,6 @@ def cluster(home: Path) -> Iterator[Cluster]:
         yield made
 
 
-@contextlib.contextmanager
-def shown_logs(home: Path) -> Iterator[None]:
-    """Show how each server's log ends where something goes wrong."""
-    try:
-        yield
-    except RuntimeError:
-        for log in sorted(home.glob("*.log")):
-            print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
-        raise
-
-
-@contextlib.contextmanager
-def postgresql(home: Path) -> Iterator[str]:
-    """A PostgreSQL with the databases mlflow and users; gives its URI up to their name."""
-    folder, port, password = home / "postgresql", free_port(), secrets.token_urlsafe(12)
-    folder.mkdir()
-    secret = folder.with_suffix(".password")
-    secret.write_text(password)
-    # it refuses to run as root
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        for path in (folder, secret):
-            shutil.chown(path, "postgres", "postgres")
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    programs = postgresql_programs()
-    data = folder / "data"
-    quiet = {"stdout": subprocess.DEVNULL, "check": True, "cwd": "/"}
-    initdb = [programs / "initdb", "--no-sync", "-U", "mlflow", "-A", "scram-sha-256"]
-    subprocess.run([*as_user, *initdb, f"--pwfile={secret}", "-D", data], **quiet)
-    server = start(
-        [*as_user, programs / "postgres", "-D", data, "-p", str(port), "-c", "fsync=off"]
-        + ["-c", f"listen_addresses={HOST}", "-c", "unix_socket_directories="],
-        home / "postgresql.log",
-        {},
-    )
-    try:
-        wait_for("PostgreSQL", lambda: socket.create_connection((HOST, port), 2).close() is None)
-        createdb = [programs / "createdb", "-h", HOST, "-p", str(port), "-U", "mlflow"]
-        for name in ("mlflow", "users"):
-            wait_for(
-                f"database {name}",
-                lambda name=name: subprocess.run(
-                    [*createdb, name], env=os.environ | {"PGPASSWORD": password}, check=True
-                ),
-            )
-        yield f"postgresql://mlflow:{password}@{HOST}:{port}"
-    finally:
-        stop(server, signal.SIGINT)
-
-
-def postgresql_programs() -> Path:
-    """Where Debian keeps the programs of the newest PostgreSQL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
-    if not found:
-        sys.exit("there is no PostgreSQL here; run: sudo apt-get install postgresql")
-    return found[-1]
-
-
 def mlflow_server(home: Path, port: int, database: str, admin: User) -> list:
     """The command of MLflow's server, with users, and artifacts through its own hands."""
     (home / "users.ini").write_text(
@@ -249,47 +185,6 @@ def spark_environment(folder: Path) -> dict[str, str]:
         "SPARK_WORKER_DIR": str(folder),
         "PYTHONPATH": "",
     }
-
-
-def start(command: list, log: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """A process in a session of its own, so that what it starts can be ended with it."""
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [*WITH_THIS_PROCESS, *map(str, command)],
-            cwd=log.parent,
-            env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-
-
-def stop(process: subprocess.Popen, how: signal.Signals = signal.SIGTERM) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, how)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for(what: str, ready, server: subprocess.Popen | None = None) -> None:
-    """Try again until a call gives something true and raises nothing, or the server has ended."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and (server is None or server.poll() is None):
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):
-            if ready():
-                return
-        time.sleep(0.3)
-    raise RuntimeError(f"{what} did not come up; see its log")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 def main() -> None:
