@@ -26,7 +26,7 @@ class NotWellError(UserError):
     """The agent runs, but something keeps it from its work."""
 
 
-def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add both commands.
 
     Args:

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 from edge.agent.clock import Moment
+from edge.agent.queue_files import dated, new_file, take_in_files
+from edge.agent.reason import Reason
 from edge.agent.store import Store
 from edge.cameras.camera import Exposure, Frame
 from edge.durable import write_synced
@@ -21,23 +21,7 @@ from edge.landing_names import picture_name
 
 logger = logging.getLogger(__name__)
 
-UNDATED = "undated.jpg"
 EXIF_BYTES = 1024
-
-
-class Reason(StrEnum):
-    """Why a picture is kept; the later, the more it is worth."""
-
-    PERIOD = "period"
-    CONTROL = "control"
-    UNCERTAIN = "uncertain"
-    MOTION = "motion"
-    DEMAND = "demand"
-
-    @property
-    def rank(self) -> int:
-        """The lowest goes first where there is no space."""
-        return list(Reason).index(self)
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ class Queue:
         self._store, self._most, self._floor, self._free = store, most_bytes, free_bytes, free
         self._device, self._view, self._trouble = device, view, ""
         self._landed: dict[int, str] = {}
-        self._take_in_files()
+        take_in_files(store, device, view)
 
     def keep(self, frame: Frame, model: str, reason: Reason, moment: Moment) -> int | None:
         """Keep a picture; returns its number, or ``None`` where there is no space for it.
@@ -160,8 +144,7 @@ class Queue:
             content = _stamped(content, stamp, moment.shown)
             name = picture_name(moment.shown, self._device, self._view, stamp["label"])
             sha256 = hashlib.sha256(content).hexdigest()
-        # the name says all that is needed to take the file in without its row
-        file = f"{reason}.{os.urandom(4).hex()}.{name or UNDATED}"
+        file = new_file(reason, name)
         write_synced(self._store.pictures / file, content)
         try:
             with self._store.transaction() as database:
@@ -180,7 +163,7 @@ class Queue:
         old = self._store.pictures / row["file"]
         stamp = json.loads(row["stamp"])
         name = picture_name(moment.shown, self._device, self._view, stamp["label"])
-        file = row["file"].replace(UNDATED, name)
+        file = dated(row["file"], name)
         content = _stamped(old.read_bytes(), stamp, moment.shown if moment.known else None)
         write_synced(self._store.pictures / file, content)
         with self._store.transaction() as database:
@@ -223,37 +206,6 @@ class Queue:
             database.execute(f"DELETE FROM pictures WHERE id IN ({marks})", numbers)
         for row in rows:
             (self._store.pictures / row["file"]).unlink(missing_ok=True)
-
-    def _take_in_files(self) -> None:
-        """At the start: complete files without a row get one, half ones and leftovers go."""
-        known = {row["file"] for row in self._store.rows("SELECT file FROM pictures")}
-        keys = {_key(file) for file in known}
-        for path in sorted(self._store.pictures.iterdir()):
-            if path.name in known:
-                continue
-            reason, _, name = path.name.split(".", 2) if path.name.count(".") > 2 else ("", "", "")
-            if reason not in list(Reason) or _key(path.name) in keys:
-                path.unlink()
-            else:
-                self._take_in(path, Reason(reason), name)
-
-    def _take_in(self, path: Path, reason: Reason, name: str) -> None:
-        content = path.read_bytes()
-        if name == UNDATED:  # what the clock showed then is all that is left of its time
-            written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-            name = picture_name(written, self._device, self._view, None)
-        with self._store.transaction() as database:
-            database.execute(
-                "INSERT INTO pictures (file, name, sha256, bytes, reason, rank, shown, uptime,"
-                " boot) VALUES (?, ?, ?, ?, ?, ?, '', 0, '')",
-                (path.name, name, hashlib.sha256(content).hexdigest(), len(content))
-                + (reason, reason.rank),
-            )
-
-
-def _key(file: str) -> str:
-    """What stays of a file's name when its picture is dated: why it is kept, and a number."""
-    return ".".join(file.split(".", 2)[:2])
 
 
 def _stamped(content: bytes, stamp: dict, shown: datetime | None) -> bytes:

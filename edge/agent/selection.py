@@ -2,7 +2,7 @@
 
 import random
 
-from edge.agent.queue import Reason
+from edge.agent.reason import Reason
 from edge.agent.results import Result
 from edge.agent.settings import CaptureSettings, ScoreSettings
 

@@ -9,7 +9,8 @@ import numpy as np
 from edge.agent.clock import EARLIEST, Clock, Moment
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
-from edge.agent.queue import Queue, Reason
+from edge.agent.queue import Queue
+from edge.agent.reason import Reason
 from edge.agent.results import Result, Results
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot

@@ -1,19 +1,18 @@
 """One poll, from the alias to the switch, which begins the release's probation."""
 
-import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from edge.durable import sync_file, sync_folder
 from edge.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import STAGING, ModelHome, write_durably
 from edge.update.probation import Probation
 from edge.update.registry import RegisteredVersion, Registry
 from edge.update.staging import DamagedError, fetch
-from edge.update.state import Failure, State
+from edge.update.state import Failure
+from edge.update.switch import put_in_use
 from edge.update.trial import CHOICE_FILE, Choice, tried, tried_with
 
 LIMIT = 1 << 29
@@ -190,48 +189,10 @@ class Updater:
         write_durably(staging / CHOICE_FILE, choice.text())
         write_durably(staging / RELEASE_FILE, release.text)
         reached(UpdateStep.CHOSEN)
-        self._place(release, staging, folder)
+        put_in_use(self.home, release, staging, folder)
         self._tidy()
         self._intact = release.digest
         return Pulled(release.version, release.release, folder, choice.file, downloaded)
-
-    def _place(self, release: Release, staging: Path, folder: Path) -> None:
-        for file in release.files:
-            sync_file(staging / file.name)
-        sync_folder(staging)
-        reached(UpdateStep.SYNCED)
-        if self.home.current == folder:  # damaged: file by file, so that it is never gone
-            for path in staging.iterdir():
-                os.replace(path, folder / path.name)
-            sync_folder(folder)
-            staging.rmdir()
-        else:
-            self.home.discard(folder)
-            staging.rename(folder)
-        sync_folder(self.home.folder)
-        reached(UpdateStep.PLACED)
-        with self.home.changing():
-            self._switch(release, folder)
-
-    def _switch(self, release: Release, folder: Path) -> None:
-        state, current = self.home.state, self.home.current
-        failures = {k: v for k, v in state.failures.items() if k != release.digest}
-        if current == folder:
-            self.home.remember(replace(state, failures=failures))
-            return
-        in_use = current.name if current else None
-        before = state.previous if self.home.on_probation() else in_use
-        self.home.remember(
-            State(
-                taken=max(state.taken, release.release),
-                statement=release.digest,
-                probation=folder.name,
-                previous=before,
-                failures=failures,
-            )
-        )
-        reached(UpdateStep.NOTED)
-        self.home.switch(folder)
 
     def _tidy(self, *but: Path) -> None:
         with self.home.changing():

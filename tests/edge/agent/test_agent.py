@@ -9,7 +9,7 @@ import pytest
 from agent_fakes import agent_of, landed, place_model, send_all
 
 from edge.agent.model import FRAMES_OF_PROBATION
-from edge.agent.queue import Reason
+from edge.agent.reason import Reason
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
 from edge.cameras.camera import CameraError, Frame, Shot
 

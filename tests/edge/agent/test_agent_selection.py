@@ -1,6 +1,6 @@
 import pytest
 
-from edge.agent.queue import Reason
+from edge.agent.reason import Reason
 from edge.agent.results import Result
 from edge.agent.selection import Allowance, Selection
 from edge.agent.settings import CaptureSettings, ScoreSettings

@@ -8,7 +8,8 @@ import pytest
 from agent_fakes import NOON, FakeClock
 from PIL import Image
 
-from edge.agent.queue import Queue, Reason
+from edge.agent.queue import Queue
+from edge.agent.reason import Reason
 from edge.agent.store import DAMAGED, DATABASE, Store, StoreError
 from edge.cameras.camera import Exposure, Frame
 
