@@ -10,12 +10,35 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from edge.record import MODEL_FILE, ModelRecord
 
 PREPARE_VERSION = "1"
 """Changes whenever :func:`prepare` computes other pixels: caches and models carry it."""
+
+
+DRAFTED = ("JPEG", "MPO")
+"""The formats that Pillow can decode smaller than they are."""
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation; 1 is upright."""
+
+SIDEWAYS = tuple(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
+
+EXIF_DAMAGE = (
+    *(SyntaxError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError),
+    *(ArithmeticError, AttributeError),
+)
+"""What Pillow raises on damaged EXIF."""
 
 
 def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -93,12 +116,23 @@ def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
 
 def _prepare_opened(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     height, width = size
-    orientation = picture.getexif().get(0x0112)
-    # the wanted size as the file stores it: orientations 5–8 lie on their side
-    picture.draft("RGB", (height, width) if orientation in (5, 6, 7, 8) else (width, height))
-    if orientation in (2, 3, 4, 5, 6, 7, 8):
-        picture = ImageOps.exif_transpose(picture)
+    if picture.format not in DRAFTED:
+        picture.load()  # as a PNG does to look for EXIF: what is wrong with its pixels is told here
+    upright = UPRIGHT.get(orientation_of(picture))
+    # the wanted size as the file stores it: some lie on their side
+    picture.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
+    if upright is not None:
+        picture = picture.transpose(upright)
     return _resize(_as_rgb(picture), width, height)
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """A picture's EXIF orientation, 1–8; 1 where it has none, or EXIF that cannot be read."""
+    try:
+        orientation = picture.getexif().get(0x0112)
+    except EXIF_DAMAGE:
+        return 1
+    return orientation if orientation in UPRIGHT else 1
 
 
 def _as_rgb(picture: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
+from edge.scoring import MAX_PIXELS
 from steps.lake.landing import look, normalised
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
@@ -43,7 +44,9 @@ class Parameters(StepParameters):
         "full", description="full: of all pixels; sampled: JPEG decoded at a quarter of its sides"
     )
     max_megapixels: float = Field(
-        100, gt=0, description="a picture with more is quarantined as a decompression bomb"
+        MAX_PIXELS // 1_000_000,
+        gt=0,
+        description="a picture with more is quarantined as a decompression bomb",
     )
     labels: str = Field("", description="CSV, Parquet or Delta with labels to merge in")
     labels_by: Literal["file_name", "path", "sha256"] = Field(

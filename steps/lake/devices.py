@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge.landing_names import STATUS, status_name
 from steps.lake.landing import files_below, read
 from steps.lake.rows import FUTURE
+from steps.lake.stated import DAMAGE, moment, optional, text, whole
 from steps.lake.tables import open_table
 from steps.settings.profile import Profile
 
@@ -59,51 +60,43 @@ def _status(file) -> dict[str, Any] | None:
         if not file.path.endswith(f"/{status_name(row['device_id'])}"):
             raise ValueError(f"it is of {row['device_id']}")
         return row
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, *DAMAGE) as error:
         logger.warning("%s is no device's status: %s: %s", file.path, type(error).__name__, error)
         return None
 
 
 def row_of(said: dict[str, Any]) -> dict[str, Any]:
     """A row of ``devices`` from what ``edge.agent.status`` says; raises what is wrong with it."""
-    reported_at = _time(said["reported_at"])
+    reported_at = moment(said["reported_at"])
     if reported_at > datetime.now(UTC) + FUTURE:
         raise ValueError(f"it is from the future, {reported_at}")
     queue, counts = said["queue"], said["counts"]
-    degrees = said["temperature"]
     return {
-        "device_id": str(said["device"]),
-        "view": str(said["view"]),
+        "device_id": text(said["device"]),
+        "view": text(said["view"]),
         "reported_at": reported_at,
-        "started_at": _time(said["started_at"]),
+        "started_at": moment(said["started_at"]),
         "healthy": bool(said["healthy"]),
-        "model": said["model"] and str(said["model"]),
-        "model_version": said["model_version"] and str(said["model_version"]),
-        "release": said["release"] and int(said["release"]),
+        "model": optional(said["model"], text),
+        "model_version": optional(said["model_version"], text),
+        "release": optional(said["release"], whole, 32),
         "on_probation": bool(said["on_probation"]),
-        "camera": str(said["camera"]),
-        "camera_restarts": int(said["camera_restarts"]),
-        "frames": int(said["frames"]),
-        "last_frame_at": said["last_frame_at"] and _time(said["last_frame_at"]),
-        "pictures_waiting": int(queue["pictures"]),
-        "bytes_waiting": int(queue["bytes"]),
-        "results_waiting": int(said["results"]["unsent"]),
-        "pictures_sent": int(counts.get("sent", 0)),
-        "pictures_dropped": int(counts.get("dropped", 0)),
-        "results_dropped": int(counts.get("results_dropped", 0)),
-        "temperature": None if degrees is None else float(degrees),
+        "camera": text(said["camera"]),
+        "camera_restarts": whole(said["camera_restarts"], 32),
+        "frames": whole(said["frames"]),
+        "last_frame_at": optional(said["last_frame_at"], moment),
+        "pictures_waiting": whole(queue["pictures"]),
+        "bytes_waiting": whole(queue["bytes"]),
+        "results_waiting": whole(said["results"]["unsent"]),
+        "pictures_sent": whole(counts.get("sent", 0)),
+        "pictures_dropped": whole(counts.get("dropped", 0)),
+        "results_dropped": whole(counts.get("results_dropped", 0)),
+        "temperature": optional(said["temperature"], float),
         "memory_megabytes": float(said["memory_megabytes"]),
         "free_megabytes": float(said["free_megabytes"]),
-        "model_failure": said["model_failure"] and str(said["model_failure"]),
-        "landing_failure": said["landing_failure"] and str(said["landing_failure"]),
-        "complaints": [str(text) for text in said["complaints"]],
-        "throttling": [str(text) for text in said["throttling"] or ()],
-        "troubles": [(str(item["at"]), str(item["what"])) for item in said["troubles"]],
+        "model_failure": optional(said["model_failure"], text),
+        "landing_failure": optional(said["landing_failure"], text),
+        "complaints": [text(one) for one in said["complaints"]],
+        "throttling": [text(one) for one in said["throttling"] or ()],
+        "troubles": [(text(item["at"]), text(item["what"])) for item in said["troubles"]],
     }
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return time.astimezone(UTC)

@@ -16,6 +16,7 @@ import fsspec
 from edge.landing_names import RESULTS
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import files_below, read
+from steps.lake.stated import DAMAGE, moment, optional, text
 from steps.lake.tables import open_table, table_path
 from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
@@ -72,7 +73,7 @@ def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, An
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             rows.append(_row(json.loads(line), source, run_id))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except DAMAGE as error:
             wrong = wrong or f"line {number}: {type(error).__name__}: {error}"
     return rows, wrong or ("" if rows else "no line in it")
 
@@ -84,29 +85,26 @@ def _row(stated: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
             raise ValueError(f"{name} is {value!r}")
     if not stated["scored_by"].startswith("edge:") or not stated["model"]:
         raise ValueError("it does not say which device scored with which model")
-    scored_at = datetime.fromisoformat(stated["scored_at"])
-    if scored_at.tzinfo is None:
-        raise ValueError("scored_at has no time zone")
+    stated |= {name: optional(stated[name], text) for name in (*TEXTS, *SAID)}
     picture = stated["file_name"]
-    probabilities = stated["probabilities"]
     return {
         "path": picture and f"{source}/{picture}",
         "sha256": stated["sha256"],
         "model": stated["model"],
         "model_version": stated["model_version"],
         "label": stated["label"],
-        "score": _number(stated["score"]),
-        "latency_ms": _number(stated["latency_ms"]),
+        "score": optional(stated["score"], float),
+        "latency_ms": optional(stated["latency_ms"], float),
         "reason": stated["reason"],
         "scored_by": stated["scored_by"],
-        "scored_at": scored_at.astimezone(UTC),
+        "scored_at": moment(stated["scored_at"]),
         "score_run_id": run_id,
-        "probabilities": probabilities and {str(k): float(v) for k, v in probabilities.items()},
+        "probabilities": optional(stated["probabilities"], _probabilities),
     }
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _probabilities(stated: dict[str, Any]) -> dict[str, float]:
+    return {text(label): float(value) for label, value in stated.items()}
 
 
 def _write_chunk(

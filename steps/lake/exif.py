@@ -1,7 +1,6 @@
 """What a camera wrote into a picture beside its pixels."""
 
 import re
-import struct
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,21 +8,10 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from edge.scoring import EXIF_DAMAGE, orientation_of
+
 LONGEST_TEXT = 200
 """Characters of a value that are kept."""
-
-DAMAGE = (
-    SyntaxError,
-    struct.error,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OSError,
-    ArithmeticError,
-    AttributeError,
-)
-"""What Pillow raises on damaged EXIF."""
 
 
 def read_exif(picture: Image.Image) -> dict[str, Any]:
@@ -37,7 +25,7 @@ def read_exif(picture: Image.Image) -> dict[str, Any]:
         time without an offset counts as UTC), utc_offset_minutes, gps, exif (readable strings by
         tag name, GPS left out), exif_error.
     """
-    columns: dict[str, Any] = {"orientation": 1, "exif": {}, "gps": None, "exif_error": None}
+    columns: dict[str, Any] = {"exif": {}, "gps": None, "exif_error": None}
     values: dict[str, Any] = {}
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -46,15 +34,14 @@ def read_exif(picture: Image.Image) -> dict[str, Any]:
             values |= _named(exif)
             values |= _named(exif.get_ifd(ExifTags.IFD.Exif))
             columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
-        except DAMAGE as error:
+        except EXIF_DAMAGE as error:
             columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
     columns["exif_error"] = columns["exif_error"] or next(_of_damage(told), None)
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
     offset = _offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
-    orientation = values.get("Orientation")
     return columns | {
-        "orientation": orientation if orientation in range(1, 9) else 1,
+        "orientation": orientation_of(picture),
         "camera_make": texts.get("Make"),
         "camera_model": texts.get("Model"),
         "exposure_seconds": exposure,

@@ -88,6 +88,26 @@ def test_a_meaningless_orientation_is_passed_over(scene, kind, count, value):
     np.testing.assert_array_equal(prepare(with_exif, SIZE), prepare(jpeg, SIZE))
 
 
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0XX*\0\x08\0\0\0",
+        b"Exif\0\0II*\0\x08\0",
+        b"Exif\0\0MM\0*\xff\xff\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\xff\xff\0\0",
+    ],
+    ids=["no byte order", "cut off", "beyond its end", "a fraction that is not there"],
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_does_not_damage_the_picture(scene, format, exif):
+    options = {"lossless": True} if format == "WEBP" else {}
+    if format == "JPEG":
+        options["dpi"] = (72, 72)  # else Pillow looks into EXIF for it while it opens the file
+    damaged = encoded(scene, format, exif=exif, **options)
+    whole = encoded(scene, format, **options)
+    np.testing.assert_array_equal(prepare(damaged, SIZE), prepare(whole, SIZE))
+
+
 @pytest.mark.parametrize("size", [(480, 640), (2464, 3280), (128, 128), (30, 20)])
 def test_the_reduced_decoding_is_close_to_the_full_one(scene, size):
     jpeg = encoded(scene.resize(size[::-1], Image.Resampling.BICUBIC), quality=92)

@@ -197,6 +197,12 @@ def test_a_row_is_as_the_table_wants_it():
         {"probabilities": {"0": "x"}},
         {"model": None},
         {"file_name": 7},
+        {"score": 10**400},
+        {"scored_at": "0001-01-01T00:00:00+05:00"},
+        {"scored_at": "9999-12-31T23:59:59-05:00"},
+        {"label": "\ud800"},
+        {"probabilities": {"\ud800": 1}},
+        {"probabilities": []},
     ],
 )
 def test_what_is_no_result_is_named_and_the_others_are_taken(change):
@@ -209,6 +215,28 @@ def test_what_is_no_result_is_named_and_the_others_are_taken(change):
 def test_what_is_no_file_of_results_has_no_rows(content):
     rows, wrong = rows_of(content, "file:/z", "run")
     assert rows == [] and wrong
+
+
+UNHOLDABLE = (
+    {"release": 2**31},
+    {"camera_restarts": -(2**31) - 1},
+    {"frames": 10**30},
+    {"temperature": 10**400},
+    {"started_at": "0001-01-01T00:00:00+05:00"},
+    {"last_frame_at": ""},
+    {"complaints": ["\ud800"]},
+)
+
+
+@pytest.mark.slow
+def test_what_the_table_of_devices_cannot_hold_is_left_and_the_others_are_taken(small, tmp_path):
+    said = device(tmp_path, small.zone).status()
+    for number, change in enumerate(({}, *UNHOLDABLE)):
+        stated = said | {"device": f"a{number}"} | change
+        (small.zone / "status").mkdir(exist_ok=True)
+        (small.zone / "status" / f"a{number}.json").write_text(json.dumps(stated))
+    assert take_in_status(small.spark, small.profile, small.source, "run") == 1
+    assert set(small.table_of("devices")["device_id"]) == {"a0"}
 
 
 def test_a_status_from_a_clock_that_is_wrong_is_none(tmp_path):

@@ -12,6 +12,7 @@ from drawing import drawn, encoded, jpeg
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
+from edge.scoring import prepare
 from steps.lake.picture import Unreadable, describe
 
 REASONS = {"empty", "not an image", "truncated", "damaged", "decompression bomb"}
@@ -158,7 +159,7 @@ def test_a_cut_picture_is_never_taken_for_whole(format):
 
 @pytest.mark.filterwarnings("ignore:.*(EXIF|Read):UserWarning")
 @pytest.mark.parametrize("where", ["anywhere", "exif"])
-def test_damaged_bytes_are_described_or_unreadable(where):
+def test_damaged_bytes_are_described_and_can_be_prepared_or_are_unreadable(where):
     whole = jpeg(4, exif=_exif())
     end = whole.index(b"\xff\xdb") if where == "exif" else len(whole)
     rng = np.random.default_rng(0)
@@ -170,6 +171,7 @@ def test_damaged_bytes_are_described_or_unreadable(where):
         try:
             statistics = describe(bytes(damaged))["statistics"]
             assert all(math.isfinite(band["mean"]) for band in statistics)
+            assert prepare(bytes(damaged), (8, 8)).shape == (8, 8, 3)
             outcomes.add("described")
         except Unreadable as error:
             outcomes.add(error.reason)
