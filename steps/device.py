@@ -4,6 +4,7 @@ The edge agent runs in its own environment, without TensorFlow, Spark and MLflow
 """
 
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -55,9 +56,9 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     with tracking_server() as server, tempfile.TemporaryDirectory() as temporary:
         _edge(
             "pull",
-            *("--server", server, "--model", name, "--alias", parameters.alias),
-            *("--into", str(models)),
+            *("--model", name, "--alias", parameters.alias, "--into", str(models)),
             *_pinned(run.profile, Path(temporary, "keys")),
+            MLFLOW_TRACKING_URI=server,  # not an argument, which all on this machine could read
         )
     with tempfile.TemporaryDirectory() as temporary:
         rows_file = Path(temporary, "rows.json")
@@ -88,10 +89,14 @@ def _pinned(profile: Profile, file: Path) -> Sequence[str]:
     return ("--keys", str(file))
 
 
-def _edge(*arguments: str) -> None:
+def _edge(*arguments: str, **environment: str) -> None:
     """Run the agent; what it says goes to the terminal, its failure is this step's."""
     done = subprocess.run(
-        [str(EDGE_PYTHON), "-m", "edge", *arguments], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+        [str(EDGE_PYTHON), "-m", "edge", *arguments],
+        cwd=PROJECT,
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"edge {arguments[0]} failed"]
@@ -103,8 +108,16 @@ def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Pat
         return ("--camera", "simulated", "--seed", str(parameters.seed))
     pictures = folder / "held-out"
     pictures.mkdir()
-    for path in _held_out(run.profile, parameters, train_run_id):
-        (pictures / path.rpartition("/")[2]).write_bytes(read(path))
+    for number, path in enumerate(_held_out(run.profile, parameters, train_run_id)):
+        file = pictures / path.rpartition("/")[2]
+        try:
+            content = read(path)
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{path} is not where ingest found it any more; pass -P camera=simulated"
+            ) from error
+        # two folders may have a file of the same name
+        (file.with_name(f"{number}-{file.name}") if file.exists() else file).write_bytes(content)
     return ("--camera", f"folder:{pictures}")
 
 

@@ -136,13 +136,15 @@ def _say(
     spark: "SparkSession", run: StepRun, parameters: Parameters, source: str, labelled
 ) -> IngestOutputs:
     from steps.lake.report import fill_card, source_counts
-    from steps.lake.tables import current_version, open_table, table_path
+    from steps.lake.tables import current_version, id_of, open_table, table_path
 
     images = open_table(spark, run.profile, "images")
     version = current_version(images)
     counts = source_counts(spark, run.profile, source, run.id)
     table = table_path(run.profile, "images")
-    outputs = IngestOutputs(table=table, version=version, source=source, **counts)
+    outputs = IngestOutputs(
+        table=table, table_id=id_of(images), version=version, source=source, **counts
+    )
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
@@ -174,7 +176,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:
     from steps.lake.delta_files import lost_files
 
-    return lost_files(outputs.table, outputs.version)
+    return lost_files(outputs.table, outputs.version, outputs.table_id)
 
 
 STEP = Step(

@@ -127,6 +127,11 @@ def current_version(table: "DeltaTable") -> int:
     return table.history(1).select("version").head()[0]
 
 
+def id_of(table: "DeltaTable") -> str:
+    """What Delta calls the table: another one at the same place has another ID."""
+    return table.detail().select("id").head()[0]
+
+
 def path_is_under(source: str) -> str:
     """The SQL condition that a picture's path is below ``source``."""
     quoted = source.replace("\\", "\\\\").replace("'", "\\'")

@@ -108,10 +108,12 @@ def run_address(run_id: str) -> str:
     """Where a server shows a run of the active run's experiment; empty where none is active."""
     import mlflow
 
+    from steps.tracking.store import without_login
+
     run, store = mlflow.active_run(), mlflow.get_tracking_uri()
     if run is None:
         return ""
-    server = store.rstrip("/") if store.startswith("http") else LOCAL_UI
+    server = without_login(store).rstrip("/") if store.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
 

@@ -12,6 +12,8 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 
+from steps.tracking.store import without_login
+
 ASKED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
 """What MLflow's client (3.17) says once it has asked in vain as often as it may. Of files that it
 fetches in threads it keeps no more than these words."""
@@ -62,8 +64,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(url: str, reason: str) -> str:
-    parts = urlsplit(url)
-    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # without a password
+    parts = urlsplit(without_login(url))
+    server = f"{parts.scheme}://{parts.netloc}"
     # the innermost of the errors that are told within each other
     why = re.split(r": |\(['\"]|, ['\"]", reason)[-1].partition(" (")[0].strip(").'\" ")
     return f"{server} does not answer ({why})"

@@ -12,11 +12,13 @@ class Outputs(BaseModel):
 class IngestOutputs(Outputs):
     """Pictures in Delta: the rows of ``table`` at ``version`` whose path is under ``source``.
 
+    ``table_id`` is Delta's own: a table that was begun anew at the same place has another one.
     The counts are of rows whose file was not rewritten since; ``duplicates`` are those among
     ``images`` whose bytes came under another name before.
     """
 
     table: str
+    table_id: str = ""
     version: int
     source: str
     images: int
@@ -40,6 +42,7 @@ class Selection(Outputs):
     """
 
     table: str
+    table_id: str = ""
     version: int
     source: str
     input_size: tuple[int, int]

@@ -18,7 +18,7 @@ import fsspec
 
 from edge.scoring import PREPARE_VERSION
 from steps.errors import UserError
-from steps.lake.tables import path_is_under
+from steps.lake.tables import id_of, path_is_under
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
 from steps.training.cache_upkeep import mark_used, tidy
@@ -79,7 +79,8 @@ def find_or_fill(selection: Selection, profile: Profile, spark: Callable) -> Cac
             be filled.
 
     Raises:
-        UserError: the selection has fewer than two labels, or a part lacks one.
+        UserError: the selection has fewer than two labels, or a part lacks one; or its table was
+            begun anew.
     """
     name = cache_name(selection)
     folder = f"{profile.cache}/{name}"
@@ -107,8 +108,11 @@ def _read_manifest(folder: str) -> Cache | None:
 
 
 def _fill(spark, selection: Selection, folder: str) -> Cache:
+    from delta.tables import DeltaTable
     from pyspark.sql import functions as F
 
+    if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
+        raise UserError(f"{selection.table} was begun anew since; run: mlflow run . -e ingest")
     images = (
         spark.read.format("delta")
         .option("versionAsOf", selection.version)

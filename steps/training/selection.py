@@ -24,6 +24,7 @@ class SelectionParameters(StepParameters):
         """The pictures of an ingest run, parted as these parameters say."""
         return Selection(
             table=ingested.table,
+            table_id=ingested.table_id,
             version=ingested.version,
             source=ingested.source,
             input_size=(self.input_size, self.input_size),

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from delta.tables import DeltaTable
 
 from steps.lake.delta_files import lost_files
+from steps.lake.tables import id_of
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +37,14 @@ def data_files(table: Path, version: int, lake) -> list[Path]:
 
 @pytest.mark.parametrize("version", range(5))
 def test_a_whole_version_has_lost_nothing(table, version):
-    assert lost_files(str(table), version) is None
+    assert lost_files(str(table), version, "") is None
+
+
+@pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
+def test_a_table_that_was_begun_anew_is_another_one(table, lake, version):
+    id_ = id_of(DeltaTable.forPath(lake.spark, str(table)))
+    assert lost_files(str(table), version, id_) is None
+    assert lost_files(str(table), version, id_[::-1]) == f"{table} was begun anew"
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
@@ -49,7 +58,7 @@ def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, 
     content = file.read_bytes()
     file.unlink() if damage is None else file.write_bytes(damage)
     try:
-        assert said in lost_files(str(table), version)
+        assert said in lost_files(str(table), version, "")
     finally:
         file.write_bytes(content)
 
@@ -60,12 +69,12 @@ def test_what_a_later_version_took_out_is_not_missed(table, lake):
     content = file.read_bytes()
     file.unlink()
     try:
-        assert lost_files(str(table), 4) is None
-        assert "gone" in lost_files(str(table), 2)
+        assert lost_files(str(table), 4, "") is None
+        assert "gone" in lost_files(str(table), 2, "")
     finally:
         file.write_bytes(content)
 
 
 def test_a_version_or_a_table_that_is_not_there(table, tmp_path):
-    assert lost_files(str(table), 9) == f"version 9 of {table} is gone"
-    assert "is gone" in lost_files(str(tmp_path / "none"), 0)
+    assert lost_files(str(table), 9, "") == f"version 9 of {table} is gone"
+    assert "is gone" in lost_files(str(tmp_path / "none"), 0, "")

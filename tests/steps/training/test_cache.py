@@ -23,6 +23,7 @@ SELECTION = Selection(
 )
 OTHER = {
     "table": "/lake/others",
+    "table_id": "another",
     "version": 4,
     "source": "file:/landing/deeper",
     "input_size": (24, 16),

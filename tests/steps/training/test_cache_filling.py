@@ -16,7 +16,8 @@ import pytest
 from drawing import drawn, encoded, jpeg
 
 from edge.scoring import prepare
-from steps.lake.tables import current_version, open_table, table_path
+from steps.errors import UserError
+from steps.lake.tables import current_version, id_of, open_table, table_path
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
 from steps.training.batches import pixels_of, row_groups
@@ -82,6 +83,7 @@ def filled(lake, tmp_path_factory) -> Filled:
 
     selection = Selection(
         table=table_path(profile, "images"),
+        table_id=id_of(images),
         version=version,
         source=SOURCE,
         input_size=SIZE,
@@ -146,6 +148,12 @@ def test_an_equal_selection_finds_the_cache_without_spark(filled):
     other = filled.selection.model_copy(update={"split_seed": 1})
     with pytest.raises(AssertionError, match="Spark was started"):
         find_or_fill(other, filled.profile, _spark_must_not_start)
+
+
+def test_a_table_that_was_begun_anew_has_none_of_it(filled):
+    before = filled.selection.model_copy(update={"table_id": "another"})
+    with pytest.raises(UserError, match="begun anew since; run: mlflow run . -e ingest"):
+        find_or_fill(before, filled.profile, filled.spark)
 
 
 def test_an_attempt_without_a_manifest_is_no_cache(filled):
