@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from steps.lake.arrivals import Limits
+    from steps.lake.lease import Lease
     from steps.lake.rows import Rules
 
 logger = logging.getLogger("steps")
@@ -80,10 +81,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         run_id=run.id,
     )
     limits = Limits(parameters.files_a_batch, parameters.megabytes_a_batch * 1_000_000)
-    with lease(home, run.id), spark_session(run.profile, "ingest") as spark:
+    with lease(home, run.id, "ingest") as held, spark_session(run.profile, "ingest") as spark:
         with looks(period) as numbers:
             for number in numbers:
-                new = _take_in(spark, run.profile, parameters, rules, limits, number == 0)
+                new = _take_in(spark, run.profile, parameters, rules, limits, held, number == 0)
                 if period:
                     logger.info("look %d: %d new files", number + 1, new)
         if parameters.retry_quarantine:
@@ -99,6 +100,7 @@ def _take_in(
     parameters: Parameters,
     rules: "Rules",
     limits: "Limits",
+    held: "Lease",
     first: bool,
 ) -> int:
     """One look; the first one also completes what a call that was cut off has left."""
@@ -108,7 +110,8 @@ def _take_in(
     from steps.lake.stream import take_in
 
     files = look(parameters.source, may_be_empty=True).files
-    new = take_in(spark, profile, files, rules, limits, unfinished=first)
+    new = take_in(spark, profile, files, rules, limits, unfinished=first, may_write=held.require)
+    held.require()
     take_in_results(spark, profile, rules.source, rules.run_id)
     take_in_status(spark, profile, rules.source, rules.run_id)
     if parameters.archive:

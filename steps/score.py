@@ -51,7 +51,8 @@ class Parameters(StepParameters):
 
 def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
-    from steps.lake.scores import Scoring
+    from steps.lake.lease import lease
+    from steps.lake.scores import Scoring, ledger_of
     from steps.lake.session import spark_session
     from steps.lake.tables import current_version, open_table, table_path
     from steps.lake.trigger import looks, period_of
@@ -59,16 +60,18 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     period = period_of(parameters.trigger)
     name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
+    alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
+        lease(ledger_of(run.profile, parameters.source, alias), run.id, "score") as held,
         spark_session(run.profile, "score") as spark,
     ):
         registry = _Registry(name, parameters.alias, folder)
-        scoring = Scoring(spark, run.profile, f"{name}@{parameters.alias}", registry.model, run.id)
+        scoring = Scoring(spark, run.profile, alias, registry.model, run.id)
         with looks(period) as numbers:
             for number in numbers:
                 if parameters.source:
-                    new = scoring.score_files(parameters.source)
+                    new = scoring.score_files(parameters.source, held.require)
                     logger.info("look %d: %d new files", number + 1, new)
                 else:
                     scoring.score_images(_pictures(run, number))

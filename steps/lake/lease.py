@@ -1,6 +1,7 @@
-"""One ingest at a time into a ledger, whoever else tries."""
+"""One step at a time at a ledger, whoever else tries."""
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -16,9 +17,55 @@ from steps.errors import UserError
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
 
+logger = logging.getLogger("steps")
+
+
+class Lease:
+    """A ledger that is held; see :func:`lease`."""
+
+    def __init__(self, filesystem, path: str, run_id: str, step: str):
+        self._filesystem, self._path = filesystem, path
+        self._run_id, self._step = run_id, step
+        self._writing = threading.Lock()
+
+    def require(self) -> None:
+        """See that it is still held, before something is written that only a holder may write.
+
+        Raises:
+            UserError: somebody took it, for want of a sign of life.
+        """
+        with self._writing:
+            claim = _read(self._filesystem, self._path)
+            if claim is None or claim["run_id"] != self._run_id:
+                taken = f"run {claim['run_id']} took" if claim else "something took away"
+                raise UserError(
+                    f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
+                    f"nothing is lost; run again: mlflow run . -e {self._step}"
+                )
+            if time.time() - claim["at"] > SECONDS / 2:
+                self._filesystem.pipe_file(self._path, _claim(self._run_id))
+
+    def renew(self, over: threading.Event) -> None:
+        """Give signs of life until it is over, or somebody took it."""
+        while not over.wait(SECONDS / 4):
+            try:
+                with self._writing:
+                    claim = _read(self._filesystem, self._path)
+                    if claim is None or claim["run_id"] != self._run_id:
+                        return
+                    self._filesystem.pipe_file(self._path, _claim(self._run_id))
+            # whatever a store raises, it may answer the next time; if not, `require` tells
+            except Exception as error:
+                logger.warning("no sign of life could be given (%s); trying again", error)
+
+    def give_back(self) -> None:
+        """Let the next one have it, unless it has it already."""
+        if (claim := _read(self._filesystem, self._path)) and claim["run_id"] == self._run_id:
+            self._filesystem.rm_file(self._path)
+
 
 @contextmanager
-def lease(home: str, run_id: str) -> Iterator[None]:
+def lease(home: str, run_id: str, step: str) -> Iterator[Lease]:
     """Hold a ledger for the length of a block.
 
     The lease is a small file that its holder renews. A holder on this machine whose process is
@@ -27,6 +74,7 @@ def lease(home: str, run_id: str) -> Iterator[None]:
     Args:
         home: the ledger's folder or URI.
         run_id: who holds it.
+        step: of the run, for what another one is told.
 
     Raises:
         UserError: somebody else holds it.
@@ -35,23 +83,16 @@ def lease(home: str, run_id: str) -> Iterator[None]:
     filesystem.makedirs(folder, exist_ok=True)
     path = f"{folder}/lease.json"
     with _alone(filesystem, folder):
-        _take(filesystem, path, run_id)
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(SECONDS / 4):
-            filesystem.pipe_file(path, _claim(run_id))
-
-    renewing = threading.Thread(target=renew, daemon=True, name="lease")
+        _take(filesystem, path, run_id, step)
+    held, over = Lease(filesystem, path, run_id, step), threading.Event()
+    renewing = threading.Thread(target=held.renew, args=(over,), daemon=True, name="lease")
     renewing.start()
     try:
-        yield
+        yield held
     finally:
         over.set()
         renewing.join()
-        # whoever took this one for dead holds it now
-        if (claim := _read(filesystem, path)) and claim["run_id"] == run_id:
-            filesystem.rm_file(path)
+        held.give_back()
 
 
 @contextmanager
@@ -70,7 +111,7 @@ def _alone(filesystem, folder: str) -> Iterator[None]:
         yield
 
 
-def _take(filesystem, path: str, run_id: str) -> None:
+def _take(filesystem, path: str, run_id: str, step: str) -> None:
     for _ in range(2):
         try:
             # a file system that knows exclusive creation lets one of two win
@@ -80,15 +121,15 @@ def _take(filesystem, path: str, run_id: str) -> None:
         except FileExistsError:
             if holder := _holder(filesystem, path):
                 raise UserError(
-                    f"run {holder['run_id']} on {holder['host']} is taking in this source; wait "
-                    "for it to end and run again: mlflow run . -e ingest"
+                    f"run {holder['run_id']} on {holder['host']} is at this source; wait "
+                    f"for it to end and run again: mlflow run . -e {step}"
                 ) from None
             filesystem.rm_file(path)
         except (ValueError, NotImplementedError):  # no exclusive creation here
             if not _holder(filesystem, path):
                 filesystem.pipe_file(path, _claim(run_id))
                 return
-    raise UserError("another ingest of this source has just begun; wait for it to end")
+    raise UserError(f"another {step} of this source has just begun; wait for it to end")
 
 
 def _claim(run_id: str) -> bytes:

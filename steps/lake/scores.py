@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.data_file import ADDED, Layout
-from steps.lake.landing import look
+from steps.lake.landing import look, normalised
 from steps.lake.score_worker import ScoreBatches, ScoreIntoFiles
 from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
 from steps.lake.transaction import Append, append_rows
@@ -36,6 +36,14 @@ class Model:
 
     version: "ModelVersion"
     folder: str
+
+
+def ledger_of(profile: Profile, source: str, alias: str) -> str:
+    """Where it is noted what an alias scored of a folder, or of ``images`` where that is empty.
+
+    Whoever scores holds it, so that of two at once one scores.
+    """
+    return _ScoredArrivals(profile, source and normalised(source), alias).home
 
 
 class Scoring:
@@ -86,15 +94,27 @@ class Scoring:
         )
         self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
 
-    def score_files(self, source: str) -> int:
-        """Score the files of a folder that are new to the alias; returns how many."""
+    def score_files(self, source: str, may_write: Callable[[], None] = lambda: None) -> int:
+        """Score the files of a folder that are new to the alias; returns how many.
+
+        Args:
+            source: folder or URI.
+            may_write: raises where somebody else is at the ledger; asked before anything is
+                noted, and before each chunk.
+        """
         files = look(source, may_be_empty=True)
         arrivals = _ScoredArrivals(self._profile, files.source, self._alias)
         new = arrivals.new_among(files.files)
+        may_write()
         arrivals.note(new, LIMITS)
         if not arrivals.exists():
             return 0
-        arrivals.stream(self._spark, self._score_chunk)
+
+        def take(rows: list["Row"]) -> None:
+            may_write()
+            self._score_chunk(rows)
+
+        arrivals.stream(self._spark, take)
         return len(new)
 
     def _score_chunk(self, rows: list["Row"]) -> None:

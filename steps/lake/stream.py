@@ -1,6 +1,7 @@
 """The stream from the landing zone into the tables."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def take_in(
     rules: Rules,
     limits: Limits,
     unfinished: bool = True,
+    may_write: Callable[[], None] = lambda: None,
 ) -> int:
     """Note what is new among the files of a landing zone, and stream it into the tables.
 
@@ -46,6 +48,8 @@ def take_in(
         rules: how they become rows.
         limits: of a batch.
         unfinished: whether a call that was cut off may have left chunks to be taken in.
+        may_write: raises where somebody else is at the ledger; asked before anything is noted,
+            and before each chunk.
 
     Returns:
         The number of files that were new.
@@ -58,6 +62,7 @@ def take_in(
     for name in TABLES:
         open_table(spark, profile, name)
     new = not_among(files, noted)
+    may_write()
     arrivals.note(new, limits)
     if not arrivals.exists() or not (new or unfinished):
         return 0
@@ -68,6 +73,7 @@ def take_in(
     ):
 
         def take(rows: list["Row"]) -> None:
+            may_write()
             _write_chunk(spark, profile, rows, rules, copies)
             bar.update(len(rows))
 

@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from steps.errors import UserError
 from steps.lake import lease as module
@@ -25,7 +27,7 @@ from steps.lake.lease import lease
 print("ready", flush=True)
 for home in map(str.strip, sys.stdin):
     try:
-        with lease(home, sys.argv[1]):
+        with lease(home, sys.argv[1], "ingest"):
             print("holds", flush=True)
             sys.stdin.readline()
         print("let go", flush=True)
@@ -90,7 +92,7 @@ def _leave(home: Path, **other) -> None:
 
 def _takes(home: Path) -> bool:
     try:
-        with lease(str(home), "mine"):
+        with lease(str(home), "mine", "ingest"):
             assert json.loads(_file(home).read_text())["run_id"] == "mine"
             return True
     except UserError:
@@ -101,7 +103,7 @@ def test_the_second_is_told_which_run_holds_it_and_where(home, holders):
     holder = holders("4f2a")
     holder.tell(home)
     assert holder.answer() == "holds"
-    with pytest.raises(UserError) as caught, lease(str(home), "mine"):
+    with pytest.raises(UserError) as caught, lease(str(home), "mine", "ingest"):
         pass
     told = str(caught.value)
     assert f"run 4f2a on {socket.gethostname()} " in told and "\n" not in told
@@ -142,27 +144,55 @@ def test_a_damaged_lease_holds_nothing(home, content):
 
 
 def test_it_is_given_back_at_the_end_and_after_an_error(home):
-    with lease(str(home), "one"):
+    with lease(str(home), "one", "ingest"):
         assert _file(home).exists()
     assert not _file(home).exists()
-    with pytest.raises(ZeroDivisionError), lease(str(home), "two"):
+    with pytest.raises(ZeroDivisionError), lease(str(home), "two", "ingest"):
         raise ZeroDivisionError
     assert not _file(home).exists()
     assert _takes(home)
 
 
 def test_who_was_taken_for_dead_does_not_give_back_what_another_holds(home):
-    with lease(str(home), "asleep"):
+    with lease(str(home), "asleep", "ingest"):
         _leave(home)
     assert json.loads(_file(home).read_text())["run_id"] == "theirs"
 
 
 def test_a_holder_gives_signs_of_life(home, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.04)
-    with lease(str(home), "mine"):
+    with lease(str(home), "mine", "ingest"):
         first = json.loads(_file(home).read_text())["at"]
         while (now := _file(home).read_text()) == "" or json.loads(now)["at"] == first:
             time.sleep(0.01)
+
+
+def test_a_store_that_fails_once_does_not_end_the_signs_of_life(home, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.04)
+    write, failures = LocalFileSystem.pipe_file, [OSError("slow down"), OSError("again")]
+
+    def pipe_file(self, path, *arguments, **options):
+        if failures and threading.current_thread().name == "lease":
+            raise failures.pop()
+        return write(self, path, *arguments, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", pipe_file)
+    with lease(str(home), "mine", "ingest"):
+        first = json.loads(_file(home).read_text())["at"]
+        while (now := _file(home).read_text()) == "" or json.loads(now)["at"] == first:
+            time.sleep(0.01)
+    assert not failures
+
+
+def test_a_holder_that_was_taken_for_dead_is_told_and_leaves_the_other_alone(home, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.04)
+    with lease(str(home), "asleep", "score") as held:
+        held.require()
+        _leave(home)
+        with pytest.raises(UserError, match="run theirs took .* run again: mlflow run . -e score"):
+            held.require()
+        time.sleep(0.1)  # some signs of life later
+        assert json.loads(_file(home).read_text())["run_id"] == "theirs"
 
 
 @pytest.mark.parametrize("left_behind", [False, True], ids=["free", "of a dead process"])
@@ -179,7 +209,7 @@ def test_of_two_processes_at_once_one_wins(tmp_path, holders, left_behind):
         answers = [racer.answer() for racer in racers]
         assert answers.count("holds") == 1, answers
         [loser] = set(answers) - {"holds"}
-        assert "is taking in this source" in loser or "has just begun" in loser
+        assert "is at this source" in loser or "has just begun" in loser
         winner = racers[answers.index("holds")]
         winner.tell()
         assert winner.answer() == "let go"

@@ -1,7 +1,9 @@
 """Scores by Spark: once each, by the model of the moment, bad pictures with their reason."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from drawing import jpeg
@@ -9,7 +11,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from edge.record import ModelRecord
 from edge.scoring import Scorer
-from steps.lake.scores import Model, Scoring
+from steps.errors import UserError
+from steps.lake.lease import lease
+from steps.lake.scores import Model, Scoring, ledger_of
 from steps.lake.tables import open_table
 
 pytestmark = pytest.mark.slow
@@ -81,6 +85,24 @@ def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_
     assert canary.score_files(str(folder)) == 1
     assert scoring.score_files(str(folder)) == canary.score_files(str(folder)) == 0
     assert [row["model_version"] for row in rows_of(lake, tmp_path)] == ["1", "2"]
+
+
+def test_who_does_not_hold_the_ledger_notes_and_scores_nothing(lake, scoring, tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    ledger = Path(ledger_of(lake.fresh(tmp_path), str(folder), "it's-onnx@champion"))
+    with lease(str(ledger), "first", "score") as first:
+        # as by another machine that took this one for dead
+        claim = json.loads((ledger / "lease.json").read_text())
+        (ledger / "lease.json").write_text(json.dumps(claim | {"run_id": "x", "host": "elsewhere"}))
+        with pytest.raises(UserError, match="run x took .*; run again: mlflow run . -e score"):
+            scoring.score_files(str(folder), first.require)
+    assert rows_of(lake, tmp_path) == [] and not (ledger / "arrivals").exists()
+    (ledger / "lease.json").unlink()
+    with lease(str(ledger), "second", "score") as second:
+        assert scoring.score_files(str(folder), second.require) == 1
+    assert (ledger / "arrivals").exists() and len(rows_of(lake, tmp_path)) == 1
 
 
 @pytest.mark.parametrize("spark_writes", [False, True])
