@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edge.scoring import prepare
-from steps.training.cache import GROUPS, Cache
+from steps.training.cache import Cache
+from steps.training.cache_filling import GROUPS
 
 SIDE = 128
 

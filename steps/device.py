@@ -128,7 +128,7 @@ def _held_out(profile: Profile, parameters: Parameters, train_run_id: str) -> li
     from steps.lake.session import spark_session
     from steps.tracking.run_files import read_outputs
     from steps.training.batches import row_groups
-    from steps.training.cache import find_or_fill
+    from steps.training.cache_filling import find_or_fill
     from steps.training.split import TEST
 
     selection = read_outputs(train_run_id, TrainOutputs).selection

@@ -41,7 +41,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     from steps.serving.comparison import record_of
     from steps.serving.keys import signing_keys
     from steps.serving.package import write_package
-    from steps.training.cache import find_or_fill
+    from steps.training.cache_filling import find_or_fill
     from steps.training.tensorflow_settings import configure_tensorflow
 
     keys = signing_keys(run.profile.release.key_file)

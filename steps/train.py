@@ -12,6 +12,7 @@ from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
 from steps.tracking.resume import following
+from steps.tracking.runs import RESUMED, resumed_by
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -64,8 +65,14 @@ class Parameters(SelectionParameters):
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the best epoch's weights, judge them."""
     from steps.lake.session import spark_session
-    from steps.training.cache import find_or_fill
-    from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
+    from steps.training.cache_filling import find_or_fill
+    from steps.training.checkpoints import (
+        Checkpoints,
+        Setting,
+        folder_of,
+        last_checkpoint,
+        remove_checkpoints,
+    )
     from steps.training.evaluation import evaluate, keras_predict
     from steps.training.launcher import launch, resolve_launcher
     from steps.training.model import network_of
@@ -94,7 +101,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     start, resumed = None, parameters.resume_run_id
     if resumed != NONE:
         start = last_checkpoint(folder_of(run.profile, resumed), resumed, setting)
-        mlflow.set_tag("resumed", resumed)
+        mlflow.set_tag(RESUMED, resumed)
     mlflow.log_dict(setting.values(), "setting.json")
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
     with stages.of("launch"):
@@ -108,7 +115,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
-    checkpoints.remove()
+    for run_id in (run.id, *resumed_by(run.id)):
+        remove_checkpoints(folder_of(run.profile, run_id))
     with stages.of("judging"):
         threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
         held_out = evaluate(keras_predict(model), cache, TEST, threshold)

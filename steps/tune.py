@@ -10,6 +10,7 @@ from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TuneOutputs
 from steps.tracking.resume import following
+from steps.tracking.runs import RESUMED
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -34,7 +35,8 @@ class Parameters(SelectionParameters):
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if need be, run the trials, keep the best."""
     from steps.lake.session import spark_session
-    from steps.training.cache import cache_name, find_or_fill
+    from steps.training.cache import cache_name
+    from steps.training.cache_filling import find_or_fill
     from steps.training.plan import Plan
     from steps.training.search import Limits, search
     from steps.training.search_report import fill_card
@@ -127,7 +129,7 @@ def _before(resumed: str, searched: str) -> list:
             f"run {resumed} searched another space, other pictures or with other epochs: "
             "pass its parameters, inputs and profile again, or leave out -P resume_run_id"
         )
-    mlflow.set_tag("resumed", resumed)
+    mlflow.set_tag(RESUMED, resumed)
     return trials_before(resumed)
 
 

@@ -14,7 +14,8 @@ from steps.settings.profile import Profile
 from steps.tracking.outputs import TrainOutputs
 from steps.tracking.registry import load_keras
 from steps.tracking.run_files import read_outputs
-from steps.training.cache import Cache, find_or_fill
+from steps.training.cache import Cache
+from steps.training.cache_filling import find_or_fill
 from steps.training.evaluation import keras_predict
 from steps.training.split import TEST
 

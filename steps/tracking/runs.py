@@ -1,5 +1,7 @@
 """The runs of an experiment: which one is meant, which are finished, which is active."""
 
+from contextlib import suppress
+
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -67,6 +69,21 @@ def newest_nested(step: str) -> Run | None:
     condition = f"{nested_in(run.info.run_id)} and tags.step = '{step}'"
     found = MlflowClient().search_runs([run.info.experiment_id], condition, max_results=1)
     return found[0] if found else None
+
+
+RESUMED = "resumed"
+"""Tag of a run that goes on from one that was cut off: that one's ID."""
+
+
+def resumed_by(run_id: str) -> list[str]:
+    """The runs that a run goes on from, the last one first; those that are gone end the list."""
+    before: list[str] = []
+    run = MlflowClient().get_run(run_id)
+    with suppress(MlflowException):
+        while earlier := run.data.tags.get(RESUMED):
+            run = MlflowClient().get_run(earlier)
+            before.append(earlier)
+    return before
 
 
 def nested_in(run_id: str) -> str:

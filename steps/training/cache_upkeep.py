@@ -8,12 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 import fsspec
 
+from steps.lake.landing import changed_at
+
 logger = logging.getLogger(__name__)
 
 USED = "used"
 """A file in a cache's folder that says when the cache was last opened."""
 LEFT_ALONE = timedelta(hours=6)
 """An attempt or a cache that was touched more recently may be in some step's hands."""
+CHECKPOINTS = "checkpoints"
+"""The folder of what trainings that were cut off can go on from, a folder a run."""
+CHECKPOINTS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ def mark_used(folder: str) -> None:
 
 def tidy(caches: str, limit: int, spare: str, now: datetime | None = None) -> list[str]:
     """Remove what an interrupted write left, then the longest unused caches above a size.
+
+    Checkpoints that nobody went on from in a month go too.
 
     Args:
         caches: folder or URI that the caches are in.
@@ -54,6 +61,10 @@ def tidy(caches: str, limit: int, spare: str, now: datetime | None = None) -> li
         for place in names
         for attempt in _abandoned(filesystem, place)
         if now - _touched(filesystem, attempt) > LEFT_ALONE
+    ] + [
+        run
+        for run in _folders(filesystem, f"{root}/{CHECKPOINTS}")
+        if now - _touched(filesystem, run) > CHECKPOINTS_KEPT
     ]
     for attempt in removed:
         filesystem.rm(attempt, recursive=True)
@@ -84,13 +95,11 @@ def _abandoned(filesystem, place: str) -> list[str]:
     ]
 
 
+def _folders(filesystem, place: str) -> list[str]:
+    return filesystem.ls(place, detail=False) if filesystem.isdir(place) else []
+
+
 def _touched(filesystem, place: str) -> datetime:
     """When a folder's newest file was written."""
     found = filesystem.find(place, detail=True).values()
-    times = [file.get("mtime") or file.get("LastModified") or file.get("created") for file in found]
-    known = [
-        time if isinstance(time, datetime) else datetime.fromtimestamp(time, UTC)
-        for time in times
-        if time
-    ]
-    return max(known, default=datetime.fromtimestamp(0, UTC))
+    return max(map(changed_at, found), default=datetime.fromtimestamp(0, UTC))

@@ -10,6 +10,7 @@ import numpy as np
 from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
+from steps.training.cache_upkeep import CHECKPOINTS
 from steps.training.fitted import Checkpoint, Fitted
 from steps.training.plan import Plan
 
@@ -59,16 +60,17 @@ class Checkpoints:
         for older in _names(filesystem, path)[:-2]:
             filesystem.rm_file(older)
 
-    def remove(self) -> None:
-        """Remove them all: the training is over."""
-        filesystem, path = fsspec.core.url_to_fs(self.folder)
-        if filesystem.exists(path):
-            filesystem.rm(path, recursive=True)
-
 
 def folder_of(profile: Profile, run_id: str) -> str:
     """Where a run's checkpoints are."""
-    return f"{profile.cache}/checkpoints/{run_id}"
+    return f"{profile.cache}/{CHECKPOINTS}/{run_id}"
+
+
+def remove_checkpoints(folder: str) -> None:
+    """Remove a run's checkpoints: its training is over, or another run's that went on from it."""
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
 
 
 def last_checkpoint(folder: str, run_id: str, setting: Setting) -> Checkpoint:

@@ -53,7 +53,7 @@ def launch(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep = checkpoints.keep if checkpoints else None
     # said to the ranks, since Spark's workers have the environment of when Spark was started
-    report = _Report(mlflow.get_tracking_uri(), run_id, plan.epochs)
+    report = _Report(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
     if launcher == "single":
         return fit(plan, cache, Alone(), report, keep, start)
     arguments = (plan, cache, report, keep, start)
@@ -147,15 +147,17 @@ def _silent(epoch: int, metrics: dict[str, float]) -> None:
 class _Report:
     """Says how each epoch went, and logs it to the run."""
 
-    def __init__(self, tracking_uri: str, run_id: str, epochs: int):
+    def __init__(self, tracking_uri: str, run_id: str, epochs: int, cache: Cache):
         self._tracking_uri = tracking_uri
         self._run_id = run_id
         self._epochs = epochs
+        self._cache = cache
 
     def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Metric
 
+        self._cache.mark_used()
         now = int(time.time() * 1000)
         MlflowClient(self._tracking_uri).log_batch(
             self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from steps.settings.search_space import SearchSpace
-from steps.tracking.runs import nested_in
+from steps.tracking.runs import nested_in, resumed_by
 from steps.training.cache import Cache
 from steps.training.fit import fit
 from steps.training.hyperopt_space import point_of, typed
@@ -99,6 +99,7 @@ def objective(
         def after_epoch(epoch: int, metrics: dict[str, float]) -> None:
             now = int(time.time() * 1000)
             client.log_batch(id_, [Metric(k, v, now, epoch) for k, v in metrics.items()])
+            cache.mark_used()
             losses.append(metrics["validation_loss"])
             accuracies.append(metrics["validation_accuracy"])
             if epoch + 1 < plan.epochs and hopeless(losses, peers, plan.epochs):
@@ -146,11 +147,19 @@ def hopeless(losses: list[float], peers: list[list[float]], epochs: int) -> bool
 
 
 def trials_before(run_id: str) -> list[Trial]:
-    """The trials that ended in a search which was cut off; those that were running are not."""
+    """The trials that ended in a search which was cut off, and in those that it went on from.
+
+    Those that were running when it was cut off are not among them.
+    """
     from mlflow import MlflowClient
 
     client = MlflowClient()
-    runs = [run for run in nested_trials(client, run_id) if OUTCOME in run.data.tags]
+    runs = [
+        run
+        for search in (run_id, *resumed_by(run_id))
+        for run in nested_trials(client, search)
+        if OUTCOME in run.data.tags
+    ]
     return [_trial_of(client, run) for run in sorted(runs, key=lambda run: run.info.end_time or 0)]
 
 

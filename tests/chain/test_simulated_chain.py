@@ -114,7 +114,7 @@ def test_keras_and_onnx_agree_on_every_held_out_picture(chain, tmp_path):
     from steps.settings.profile import load_profile
     from steps.tracking.registry import load_keras
     from steps.training.batches import pixels_of, row_groups
-    from steps.training.cache import find_or_fill
+    from steps.training.cache_filling import find_or_fill
 
     exported = outputs_of(chain, "export", ExportOutputs)
     selection = outputs_of(chain, "train", TrainOutputs).selection

@@ -1,11 +1,13 @@
 """Runs: which one a parameter means, and what is said where it means none."""
 
+from itertools import pairwise
+
 import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from steps.errors import UserError
-from steps.tracking.runs import experiment_id, finished_runs, resolve_input
+from steps.tracking.runs import RESUMED, experiment_id, finished_runs, resolve_input, resumed_by
 
 NEWEST = 1_800_000_000_000
 
@@ -50,6 +52,16 @@ def test_latest_is_the_newest_finished_run_of_the_step(experiment):
     made(experiment, age=0, step="bake")
     made(experiment, age=0, step=None)
     assert resolve_input("knead", "latest") == newest
+
+
+def test_a_run_goes_on_from_another_and_that_from_a_third(experiment):
+    client = MlflowClient()
+    runs = [client.create_run(experiment).info.run_id for _ in range(3)]
+    for run_id, before in pairwise(runs):
+        client.set_tag(run_id, RESUMED, before)
+    assert resumed_by(runs[0]) == runs[1:] and resumed_by(runs[2]) == []
+    client.set_tag(runs[2], RESUMED, "a run that is gone")
+    assert resumed_by(runs[0]) == runs[1:]
 
 
 def test_latest_stays_in_the_experiment_of_the_active_run(experiment):

@@ -9,7 +9,8 @@ import pytest
 from steps.errors import UserError
 from steps.tracking.outputs import Selection
 from steps.training import cache as caches
-from steps.training.cache import cache_name, plan
+from steps.training.cache import cache_name
+from steps.training.cache_filling import GROUPS, ROWS_A_GROUP, plan
 from steps.training.split import GUARD, PARTS, Split
 
 SELECTION = Selection(
@@ -68,9 +69,9 @@ def test_row_groups_are_equal_and_their_number_a_multiple_of_twelve(count):
     for part in PARTS:
         sizes = rows[rows["part"] == part].groupby("row_group").size()
         assert list(sizes.index) == list(range(len(sizes)))
-        assert len(sizes) % caches.GROUPS == 0
+        assert len(sizes) % GROUPS == 0
         assert sizes.max() - sizes.min() <= 1
-        assert sizes.max() <= caches.ROWS_A_GROUP
+        assert sizes.max() <= ROWS_A_GROUP
     assert (rows[rows["part"] == "train"]["row_group"].max() > 12) == (count == 7000)
 
 

@@ -21,7 +21,8 @@ from steps.lake.tables import current_version, id_of, open_table, table_path
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
 from steps.training.batches import pixels_of, row_groups
-from steps.training.cache import Cache, cache_name, find_or_fill
+from steps.training.cache import Cache, cache_name
+from steps.training.cache_filling import find_or_fill
 from steps.training.split import PARTS, Split
 
 pytestmark = pytest.mark.slow

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from steps.training.cache_upkeep import mark_used, tidy
 
@@ -54,3 +55,29 @@ def test_what_an_interrupted_write_left_goes_when_nobody_can_be_writing(
     assert (tmp_path / name / f"{0:032x}").exists() == stays
     assert removed == ([] if stays else [f"{name}/{0:032x}"])
     assert (tmp_path / name / f"{1:032x}").exists() == finished
+
+
+@pytest.mark.parametrize(("days", "stays"), [(29, True), (31, False)])
+def test_checkpoints_wait_a_month_for_somebody_to_go_on_from_them(tmp_path, days, stays):
+    checkpoint = tmp_path / "checkpoints" / "run" / "epoch-0003.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"x")
+    touched = (NOW - timedelta(days=days)).timestamp()
+    os.utime(checkpoint, (touched, touched))
+    removed = tidy(str(tmp_path), 10_000, spare="", now=NOW)
+    assert checkpoint.exists() == stays and removed == ([] if stays else ["checkpoints/run"])
+
+
+@pytest.mark.parametrize("when", ["2026-07-19T23:00:00+00:00", NOW - timedelta(hours=1)])
+@pytest.mark.parametrize("name", ["mtime", "last_modified"])
+def test_a_store_may_tell_the_time_in_its_own_way(tmp_path, monkeypatch, when, name):
+    left = _folder(tmp_path, "a", 9, finished=False, attempts=1)
+    find = LocalFileSystem.find
+
+    def told(self, *arguments, **options):
+        found = find(self, *arguments, **options)
+        return {path: {"size": 0, "type": "file", name: when} for path in found}
+
+    monkeypatch.setattr(LocalFileSystem, "find", told)
+    assert tidy(str(tmp_path), 10_000, spare="", now=NOW) == []
+    assert (tmp_path / left).exists()

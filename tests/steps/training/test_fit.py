@@ -9,7 +9,13 @@ from small_cache import write_cache
 from steps.errors import UserError
 from steps.settings.profile import load_profile
 from steps.tracking.outputs import Selection
-from steps.training.checkpoints import Checkpoints, Setting, folder_of, last_checkpoint
+from steps.training.checkpoints import (
+    Checkpoints,
+    Setting,
+    folder_of,
+    last_checkpoint,
+    remove_checkpoints,
+)
 from steps.training.evaluation import evaluate, keras_predict
 from steps.training.fit import Diverged, fit
 from steps.training.fitted import Fitted
@@ -158,7 +164,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
     other = Setting(replace(PLAN, epochs=9), SELECTION, 1)
     with pytest.raises(UserError, match="trained with epochs 8, not 9.* -P epochs=8"):
         last_checkpoint(checkpoints.folder, "cut", other)
-    checkpoints.remove()
+    remove_checkpoints(checkpoints.folder)
     with pytest.raises(UserError, match="run cut has no checkpoint"):
         last_checkpoint(checkpoints.folder, "cut", setting)
 

@@ -14,6 +14,7 @@ from pyspark import cloudpickle
 
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tracking.card import Card
+from steps.tracking.runs import RESUMED
 from steps.training import trials as trials_module
 from steps.training.plan import Plan
 from steps.training.search import Limits, given_up, search
@@ -97,6 +98,9 @@ def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
         return trial.run_id, trial.outcome, sorted(trial.point.items()), len(trial.losses)
 
     assert sorted(map(str, map(key, found))) == sorted(map(str, map(key, trials)))
+    with mlflow.start_run(tags={RESUMED: parent}) as onward:  # cut off before its first trial
+        pass
+    assert trials_before(onward.info.run_id) == found
     more, _ = run(PLAN, 4, found)
     assert more[:3] == found and more[3].outcome == FINISHED
 
