@@ -14,7 +14,7 @@ from pydantic import Field
 
 from steps.errors import UserError
 from steps.lake.landing import read
-from steps.serving.keys import public_key, signing_keys
+from steps.serving.keys import public_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.outputs import DeviceOutputs, TrainOutputs
@@ -82,10 +82,10 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
 
 def _pinned(profile: Profile, file: Path) -> Sequence[str]:
     """The public keys of the profile's release key, as a device has them in a file."""
-    keys = signing_keys(profile.release.key_file)
+    keys = public_keys(profile.release.key_file)
     if not keys:
         return ()
-    file.write_text("\n".join(map(public_key, keys)))
+    file.write_text("\n".join(keys))
     return ("--keys", str(file))
 
 

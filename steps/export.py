@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.errors import UserError
+from steps.serving.keys import public_keys
 from steps.serving.pyfunc import EDGE
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
@@ -162,10 +163,12 @@ def _release(
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """Where the alias points, and the code that travels with the model without an import."""
+    """Where the alias points, which keys sign, and the code that travels with the model without
+    an import."""
+    keys = public_keys(profile.release.key_file)
     shipped = b"".join(file.read_bytes() for file in sorted(EDGE.rglob("*.py")))
     digest = hashlib.sha256(shipped).hexdigest()
-    return f"{alias_state(profile.model, parameters.alias)} {digest}"
+    return f"{alias_state(profile.model, parameters.alias)} {digest} {keys}"
 
 
 def _holds(outputs: ExportOutputs, profile: Profile) -> str | None:
@@ -179,7 +182,7 @@ STEP = Step(
     Parameters,
     ExportOutputs,
     export,
-    settings=("model", "cache", "release"),
+    settings=("model",),
     state=_state,
     holds=_holds,
 )

@@ -7,7 +7,7 @@ import mlflow
 from pydantic import Field
 
 from edge.scoring import MAX_PIXELS
-from steps.lake.landing import look, normalised
+from steps.lake.landing import fingerprint, look, normalised
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
@@ -165,15 +165,19 @@ def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    fingerprint = look(parameters.source, _may_be_empty(parameters, profile)).fingerprint
+    """All files that ever landed: one that was archived or deleted since is in the tables."""
+    from steps.lake.arrivals import Arrivals
+
+    landing = look(parameters.source, _may_be_empty(parameters, profile))
+    landed = fingerprint({*map(tuple, landing.files), *Arrivals(profile, landing.source).noted()})
     if not parameters.labels:
-        return fingerprint
+        return landed
     import fsspec
 
     filesystem, place = fsspec.core.url_to_fs(parameters.labels)
     if not filesystem.exists(place):
-        return fingerprint
-    return fingerprint + str(sorted(map(str, filesystem.find(place, detail=True).values())))
+        return landed
+    return landed + str(sorted(map(str, filesystem.find(place, detail=True).values())))
 
 
 def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:

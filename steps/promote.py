@@ -8,6 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.errors import UserError
+from steps.serving.keys import public_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
@@ -153,6 +154,11 @@ def _metric_name(name: str) -> str:
     return name.replace("@", "/").replace("=", " ")
 
 
+def _state(parameters: Parameters, profile: Profile) -> str:
+    """A version that is put back is released anew, by the keys of now."""
+    return "" if parameters.version is None else str(public_keys(profile.release.key_file))
+
+
 def _holds(outputs: PromoteOutputs, profile: Profile) -> str | None:
     if number_by_alias(outputs.model, outputs.alias) == outputs.version:
         return None
@@ -164,7 +170,8 @@ STEP = Step(
     Parameters,
     PromoteOutputs,
     promote,
-    settings=("model", "promotion", "cache", "release"),
+    settings=("model", "promotion"),
+    state=_state,
     holds=_holds,
 )
 

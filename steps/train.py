@@ -1,5 +1,6 @@
 """Train: the network, on as many Horovod ranks as the profile says."""
 
+import hashlib
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
 from steps.tracking.resume import following
 from steps.tracking.runs import RESUMED, resumed_by
 from steps.tracking.step import NONE, Step, StepRun
+from steps.training.ranks import horovod_is_built
 from steps.training.selection import SelectionParameters
 
 
@@ -157,7 +159,23 @@ def _plan(parameters: Parameters, tuned: dict[str, float | int | str]):
     return Plan(**(tuned | given))
 
 
-STEP = Step("train", Parameters, TrainOutputs, train, settings=("cache", "training"))
+def _state(parameters: Parameters, profile: Profile) -> str:
+    """What `auto` means here, and what is in a file of weights."""
+    wanted = profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
+    built = horovod_is_built() if wanted == "auto" else None
+    weights = Path(parameters.weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
+    return f"{built} {digest}"
+
+
+STEP = Step(
+    "train",
+    Parameters,
+    TrainOutputs,
+    train,
+    settings=("training.launcher", "training.processes"),
+    state=_state,
+)
 
 if __name__ == "__main__":
     STEP.main()

@@ -133,7 +133,7 @@ def _before(resumed: str, searched: str) -> list:
     return trials_before(resumed)
 
 
-STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("cache", "tuning"))
+STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("tuning",))
 
 if __name__ == "__main__":
     STEP.main()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,10 +37,10 @@ class Landing:
     source: str
     files: list[LandedFile]
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes with any file's path, size or time of change."""
-        return hashlib.sha256(repr([tuple(file) for file in self.files]).encode()).hexdigest()
+
+def fingerprint(files: Iterable[tuple]) -> str:
+    """Changes with any file's path, size or time of change; their order does not count."""
+    return hashlib.sha256(repr(sorted(map(tuple, files))).encode()).hexdigest()
 
 
 def look(source: str, may_be_empty: bool = False) -> Landing:

@@ -15,6 +15,7 @@ from steps.serving.judgement import Paired
 from steps.tracking.outputs import Selection, TrainOutputs
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
+from steps.training.measures import metrics_of
 from steps.training.slices import NIGHT
 from steps.training.split import TRAIN, VALIDATION, Split
 
@@ -54,10 +55,10 @@ class Judged:
         return self.said == self.truth
 
     def metrics(self) -> dict[str, float]:
-        """Accuracy, log loss, recall and precision of each label, and those of each slice.
+        """Those of :func:`steps.training.measures.metrics_of`, and the same of each slice.
 
         A slice's are named ``<metric>@<slice>``: ``day`` and ``night`` by brightness,
-        ``device=<ID>``. What has no picture to be measured on is left out.
+        ``device=<ID>``. A slice without a picture is left out.
         """
         everything = np.ones(len(self.truth), bool)
         metrics = self._metrics_of(everything)
@@ -72,17 +73,7 @@ class Judged:
         return {"day": ~night, "night": night, **devices}
 
     def _metrics_of(self, rows: np.ndarray) -> dict[str, float]:
-        right, truth, said = self.right[rows], self.truth[rows], self.said[rows]
-        of_truth = self.probabilities[rows] * (np.array(self.labels) == truth[:, None])
-        metrics = {
-            "accuracy": float(right.mean()),
-            "log_loss": float(-np.log(np.clip(of_truth.sum(axis=1), 1e-7, 1)).mean()),
-        }
-        for label in self.labels:
-            for name, chosen in (("recall", truth == label), ("precision", said == label)):
-                if chosen.any():
-                    metrics[f"{name}_{label}"] = float(right[chosen].mean())
-        return metrics
+        return metrics_of(self.labels, self.probabilities[rows], self.truth[rows], self.said[rows])
 
     def seen_in(self, training: Selection) -> np.ndarray:
         """``bool [N]``: which pictures a training learned from, or was chosen by.

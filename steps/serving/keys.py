@@ -49,6 +49,11 @@ def signing_keys(key_file: str | None) -> list["Ed25519PrivateKey"]:
     return _read(PROJECT / Path(key_file).expanduser())
 
 
+def public_keys(key_file: str | None) -> list[str]:
+    """The public keys of :func:`signing_keys`, the newest first, as devices want them."""
+    return [public_key(key) for key in signing_keys(key_file)]
+
+
 def sign(stated: dict[str, Any], keys: list["Ed25519PrivateKey"]) -> dict[str, Any]:
     """A release statement with the signature of each key; as it is where there are no keys."""
     if not keys:

@@ -11,6 +11,8 @@ from steps.training.evaluation import pictures_of
 from steps.training.split import TEST
 
 DISAGREEMENTS = 24
+OF_SLICES = ("accuracy", "recall")
+"""Metrics that the card shows of each slice."""
 
 
 def fill_card(
@@ -39,7 +41,12 @@ def fill_card(
         [row for row in rows if "@" not in str(row[0])],
         f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
     )
-    card.table("By slice", header, [row for row in rows if "@" in str(row[0])])
+    card.table(
+        "By slice",
+        header,
+        [row for row in rows if "@" in str(row[0]) and str(row[0]).startswith(OF_SLICES)],
+        "The others are among the run's metrics.",
+    )
     if theirs is None:
         return
     chosen = {"all": np.ones(len(ours.truth), bool)}

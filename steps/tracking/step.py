@@ -71,7 +71,7 @@ class Step:
         parameters: its parameters; a field ``<step>_run_id`` names an input.
         outputs: the type of its ``outputs.json``.
         run: the function.
-        settings: the keys of the profile that decide the result.
+        settings: the keys of the profile that decide the result, such as ``training.processes``.
         state: tells what else the step reads (files that landed, where an alias points).
         holds: tells why outputs can no longer be used (None: they can).
     """
@@ -105,12 +105,13 @@ class Step:
 
     def _settings(self, profile: Profile) -> dict[str, Any]:
         """The profile's values that count, those with a value of the environment as a hash."""
-        settings = profile.model_dump(mode="json", include=set(self.settings))
+        values = profile.model_dump(mode="json")
+        settings = {key: (_at(values, key), _at(profile.shown, key)) for key in self.settings}
         return {
             key: hashlib.sha256(str(value).encode()).hexdigest()
-            if VARIABLE.search(str(profile.shown.get(key)))
+            if VARIABLE.search(str(shown))
             else value
-            for key, value in settings.items()
+            for key, (value, shown) in settings.items()
         }
 
     def main(self, argv: list[str] | None = None) -> None:
@@ -181,6 +182,13 @@ class Step:
             for step in self.input_names()
             if (wanted := getattr(parameters, step + RUN_ID)) != NONE
         }
+
+
+def _at(values: Any, key: str) -> Any:
+    """What stands at a dotted key; None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def _wants_trace(argv: list[str] | None) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from steps.training.batches import pixels_of, row_groups
 from steps.training.cache import Cache
-from steps.training.measures import average_precision, calibration_error
+from steps.training.measures import metrics_of
 
 
 @dataclass(frozen=True)
@@ -61,29 +61,11 @@ class Evaluation:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Accuracy, log loss, calibration error; recall, precision and PR-AUC of each label.
-
-        All are 0–1 but for the loss. A label that no picture has is left out; one that is never
-        said has the precision 0.
-        """
-        right = self.right
-        true_probability = self.probabilities[np.arange(len(self.classes)), self.classes]
-        metrics = {
-            "accuracy": float(right.mean()),
-            "log_loss": float(-np.log(np.clip(true_probability, 1e-7, 1)).mean()),
-            "calibration_error": calibration_error(
-                self.probabilities.max(axis=1), self.probabilities.argmax(axis=1) == self.classes
-            ),
-        }
-        for index, label in enumerate(self.labels):
-            true = self.classes == index
-            if not true.any():
-                continue
-            said = self.predicted == index
-            metrics[f"recall_{label}"] = float(right[true].mean())
-            metrics[f"precision_{label}"] = float(right[said].mean()) if said.any() else 0.0
-            metrics[f"pr_auc_{label}"] = average_precision(self.probabilities[:, index], true)
-        return metrics
+        """Those of :func:`steps.training.measures.metrics_of`."""
+        names = np.array(self.labels)
+        return metrics_of(
+            self.labels, self.probabilities, names[self.classes], names[self.predicted]
+        )
 
     def confusion(self) -> np.ndarray:
         """``int [classes, classes]``: true label by row, said by column."""

@@ -1,6 +1,5 @@
 """Where the ranks run: Horovod's processes here, Spark's executors, or this process."""
 
-import importlib.util
 import logging
 import os
 import re
@@ -18,7 +17,7 @@ from steps.training.checkpoints import Checkpoints
 from steps.training.fit import fit
 from steps.training.fitted import Checkpoint, Fitted
 from steps.training.plan import Plan
-from steps.training.ranks import Alone, Horovod
+from steps.training.ranks import Alone, Horovod, horovod_is_built
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ def resolve_launcher(wanted: str) -> str:
     Raises:
         UserError: Horovod was asked for and is not built.
     """
-    built = importlib.util.find_spec("horovod") is not None
+    built = horovod_is_built()
     if wanted == "auto":
         if not built:
             logger.info("Horovod is not built here (make horovod): training in one process")

@@ -7,6 +7,37 @@ import numpy as np
 BINS = 10
 
 
+def metrics_of(
+    labels: list[str], probabilities: np.ndarray, truth: np.ndarray, said: np.ndarray
+) -> dict[str, float]:
+    """Accuracy, log loss, calibration error; recall, precision and PR-AUC of each label.
+
+    All are 0–1 but for the loss. A label that no picture has is left out; one that is never said
+    has the precision 0.
+
+    Args:
+        labels: class names in the order of the columns.
+        probabilities: ``float32 [N, classes]``.
+        truth: ``str [N]``: the label that a picture has; another one than the model's is possible.
+        said: ``str [N]``: the label that it is given.
+    """
+    right = said == truth
+    of_truth = (probabilities * (np.array(labels) == truth[:, None])).sum(axis=1)
+    most_probable = np.array(labels)[probabilities.argmax(axis=1)]
+    metrics = {
+        "accuracy": float(right.mean()),
+        "log_loss": float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),
+        "calibration_error": calibration_error(probabilities.max(axis=1), most_probable == truth),
+    }
+    for index, label in enumerate(labels):
+        true, given = truth == label, said == label
+        if true.any():
+            metrics[f"recall_{label}"] = float(right[true].mean())
+            metrics[f"precision_{label}"] = float(right[given].mean()) if given.any() else 0.0
+            metrics[f"pr_auc_{label}"] = average_precision(probabilities[:, index], true)
+    return metrics
+
+
 def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
     """The area under the precision-recall curve, as average precision: 0–1.
 

@@ -1,5 +1,6 @@
 """The ranks that train together: Horovod's, or this one process alone."""
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ PAUSE_A_PICTURE = 0.5
 rank's batch. A look takes processor time from the step, and a rest is waited for after it, but for
 what the next batch's augmentation takes meanwhile: both grow with the step
 (``benchmarks.training``)."""
+
+
+def horovod_is_built() -> bool:
+    """Whether Horovod can be imported here; nothing is imported to find out."""
+    return importlib.util.find_spec("horovod") is not None
 
 
 class Alone:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from steps import main
-from steps.settings.profile import PROJECT, Profile, load_profile
+from steps import export, main, train
+from steps.lake.arrivals import Arrivals, Limits
+from steps.lake.landing import look
+from steps.serving import keys as keys_module
+from steps.settings.profile import PROJECT, Profile, Release, load_profile
 from steps.tracking import cache_key as cache_key_module
 from steps.tracking.cache_key import cache_key
 
@@ -60,8 +63,9 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/tracking/card.py", ()),  # how a card looks
         ("steps/tracking/card.html.j2", ()),
         ("edge/capture.py", ()),
-        ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
+        ("edge/scoring.py", ALL),  # `prepare`, and how a picture is turned upright
         ("steps/training/cache.py", FROM_TUNE),
+        ("steps/training/cache_filling.py", FROM_TUNE),
         ("steps/training/search.py", FROM_TUNE),
         ("steps/training/trials.py", FROM_TUNE),
         ("steps/training/fit.py", FROM_TUNE),
@@ -111,7 +115,7 @@ def test_a_parameter(landing, profile, parameters, first):
         (lambda folder: (folder / "first.jpg").write_bytes(b"other"), "ingest"),
         (lambda folder: (folder / "notes.txt").write_text("no picture"), None),
     ],
-    ids=["a new picture", "a picture that was rewritten", "a file that is no picture"],
+    ids=["a new picture", "one that was rewritten", "no picture"],
 )
 def test_the_landing_zone(landing, profile, change, first):
     before = keys(landing, profile)
@@ -123,11 +127,60 @@ def test_the_landing_zone(landing, profile, change, first):
     ("setting", "value", "first"),
     [
         ("lake", "/elsewhere/lake", "ingest"),
-        ("cache", "/elsewhere/cache", "tune"),
+        ("cache", "/elsewhere/cache", None),  # where it is does not decide what is in it
+        ("training", {"cache_gigabytes": 1}, None),
+        ("training", {"processes": 3}, "train"),
         ("model", "shoes", "register"),
         ("name", "farm", None),
     ],
 )
 def test_a_setting_of_the_profile(landing, profile, setting, value, first):
+    if isinstance(value, dict):
+        value = getattr(profile, setting).model_copy(update=value)
     after = keys(landing, profile.model_copy(update={setting: value}))
     assert runs(keys(landing, profile), after)[:1] == ((first,) if first else ())
+
+
+def test_what_was_taken_in_may_leave_the_landing_zone(landing, profile):
+    (landing / "second.jpg").write_bytes(b"2")
+    before = keys(landing, profile)
+    zone = look(str(landing))
+    Arrivals(profile, zone.source).note(zone.files, Limits(10, 10**6))
+    assert runs(before, keys(landing, profile)) == ()
+    (landing / "first.jpg").unlink()
+    assert runs(before, keys(landing, profile)) == ()
+    (landing / "third.jpg").write_bytes(b"3")
+    assert runs(before, keys(landing, profile)) == ALL
+
+
+def test_other_first_weights_in_the_same_file_are_others(landing, profile, tmp_path):
+    weights = tmp_path / "first.weights.h5"
+    weights.write_bytes(b"1")
+    before = keys(landing, profile, train_weights=str(weights))
+    weights.write_bytes(b"2")
+    assert runs(before, keys(landing, profile, train_weights=str(weights))) == FROM_TRAIN
+
+
+def test_where_horovod_was_built_since_auto_is_another_launcher(landing, profile, monkeypatch):
+    def built(answer: bool, **parameters) -> dict[str, str]:
+        monkeypatch.setattr(train, "horovod_is_built", lambda: answer)
+        return keys(landing, profile, **parameters)
+
+    assert runs(built(False), built(True)) == FROM_TRAIN
+    single = {"train_launcher": "single"}
+    assert runs(built(False, **single), built(True, **single)) == ()
+
+
+def test_another_release_key_exports_anew(profile, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "alias_state", lambda model, alias: "")
+    files = [tmp_path / name for name in ("a.pem", "b.pem")]
+    for file in files:
+        keys_module.main(["make", str(file)])
+    signed = [None, *map(str, files)]
+    states = {
+        export.STEP.state(
+            export.Parameters(), profile.model_copy(update={"release": Release(key_file=file)})
+        )
+        for file in signed
+    }
+    assert len(states) == 3

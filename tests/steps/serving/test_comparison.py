@@ -1,9 +1,12 @@
 """What two models say of the same pictures, and which of these one of them knows."""
 
 import numpy as np
+import pytest
 
 from steps.serving.comparison import Judged
 from steps.tracking.outputs import Selection
+from steps.training.evaluation import Evaluation
+from steps.training.slices import NIGHT
 from steps.training.split import TRAIN, VALIDATION, Split
 
 COUNT = 400
@@ -36,6 +39,29 @@ def judged(**columns) -> Judged:
         }
         | columns
     )
+
+
+def test_a_comparison_measures_what_training_measured_and_the_same_of_each_slice():
+    chance = np.random.default_rng(0)
+    classes = chance.integers(0, 2, COUNT)
+    probabilities = chance.dirichlet((1, 1), COUNT).astype(np.float32)
+    brightness = chance.uniform(0, 120, COUNT)
+    names = np.array(["a", "b"])
+    said = judged(
+        truth=names[classes],
+        said=names[probabilities.argmax(axis=1)],
+        probabilities=probabilities,
+        brightness=brightness,
+    )
+    times = said.captured_at
+    trained = Evaluation(
+        ["a", "b"], probabilities, classes, list(said.paths), brightness, ["3"] * COUNT, times
+    )
+    night = brightness < NIGHT
+    expected = trained.metrics()
+    for name, rows in (("day", ~night), ("night", night), ("device=3", night | ~night)):
+        expected |= {f"{k}@{name}": v for k, v in trained.only(rows).metrics().items()}
+    assert said.metrics() == pytest.approx(expected)
 
 
 def test_a_training_knows_what_its_own_split_gave_it():
