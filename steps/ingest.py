@@ -84,7 +84,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     with lease(home, run.id, "ingest") as held, spark_session(run.profile, "ingest") as spark:
         with looks(period) as numbers:
             for number in numbers:
-                new = _take_in(spark, run.profile, parameters, rules, limits, held, number == 0)
+                new = _take_in(spark, run.profile, parameters, rules, limits, held)
                 if period:
                     logger.info("look %d: %d new files", number + 1, new)
         if parameters.retry_quarantine:
@@ -101,16 +101,15 @@ def _take_in(
     rules: "Rules",
     limits: "Limits",
     held: "Lease",
-    first: bool,
 ) -> int:
-    """One look; the first one also completes what a call that was cut off has left."""
+    """One look; it also completes what a call that was cut off has left."""
     from steps.lake.archive import archive
     from steps.lake.devices import take_in_status
     from steps.lake.edge_results import take_in_results
     from steps.lake.stream import take_in
 
     files = look(parameters.source, may_be_empty=True).files
-    new = take_in(spark, profile, files, rules, limits, unfinished=first, may_write=held.require)
+    new = take_in(spark, profile, files, rules, limits, held.require)
     held.require()
     take_in_results(spark, profile, rules.source, rules.run_id)
     take_in_status(spark, profile, rules.source, rules.run_id)

@@ -45,6 +45,7 @@ class Arrivals:
         self.chunks = f"{self.home}/arrivals"
         self.checkpoint = f"{self.home}/checkpoint"
         self._filesystem, self._folder = fsspec.core.url_to_fs(self.chunks)
+        self._settled = f"{self._folder.rpartition('/')[0]}/settled"
 
     def exists(self) -> bool:
         """Whether anything was ever noted."""
@@ -81,6 +82,18 @@ class Arrivals:
         for number, chunk in enumerate(chunks, start=place):
             self._write(chunk, f"{number:08}-{uuid.uuid4().hex}.json")
         return len(chunks)
+
+    def has_pending(self) -> bool:
+        """Whether a chunk was noted that is not known to be settled."""
+        try:
+            settled = int(self._filesystem.cat_file(self._settled))
+        except FileNotFoundError:
+            settled = 0
+        return len(self._names()) > settled
+
+    def settle(self) -> None:
+        """Note that all that follows from the chunks of now is done."""
+        self._filesystem.pipe_file(self._settled, str(len(self._names())).encode())
 
     def stream(self, spark: "SparkSession", take: Callable[[list["Row"]], None]) -> None:
         """Let Spark's stream give each chunk that was not taken yet to a function.

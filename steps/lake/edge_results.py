@@ -11,8 +11,6 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import fsspec
-
 from edge.landing_names import RESULTS
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import files_below, read
@@ -58,6 +56,7 @@ def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id
         _write_chunk(spark, profile, source, run_id, chunk)
 
     arrivals.stream(spark, take)
+    arrivals.settle()
     return len(new)
 
 
@@ -155,11 +154,3 @@ class _Results(Arrivals):
 
     def __init__(self, profile: Profile, source: str):
         super().__init__(profile, f"results {source}")
-
-    def has_pending(self) -> bool:
-        """Whether a chunk may not have been written yet: Spark notes a commit for each."""
-        filesystem, commits = fsspec.core.url_to_fs(f"{self.checkpoint}/commits")
-        if not filesystem.exists(commits):
-            return self.exists()
-        names = (path.rpartition("/")[2] for path in filesystem.ls(commits, False))
-        return len(self._names()) > sum(name.isdigit() for name in names)

@@ -41,9 +41,12 @@ def _folder_below(path: str, source: str) -> str | None:
     return None if folder == source.rstrip("/") else folder.rpartition("/")[2]
 
 
-def _time(text: str) -> datetime | None:
+def _time(text: str | None) -> datetime | None:
+    if text is None:  # the profile's pattern may leave it open
+        return None
     try:
         time = datetime.fromisoformat(unquote(text))
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except ValueError:  # fits the pattern but is no time, such as the 31st of June
+    # fits the pattern but is no time, such as the 31st of June or one before all others
+    except (ValueError, OverflowError):
         return None

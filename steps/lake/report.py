@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.lake.tables import path_is_under, table_path
 from steps.settings.profile import Profile
-from steps.tracking.card import Card
+from steps.tracking.card import Card, plain
 from steps.tracking.outputs import IngestOutputs
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _stacked(
     counts = counts.reindex(places, fill_value=0)
     bottom = counts.iloc[:, 0] * 0
     for label in counts:
-        axes.bar(list(places), counts[label], bottom=bottom, label=label, align="edge", width=0.92)
+        axes.bar(list(places), counts[label], 0.92, bottom=bottom, align="edge", label=plain(label))
         bottom = bottom + counts[label]
     step = max(1, len(places) // 8)
     ticks = list(places)[::step]

@@ -24,6 +24,10 @@ FUTURE = timedelta(days=1)
 """What is dated later than this from now is from a clock that is wrong, not from another
 time zone."""
 
+EARLIEST = datetime(1969, 12, 31, tzinfo=UTC)
+"""A name or EXIF that says an earlier time says none; pandas could not hold all of them. From this
+day on it is 1 January 1970 somewhere, which a device writes whose clock was not set."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -118,7 +122,9 @@ def _named(file: dict[str, Any], picture: dict[str, Any], rules: Rules) -> dict[
         )
     exif_time = picture.pop("exif_captured_at")
     times = (("name", named.captured_at), ("exif", exif_time), ("file", _utc(file["modified_at"])))
-    origin, captured_at = next((o, time) for o, time in times if time is not None)
+    origin, captured_at = next(
+        (origin, time) for origin, time in times if time and (origin == "file" or time >= EARLIEST)
+    )
     return {
         "captured_at": captured_at,
         "captured_from": origin,

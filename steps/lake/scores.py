@@ -107,7 +107,7 @@ class Scoring:
         new = arrivals.new_among(files.files)
         may_write()
         arrivals.note(new, LIMITS)
-        if not arrivals.exists():
+        if not arrivals.has_pending():
             return 0
 
         def take(rows: list["Row"]) -> None:
@@ -115,6 +115,7 @@ class Scoring:
             self._score_chunk(rows)
 
         arrivals.stream(self._spark, take)
+        arrivals.settle()
         return len(new)
 
     def _score_chunk(self, rows: list["Row"]) -> None:

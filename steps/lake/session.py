@@ -41,7 +41,7 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
         yield session
         return
     logger.info("starting Spark on %s …", profile.spark.master)
-    settings = _settings(profile) | profile.spark.config
+    settings = _merged(_settings(profile), profile.spark.config)
     # the workers' interpreter: on this machine it is this one
     os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -71,6 +71,22 @@ def _ctrl_c_as_before() -> Iterator[None]:
     yield
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, before)
+
+
+LISTS = {
+    "spark.jars": ",",
+    "spark.sql.extensions": ",",
+    "spark.driver.extraJavaOptions": " ",
+}
+"""Settings of the project that hold several values, and what stands between these."""
+
+
+def _merged(own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """The profile's settings count before the project's own; to a list they add."""
+    added = {
+        key: f"{own[key]}{between}{given[key]}" for key, between in LISTS.items() if key in given
+    }
+    return own | given | added
 
 
 def _is_local(profile: Profile) -> bool:

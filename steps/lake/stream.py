@@ -31,7 +31,6 @@ def take_in(
     files: list[LandedFile],
     rules: Rules,
     limits: Limits,
-    unfinished: bool = True,
     may_write: Callable[[], None] = lambda: None,
 ) -> int:
     """Note what is new among the files of a landing zone, and stream it into the tables.
@@ -47,7 +46,6 @@ def take_in(
         files: the landing zone's files.
         rules: how they become rows.
         limits: of a batch.
-        unfinished: whether a call that was cut off may have left chunks to be taken in.
         may_write: raises where somebody else is at the ledger; asked before anything is noted,
             and before each chunk.
 
@@ -64,7 +62,7 @@ def take_in(
     new = not_among(files, noted)
     may_write()
     arrivals.note(new, limits)
-    if not arrivals.exists() or not (new or unfinished):
+    if not arrivals.has_pending():
         return 0
     rewritten = not {path for path, *_ in noted}.isdisjoint(file.path for file in new)
     with (
@@ -78,6 +76,7 @@ def take_in(
             bar.update(len(rows))
 
         arrivals.stream(spark, take)
+    arrivals.settle()  # after the copies are marked
     return len(new)
 
 

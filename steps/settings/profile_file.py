@@ -94,7 +94,12 @@ def _parsed(overrides: str) -> dict[str, Any]:
         place = parsed
         for section in sections:
             place = place.setdefault(section, {})
-        place[last] = yaml.safe_load(value)
+            if not isinstance(place, dict):
+                raise UserError(f"-P override gives {section!r} a value of its own beside {item!r}")
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"-P override={item} is not YAML after the =; quote it") from error
     return parsed
 
 

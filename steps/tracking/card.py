@@ -126,6 +126,15 @@ def run_link(run_id: str) -> "Markup | str":
     return Markup('<a href="{}" target="_blank">{}</a>').format(address, run_id[:8])
 
 
+def plain(text: str) -> str:
+    """A text as Matplotlib draws it as it is: no formula, and in a legend where it begins with _.
+
+    >>> plain("_$x$")
+    ' _\\\\$x\\\\$'
+    """
+    return (" " + text if text.startswith("_") else text).replace("$", r"\$")
+
+
 def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
     """A record's values as text, those of a section under the section's name.
 

@@ -37,13 +37,13 @@ def fit(
 ) -> Fitted:
     """Train a network from the cache.
 
-    Each rank reads its own shard; gradients, metrics and the moving statistics of batch
-    normalisation are averaged over the ranks, weighted by the pictures that they saw, so that
-    a short last batch counts for what it holds. Validated and kept are weights averaged over the
-    last tenth of the steps, which hang less on the last step and hold better in light that
-    training has not met (Izmailov et al. 2018, "Averaging weights leads to wider optima and
-    better generalization"; here exponentially). After an epoch all ranks hold the same, which
-    is why one checkpoint serves them all.
+    Each rank reads its own shard; gradients and metrics are averaged over the ranks, weighted by
+    the pictures that they saw, so that a short last batch counts for what it holds; the moving
+    statistics of batch normalisation are their plain mean. Validated and kept are weights
+    averaged over the last tenth of the steps, which hang less on the last step and hold better
+    in light that training has not met (Izmailov et al. 2018, "Averaging weights leads to wider
+    optima and better generalization"; here exponentially). After an epoch all ranks hold the
+    same, which is why one checkpoint serves them all.
 
     Args:
         plan: how to train.

@@ -147,3 +147,13 @@ def test_every_name_that_a_file_can_have_is_noted_once(arrivals, tmp_path, name)
     files = look(str(zone)).files
     arrivals.note(arrivals.new_among(files), PLENTY)
     assert len(files) == 1 and arrivals.new_among(files) == []
+
+
+def test_chunks_are_pending_until_they_are_settled(arrivals, profile):
+    assert not arrivals.has_pending()
+    arrivals.note(_files(1, 1), Limits(1, 100))
+    assert arrivals.has_pending()
+    arrivals.settle()
+    assert not arrivals.has_pending() and not Arrivals(profile, SOURCE).has_pending()
+    arrivals.note(_files(1, 1, 1)[2:], PLENTY)
+    assert Arrivals(profile, SOURCE).has_pending()

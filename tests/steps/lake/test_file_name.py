@@ -60,3 +60,12 @@ def test_another_name_is_labelled_by_its_folder(pattern, path, label, source):
 
 def test_a_picture_below_a_uri_is_labelled_by_its_folder(pattern):
     assert read_name("s3a://bucket/in/shoes/1.jpg", "s3a://bucket/in", pattern).label == "shoes"
+
+
+def test_a_pattern_may_leave_the_time_open_and_a_time_may_be_none():
+    pattern = r"(?:(?P<time>[\d:T+-]+)_)?(?P<device>\w+?)_(?P<view>\w+?)_(?P<label>\w+)\.jpg"
+    assert read_name(f"{SOURCE}/a7_porch_1.jpg", SOURCE, pattern) == Named(
+        True, None, "a7", "porch", "1"
+    )
+    beyond = f"{SOURCE}/0001-01-01T00:00:00+05:00_a7_porch_1.jpg"
+    assert read_name(beyond, SOURCE, pattern).captured_at is None

@@ -34,3 +34,12 @@ def test_the_legend_covers_no_bar(labels):
     figure.canvas.draw()
     [axes] = figure.axes
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
+
+
+@pytest.mark.parametrize("label", ["$$", "$\\x$", "_hidden", "2 $ each"])
+def test_any_folder_may_name_a_label(label):
+    counts = pd.DataFrame([{"label": label, "hour": 3, "pictures": 2}])
+    figure = _stacked(counts, "hour", range(24), "hour (UTC)")
+    figure.canvas.draw()
+    [text] = figure.axes[0].get_legend().get_texts()
+    assert text.get_text().strip() == label.replace("$", r"\$")

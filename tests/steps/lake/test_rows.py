@@ -38,3 +38,21 @@ def test_where_a_picture_was_taken_is_kept_only_where_it_is_asked_for(tmp_path, 
     assert row["camera_make"] == "a camera"
     # nor does it stay behind among the readable strings
     assert not any("GPS" in name for name in row["exif"])
+
+
+@pytest.mark.parametrize(
+    ("named", "origin"),
+    [
+        ("2026-07-13T12%3A30%3A05", "name"),
+        ("1970-01-01T00%3A00%3A05", "name"),
+        ("1889-07-13T12%3A30%3A05", "file"),
+        ("0001-01-01T00%3A00%3A00", "file"),
+    ],
+)
+def test_a_time_before_all_cameras_is_none(tmp_path, named, origin):
+    picture = tmp_path / f"{named}_rpi_sensor_3_porch_1.jpg"
+    picture.write_bytes(encoded(drawn(1)))
+    changed = datetime(2026, 7, 1, tzinfo=UTC)
+    file = {"path": f"file:{picture}", "bytes": picture.stat().st_size, "modified_at": changed}
+    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
+    assert row["captured_from"] == origin and (row["captured_at"] == changed) == (origin == "file")

@@ -1,5 +1,6 @@
 """The ONNX graph: what it takes and gives, that it computes what Keras computes, and its bytes."""
 
+import math
 import os
 import subprocess
 import sys
@@ -111,6 +112,8 @@ def test_one_picture_that_is_off_is_enough(exported, keras_model, bright_cache):
     with pytest.raises(ParityError, match="ONNX is up to 2.*e-04 from Keras"):
         require_parity(keras_model, _OffOnce(Scorer(exported), 2.5e-4), bright_cache, "test")
     require_parity(keras_model, _OffOnce(Scorer(exported), 5e-5), bright_cache, "test")
+    with pytest.raises(ParityError, match="up to nan"):
+        require_parity(keras_model, _OffOnce(Scorer(exported), math.nan), bright_cache, "test")
 
 
 def test_a_conversion_repeats_itself(exported, keras_model, other_exported):

@@ -52,6 +52,10 @@ def test_overrides_reach_into_sections_and_are_checked(tmp_path):
         load_profile(path, "training.speed=9")
     with pytest.raises(UserError, match="'model' overrides nothing"):
         load_profile(path, "model")
+    with pytest.raises(UserError, match=r"override=lake=\[a is not YAML"):
+        load_profile(path, "lake=[a")
+    with pytest.raises(UserError, match="gives 'training' a value of its own beside"):
+        load_profile(path, "training=4,training.processes=2")
 
 
 def test_what_comes_from_the_environment_is_not_shown(tmp_path, monkeypatch):
