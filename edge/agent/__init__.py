@@ -6,6 +6,6 @@
 - ``store``: SQLite and a folder; in it the ``queue`` of pictures and the ``results``
 - ``sender``, ``landing``: from there to the landing zone
 - ``status``, ``machine``, ``watchdog``: how it is, and who notices when it is not well
-- ``clock``: what time it is, and what to do where nobody knows
+- ``clock``, ``timekeeping``: what time it is, who vouches for it, and what to do where nobody does
 - ``settings``, ``settings_file``: the TOML file
 """

@@ -1,19 +1,22 @@
-"""The time: what the clock shows, and how long the machine has been up.
+"""The time: what the clock shows, whether that is the time, and how long the machine has been up.
 
-A Pi has no clock of its own that runs while it is off: after a start it may show 1970 until the
-network has told it the time. How long it has been up is always known, so what happened before
-can be dated afterwards.
+A Pi has no clock of its own that runs while it is off. After a start it goes on from the time that
+was saved last, which looks right and is not, until the network has told it the time. How long it
+has been up is always known, so what happened before can be dated afterwards.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from edge.agent.timekeeping import is_synchronised, rtc_agrees
+
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
-"""A clock that shows less was not set: this code is younger."""
+"""A clock that shows less was not set, whoever vouches for it: this code is younger."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -33,28 +36,48 @@ class Moment:
     known: bool
 
     def dated(self, now: "Moment") -> "Moment":
-        """This moment with the right time, if that is known now and the machine stayed up."""
-        if self.known or not now.known or self.boot != now.boot:
+        """This moment with the right time, once that is known.
+
+        Of an earlier start of the machine nobody knows it any more: see :func:`without_day`.
+        """
+        if self.known or not now.known:
             return self
+        if self.boot != now.boot:
+            return replace(self, shown=without_day(self.shown))
         shown = now.shown - timedelta(seconds=now.uptime - self.uptime)
-        return Moment(shown, self.uptime, self.boot, known=True)
+        return replace(self, shown=shown, known=True)
 
 
 class Clock:
-    """The machine's clock."""
+    """The machine's clock.
 
-    def __init__(self):
+    Args:
+        trusted: whether it shows the time although nobody vouches for it.
+    """
+
+    def __init__(self, trusted: bool = False):
         self._boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else "unknown"
+        self._is_set = trusted
 
     def now(self) -> Moment:
         """This moment."""
         shown = datetime.now().astimezone()
-        return Moment(shown, self.uptime(), self._boot, shown >= EARLIEST)
+        # once it was set it goes right: a network that is away later takes nothing from that,
+        # though the kernel's estimate of the error grows beyond its limit within nine hours
+        self._is_set = self._is_set or is_synchronised() or rtc_agrees(shown)
+        return Moment(shown, self.uptime(), self._boot, self._is_set and shown >= EARLIEST)
 
     def uptime(self) -> float:
         """Seconds that the machine has been up; never goes back."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+
+def without_day(shown: datetime) -> datetime:
+    """The time of day (UTC) that a clock showed, on 1 January 1970.
+
+    Where nobody knows when something was, a date that may be days too old would pass for true.
+
+    >>> without_day(datetime(2026, 7, 13, 12, 30, tzinfo=UTC)).isoformat()
+    '1970-01-01T12:30:00+00:00'
+    """
+    return datetime.fromtimestamp(shown.timestamp() % DAY_SECONDS, UTC)

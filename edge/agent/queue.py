@@ -119,8 +119,8 @@ class Queue:
     def date(self, now: Moment) -> int:
         """Date what was taken before the clock was set; returns how many pictures.
 
-        What was taken in an earlier start of the machine cannot be dated any more: it keeps
-        the time that the clock showed, long past, rather than one that is made up.
+        What was taken in an earlier start of the machine cannot be dated any more: its name says
+        1970, and its EXIF nothing.
         """
         undated = self._store.rows("SELECT * FROM pictures WHERE name IS NULL")
         for row in undated:

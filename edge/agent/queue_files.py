@@ -6,9 +6,10 @@ the picture's time is not known.
 
 import hashlib
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.agent.clock import without_day
 from edge.agent.reason import Reason
 from edge.agent.store import Store
 from edge.landing_names import picture_name
@@ -48,9 +49,9 @@ def take_in_files(store: Store, device: str, view: str) -> None:
         if reason not in list(Reason) or _key(path.name) in keys:
             path.unlink()
             continue
-        if name == UNDATED:  # what the clock showed then is all that is left of its time
-            written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-            name = picture_name(written, device, view, None)
+        if name == UNDATED:  # nobody knows any more in which start of the machine it was taken
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            name = picture_name(without_day(written), device, view, None)
         _take_in(store, path, Reason(reason), name)
 
 

@@ -94,6 +94,7 @@ class Settings:
     device: str
     landing: LandingSettings
     view: str = "porch"
+    trust_clock: bool = False  # though neither a time server nor an RTC vouches for it
     model: ModelSettings | None = None
     camera: CameraSettings = CameraSettings()
     capture: CaptureSettings = CaptureSettings()

@@ -10,6 +10,9 @@ from edge.agent.sender import Sender
 OVERDUE_SECONDS = 60.0
 """A device that should have looked this much longer ago than its period is not well."""
 
+UNSET_SECONDS = 3600.0
+"""After which a clock that nobody has set is somebody's business."""
+
 
 def complaints(parts: Parts) -> list[str]:
     """What keeps the device from its work; none where it is well."""
@@ -19,6 +22,12 @@ def complaints(parts: Parts) -> list[str]:
     late = parts.clock.uptime() - seen.looked_at - parts.settings.score.period_seconds
     if late > OVERDUE_SECONDS:
         found.append(f"the last look is {late:.0f} s overdue")
+    now = parts.clock.now()
+    if not now.known and now.uptime - parts.started.uptime > UNSET_SECONDS:
+        found.append(
+            "the clock is not set and everything waits for it: let a time server be reached "
+            "(timedatectl timesync-status), or set trust_clock = true"
+        )
     return found
 
 

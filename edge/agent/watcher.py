@@ -102,17 +102,20 @@ class Watcher:
             if not self._is_open:
                 self._camera.open()
                 self._is_open = True
+            # the clock may be set while a frame is waited for: that frame shows the time before
+            was_set = self._clock.now().known
             with self._camera.shot() as shot:
                 self._attempts, self.seen.failure = 0, None
-                self._take(shot)
+                self._take(shot, was_set)
         except NoNewFrameError:
             self._attempts, self.seen.failure = 0, None
         except CameraError as error:
             self._camera_failed(error)
 
-    def _take(self, shot: Shot) -> None:
+    def _take(self, shot: Shot, was_set: bool) -> None:
         now = self._clock.now()
-        moment = Moment(shot.captured_at, now.uptime, now.boot, shot.captured_at >= EARLIEST)
+        known = shot.has_own_time or (was_set and shot.captured_at >= EARLIEST)
+        moment = Moment(shot.captured_at, now.uptime, now.boot, known)
         result = None
         if self._model:
             self._model.refresh()

@@ -66,11 +66,13 @@ class Shot:
             smaller than the frame.
         captured_at: when it was taken; always with a time zone.
         frame: gives the whole picture; only while the shot is held.
+        has_own_time: whether ``captured_at`` is the picture's, and not this machine's clock's.
     """
 
     picture: bytes | np.ndarray
     captured_at: datetime
     frame: Callable[[], Frame]
+    has_own_time: bool = False
 
     @classmethod
     def of(cls, frame: Frame) -> "Shot":

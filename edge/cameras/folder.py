@@ -68,10 +68,11 @@ class FolderCamera:
         try:
             encoded = path.read_bytes()
             with Image.open(io.BytesIO(encoded)) as picture:
-                taken = _taken_at(picture.getexif()) or _changed_at(path)
+                own_time = _taken_at(picture.getexif())
+                taken = own_time or _changed_at(path)
         except (UnidentifiedImageError, OSError, *DAMAGED) as error:
             raise NoNewFrameError(f"{path.name} is not a readable picture: {error}") from error
-        yield Shot(encoded, taken, lambda: _read(path, encoded))
+        yield Shot(encoded, taken, lambda: _read(path, encoded), own_time is not None)
 
     def close(self) -> None:
         """There is nothing to stop."""

@@ -29,13 +29,17 @@ NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
 
 
 class FakeClock:
-    """The machine was started at ``shown``; the test says how time goes."""
+    """The machine was started at ``shown``; the test says how time goes.
 
-    def __init__(self, shown: datetime = NOON, boot: str = "first"):
-        self._shown, self._uptime, self.boot = shown, 100.0, boot
+    Without a battery it was started at a time of the past, which is set right later.
+    """
+
+    def __init__(self, shown: datetime = NOON, boot: str = "first", is_set: bool = True):
+        self._shown, self._uptime, self.boot, self._is_set = shown, 100.0, boot, is_set
 
     def now(self) -> Moment:
-        return Moment(self._shown, self._uptime, self.boot, self._shown >= EARLIEST)
+        known = self._is_set and self._shown >= EARLIEST
+        return Moment(self._shown, self._uptime, self.boot, known)
 
     def uptime(self) -> float:
         return self._uptime
@@ -45,10 +49,11 @@ class FakeClock:
         self._shown += timedelta(seconds=seconds)
 
     def set_to(self, shown: datetime) -> None:
-        self._shown = shown
+        self._shown, self._is_set = shown, True
 
-    def start_again(self, shown: datetime) -> None:
+    def start_again(self, shown: datetime, is_set: bool = True) -> None:
         self._shown, self._uptime, self.boot = shown, 1.0, f"after {self.boot}"
+        self._is_set = is_set
 
 
 class FakeCamera:

@@ -17,6 +17,7 @@ SECONDS = 60
 CONFIG = """
 device = "a7"
 view = "porch"
+trust_clock = true
 [landing]
 url = "{home}/landing"
 report_minutes = 0.1

@@ -1,7 +1,7 @@
 import io
 import os
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -123,8 +123,9 @@ def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
     assert [name[11:25] for name in all_names(queue)] == ["11%3A50%3A00_r", "12%3A00%3A00_r"]
 
 
-def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path):
-    clock = FakeClock(LONG_AGO)
+@pytest.mark.parametrize("saved", [LONG_AGO, datetime(2026, 7, 11, 0, 3, tzinfo=UTC)])
+def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
+    clock = FakeClock(saved, is_set=False)
     queue = queue_in(tmp_path)
     queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
     clock.start_again(NOON)
@@ -199,11 +200,3 @@ def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):
     assert not (tmp_path / DAMAGED).exists()
     first.close()
     Store(tmp_path).close()
-
-
-def test_uptime_dates_across_an_adjusted_clock():
-    clock = FakeClock(LONG_AGO)
-    then = clock.now()
-    clock.go_on(30)
-    clock.set_to(NOON)
-    assert then.dated(clock.now()).shown == NOON - timedelta(seconds=30)

@@ -70,6 +70,7 @@ def test_what_the_driver_sees_is_what_is_before_the_camera_and_its_score_too(sys
 
 AGENT = """
 device = "7"
+trust_clock = true
 [landing]
 url = "landing"
 [camera]

@@ -1,0 +1,100 @@
+"""Whether the clock shows the time: by the kernel, systemd-timesyncd and real-time clocks."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from agent_fakes import NOON, FakeClock
+
+from edge.agent import timekeeping
+from edge.agent.clock import Clock
+from edge.agent.timekeeping import MOST_ERROR
+
+HOUR = 3600
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Makes a machine's clock: the kernel's error, whether timesyncd heard a server, its RTCs."""
+
+    def make(
+        error: int = MOST_ERROR, heard: bool = False, rtcs: list[str] | None = None, **options
+    ):
+        monkeypatch.setattr(timekeeping, "_clock_error", lambda: error)
+        monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
+        monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
+        if heard:
+            (tmp_path / "synchronized").touch()
+        for number, seconds in enumerate(rtcs or []):
+            (tmp_path / "rtc" / f"rtc{number}").mkdir(parents=True)
+            (tmp_path / "rtc" / f"rtc{number}" / "since_epoch").write_text(seconds)
+        return Clock(**options)
+
+    return make
+
+
+def ago(seconds: float) -> str:
+    return f"{time.time() - seconds:.0f}\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "known"),
+    [
+        pytest.param({}, False, id="a saved time was restored, and nobody has told the right one"),
+        pytest.param({"error": 4000}, True, id="a time server, by the kernel"),
+        pytest.param({"heard": True}, True, id="a time server, long before this process"),
+        pytest.param({"rtcs": [ago(1)]}, True, id="a real-time clock with a battery"),
+        pytest.param({"rtcs": [ago(5 * HOUR)]}, False, id="one that disagrees"),
+        pytest.param({"rtcs": ["300\n"]}, False, id="one whose battery was empty"),
+        pytest.param({"rtcs": [""]}, False, id="one that refuses to say"),
+        pytest.param({"rtcs": ["300\n", ago(1)]}, True, id="one of two agrees"),
+        pytest.param({"trusted": True}, True, id="the settings say so"),
+    ],
+)
+def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, known):
+    now = machine(**state).now()
+    assert now.known is known
+    assert abs(now.shown - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_a_time_server_that_was_heard_once_is_enough(machine, monkeypatch):
+    clock = machine(error=4000)
+    assert clock.now().known
+    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
+    assert clock.now().known
+
+
+def test_a_clock_that_is_set_later_is_noticed(machine, tmp_path):
+    clock = machine()
+    assert not clock.now().known
+    (tmp_path / "synchronized").touch()
+    assert clock.now().known
+
+
+def test_the_kernel_says_how_wrong_its_clock_may_be():
+    assert 0 <= timekeeping._clock_error() <= MOST_ERROR
+
+
+@pytest.mark.skipif(
+    not os.path.exists(timekeeping.RTCS), reason="NOT PROVEN HERE: no real-time clock"
+)
+def test_a_real_time_clock_says_its_time():
+    assert all(seconds >= 0 for seconds in timekeeping._rtc_times())
+
+
+def test_uptime_dates_across_an_adjusted_clock():
+    clock = FakeClock(datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+    then = clock.now()
+    clock.go_on(30)
+    clock.set_to(NOON)
+    assert then.dated(clock.now()).shown == NOON - timedelta(seconds=30)
+
+
+def test_of_an_earlier_start_nothing_but_the_time_of_day_is_claimed():
+    """The clock had gone on from a saved time, which looks as good as any."""
+    clock = FakeClock(NOON - timedelta(days=3), is_set=False)
+    then = clock.now()
+    clock.start_again(NOON)
+    dated = then.dated(clock.now())
+    assert dated.shown == datetime(1970, 1, 1, 12, tzinfo=UTC) and not dated.known
