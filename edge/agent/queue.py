@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 
 from edge.agent.clock import Moment
-from edge.agent.queue_files import dated, new_file, take_in_files
+from edge.agent.queue_files import forget, give_up, new_file, take_in_files
 from edge.agent.reason import Reason
+from edge.agent.stamping import give_name, with_exif
 from edge.agent.store import Store
-from edge.cameras.camera import Exposure, Frame
+from edge.cameras.camera import Frame
 from edge.durable import write_synced
-from edge.jpeg import encode_pixels, is_jpeg, stamped
+from edge.jpeg import encode_pixels, is_jpeg
 from edge.landing_names import picture_name
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,7 @@ class Queue:
             if self._makes_space(len(content) + EXIF_BYTES, reason.rank):
                 return self._write(content, stamp, reason, moment)
         except (OSError, sqlite3.OperationalError) as error:  # a full disk, above all
-            if str(error) != self._trouble:
-                logger.warning("a picture cannot be kept: %s", error)
-            self._trouble = str(error)
+            self._say(f"a picture cannot be kept: {error}")
         self._store.count(dropped=1)
         return None
 
@@ -98,7 +97,7 @@ class Queue:
         """A picture is in the landing zone: its file goes, its results say where it is."""
         self._landed[picture.id] = landed_as
         picture.path.unlink(missing_ok=True)  # first: a full disk may not let the row go yet
-        with self._store.transaction() as database:
+        with self._store.transaction(durable=True) as database:
             database.execute(
                 "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
                 (landed_as, picture.sha256, picture.id),
@@ -107,14 +106,16 @@ class Queue:
         del self._landed[picture.id]
         self._store.count(sent=1)
 
-    def gone(self, picture: Waiting) -> None:
-        """A picture's file is not there: it was sent, or dropped meanwhile, or it is lost."""
+    def unreadable(self, picture: Waiting, error: OSError) -> None:
+        """A picture's file cannot be read: it was sent, or dropped meanwhile, or it is lost.
+
+        Raises:
+            OSError: it is not the file's fault.
+        """
         if picture.id in self._landed:
             self.sent(picture, self._landed[picture.id])
         elif self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
-            logger.error("the picture %s is gone from the queue", picture.name)
-            self._forget([picture.id])
-            self._store.count(lost=1)
+            give_up(self._store, picture.id, picture.path, error)
 
     def date(self, now: Moment) -> int:
         """Date what was taken before the clock was set; returns how many pictures.
@@ -127,7 +128,7 @@ class Queue:
             shown = datetime.fromisoformat(row["shown"])
             moment = Moment(shown, row["uptime"], row["boot"], known=False).dated(now)
             if moment.known or row["boot"] != now.boot:
-                self._name(row, moment)
+                self._date(row, moment)
         return len(undated)
 
     def size(self) -> dict[str, int]:
@@ -141,7 +142,7 @@ class Queue:
     def _write(self, content: bytes, stamp: dict, reason: Reason, moment: Moment) -> int:
         name, sha256 = None, None
         if moment.known:
-            content = _stamped(content, stamp, moment.shown)
+            content = with_exif(content, stamp, moment.shown)
             name = picture_name(moment.shown, self._device, self._view, stamp["label"])
             sha256 = hashlib.sha256(content).hexdigest()
         file = new_file(reason, name)
@@ -158,20 +159,19 @@ class Queue:
             (self._store.pictures / file).unlink()
             raise
 
-    def _name(self, row: sqlite3.Row, moment: Moment) -> None:
-        """Give a picture its name and EXIF, in a new file: the old one goes last."""
-        old = self._store.pictures / row["file"]
-        stamp = json.loads(row["stamp"])
-        name = picture_name(moment.shown, self._device, self._view, stamp["label"])
-        file = dated(row["file"], name)
-        content = _stamped(old.read_bytes(), stamp, moment.shown if moment.known else None)
-        write_synced(self._store.pictures / file, content)
-        with self._store.transaction() as database:
-            database.execute(
-                "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
-                (file, name, hashlib.sha256(content).hexdigest(), len(content), row["id"]),
-            )
-        old.unlink()
+    def _date(self, row: sqlite3.Row, moment: Moment) -> None:
+        label = json.loads(row["stamp"])["label"]
+        name = picture_name(moment.shown, self._device, self._view, label)
+        try:
+            give_name(self._store, row, name, moment.shown if moment.known else None)
+        # on a full disk it waits on: others are sent meanwhile, which makes room
+        except (OSError, sqlite3.OperationalError) as error:
+            self._say(f"a picture cannot be dated: {error}")
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            logger.warning("%s", trouble)
+        self._trouble = trouble
 
     def _makes_space(self, size: int, rank: int) -> bool:
         """Drop pictures that are worth no more than this one until it fits, if that is enough."""
@@ -191,25 +191,6 @@ class Queue:
                 break
         else:
             return False
-        self._forget(victims)
+        forget(self._store, victims)
         self._store.count(dropped=len(victims))
         return True
-
-    def _forget(self, numbers: list[int]) -> None:
-        """Drop pictures: their files go once no row names them any more."""
-        marks = ", ".join("?" * len(numbers))
-        rows = self._store.rows(f"SELECT file FROM pictures WHERE id IN ({marks})", tuple(numbers))
-        with self._store.transaction() as database:
-            database.execute(
-                f"UPDATE results SET picture = NULL WHERE picture IN ({marks})", numbers
-            )
-            database.execute(f"DELETE FROM pictures WHERE id IN ({marks})", numbers)
-        for row in rows:
-            (self._store.pictures / row["file"]).unlink(missing_ok=True)
-
-
-def _stamped(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
-    if stamp["own"]:
-        return content
-    exposure = Exposure(*stamp["exposure"]) if "exposure" in stamp else None
-    return stamped(content, stamp["model"], shown, exposure)

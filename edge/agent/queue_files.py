@@ -4,8 +4,11 @@ A name is ``<reason>.<number>.<name in the landing zone>``, and the last of it `
 the picture's time is not known.
 """
 
+import errno
 import hashlib
+import logging
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +17,15 @@ from edge.agent.reason import Reason
 from edge.agent.store import Store
 from edge.landing_names import picture_name
 
+logger = logging.getLogger(__name__)
+
 UNDATED = "undated.jpg"
+
+UNREADABLE = "unreadable"
+"""The folder beside the pictures for what the disk does not give back."""
+
+PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+"""What goes wrong with the process, and not with the file that it reads."""
 
 
 def new_file(reason: Reason, name: str | None) -> str:
@@ -35,24 +46,77 @@ def dated(file: str, name: str) -> str:
 def take_in_files(store: Store, device: str, view: str) -> None:
     """At the start: complete files without a row get one, half ones and leftovers go.
 
+    A power cut can leave the database some seconds behind the folder: then a row names the file
+    that its picture had before it was dated, and gets the one that is there.
+
     Args:
         store: whose pictures these are.
         device: for the name of a picture whose time was not known.
         view: likewise.
     """
-    known = {row["file"] for row in store.rows("SELECT file FROM pictures")}
-    keys = {_key(file) for file in known}
-    for path in sorted(store.pictures.iterdir()):
-        if path.name in known:
+    rows = {row["file"]: row["id"] for row in store.rows("SELECT id, file FROM pictures")}
+    paths = [path for path in sorted(store.pictures.iterdir()) if not path.is_dir()]
+    whole = {_key(path.name) for path in paths if path.name in rows}
+    bereft = {_key(file): number for file, number in rows.items() if _key(file) not in whole}
+    for path in paths:
+        if path.name in rows:
             continue
         reason, _, name = path.name.split(".", 2) if path.name.count(".") > 2 else ("", "", "")
-        if reason not in list(Reason) or _key(path.name) in keys:
+        key = _key(path.name)
+        if reason not in list(Reason) or key in whole:
             path.unlink()
             continue
-        if name == UNDATED:  # nobody knows any more in which start of the machine it was taken
-            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            name = picture_name(without_day(written), device, view, None)
-        _take_in(store, path, Reason(reason), name)
+        whole.add(key)
+        try:
+            if key in bereft:
+                _point(store, bereft[key], path, None if name == UNDATED else name)
+            else:
+                _take_in(store, path, Reason(reason), _name_of(path, name, device, view))
+        except OSError as error:
+            logger.error("%s cannot be read (%s) and is set aside", path, error)
+            _set_aside(store, path)
+            store.count(lost=1)
+
+
+def forget(store: Store, numbers: list[int]) -> None:
+    """Wait for some pictures no more: their files go once no row names them."""
+    marks = ", ".join("?" * len(numbers))
+    rows = store.rows(f"SELECT file FROM pictures WHERE id IN ({marks})", tuple(numbers))
+    with store.transaction() as database:
+        database.execute(f"UPDATE results SET picture = NULL WHERE picture IN ({marks})", numbers)
+        database.execute(f"DELETE FROM pictures WHERE id IN ({marks})", numbers)
+    for row in rows:
+        with suppress(OSError):  # what stays is taken in at the next start
+            (store.pictures / row["file"]).unlink()
+
+
+def give_up(store: Store, number: int, path: Path, error: OSError) -> None:
+    """A picture that cannot be read is counted as lost, and set aside if there is anything of it.
+
+    Raises:
+        OSError: it is not the file's fault.
+    """
+    if error.errno in PASSES:
+        raise error
+    logger.error("the picture %s cannot be read (%s) and is lost", path.name, error)
+    _set_aside(store, path)
+    forget(store, [number])
+    store.count(lost=1)
+
+
+def _set_aside(store: Store, path: Path) -> None:
+    aside = store.folder / UNREADABLE
+    with suppress(OSError):
+        aside.mkdir(exist_ok=True)
+        os.replace(path, aside / path.name)
+
+
+def _name_of(path: Path, name: str, device: str, view: str) -> str:
+    if name != UNDATED:
+        return name
+    # nobody knows any more in which start of the machine it was taken
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return picture_name(without_day(written), device, view, None)
 
 
 def _take_in(store: Store, path: Path, reason: Reason, name: str) -> None:
@@ -63,6 +127,16 @@ def _take_in(store: Store, path: Path, reason: Reason, name: str) -> None:
             " boot) VALUES (?, ?, ?, ?, ?, ?, '', 0, '')",
             (path.name, name, hashlib.sha256(content).hexdigest(), len(content))
             + (reason, reason.rank),
+        )
+
+
+def _point(store: Store, number: int, path: Path, name: str | None) -> None:
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest() if name else None
+    with store.transaction() as database:
+        database.execute(
+            "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
+            (path.name, name, sha256, len(content), number),
         )
 
 

@@ -78,8 +78,8 @@ class Sender:
         if picture := self._queue.next():
             try:
                 content = picture.path.read_bytes()
-            except FileNotFoundError:
-                self._queue.gone(picture)
+            except OSError as error:
+                self._queue.unreadable(picture, error)
                 return True
             self._queue.sent(picture, self._landing.put(picture.name, content))
             self.sent_at = self._clock.now().shown.isoformat(timespec="seconds")

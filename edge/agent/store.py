@@ -93,10 +93,22 @@ class Store:
         self.id = self.rows("SELECT value FROM facts WHERE name = 'id'")[0]["value"]
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of what is done within, or nothing; raises what SQLite raises, as on a full disk."""
-        with self._lock, self._connection:
-            yield self._connection
+    def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """All of what is done within, or nothing; raises what SQLite raises, as on a full disk.
+
+        Args:
+            durable: no power cut undoes it, or what was done before it; else one may undo the
+                last seconds.
+        """
+        with self._lock:
+            if durable:
+                self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._connection:
+                    yield self._connection
+            finally:
+                if durable:
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def rows(self, query: str, values: tuple = ()) -> list[sqlite3.Row]:
         """The rows of a query."""

@@ -249,7 +249,7 @@ def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk
         agent.parts.watcher.look()
         clock.go_on(1)
 
-    def full(*arguments):
+    def full(*arguments, **options):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(agent.parts.store, "transaction", full)

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import shutil
@@ -9,6 +10,7 @@ from agent_fakes import NOON, FakeClock
 from PIL import Image
 
 from edge.agent.queue import Queue
+from edge.agent.queue_files import UNREADABLE
 from edge.agent.reason import Reason
 from edge.agent.store import DAMAGED, DATABASE, Store, StoreError
 from edge.cameras.camera import Exposure, Frame
@@ -150,7 +152,7 @@ def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
     assert list((tmp_path / "pictures").iterdir()) == []
 
 
-@pytest.mark.parametrize("left", ["old", "new", "both"])
+@pytest.mark.parametrize("left", ["old", "new", "both", "new, and the row as before"])
 def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
@@ -158,7 +160,15 @@ def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
     old = next((tmp_path / "pictures").iterdir())
     copy = shutil.copy(old, tmp_path / "copy")
     clock.set_to(NOON)
-    if left == "new":  # the row is changed, the old file not yet gone
+    if left == "new, and the row as before":  # a power cut undid the last seconds of the database
+        queue._store.close()
+        shutil.copy(tmp_path / DATABASE, tmp_path / "before")
+        queue = queue_in(tmp_path)
+        queue.date(clock.now())
+        queue._store.close()
+        shutil.copy(tmp_path / "before", tmp_path / DATABASE)
+        queue = Queue(Store(tmp_path / "another"), 1, 0, "a7", "porch")
+    elif left == "new":  # the row is changed, the old file not yet gone
         queue.date(clock.now())
         os.replace(copy, old)
     elif left == "both":  # the new file is there, its row not changed yet
@@ -169,6 +179,7 @@ def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
     again.date(clock.now())
     assert again.size()["pictures"] == 1
     assert len(all_names(again)) == 1 and list((tmp_path / "pictures").iterdir()) == []
+    assert again._store.counts() == {"sent": 1}
 
 
 def test_a_damaged_database_loses_no_picture(tmp_path, clock):
@@ -181,14 +192,99 @@ def test_a_damaged_database_loses_no_picture(tmp_path, clock):
     assert again.next().name.startswith("2026-07-13T12")
 
 
-def test_a_picture_whose_file_is_gone_is_counted_as_lost(tmp_path, clock):
+def gone(path):
+    path.unlink()
+
+
+def damaged(path):
+    """The disk answers with an input/output error, as this file always does."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+def no_file(path):
+    path.unlink()
+    path.mkdir()
+
+
+FAULTS = [gone, damaged, no_file]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_picture_that_cannot_be_read_is_counted_as_lost(tmp_path, clock, fault):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     picture = queue.next()
-    picture.path.unlink()
-    queue.gone(picture)
-    queue.gone(picture)
+    fault(picture.path)
+    with pytest.raises(OSError) as caught:
+        picture.path.read_bytes()
+    queue.unreadable(picture, caught.value)
+    queue.unreadable(picture, caught.value)
     assert queue.next() is None and queue._store.counts() == {"lost": 1}
+    assert list((tmp_path / "pictures").iterdir()) == []
+    assert (tmp_path / UNREADABLE / picture.path.name).is_symlink() == (fault is damaged)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_picture_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fault):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    for seconds in (0, 10, 10):
+        clock.go_on(seconds)
+        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    first = queue._store.rows("SELECT file FROM pictures ORDER BY id")[0]["file"]
+    fault(tmp_path / "pictures" / first)
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert [name[11:25] for name in all_names(queue)] == ["11%3A59%3A50_r", "12%3A00%3A00_r"]
+    assert queue._store.counts() == {"lost": 1, "sent": 2} and queue.size()["pictures"] == 0
+
+
+def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(tmp_path):
+    queue_in(tmp_path)._store.close()
+    path = tmp_path / "pictures" / "period.00000000.2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg"
+    path.touch()
+    damaged(path)
+    queue = queue_in(tmp_path)
+    assert queue.next() is None and queue._store.counts() == {"lost": 1}
+    assert (tmp_path / UNREADABLE / path.name).is_symlink()
+
+
+def test_a_picture_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_path):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    clock.go_on(10)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    file = queue._store.rows("SELECT file FROM pictures ORDER BY id")[0]["file"]
+    name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
+    in_the_way = tmp_path / "pictures" / file.replace("undated.jpg", name)
+    in_the_way.mkdir()
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert [name[11:25] for name in all_names(queue)] == ["12%3A00%3A00_r"]
+    in_the_way.rmdir()
+    queue.date(clock.now())
+    assert all_names(queue) == [name] and "lost" not in queue._store.counts()
+
+
+def test_too_many_open_files_are_no_fault_of_a_picture(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    with pytest.raises(OSError, match="Too many open files"):
+        queue.unreadable(queue.next(), OSError(errno.EMFILE, "Too many open files"))
+    assert queue.size()["pictures"] == 1
+
+
+def test_what_has_to_survive_a_power_cut_is_synced(tmp_path):
+    store = Store(tmp_path)
+    level = "PRAGMA synchronous"
+    with store.transaction(durable=True) as database:
+        assert database.execute(level).fetchone()[0] == 2  # FULL
+    with pytest.raises(ZeroDivisionError), store.transaction(durable=True):
+        1 / 0  # noqa: B018
+    with store.transaction() as database:
+        assert database.execute(level).fetchone()[0] == 1  # NORMAL
 
 
 def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):

@@ -1,0 +1,57 @@
+"""A kept picture's EXIF and name: at once, or as soon as its time is known."""
+
+import hashlib
+import json
+import sqlite3
+from datetime import datetime
+
+from edge.agent.queue_files import dated, give_up
+from edge.agent.store import Store
+from edge.cameras.camera import Exposure
+from edge.durable import sync_folder, write_synced
+from edge.jpeg import stamped
+
+
+def with_exif(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
+    """A JPEG file's bytes with EXIF; one that came from its camera as a file stays as it is.
+
+    Args:
+        content: the JPEG.
+        stamp: the camera's model, ``own`` for a camera's own file, and the exposure if known.
+        shown: when it was taken; None where nobody knows.
+    """
+    if stamp["own"]:
+        return content
+    exposure = Exposure(*stamp["exposure"]) if "exposure" in stamp else None
+    return stamped(content, stamp["model"], shown, exposure)
+
+
+def give_name(store: Store, row: sqlite3.Row, name: str, shown: datetime | None) -> None:
+    """Give an undated picture its name and EXIF, in a new file: the old one goes last.
+
+    One that cannot be read is given up.
+
+    Args:
+        store: where it is.
+        row: of the picture.
+        name: in the landing zone.
+        shown: when it was taken; None where nobody knows.
+
+    Raises:
+        OSError, sqlite3.OperationalError: nothing can be written, as on a full disk.
+    """
+    old, file = store.pictures / row["file"], dated(row["file"], name)
+    try:
+        content = old.read_bytes()
+    except OSError as error:
+        give_up(store, row["id"], old, error)
+        return
+    content = with_exif(content, json.loads(row["stamp"]), shown)
+    write_synced(store.pictures / file, content)
+    sync_folder(store.pictures)
+    with store.transaction(durable=True) as database:
+        database.execute(
+            "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
+            (file, name, hashlib.sha256(content).hexdigest(), len(content), row["id"]),
+        )
+    old.unlink()
