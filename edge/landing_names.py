@@ -1,5 +1,6 @@
 """What stands where in the landing zone: the device writes these names, and ingest reads them."""
 
+import hashlib
 from datetime import datetime
 
 RESULTS = "results"
@@ -20,13 +21,17 @@ def picture_name(captured_at: datetime, device: str, view: str, label: str | Non
     return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
 
 
-def results_name(device: str, store: str, number: int) -> str:
+def results_name(device: str, store: str, number: int, content: bytes) -> str:
     """The name of a file of results, of which each device and each of its stores counts its own.
 
-    >>> results_name("porch-1", "5f3a", 7)
-    'results/porch-1/5f3a-00000007.jsonl'
+    Its content is part of it: where a disk loses what it said was written, and the count goes
+    back with that, other rows still get another name.
+
+    >>> results_name("porch-1", "5f3a", 7, b"{}")
+    'results/porch-1/5f3a-00000007-44136fa3.jsonl'
     """
-    return f"{RESULTS}/{device}/{store}-{number:08}.jsonl"
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{RESULTS}/{device}/{store}-{number:08}-{digest}.jsonl"
 
 
 def status_name(device: str) -> str:

@@ -130,12 +130,13 @@ class Results:
             return None
         rows = self._store.rows("SELECT * FROM results WHERE batch = ? ORDER BY id", (number,))
         lines = [json.dumps(self._stated(row), sort_keys=True) + "\n" for row in rows]
-        name = results_name(self._device, self._store.id, number)
-        return Batch(number, name, "".join(lines).encode())
+        content = "".join(lines).encode()
+        name = results_name(self._device, self._store.id, number, content)
+        return Batch(number, name, content)
 
     def sent(self, batch: Batch) -> None:
         """A file of results is in the landing zone."""
-        with self._store.transaction() as database:
+        with self._store.transaction(durable=True) as database:
             database.execute("UPDATE batches SET sent = 1 WHERE number = ?", (batch.number,))
 
     def history(self, rows: int) -> list[dict]:
@@ -165,7 +166,8 @@ class Results:
 
     def _close_a_batch(self, however_few: bool) -> int | None:
         """Put the oldest rows that are complete into a new batch; returns its number."""
-        with self._store.transaction() as database:
+        # what goes to the landing zone under its number has to be what stands under it here
+        with self._store.transaction(durable=True) as database:
             ready = database.execute(
                 "SELECT id FROM results WHERE batch IS NULL AND known AND picture IS NULL "
                 "ORDER BY id LIMIT ?",

@@ -22,5 +22,6 @@ def test_names_follow_the_pattern(device, view, label, expected):
 
 
 def test_what_is_no_picture_has_a_folder_of_its_own():
-    assert results_name("a7", "5f3a", 7) == "results/a7/5f3a-00000007.jsonl"
+    assert results_name("a7", "5f3a", 7, b"{}") == "results/a7/5f3a-00000007-44136fa3.jsonl"
+    assert results_name("a7", "5f3a", 7, b"[]") != results_name("a7", "5f3a", 7, b"{}")
     assert status_name("a7") == "status/a7.json"

@@ -1,12 +1,15 @@
 import json
+import re
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from agent_fakes import NOON, FakeClock
 
+from edge.agent.landing import Landing
 from edge.agent.results import ROWS_A_FILE, Result, Results
-from edge.agent.store import Store
+from edge.agent.store import DATABASE, Store
 from edge.record import ModelRecord
 
 RECORD = ModelRecord(["0", "1"], (64, 48), "1", threshold=0.3)
@@ -31,7 +34,7 @@ def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
     results.add(result(), clock.now())
     results.add(Result("m", "4", reason="unreadable: empty"), clock.now())
     batch = results.next(however_few=True)
-    assert batch.name.startswith("results/a7/") and batch.name.endswith("-00000001.jsonl")
+    assert re.fullmatch(r"results/a7/[0-9a-f]{12}-00000001-[0-9a-f]{8}\.jsonl", batch.name)
     first, second = map(json.loads, batch.content.splitlines())
     assert first == {
         **{"file_name": None, "sha256": None, "model": "m", "model_version": "4"},
@@ -54,6 +57,39 @@ def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
     assert second.number == first.number + 1 and second.content.count(b"\n") == 1
     again.sent(second)
     assert again.next(however_few=True) is None and again.size() == {"results": 2, "unsent": 0}
+
+
+def test_a_file_is_closed_and_sent_for_good(results, clock):
+    """No power cut may undo either: other rows would stand under the same number."""
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.add(result(), clock.now())
+    batch = results.next(however_few=True)
+    results.sent(batch)
+    for first in ("INSERT INTO batches", "UPDATE batches SET sent"):
+        place = next(n for n, statement in enumerate(said) if statement.startswith(first))
+        settings = [n for n in said[:place] if n.startswith("PRAGMA synchronous")]
+        assert settings[-1] == "PRAGMA synchronous = FULL"
+        after = [n for n in said[place:] if n == "COMMIT" or n.startswith("PRAGMA")]
+        assert after[0] == "COMMIT"
+
+
+def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
+    """A disk that lies about what it has written loses a closed file of results in a power cut."""
+    zone = tmp_path / "landing"
+    zone.mkdir()
+    Store(tmp_path).close()
+    shutil.copy(tmp_path / DATABASE, tmp_path / "before")
+    for score in (0.9, 0.7):
+        shutil.copy(tmp_path / "before", tmp_path / DATABASE)
+        results = Results(Store(tmp_path), 1000, "a7")
+        results.add(result(score), clock.now())
+        batch = results.next(however_few=True)
+        assert batch.number == 1 and Landing(str(zone)).put(batch.name, batch.content) == batch.name
+        results.sent(batch)
+        results._store.close()
+    files = list((zone / "results" / "a7").iterdir())
+    assert sorted(json.loads(file.read_bytes())["score"] for file in files) == [0.7, 0.9]
 
 
 def test_few_results_wait_and_many_go_at_once(tmp_path, clock):
