@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Between two attempts to open a camera."""
 
+MOST_DOUBLINGS = 10
+"""Of the pause; beyond, a number would end that an absent camera does not."""
+
 ATTEMPTS = 10
 """To open a camera again that did deliver: then its library is started anew, with the process."""
 
@@ -159,7 +162,8 @@ class Watcher:
         self.close()
         if delivered and self._attempts > ATTEMPTS:
             raise error
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** (self._attempts - 1), LONGEST_PAUSE_SECONDS)
+        doublings = min(self._attempts - 1, MOST_DOUBLINGS)
+        pause = min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock.uptime() + pause
 
     def _trouble(self, text: str) -> None:
