@@ -29,19 +29,23 @@ class CurrentModel:
         release: the number of its release.
         file: the network's file, as this device chose it.
         scorer: what scores with it; it has scored once, so the first frame takes no longer.
+        folder: where it was loaded from.
+        linked: the folder that the link names.
+        passed_over: why that one did not load, and this one did; None where this is the one.
 
     Raises:
         NoModelError: nothing was pulled there, or nothing there is whole.
     """
 
     def __init__(self, models: Path, threads: int = 0):
-        self._home = ModelHome(models)
-        self._seen = self._state_of_link()
-        folders = [folder for folder in (self._home.current, self._home.previous) if folder]
-        reasons = []
-        for folder in folders:
+        self._models, self._seen = models, link_state(models)
+        home = ModelHome(models)
+        self.linked = home.linked
+        reasons: list[str] = []
+        for folder in filter(None, (self.linked, home.previous)):
             try:
                 self._load(folder, threads)
+                self.folder, self.passed_over = folder, "; ".join(reasons) or None
                 return
             except (ReleaseError, RecordError, OSError, *UNLOADABLE) as error:
                 reasons.append(f"{folder.name}: {' '.join(str(error).split())}")
@@ -53,12 +57,12 @@ class CurrentModel:
 
     def stale(self) -> bool:
         """Whether the link has moved since, or what it points at was mended: load anew."""
-        return self._state_of_link() != self._seen
+        return link_state(self._models) != self._seen
 
     def _load(self, folder: Path, threads: int) -> None:
         release = stated_in(folder)
         if release is None:
-            raise ReleaseError(f"{RELEASE_FILE} is missing or damaged")
+            raise ReleaseError(f"its {RELEASE_FILE} is missing or damaged")
         release.require_files(folder)
         self.version, self.release = release.version, release.release
         self.file = Choice.read(folder).file
@@ -66,10 +70,16 @@ class CurrentModel:
         height, width = self.scorer.record.input_size
         self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
 
-    def _state_of_link(self) -> tuple:
-        try:
-            link = self._home.folder / CURRENT
-            stated = os.stat(link / RELEASE_FILE)
-            return os.readlink(link), stated.st_ino, stated.st_mtime_ns
-        except OSError:
-            return ()
+
+def link_state(models: Path) -> tuple:
+    """Another one whenever the link was moved, or what it points at was mended; () without one.
+
+    Args:
+        models: the folder of one model.
+    """
+    try:
+        link = models / CURRENT
+        stated = os.stat(link / RELEASE_FILE)
+        return os.readlink(link), stated.st_ino, stated.st_mtime_ns
+    except OSError:
+        return ()

@@ -78,11 +78,12 @@ class Parts:
             keys,
             threads=settings.score.threads,
         )
-        self.updater.probation.recover()
         times = PollTimes(followed.poll_seconds, seed=settings.device)
         self.follower = Follower(self.updater, times, self.clock)
         folder = settings.models / followed.name
-        self.model = ModelInUse(folder, settings.score.threads, self.updater.probation)
+        self.model = ModelInUse(
+            folder, settings.score.threads, self.updater.probation, self.clock.uptime
+        )
 
 
 def _camera(settings: CameraSettings) -> Camera:

@@ -22,6 +22,8 @@ def complaints(parts: Parts) -> list[str]:
     late = parts.clock.uptime() - seen.looked_at - parts.settings.score.period_seconds
     if late > OVERDUE_SECONDS:
         found.append(f"the last look is {late:.0f} s overdue")
+    if parts.model and parts.model.failure:
+        found.append(f"model: {parts.model.failure}")
     now = parts.clock.now()
     if not now.known and now.uptime - parts.started.uptime > UNSET_SECONDS:
         found.append(
@@ -47,7 +49,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "model_version": current and str(current.version),
         "release": current and current.release,
         "on_probation": bool(parts.updater and parts.updater.probation.lasts()),
-        "model_failure": parts.follower and parts.follower.failure,
+        "model_failure": _model_failure(parts),
         "camera": parts.camera.model,
         "camera_failure": seen.failure,
         "camera_restarts": seen.restarts,
@@ -68,6 +70,12 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
         "troubles": [{"at": at, "what": what} for at, what in list(seen.troubles)],
     }
+
+
+def _model_failure(parts: Parts) -> str | None:
+    """What is wrong with the model in use, and why the last poll brought no other one."""
+    found = [part.failure for part in (parts.model, parts.follower) if part and part.failure]
+    return "; ".join(found) or None
 
 
 def _iso(moment: Moment | None) -> str | None:

@@ -81,6 +81,12 @@ class ModelHome:
         write_durably(self.folder / STATE_FILE, state.text())
 
     @property
+    def linked(self) -> Path | None:
+        """The folder that the link names, whether it is there or not; None without a link."""
+        target = self._link_target()
+        return self.folder / target if target else None
+
+    @property
     def current(self) -> Path | None:
         """The folder in use; None where there is none."""
         return self._folder(self._link_target())

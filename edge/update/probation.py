@@ -1,6 +1,7 @@
 """The probation of a release: it was switched to, and its first real frames are still to come."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import ModelHome, stated_in
@@ -8,7 +9,7 @@ from edge.update.state import Failure
 from edge.update.trial import tried_with
 
 STARTS = 3
-"""The start of the process, with a release on probation, that gives the release up."""
+"""The start of the process with a frame, and a release on probation, that gives it up."""
 
 
 class Probation:
@@ -23,18 +24,27 @@ class Probation:
     def __init__(self, home: ModelHome):
         self._home = home
 
-    def lasts(self) -> bool:
-        """Whether a release was switched to that is not confirmed yet."""
-        return self._home.on_probation()
+    def lasts(self, folder: Path | None = None) -> bool:
+        """Whether a release was switched to that is not confirmed yet.
 
-    def confirm(self) -> None:
-        """The release in use scores real frames well: it stays."""
+        Args:
+            folder: and whether it is the one in this folder.
+        """
+        return self._home.on_probation() and folder in (None, self._home.linked)
+
+    def confirm(self, folder: Path | None = None) -> None:
+        """The release in use scores real frames well: it stays.
+
+        Args:
+            folder: of the release that scored them; of another one than that in use, they say
+                nothing about it.
+        """
         with self._home.changing():
-            if self.lasts():
+            if self.lasts(folder):
                 self._home.remember(replace(self._home.state, probation=None, starts=0))
                 reached(UpdateStep.CONFIRMED)
 
-    def revert(self, reason: str) -> None:
+    def revert(self, reason: str, folder: Path | None = None) -> None:
         """Go back from the release on probation to the one before, and never to it again.
 
         Where there was none before, none is in use afterwards. Without a probation nothing
@@ -42,15 +52,17 @@ class Probation:
 
         Args:
             reason: why, on one line.
+            folder: of the release that failed; where another one is in use, nothing happens.
         """
         with self._home.changing():
-            if self.lasts():
+            if self.lasts(folder):
                 self._revert(reason)
 
     def recover(self) -> None:
-        """At the start of the process: finish what was cut off, and notice a release that ends it.
+        """Finish what was cut off, and notice a release that ends the process.
 
-        A release on probation is given up at the third start without a confirmation.
+        Called once a process, with a frame at hand and before the model is loaded: a start without
+        a frame says nothing about a release. One on probation is given up at the third start.
         """
         with self._home.changing():
             if not self.lasts():
@@ -60,7 +72,7 @@ class Probation:
             if known and known.final:
                 self._revert(known.reason)  # cut off on its way back
             elif state.starts + 1 >= STARTS:
-                self._revert(f"the process started {STARTS} times without a good frame")
+                self._revert(f"the process started {STARTS} times and did not confirm it")
             else:
                 self._home.remember(replace(state, starts=state.starts + 1))
 

@@ -63,7 +63,7 @@ class Updater:
     Example::
 
         updater = Updater(Registry("http://mlflow:5000"), "package-onnx", "champion", models)
-        updater.probation.recover()             # once, at the start
+        updater.probation.recover()             # once, before the model is loaded
         if updater.check():                     # at every poll
             …                                   # load the current model, score a few frames
             updater.probation.confirm()         # or revert("its scores are all the same")

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from agent_fakes import agent_of, landed, place_model, send_all
+from agent_fakes import NOBODY, agent_of, landed, place_model, send_all
 
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.reason import Reason
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
 from edge.cameras.camera import CameraError, Frame, Shot
+from edge.current import CurrentModel
 
 
 def looks(agent, clock, count, seconds=1.0):
@@ -190,14 +191,80 @@ class Probation:
     def __init__(self, said):
         self.said = said
 
-    def lasts(self):
+    def recover(self):
+        pass
+
+    def lasts(self, folder):
         return not self.said
 
-    def confirm(self):
+    def confirm(self, folder):
         self.said.append("confirmed")
 
-    def revert(self, reason):
+    def revert(self, reason, folder):
         self.said.append(reason)
+
+
+def test_a_camera_that_never_comes_is_asked_for_ever(tmp_path, clock):
+    agent = agent_of(tmp_path, clock)
+    agent.parts.camera.fault = "gone"
+    looks(agent, clock, 1100, seconds=61)
+    assert agent.parts.camera.asked == 1100
+
+
+def test_a_device_whose_model_is_damaged_says_so_and_reads_it_ever_more_seldom(
+    tmp_path, clock, with_model, monkeypatch
+):
+    loads = []
+
+    class Counted(CurrentModel):
+        def __init__(self, *arguments):
+            loads.append(clock.uptime())
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("edge.agent.model.CurrentModel", Counted)
+    agent = with_model()
+    home = tmp_path / "store" / "models" / "brightness"
+    whole = (home / "4" / "model.onnx").read_bytes()
+    (home / "4" / "model.onnx").write_bytes(whole[:-1])
+    looks(agent, clock, 1200)
+    said = agent.status()
+    assert not said["healthy"] and said["frames"] == 1200 and said["model_version"] is None
+    assert said["complaints"][0].startswith("model: no whole model in ")
+    assert said["model_failure"].startswith("no whole model in ")
+    assert 8 < len(loads) < 16 and loads[1] - loads[0] < 2 and loads[-1] - loads[-2] > 250
+    (home / "4" / "model.onnx").write_bytes(whole)
+    _made_anew(home / "4" / "release.json")
+    looks(agent, clock, 1)
+    assert agent.status()["healthy"] and agent.parts.watcher.seen.result.version == "4"
+
+
+def test_a_model_that_fails_on_every_frame_is_not_loaded_for_each(
+    tmp_path, clock, with_model, monkeypatch
+):
+    agent = with_model()
+    broken = np.full((1, 2), np.nan, np.float32)
+    monkeypatch.setattr("edge.scoring.Scorer.score_prepared", lambda self, pixels: broken)
+    looks(agent, clock, 600)
+    assert "fails on a real frame" in agent.status()["complaints"][0]
+    assert 5 < agent.parts.results.size()["results"] < 15
+    monkeypatch.undo()
+    looks(agent, clock, 301)
+    assert agent.status()["healthy"] and agent.parts.watcher.seen.result.score is not None
+
+
+def _made_anew(path):
+    """As an update replaces a file that was damaged."""
+    copy = path.with_suffix(".new")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+def test_a_device_that_has_no_model_yet_says_so(tmp_path, clock):
+    agent = agent_of(tmp_path, clock, model=ModelSettings(NOBODY, "brightness"))
+    looks(agent, clock, 1)
+    agent.parts.follower.work()
+    assert agent.status()["complaints"] == ["model: none was pulled yet"]
+    assert "no MLflow server answers" in agent.status()["model_failure"]
 
 
 def test_a_device_without_its_models_folder_goes_on(tmp_path, clock, with_model):

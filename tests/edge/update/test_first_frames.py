@@ -5,10 +5,15 @@ import resource
 import numpy as np
 import onnx
 import pytest
+from agent_fakes import NOBODY, agent_of
 from onnx import helper, numpy_helper
+from release_server import MODEL
 from tiny_model import write_golden, write_model
 
 from edge.agent.model import FRAMES_OF_PROBATION, ModelInUse
+from edge.agent.settings import ModelSettings, StoreSettings
+from edge.current import CurrentModel
+from edge.update.probation import STARTS
 
 GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
 
@@ -81,3 +86,96 @@ def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
         model.refresh()
         model.score(GREY)
     assert not updater.probation.lasts() and model.failure is None
+
+
+@pytest.fixture
+def damaged(updated):
+    """Release 2 was switched to, and then a byte of its network was lost."""
+    updater = updated.updater()
+    assert updater.check().release == 2
+    network = updated.home / "release-2" / "model.onnx"
+    network.write_bytes(network.read_bytes()[:-1])
+    return updated, updater, ModelInUse(updated.home, 1, updater.probation)
+
+
+def test_a_release_that_does_not_load_brings_the_old_one_back(damaged):
+    device, updater, model = damaged
+    for _ in range(FRAMES_OF_PROBATION):
+        model.refresh()
+        assert model.score(GREY).reason is None and model.current.release == 1
+    assert not updater.probation.lasts() and model.failure is None and device.require_whole(1)
+    assert updater.check() is None and "does not load" in updater.refused
+
+
+def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypatch):
+    """Neither good ones nor bad ones; while the disk takes nothing, it cannot be undone either."""
+    device, updater, model = damaged
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        for _ in range(FRAMES_OF_PROBATION + 1):
+            model.refresh()
+            assert model.score(GREY).reason is None and model.current.release == 1
+        assert updater.probation.lasts() and "make room" in model.failure
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    nothing = np.full((1, 2), np.nan, np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.current.scorer, "score_prepared", lambda pixels: nothing)
+        assert "are no probabilities" in model.score(GREY).reason
+    assert updater.probation.lasts() and updater.home.state.failures == {}
+    model.refresh()
+    assert model.score(GREY).reason is None and model.current.release == 1
+    assert not updater.probation.lasts() and device.require_whole(1)
+    assert [failure.release for failure in updater.home.state.failures.values()] == [2]
+
+
+def test_frames_of_a_release_say_nothing_about_the_next_one(updated):
+    """It is switched to between a look at the link and the last good frame."""
+    updater = updated.updater()
+    updater.check()
+    model = ModelInUse(updated.home, 1, updater.probation)
+    model.refresh()
+    for _ in range(FRAMES_OF_PROBATION - 1):
+        model.score(GREY)
+    updated.release(3)
+    updater.check()
+    model.score(GREY)
+    assert model.current.release == 2 and updater.probation.lasts()
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, monkeypatch):
+    assert updated.updater().check().release == 2
+
+    def start(fault: str | None):
+        agent = agent_of(
+            tmp_path,
+            model=ModelSettings(NOBODY, MODEL),
+            store=StoreSettings(tmp_path, free_megabytes=0),
+        )
+        agent.parts.camera.fault = fault
+        try:
+            agent.parts.watcher.look()
+        finally:
+            agent.parts.store.close()
+        return agent
+
+    for _ in range(STARTS + 2):
+        assert start("gone").parts.updater.probation.lasts()
+
+    class Crashes(CurrentModel):
+        def _load(self, folder, threads):
+            if folder.name == "release-2":
+                raise Killed
+            super()._load(folder, threads)
+
+    monkeypatch.setattr("edge.agent.model.CurrentModel", Crashes)
+    for _ in range(STARTS - 1):
+        with pytest.raises(Killed):
+            start(None)
+    agent = start(None)
+    assert agent.parts.watcher.seen.result.version == "1" and updated.require_whole(1)

@@ -110,7 +110,7 @@ def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
     updater.probation.recover()
     assert not updater.probation.lasts() and updated.require_whole(1)
     assert updater.check() is None
-    assert updater.refused.endswith("the process started 3 times without a good frame")
+    assert updater.refused.endswith("the process started 3 times and did not confirm it")
 
 
 def test_only_one_process_updates(updated):
