@@ -1,7 +1,7 @@
 """What stands where in the landing zone: the device writes these names, and ingest reads them."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 RESULTS = "results"
 """The folder of what the model said."""
@@ -11,11 +11,16 @@ STATUS = "status"
 
 
 def picture_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
-    """The name of a picture's file; the time is the clock's at the camera.
+    """The name of a picture's file, with the time in UTC, as ingest reads it.
 
-    >>> picture_name(datetime(2026, 7, 13, 3, 4, 54), "1", "porch", "0")
+    In local time, two pictures an hour apart would have one name when summer time ends. A time
+    without a zone is taken for UTC.
+
+    >>> picture_name(datetime.fromisoformat("2026-07-13T05:04:54+02:00"), "1", "porch", "0")
     '2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg'
     """
+    if captured_at.tzinfo is not None:
+        captured_at = captured_at.astimezone(UTC)
     stamp = captured_at.strftime("%Y-%m-%dT%H%%3A%M%%3A%S")
     ending = "" if label is None else f"_{label}"
     return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"

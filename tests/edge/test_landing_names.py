@@ -1,11 +1,13 @@
 """The names in the landing zone."""
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge.landing_names import picture_name, results_name, status_name
 
+BERLIN = ZoneInfo("Europe/Berlin")
 TIME = datetime.fromisoformat("2026-07-13T03:04:54+00:00")
 
 
@@ -19,6 +21,20 @@ TIME = datetime.fromisoformat("2026-07-13T03:04:54+00:00")
 )
 def test_names_follow_the_pattern(device, view, label, expected):
     assert picture_name(TIME, device, view, label) == expected
+
+
+@pytest.mark.parametrize(
+    ("captured_at", "expected"),
+    [
+        (datetime(2026, 7, 13, 3, 4, 54), "2026-07-13T03%3A04%3A54"),
+        (datetime(2026, 7, 13, 1, 4, 54, tzinfo=BERLIN), "2026-07-12T23%3A04%3A54"),
+        (datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN), "2026-10-25T00%3A30%3A00"),
+        (datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1), "2026-10-25T01%3A30%3A00"),
+        (datetime.fromisoformat("2026-07-13T03:04:54-09:30"), "2026-07-13T12%3A34%3A54"),
+    ],
+)
+def test_the_time_in_a_name_is_utc(captured_at, expected):
+    assert picture_name(captured_at, "1", "porch", None).partition("_")[0] == expected
 
 
 def test_what_is_no_picture_has_a_folder_of_its_own():

@@ -2,7 +2,7 @@ import errno
 import io
 import os
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -48,6 +48,17 @@ def test_pictures_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
     with Image.open(picture.path) as opened:
         exif = opened.getexif()
     assert exif[0x0110] == "imx708" and exif[0x0132] == "2026:07:13 12:00:00"
+
+
+def test_a_device_in_another_zone_names_in_utc_and_keeps_its_own_time_in_exif(tmp_path):
+    clock = FakeClock(NOON.astimezone(timezone(timedelta(hours=5, minutes=30))))
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
+    picture = queue.next()
+    assert picture.name == "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg"
+    with Image.open(picture.path) as opened:
+        details = opened.getexif().get_ifd(0x8769)
+    assert (details[0x9003], details[0x9011]) == ("2026:07:13 17:30:00", "+05:30")
 
 
 def test_a_jpeg_file_keeps_its_bytes_and_what_is_none_becomes_one(tmp_path, clock):
