@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,7 @@ class OpenCVCamera:
 
     def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
         self.source, self.size, self.patience = source, size, patience
-        self._capture = None
-        self._thread: threading.Thread | None = None
-        self._stop, self._wanted = threading.Event(), threading.Event()
-        self._arrived = threading.Condition()
-        self._newest: tuple[np.ndarray, datetime] | None = None
+        self._feed: _Feed | None = None
 
     def open(self) -> None:
         """Start the camera; raises :class:`CameraError` where OpenCV cannot open it."""
@@ -47,10 +44,7 @@ class OpenCVCamera:
         height, width = self.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        self._capture = capture
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._drain, args=(capture,), daemon=True)
-        self._thread.start()
+        self._feed = _Feed(capture)
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
@@ -60,22 +54,19 @@ class OpenCVCamera:
             CameraError: the camera is not open.
             StalledError: no frame came in time.
         """
-        if self._capture is None:
+        if self._feed is None:
             raise CameraError("the camera is not open")
-        with self._arrived:
-            self._newest = None
-            self._wanted.set()
-            if not self._arrived.wait_for(lambda: self._newest is not None, self.patience):
-                raise StalledError(f"no frame of {self.source} within {self.patience:g} s")
-            pixels, captured_at = self._newest
+        newest = self._feed.next(self.patience)
+        if newest is None:
+            raise StalledError(f"no frame of {self.source} within {self.patience:g} s")
+        pixels, captured_at = newest
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 
     def close(self) -> None:
         """Stop the camera."""
-        if self._capture is not None:
-            self._stop.set()
-            self._thread.join(self.patience)
-            self._capture = None
+        if self._feed is not None:
+            feed, self._feed = self._feed, None
+            feed.stop(self.patience)
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield ``count`` frames as they come, or for ``None`` until it is stopped."""
@@ -89,13 +80,42 @@ class OpenCVCamera:
         finally:
             self.close()
 
-    def _drain(self, capture) -> None:
+
+class _Feed:
+    """One opening of a camera, with a thread of its own: one that hangs is left behind with it.
+
+    Args:
+        capture: OpenCV's, which only that thread uses from now on, and releases.
+    """
+
+    def __init__(self, capture: Any):
+        self.capture = capture
+        self._stop, self._wanted = threading.Event(), threading.Event()
+        self._arrived = threading.Condition()
+        self._newest: tuple[np.ndarray, datetime] | None = None
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def next(self, patience: float) -> tuple[np.ndarray, datetime] | None:
+        """The next frame, B, G, R, and when it came; None where none came within the patience."""
+        with self._arrived:
+            self._newest = None
+            self._wanted.set()
+            self._arrived.wait_for(lambda: self._newest is not None, patience)
+            return self._newest
+
+    def stop(self, patience: float) -> None:
+        """End the thread as soon as the driver lets it, and wait for that for so many seconds."""
+        self._stop.set()
+        self._thread.join(patience)
+
+    def _drain(self) -> None:
         try:
             while not self._stop.is_set():
-                if not capture.grab():
-                    return  # shot() says so when its patience ends
+                if not self.capture.grab():
+                    return  # next() gives up when its patience ends
                 if self._wanted.is_set():
-                    good, pixels = capture.retrieve()
+                    good, pixels = self.capture.retrieve()
                     if not good:
                         continue
                     self._wanted.clear()
@@ -103,4 +123,4 @@ class OpenCVCamera:
                         self._newest = pixels, datetime.now().astimezone()
                         self._arrived.notify_all()
         finally:
-            capture.release()  # by the thread that uses it
+            self.capture.release()  # by the thread that uses it

@@ -17,10 +17,12 @@ class VideoCapture:
     """A camera that hands out its frames in order, each with its number in it, B, G, R."""
 
     stalls_after: int | None = None
+    hangs: threading.Event | None = None
     released = 0
 
     def __init__(self, source):
         self.source, self.number, self.thread, self.size = source, 0, None, {}
+        self.hung = VideoCapture.hangs
 
     def isOpened(self):  # noqa: N802
         return self.source != "/dev/none"
@@ -32,6 +34,8 @@ class VideoCapture:
     def grab(self):
         assert self.thread in (None, threading.get_ident()), "OpenCV is not made for two threads"
         self.thread = threading.get_ident()
+        if self.hung:
+            self.hung.wait()
         if self.stalls_after is not None and self.number >= self.stalls_after:
             return False
         time.sleep(0.002)
@@ -61,12 +65,12 @@ def stand_in(monkeypatch):
 def test_frames_are_rgb_and_the_newest(stand_in):
     camera = OpenCVCamera("0", size=(480, 640))
     camera.open()
-    assert camera._capture.source == 0 and camera._capture.size == {3: 640, 4: 480}
+    assert camera._feed.capture.source == 0 and camera._feed.capture.size == {3: 640, 4: 480}
     with camera.shot() as shot:
         first = int(shot.picture[0, 0, 0])
         assert shot.picture[0, 0].tolist()[1:] == [0, 9] and shot.frame().pixels is shot.picture
-    passed = camera._capture.number + 20
-    while camera._capture.number < passed:
+    passed = camera._feed.capture.number + 20
+    while camera._feed.capture.number < passed:
         time.sleep(0.005)
     with camera.shot() as shot:
         assert shot.picture[0, 0, 0] >= first + 20
@@ -84,6 +88,28 @@ def test_a_camera_that_ends_is_stalled_and_can_be_opened_again(stand_in):
     camera.close()
     stand_in.setattr(VideoCapture, "stalls_after", None)
     assert len(list(camera.frames(2))) == 2 and VideoCapture.released == 2
+
+
+def test_a_thread_that_hung_in_the_driver_ends_when_it_wakes_and_gives_no_frame(stand_in):
+    hangs = threading.Event()
+    stand_in.setattr(VideoCapture, "hangs", hangs)
+    camera = OpenCVCamera("0", patience=0.05)
+    camera.open()
+    with pytest.raises(StalledError), camera.shot():
+        pass
+    left_behind = camera._feed
+    camera.close()
+    assert VideoCapture.released == 0
+    stand_in.setattr(VideoCapture, "hangs", None)
+    camera.open()
+    hangs.set()
+    left_behind._thread.join(5)
+    assert not left_behind._thread.is_alive() and VideoCapture.released == 1
+    assert left_behind.capture.number == 1  # the frame that it hung in
+    with camera.shot() as shot:
+        assert shot.picture.shape == (4, 6, 3)
+    camera.close()
+    assert VideoCapture.released == 2
 
 
 def test_a_camera_that_is_not_there_is_named(stand_in):
