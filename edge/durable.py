@@ -1,7 +1,14 @@
 """Files that are there whole or not at all, after a power cut too."""
 
+import errno
 import os
 from pathlib import Path
+
+CANNOT_SYNC = {
+    *(errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF),
+    *(errno.EACCES, errno.EPERM),  # a folder that may be written to and not be read
+}
+"""What a file system says that does not sync folders."""
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -31,9 +38,19 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make what was renamed, made or removed in a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make what was renamed, made or removed in a folder survive a power cut.
+
+    Where the file system has no such thing, as some in the network, nothing can be done.
+
+    Raises:
+        OSError: the disk fails.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise

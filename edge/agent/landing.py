@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from edge.durable import write_synced
+from edge.durable import sync_folder, write_synced
 from edge.errors import UserError
 
 WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
@@ -54,14 +54,17 @@ class Landing:
         path = f"{root}/{name}"
         if not replace and filesystem.exists(path):
             if filesystem.size(path) == len(content) and filesystem.cat_file(path) == content:
+                if isinstance(filesystem, LocalFileSystem):
+                    _sync_folders(Path(path), Path(root))  # power may have failed before that
                 return name
             name = f"again-{hashlib.sha256(content).hexdigest()[:12]}/{name}"
             path = f"{root}/{name}"
         folder = posixpath.dirname(path)
         if isinstance(filesystem, LocalFileSystem):
-            # on a disk or a share it is synced before its name appears: the queue lets it go
+            # on a disk or a share it is synced, and then its name: the queue lets it go
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_synced(Path(path), content)
+            _sync_folders(Path(path), Path(root))
         elif set(_protocols(filesystem)) & WHOLE_AT_ONCE:
             filesystem.pipe_file(path, content)
         else:
@@ -89,6 +92,14 @@ class Landing:
         if isinstance(filesystem, LocalFileSystem) and not os.path.isdir(root):
             raise LandingError(f"the landing folder {root} is not there: make or mount it")
         return filesystem, root
+
+
+def _sync_folders(path: Path, root: Path) -> None:
+    """Make a file's name survive a power cut, and those of the folders that were made for it."""
+    for folder in path.parents:
+        sync_folder(folder)
+        if folder == root:
+            return
 
 
 def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:

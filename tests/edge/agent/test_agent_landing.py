@@ -1,3 +1,7 @@
+import errno
+import os
+from pathlib import Path
+
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -60,6 +64,50 @@ def test_a_status_takes_the_place_of_the_last_one(url):
     for content in (b"one", b"two"):
         landing.put("status/a7.json", content, replace=True)
     assert content_of(url) == {"status/a7.json": b"two"}
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """What is synced, in order; ``fails`` says with which error a folder's syncing fails."""
+    done, fsync = [], os.fsync
+
+    def noted(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if path.is_dir() and noted.fails:
+            raise OSError(noted.fails, os.strerror(noted.fails))
+        done.append(path)
+        fsync(descriptor)
+
+    noted.fails = None
+    monkeypatch.setattr(os, "fsync", noted)
+    return done, noted
+
+
+def test_on_a_disk_neither_file_nor_name_is_lost_once_it_was_put(tmp_path, synced):
+    done, _ = synced
+    landing = Landing(str(tmp_path))
+    landing.put("results/a7/x.jsonl", b"rows")
+    folders = [tmp_path / "results/a7", tmp_path / "results", tmp_path]
+    assert done == [tmp_path / "results/a7/.x.jsonl.part", *folders]
+    done.clear()
+    landing.put("results/a7/x.jsonl", b"rows")  # again, as after a power cut before the first ended
+    assert done == folders
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_put"),
+    [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EACCES, True), (errno.EIO, False)],
+    ids=errno.errorcode.get,
+)
+def test_a_share_that_syncs_no_folders_is_taken_as_it_is_and_a_failing_disk_is_not(
+    tmp_path, synced, fault, is_put
+):
+    synced[1].fails = fault
+    if is_put:
+        assert Landing(str(tmp_path)).put("a.jpg", b"one") == "a.jpg"
+    else:
+        with pytest.raises(OSError, match="Input/output error"):
+            Landing(str(tmp_path)).put("a.jpg", b"one")
 
 
 def test_a_landing_folder_is_never_made(tmp_path):
