@@ -26,8 +26,8 @@ def _add_pull(add: Callable[..., argparse.ArgumentParser]) -> None:
     server = os.environ.get("MLFLOW_TRACKING_URI")
     command.add_argument(
         "--server",
-        default=server or argparse.SUPPRESS,
-        required=server is None,
+        default=argparse.SUPPRESS,  # not the variable's: it may have a password, and help shows it
+        required=not server,
         metavar="URL",
         help="the MLflow server's address; MLFLOW_TRACKING_URI does as well",
     )
@@ -68,7 +68,8 @@ def _pull(options: argparse.Namespace) -> None:
 
     keys = _pinned(options)
     again = hasattr(options, "again")
-    done = pull(options.server, options.model, options.alias, options.into, keys, again)
+    server = getattr(options, "server", None) or os.environ["MLFLOW_TRACKING_URI"]
+    done = pull(server, options.model, options.alias, options.into, keys, again)
     if not keys:
         print(
             "edge pull: no key is pinned, so any release is taken; put the public key of yours "

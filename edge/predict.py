@@ -6,6 +6,7 @@ from pathlib import Path
 
 import requests
 
+from edge.addresses import without_userinfo
 from edge.errors import UserError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
@@ -39,6 +40,7 @@ def predict(server: str, files: list[Path]) -> Iterator[dict]:
 
 
 def _post(session: requests.Session, server: str, files: list[Path]) -> list[dict]:
+    shown = without_userinfo(server)
     rows = [[base64.b64encode(file.read_bytes()).decode()] for file in files]
     try:
         answer = session.post(
@@ -52,9 +54,9 @@ def _post(session: requests.Session, server: str, files: list[Path]) -> list[dic
         reason = str(said["message"]).rpartition("Error: ")[2]
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
         raise PredictError(
-            f"no scoring server answers at {server}; start one: mlflow models serve "
+            f"no scoring server answers at {shown}; start one: mlflow models serve "
             "-m models:/<name>-onnx@champion --env-manager local --port 5001"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise PredictError(f"{server} does not answer as a scoring server: check it") from error
+        raise PredictError(f"{shown} does not answer as a scoring server: check it") from error
     raise PredictError(f"{' '.join(reason.split())} ({', '.join(file.name for file in files)})")

@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from edge.addresses import without_userinfo
 from edge.durable import sync_folder, write_synced
 from edge.errors import UserError
 
@@ -84,7 +85,8 @@ class Landing:
                 filesystem, root = fsspec.core.url_to_fs(self.url, **self._options)
             except (ValueError, ImportError) as error:
                 raise LandingError(
-                    f"cannot write to {self.url}: {error}; install fsspec's package for it"
+                    f"cannot write to {without_userinfo(self.url)}: {error}; "
+                    "install fsspec's package for it"
                 ) from error
             self._opened = filesystem, root.rstrip("/")
         filesystem, root = self._opened

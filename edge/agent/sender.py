@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 
+from edge.addresses import without_userinfo
 from edge.agent.clock import Clock
 from edge.agent.landing import Landing
 from edge.agent.queue import Queue
@@ -101,7 +102,7 @@ class Sender:
         self._landing.put(status_name(self._device), content, replace=True)
 
     def _failed(self, error: Exception) -> None:
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = without_userinfo(" ".join(str(error).split())) or type(error).__name__
         if self.failure != said:
             logger.warning("nothing can be sent: %s", said)
         if isinstance(error, sqlite3.Error):

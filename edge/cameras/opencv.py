@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.addresses import without_userinfo
 from edge.cameras.camera import CameraError, Frame, Shot, StalledError
 
 INSTALL = "sudo apt install -y python3-opencv"
@@ -29,6 +30,7 @@ class OpenCVCamera:
 
     def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
         self.source, self.size, self.patience = source, size, patience
+        self._shown = without_userinfo(source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
 
     def open(self) -> None:
@@ -40,7 +42,7 @@ class OpenCVCamera:
         capture = cv2.VideoCapture(int(self.source) if self.source.isdigit() else self.source)
         if not capture.isOpened():
             capture.release()
-            raise CameraError(f"OpenCV cannot open {self.source!r}: v4l2-ctl --list-devices")
+            raise CameraError(f"OpenCV cannot open {self._shown!r}: v4l2-ctl --list-devices")
         height, width = self.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
@@ -58,7 +60,7 @@ class OpenCVCamera:
             raise CameraError("the camera is not open")
         newest = self._feed.next(self.patience)
         if newest is None:
-            raise StalledError(f"no frame of {self.source} within {self.patience:g} s")
+            raise StalledError(f"no frame of {self._shown} within {self.patience:g} s")
         pixels, captured_at = newest
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 

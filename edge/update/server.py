@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
+from edge.addresses import without_userinfo
 from edge.errors import UserError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
@@ -37,12 +38,16 @@ class Server:
     Args:
         address: such as ``http://mlflow.local:5000``.
 
+    Attributes:
+        address: as it may be shown.
+
     Raises:
         RegistryError: the environment contradicts itself, or names a file that does not exist.
     """
 
     def __init__(self, address: str):
-        self.address = address.rstrip("/")
+        self._root = address.rstrip("/")
+        self.address = without_userinfo(self._root)
         self._session = requests.Session()
         self._session.headers["Accept-Encoding"] = "identity"
         # a server closes what was idle for seconds, at times in the moment it is asked again
@@ -67,7 +72,7 @@ class Server:
         """
         try:
             answer = self._session.get(
-                self.address + route,
+                self._root + route,
                 params=query,
                 headers=headers,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -88,7 +93,8 @@ class Server:
                 f"no MLflow server answers at {self.address}: check --server and that it runs"
             ) from error
         except requests.RequestException as error:
-            raise RegistryError(f"{self.address} is no server's address ({error})") from error
+            why = without_userinfo(str(error))
+            raise RegistryError(f"{self.address} is no server's address ({why})") from error
         if answer.status_code in (401, 403):
             answer.close()
             raise RegistryError(

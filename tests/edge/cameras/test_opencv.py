@@ -118,6 +118,19 @@ def test_a_camera_that_is_not_there_is_named(stand_in):
     assert VideoCapture.released == 1
 
 
+def test_a_cameras_password_is_not_shown(stand_in):
+    stand_in.setattr(VideoCapture, "stalls_after", 0)
+    camera = OpenCVCamera("rtsp://me:secret@porch/1", patience=0.05)
+    camera.open()
+    assert camera._feed.capture.source == "rtsp://me:secret@porch/1"
+    with pytest.raises(StalledError, match="no frame of rtsp://porch/1"), camera.shot():
+        pass
+    camera.close()
+    stand_in.setattr(VideoCapture, "isOpened", lambda capture: False)
+    with pytest.raises(CameraError, match="cannot open 'rtsp://porch/1'"):
+        camera.open()
+
+
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(CameraError, match="sudo apt install -y python3-opencv"):
