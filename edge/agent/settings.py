@@ -3,11 +3,13 @@
 Each has its unit in its name or its comment; what a setting is for stands in docs/device.md.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from edge.addresses import without_userinfo
 from edge.agent.settings_file import SettingsError, at_least, between, fits, read
 
 
@@ -113,10 +115,16 @@ class Settings:
                     f"{name} in {path} is {value!r}: letters, digits and - alone, since it is "
                     "a part of file names"
                 )
+        camera = settings.camera
+        if camera.kind == "picamera2" and not re.fullmatch("[0-9]+", camera.source):
+            raise SettingsError(
+                f"camera.source in {path} is {camera.source!r}: for picamera2 it is a camera's "
+                'number (rpicam-hello --list-cameras); a device wants kind = "opencv"'
+            )
         if settings.model and urlsplit(settings.model.server).scheme not in ("http", "https"):
             raise SettingsError(
-                f"model.server in {path} is {settings.model.server!r}: it is no address such as "
-                "http://mlflow.local:5000"
+                f"model.server in {path} is {without_userinfo(settings.model.server)!r}: "
+                "it is no address such as http://mlflow.local:5000"
             )
         return settings
 
