@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: errors and states go into logs, the page and the lake."""
+"""Addresses as text, and as it may be shown: in logs, on the page and in the lake."""
 
 import re
 
@@ -12,3 +12,12 @@ def without_userinfo(text: str) -> str:
     'no server answers at https://mlflow.local:5000/x'
     """
     return USERINFO.sub("", text)
+
+
+def web_address(host: str, port: int) -> str:
+    """The address of a page.
+
+    >>> web_address("::1", 8089)
+    'http://[::1]:8089'
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

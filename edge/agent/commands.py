@@ -8,12 +8,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edge.addresses import web_address
 from edge.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 CONFIG = Path("/etc/lakehouse-vision/agent.toml")
 ANSWER_SECONDS = 5.0
+HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a page that is served at all addresses answers here."""
+
 HANGS_SECONDS = 120.0
 """Beyond the camera's patience: then the process ends, and systemd starts it again."""
 
@@ -81,12 +85,12 @@ def _status(options: argparse.Namespace) -> None:
     from edge.agent.settings import Settings
 
     page = Settings.read(options.config).page
-    host = "127.0.0.1" if page.host in ("0.0.0.0", "::") else page.host
+    address = web_address(HERE.get(page.host, page.host), page.port)
     try:
-        said = requests.get(f"http://{host}:{page.port}/status", timeout=ANSWER_SECONDS).json()
+        said = requests.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
     except (requests.RequestException, ValueError) as error:
         raise NotRunningError(
-            f"no agent answers at {host}:{page.port}: systemctl status lakehouse-vision"
+            f"no agent answers at {address}: systemctl status lakehouse-vision"
         ) from error
     if hasattr(options, "json"):
         print(json.dumps(said, indent=2))

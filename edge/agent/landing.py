@@ -10,7 +10,6 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from edge.addresses import without_userinfo
 from edge.durable import sync_folder, write_synced
 from edge.errors import UserError
 
@@ -85,8 +84,7 @@ class Landing:
                 filesystem, root = fsspec.core.url_to_fs(self.url, **self._options)
             except (ValueError, ImportError) as error:
                 raise LandingError(
-                    f"cannot write to {without_userinfo(self.url)}: {error}; "
-                    "install fsspec's package for it"
+                    f"cannot write to {self.url}: {error}; install fsspec's package for it"
                 ) from error
             self._opened = filesystem, root.rstrip("/")
         filesystem, root = self._opened

@@ -11,6 +11,7 @@
 import io
 import json
 import logging
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from edge.addresses import web_address
 from edge.agent.agent import Agent
 from edge.agent.status import complaints
 from edge.errors import UserError
@@ -42,7 +44,8 @@ class Preview(ThreadingHTTPServer):
 
     Args:
         agent: what it shows.
-        host: an address of this machine; on the loopback, only its own names are answered.
+        host: an address of this machine, IPv4 or IPv6; on the loopback, only its own names are
+            answered.
         port: 0 for any that is free.
 
     Raises:
@@ -53,12 +56,13 @@ class Preview(ThreadingHTTPServer):
 
     def __init__(self, agent: Agent, host: str, port: int):
         self.agent, self.only_here = agent, host in LOOPBACK
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
         try:
             super().__init__((host, port), _Answers)
         except OSError as error:
             raise PreviewError(
-                f"the page cannot be served at {host}:{port} ({error.strerror}): "
+                f"the page cannot be served at {web_address(host, port)} ({error.strerror}): "
                 "change page.host or page.port"
             ) from error
         threading.Thread(target=self.serve_forever, name="preview", daemon=True).start()
@@ -66,7 +70,13 @@ class Preview(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """Where it is served."""
-        return f"http://{self.server_address[0]}:{self.server_address[1]}"
+        return web_address(*self.server_address[:2])
+
+    def server_bind(self) -> None:
+        """Bind; where it is all addresses, then IPv4's too, whatever the system's default is."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def process_request(self, request, client_address) -> None:
         """Answer in a thread, unless there are too many already."""

@@ -39,7 +39,7 @@ def test_it_looks_scores_sends_and_ends_when_it_is_told_to(tmp_path, capsys):
         agent.process.send_signal(signal.SIGTERM)
         assert agent.process.wait(30) == 0
     assert main(["status", "--config", str(config)]) == 1
-    assert "no agent answers at 127.0.0.1" in capsys.readouterr().err
+    assert "no agent answers at http://127.0.0.1" in capsys.readouterr().err
     for path in landing.glob("*.jpg"):
         with Image.open(path) as picture:
             picture.load()

@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from agent_fakes import FakeClock, agent_of, place_model
 from PIL import Image
 
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
+from edge.commands import main
 from edge.preview.server import MOST_AT_ONCE, Preview, PreviewError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,14 +92,61 @@ def test_another_sites_name_for_this_machine_is_not_answered(page, host):
         assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("host", "asked", "only_here"),
+    [
+        ("127.0.0.1", ["127.0.0.1"], True),
+        ("localhost", ["localhost"], True),
+        ("::1", ["[::1]"], True),
+        ("0.0.0.0", ["127.0.0.1", "localhost"], False),
+        ("::", ["[::1]", "127.0.0.1"], False),
+    ],
+)
+def test_it_is_served_at_addresses_of_either_kind(agent, tmp_path, capsys, host, asked, only_here):
+    config = tmp_path / "agent.toml"
+    if ":" in host and not _has_ipv6():
+        pytest.skip("NOT PROVEN HERE: no IPv6 on the loopback")
+    preview = Preview(agent, host, 0)
+    try:
+        for name in asked:
+            address = f"http://{name}:{preview.server_address[1]}/status"
+            assert requests.get(address, timeout=5).json()["device"] == "a7"
+            foreign = requests.get(address, headers={"Host": "evil.example:80"}, timeout=5)
+            assert foreign.status_code == (403 if only_here else 200)
+        assert requests.get(f"{preview.address}/status", timeout=5).json()["device"] == "a7"
+        config.write_text(
+            f'device = "a7"\nlanding.url = "/none"\n[page]\nhost = "{host}"\n'
+            f"port = {preview.server_address[1]}\n"
+        )
+        main(["status", "--config", str(config)])
+        assert "a7, since" in capsys.readouterr().out
+    finally:
+        preview.shutdown()
+        preview.server_close()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "2001:db8::7"])
+def test_an_address_of_another_machine_is_one_line(agent, host):
+    with pytest.raises(PreviewError, match=r"change page\.host or page\.port") as error:
+        Preview(agent, host, 0)
+    assert "\n" not in str(error.value)
+
+
 def test_an_address_in_use_is_one_line(page, agent):
     with pytest.raises(PreviewError, match=r"change page\.host or page\.port"):
         Preview(agent, "127.0.0.1", int(page.rpartition(":")[2]))
 
 
 def test_callers_that_say_nothing_do_not_keep_others_out_for_long(page):
-    import socket
-
     port = int(page.rpartition(":")[2])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_AT_ONCE)]
     with pytest.raises(requests.RequestException):
