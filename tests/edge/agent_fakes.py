@@ -124,6 +124,23 @@ def send_all(agent: Agent) -> None:
         pass
 
 
+def looks(agent, clock, count, seconds=1.0):
+    for _ in range(count):
+        agent.parts.watcher.look()
+        clock.go_on(seconds)
+
+
+def live(agent, clock, seconds, step=1.0):
+    """What the agent's threads do, in turns."""
+    end = clock.uptime() + seconds
+    while clock.uptime() < end:
+        agent.parts.watcher.look()
+        send_all(agent)
+        if agent.parts.follower:
+            agent.parts.follower.work()
+        clock.go_on(step)
+
+
 def place_model(home: Path, steepness: float = 0.05, version: str = "4") -> None:
     """A model's folder as a pull leaves it: the brighter a frame, the surer it is "bright"."""
     folder = write_model(home / version, steepness)

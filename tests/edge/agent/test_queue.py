@@ -1,42 +1,15 @@
-import errno
 import io
 import os
-import shutil
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
-import numpy as np
 import pytest
 from agent_fakes import NOON, FakeClock
 from PIL import Image
+from waiting_pictures import all_names, frame, queue_in
 
-from edge.agent.queue import Queue
-from edge.agent.queue_files import UNREADABLE
 from edge.agent.reason import Reason
 from edge.agent.store import DAMAGED, DATABASE, Store, StoreError
-from edge.cameras.camera import Exposure, Frame
-
-LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
-
-
-def frame(number: int = 0, **fields) -> Frame:
-    return Frame(np.full((48, 64, 3), number, np.uint8), NOON, **fields)
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-def queue_in(folder, most=10**9, floor=0, free=10**12) -> Queue:
-    return Queue(Store(folder), most, floor, "a7", "porch", lambda _: free)
-
-
-def all_names(queue: Queue) -> list[str]:
-    names = []
-    while picture := queue.next():
-        names.append(picture.name)
-        queue.sent(picture, picture.name)
-    return names
+from edge.cameras.camera import Exposure
 
 
 def test_pictures_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
@@ -118,81 +91,6 @@ def test_others_who_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
     assert queue.size()["pictures"] == 1
 
 
-def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
-    clock = FakeClock(LONG_AGO)
-    queue = queue_in(tmp_path)
-    queue.keep(frame(label="0"), "imx708", Reason.PERIOD, clock.now())
-    clock.go_on(600)
-    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
-    assert queue.next() is None and queue.size()["undated"] == 2
-    queue.date(clock.now())
-    assert queue.next() is None
-    clock.set_to(NOON)
-    queue.date(clock.now())
-    picture = queue.next()
-    assert picture.name == "2026-07-13T11%3A50%3A00_rpi_sensor_a7_porch_0.jpg"
-    with Image.open(picture.path) as opened:
-        assert opened.getexif()[0x0132] == "2026:07:13 11:50:00"
-    assert [name[11:25] for name in all_names(queue)] == ["11%3A50%3A00_r", "12%3A00%3A00_r"]
-
-
-@pytest.mark.parametrize("saved", [LONG_AGO, datetime(2026, 7, 11, 0, 3, tzinfo=UTC)])
-def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
-    clock = FakeClock(saved, is_set=False)
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
-    clock.start_again(NOON)
-    queue.date(clock.now())
-    picture = queue.next()
-    assert picture.name == "1970-01-01T00%3A03%3A00_rpi_sensor_a7_porch.jpg"
-    with Image.open(picture.path) as opened:
-        assert 0x0132 not in opened.getexif()
-
-
-def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
-    queue = queue_in(tmp_path)
-    queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
-    clock.go_on(5)
-    queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
-    with queue._store.transaction() as database:
-        database.execute("DELETE FROM pictures")
-    (queue._store.pictures / ".half.part").write_bytes(b"x")
-    queue._store.close()
-    names = all_names(queue_in(tmp_path))
-    assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
-    assert list((tmp_path / "pictures").iterdir()) == []
-
-
-@pytest.mark.parametrize("left", ["old", "new", "both", "new, and the row as before"])
-def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
-    clock = FakeClock(LONG_AGO)
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    old = next((tmp_path / "pictures").iterdir())
-    copy = shutil.copy(old, tmp_path / "copy")
-    clock.set_to(NOON)
-    if left == "new, and the row as before":  # a power cut undid the last seconds of the database
-        queue._store.close()
-        shutil.copy(tmp_path / DATABASE, tmp_path / "before")
-        queue = queue_in(tmp_path)
-        queue.date(clock.now())
-        queue._store.close()
-        shutil.copy(tmp_path / "before", tmp_path / DATABASE)
-        queue = Queue(Store(tmp_path / "another"), 1, 0, "a7", "porch")
-    elif left == "new":  # the row is changed, the old file not yet gone
-        queue.date(clock.now())
-        os.replace(copy, old)
-    elif left == "both":  # the new file is there, its row not changed yet
-        name = old.name.replace("undated.jpg", "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg")
-        shutil.copy(old, old.with_name(name))
-    queue._store.close()
-    again = queue_in(tmp_path)
-    again.date(clock.now())
-    assert again.size()["pictures"] == 1
-    assert len(all_names(again)) == 1 and list((tmp_path / "pictures").iterdir()) == []
-    assert again._store.counts() == {"sent": 1}
-
-
 def test_a_damaged_database_loses_no_picture(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
@@ -201,90 +99,6 @@ def test_a_damaged_database_loses_no_picture(tmp_path, clock):
     again = queue_in(tmp_path)
     assert (tmp_path / DAMAGED).exists() and again.size()["pictures"] == 1
     assert again.next().name.startswith("2026-07-13T12")
-
-
-def gone(path):
-    path.unlink()
-
-
-def damaged(path):
-    """The disk answers with an input/output error, as this file always does."""
-    path.unlink()
-    path.symlink_to("/proc/self/mem")
-
-
-def no_file(path):
-    path.unlink()
-    path.mkdir()
-
-
-FAULTS = [gone, damaged, no_file]
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_picture_that_cannot_be_read_is_counted_as_lost(tmp_path, clock, fault):
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    picture = queue.next()
-    fault(picture.path)
-    with pytest.raises(OSError) as caught:
-        picture.path.read_bytes()
-    queue.unreadable(picture, caught.value)
-    queue.unreadable(picture, caught.value)
-    assert queue.next() is None and queue._store.counts() == {"lost": 1}
-    assert list((tmp_path / "pictures").iterdir()) == []
-    assert (tmp_path / UNREADABLE / picture.path.name).is_symlink() == (fault is damaged)
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_picture_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fault):
-    clock = FakeClock(LONG_AGO)
-    queue = queue_in(tmp_path)
-    for seconds in (0, 10, 10):
-        clock.go_on(seconds)
-        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    first = queue._store.rows("SELECT file FROM pictures ORDER BY id")[0]["file"]
-    fault(tmp_path / "pictures" / first)
-    clock.set_to(NOON)
-    queue.date(clock.now())
-    assert [name[11:25] for name in all_names(queue)] == ["11%3A59%3A50_r", "12%3A00%3A00_r"]
-    assert queue._store.counts() == {"lost": 1, "sent": 2} and queue.size()["pictures"] == 0
-
-
-def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(tmp_path):
-    queue_in(tmp_path)._store.close()
-    path = tmp_path / "pictures" / "period.00000000.2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg"
-    path.touch()
-    damaged(path)
-    queue = queue_in(tmp_path)
-    assert queue.next() is None and queue._store.counts() == {"lost": 1}
-    assert (tmp_path / UNREADABLE / path.name).is_symlink()
-
-
-def test_a_picture_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_path):
-    clock = FakeClock(LONG_AGO)
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    clock.go_on(10)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    file = queue._store.rows("SELECT file FROM pictures ORDER BY id")[0]["file"]
-    name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
-    in_the_way = tmp_path / "pictures" / file.replace("undated.jpg", name)
-    in_the_way.mkdir()
-    clock.set_to(NOON)
-    queue.date(clock.now())
-    assert [name[11:25] for name in all_names(queue)] == ["12%3A00%3A00_r"]
-    in_the_way.rmdir()
-    queue.date(clock.now())
-    assert all_names(queue) == [name] and "lost" not in queue._store.counts()
-
-
-def test_too_many_open_files_are_no_fault_of_a_picture(tmp_path, clock):
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    with pytest.raises(OSError, match="Too many open files"):
-        queue.unreadable(queue.next(), OSError(errno.EMFILE, "Too many open files"))
-    assert queue.size()["pictures"] == 1
 
 
 def test_what_has_to_survive_a_power_cut_is_synced(tmp_path):

@@ -1,0 +1,82 @@
+"""The agent and a clock that is not set, or is set while it works."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from agent_fakes import NOON, FakeClock, agent_of, landed, live, settings
+
+from edge.agent.agent import Agent
+from edge.agent.settings import CaptureSettings
+from edge.cameras.camera import Frame
+from edge.cameras.folder import FolderCamera
+from edge.jpeg import encode_jpeg, encode_pixels
+
+EVERY_SECOND = CaptureSettings(period_seconds=1)
+
+
+@pytest.mark.parametrize("saved", [datetime(1970, 1, 1, tzinfo=UTC), NOON - timedelta(days=2)])
+def test_a_clock_that_is_not_set_loses_nothing_and_claims_nothing(tmp_path, saved):
+    clock = FakeClock(saved, is_set=False)
+    agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10))
+    live(agent, clock, 30)
+    assert landed(tmp_path) == [] and agent.parts.queue.size()["undated"] == 3
+    assert not agent.status()["clock_set"] and not (tmp_path / "landing/status").exists()
+    clock.set_to(NOON)
+    live(agent, clock, 11)
+    assert [name[11:25] for name in landed(tmp_path)] == [
+        *("11%3A59%3A30_r", "11%3A59%3A40_r", "11%3A59%3A50_r"),
+        *("12%3A00%3A00_r", "12%3A00%3A10_r"),
+    ]
+
+
+def test_a_frame_that_was_waited_for_while_the_clock_was_set_shows_the_time_before(tmp_path):
+    clock = FakeClock(NOON - timedelta(days=2), is_set=False)
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
+    camera = agent.parts.camera
+    shot = camera.shot
+
+    @contextmanager
+    def slow_shot():
+        with shot() as taken:
+            clock.set_to(NOON)
+            yield taken
+
+    camera.shot = slow_shot
+    live(agent, clock, 1)
+    assert [name[:25] for name in landed(tmp_path)] == ["2026-07-13T12%3A00%3A00_r"]
+
+
+def test_a_picture_with_a_time_of_its_own_waits_for_no_clock(tmp_path):
+    clock = FakeClock(NOON - timedelta(days=2), is_set=False)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    agent = Agent(settings(tmp_path, capture=EVERY_SECOND), clock, FolderCamera(folder))
+    jpeg = encode_jpeg(Frame(np.zeros((8, 8, 3), np.uint8), NOON - timedelta(days=900)), "x")
+    (folder / "with.jpg").write_bytes(jpeg)
+    live(agent, clock, 2)
+    (folder / "without.jpg").write_bytes(encode_pixels(np.zeros((8, 8, 3), np.uint8)))
+    live(agent, clock, 2)
+    assert [name[:19] for name in landed(tmp_path)] == ["2024-01-25T12%3A00%"]
+    assert agent.parts.queue.size()["undated"] == 1
+
+
+def test_a_clock_that_nobody_sets_is_said_after_an_hour(tmp_path):
+    clock = FakeClock(NOON - timedelta(days=2), is_set=False)
+    agent = agent_of(tmp_path, clock)
+    live(agent, clock, 3600, step=60)
+    assert agent.status()["healthy"]
+    live(agent, clock, 120, step=60)
+    assert not agent.status()["healthy"] and "trust_clock" in agent.status()["complaints"][0]
+    clock.set_to(NOON)
+    assert agent.status()["healthy"]
+
+
+def test_a_clock_that_is_set_back_overwrites_nothing(tmp_path, clock):
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
+    live(agent, clock, 5)
+    clock.set_to(NOON)
+    live(agent, clock, 5)
+    assert len(landed(tmp_path)) == 10 and len(set(landed(tmp_path))) == 5
+    assert len(list((tmp_path / "landing").glob("again-*/*.jpg"))) == 5

@@ -1,0 +1,24 @@
+"""A queue of pictures that wait, and frames to put into it."""
+
+import numpy as np
+from agent_fakes import NOON
+
+from edge.agent.queue import Queue
+from edge.agent.store import Store
+from edge.cameras.camera import Frame
+
+
+def frame(number: int = 0, **fields) -> Frame:
+    return Frame(np.full((48, 64, 3), number, np.uint8), NOON, **fields)
+
+
+def queue_in(folder, most=10**9, floor=0, free=10**12) -> Queue:
+    return Queue(Store(folder), most, floor, "a7", "porch", lambda _: free)
+
+
+def all_names(queue: Queue) -> list[str]:
+    names = []
+    while picture := queue.next():
+        names.append(picture.name)
+        queue.sent(picture, picture.name)
+    return names
