@@ -136,6 +136,7 @@ def started(command: list[str]) -> tuple[float, float]:
 
 AGENT = """
 device = "1"
+trust_clock = true
 landing.url = "{folder}"
 store = {{folder = "{folder}/store", free_megabytes = 0}}
 camera = {{kind = "folder", source = "{pictures}"}}

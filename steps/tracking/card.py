@@ -108,12 +108,12 @@ def run_address(run_id: str) -> str:
     """Where a server shows a run of the active run's experiment; empty where none is active."""
     import mlflow
 
-    from steps.tracking.store import without_login
+    from edge.addresses import without_userinfo
 
     run, store = mlflow.active_run(), mlflow.get_tracking_uri()
     if run is None:
         return ""
-    server = without_login(store).rstrip("/") if store.startswith("http") else LOCAL_UI
+    server = without_userinfo(store).rstrip("/") if store.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
 

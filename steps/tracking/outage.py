@@ -12,7 +12,7 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 
-from steps.tracking.store import without_login
+from edge.addresses import without_userinfo
 
 ASKED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
 """What MLflow's client (3.17) says once it has asked in vain as often as it may. Of files that it
@@ -64,7 +64,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said(url: str, reason: str) -> str:
-    parts = urlsplit(without_login(url))
+    parts = urlsplit(without_userinfo(url))
     server = f"{parts.scheme}://{parts.netloc}"
     # the innermost of the errors that are told within each other
     why = re.split(r": |\(['\"]|, ['\"]", reason)[-1].partition(" (")[0].strip(").'\" ")

@@ -1,7 +1,6 @@
 """Which MLflow store the runs go to."""
 
 import os
-from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 
@@ -27,16 +26,6 @@ def use_tracking_store(profile: Profile) -> str:
     mlflow.set_tracking_uri(uri)
     os.environ["MLFLOW_TRACKING_URI"] = uri
     return uri
-
-
-def without_login(address: str) -> str:
-    """An address as it may be shown: without a user's name and password.
-
-    >>> without_login("https://me:secret@lake:5000/api")
-    'https://lake:5000/api'
-    """
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def absolute_store_uri(uri: str) -> str:

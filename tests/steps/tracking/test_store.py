@@ -7,7 +7,7 @@ import pytest
 
 from steps.settings.profile import Profile, load_profile
 from steps.tracking.card import run_address
-from steps.tracking.store import absolute_store_uri, use_tracking_store, without_login
+from steps.tracking.store import absolute_store_uri, use_tracking_store
 
 SERVER = "http://127.0.0.1:5000"
 
@@ -97,19 +97,6 @@ def test_the_second_call_finds_the_same_store_from_another_folder(here, monkeypa
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     assert use_tracking_store(profile_with(None)) == first
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://me:secret@lake:5000/api?a=1", "https://lake:5000/api?a=1"),
-        ("https://me@lake", "https://lake"),
-        ("https://me:p@ss@lake", "https://lake"),
-        (SERVER, SERVER),
-    ],
-)
-def test_an_address_is_shown_without_who_logs_in(address, shown):
-    assert without_login(address) == shown
 
 
 def test_a_link_to_a_run_says_no_password(here):
