@@ -47,6 +47,8 @@ class Model:
     class current:  # noqa: N801
         version, release = "4", 7
 
+    failure = None
+
     def __init__(self):
         self.number = 0
 
