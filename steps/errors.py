@@ -1,5 +1,13 @@
 """Errors that a user can cause and mend."""
 
+import sys
+from pathlib import Path
+
+RUN = "mlflow run ."
+"""How a step is run, as errors tell it: what follows is `-e <step> -P …`."""
+if sys.prefix.startswith(str(Path(__file__).resolve().parents[1])):
+    RUN += " --env-manager local"  # this Python is the project's own
+
 
 class UserError(Exception):
     """A mistake of input or set-up, told in one line: what is wrong, and what to type next.

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.serving.keys import public_keys
 from steps.serving.pyfunc import EDGE
 from steps.settings.parameters import StepParameters
@@ -133,7 +133,7 @@ def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
                 f"the artifact store did not keep version {version.version} of {version.name} "
-                "as it was written; check the store and run: mlflow run . -e export"
+                f"as it was written; check the store and run: {RUN} -e export"
             )
 
 
@@ -153,7 +153,7 @@ def _release(
         if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
                 f"{source.name}@{alias} no longer names version {source.version}; "
-                "run: mlflow run . -e export"
+                f"run: {RUN} -e export"
             )
         release = state_release(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.serving.keys import public_keys
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
@@ -87,7 +87,7 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         if now != before:
             raise UserError(
                 f"{challenger.name}@{parameters.alias} moved from version {before} to {now} "
-                "while this run judged; run: mlflow run . -e promote"
+                f"while this run judged; run: {RUN} -e promote"
             )
         _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"

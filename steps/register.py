@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.scoring import PREPARE_VERSION
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
@@ -107,7 +107,7 @@ def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndar
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
         raise UserError(
             f"the artifact store did not keep version {version.version} of {version.name} as it "
-            "was written; check the store and run: mlflow run . -e register"
+            f"was written; check the store and run: {RUN} -e register"
         )
 
 

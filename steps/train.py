@@ -9,10 +9,11 @@ from typing import Literal
 import mlflow
 from pydantic import Field
 
+from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
-from steps.tracking.resume import following
+from steps.tracking.resume import again, following
 from steps.tracking.runs import RESUMED, resumed_by
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.ranks import horovod_is_built
@@ -76,7 +77,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         remove_checkpoints,
     )
     from steps.training.evaluation import evaluate, keras_predict
-    from steps.training.launcher import launch, resolve_launcher
+    from steps.training.launcher import RankKilled, launch, resolve_launcher
     from steps.training.model import network_of
     from steps.training.networks import MODEL_FILE
     from steps.training.plan import peak_rate
@@ -107,7 +108,11 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     mlflow.log_dict(setting.values(), "setting.json")
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
     with stages.of("launch"):
-        fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
+        try:
+            fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
+        except RankKilled as error:
+            onward = again("train", parameters, resume_run_id=run.id)
+            raise UserError(f"{error}; go on from the last epoch: {onward}") from error
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
@@ -40,7 +40,7 @@ class Lease:
                 taken = f"run {claim['run_id']} took" if claim else "something took away"
                 raise UserError(
                     f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
-                    f"nothing is lost; run again: mlflow run . -e {self._step}"
+                    f"nothing is lost; run again: {RUN} -e {self._step}"
                 )
             if time.time() - claim["at"] > SECONDS / 2:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
@@ -122,7 +122,7 @@ def _take(filesystem, path: str, run_id: str, step: str) -> None:
             if holder := _holder(filesystem, path):
                 raise UserError(
                     f"run {holder['run_id']} on {holder['host']} is at this source; wait "
-                    f"for it to end and run again: mlflow run . -e {step}"
+                    f"for it to end and run again: {RUN} -e {step}"
                 ) from None
             filesystem.rm_file(path)
         except (ValueError, NotImplementedError):  # no exclusive creation here

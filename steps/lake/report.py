@@ -3,6 +3,7 @@
 import io
 from typing import TYPE_CHECKING, Any
 
+from steps.errors import RUN
 from steps.lake.tables import path_is_under, table_path
 from steps.settings.profile import Profile
 from steps.tracking.card import Card, plain
@@ -96,8 +97,7 @@ def fill_card(
             "In quarantine",
             ["reason", "files", "for instance", "what was said of it"],
             reasons,
-            "Once its cause is mended, take it again: mlflow run . -e ingest "
-            "-P retry_quarantine=true",
+            f"Once its cause is mended, take it again: {RUN} -e ingest -P retry_quarantine=true",
         )
 
 

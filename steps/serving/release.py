@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from edge.record import sha256_of
 from edge.release import RELEASE_TAG
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.serving.keys import sign
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int
     """
     if RELEASE_TAG not in version.tags:
         raise UserError(
-            f"version {version.version} of {version.name} was never released; "
-            "run: mlflow run . -e export"
+            f"version {version.version} of {version.name} was never released; run: {RUN} -e export"
         )
     files = json.loads(version.tags[RELEASE_TAG])["files"]
     return _state(version.name, str(version.version), files, keys)

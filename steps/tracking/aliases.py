@@ -19,7 +19,7 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.profile import load_profile
 from steps.tracking.registry import number_by_alias
 from steps.tracking.store import use_tracking_store
@@ -153,7 +153,7 @@ def history(model: str, alias: str) -> list[Move]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise UserError(
-            f"there is no registered model {model!r}; run: mlflow run . -e register"
+            f"there is no registered model {model!r}; run: {RUN} -e register"
         ) from error
     prefix = f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]

@@ -5,7 +5,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -46,7 +46,7 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
     version = version_by_alias(model, alias)
     if version is None:
         raise UserError(
-            f"the registered model {model!r} has no alias {alias!r}; run: mlflow run . -e {made_by}"
+            f"the registered model {model!r} has no alias {alias!r}; run: {RUN} -e {made_by}"
         )
     return version
 

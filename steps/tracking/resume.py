@@ -1,12 +1,11 @@
 """The command that goes on from a step, whether it ended well, failed or was stopped."""
 
 import shlex
-import sys
 
 import mlflow
 
+from steps.errors import RUN
 from steps.settings.parameters import StepParameters, given
-from steps.settings.profile import PROJECT
 from steps.tracking.runs import experiment_id
 
 DEFAULT_EXPERIMENT = "Default"
@@ -30,9 +29,7 @@ def command(
 
         mlflow run . --env-manager local -e train -P epochs=40
     """
-    words = ["mlflow", "run", "."]
-    if sys.prefix.startswith(str(PROJECT)):
-        words += ["--env-manager", "local"]
+    words = RUN.split()
     if experiment != DEFAULT_EXPERIMENT:
         words += ["--experiment-name", experiment]
     if step != "main":
@@ -51,5 +48,15 @@ def following(step: str, before: StepParameters, **given: str) -> str:
         before: the parameters of the active run's step, whose profile is kept.
         given: what the step is told.
     """
-    place = StepParameters(profile=before.profile, override=before.override)
-    return command(step, place, mlflow.get_experiment(experiment_id()).name, **given)
+    return again(step, StepParameters(profile=before.profile, override=before.override), **given)
+
+
+def again(step: str, parameters: StepParameters, **changed: str) -> str:
+    """The command of a step in the same place as the active run.
+
+    Args:
+        step: the entry point.
+        parameters: as they were typed.
+        changed: those that take the place of the given ones.
+    """
+    return command(step, parameters, mlflow.get_experiment(experiment_id()).name, **changed)

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 
 LATEST = "latest"
 
@@ -26,7 +26,7 @@ def resolve_input(step: str, wanted: str) -> str:
     if wanted == LATEST:
         runs = finished_runs(step, count=1)
         if not runs:
-            raise UserError(f"no finished run of {step} to go on from; run: mlflow run . -e {step}")
+            raise UserError(f"no finished run of {step} to go on from; run: {RUN} -e {step}")
         return runs[0].info.run_id
     try:
         run = MlflowClient().get_run(wanted)
@@ -47,8 +47,7 @@ def resolve_input(step: str, wanted: str) -> str:
         )
     if run.info.status != "FINISHED":
         raise UserError(
-            f"run {wanted} of {step} did not finish ({run.info.status}); "
-            f"run: mlflow run . -e {step}"
+            f"run {wanted} of {step} did not finish ({run.info.status}); run: {RUN} -e {step}"
         )
     return wanted
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import fsspec
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.lake.tables import id_of, path_is_under
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
@@ -64,7 +64,7 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
     from pyspark.sql import functions as F
 
     if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
-        raise UserError(f"{selection.table} was begun anew since; run: mlflow run . -e ingest")
+        raise UserError(f"{selection.table} was begun anew since; run: {RUN} -e ingest")
     images = (
         spark.read.format("delta")
         .option("versionAsOf", selection.version)
@@ -129,7 +129,7 @@ def plan(
         raise UserError(
             f"{len(rows)} labelled pictures with {len(labels)} label{'s'[: len(labels) != 1]} "
             f"({', '.join(labels) or 'none'}): a network needs two; label more pictures by name "
-            "or folder and run: mlflow run . -e ingest"
+            f"or folder and run: {RUN} -e ingest"
         )
     times = [None if time != time else time.to_pydatetime() for time in rows["captured_at"]]
     parts = map(split.part_of, times, rows["device_id"], rows["sha256"])

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import fsspec
 import numpy as np
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
 from steps.training.cache_upkeep import CHECKPOINTS
@@ -89,7 +89,7 @@ def last_checkpoint(folder: str, run_id: str, setting: Setting) -> Checkpoint:
     if not names:
         raise UserError(
             f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs'); "
-            "run: mlflow run . -e train"
+            f"run: {RUN} -e train"
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
         record = json.loads(str(arrays["record"]))

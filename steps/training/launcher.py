@@ -16,10 +16,15 @@ from steps.training.cache import Cache
 from steps.training.checkpoints import Checkpoints
 from steps.training.fit import fit
 from steps.training.fitted import Checkpoint, Fitted
+from steps.training.interruption import handed_on
 from steps.training.plan import Plan
 from steps.training.ranks import Alone, Horovod, horovod_is_built
 
 logger = logging.getLogger(__name__)
+
+
+class RankKilled(UserError):
+    """A signal ended a rank, and with it the training."""
 
 
 def launch(
@@ -46,7 +51,8 @@ def launch(
         start: the checkpoint to go on from.
 
     Raises:
-        UserError: a rank was killed, or the loss is no number any more.
+        RankKilled: a signal ended a rank.
+        Diverged: the loss is no number any more.
     """
     # the ranks import TensorFlow with their first module, before any setting of theirs
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -60,7 +66,7 @@ def launch(
         if launcher == "horovod-spark":
             import horovod.spark
 
-            with spark():
+            with spark(), handed_on():
                 results = horovod.spark.run(
                     _rank,
                     arguments,
@@ -72,13 +78,11 @@ def launch(
         else:
             import horovod
 
-            results = horovod.run(_rank, arguments, num_proc=processes, use_gloo=True)
+            with handed_on():
+                results = horovod.run(_rank, arguments, num_proc=processes, use_gloo=True)
     except RuntimeError as error:
         if killed := who_was_killed(str(error)):
-            raise UserError(
-                f"{killed}, which ended the other ranks too; go on from the last epoch: "
-                f"mlflow run . -e train -P resume_run_id={run_id}"
-            ) from error
+            raise RankKilled(f"{killed}, which ended the other ranks too") from error
         raise
     result = next(result for result in results if result is not None)
     if isinstance(result, UserError):

@@ -40,7 +40,7 @@ SETTING = Setting(
     processes=2,
 )
 DRIVER = """
-import json, sys
+import json, signal, sys
 import numpy as np
 from pathlib import Path
 from steps.errors import UserError
@@ -49,6 +49,7 @@ from test_cut_off import PLAN, SETTING, checkpoints_of
 from steps.training.checkpoints import last_checkpoint
 from steps.training.launcher import launch
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 cache, home, run_id, before = json.loads(sys.argv[1])
 cache = Cache(**{**cache, "input_size": tuple(cache["input_size"])})
 start = last_checkpoint(checkpoints_of(home, before).folder, before, SETTING) if before else None
@@ -125,6 +126,20 @@ def _ranks(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "returned"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM)]
+)
+def test_a_stop_ends_the_ranks_and_is_no_failure(start, tmp_path, number, returned):
+    process, run_id = start()
+    _wait_for_epoch(tmp_path, run_id, process, 1)
+    ranks = _ranks(process)
+    os.kill(process.pid, number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == returned and "was killed" not in told
+    assert len(ranks) == 2 and not psutil.wait_procs(ranks, timeout=30)[1]
+
+
+@pytest.mark.slow
 @pytest.mark.proof
 def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(start, tmp_path):
     whole, whole_id = start()
@@ -140,7 +155,7 @@ def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_no
     _, told = first.communicate(timeout=60)  # a minute at the most, however busy the machine
     print(f"a killed rank ended the job after {time.monotonic() - killed_at:.1f} s")
     assert first.returncode == 1
-    assert re.search("rank [01] was killed by SIG", told) and f"resume_run_id={first_id}" in told
+    assert re.search("rank [01] was killed by SIG.* which ended the other ranks too", told)
     assert not psutil.wait_procs(ranks, timeout=30)[1]
 
     second, second_id = start(first_id)

@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM while Horovod trains."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def handed_on() -> Iterator[None]:
+    """Around a run of Horovod: a stop ends the ranks first, and is then heard as it was before.
+
+    Horovod (0.28.1) puts its own handlers in the place of those that are there and leaves them
+    behind. They end the ranks, of which it then says no more than that they failed; and whatever
+    comes after the training would no longer hear a stop.
+    """
+    from horovod.runner import gloo_run
+
+    before = {number: signal.getsignal(number) for number in STOPS}
+    register, stops = gloo_run.register_shutdown_event, []
+
+    def register_and_note():
+        event = register()
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            stops.append(number)
+            event.set()
+
+        for number in STOPS:
+            signal.signal(number, stop)
+        return event
+
+    gloo_run.register_shutdown_event = register_and_note
+    try:
+        yield
+    except RuntimeError:
+        if not stops:
+            raise
+    finally:
+        gloo_run.register_shutdown_event = register
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stops:
+        signal.raise_signal(max(stops))  # of both SIGTERM: whoever sent it may wait for its effect
+        raise KeyboardInterrupt  # for who hears none
