@@ -7,7 +7,8 @@ import mlflow
 from pydantic import Field
 
 from edge.scoring import MAX_PIXELS
-from steps.lake.landing import fingerprint, look, normalised
+from steps.errors import UserError
+from steps.lake.landing import fingerprint, for_fsspec, look, normalised
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
@@ -71,6 +72,11 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     source = normalised(parameters.source)
     home = Arrivals(run.profile, source).home
     look(parameters.source, _may_be_empty(parameters, run.profile))
+    if parameters.labels and not _exists(parameters.labels):
+        raise UserError(
+            f"there is no {parameters.labels}; pass -P labels=<CSV file with a header, Parquet, or "
+            "Delta table>"
+        )
     rules = Rules(
         source=source,
         pattern=run.profile.file_name,
@@ -169,14 +175,19 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
     landing = look(parameters.source, _may_be_empty(parameters, profile))
     landed = fingerprint({*map(tuple, landing.files), *Arrivals(profile, landing.source).noted()})
-    if not parameters.labels:
+    if not (parameters.labels and _exists(parameters.labels)):
         return landed
     import fsspec
 
-    filesystem, place = fsspec.core.url_to_fs(parameters.labels)
-    if not filesystem.exists(place):
-        return landed
+    filesystem, place = fsspec.core.url_to_fs(for_fsspec(parameters.labels))
     return landed + str(sorted(map(str, filesystem.find(place, detail=True).values())))
+
+
+def _exists(place: str) -> bool:
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(for_fsspec(place))
+    return filesystem.exists(path)
 
 
 def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:

@@ -117,6 +117,12 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
                 move_alias(onnx.name, alias, released, run.id, reason)
             run.card.headline("release", number)
             logger.info("%s version %s is release %d", onnx.name, released, number)
+        else:
+            logger.warning(
+                "version %s has no ONNX version yet, so no device follows; run: %s",
+                version.version,
+                following("export", parameters, alias=ring(alias)),
+            )
         if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
             if before and before != str(version.version):
                 client.set_model_version_tag(name, before, WITHDRAWN, reason)

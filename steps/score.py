@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 from pydantic import Field, model_validator
 
+from steps.errors import UserError
+from steps.lake.landing import look
 from steps.serving.release import fetch_files
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
@@ -60,6 +62,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     period = period_of(parameters.trigger)
     name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
+    if parameters.source:
+        look(parameters.source, may_be_empty=True)
     alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -128,10 +132,17 @@ class _Registry:
 
 def _pictures(run: StepRun, look: int) -> IngestOutputs:
     """The rows of the ingest that was asked for; at later looks, those of the newest."""
+    from steps.lake.tables import table_path
+
     if look == 0:
         pictures = run.read("ingest", IngestOutputs)
     else:
         pictures = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
+    if pictures.table != table_path(run.profile, "images"):
+        raise UserError(
+            f"the run of ingest took its pictures into {pictures.table}, which is not in the lake "
+            f"of profile {run.profile.name}; pass -P ingest_run_id=<another> or -P profile=…"
+        )
     log_delta_version(pictures.table, pictures.version, "scoring")
     return pictures
 

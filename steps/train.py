@@ -1,23 +1,27 @@
 """Train: the network, on as many Horovod ranks as the profile says."""
 
 import hashlib
+import logging
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import mlflow
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
-from steps.tracking.outputs import IngestOutputs, TrainOutputs, TuneOutputs
+from steps.tracking.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
 from steps.tracking.resume import again, following
 from steps.tracking.runs import RESUMED, resumed_by
 from steps.tracking.step import NONE, Step, StepRun
+from steps.training.networks import MODEL_FILE, known_network
 from steps.training.ranks import horovod_is_built
 from steps.training.selection import SelectionParameters
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(SelectionParameters):
@@ -30,7 +34,7 @@ class Parameters(SelectionParameters):
     resume_run_id: str = Field(
         "none", description="run of train that was cut off and goes on here, or none"
     )
-    network: str | None = Field(
+    network: Annotated[str, AfterValidator(known_network)] | None = Field(
         None,
         description="compact, MobileNetV2, MobileNetV3Small or EfficientNetV2B0; none: as tuned, "
         "or compact",
@@ -79,7 +83,6 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.training.evaluation import evaluate, keras_predict
     from steps.training.launcher import RankKilled, launch, resolve_launcher
     from steps.training.model import network_of
-    from steps.training.networks import MODEL_FILE
     from steps.training.plan import peak_rate
     from steps.training.report import fill_card
     from steps.training.slices import slices
@@ -96,9 +99,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     def spark():
         return spark_session(run.profile, "train")
 
-    with stages.of("cache"):
-        cache = find_or_fill(selection, run.profile, spark)
-    tuned = run.read("tune", TuneOutputs).hyperparameters if "tune" in run.inputs else {}
+    tuned = _tuned(run, selection)
     plan = _plan(parameters, tuned)
     setting = Setting(plan, selection, processes)
     start, resumed = None, parameters.resume_run_id
@@ -106,6 +107,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         start = last_checkpoint(folder_of(run.profile, resumed), resumed, setting)
         mlflow.set_tag(RESUMED, resumed)
     mlflow.log_dict(setting.values(), "setting.json")
+    with stages.of("cache"):
+        cache = find_or_fill(selection, run.profile, spark)
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
     with stages.of("launch"):
         try:
@@ -153,6 +156,20 @@ def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]
         launcher,
         1 if launcher == "single" else parameters.processes or profile.training.processes,
     )
+
+
+def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
+    """The best hyperparameters of the search; none where there was none."""
+    if "tune" not in run.inputs:
+        return {}
+    searched = run.read("tune", TuneOutputs)
+    if searched.selection != selection:
+        logger.warning(
+            "hyperparameters are taken from run %s, which searched other pictures, or parted them "
+            "otherwise; pass -P tune_run_id=<another> or none",
+            run.inputs["tune"],
+        )
+    return searched.hyperparameters
 
 
 def _plan(parameters: Parameters, tuned: dict[str, float | int | str]):

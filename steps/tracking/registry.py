@@ -45,10 +45,23 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
     """
     version = version_by_alias(model, alias)
     if version is None:
+        others = ", ".join(sorted(_aliases(model)))
         raise UserError(
-            f"the registered model {model!r} has no alias {alias!r}; run: {RUN} -e {made_by}"
+            f"the registered model {model!r} has no alias {alias!r}"
+            + (f", only {others}" if others else "")
+            + f"; run: {RUN} -e {made_by}"
+            + (f" -P alias={alias}" if alias != CHAMPION else "")
         )
     return version
+
+
+def _aliases(model: str) -> dict[str, str]:
+    try:
+        return MlflowClient().get_registered_model(model).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
 
 
 def require_version_number(model: str, version: str) -> ModelVersion:

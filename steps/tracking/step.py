@@ -174,7 +174,8 @@ class Step:
             mlflow.log_metric("seconds", card.seconds)
             card.outputs = outputs.model_dump(mode="json")
             keep(run_id, card.html(), parts, profile.shown, outputs)
-        logger.info("%s: done in %.0f s", self.name, time.monotonic() - started)
+        said = "; ".join(f"{name} {value}" for name, value in card.headlines)
+        logger.info("%s: done in %.0f s: %s", self.name, time.monotonic() - started, said or "-")
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         return {

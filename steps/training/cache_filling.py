@@ -142,10 +142,13 @@ def plan(
     guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
     for part in PARTS:
         if missing := [label for label in labels if label not in counts.get(part, {})]:
+            shorter_blocks = (
+                f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
+            ) * any(times)  # those without a time are parted one by one
             raise UserError(
-                f"the {part} part has no picture labelled {' or '.join(missing)}; pass shorter "
-                f"blocks (-P block_minutes={shorter} -P guard_minutes={guard}), another "
-                f"-P split_seed={selection.split_seed + 1}, or take in more pictures"
+                f"the {part} part has no picture labelled {' or '.join(missing)}; pass "
+                f"{shorter_blocks}another -P split_seed={selection.split_seed + 1}, or take in "
+                "more pictures"
             )
     rows = rows[rows["part"].isin(PARTS)]
     place = rows.groupby("part").cumcount()

@@ -38,14 +38,11 @@ def build(
         seed: of the dropout.
 
     Raises:
-        UserError: no such network, or its weights cannot be had.
+        UserError: there is no such network, or its weights cannot be had.
     """
     import keras
 
-    if network not in NETWORKS:
-        raise UserError(
-            f"there is no network {network!r}; pass -P network=<one of: {', '.join(NETWORKS)}>"
-        )
+    known_network(network)
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(keras.ops.cast(pixels, "float32"))
     x = NETWORKS[network](x, width, weights)
@@ -138,6 +135,19 @@ NETWORKS: dict[str, Callable] = {
     "MobileNetV3Small": _mobilenet_v3_small,
     "EfficientNetV2B0": _efficientnet_v2_b0,
 }
+
+
+def known_network(network: str) -> str:
+    """The name of a network as it is.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if network not in NETWORKS:
+        raise UserError(
+            f"there is no network {network!r}; pass -P network=<one of: {', '.join(NETWORKS)}>"
+        )
+    return network
 
 
 MODEL_FILE = "model.keras"

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from steps import device, export, ingest, promote, register, score, train, tune
+from steps.errors import RUN
 from steps.tracking.outputs import IngestOutputs
 
 
@@ -78,7 +79,7 @@ def test_a_profile_with_an_unknown_key(workshop, capsys):
 
 def test_nothing_to_go_on_from(workshop, capsys):
     said = fails_with(tune, workshop, capsys)
-    assert said == "tune: no finished run of ingest to go on from; run: mlflow run . -e ingest"
+    assert said == f"tune: no finished run of ingest to go on from; run: {RUN} -e ingest"
 
 
 def test_a_run_that_does_not_exist(workshop, capsys):
@@ -97,7 +98,7 @@ def test_a_run_that_did_not_finish(workshop, capsys):
     run = MlflowClient().create_run("0", tags={"step": "train"})
     MlflowClient().set_terminated(run.info.run_id, "FAILED")
     said = fails_with(register, workshop, capsys, "--train_run_id", run.info.run_id)
-    assert "did not finish (FAILED)" in said and "mlflow run . -e train" in said
+    assert "did not finish (FAILED)" in said and f"{RUN} -e train" in said
 
 
 def test_a_run_whose_outputs_are_gone(workshop, capsys):
@@ -109,7 +110,7 @@ def test_a_run_whose_outputs_are_gone(workshop, capsys):
 
 def test_no_champion_to_export(workshop, capsys):
     said = fails_with(export, workshop, capsys)
-    assert "no alias 'champion'" in said and "mlflow run . -e promote" in said
+    assert "no alias 'champion'" in said and f"{RUN} -e promote" in said
 
 
 @pytest.mark.parametrize("step", [device, score])
@@ -127,7 +128,7 @@ def test_no_released_model_to_score_with(step, workshop, capsys):
         )
         mlflow.log_text(outputs.model_dump_json(), "outputs.json")
     said = fails_with(step, workshop, capsys)
-    assert "'package-onnx' has no alias 'champion'" in said and "mlflow run . -e export" in said
+    assert "'package-onnx' has no alias 'champion'" in said and f"{RUN} -e export" in said
 
 
 def test_a_value_out_of_its_bounds(workshop, capsys):

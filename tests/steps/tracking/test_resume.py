@@ -21,12 +21,12 @@ RUN = "1" * 32
     ],
 )
 def test_a_command_has_the_parameters_as_they_were_given(monkeypatch, step, given, changed, typed):
-    monkeypatch.setattr(resume.sys, "prefix", "/usr")
+    monkeypatch.setattr(resume, "RUN", "mlflow run .")
     assert command(step, StepParameters(**given), **changed) == typed
 
 
 def test_what_follows_is_done_in_the_same_experiment_and_by_the_same_profile(store, monkeypatch):
-    monkeypatch.setattr(resume.sys, "prefix", f"{resume.PROJECT}/.venv")
+    monkeypatch.setattr(resume, "RUN", "mlflow run . --env-manager local")
     before = StepParameters(profile="farm", override="model=hen", debug=True)
     with mlflow.start_run(experiment_id=mlflow.create_experiment("eggs")):
         typed = following("export", before, register_run_id=RUN, alias="")

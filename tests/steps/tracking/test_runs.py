@@ -6,7 +6,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.tracking.runs import RESUMED, experiment_id, finished_runs, resolve_input, resumed_by
 
 NEWEST = 1_800_000_000_000
@@ -81,7 +81,7 @@ def test_latest_is_no_deleted_run(experiment):
 def test_without_a_finished_run_there_is_no_latest(experiment, status):
     made(experiment, status=status)
     said = refusal("knead", "latest")
-    assert said == "no finished run of knead to go on from; run: mlflow run . -e knead"
+    assert said == f"no finished run of knead to go on from; run: {RUN} -e knead"
 
 
 def test_an_id_means_that_run_however_old(experiment):
@@ -112,7 +112,7 @@ def test_a_run_of_another_step_is_told(experiment, step, named):
 def test_a_run_that_did_not_finish_is_told(experiment, status):
     run_id = made(experiment, status=status)
     assert refusal("knead", run_id) == (
-        f"run {run_id} of knead did not finish ({status}); run: mlflow run . -e knead"
+        f"run {run_id} of knead did not finish ({status}); run: {RUN} -e knead"
     )
 
 

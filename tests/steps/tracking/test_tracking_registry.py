@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.tracking.registry import (
     CHAMPION,
     alias_state,
@@ -71,15 +71,19 @@ def test_an_alias_names_one_version_or_none(package, change, names):
 
 
 @pytest.mark.parametrize(
-    ("model", "alias"),
-    [("package", "challenger"), ("shoes", CHAMPION), ("package", "Champion")],
+    ("model", "alias", "only", "how"),
+    [
+        ("package", "challenger", ", only champion", " -P alias=challenger"),
+        ("shoes", CHAMPION, "", ""),
+        ("package", "Champion", ", only champion", " -P alias=Champion"),
+    ],
 )
-def test_a_missing_alias_is_told_with_the_step_that_sets_it(package, model, alias):
+def test_a_missing_alias_is_told_with_the_step_that_sets_it(package, model, alias, only, how):
     assert version_by_alias(model, alias) is None
     with pytest.raises(UserError) as caught:
         require_version(model, alias, made_by="promote")
     assert str(caught.value) == (
-        f"the registered model {model!r} has no alias {alias!r}; run: mlflow run . -e promote"
+        f"the registered model {model!r} has no alias {alias!r}{only}; run: {RUN} -e promote{how}"
     )
 
 

@@ -153,7 +153,7 @@ def test_an_equal_selection_finds_the_cache_without_spark(filled):
 
 def test_a_table_that_was_begun_anew_has_none_of_it(filled):
     before = filled.selection.model_copy(update={"table_id": "another"})
-    with pytest.raises(UserError, match="begun anew since; run: mlflow run . -e ingest"):
+    with pytest.raises(UserError, match="begun anew since; run: mlflow run .* -e ingest"):
         find_or_fill(before, filled.profile, filled.spark)
 
 
