@@ -174,8 +174,9 @@ class Step:
             mlflow.log_metric("seconds", card.seconds)
             card.outputs = outputs.model_dump(mode="json")
             keep(run_id, card.html(), parts, profile.shown, outputs)
-        said = "; ".join(f"{name} {value}" for name, value in card.headlines)
-        logger.info("%s: done in %.0f s: %s", self.name, time.monotonic() - started, said or "-")
+        said = [f"{self.name}: done in {time.monotonic() - started:.0f} s"]
+        said += [f"{name} {value}" for name, value in card.headlines]
+        logger.info("%s", "; ".join(said))
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         return {
