@@ -111,11 +111,14 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         cache = find_or_fill(selection, run.profile, spark)
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
     with stages.of("launch"):
+        onward = again("train", parameters, resume_run_id=run.id)
         try:
             fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
         except RankKilled as error:
-            onward = again("train", parameters, resume_run_id=run.id)
             raise UserError(f"{error}; go on from the last epoch: {onward}") from error
+        except KeyboardInterrupt:
+            run.card.next_command = onward
+            raise
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 

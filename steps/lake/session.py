@@ -41,6 +41,7 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
         yield session
         return
     logger.info("starting Spark on %s …", profile.spark.master)
+    logging.getLogger().addFilter(_is_no_trace_of_ctrl_c)
     settings = _merged(_settings(profile), profile.spark.config)
     # the workers' interpreter: on this machine it is this one
     os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
@@ -87,6 +88,11 @@ def _merged(own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
         key: f"{own[key]}{between}{given[key]}" for key, between in LISTS.items() if key in given
     }
     return own | given | added
+
+
+def _is_no_trace_of_ctrl_c(record: logging.LogRecord) -> bool:
+    """Py4J (0.10.9) prints the trace of a Ctrl-C, which it raises all the same."""
+    return record.msg != "KeyboardInterrupt while sending command."
 
 
 def _is_local(profile: Profile) -> bool:

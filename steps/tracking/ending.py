@@ -1,5 +1,6 @@
 """How a step's run ends badly: it leaves a card that says why, and nothing that seems to go on."""
 
+import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from steps.tracking.run_files import CARD_FILE
 from steps.tracking.runs import nested_in
 from steps.tracking.stopped import stay_killed
 
+logger = logging.getLogger("steps")
+
 
 @contextmanager
 def ending(run: Run, card: Card, again: str) -> Iterator[None]:
@@ -29,6 +32,7 @@ def ending(run: Run, card: Card, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        logger.error("%s: stopped; go on with: %s", card.step, card.next_command or again)
         _end_nested(run, "KILLED")
         mlflow.end_run("KILLED")
         if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:

@@ -130,7 +130,6 @@ class Step:
                 raise
             sys.exit(f"{self.name}: {error}")
         except KeyboardInterrupt:
-            logger.error("%s: stopped", self.name)
             sys.exit(INTERRUPTED)
         print(f"run_id={run_id}", flush=True)
 
