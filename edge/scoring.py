@@ -40,6 +40,12 @@ EXIF_DAMAGE = (
 )
 """What Pillow raises on damaged EXIF."""
 
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
+    *(IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError),
+)
+"""What Pillow's decoders raise on damaged bytes."""
+
 
 def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Turn a picture into the network's input.
@@ -105,11 +111,7 @@ def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
         raise UnreadableError(f"too large: {error}") from error
     except UnidentifiedImageError as error:
         raise UnreadableError("not a picture" if content else "empty") from error
-    # Pillow's decoders raise any of these on damaged bytes
-    except (
-        *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
-        *(IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError),
-    ) as error:
+    except DAMAGE as error:
         raise UnreadableError(f"damaged: {type(error).__name__}: {error}") from error
     raise UnreadableError(f"too large: {width} × {height} pixels, {MAX_PIXELS} are the most")
 

@@ -2,21 +2,20 @@
 
 import io
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from edge.cameras.camera import CameraError, Frame, NoNewFrameError, Shot
+from edge.scoring import DAMAGE, DRAFTED, EXIF_DAMAGE, UPRIGHT, orientation_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
-DAMAGED = (SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises on damaged bytes, beside OSError."""
+UNREADABLE = (*DAMAGE, Image.DecompressionBombError)
 
 DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x8769, 0x9003, 0x9011
 
@@ -68,10 +67,13 @@ class FolderCamera:
         try:
             encoded = path.read_bytes()
             with Image.open(io.BytesIO(encoded)) as picture:
-                own_time = _taken_at(picture.getexif())
+                if picture.format not in DRAFTED:
+                    picture.load()  # as a PNG does to look for EXIF: half a file is not yet one
+                own_time = _taken_at(picture)
                 taken = own_time or _changed_at(path)
-        except (UnidentifiedImageError, OSError, *DAMAGED) as error:
-            raise NoNewFrameError(f"{path.name} is not a readable picture: {error}") from error
+        except UNREADABLE as error:
+            why = _why(error)
+            raise NoNewFrameError(f"{path.name} is not a readable picture: {why}") from error
         yield Shot(encoded, taken, lambda: _read(path, encoded), own_time is not None)
 
     def close(self) -> None:
@@ -106,30 +108,46 @@ def _changed_at(path: Path) -> datetime:
 def _read(path: Path, encoded: bytes) -> Frame:
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
-            taken = _taken_at(picture.getexif())
-            pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (UnidentifiedImageError, OSError, *DAMAGED) as error:
-        raise CameraError(f"{path} is not a readable picture ({error}): remove it") from error
+            picture.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
+            taken = _taken_at(picture)
+            pixels = np.asarray(_upright(picture).convert("RGB"))
+    except UNREADABLE as error:
+        raise CameraError(f"{path} is not a readable picture ({_why(error)}): remove it") from error
     taken = taken or _changed_at(path)
     return Frame(pixels, taken, encoded=encoded, file_name=path.name)
 
 
-def _taken_at(exif: Image.Exif) -> datetime | None:
-    """When EXIF says that the picture was taken; without an offset, in this machine's zone."""
-    details = exif.get_ifd(EXIF_FOLDER)
-    written = details.get(DATE_TIME_ORIGINAL) or exif.get(DATE_TIME)
-    if not written:
-        return None
+def _why(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no format that Pillow knows"  # its own message names an object in memory
+    return str(error) or type(error).__name__
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    turned = UPRIGHT.get(orientation_of(picture))
+    return picture if turned is None else picture.transpose(turned)
+
+
+def _taken_at(picture: Image.Image) -> datetime | None:
+    """When EXIF says that the picture was taken; without an offset, in this machine's zone.
+
+    None where EXIF says nothing of it, or cannot be read.
+    """
     try:
-        time = datetime.strptime(str(written), "%Y:%m:%d %H:%M:%S")
-        offset = datetime.strptime(str(details.get(OFFSET_TIME_ORIGINAL)), "%z").tzinfo
+        exif = picture.getexif()
+        details = exif.get_ifd(EXIF_FOLDER)
+        written = details.get(DATE_TIME_ORIGINAL) or exif.get(DATE_TIME)
+        # cameras without a clock write zeros or spaces, which is a ValueError
+        taken = _moment(str(written), str(details.get(OFFSET_TIME_ORIGINAL)))
+        taken.astimezone(UTC)  # as names have it: the first and the last day of all time overflow
+    except EXIF_DAMAGE:
+        return None
+    return taken
+
+
+def _moment(written: str, offset: str) -> datetime:
+    time = datetime.strptime(written, "%Y:%m:%d %H:%M:%S")
+    try:
+        return time.replace(tzinfo=datetime.strptime(offset, "%z").tzinfo)
     except ValueError:
-        return _in_this_zone(str(written))
-    return time.replace(tzinfo=offset)
-
-
-def _in_this_zone(written: str) -> datetime | None:
-    try:
-        return datetime.strptime(written, "%Y:%m:%d %H:%M:%S").astimezone()
-    except ValueError:  # cameras without a clock write zeros or spaces
-        return None
+        return time.astimezone()

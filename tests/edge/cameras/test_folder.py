@@ -43,6 +43,8 @@ def test_pixels_are_upright(tmp_path):
         ("2026:07:13 03:04:54", "  :  ", datetime(2026, 7, 13, 3, 4, 54).astimezone()),
         ("0000:00:00 00:00:00", None, None),
         ("    :  :     :  :  ", "+00:00", None),
+        ("0001:01:01 00:00:00", "+03:00", None),
+        ("9999:12:31 23:59:59", "-02:00", None),
         (None, None, None),
     ],
 )
@@ -61,14 +63,55 @@ def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written,
         assert captured_at.utcoffset() == timedelta(hours=2)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0XX*\0\x08\0\0\0",
+        b"Exif\0\0II*\0\x08\0",
+        b"Exif\0\0MM\0*\xff\xff\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\xff\xff\0\0",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x02\0\x04\0\0\0abc\0\0\0\0\0",
+    ],
+    ids=["no byte order", "cut off", "beyond its end", "no fraction there", "a text for a folder"],
+)
+def test_damaged_exif_does_not_damage_the_picture(tmp_path, format, exif):
+    path = tmp_path / f"a.{format.lower()}"
+    path.write_bytes(picture(format=format, exif=exif))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    camera = FolderCamera(tmp_path)
+    with camera.shot() as shot:
+        frames = [shot.frame(), *camera.frames(None)]
+        assert not shot.has_own_time
+    for frame in frames:
+        assert frame.pixels.shape == (30, 40, 3)
+        assert frame.captured_at.timestamp() == 1_700_000_000
+
+
 def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
     with pytest.raises(CameraError, match="no folder .*nowhere"):
         list(FolderCamera(tmp_path / "nowhere").frames(None))
     with pytest.raises(CameraError, match="no picture in"):
         list(FolderCamera(tmp_path).frames(None))
-    (tmp_path / "cut.jpg").write_bytes(picture()[:200])
-    with pytest.raises(CameraError, match="cut.jpg is not a readable picture"):
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (picture()[:200], "Truncated"),
+        (picture(format="PNG")[:-30], "truncated|broken"),
+        (b"a shopping list", r"no format that Pillow knows"),
+        (b"", "no format that Pillow knows"),
+    ],
+    ids=["cut JPEG", "cut PNG", "text", "nothing"],
+)
+def test_what_is_no_picture_is_named_with_the_reason(tmp_path, content, why):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(
+        CameraError, match=rf"/a\.jpg is not a readable picture \(.*({why})"
+    ) as said:
         list(FolderCamera(tmp_path).frames(None))
+    assert "object at" not in str(said.value)
 
 
 def test_a_shot_is_of_the_newest_picture_and_of_each_once(tmp_path):
