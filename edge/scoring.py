@@ -125,7 +125,7 @@ def _prepare_opened(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     picture.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
     if upright is not None:
         picture = picture.transpose(upright)
-    return _resize(_as_rgb(picture), width, height)
+    return _resize(as_rgb(picture), width, height)
 
 
 def orientation_of(picture: Image.Image) -> int:
@@ -137,7 +137,8 @@ def orientation_of(picture: Image.Image) -> int:
     return orientation if orientation in UPRIGHT else 1
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """A picture as RGB of 8 bits, whatever its mode."""
     if picture.mode == "RGB":
         return picture  # converting would copy it
     if picture.mode.startswith("I;16"):

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edge.cameras.camera import CameraError, Frame, NoNewFrameError, Shot
-from edge.scoring import DAMAGE, DRAFTED, EXIF_DAMAGE, UPRIGHT, orientation_of
+from edge.scoring import DAMAGE, DRAFTED, EXIF_DAMAGE, UPRIGHT, as_rgb, orientation_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -110,7 +110,7 @@ def _read(path: Path, encoded: bytes) -> Frame:
         with Image.open(io.BytesIO(encoded)) as picture:
             picture.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
             taken = _taken_at(picture)
-            pixels = np.asarray(_upright(picture).convert("RGB"))
+            pixels = np.asarray(as_rgb(_upright(picture)))
     except UNREADABLE as error:
         raise CameraError(f"{path} is not a readable picture ({_why(error)}): remove it") from error
     taken = taken or _changed_at(path)

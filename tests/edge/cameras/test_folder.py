@@ -35,6 +35,13 @@ def test_pixels_are_upright(tmp_path):
     assert frame.pixels.shape == (40, 30, 3) and frame.pixels.dtype == np.uint8
 
 
+def test_a_picture_of_16_bits_keeps_its_greys(tmp_path):
+    grey = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    frame = next(FolderCamera(tmp_path).frames(1))
+    np.testing.assert_array_equal(frame.pixels[..., 0], grey >> 8)
+
+
 @pytest.mark.parametrize(
     ("written", "offset", "expected"),
     [
