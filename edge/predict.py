@@ -1,6 +1,7 @@
 """Pictures scored by a server: a small client of ``mlflow models serve``."""
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from edge.errors import UserError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
 PICTURES_A_REQUEST = 16
+
+REFUSED = re.compile(r"\bimage (\d+) (is refused: .*)", re.DOTALL)
+"""How a server names a picture that it refuses: by its place in the request, from 0."""
 
 
 class PredictError(UserError):
@@ -28,8 +32,8 @@ def predict(server: str, files: list[Path]) -> Iterator[dict]:
         For each file: ``file``, ``label``, ``score``, and a probability for each label.
 
     Raises:
-        PredictError: no server, or it refuses a picture; the message has its reason.
-        FileNotFoundError: there is no such file.
+        PredictError: a file cannot be read, there is no server, or it refuses a picture; the
+            message names the file and has the reason.
     """
     with requests.Session() as session:
         for start in range(0, len(files), PICTURES_A_REQUEST):
@@ -41,7 +45,7 @@ def predict(server: str, files: list[Path]) -> Iterator[dict]:
 
 def _post(session: requests.Session, server: str, files: list[Path]) -> list[dict]:
     shown = without_userinfo(server)
-    rows = [[base64.b64encode(file.read_bytes()).decode()] for file in files]
+    rows = [[base64.b64encode(_content(file)).decode()] for file in files]
     try:
         answer = session.post(
             f"{server}/invocations",
@@ -51,7 +55,7 @@ def _post(session: requests.Session, server: str, files: list[Path]) -> list[dic
         said = answer.json()
         if answer.ok:
             return said["predictions"]
-        reason = str(said["message"]).rpartition("Error: ")[2]
+        reason = _by_name(str(said["message"]), files)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
         raise PredictError(
             f"no scoring server answers at {shown}; start one: mlflow models serve "
@@ -59,4 +63,20 @@ def _post(session: requests.Session, server: str, files: list[Path]) -> list[dic
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise PredictError(f"{shown} does not answer as a scoring server: check it") from error
-    raise PredictError(f"{' '.join(reason.split())} ({', '.join(file.name for file in files)})")
+    raise PredictError(" ".join(reason.split()))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise PredictError(f"cannot read {file}: {error.strerror}; name a picture") from error
+
+
+def _by_name(message: str, files: list[Path]) -> str:
+    """A server's reason with the name of the file that it means; of all where it names none."""
+    refused = REFUSED.search(message)
+    if refused and int(refused[1]) < len(files):
+        return f"{files[int(refused[1])]} {refused[2]}"
+    reason = message.rpartition("Error: ")[2]
+    return f"{reason} ({', '.join(file.name for file in files)})"

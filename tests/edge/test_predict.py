@@ -1,18 +1,26 @@
 """The client of a scoring server, and what its user sees where there is none. That a real server
 answers it as the device scores is tested with all ways of scoring."""
 
+import base64
 import http.server
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from edge.commands import main
 
+PICTURE = b"picture"
+WHY = "damaged: OSError: broken data stream"
+
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers every picture of a request with its place, or as the test says."""
+    """Answers every picture of a request with its place, or as the test says.
+
+    What is no picture it refuses in the words of ``steps/serving/pyfunc_model.py``.
+    """
 
     status, answer, asked = 200, None, []
 
@@ -22,6 +30,10 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.asked.append(len(rows))
         scored = [{"label": "1", "score": place / 100} for place in range(len(rows))]
         content = self.answer or json.dumps({"predictions": scored})
+        for place, (picture,) in enumerate(rows):
+            if base64.b64decode(picture) != PICTURE:
+                said = f"Failed to predict data 'x'.\nError: image {place} is refused: {WHY}"
+                self.status, content = 400, json.dumps({"message": said})
         self.send_response(self.status)
         self.end_headers()
         self.wfile.write(content.encode())
@@ -43,7 +55,7 @@ def server():
 @pytest.fixture
 def files(tmp_path) -> list[str]:
     for number in range(20):
-        (tmp_path / f"{number:02}.jpg").write_bytes(b"picture")
+        (tmp_path / f"{number:02}.jpg").write_bytes(PICTURE)
     return [str(path) for path in sorted(tmp_path.iterdir())]
 
 
@@ -58,7 +70,7 @@ def test_many_files_go_in_several_requests_and_keep_their_order(server, files, c
 @pytest.mark.parametrize(
     ("status", "answer", "says"),
     [
-        (400, {"message": "Failed to predict data 'x'.\nError: image 0 is refused"}, "refused (00"),
+        (400, {"message": "Failed to predict data 'x'.\nError: no rows"}, "no rows (00"),
         (500, "oops", "does not answer as a scoring server"),
         (200, {"scores": []}, "does not answer as a scoring server"),
         (404, {"detail": "Not Found"}, "does not answer as a scoring server"),
@@ -80,7 +92,19 @@ def test_no_server_names_the_command_that_starts_one(files, capsys):
     assert "mlflow models serve" in said and said.count("\n") == 1
 
 
-def test_a_missing_file_is_named(server, tmp_path, capsys):
-    assert main(["predict", "--server", server, str(tmp_path / "none.jpg")]) == 1
+@pytest.mark.parametrize("number", [0, 1, 15, 19])
+def test_a_refused_picture_is_named(server, files, capsys, number):
+    Path(files[number]).write_bytes(b"a shopping list")
+    assert main(["predict", "--server", server, *files]) == 1
+    said = capsys.readouterr()
+    assert said.err == f"edge predict: {files[number]} is refused: {WHY}\n"
+    assert len(said.out.splitlines()) == (16 if number > 15 else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none.jpg", "No such file or directory"), ("", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_named(server, tmp_path, capsys, name, why):
+    assert main(["predict", "--server", server, str(tmp_path / name)]) == 1
     said = capsys.readouterr().err
-    assert "none.jpg" in said and said.count("\n") == 1
+    assert said == f"edge predict: cannot read {tmp_path / name}: {why}; name a picture\n"
