@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.cameras.camera import Camera, Frame
 from edge.jpeg import encode_jpeg, is_jpeg
 from edge.landing_names import picture_name
+from edge.wording import counted
 
 QUIET_SECONDS = 5.0
 """Progress is shown once a capture takes longer than this."""
@@ -75,5 +76,5 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _show_progress(done: int, count: int | None, seconds: float) -> None:
-    total = "" if count is None else f" of {count}"
-    print(f"{done}{total} frames, {done / seconds:.1f} a second", file=sys.stderr, flush=True)
+    shown = counted(done, "frame") if count is None else f"{done} of {counted(count, 'frame')}"
+    print(f"{shown}, {done / seconds:.1f} a second", file=sys.stderr, flush=True)

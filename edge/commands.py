@@ -12,6 +12,7 @@ from edge.capture import capture
 from edge.errors import UserError
 from edge.model_commands import add_model_commands
 from edge.record import RecordError
+from edge.wording import counted
 
 MENDABLE = (
     *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
@@ -102,4 +103,4 @@ def _capture(options: argparse.Namespace) -> None:
     count = getattr(options, "count", {"simulated": 480, "picamera2": 1}.get(options.camera))
     done = capture(camera, options.to, count, options.device, options.view)
     known = f", {done.skipped} there already" if done.skipped else ""
-    print(f"{done.written} frames written to {options.to}{known}")
+    print(f"{counted(done.written, 'frame')} written to {options.to}{known}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.addresses import web_address
 from edge.errors import UserError
+from edge.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -108,19 +109,20 @@ def _summary(said: dict) -> list[tuple[str, str]]:
         model = f"{said['model']} version {said['model_version']}, release {said['release']}"
         model += ", on probation" if said["on_probation"] else ""
     score = f"{said['label']} {said['score']:.4f}" if said["score"] is not None else "none"
-    waiting = f"{queue['pictures']} pictures, {queue['bytes'] / 1e6:.1f} MB; "
-    waiting += f"{said['results']['unsent']} results"
+    waiting = f"{counted(queue['pictures'], 'picture')}, {queue['bytes'] / 1e6:.1f} MB; "
+    waiting += counted(said["results"]["unsent"], "result")
     if queue["undated"]:
-        waiting += f"; {queue['undated']} wait for the clock to be set"
+        waiting += f"; {counted(queue['undated'], 'picture')} without a date until the clock is set"
+    frames, sent = counted(said["frames"], "frame"), counted(counts.get("sent", 0), "picture")
     degrees = "" if said["temperature"] is None else f"{said['temperature']:.0f} °C, "
     rows = [
         ("device", f"{said['device']}, since {said['started_at']}"),
-        ("camera", said["camera_failure"] or f"{said['camera']}, {said['frames']} frames"),
+        ("camera", said["camera_failure"] or f"{said['camera']}, {frames}"),
         ("last frame", f"{said['last_frame_at']}: {score}"),
         ("model", model),
         ("waiting", waiting),
-        ("sent", f"{counts.get('sent', 0)} pictures, last {said['last_sent_at'] or 'none yet'}"),
-        ("dropped", f"{counts.get('dropped', 0)} pictures"),
+        ("sent", f"{sent}, last {said['last_sent_at'] or 'none yet'}"),
+        ("dropped", counted(counts.get("dropped", 0), "picture")),
         (
             "machine",
             f"{degrees}{said['memory_megabytes']:.0f} MB used, {said['free_megabytes']} MB free",

@@ -75,13 +75,20 @@ def test_progress_is_shown_once_it_takes_long(tmp_path, monkeypatch, capsys):
     clock = iter(range(0, 100, 2))
     monkeypatch.setattr(capturing.time, "monotonic", lambda: next(clock))
     capture(Still(frame(1), frame(2)), tmp_path, 2, "1", "porch")
-    assert capsys.readouterr().err.splitlines()[-1].startswith("2 of 2 frames, ")
+    capture(Still(frame(3)), tmp_path, None, "1", "porch")
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(", ")[0] for line in shown] == [
+        "1 of 2 frames",
+        "2 of 2 frames",
+        "1 frame",
+    ]
 
 
 def test_the_command_writes_labelled_frames(tmp_path, capsys):
-    command = ["capture", "--to", str(tmp_path), "--count", "2", "--start", "2026-07-14T12:00:00"]
-    assert main([*command, "--period", "10", "--device", "7", "--view", "gate"]) == 0
-    assert capsys.readouterr().out == f"2 frames written to {tmp_path}\n"
+    command = ["capture", "--to", str(tmp_path), "--start", "2026-07-14T12:00:00", "--period", "10"]
+    for count, written in (("1", "1 frame"), ("2", "1 frame"), ("2", "0 frames")):
+        assert main([*command, "--count", count, "--device", "7", "--view", "gate"]) == 0
+        assert capsys.readouterr().out.startswith(f"{written} written to {tmp_path}")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert [name[:-5] for name in names] == [
         f"2026-07-14T12%3A{minute}%3A00_rpi_sensor_7_gate_" for minute in ("00", "10")
