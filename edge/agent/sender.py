@@ -35,6 +35,7 @@ class Sender:
 
     Attributes:
         failure: why the landing zone cannot be reached; None where it can.
+        failing_since: uptime of the first attempt that failed, seconds; None where none did.
         sent_at: when something was sent last, ISO; None before.
     """
 
@@ -56,6 +57,7 @@ class Sender:
         self._jitter = jitter
         self._report_due, self._pause, self._not_before = clock.uptime(), 0.0, 0.0
         self.failure: str | None = None
+        self.failing_since: float | None = None
         self.sent_at: str | None = None
 
     def work(self) -> bool:
@@ -68,7 +70,7 @@ class Sender:
         except Exception as error:
             self._failed(error)
             return False
-        self.failure, self._pause = None, 0.0
+        self.failure, self.failing_since, self._pause = None, None, 0.0
         return done
 
     def _send_one(self) -> bool:
@@ -108,5 +110,7 @@ class Sender:
         if isinstance(error, sqlite3.Error):
             said = f"the store: {said}"
         self.failure = said
+        if self.failing_since is None:
+            self.failing_since = self._clock.uptime()
         self._pause = min(max(FIRST_RETRY_SECONDS, 2 * self._pause), self._retry_most)
         self._not_before = self._clock.uptime() + self._pause * (0.5 + 0.5 * self._jitter())

@@ -13,8 +13,11 @@ OVERDUE_SECONDS = 60.0
 UNSET_SECONDS = 3600.0
 """After which a clock that nobody has set is somebody's business."""
 
+UNSENT_SECONDS = 600.0
+"""For which a landing zone may be away, as networks are; what cannot be sent waits meanwhile."""
 
-def complaints(parts: Parts) -> list[str]:
+
+def complaints(parts: Parts, sender: Sender) -> list[str]:
     """What keeps the device from its work; none where it is well."""
     found, seen = [], parts.watcher.seen
     if seen.failure:
@@ -24,6 +27,9 @@ def complaints(parts: Parts) -> list[str]:
         found.append(f"the last look is {late:.0f} s overdue")
     if parts.model and parts.model.failure:
         found.append(f"model: {parts.model.failure}")
+    unsent, since = sender.failure, sender.failing_since  # another thread changes them
+    if unsent and since is not None and parts.clock.uptime() - since > UNSENT_SECONDS:
+        found.append(f"nothing can be sent: {unsent}")
     now = parts.clock.now()
     if not now.known and now.uptime - parts.started.uptime > UNSET_SECONDS:
         found.append(
@@ -35,7 +41,7 @@ def complaints(parts: Parts) -> list[str]:
 
 def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     """The device's state, as JSON can hold it."""
-    now, seen, wrong = parts.clock.now(), parts.watcher.seen, complaints(parts)
+    now, seen, wrong = parts.clock.now(), parts.watcher.seen, complaints(parts, sender)
     current = parts.model.current if parts.model else None
     return {
         "device": parts.settings.device,

@@ -114,7 +114,7 @@ class _Answers(BaseHTTPRequestHandler):
             rows = HISTORY_SECONDS / parts.settings.score.period_seconds
             self._answer_json(parts.results.history(max(round(rows), 1)))
         elif path == "/health":
-            wrong = complaints(parts)
+            wrong = complaints(parts, agent.sender)
             code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
             self._answer_json({"healthy": not wrong, "complaints": wrong}, code)
         elif path == "/frame.jpg" and (picture := parts.watcher.seen.picture) is not None:

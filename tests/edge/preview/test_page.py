@@ -74,6 +74,12 @@ def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
     look(agent, clock, 1)
     clock.go_on(100)
     assert "overdue" in requests.get(f"{page}/health", timeout=5).text
+    look(agent, clock, 1)
+    shutil.rmtree(agent.parts.settings.landing.url)
+    agent.sender.work()
+    look(agent, clock, 2)
+    answer = requests.get(f"{page}/health", timeout=5)
+    assert answer.status_code == 503 and "nothing can be sent: the landing" in answer.text
 
 
 def test_a_picture_on_demand_needs_the_pages_own_header(page, agent, clock):
