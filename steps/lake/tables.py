@@ -5,6 +5,7 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
+from steps.errors import UserError
 from steps.lake.picture import COLUMNS as COLUMNS_OF_PICTURE
 from steps.settings.profile import Profile
 
@@ -120,6 +121,36 @@ def open_table(spark: "SparkSession", profile: Profile, name: str) -> "DeltaTabl
         spark.sql(f"ALTER TABLE delta.`{table_path(profile, name)}` ADD COLUMNS ({added})")
         table = DeltaTable.forPath(spark, table_path(profile, name))
     return table
+
+
+def view_tables(spark: "SparkSession", profile: Profile) -> list[str]:
+    """Let SQL name the tables: a view of each that is there, for as long as the session lasts.
+
+    Returns:
+        the views' names, which are the tables'.
+
+    Raises:
+        UserError: there is no table.
+    """
+    from delta.tables import DeltaTable
+
+    found = [name for name in COLUMNS if DeltaTable.isDeltaTable(spark, table_path(profile, name))]
+    if not found:
+        raise UserError(f"no table in {profile.lake} yet; run: mlflow run . -e ingest")
+    for name in found:
+        _view(spark, name, f"delta.`{table_path(profile, name)}`")
+    return found
+
+
+def view_version(spark: "SparkSession", profile: Profile, name: str, version: int) -> str:
+    """A view of a table as it was, named as in ``images_v1``, as SQL has no versions of views."""
+    view = f"{name}_v{version}"
+    _view(spark, view, f"delta.`{table_path(profile, name)}` VERSION AS OF {version}")
+    return view
+
+
+def _view(spark: "SparkSession", name: str, table: str) -> None:
+    spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {name} AS SELECT * FROM {table}")
 
 
 def current_version(table: "DeltaTable") -> int:
