@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.parameters import given
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.chain import fill_card, says
+from steps.tracking.chain import fill_card, keep_unfinished, says
+from steps.tracking.outage import without_patience
 from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.resume import command, following
 from steps.tracking.reuse import reusable
@@ -73,8 +75,10 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     try:
         for step in CHAIN[: asked.end]:
             _go(step, run.profile, parameters, asked, runs, done)
-    except UserError:
-        run.card.next_command = _go_on(parameters, step.name)
+    except (Exception, KeyboardInterrupt):
+        with without_patience(), suppress(Exception):  # the tracking server may be what is away
+            run.card.next_command = _go_on(parameters, step.name)
+            keep_unfinished(done, run.card.next_command)
         raise
     finally:
         if done:
@@ -103,7 +107,7 @@ def _go(
     if not found and not parameters.dry_run:
         try:
             found = _run(step, chosen, parameters)
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             done.append(_failed(was))
             raise
     if found:
@@ -116,9 +120,12 @@ def _go(
 def _failed(step: StepDone) -> StepDone:
     run = newest_nested(step.step)
     if run is None:
-        return step.model_copy(update={"failed": True})
-    why = run.data.tags.get("failure", "see the card of its run")
-    return step.model_copy(update={"failed": True, "run_id": run.info.run_id, "reason": why})
+        return step.model_copy(update={"failed": True, "reason": "it did not start"})
+    stopped = run.info.status == "KILLED"
+    why = run.data.tags.get("failure", "it was stopped" if stopped else "see the card of its run")
+    seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
+    came_to = {"failed": True, "run_id": run.info.run_id, "reason": why, "seconds": seconds}
+    return step.model_copy(update=came_to)
 
 
 @dataclass(frozen=True)

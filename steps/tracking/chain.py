@@ -2,11 +2,39 @@
 
 from html import escape
 
+import mlflow
+from mlflow.exceptions import MlflowException
+
 from steps.tracking.card import Card, run_address, run_link
-from steps.tracking.outputs import StepDone
+from steps.tracking.outputs import Outputs, StepDone
+
+CHAIN_FILE = "chain.json"
+"""What a run of the chain leaves that did not finish; one that did has it in ``outputs.json``."""
 
 WIDTH, HEIGHT, GAP = 118, 66, 26
 """Of a step's box and between two, in pixels."""
+
+
+class Unfinished(Outputs):
+    """The steps up to where the chain ended, and the command that goes on from there."""
+
+    steps: list[StepDone]
+    next_command: str
+
+
+def keep_unfinished(done: list[StepDone], next_command: str) -> None:
+    """Leave what the active run came to, in a file that makes it no finished run."""
+    left = Unfinished(steps=done, next_command=next_command)
+    mlflow.log_text(left.model_dump_json(indent=2), CHAIN_FILE)
+
+
+def read_unfinished(run_id: str) -> Unfinished | None:
+    """What a run came to that did not finish; None where it left nothing of it."""
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{CHAIN_FILE}")
+        return Unfinished.model_validate_json(text)
+    except (MlflowException, OSError, ValueError):
+        return None
 
 
 def says(run_id: str | None, reason: str) -> str:
@@ -17,8 +45,7 @@ def says(run_id: str | None, reason: str) -> str:
 def lines(done: list[StepDone]) -> list[str]:
     """The chain as a terminal shows it, a line a step."""
     return [
-        f"{step.step:8}  {step.seconds:6.0f} s  {step.run_id or '-':32}  {_what(step)}"
-        for step in done
+        f"{step.step:8}  {_time(step):>8}  {step.run_id or '–':32}  {_what(step)}" for step in done
     ]
 
 
@@ -65,13 +92,12 @@ def _left(place: int) -> int:
 
 def _box(step: StepDone, left: int) -> str:
     kind, what = _kind(step)
-    time = f"{step.seconds:.0f} s" if step.seconds else "–"
     middle = left + WIDTH / 2
     box = (
         f'<g class="{kind}"><title>{escape(_what(step))}</title>'
         f'<rect x="{left}" y="1" width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
         f'<text class="name" x="{middle}" y="24">{escape(step.step)}</text>'
-        f'<text x="{middle}" y="42">{time}</text>'
+        f'<text x="{middle}" y="42">{_time(step)}</text>'
         f'<text class="what" x="{middle}" y="58">{what}</text></g>'
     )
     address = run_address(step.run_id) if step.run_id else ""
@@ -87,7 +113,13 @@ def _kind(step: StepDone) -> tuple[str, str]:
     return ("ran", "ran") if step.run_id else ("waits", "would run")
 
 
+def _time(step: StepDone) -> str:
+    return f"{step.seconds:.0f} s" if step.seconds else "–"
+
+
 def _what(step: StepDone) -> str:
     if step.failed:
         return f"failed: {step.reason}"
-    return "reused" if step.reused else f"run, because {step.reason}"
+    if step.reused:
+        return "reused"
+    return f"{'run' if step.run_id else 'would run'}, because {step.reason}"

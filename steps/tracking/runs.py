@@ -10,15 +10,19 @@ from mlflow.exceptions import MlflowException
 from steps.errors import RUN, UserError
 
 LATEST = "latest"
+FINISHED = ("FINISHED",)
+ENDED = (*FINISHED, "FAILED", "KILLED")
 
 
-def resolve_input(step: str, wanted: str) -> str:
+def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) -> str:
     """The ID of the run that a parameter ``<step>_run_id`` means.
 
     Args:
         step: the step that made it.
         wanted: a run ID, or ``latest`` for the newest finished run of the step in the
             experiment.
+        statuses: that a run named by its ID may have; what only looks at it may take one that
+            failed.
 
     Raises:
         UserError: there is no such run, it is of another step, or it did not finish.
@@ -45,7 +49,7 @@ def resolve_input(step: str, wanted: str) -> str:
             f"run {wanted} is of {made_by or 'no step of this project'}, not of {step}; "
             f"pass -P {step}_run_id=<ID of a run of {step}> or latest"
         )
-    if run.info.status != "FINISHED":
+    if run.info.status not in statuses:
         raise UserError(
             f"run {wanted} of {step} did not finish ({run.info.status}); run: {RUN} -e {step}"
         )

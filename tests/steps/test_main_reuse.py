@@ -6,92 +6,21 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
-from pydantic import Field
+from small_chain import COLD, SmallChain
 
 from steps import main
 from steps.errors import UserError
-from steps.settings.parameters import StepParameters
-from steps.settings.profile import load_profile
-from steps.tracking.cache_key import cache_key
 from steps.tracking.card import Card
-from steps.tracking.chain import says
-from steps.tracking.outputs import Outputs
-from steps.tracking.run_files import KEY_FILE, SIZES_FILE, kept_files
-from steps.tracking.step import RUN_ID, Step, StepRun
+from steps.tracking.run_files import SIZES_FILE
+from steps.tracking.step import StepRun
 
 BAKE_CHANGED = "run, because parameter minutes is 50 and was 40"
 NEVER = "run, because it has not run yet"
 
 
-class Made(Outputs):
-    what: str
-
-
-class Mill(StepParameters):
-    turns: int = Field(3, description="of the stone")
-
-
-class Bake(StepParameters):
-    mill_run_id: str = Field("latest", description="run of mill")
-    minutes: int = Field(40, description="in the oven")
-    degrees: float | None = Field(None, description="of the oven")
-
-
-class Slice(StepParameters):
-    bake_run_id: str = Field("latest", description="run of bake")
-
-
-class SmallChain:
-    """A chain of three steps, and the runs that it started."""
-
-    def __init__(self, profile):
-        self.profile = profile
-        self.started: list[str] = []
-        self.stale: str | None = None
-
-    def step(self, name: str, parameters: type[StepParameters]) -> Step:
-        def holds(outputs: Made, profile) -> str | None:
-            return "it is stale" if outputs.what == self.stale else None
-
-        return Step(name, parameters, Made, run=None, settings=("model",), holds=holds)
-
-    def run_step(self, step: Step, chosen: StepParameters, _: object) -> Run:
-        """What an entry point leaves, without a process of its own."""
-        inputs = {name: getattr(chosen, name + RUN_ID) for name in step.input_names()}
-        parts = step.key_parts(chosen, self.profile, inputs)
-        tags = {"step": step.name, "cache_key": cache_key(parts)}
-        client = MlflowClient()
-        run_id = client.create_run(main.experiment_id(), tags=tags).info.run_id
-        client.log_dict(run_id, parts, KEY_FILE)
-        client.log_text(run_id, "a loaf", "made/loaf.txt")
-        client.log_dict(run_id, kept_files(run_id), SIZES_FILE)
-        client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
-        client.set_terminated(run_id)
-        self.started.append(step.name)
-        return client.get_run(run_id)
-
-    def go(self, **parameters) -> tuple[dict[str, str], dict[str, str]]:
-        """Go down the chain; the run of each step, and what is said of each."""
-        self.started.clear()
-        model = main.make_parameters()
-        with mlflow.start_run() as run:
-            card = Card("main", run.info.run_id)
-            opened = StepRun(run.info.run_id, self.profile, {}, card)
-            outputs = main.main(opened, model(**parameters))
-        return outputs.runs, {
-            step.step: says(step.run_id if step.reused else None, step.reason)
-            for step in outputs.steps
-        }
-
-
 @pytest.fixture
 def chain(store, monkeypatch) -> SmallChain:
-    chain = SmallChain(load_profile("local"))
-    steps = {"mill": Mill, "bake": Bake, "slice": Slice}
-    monkeypatch.setattr(main, "CHAIN", tuple(chain.step(*item) for item in steps.items()))
-    monkeypatch.setattr(main, "_run", chain.run_step)
-    return chain
+    return SmallChain(monkeypatch)
 
 
 def test_an_unchanged_chain_runs_once_and_is_reused(chain):
@@ -203,20 +132,19 @@ def test_what_is_no_step_is_told(chain, asked):
         chain.go(**asked)
 
 
-def test_a_chain_that_fails_has_a_card_with_the_graph_up_to_there(chain, monkeypatch):
-    def fails(step, chosen, parameters):
-        if step.name == "bake":
-            parent = {"mlflow.parentRunId": mlflow.active_run().info.run_id}
-            tags = parent | {"step": "bake", "failure": "the oven is cold"}
-            MlflowClient().create_run(main.experiment_id(), tags=tags)
-            raise UserError("bake failed")
-        return chain.run_step(step, chosen, parameters)
-
-    monkeypatch.setattr(main, "_run", fails)
-    with pytest.raises(UserError), mlflow.start_run() as run:
+@pytest.mark.parametrize(
+    ("minutes", "error", "said"),
+    [
+        (60, UserError, COLD),
+        (61, KeyboardInterrupt, "it was stopped"),
+    ],
+)
+def test_a_chain_that_ends_early_has_the_graph_up_to_there(chain, minutes, error, said):
+    with pytest.raises(error), mlflow.start_run() as run:
         card = Card("main", run.info.run_id)
         opened = StepRun(run.info.run_id, chain.profile, {}, card)
-        main.main(opened, main.make_parameters()())
+        main.main(opened, main.make_parameters()(bake_minutes=minutes))
     page = card.html()
-    assert "the oven is cold" in page and 'class="failed"' in page and 'class="ran"' in page
-    assert card.next_command == "mlflow run . --env-manager local -P from=bake"
+    assert said in page and 'class="failed"' in page and 'class="ran"' in page
+    again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
+    assert card.next_command == again

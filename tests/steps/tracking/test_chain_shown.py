@@ -21,8 +21,8 @@ def test_a_line_a_step_with_its_time_its_run_and_why():
     assert lines(DONE) == [
         f"ingest        63 s  {'1' * 32}  reused",
         f"tune           9 s  {'2' * 32}  run, because it has not run yet",
-        f"train          0 s  {'-':32}  run, because tune runs",
-        f"register       0 s  {'-':32}  failed: <&>",
+        f"train            –  {'–':32}  would run, because tune runs",
+        f"register         –  {'–':32}  failed: <&>",
     ]
 
 

@@ -1,0 +1,136 @@
+"""What is shown of a run of the chain, and which one is."""
+
+import re
+
+import pytest
+from mlflow import MlflowClient
+from small_chain import COLD, NO_GRAIN, SmallChain
+
+from steps import inspect
+from steps.errors import UserError
+from steps.tracking.runs import resolve_input
+
+WHOLE, FAILS, STOPPED, BREAKS = ([f"--bake_minutes={n}"] for n in (40, 60, 61, 62))
+REFUSED, MISTYPED = ["--mill_turns=0"], ["--bake_minute=60"]
+DRY, DRY_TOO = ["--dry_run", "--bake_minutes=50"], ["--dry_run=1", "--bake_minutes=50"]
+AGAIN = "go on with: mlflow run . --env-manager local -P bake_minutes={} -P from=bake"
+
+
+@pytest.fixture
+def chain(store, monkeypatch) -> SmallChain:
+    return SmallChain(monkeypatch)
+
+
+@pytest.fixture
+def shown(chain, capsys):
+    """What is printed, without the last line, which is the ID of the run of inspect."""
+
+    def of(*argv: str) -> list[str]:
+        capsys.readouterr()
+        inspect.STEP.main(list(argv))
+        *lines, last = capsys.readouterr().out.splitlines()
+        assert last.startswith("run_id=")
+        return lines
+
+    return of
+
+
+def refusal(*argv: str) -> str:
+    """The one line that is said instead."""
+    with pytest.raises(SystemExit) as ended:
+        inspect.STEP.main(list(argv))
+    assert isinstance(ended.value.code, str) and "\n" not in ended.value.code
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("typed", "newest"),
+    [
+        ([WHOLE], 0),
+        ([WHOLE, DRY], 0),
+        ([WHOLE, DRY, DRY_TOO], 0),
+        ([WHOLE, FAILS], 1),
+        ([WHOLE, FAILS, DRY], 1),
+        ([FAILS, WHOLE], 1),
+        ([WHOLE, BREAKS], 1),
+        ([WHOLE, STOPPED], 1),
+        ([WHOLE, REFUSED], 1),
+        ([WHOLE, MISTYPED], 0),
+        ([WHOLE, ["--from=fry"]], 0),
+        ([WHOLE, [*REFUSED, "--dry_run"]], 0),
+    ],
+)
+def test_latest_is_the_newest_chain_that_went_for_real(chain, shown, typed, newest):
+    runs = [chain.type(*argv) for argv in typed]
+    assert shown()[0].startswith(f"main      run {runs[newest]}")
+
+
+@pytest.mark.parametrize(
+    ("argv", "ending", "bake", "rest"),
+    [
+        (WHOLE, "", r"run, because it has not run yet", []),
+        (FAILS, ", which failed", f"failed: {COLD}", [AGAIN.format(60)]),
+        (STOPPED, ", which was stopped", "failed: it was stopped", [AGAIN.format(61)]),
+    ],
+)
+@pytest.mark.parametrize("by_id", [False, True])
+def test_what_ran_what_failed_and_why_is_shown(chain, shown, argv, ending, bake, rest, by_id):
+    run_id = chain.type(*argv)
+    lines = shown(*(["--main_run_id", run_id] if by_id else []))
+    assert lines[0] == f"main      run {run_id}{ending}"
+    assert re.fullmatch(r"mill +– +\w{32}  run, because it has not run yet", lines[1])
+    assert re.fullmatch(rf"bake +(–|\d s) +\w{{32}}  {bake}", lines[2])
+    assert "  mill.images                  7" in lines
+    assert [line for line in lines if line.startswith("go on")] == rest
+
+
+def test_a_chain_that_failed_before_its_first_step_says_why(chain, shown):
+    run_id = chain.type(*REFUSED)
+    assert shown() == [
+        f"main      run {run_id}, which failed",
+        f"failed: {NO_GRAIN}",
+        "go on with: mlflow run . --env-manager local -P mill_turns=0 -P from=mill",
+    ]
+
+
+def test_a_failure_that_left_nothing_is_shown_by_its_id(chain, shown):
+    run_id = chain.type(*MISTYPED)
+    header, why = shown("--main_run_id", run_id)
+    assert header.endswith(f"{run_id}, which failed")
+    assert why.startswith("failed: main has no parameter 'bake_minute'")
+
+
+def test_a_dry_run_says_what_would_run(chain, shown):
+    chain.type(*WHOLE)
+    lines = shown("--main_run_id", chain.type(*DRY))
+    assert lines[1].endswith("  reused")
+    assert lines[2:4] == [
+        f"bake             –  {'–':32}  would run, because parameter minutes is 50 and was 40",
+        f"slice            –  {'–':32}  would run, because bake runs",
+    ]
+
+
+@pytest.mark.parametrize("before", [[], [DRY], [MISTYPED]])
+def test_without_a_chain_it_is_told_how_to_run_one(chain, before):
+    for argv in before:
+        chain.type(*argv)
+    said = refusal("--profile", "local")
+    assert said == (
+        "inspect: the chain has not run here yet; run: mlflow run . --env-manager local"
+    )
+
+
+def test_a_chain_that_still_runs_is_told(chain):
+    run = MlflowClient().create_run("0", tags={"step": "main"})
+    assert "did not finish (RUNNING)" in refusal("--main_run_id", run.info.run_id)
+
+
+@pytest.mark.parametrize("argv", [FAILS, STOPPED])
+def test_a_chain_that_failed_is_no_finished_run(chain, argv):
+    run_id = chain.type(*argv)
+    assert {file.path for file in MlflowClient().list_artifacts(run_id)} <= {
+        "card.html",
+        "chain.json",
+    }
+    with pytest.raises(UserError, match="did not finish"):
+        resolve_input("main", run_id)
