@@ -69,14 +69,36 @@ def differences(old: Parts, new: Parts) -> str:
     >>> differences({"parameter": {"epochs": 30}}, {"parameter": {"epochs": 40}})
     'parameter epochs is 40 and was 30'
     """
-    found = []
-    for kind, values in new.items():
-        before = old.get(kind, {})
-        for name in sorted({*values, *before}):
-            if values.get(name) != before.get(name):
-                found.append(_difference(kind, name, before.get(name), values.get(name)))
+    found = each_difference(old, new)
     shown = ", ".join(found[:SHOWN])
     return f"{shown} and {len(found) - SHOWN} more" if len(found) > SHOWN else shown
+
+
+def each_difference(old: Parts, new: Parts) -> list[str]:
+    """The same, one by one; of what is a section, each key by itself."""
+    return [
+        _difference(kind, name, before, now)
+        for kind, values in new.items()
+        for name, before, now in _leaves("", old.get(kind, {}), values)
+    ]
+
+
+def _leaves(above: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two values: its dotted name, what was there, and what is."""
+    if old == new:
+        return
+    sections = [{} if value is None else value for value in (old, new)]
+    if all(isinstance(section, dict) for section in sections):
+        was, now = sections
+        inside = [
+            leaf
+            for name in sorted({*was, *now})
+            for leaf in _leaves(f"{above}.{name}" if above else name, was.get(name), now.get(name))
+        ]
+        if inside or not above:
+            yield from inside
+            return
+    yield above, old, new
 
 
 def _difference(kind: str, name: str, old: Any, new: Any) -> str:
@@ -86,7 +108,8 @@ def _difference(kind: str, name: str, old: Any, new: Any) -> str:
         return f"{name} is another run"
     if kind == "state":
         return "what it reads changed"
-    return f"{kind} {name} is {new} and was {old}"
+    now, was = ("empty" if value in ("", [], {}) else value for value in (new, old))
+    return f"{kind} {name} is {now} and was {was}"
 
 
 def sources(module: str) -> list[Path]:

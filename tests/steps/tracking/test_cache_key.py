@@ -196,10 +196,38 @@ def test_a_step_of_the_project_is_made_of_what_it_uses(step, used, unused):
         ({"parameters": {}, "settings": {}, "state": "cold"},
          "parameter minutes is None and was 40, parameter name is None and was rye, "
          "setting model is None and was package and 1 more"),
+        ({"parameters": {"minutes": "", "name": []}},
+         "parameter minutes is empty and was 40, parameter name is empty and was rye"),
+        ({"parameters": {"minutes": 0, "name": False}},
+         "parameter minutes is 0 and was 40, parameter name is False and was rye"),
     ],
 )  # fmt: skip
 def test_differences_are_told_in_words(bakery, changed, said):
     assert differences(key_parts(**GIVEN), key_parts(**GIVEN | changed)) == said
+
+
+SECTION = {"training": {"launcher": "auto", "processes": 2, "spark": {"cores": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (SECTION, {"training": SECTION["training"] | {"processes": 4}},
+         "setting training.processes is 4 and was 2"),
+        (SECTION, {"training": SECTION["training"] | {"spark": {"cores": 2}}},
+         "setting training.spark.cores is 2 and was 1"),
+        (SECTION, {"training": SECTION["training"] | {"spark": {}}},
+         "setting training.spark.cores is None and was 1"),
+        ({"bounds": {}}, {"bounds": {"loss": {"min": 1, "max": None}}},
+         "setting bounds.loss.min is 1 and was None"),
+        ({"bounds": None}, {"bounds": {}}, "setting bounds is empty and was None"),
+        ({"training": "4f0c"}, SECTION,
+         f"setting training is {SECTION['training']} and was 4f0c"),
+        ({}, {"launcher": None}, ""),
+    ],
+)  # fmt: skip
+def test_of_a_section_the_key_that_differs_is_told(old, new, said):
+    assert differences({"setting": old}, {"setting": new}) == said
 
 
 def test_files_that_changed_came_and_went_are_told(bakery):
