@@ -6,13 +6,16 @@ from mlflow.entities import Run
 
 from steps.errors import UserError
 from steps.settings.profile import Profile
-from steps.tracking.cache_key import cache_key, differences
+from steps.tracking.cache_key import Parts, cache_key, differences, each_difference
 from steps.tracking.run_files import lost_files, read_key_parts, read_outputs
 from steps.tracking.runs import finished_runs
 from steps.tracking.step import Step
 
 CANDIDATES = 3
 """Runs of the same key that are looked at, the newest first."""
+
+COMPARED = 12
+"""Finished runs that a step without a hit is compared with, the newest first."""
 
 
 def reusable(
@@ -40,8 +43,14 @@ def reusable(
         if gone is None:
             return candidate, ""
         lost = gone
-    newest = finished_runs(step.name, count=1)
-    if not newest:
-        return None, "it has not run yet"
-    before = read_key_parts(newest[0].info.run_id)
-    return None, lost or differences(before or {}, parts)
+    return None, lost or _reason(step.name, parts)
+
+
+def _reason(step: str, parts: Parts) -> str:
+    """What differs from the finished run that is nearest: of those as near, from the newest."""
+    runs = finished_runs(step, COMPARED)
+    if not runs:
+        return "it has not run yet"
+    known = [before for run in runs if (before := read_key_parts(run.info.run_id))]
+    nearest = min(known, key=lambda old: len(each_difference(old, parts)), default={})
+    return differences(nearest, parts)

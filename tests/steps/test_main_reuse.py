@@ -10,8 +10,9 @@ from small_chain import COLD, SmallChain
 
 from steps import main
 from steps.errors import UserError
+from steps.tracking import reuse
 from steps.tracking.card import Card
-from steps.tracking.run_files import SIZES_FILE
+from steps.tracking.run_files import KEY_FILE, SIZES_FILE
 from steps.tracking.step import StepRun
 
 BAKE_CHANGED = "run, because parameter minutes is 50 and was 40"
@@ -76,6 +77,44 @@ def test_a_dry_run_only_says_so(chain):
         "bake": BAKE_CHANGED,
         "slice": "run, because bake runs",
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "reason"),
+    [
+        # the newest is another in two parts, an older one in one
+        ([{"bake_minutes": 45}, {"bake_minutes": 55, "bake_degrees": 200}], {"bake_minutes": 50},
+         "parameter minutes is 50 and was 45"),
+        # of two as near, the newer
+        ([{"bake_minutes": 45}, {"bake_minutes": 46}], {"bake_minutes": 50},
+         "parameter minutes is 50 and was 46"),
+        # nearest by its input too
+        ([{}, {"mill_turns": 4, "bake_minutes": 30}], {"bake_minutes": 50},
+         "parameter minutes is 50 and was 40"),
+    ],
+)  # fmt: skip
+def test_the_reason_compares_with_the_nearest_run(chain, before, asked, reason):
+    for parameters in before:
+        chain.go(**parameters)
+    assert chain.go(**asked, dry_run=True)[1]["bake"] == f"run, because {reason}"
+
+
+def test_runs_that_lost_what_they_were_made_of_are_not_compared_with(chain):
+    chain.go()
+    second, _ = chain.go(bake_minutes=50, bake_degrees=200.0)
+    _artifact(second["bake"], KEY_FILE).unlink()
+    asked = {"bake_minutes": 50, "dry_run": True}
+    assert chain.go(**asked)[1]["bake"] == BAKE_CHANGED
+    for run in MlflowClient().search_runs(["0"], "tags.step = 'bake'"):
+        _artifact(run.info.run_id, KEY_FILE).unlink(missing_ok=True)
+    assert "parameter minutes is 50 and was None" in chain.go(**asked)[1]["bake"]
+
+
+def test_a_run_that_fits_is_found_without_a_look_at_others(chain, monkeypatch):
+    chain.go()
+    monkeypatch.setattr(reuse, "read_key_parts", lambda run_id: pytest.fail("it was read"))
+    chain.go()
+    assert chain.started == []
 
 
 def test_a_run_whose_result_does_not_hold_is_run_again(chain):
