@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from steps.errors import UserError
+from steps.settings.complaints import describe, did_you_mean
 
 
 class StepParameters(BaseModel):
@@ -59,8 +60,9 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         )
     known, unknown = parser.parse_known_args(argv)
     if unknown:
+        name = unknown[0].lstrip("-").partition("=")[0]
         raise UserError(
-            f"{step} has no parameter {unknown[0].lstrip('-').partition('=')[0]!r}; "
+            f"{step} has no parameter {name!r}; {did_you_mean(name, model.model_fields)}"
             f"see: python -m steps.{step} --help"
         )
     given: dict[str, Any] = {
@@ -82,18 +84,6 @@ def given(parameters: StepParameters) -> dict[str, str]:
         for name, value in parameters.model_dump().items()
         if value is not None and value != type(parameters).model_fields[name].default
     }
-
-
-def describe(error: ValidationError) -> str:
-    """A pydantic error in one line: each key with what is wrong about it."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {_WORDS.get(item['type'], item['msg'])}"
-        for item in error.errors()
-    )
-
-
-_WORDS = {"extra_forbidden": "there is no such key", "missing": "this key is missing"}
-"""Plainer than pydantic's, for what a profile may get wrong most often."""
 
 
 def _shown(default: Any) -> str:

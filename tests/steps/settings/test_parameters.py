@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from steps import main
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, parse
 from steps.settings.profile import PROJECT
@@ -107,20 +108,40 @@ def test_a_value_that_does_not_fit_is_told_in_one_line(argv, told):
 
 
 @pytest.mark.parametrize(
-    ("argv", "named"),
+    ("argv", "named", "meant"),
     [
-        (["--minute", "3"], "minute"),
-        (["--colour=red"], "colour"),
-        (["7"], "7"),
-        (["--MINUTES", "3"], "MINUTES"),
+        (["--minute", "3"], "minute", "did you mean minutes? "),
+        (["--colour=red"], "colour", ""),
+        (["7"], "7", ""),
+        (["--MINUTES", "3"], "MINUTES", "did you mean minutes? "),
+        (["--minites=3", "--colour=red"], "minites", "did you mean minutes? "),
     ],
 )
-def test_what_is_no_parameter_is_told(argv, named):
+def test_what_is_no_parameter_is_told_with_what_may_be_meant(argv, named, meant):
     with pytest.raises(UserError) as caught:
         parsed(*argv)
     assert str(caught.value) == (
-        f"develop has no parameter {named!r}; see: python -m steps.develop --help"
+        f"develop has no parameter {named!r}; {meant}see: python -m steps.develop --help"
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("trials", "tune_trials"),
+        ("epochs", "tune_epochs or train_epochs"),
+        ("train-epochs", "train_epochs"),
+        ("train_epoch", "train_epochs"),
+        ("epoch", "tune_epochs or train_epochs"),
+        ("sources", "source"),
+        ("xyz", None),
+    ],
+)
+def test_a_parameter_of_a_step_is_guessed_for_the_chain(typed, meant):
+    with pytest.raises(UserError) as caught:
+        parse(main.Parameters, "main", [f"--{typed}=1"])
+    guess = str(caught.value).partition("; ")[2].partition("see:")[0]
+    assert guess == (f"did you mean {meant}? " if meant else "")
 
 
 def test_a_flag_without_its_value_ends_with_the_usage(capsys):
