@@ -1,8 +1,8 @@
 """The search space of tune, as a profile states it."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -40,6 +40,19 @@ class Choice(_Strict):
         return self.choices
 
 
+def _meant(value: Any) -> Any:
+    """The kind that its keys say, so that what is wrong is told of that kind alone."""
+    if isinstance(value, Range | Choice):
+        return value
+    keys = set(value) if isinstance(value, dict) else set()
+    is_range, is_choice = bool(keys & {"low", "high"}), "choices" in keys
+    if is_range == is_choice:
+        raise ValueError("give either low and high, or choices")
+    return (Choice if is_choice else Range).model_validate(value)
+
+
+Dimension = Annotated[Range | Choice, BeforeValidator(_meant)]
+
 LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-6, 1.0),
     "batch_size": (1, 4096),
@@ -53,13 +66,11 @@ LIMITS: dict[str, tuple[float, float]] = {
 class SearchSpace(_Strict):
     """What is searched; what is left out stays as the default of train."""
 
-    learning_rate: Range | Choice | None = Field(
-        None, description="Adam's highest, for a batch of 16"
-    )
+    learning_rate: Dimension | None = Field(None, description="Adam's highest, for a batch of 16")
     batch_size: Choice | None = Field(None, description="pictures, over all ranks")
-    width: Range | Choice | None = Field(None, description="multiplies channels")
-    dropout: Range | Choice | None = Field(None, description="share of features, 0–1")
-    augmentation: Range | Choice | None = Field(None, description="strength; 1 is train's default")
+    width: Dimension | None = Field(None, description="multiplies channels")
+    dropout: Dimension | None = Field(None, description="share of features, 0–1")
+    augmentation: Dimension | None = Field(None, description="strength; 1 is train's default")
     network: Choice | None = Field(None, description="names of networks (backbones)")
 
     @model_validator(mode="after")

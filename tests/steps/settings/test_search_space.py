@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from steps.settings.complaints import describe
 from steps.settings.search_space import SearchSpace
 
 
@@ -25,6 +26,35 @@ from steps.settings.search_space import SearchSpace
 def test_what_does_not_fit_is_told(space, complaint):
     with pytest.raises(ValidationError, match=complaint):
         SearchSpace.model_validate(space)
+
+
+EITHER = "give either low and high, or choices"
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        ({"low": 2, "high": 1}, "width: low 2 is not below high 1"),
+        ({"low": 1, "high": 2, "scale": "log", "step": 1},
+         "width: a log scale needs low above 0, and has no step"),
+        ({"low": 1}, "width.high: this key is missing"),
+        ({"low": "x", "high": 2}, "width.low: Input should be a valid number, unable to parse "
+         "string as a number"),
+        ({"choices": []}, "width.choices: List should have at least 1 item after "
+         "validation, not 0"),
+        ({"choices": [1], "step": 1}, "width.step: there is no such key"),
+        ({"low": 1, "high": 2, "choices": [1]}, f"width: {EITHER}"),
+        ({"step": 1}, f"width: {EITHER}"),
+        ({}, f"width: {EITHER}"),
+        (0.5, f"width: {EITHER}"),
+        ([0.5, 1], f"width: {EITHER}"),
+        ({"low": 1, "high": 9}, "value: width: 9.0 is not within 0.1–4"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_of_the_kind_that_was_meant(width, said):
+    with pytest.raises(ValidationError) as caught:
+        SearchSpace.model_validate({"width": width})
+    assert describe(caught.value) == said
 
 
 def test_what_is_left_out_is_not_searched():
