@@ -15,8 +15,8 @@ from pydantic import (
 )
 
 from steps.errors import UserError
-from steps.settings.parameters import describe
-from steps.settings.profile_file import read_profile_file
+from steps.settings.complaints import key_of, said
+from steps.settings.profile_file import EXTENDS, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -151,12 +151,23 @@ def load_profile(name: str, overrides: str = "") -> Profile:
 
     Raises:
         UserError: there is no such profile, it is not YAML, or a key is unknown, missing or
-            wrong; the message names the file and the key.
+            wrong; the message names the key, and the file or the override that it is from.
     """
     file = read_profile_file(name, PROFILES, overrides)
     try:
         profile = Profile.model_validate({"name": file.path.stem, **file.values})
     except ValidationError as error:
-        raise UserError(f"{file.path}: {describe(error)}") from error
+        raise UserError(_complaint(error, file)) from error
     profile._shown = {"name": profile.name, **file.shown}
     return profile
+
+
+def _complaint(error: ValidationError, file: ProfileFile) -> str:
+    """What is wrong, first in the file and then in the overrides."""
+    wrong: dict[str, list[str]] = {str(file.path): [], "-P override": []}
+    for item in error.errors():
+        overridden = file.overrides(item["loc"])
+        source = "-P override" if overridden else str(file.path)
+        what = said(item, Profile, above=() if overridden else (EXTENDS,))
+        wrong[source].append(f"{key_of(item) or 'value'}: {what}")
+    return "; ".join(f"{source}: {'; '.join(told)}" for source, told in wrong.items() if told)

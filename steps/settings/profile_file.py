@@ -13,6 +13,9 @@ from steps.errors import UserError
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 """``${NAME}``, or ``${NAME:-what it is where it is not set}``."""
 
+EXTENDS = "extends"
+"""The key of a file that names the profile whose values it takes where it has none."""
+
 
 @dataclass(frozen=True)
 class ProfileFile:
@@ -23,11 +26,24 @@ class ProfileFile:
         values: every key, those of the profiles that it extends included; ``${NAME}`` and
             ``${NAME:-default}`` replaced by the environment's.
         shown: the same with ``${NAME}`` left as it is: what may be logged.
+        overriding: what the command line put in the place of the file's.
     """
 
     path: Path
     values: dict[str, Any]
     shown: dict[str, Any]
+    overriding: dict[str, Any]
+
+    def overrides(self, place: tuple[int | str, ...]) -> bool:
+        """Whether what stands at a place is from the command line, or something below it."""
+        value: Any = self.overriding
+        for part in place:
+            if not isinstance(value, dict):
+                return True  # what is above it was put there whole
+            if part not in value:
+                return False
+            value = value[part]
+        return bool(place)
 
 
 def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFile:
@@ -47,8 +63,9 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
             the environment is missing.
     """
     path = _find(name, folder)
-    shown = _merged(_extended(path, folder, ()), _parsed(overrides))
-    return ProfileFile(path, _with_environment(shown, path), shown)
+    overriding = _parsed(overrides)
+    shown = _merged(_extended(path, folder, ()), overriding)
+    return ProfileFile(path, _with_environment(shown, path), shown, overriding)
 
 
 def _find(name: str, folder: Path) -> Path:
@@ -68,7 +85,7 @@ def _extended(path: Path, folder: Path, before: tuple[Path, ...]) -> dict[str, A
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no mapping of keys to values")
-    base = content.pop("extends", None)
+    base = content.pop(EXTENDS, None)
     if base is None:
         return content
     below = _extended(_find(str(base), folder), folder, (*before, path.resolve()))

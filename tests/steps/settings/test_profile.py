@@ -1,6 +1,7 @@
 """Profiles: what is read from their files, and what is said about one that does not fit."""
 
 import copy
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from steps.errors import UserError
 from steps.settings import profile as profile_module
 from steps.settings.profile import PROFILES, PROJECT, Profile, load_profile
 from steps.settings.profile_file import VARIABLE
+from steps.settings.search_space import SearchSpace
 
 GROUPS = "(?P<time>a)(?P<device>b)(?P<view>c)(?P<label>d)"
 CONTENT = {
@@ -110,10 +112,28 @@ def test_a_missing_key_is_named_with_the_file(tmp_path, key):
     assert refusal(path) == f"{path}: {key}: this key is missing"
 
 
-@pytest.mark.parametrize("key", ["lakes", "Model", "spark.masters", "promotion.accuracy"])
-def test_an_unknown_key_is_named_with_the_file(tmp_path, key):
-    path = written(tmp_path, changed(key, "here"))
-    assert refusal(path) == f"{path}: {key}: there is no such key"
+KEYS = ", ".join([*Profile.model_fields, "extends"])
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        ("lakes", KEYS),
+        ("Model", KEYS),
+        ("spark.masters", "master, config"),
+        ("training.proceses", "launcher, processes, cache_gigabytes"),
+        ("promotion.thresholds.min.mim", "min, max"),
+        ("tuning.space.depth", ", ".join(SearchSpace.model_fields)),
+        ("tuning.space.width.steps", "low, high, scale, step, choices"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_file_and_those_there_are(tmp_path, key, known):
+    content = copy.deepcopy(CONTENT) | {"tuning": {"space": {"width": {"low": 0.5, "high": 1}}}}
+    content["promotion"]["thresholds"] = {"min": {"max": 1}}
+    *sections, last = key.split(".")
+    reduce(dict.__getitem__, sections, content)[last] = "here"
+    path = written(tmp_path, content)
+    assert refusal(path) == f"{path}: {key}: there is no such key, only {known}"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from steps.errors import UserError
-from steps.settings.profile import load_profile
+from steps.settings.profile import Profile, load_profile
 
 CONTENT = {
     "tracking_uri": None,
@@ -48,14 +48,43 @@ def test_overrides_reach_into_sections_and_are_checked(tmp_path):
     path = str(written(tmp_path, CONTENT))
     read = load_profile(path, "training.processes=3,model=shoes")
     assert (read.training.processes, read.model) == (3, "shoes")
-    with pytest.raises(UserError, match="training.speed"):
-        load_profile(path, "training.speed=9")
     with pytest.raises(UserError, match="'model' overrides nothing"):
         load_profile(path, "model")
     with pytest.raises(UserError, match=r"override=lake=\[a is not YAML"):
         load_profile(path, "lake=[a")
     with pytest.raises(UserError, match="gives 'training' a value of its own beside"):
         load_profile(path, "training=4,training.processes=2")
+
+
+PROCESSES = "there is no such key, only launcher, processes, cache_gigabytes"
+SPACE = {"tuning": {"space": {"learning_rate": {"low": 0.01, "high": 0.1}}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "said"),
+    [
+        ({}, "training.proceses=4", f"-P override: training.proceses: {PROCESSES}"),
+        ({}, "model=shoes,extends=base",
+         f"-P override: extends: there is no such key, only {', '.join(Profile.model_fields)}"),
+        ({}, "training.processes=0",
+         "-P override: training.processes: Input should be greater than or equal to 1"),
+        (SPACE, "tuning.space.learning_rate.low=0.2",
+         "-P override: tuning.space.learning_rate: low 0.2 is not below high 0.1"),
+        ({"training": {"launcher": "single", "proceses": 1}}, "training.launcher=auto",
+         "{path}: training.processes: this key is missing; "
+         f"training.proceses: {PROCESSES}"),
+        ({"model": ""}, "training={processes: 2}",
+         "{path}: model: String should have at least 1 character"),
+        ({"model": ""}, "training.speed=9",
+         "{path}: model: String should have at least 1 character; "
+         f"-P override: training.speed: {PROCESSES}"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_of_the_override_or_of_the_file(tmp_path, content, overrides, said):
+    path = written(tmp_path, CONTENT | content)
+    with pytest.raises(UserError) as caught:
+        load_profile(str(path), overrides)
+    assert str(caught.value) == said.format(path=path)
 
 
 def test_what_comes_from_the_environment_is_not_shown(tmp_path, monkeypatch):
