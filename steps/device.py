@@ -15,7 +15,7 @@ from pydantic import Field
 from steps.errors import UserError
 from steps.lake.landing import read
 from steps.serving.keys import public_keys
-from steps.settings.parameters import StepParameters
+from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, Profile
 from steps.tracking.outputs import DeviceOutputs, TrainOutputs
 from steps.tracking.registry import CHAMPION, released_as, require_version
@@ -28,7 +28,7 @@ EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 class Parameters(StepParameters):
     """Pull the released model by alias as a device does, and score new frames with it."""
 
-    alias: str = Field(CHAMPION, description="the alias that the device follows")
+    alias: Alias = Field(CHAMPION, description="the alias that the device follows")
     frames: int = Field(10, ge=1, description="number of frames to score")
     camera: str = Field(
         "simulated",

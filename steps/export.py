@@ -12,7 +12,7 @@ from pydantic import Field
 from steps.errors import RUN, UserError
 from steps.serving.keys import public_keys
 from steps.serving.pyfunc import EDGE
-from steps.settings.parameters import StepParameters
+from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import ExportOutputs, TrainOutputs
@@ -33,7 +33,7 @@ from steps.tracking.step import Step, StepRun
 class Parameters(StepParameters):
     """Convert the Keras version that an alias names, and release it as `<model>-onnx`."""
 
-    alias: str = Field(CHAMPION, description="which version is exported, and released as")
+    alias: Alias = Field(CHAMPION, description="which version is exported, and released as")
 
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:

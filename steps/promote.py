@@ -9,7 +9,7 @@ from pydantic import Field
 
 from steps.errors import RUN, UserError
 from steps.serving.keys import public_keys
-from steps.settings.parameters import StepParameters
+from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import PromoteOutputs, RegisterOutputs
@@ -40,7 +40,7 @@ class Parameters(StepParameters):
     register_run_id: str = Field(
         "latest", description="run of register whose version is the challenger"
     )
-    alias: str = Field(CHAMPION, description="the alias that moves, such as canary")
+    alias: Alias = Field(CHAMPION, description="the alias that moves, such as canary")
     version: int | None = Field(None, ge=1, description="gets the alias as it is; none: judge")
     reason: str = Field("", description="of the move, kept with the alias")
 

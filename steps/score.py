@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from steps.errors import UserError
 from steps.lake.landing import look
 from steps.serving.release import fetch_files
-from steps.settings.parameters import StepParameters
+from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, ScoreOutputs
@@ -38,7 +38,7 @@ class Parameters(StepParameters):
     ingest_run_id: str = Field(
         "latest", description="run of ingest whose pictures are scored; none with a source"
     )
-    alias: str = Field(CHAMPION, description="which released version scores")
+    alias: Alias = Field(CHAMPION, description="which released version scores")
     source: str = Field("", description="folder or URI whose new files are scored")
     trigger: str = Field(
         "available_now",

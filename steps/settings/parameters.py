@@ -1,9 +1,10 @@
 """A step's parameters, declared once as a pydantic model and read from the command line."""
 
 import argparse
-from typing import Any, TypeVar
+import re
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from steps.errors import UserError
 from steps.settings.complaints import describe, did_you_mean
@@ -25,6 +26,17 @@ class StepParameters(BaseModel):
     )
     debug: bool = Field(False, description="show the stack trace of an error")
 
+
+def _alias(name: str) -> str:
+    """A name that MLflow's registry takes for an alias."""
+    if not re.fullmatch(r"[\w-]{1,255}", name) or re.fullmatch(r"(?i:latest|v\d+)", name):
+        raise ValueError(
+            "an alias has letters, digits, - and _ only, and is neither latest nor v<number>"
+        )
+    return name
+
+
+Alias = Annotated[str, AfterValidator(_alias)]
 
 P = TypeVar("P", bound="StepParameters")
 
