@@ -159,6 +159,24 @@ def history(model: str, alias: str) -> list[Move]:
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]
 
 
+def _shown(model: str, alias: str) -> list[Move]:
+    """The moves of an alias, of which there is one at least.
+
+    Raises:
+        UserError: there is no such alias, or none of its moves was kept.
+    """
+    if moves := history(model, alias):
+        return moves
+    registered = MlflowClient().get_registered_model(model)
+    if version := registered.aliases.get(alias):
+        raise UserError(
+            f"{model}@{alias} is version {version}, and was set by hand: no move was kept"
+        )
+    moved = {key.split(".")[1] for key in registered.tags if key.startswith(HISTORY)}
+    known = ", ".join(sorted(moved | set(registered.aliases))) or "none yet"
+    raise UserError(f"{model} has no alias {alias!r}; there are: {known}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the history of an alias, a line a move."""
     parser = argparse.ArgumentParser(
@@ -170,7 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         use_tracking_store(load_profile(options.profile))
-        moves = history(options.model, options.alias)
+        moves = _shown(options.model, options.alias)
     except UserError as error:
         sys.exit(f"aliases: {error}")
     for move in moves:

@@ -49,6 +49,34 @@ def test_a_model_that_is_not_there_is_told(store):
         history("shoes", "champion")
 
 
+@pytest.mark.parametrize(
+    ("alias", "said"),
+    [
+        ("nosuch", "has no alias 'nosuch'; there are: canary, challenger, gone"),
+        ("champion", "has no alias 'champion'; there are: canary, challenger, gone"),
+        ("challenger", "is version 3, and was set by hand: no move was kept"),
+    ],
+)
+def test_an_alias_without_a_move_is_told(model, capsys, alias, said):
+    move_alias(model, "canary", "1", "a" * 32, "a ring")
+    move_alias(model, "gone", "1", "a" * 32, "a ring")
+    client = MlflowClient()
+    client.delete_registered_model_alias(model, "gone")
+    client.set_registered_model_alias(model, "challenger", "3")
+    with pytest.raises(SystemExit) as ended:
+        main([model, alias])
+    assert ended.value.code.startswith("aliases: ") and ended.value.code.endswith(said)
+    assert capsys.readouterr().out == ""
+    # what is told is there
+    main([model, "gone"])
+    assert "a ring" in capsys.readouterr().out
+
+
+def test_a_model_without_an_alias_is_told(model):
+    with pytest.raises(SystemExit, match="has no alias 'champion'; there are: none yet"):
+        main([model])
+
+
 @pytest.mark.parametrize("holder", [0, 1])
 def test_whoever_comes_later_waits(model, holder):
     runs = sorted([run(), run()])
