@@ -145,11 +145,13 @@ class _Asked:
             if name not in names:
                 raise UserError(f"{name!r} is no step of the chain; pass one of: {' '.join(names)}")
         first = names.index(start) if start else 0
-        return cls(
-            taken=frozenset(names[:first]),
-            forced=frozenset(forced | ({start} - {""})),
-            end=names.index(parameters.until) + 1 if parameters.until else len(names),
-        )
+        end = names.index(parameters.until) + 1 if parameters.until else len(names)
+        if first >= end:
+            raise UserError(
+                f"nothing would run: {start} comes after {parameters.until}; pass -P until={start} "
+                "or a later step, or leave it out"
+            )
+        return cls(frozenset(names[:first]), frozenset(forced | ({start} - {""})), end)
 
 
 def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:

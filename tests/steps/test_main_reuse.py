@@ -171,6 +171,17 @@ def test_what_is_no_step_is_told(chain, asked):
         chain.go(**asked)
 
 
+@pytest.mark.parametrize(("start", "until"), [("slice", "bake"), ("slice", "mill")])
+def test_a_chain_of_no_step_is_told(chain, start, until):
+    with pytest.raises(UserError) as caught:
+        chain.go(**{"from": start, "until": until})
+    assert str(caught.value) == (
+        f"nothing would run: {start} comes after {until}; pass -P until={start} or a later step, "
+        "or leave it out"
+    )
+    assert chain.started == []
+
+
 @pytest.mark.parametrize(
     ("minutes", "error", "said"),
     [
