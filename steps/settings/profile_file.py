@@ -68,11 +68,16 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
     return ProfileFile(path, _with_environment(shown, path), shown, overriding)
 
 
-def _find(name: str, folder: Path) -> Path:
+def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        raise UserError(f"there is no profile {name!r} ({path}); pass -P profile=<one of: {known}>")
+        missing = f"there is no profile {name!r} ({path})"
+        if extended_by:
+            raise UserError(
+                f"{extended_by}: {EXTENDS}: {missing}; name one of: {known}, or a file's path"
+            )
+        raise UserError(f"{missing}; pass -P profile=<one of: {known}>")
     return path
 
 
@@ -88,7 +93,7 @@ def _extended(path: Path, folder: Path, before: tuple[Path, ...]) -> dict[str, A
     base = content.pop(EXTENDS, None)
     if base is None:
         return content
-    below = _extended(_find(str(base), folder), folder, (*before, path.resolve()))
+    below = _extended(_find(str(base), folder, path), folder, (*before, path.resolve()))
     return _merged(below, content)
 
 

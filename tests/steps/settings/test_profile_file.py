@@ -44,6 +44,16 @@ def test_a_profile_that_extends_itself_is_told(tmp_path):
     assert str(caught.value) == f"{first} extends itself; take its extends away"
 
 
+@pytest.mark.parametrize("base", ["nothere", "far/base.yaml"])
+def test_a_profile_that_extends_none_is_named(tmp_path, base):
+    middle = written(tmp_path, {"extends": base}, "middle.yaml")
+    with pytest.raises(UserError) as caught:
+        load_profile(str(written(tmp_path, {"extends": str(middle)})))
+    said = str(caught.value)
+    assert said.startswith(f"{middle}: extends: there is no profile '{base}' (")
+    assert said.endswith("; name one of: cluster, databricks, local, or a file's path")
+
+
 def test_overrides_reach_into_sections_and_are_checked(tmp_path):
     path = str(written(tmp_path, CONTENT))
     read = load_profile(path, "training.processes=3,model=shoes")
