@@ -16,7 +16,7 @@ from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.parameters import given
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.chain import fill_card, keep_unfinished, says
+from steps.tracking.chain import failed, fill_card, keep_unfinished, says
 from steps.tracking.outage import without_patience
 from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.resume import command, following
@@ -108,24 +108,13 @@ def _go(
         try:
             found = _run(step, chosen, parameters)
         except (UserError, KeyboardInterrupt):
-            done.append(_failed(was))
+            done.append(failed(was))
             raise
     if found:
         runs[step.name] = found.info.run_id
         seconds = found.data.metrics.get("seconds", 0)
         was = was.model_copy(update={"run_id": found.info.run_id, "seconds": seconds})
     done.append(was)
-
-
-def _failed(step: StepDone) -> StepDone:
-    run = newest_nested(step.step)
-    if run is None:
-        return step.model_copy(update={"failed": True, "reason": "it did not start"})
-    stopped = run.info.status == "KILLED"
-    why = run.data.tags.get("failure", "it was stopped" if stopped else "see the card of its run")
-    seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
-    came_to = {"failed": True, "run_id": run.info.run_id, "reason": why, "seconds": seconds}
-    return step.model_copy(update=came_to)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from mlflow.exceptions import MlflowException
 
 from steps.tracking.card import Card, run_address, run_link
 from steps.tracking.outputs import Outputs, StepDone
+from steps.tracking.runs import newest_nested
 
 CHAIN_FILE = "chain.json"
 """What a run of the chain leaves that did not finish; one that did has it in ``outputs.json``."""
@@ -35,6 +36,18 @@ def read_unfinished(run_id: str) -> Unfinished | None:
         return Unfinished.model_validate_json(text)
     except (MlflowException, OSError, ValueError):
         return None
+
+
+def failed(step: StepDone) -> StepDone:
+    """A step that failed or was stopped below the active run: its run, after how long, and why."""
+    run = newest_nested(step.step)
+    if run is None:
+        return step.model_copy(update={"failed": True, "reason": "it did not start"})
+    stopped = run.info.status == "KILLED"
+    why = run.data.tags.get("failure", "it was stopped" if stopped else "see the card of its run")
+    seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
+    came_to = {"failed": True, "run_id": run.info.run_id, "reason": why, "seconds": seconds}
+    return step.model_copy(update=came_to)
 
 
 def says(run_id: str | None, reason: str) -> str:
