@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.complaints import describe, did_you_mean
 
 
@@ -55,7 +55,7 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
     parser = argparse.ArgumentParser(
         prog=f"python -m steps.{step}",
         description=model.__doc__,
-        epilog=f"The same through MLflow: mlflow run . -e {step} -P <parameter>=<value>",
+        epilog=f"The same through MLflow: {RUN} -e {step} -P <parameter>=<value>",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

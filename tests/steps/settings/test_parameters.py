@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field
 
 from steps import main
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.parameters import StepParameters, parse
 from steps.settings.profile import PROJECT
 
@@ -171,7 +171,7 @@ def _help(model: type[StepParameters], step: str, capsys) -> str:
 def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsys):
     said = _help(Parameters, "develop", capsys)
     assert "Develop a film." in said
-    assert "mlflow run . -e develop -P <parameter>=<value>" in said
+    assert f"{RUN} -e develop -P <parameter>=<value>" in " ".join(said.split())
     assert _entries(said) == {
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
         "override": "VALUE values of the profile, such as "
