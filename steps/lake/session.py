@@ -2,9 +2,7 @@
 
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 from steps.lake.executors import executor_environment, project_archive
 from steps.lake.jars import delta_jars, s3_jars
 from steps.settings.profile import PROJECT, Profile
+from steps.tracking.stopped import held_back
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,7 +49,9 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     )
     conf = SparkConf().setAll(list(settings.items()))
     conf.setAppName(f"lakehouse-vision {step}").setMaster(profile.spark.master)
-    with _ctrl_c_as_before():
+    # a JVM whose Python goes before it has started stays for ever; and what PySpark puts in the
+    # place of Ctrl-C calls the JVM amid another call, which then fails as a mistake would
+    with held_back():
         if _is_local(profile):
             context = SparkContext.getOrCreate(conf)
         else:
@@ -62,16 +63,6 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
         yield session
     finally:
         session.stop()
-
-
-@contextmanager
-def _ctrl_c_as_before() -> Iterator[None]:
-    """Keep what Ctrl-C does: PySpark's own way calls the JVM amid another call, which then fails
-    as a mistake would."""
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, before)
 
 
 LISTS = {

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 INTERRUPTED = 130
@@ -11,6 +13,8 @@ INTERRUPTED = 130
 
 SECONDS = 5.0
 """Within which MLflow stops a step after a Ctrl-C; it takes a quarter of a second."""
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 _terminated: list[int] = []
 
@@ -21,8 +25,44 @@ def raise_when_stopped() -> None:
     After it, SIGTERM is only noted: MLflow sends one to the steps that a terminal's Ctrl-C has
     reached already, and their runs have to be ended first.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, _stop)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Around what a stop may not break in the middle: it is heard at the end, a second Ctrl-C at
+    once.
+
+    Outside of the main thread, where Python hears no signals, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = {number: signal.getsignal(number) for number in STOPS}
+    for number in STOPS:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    raise_again(noted)
+
+
+def raise_again(noted: list[int]) -> None:
+    """Hear stops that were only noted: as one, of several kinds as SIGTERM, which MLflow may have
+    sent and waits for the effect of."""
+    if noted:
+        signal.raise_signal(max(noted))
+        raise KeyboardInterrupt  # for who hears none
 
 
 def stay_killed(seconds: float = SECONDS) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+from steps.tracking.stopped import STOPS, raise_again
 
 
 @contextmanager
@@ -42,6 +42,4 @@ def handed_on() -> Iterator[None]:
         gloo_run.register_shutdown_event = register
         for number, handler in before.items():
             signal.signal(number, handler)
-    if stops:
-        signal.raise_signal(max(stops))  # of both SIGTERM: whoever sent it may wait for its effect
-        raise KeyboardInterrupt  # for who hears none
+    raise_again(stops)

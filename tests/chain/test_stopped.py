@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -39,8 +40,26 @@ def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory)
         if chain.poll() is None:
             os.killpg(chain.pid, signal.SIGKILL)
     print(log.read_text())
+    assert not _left_of(chain.pid), "a process outlived the chain"
     statuses = {step: workshop.runs(step)[0].info.status for step in ("main", "ingest")}
     assert statuses == {"main": "KILLED", "ingest": "KILLED"}
+
+
+def _left_of(session: int) -> list[str]:
+    """The processes of a session once they had time to end, such as Spark's JVM."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        found = [p for p in psutil.process_iter(["cmdline"]) if _session_of(p.pid) == session]
+        if not found or time.monotonic() > deadline:
+            return [" ".join(process.info["cmdline"] or [])[:300] for process in found]
+        time.sleep(0.5)
+
+
+def _session_of(process: int) -> int | None:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return None
 
 
 def _hears_ctrl_c() -> None:
