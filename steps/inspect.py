@@ -1,17 +1,14 @@
 """Inspect: the newest run of the whole chain, in the terminal, however it ended."""
 
-from typing import Any
-
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from pydantic import Field
 
-from steps.errors import UserError
+from steps.errors import RUN, UserError
 from steps.settings.parameters import StepParameters
 from steps.tracking.chain import lines, read_unfinished
 from steps.tracking.outputs import InspectOutputs, MainOutputs
-from steps.tracking.resume import following
 from steps.tracking.runs import ENDED, LATEST, experiment_id, resolve_input
 from steps.tracking.step import Step, StepRun
 
@@ -61,7 +58,12 @@ def inspect(run: StepRun, parameters: Parameters) -> InspectOutputs:
     return InspectOutputs(figures=figures)
 
 
-def _newest_chain(parameters: Parameters) -> str:
+def _resolve(step: str, wanted: str) -> str:
+    """As for any other step, but a run that failed will do, and a dry run is not the latest."""
+    return _newest_chain() if wanted == LATEST else resolve_input(step, wanted, ENDED)
+
+
+def _newest_chain() -> str:
     """The newest run of main that went down the chain, to its end or not."""
     runs = MlflowClient().search_runs(
         [experiment_id()],
@@ -73,24 +75,14 @@ def _newest_chain(parameters: Parameters) -> str:
         # one that was refused before its first step left nothing to show
         if not _is_dry(run) and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
             return run.info.run_id
-    raise UserError(f"the chain has not run here yet; run: {following('main', parameters)}")
+    raise UserError(f"the chain has not run here yet; run: {RUN}")
 
 
 def _is_dry(run: Run) -> bool:
     return run.data.params.get("dry_run", "").lower() in TRUE
 
 
-class _Inspect(Step):
-    """Looks also at a run that failed, which for any other step is nothing to go on from."""
-
-    def _resolve_inputs(self, parameters: Any) -> dict[str, str]:
-        wanted = parameters.main_run_id
-        if wanted == LATEST:
-            return {"main": _newest_chain(parameters)}
-        return {"main": resolve_input("main", wanted, ENDED)}
-
-
-STEP = _Inspect("inspect", Parameters, InspectOutputs, inspect)
+STEP = Step("inspect", Parameters, InspectOutputs, inspect, resolve=_resolve)
 
 if __name__ == "__main__":
     STEP.main()

@@ -74,6 +74,7 @@ class Step:
         settings: the keys of the profile that decide the result, such as ``training.processes``.
         state: tells what else the step reads (files that landed, where an alias points).
         holds: tells why outputs can no longer be used (None: they can).
+        resolve: the ID of the run that is meant, of an input's step and of what was typed.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Step:
     settings: tuple[str, ...] = ()
     state: Callable[[Any, Profile], str] = field(default=lambda parameters, profile: "")
     holds: Callable[[Any, Profile], str | None] = field(default=lambda outputs, profile: None)
+    resolve: Callable[[str, str], str] = resolve_input
 
     def input_names(self) -> list[str]:
         """The steps whose run IDs this step takes."""
@@ -179,7 +181,7 @@ class Step:
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         return {
-            step: resolve_input(step, wanted)
+            step: self.resolve(step, wanted)
             for step in self.input_names()
             if (wanted := getattr(parameters, step + RUN_ID)) != NONE
         }
