@@ -6,12 +6,12 @@ Training fills its cache through :func:`prepare`, Spark and REST score through
 
 import io
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from edge.picture import DAMAGE, MAX_PIXELS, SIDEWAYS, UPRIGHT, orientation_of
 from edge.record import MODEL_FILE, ModelRecord
 
 PREPARE_VERSION = "1"
@@ -20,31 +20,6 @@ PREPARE_VERSION = "1"
 
 DRAFTED = ("JPEG", "MPO")
 """The formats that Pillow can decode smaller than they are."""
-
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What turns a picture upright, by its EXIF orientation; 1 is upright."""
-
-SIDEWAYS = tuple(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-
-EXIF_DAMAGE = (
-    *(SyntaxError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError),
-    *(ArithmeticError, AttributeError),
-)
-"""What Pillow raises on damaged EXIF."""
-
-DAMAGE = (
-    *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
-    *(IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError),
-)
-"""What Pillow's decoders raise on damaged bytes."""
 
 
 def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -90,9 +65,6 @@ class UnreadableError(ValueError):
 MAX_BYTES = 32 * 1024 * 1024
 """Of an encoded picture."""
 
-MAX_PIXELS = 89_478_485
-"""Of a picture as it is stored, where Pillow too begins to warn of decompression bombs."""
-
 
 def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
     """:func:`prepare` for bytes from anyone, with one error for whatever is wrong with them.
@@ -126,15 +98,6 @@ def _prepare_opened(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     if upright is not None:
         picture = picture.transpose(upright)
     return _resize(as_rgb(picture), width, height)
-
-
-def orientation_of(picture: Image.Image) -> int:
-    """A picture's EXIF orientation, 1–8; 1 where it has none, or EXIF that cannot be read."""
-    try:
-        orientation = picture.getexif().get(0x0112)
-    except EXIF_DAMAGE:
-        return 1
-    return orientation if orientation in UPRIGHT else 1
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
-from edge.scoring import MAX_PIXELS
+from edge.picture import MAX_PIXELS
 from steps.errors import UserError
 from steps.lake.landing import fingerprint, for_fsspec, look, normalised
 from steps.settings.parameters import StepParameters

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edge.cameras.camera import CameraError, Frame, NoNewFrameError, Shot
-from edge.scoring import DAMAGE, DRAFTED, EXIF_DAMAGE, UPRIGHT, as_rgb, orientation_of
+from edge.picture import DAMAGE, EXIF_DAMAGE, UPRIGHT, orientation_of
+from edge.scoring import DRAFTED, as_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

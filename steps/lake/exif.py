@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from edge.scoring import EXIF_DAMAGE, orientation_of
+from edge.picture import EXIF_DAMAGE, orientation_of
 
 LONGEST_TEXT = 200
 """Characters of a value that are kept."""

@@ -1,13 +1,13 @@
 """What Pillow knows of a picture: its metadata and its statistics."""
 
 import io
-import struct
 import warnings
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from edge.picture import DAMAGE
 from steps.lake.exif import read_exif
 
 COLUMNS = """
@@ -95,11 +95,7 @@ def describe(
         raise Unreadable("not an image", "no format that Pillow knows") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable("decompression bomb", str(error)) from error
-    # Pillow's decoders raise any of these on damaged bytes
-    except (
-        *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
-        *(IndexError, KeyError, OverflowError, MemoryError),
-    ) as error:
+    except DAMAGE as error:
         raise Unreadable(_cut_or_damaged(content), f"{type(error).__name__}: {error}") from error
     lies_on_its_side = exif.pop("orientation") >= 5
     return {

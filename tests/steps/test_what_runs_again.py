@@ -63,7 +63,8 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/tracking/card.py", ()),  # how a card looks
         ("steps/tracking/card.html.j2", ()),
         ("edge/capture.py", ()),
-        ("edge/scoring.py", ALL),  # `prepare`, and how a picture is turned upright
+        ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
+        ("edge/picture.py", ALL),
         ("steps/training/cache.py", FROM_TUNE),
         ("steps/training/cache_filling.py", FROM_TUNE),
         ("steps/training/search.py", FROM_TUNE),
