@@ -91,7 +91,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         with looks(period) as numbers:
             for number in numbers:
                 new = _take_in(spark, run.profile, parameters, rules, limits, held)
-                if period:
+                if period and (new or number == 0):
                     logger.info("look %d: %d new files", number + 1, new)
         if parameters.retry_quarantine:
             with Copies(spark, run.profile, home, rewritten=True):

@@ -1,5 +1,6 @@
 """Register: the trained network into the registry, as the challenger."""
 
+import warnings
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
@@ -40,6 +41,11 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
+    import keras
+
+    # of the example, which MLflow tries
+    keras.config.disable_interactive_logging()
+    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
     trained = run.read("train", TrainOutputs)
     model = load(run.inputs["train"])
     height, width = trained.selection.input_size

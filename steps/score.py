@@ -76,7 +76,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
             for number in numbers:
                 if parameters.source:
                     new = scoring.score_files(parameters.source, held.require)
-                    logger.info("look %d: %d new files", number + 1, new)
+                    if new or number == 0:
+                        logger.info("look %d: %d new files", number + 1, new)
                 else:
                     scoring.score_images(_pictures(run, number))
         table = open_table(spark, run.profile, "scores")

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from steps.errors import UserError
 from steps.settings.parameters import StepParameters, given, parse
@@ -39,6 +41,8 @@ RUN_ID = "_run_id"
 RESUME = "resume_run_id"
 """The parameter that names a cut-off run of the step itself, which is no input."""
 NONE = "none"
+MADE_UP = re.compile(r"[a-z]+-[a-z]+-\d{1,3}")
+"""What MLflow calls a run that was given no name, such as zealous-sloth-532."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Step:
         run_id = run.info.run_id
         card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
         with ending(run, card, again):
-            mlflow.set_tags({"step": self.name, "profile": profile.name})
+            mlflow.set_tags(_tags(self.name, profile, run))
             card.inputs = inputs = self._resolve_inputs(parameters)
             parts = self.key_parts(parameters, profile, inputs)
             mlflow.set_tags(
@@ -199,6 +203,12 @@ def _wants_trace(argv: list[str] | None) -> bool:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--debug", nargs="?", const="true", default="false")
     return parser.parse_known_args(argv)[0].debug.lower() in ("true", "1", "yes", "on")
+
+
+def _tags(step: str, profile: Profile, run: Run) -> dict[str, str]:
+    """The step and the profile; and the step as the run's name, where MLflow has made one up."""
+    made_up = MADE_UP.fullmatch(run.info.run_name or "")
+    return {"step": step, "profile": profile.name} | ({MLFLOW_RUN_NAME: step} if made_up else {})
 
 
 def _run_name(step: str) -> str | None:

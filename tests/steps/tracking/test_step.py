@@ -137,3 +137,12 @@ def test_the_key_depends_on_the_state_and_the_inputs():
     }
     assert len(keys) == 4
     assert STEP.input_names() == ["mill"]
+
+
+@pytest.mark.parametrize("name", [None, "my-own-run", "rye-bread-no-7", "zealous-sloth"])
+def test_only_a_name_that_mlflow_made_up_gives_way_to_the_step(profile, milled, monkeypatch, name):
+    opened = MlflowClient().create_run("0", run_name=name).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    STEP.main(["--profile", profile, "--mill_run_id", "none"])
+    (run,) = baked()
+    assert (run.info.run_id, run.info.run_name) == (opened, name or "bake")
