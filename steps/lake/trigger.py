@@ -1,5 +1,6 @@
 """When a landing zone is looked at: once, once a period, or all the time."""
 
+import logging
 import re
 import signal
 import threading
@@ -7,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from steps.errors import UserError
+from steps.tracking.stopped import STOPS
 
 AVAILABLE_NOW = "available_now"
 CONTINUOUS = "continuous"
 CONTINUOUS_SECONDS = 1.0
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+logger = logging.getLogger("steps")
 
 
 def period_of(trigger: str) -> float | None:
@@ -55,10 +60,12 @@ def looks(period: float | None) -> Iterator[Iterator[int]]:
     if period is None:
         yield numbers()
         return
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+
+    def stop_soon(*_: object) -> None:
+        logger.info("stopping once this look is over …")
+        stop.set()
+
+    before = {number: signal.signal(number, stop_soon) for number in STOPS}
     try:
         yield numbers()
     finally:
