@@ -16,26 +16,25 @@ HOUR = 3600
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Makes a machine's clock: the kernel's error, whether timesyncd heard a server, its RTCs."""
+    """Makes a machine's clock: the kernel's error, whether timesyncd heard a server, its RTCs.
 
-    def make(
-        error: int = MOST_ERROR, heard: bool = False, rtcs: list[str] | None = None, **options
-    ):
+    An RTC is the text that it says, or by how many seconds it is behind.
+    """
+
+    def make(error: int = MOST_ERROR, heard: bool = False, rtcs: list | None = None, **options):
         monkeypatch.setattr(timekeeping, "_clock_error", lambda: error)
         monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
         monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
         if heard:
             (tmp_path / "synchronized").touch()
-        for number, seconds in enumerate(rtcs or []):
+        for number, says in enumerate(rtcs or []):
+            if not isinstance(says, str):
+                says = f"{time.time() - says:.0f}\n"
             (tmp_path / "rtc" / f"rtc{number}").mkdir(parents=True)
-            (tmp_path / "rtc" / f"rtc{number}" / "since_epoch").write_text(seconds)
+            (tmp_path / "rtc" / f"rtc{number}" / "since_epoch").write_text(says)
         return Clock(**options)
 
     return make
-
-
-def ago(seconds: float) -> str:
-    return f"{time.time() - seconds:.0f}\n"
 
 
 @pytest.mark.parametrize(
@@ -44,11 +43,11 @@ def ago(seconds: float) -> str:
         pytest.param({}, False, id="a saved time was restored, and nobody has told the right one"),
         pytest.param({"error": 4000}, True, id="a time server, by the kernel"),
         pytest.param({"heard": True}, True, id="a time server, long before this process"),
-        pytest.param({"rtcs": [ago(1)]}, True, id="a real-time clock with a battery"),
-        pytest.param({"rtcs": [ago(5 * HOUR)]}, False, id="one that disagrees"),
+        pytest.param({"rtcs": [1]}, True, id="a real-time clock with a battery"),
+        pytest.param({"rtcs": [5 * HOUR]}, False, id="one that disagrees"),
         pytest.param({"rtcs": ["300\n"]}, False, id="one whose battery was empty"),
         pytest.param({"rtcs": [""]}, False, id="one that refuses to say"),
-        pytest.param({"rtcs": ["300\n", ago(1)]}, True, id="one of two agrees"),
+        pytest.param({"rtcs": ["300\n", 1]}, True, id="one of two agrees"),
         pytest.param({"trusted": True}, True, id="the settings say so"),
     ],
 )
