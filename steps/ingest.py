@@ -174,7 +174,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     from steps.lake.arrivals import Arrivals
 
     landing = look(parameters.source, _may_be_empty(parameters, profile))
-    landed = fingerprint({*map(tuple, landing.files), *Arrivals(profile, landing.source).noted()})
+    landed = fingerprint({*landing.files, *Arrivals(profile, landing.source).noted()})
     if not (parameters.labels and _exists(parameters.labels)):
         return landed
     import fsspec

@@ -153,12 +153,15 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
 
 
 def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]:
-    wanted = profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
-    launcher = resolve(wanted)
+    launcher = resolve(_wanted_launcher(parameters, profile))
     return (
         launcher,
         1 if launcher == "single" else parameters.processes or profile.training.processes,
     )
+
+
+def _wanted_launcher(parameters: Parameters, profile: Profile) -> str:
+    return profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
 
 
 def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
@@ -186,8 +189,7 @@ def _plan(parameters: Parameters, tuned: dict[str, float | int | str]):
 
 def _state(parameters: Parameters, profile: Profile) -> str:
     """What `auto` means here, and what is in a file of weights."""
-    wanted = profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
-    built = horovod_is_built() if wanted == "auto" else None
+    built = horovod_is_built() if _wanted_launcher(parameters, profile) == "auto" else None
     weights = Path(parameters.weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
     return f"{built} {digest}"
