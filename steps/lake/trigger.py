@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from steps.errors import UserError
-from steps.tracking.stopped import STOPS
+from steps.tracking.stopped import STOPS, handlers_kept
 
 AVAILABLE_NOW = "available_now"
 CONTINUOUS = "continuous"
@@ -65,9 +65,7 @@ def looks(period: float | None) -> Iterator[Iterator[int]]:
         logger.info("stopping once this look is over …")
         stop.set()
 
-    before = {number: signal.signal(number, stop_soon) for number in STOPS}
-    try:
+    with handlers_kept():
+        for number in STOPS:
+            signal.signal(number, stop_soon)
         yield numbers()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

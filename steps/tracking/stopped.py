@@ -30,6 +30,17 @@ def raise_when_stopped() -> None:
 
 
 @contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Around what hears stops in its own way: whoever heard them before does so again after it."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def held_back() -> Iterator[None]:
     """Around what a stop may not break in the middle: it is heard at the end, a second Ctrl-C at
     once.
@@ -46,14 +57,10 @@ def held_back() -> Iterator[None]:
             raise KeyboardInterrupt
         noted.append(number)
 
-    before = {number: signal.getsignal(number) for number in STOPS}
-    for number in STOPS:
-        signal.signal(number, note)
-    try:
+    with handlers_kept():
+        for number in STOPS:
+            signal.signal(number, note)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     raise_again(noted)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from steps.tracking.stopped import STOPS, raise_again
+from steps.tracking.stopped import STOPS, handlers_kept, raise_again
 
 
 @contextmanager
@@ -18,7 +18,6 @@ def handed_on() -> Iterator[None]:
     """
     from horovod.runner import gloo_run
 
-    before = {number: signal.getsignal(number) for number in STOPS}
     register, stops = gloo_run.register_shutdown_event, []
 
     def register_and_note():
@@ -34,12 +33,11 @@ def handed_on() -> Iterator[None]:
 
     gloo_run.register_shutdown_event = register_and_note
     try:
-        yield
+        with handlers_kept():
+            yield
     except RuntimeError:
         if not stops:
             raise
     finally:
         gloo_run.register_shutdown_event = register
-        for number, handler in before.items():
-            signal.signal(number, handler)
     raise_again(stops)
