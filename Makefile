@@ -53,13 +53,11 @@ cluster: setup ## The whole chain on a cluster that is started on this machine
 	@$(PYTHON) -m steps.lake.jars s3
 	@$(PYTHON) -m pytest -m cluster tests/cluster $(ARGS)
 
-check: setup ## Linting, formatting, types and the fast tests with their coverage
+check: setup ## Linting, formatting, types and the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) \
-	    --cov=steps --cov=edge --cov-report= $(ARGS)
-	@echo "these tests run through $$($(PYTHON) -m coverage report --format=total) % of the lines"
+	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
 
 ui: setup ## Open the tracking server's pages on this machine only
 	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -16,6 +17,9 @@ from steps.errors import RUN, UserError
 
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
+
+WRITTEN_SECONDS = 1.0
+"""After this a claim that cannot be read is a broken one, and none that is being written."""
 
 logger = logging.getLogger("steps")
 
@@ -36,7 +40,7 @@ class Lease:
         """
         with self._writing:
             claim = _read(self._filesystem, self._path)
-            if claim is None or claim["run_id"] != self._run_id:
+            if not self._is_mine(claim):
                 taken = f"run {claim['run_id']} took" if claim else "something took away"
                 raise UserError(
                     f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
@@ -50,8 +54,7 @@ class Lease:
         while not over.wait(SECONDS / 4):
             try:
                 with self._writing:
-                    claim = _read(self._filesystem, self._path)
-                    if claim is None or claim["run_id"] != self._run_id:
+                    if not self._is_mine(_read(self._filesystem, self._path)):
                         return
                     self._filesystem.pipe_file(self._path, _claim(self._run_id))
             # whatever a store raises, it may answer the next time; if not, `require` tells
@@ -60,8 +63,11 @@ class Lease:
 
     def give_back(self) -> None:
         """Let the next one have it, unless it has it already."""
-        if (claim := _read(self._filesystem, self._path)) and claim["run_id"] == self._run_id:
+        if self._is_mine(_read(self._filesystem, self._path)):
             self._filesystem.rm_file(self._path)
+
+    def _is_mine(self, claim: dict | None) -> TypeGuard[dict]:
+        return claim is not None and claim["run_id"] == self._run_id
 
 
 @contextmanager
@@ -140,7 +146,7 @@ def _claim(run_id: str) -> bytes:
 def _holder(filesystem, path: str) -> dict | None:
     claim = _read(filesystem, path)
     if claim is None and filesystem.exists(path):  # cut off while written, or being written now
-        time.sleep(1)
+        time.sleep(WRITTEN_SECONDS)
         claim = _read(filesystem, path)
     if claim is None or time.time() - claim["at"] > SECONDS:
         return None

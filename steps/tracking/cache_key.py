@@ -119,15 +119,16 @@ def sources(module: str) -> list[Path]:
     look of the cards (:data:`LOOK`) does not.
     """
     found: set[Path] = set()
-    look = _file_of(LOOK)
-    waiting = [_file_of(module)]
+    file_of = cache(_file_of)  # for this once: files come and go
+    look = file_of(LOOK)
+    waiting = [file_of(module)]
     while waiting:
         path = waiting.pop()
         if path is None or path == look or path in found:
             continue
         found.add(path)
         if path.suffix == ".py":
-            waiting += [_file_of(name) for name in _imports(path)]
+            waiting += [file_of(name) for name in _imports(path)]
             waiting += [
                 path.parent / name for name in _named(path) if (path.parent / name).is_file()
             ]

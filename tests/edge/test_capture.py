@@ -84,6 +84,7 @@ def test_progress_is_shown_once_it_takes_long(tmp_path, monkeypatch, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_the_command_writes_labelled_frames(tmp_path, capsys):
     command = ["capture", "--to", str(tmp_path), "--start", "2026-07-14T12:00:00", "--period", "10"]
     for count, written in (("1", "1 frame"), ("2", "1 frame"), ("2", "0 frames")):

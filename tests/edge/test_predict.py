@@ -46,7 +46,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 def server():
     Answering.status, Answering.answer, Answering.asked = 200, None, []
     serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{serving.server_port}"
     serving.shutdown()
     serving.server_close()

@@ -43,6 +43,7 @@ def refusal(*argv: str) -> str:
     return ended.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "newest"),
     [

@@ -46,8 +46,9 @@ def test_a_control_sample_is_drawn_by_the_seed():
         selection = Selection(NEVER, score)
         return [at for at in range(DAY) if selection.reason(at, False, result(0.99))]
 
-    assert draw(1) == draw(1) != draw(2)
-    assert 70 < len(draw(1)) < 130
+    drawn = draw(1)
+    assert drawn == draw(1) and drawn != draw(2)
+    assert 70 < len(drawn) < 130
 
 
 def test_motion_is_kept_with_a_pause():

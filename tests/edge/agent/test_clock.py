@@ -1,8 +1,8 @@
 """Whether the clock shows the time: by the kernel, systemd-timesyncd and real-time clocks."""
 
-import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from agent_fakes import NOON, FakeClock
@@ -75,11 +75,11 @@ def test_the_kernel_says_how_wrong_its_clock_may_be():
     assert 0 <= timekeeping._clock_error() <= MOST_ERROR
 
 
-@pytest.mark.skipif(
-    not os.path.exists(timekeeping.RTCS), reason="NOT PROVEN HERE: no real-time clock"
-)
-def test_a_real_time_clock_says_its_time():
-    assert all(seconds >= 0 for seconds in timekeeping._rtc_times())
+def test_this_machines_real_time_clocks_are_asked():
+    """A machine may have none, as a Pi has, or one that refuses to say."""
+    times = timekeeping._rtc_times()
+    assert len(times) <= len(list(Path("/sys/class").glob("rtc/rtc*")))
+    assert all(seconds >= 0 for seconds in times)
 
 
 def test_uptime_dates_across_an_adjusted_clock():

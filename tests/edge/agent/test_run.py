@@ -117,6 +117,7 @@ agent.run(Watchdog(0.5))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_ends_itself_and_says_where(tmp_path):
     (tmp_path / "landing").mkdir()
     config = tmp_path / "agent.toml"

@@ -23,6 +23,7 @@ def flipped(content: bytes, chance: random.Random) -> bytes:
     return content[:place] + bytes([changed]) + content[place + 1 :]
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
     """What is taken nevertheless says the same: a space that became another kind of space."""
     refused = 0
@@ -51,6 +52,7 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
     assert updated.updater().check().release == 2
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
     updater = updated.updater()
     updater.check()

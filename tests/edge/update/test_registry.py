@@ -79,7 +79,7 @@ class FaultyServer(http.server.BaseHTTPRequestHandler):
 def faulty(model_folder):
     FaultyServer.model, FaultyServer.authorization = model_folder, []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FaultyServer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

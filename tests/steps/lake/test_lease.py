@@ -137,7 +137,8 @@ def test_a_process_of_this_number_elsewhere_is_no_process_here(home):
 @pytest.mark.parametrize(
     "content", [b"", b'{"run_id": "th', b"null", b"[]", b"{}", b"\xff\xfe", b'{"run_id": "x"}']
 )
-def test_a_damaged_lease_holds_nothing(home, content):
+def test_a_damaged_lease_holds_nothing(home, monkeypatch, content):
+    monkeypatch.setattr(module, "WRITTEN_SECONDS", 0.01)
     home.mkdir()
     _file(home).write_bytes(content)
     assert _takes(home)

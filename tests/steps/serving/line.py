@@ -42,7 +42,7 @@ class Line:
 
     @contextmanager
     def open(self) -> Iterator["Line"]:
-        Thread(target=self._server.serve_forever, daemon=True).start()
+        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield self
         finally:

@@ -150,10 +150,13 @@ def test_what_is_no_scoring_is_answered_as_ever(server, path):
 @pytest.mark.parametrize("layout", ["split", "columns"])
 def test_mlflows_time_limit_stands_around_each_request(server, loaded, monkeypatch, layout):
     monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "1")
+    answered = threading.Event()
     monkeypatch.setattr(
-        type(loaded.unwrap_python_model()), "rows", lambda *_: time.sleep(3), raising=True
+        type(loaded.unwrap_python_model()), "rows", lambda *_: answered.wait(30), raising=True
     )
-    assert requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).status_code == 504
+    status = requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).status_code
+    answered.set()
+    assert status == 504
 
 
 def test_base64_in_lines_is_taken_too(loaded, scored):

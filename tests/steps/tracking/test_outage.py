@@ -32,7 +32,7 @@ def server(answer) -> Iterator[str]:
             pass
 
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=served.serve_forever, daemon=True).start()
+    threading.Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{served.server_port}"
     finally:

@@ -35,6 +35,7 @@ def _all(part: str) -> list[int]:
     return list(range(FIRST[part], FIRST[part] + sum(GROUPS[part])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", GROUPS)
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
