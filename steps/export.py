@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.serving.keys import public_keys
 from steps.serving.pyfunc import EDGE
 from steps.settings.parameters import Alias, StepParameters
@@ -25,7 +25,7 @@ from steps.tracking.registry import (
     require_version,
     ring,
 )
-from steps.tracking.resume import following
+from steps.tracking.resume import again, following
 from steps.tracking.run_files import read_outputs
 from steps.tracking.step import Step, StepRun
 
@@ -97,7 +97,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         ],
         f"On the {package.held_out} held-out pictures.",
     )
-    run.card.next_command = following("device", parameters, alias=ring(parameters.alias))
+    run.card.next_command = following("device", alias=ring(parameters.alias))
     return ExportOutputs(
         model=version.name,
         version=str(version.version),
@@ -133,7 +133,7 @@ def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
                 f"the artifact store did not keep version {version.version} of {version.name} "
-                f"as it was written; check the store and run: {RUN} -e export"
+                f"as it was written; check the store and run: {again()}"
             )
 
 
@@ -152,8 +152,7 @@ def _release(
     with claim(version.name, run.id):
         if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
-                f"{source.name}@{alias} no longer names version {source.version}; "
-                f"run: {RUN} -e export"
+                f"{source.name}@{alias} no longer names version {source.version}; run: {again()}"
             )
         release = state_release(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"

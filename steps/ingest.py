@@ -87,7 +87,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         run_id=run.id,
     )
     limits = Limits(parameters.files_a_batch, parameters.megabytes_a_batch * 1_000_000)
-    with lease(home, run.id, "ingest") as held, spark_session(run.profile, "ingest") as spark:
+    with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
         with looks(period) as numbers:
             for number in numbers:
                 new = _take_in(spark, run.profile, parameters, rules, limits, held)
@@ -156,7 +156,7 @@ def _say(
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
-    run.card.next_command = following("tune", parameters, ingest_run_id=run.id)
+    run.card.next_command = following("tune", ingest_run_id=run.id)
     return outputs
 
 

@@ -5,10 +5,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from pydantic import Field
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.tracking.chain import lines, read_unfinished
 from steps.tracking.outputs import InspectOutputs, MainOutputs
+from steps.tracking.resume import following
 from steps.tracking.runs import ENDED, LATEST, experiment_id, resolve_input
 from steps.tracking.step import Step, StepRun
 
@@ -75,7 +76,7 @@ def _newest_chain() -> str:
         # one that was refused before its first step left nothing to show
         if not _is_dry(run) and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
             return run.info.run_id
-    raise UserError(f"the chain has not run here yet; run: {RUN}")
+    raise UserError(f"the chain has not run here yet; run: {following('main')}")
 
 
 def _is_dry(run: Run) -> bool:

@@ -19,7 +19,7 @@ from steps.settings.profile import PROJECT, Profile
 from steps.tracking.chain import failed, fill_card, keep_unfinished, says
 from steps.tracking.outage import without_patience
 from steps.tracking.outputs import MainOutputs, StepDone
-from steps.tracking.resume import command, following
+from steps.tracking.resume import again, following, go_on_with, onward
 from steps.tracking.reuse import reusable
 from steps.tracking.runs import LATEST, experiment_id, newest_nested, resolve_input
 from steps.tracking.step import RUN_ID, Step, StepRun
@@ -74,16 +74,16 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     done: list[StepDone] = []
     try:
         for step in CHAIN[: asked.end]:
+            go_on_with(again(**{"from": step.name}))
             _go(step, run.profile, parameters, asked, runs, done)
     except (Exception, KeyboardInterrupt):
         with without_patience(), suppress(Exception):  # the tracking server may be what is away
-            run.card.next_command = _go_on(parameters, step.name)
-            keep_unfinished(done, run.card.next_command)
+            keep_unfinished(done, onward())
         raise
     finally:
         if done:
             fill_card(run.card, done)
-    run.card.next_command = following("device", parameters)
+    run.card.next_command = following("device")
     return MainOutputs(runs=runs, steps=done)
 
 
@@ -106,7 +106,7 @@ def _go(
     was = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
     if not found and not parameters.dry_run:
         try:
-            found = _run(step, chosen, parameters)
+            found = _run(step, chosen)
         except (UserError, KeyboardInterrupt):
             done.append(failed(was))
             raise
@@ -166,7 +166,7 @@ def _reusable(
     return reusable(step, chosen, profile, {name: runs[name] for name in step.input_names()})
 
 
-def _run(step: Step, chosen: Any, parameters: Any) -> Run:
+def _run(step: Step, chosen: Any) -> Run:
     """Run a step as an entry point of this project, nested in the active run."""
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # the entry point's `python` is the one that runs here
@@ -186,16 +186,8 @@ def _run(step: Step, chosen: Any, parameters: Any) -> Run:
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
     except ExecutionException as error:
-        raise UserError(
-            f"{step.name} failed; mend it, and go on with: {_go_on(parameters, step.name)}"
-        ) from error
+        raise UserError(f"{step.name} failed; mend it, and go on with: {onward()}") from error
     return mlflow.get_run(submitted.run_id)
-
-
-def _go_on(parameters: Any, step: str) -> str:
-    """The command that goes on from a step."""
-    experiment = mlflow.get_experiment(experiment_id()).name
-    return command("main", parameters, experiment, **{"from": step})
 
 
 STEP = Step("main", Parameters, MainOutputs, main)

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.serving.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
@@ -21,7 +21,7 @@ from steps.tracking.registry import (
     ring,
     version_by_alias,
 )
-from steps.tracking.resume import following
+from steps.tracking.resume import again, following
 from steps.tracking.step import Step, StepRun
 
 WITHDRAWN = "withdrawn"
@@ -87,13 +87,13 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         if now != before:
             raise UserError(
                 f"{challenger.name}@{parameters.alias} moved from version {before} to {now} "
-                f"while this run judged; run: {RUN} -e promote"
+                f"while this run judged; run: {again()}"
             )
         _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.card.headline(parameters.alias, f"version {challenger.version}")
-    run.card.next_command = following("export", parameters, alias=ring(parameters.alias))
+    run.card.next_command = following("export", alias=ring(parameters.alias))
     return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
 
 
@@ -121,7 +121,7 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             logger.warning(
                 "version %s has no ONNX version yet, so no device follows; run: %s",
                 version.version,
-                following("export", parameters, alias=ring(alias)),
+                following("export", alias=ring(alias)),
             )
         if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
             if before and before != str(version.version):
@@ -135,9 +135,7 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         ["alias", "before", "now", "reason"],
         [[alias, before or "-", str(version.version), reason]],
     )
-    run.card.next_command = following(
-        "device" if released else "export", parameters, alias=ring(alias)
-    )
+    run.card.next_command = following("device" if released else "export", alias=ring(alias))
     return _outputs(version, alias, reason, {})
 
 

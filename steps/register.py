@@ -11,13 +11,13 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.scoring import PREPARE_VERSION
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.tracking.aliases import claim, move_alias
 from steps.tracking.outputs import RegisterOutputs, TrainOutputs
 from steps.tracking.registry import CHALLENGER, has_version, load_keras
-from steps.tracking.resume import following
+from steps.tracking.resume import again, following
 from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
         ["metric", "value"],
         [[k, round(v, 4)] for k, v in trained.metrics.items()],
     )
-    run.card.next_command = following("promote", parameters, register_run_id=run.id)
+    run.card.next_command = following("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
 
 
@@ -113,7 +113,7 @@ def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndar
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
         raise UserError(
             f"the artifact store did not keep version {version.version} of {version.name} as it "
-            f"was written; check the store and run: {RUN} -e register"
+            f"was written; check the store and run: {again()}"
         )
 
 

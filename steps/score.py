@@ -67,7 +67,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
-        lease(ledger_of(run.profile, parameters.source, alias), run.id, "score") as held,
+        lease(ledger_of(run.profile, parameters.source, alias), run.id) as held,
         spark_session(run.profile, "score") as spark,
     ):
         registry = _Registry(name, parameters.alias, folder)
@@ -109,7 +109,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     if reasons:
         rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
         run.card.table("Not scored", ["reason", "pictures"], rows)
-    run.card.next_command = following("upkeep", parameters)
+    run.card.next_command = following("upkeep")
     return outputs
 
 

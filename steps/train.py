@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,9 +16,9 @@ from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
-from steps.tracking.resume import again, following
+from steps.tracking.resume import again, following, go_on_with, onward
 from steps.tracking.runs import RESUMED, resumed_by
-from steps.tracking.step import NONE, Step, StepRun
+from steps.tracking.step import NONE, RUN_ID, Step, StepRun
 from steps.training.networks import MODEL_FILE, known_network
 from steps.training.ranks import horovod_is_built
 from steps.training.selection import SelectionParameters
@@ -104,21 +106,18 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     setting = Setting(plan, selection, processes)
     start, resumed = None, parameters.resume_run_id
     if resumed != NONE:
-        start = last_checkpoint(folder_of(run.profile, resumed), resumed, setting)
+        start = last_checkpoint(run.profile, resumed, setting)
         mlflow.set_tag(RESUMED, resumed)
     mlflow.log_dict(setting.values(), "setting.json")
     with stages.of("cache"):
         cache = find_or_fill(selection, run.profile, spark)
     checkpoints = Checkpoints(folder_of(run.profile, run.id), setting)
     with stages.of("launch"):
-        onward = again("train", parameters, resume_run_id=run.id)
         try:
-            fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
+            with _kept(run, checkpoints.folder, resumes=start is not None):
+                fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
         except RankKilled as error:
-            raise UserError(f"{error}; go on from the last epoch: {onward}") from error
-        except KeyboardInterrupt:
-            run.card.next_command = onward
-            raise
+            raise UserError(f"{error}; go on with: {onward()}") from error
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 
@@ -128,8 +127,6 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
-    for run_id in (run.id, *resumed_by(run.id)):
-        remove_checkpoints(folder_of(run.profile, run_id))
     with stages.of("judging"):
         threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
         held_out = evaluate(keras_predict(model), cache, TEST, threshold)
@@ -139,7 +136,9 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
     fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
     stages.show(run.card)
-    run.card.next_command = following("register", parameters, train_run_id=run.id)
+    run.card.next_command = following("register", train_run_id=run.id)
+    for run_id in (run.id, *resumed_by(run.id)):
+        remove_checkpoints(folder_of(run.profile, run_id))
     return TrainOutputs(
         selection=selection,
         labels=cache.labels,
@@ -150,6 +149,20 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         metrics=metrics,
         threshold=threshold,
     )
+
+
+@contextmanager
+def _kept(run: StepRun, folder: str, resumes: bool) -> Iterator[None]:
+    """Around the epochs: whatever ends the run from here on, it goes on from the last one kept."""
+    from steps.training.checkpoints import has_checkpoint
+
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the store of the checkpoints may be what failed
+            if resumes or has_checkpoint(folder):
+                inputs = {step + RUN_ID: run_id for step, run_id in run.inputs.items()}
+                go_on_with(again(resume_run_id=run.id, **inputs))
 
 
 def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, TuneOutputs
-from steps.tracking.resume import following
+from steps.tracking.resume import again, following, go_on_with
 from steps.tracking.runs import RESUMED
 from steps.tracking.step import NONE, Step, StepRun
 from steps.training.selection import SelectionParameters
@@ -50,6 +50,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag("searched", searched)
     before = _before(parameters.resume_run_id, searched)
+    go_on_with(again(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"]))
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
     limits = Limits(
         parameters.trials,
@@ -76,6 +77,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             )
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
+        go_on_with(again())  # the failed ones would count
         why = failed[-1].error if failed else "the time limit came before the first"
         raise UserError(
             f"no trial came to an end ({' '.join(why.split())[:200]}); change tuning in the "
@@ -88,7 +90,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     fill_card(run.card, trials, space)
     stages.show(run.card)
     run.card.next_command = following(
-        "train", parameters, ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
+        "train", ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
     )
     return TuneOutputs(
         selection=selection,

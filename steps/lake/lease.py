@@ -13,7 +13,8 @@ from typing import TypeGuard
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
+from steps.tracking.resume import again
 
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
@@ -27,9 +28,8 @@ logger = logging.getLogger("steps")
 class Lease:
     """A ledger that is held; see :func:`lease`."""
 
-    def __init__(self, filesystem, path: str, run_id: str, step: str):
-        self._filesystem, self._path = filesystem, path
-        self._run_id, self._step = run_id, step
+    def __init__(self, filesystem, path: str, run_id: str):
+        self._filesystem, self._path, self._run_id = filesystem, path, run_id
         self._writing = threading.Lock()
 
     def require(self) -> None:
@@ -44,7 +44,7 @@ class Lease:
                 taken = f"run {claim['run_id']} took" if claim else "something took away"
                 raise UserError(
                     f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
-                    f"nothing is lost; run again: {RUN} -e {self._step}"
+                    f"nothing is lost; run again: {again()}"
                 )
             if time.time() - claim["at"] > SECONDS / 2:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
@@ -71,7 +71,7 @@ class Lease:
 
 
 @contextmanager
-def lease(home: str, run_id: str, step: str) -> Iterator[Lease]:
+def lease(home: str, run_id: str) -> Iterator[Lease]:
     """Hold a ledger for the length of a block.
 
     The lease is a small file that its holder renews. A holder on this machine whose process is
@@ -80,7 +80,6 @@ def lease(home: str, run_id: str, step: str) -> Iterator[Lease]:
     Args:
         home: the ledger's folder or URI.
         run_id: who holds it.
-        step: of the run, for what another one is told.
 
     Raises:
         UserError: somebody else holds it.
@@ -89,8 +88,8 @@ def lease(home: str, run_id: str, step: str) -> Iterator[Lease]:
     filesystem.makedirs(folder, exist_ok=True)
     path = f"{folder}/lease.json"
     with _alone(filesystem, folder):
-        _take(filesystem, path, run_id, step)
-    held, over = Lease(filesystem, path, run_id, step), threading.Event()
+        _take(filesystem, path, run_id)
+    held, over = Lease(filesystem, path, run_id), threading.Event()
     renewing = threading.Thread(target=held.renew, args=(over,), daemon=True, name="lease")
     renewing.start()
     try:
@@ -98,7 +97,11 @@ def lease(home: str, run_id: str, step: str) -> Iterator[Lease]:
     finally:
         over.set()
         renewing.join()
-        held.give_back()
+        try:
+            held.give_back()
+        # whatever a store raises: it would hide how the block ended, and the lease lapses
+        except Exception as error:
+            logger.warning("the ledger could not be given back (%s); it is free in a minute", error)
 
 
 @contextmanager
@@ -117,7 +120,7 @@ def _alone(filesystem, folder: str) -> Iterator[None]:
         yield
 
 
-def _take(filesystem, path: str, run_id: str, step: str) -> None:
+def _take(filesystem, path: str, run_id: str) -> None:
     for _ in range(2):
         try:
             # a file system that knows exclusive creation lets one of two win
@@ -128,14 +131,14 @@ def _take(filesystem, path: str, run_id: str, step: str) -> None:
             if holder := _holder(filesystem, path):
                 raise UserError(
                     f"run {holder['run_id']} on {holder['host']} is at this source; wait "
-                    f"for it to end and run again: {RUN} -e {step}"
+                    f"for it to end and run again: {again()}"
                 ) from None
             filesystem.rm_file(path)
         except (ValueError, NotImplementedError):  # no exclusive creation here
             if not _holder(filesystem, path):
                 filesystem.pipe_file(path, _claim(run_id))
                 return
-    raise UserError(f"another {step} of this source has just begun; wait for it to end")
+    raise UserError(f"another run has just begun at this source; wait for it to end: {again()}")
 
 
 def _claim(run_id: str) -> bytes:

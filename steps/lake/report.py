@@ -3,11 +3,11 @@
 import io
 from typing import TYPE_CHECKING, Any
 
-from steps.errors import RUN
 from steps.lake.tables import path_is_under, table_path
 from steps.settings.profile import Profile
 from steps.tracking.card import Card, plain
 from steps.tracking.outputs import IngestOutputs
+from steps.tracking.resume import again
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def fill_card(
             "In quarantine",
             ["reason", "files", "for instance", "what was said of it"],
             reasons,
-            f"Once its cause is mended, take it again: {RUN} -e ingest -P retry_quarantine=true",
+            f"Once its cause is mended, take it again: {again(retry_quarantine='true')}",
         )
 
 

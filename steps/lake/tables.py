@@ -5,9 +5,10 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.lake.picture import COLUMNS as COLUMNS_OF_PICTURE
 from steps.settings.profile import Profile
+from steps.tracking.resume import following
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -136,7 +137,7 @@ def view_tables(spark: "SparkSession", profile: Profile) -> list[str]:
 
     found = [name for name in COLUMNS if DeltaTable.isDeltaTable(spark, table_path(profile, name))]
     if not found:
-        raise UserError(f"no table in {profile.lake} yet; run: {RUN} -e ingest")
+        raise UserError(f"no table in {profile.lake} yet; run: {following('ingest')}")
     for name in found:
         _view(spark, name, f"delta.`{table_path(profile, name)}`")
     return found

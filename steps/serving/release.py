@@ -10,8 +10,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from edge.record import sha256_of
 from edge.release import RELEASE_TAG
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.serving.keys import sign
+from steps.tracking.resume import following
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -50,7 +51,8 @@ def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int
     """
     if RELEASE_TAG not in version.tags:
         raise UserError(
-            f"version {version.version} of {version.name} was never released; run: {RUN} -e export"
+            f"version {version.version} of {version.name} was never released; "
+            f"run: {following('export')}"
         )
     files = json.loads(version.tags[RELEASE_TAG])["files"]
     return _state(version.name, str(version.version), files, keys)

@@ -19,9 +19,10 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.settings.profile import load_profile
 from steps.tracking.registry import number_by_alias
+from steps.tracking.resume import following
 from steps.tracking.store import use_tracking_store
 
 CLAIM = "claim."
@@ -153,7 +154,7 @@ def history(model: str, alias: str) -> list[Move]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise UserError(
-            f"there is no registered model {model!r}; run: {RUN} -e register"
+            f"there is no registered model {model!r}; run: {following('register')}"
         ) from error
     prefix = f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]

@@ -13,6 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 from steps.errors import UserError
 from steps.tracking.card import Card
 from steps.tracking.outage import outage, without_patience
+from steps.tracking.resume import onward
 from steps.tracking.run_files import CARD_FILE
 from steps.tracking.runs import nested_in
 from steps.tracking.stopped import stay_killed
@@ -21,18 +22,19 @@ logger = logging.getLogger("steps")
 
 
 @contextmanager
-def ending(run: Run, card: Card, again: str) -> Iterator[None]:
+def ending(run: Run, card: Card) -> Iterator[None]:
     """Around a step's work: where it fails or is stopped, so does its run, and what is below it.
+
+    How to go on from there is said: in the terminal, on the card, or in an error's last line.
 
     Args:
         run: the open run.
         card: of the run; kept with the failure on it.
-        again: the command that goes on from a failure: the last line of an error's trace.
     """
     try:
         yield
     except KeyboardInterrupt:
-        logger.error("%s: stopped; go on with: %s", card.step, card.next_command or again)
+        logger.error("%s: stopped; go on with: %s", card.step, onward())
         _end_nested(run, "KILLED")
         mlflow.end_run("KILLED")
         if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
@@ -44,13 +46,13 @@ def ending(run: Run, card: Card, again: str) -> Iterator[None]:
                 fail(card.step, away)
             raise
         card.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
-        card.next_command = card.next_command or again
+        card.next_command = onward()
         mlflow.log_text(card.html(), CARD_FILE)
         _end_nested(run, "FAILED")
         if isinstance(error, UserError):
             fail(card.step, str(error))
         else:
-            error.add_note(f"{card.step} failed; mend it, and go on with: {again}")
+            error.add_note(f"{card.step} failed; mend it, and go on with: {onward()}")
         raise
 
 

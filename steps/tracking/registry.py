@@ -5,7 +5,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
+from steps.tracking.resume import following
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -49,8 +50,7 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
         raise UserError(
             f"the registered model {model!r} has no alias {alias!r}"
             + (f", only {others}" if others else "")
-            + f"; run: {RUN} -e {made_by}"
-            + (f" -P alias={alias}" if alias != CHAMPION else "")
+            + f"; run: {following(made_by, alias='' if alias == CHAMPION else alias)}"
         )
     return version
 

@@ -1,14 +1,82 @@
-"""The command that goes on from a step, whether it ended well, failed or was stopped."""
+"""The commands that a step tells: they go on in the same place, with what was typed."""
 
 import shlex
-
-import mlflow
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from steps.errors import RUN
 from steps.settings.parameters import StepParameters, given
-from steps.tracking.runs import experiment_id
 
 DEFAULT_EXPERIMENT = "Default"
+
+
+@dataclass
+class UnderWay:
+    """A step that runs here.
+
+    Attributes:
+        step: the entry point.
+        parameters: as they were typed.
+        experiment: the name of the one that its run is in.
+        onward: the command that goes on where it ends badly; empty: as it was typed.
+    """
+
+    step: str = "main"
+    parameters: StepParameters = field(default_factory=StepParameters)
+    experiment: str = DEFAULT_EXPERIMENT
+    onward: str = ""
+
+
+_under_way = [UnderWay()]
+
+
+@contextmanager
+def under_way(step: str, parameters: StepParameters) -> Iterator[UnderWay]:
+    """Around a step's work: what it tells the user to type goes on from it.
+
+    Args:
+        step: the entry point.
+        parameters: as they were typed.
+    """
+    now = UnderWay(step, parameters)
+    _under_way.append(now)
+    try:
+        yield now
+    finally:
+        _under_way.remove(now)
+
+
+def again(**changed: str) -> str:
+    """The command of the step that is under way, as it was typed.
+
+    Args:
+        changed: parameters that take the place of the given ones.
+    """
+    now = _under_way[-1]
+    return command(now.step, now.parameters, now.experiment, **changed)
+
+
+def go_on_with(command: str) -> None:
+    """Say how to go on from the step that is under way, should it end badly: not from its start."""
+    _under_way[-1].onward = command
+
+
+def onward() -> str:
+    """The command that goes on from the step that is under way, where it ended badly."""
+    return _under_way[-1].onward or again()
+
+
+def following(step: str, **given: str) -> str:
+    """The command of another step, in the experiment and by the profile of the one under way.
+
+    Args:
+        step: the entry point.
+        given: what it is told.
+    """
+    now = _under_way[-1]
+    place = StepParameters(profile=now.parameters.profile, override=now.parameters.override)
+    return command(step, place, now.experiment, **given)
 
 
 def command(
@@ -38,25 +106,3 @@ def command(
         if value:
             words += ["-P", f"{name}={value}"]
     return shlex.join(words)
-
-
-def following(step: str, before: StepParameters, **given: str) -> str:
-    """The command of a step that goes on from the active run, in the same place as it.
-
-    Args:
-        step: the entry point that follows.
-        before: the parameters of the active run's step, whose profile is kept.
-        given: what the step is told.
-    """
-    return again(step, StepParameters(profile=before.profile, override=before.override), **given)
-
-
-def again(step: str, parameters: StepParameters, **changed: str) -> str:
-    """The command of a step in the same place as the active run.
-
-    Args:
-        step: the entry point.
-        parameters: as they were typed.
-        changed: those that take the place of the given ones.
-    """
-    return command(step, parameters, mlflow.get_experiment(experiment_id()).name, **changed)

@@ -7,7 +7,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
+from steps.tracking.resume import following
 
 LATEST = "latest"
 FINISHED = ("FINISHED",)
@@ -30,7 +31,7 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
     if wanted == LATEST:
         runs = finished_runs(step, count=1)
         if not runs:
-            raise UserError(f"no finished run of {step} to go on from; run: {RUN} -e {step}")
+            raise UserError(f"no finished run of {step} to go on from; run: {following(step)}")
         return runs[0].info.run_id
     try:
         run = MlflowClient().get_run(wanted)
@@ -51,7 +52,7 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
         )
     if run.info.status not in statuses:
         raise UserError(
-            f"run {wanted} of {step} did not finish ({run.info.status}); run: {RUN} -e {step}"
+            f"run {wanted} of {step} did not finish ({run.info.status}); run: {following(step)}"
         )
     return wanted
 
@@ -81,8 +82,8 @@ RESUMED = "resumed"
 def resumed_by(run_id: str) -> list[str]:
     """The runs that a run goes on from, the last one first; those that are gone end the list."""
     before: list[str] = []
-    run = MlflowClient().get_run(run_id)
     with suppress(MlflowException):
+        run = MlflowClient().get_run(run_id)
         while earlier := run.data.tags.get(RESUMED):
             run = MlflowClient().get_run(earlier)
             before.append(earlier)

@@ -29,7 +29,7 @@ from steps.tracking.card import Card
 from steps.tracking.ending import ending, fail
 from steps.tracking.outage import outage
 from steps.tracking.outputs import Outputs
-from steps.tracking.resume import command
+from steps.tracking.resume import onward, under_way
 from steps.tracking.run_files import keep, read_outputs
 from steps.tracking.runs import resolve_input
 from steps.tracking.stopped import INTERRUPTED, raise_when_stopped
@@ -148,24 +148,23 @@ class Step:
                 fail(self.name, str(error))
             raise
         use_tracking_store(profile)
-        again = command(self.name, parameters)
-        try:
-            with mlflow.start_run(run_name=_run_name(self.name)) as run:
-                experiment = mlflow.get_experiment(run.info.experiment_id).name
-                again = command(self.name, parameters, experiment)
-                self._carry_out(run, profile, parameters, again)
-        except Exception as error:
-            if away := outage(error):
-                raise UserError(f"{away}; when it does, go on with: {again}") from error
-            raise
+        with under_way(self.name, parameters) as here:
+            try:
+                with mlflow.start_run(run_name=_run_name(self.name)) as run:
+                    here.experiment = mlflow.get_experiment(run.info.experiment_id).name
+                    self._carry_out(run, profile, parameters)
+            except Exception as error:
+                if away := outage(error):
+                    raise UserError(f"{away}; when it does, go on with: {onward()}") from error
+                raise
         return run.info.run_id
 
-    def _carry_out(self, run: Run, profile: Profile, parameters: Any, again: str) -> None:
+    def _carry_out(self, run: Run, profile: Profile, parameters: Any) -> None:
         """Call the function, and have the run carry all of the contract."""
         started = time.monotonic()
         run_id = run.info.run_id
         card = Card(self.name, run_id, about=_first_line(parameters), given=given(parameters))
-        with ending(run, card, again):
+        with ending(run, card):
             mlflow.set_tags(_tags(self.name, profile, run))
             card.inputs = inputs = self._resolve_inputs(parameters)
             parts = self.key_parts(parameters, profile, inputs)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import fsspec
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.lake.tables import id_of, path_is_under
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
+from steps.tracking.resume import following
 from steps.training.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.training.cache_upkeep import tidy
 from steps.training.split import PARTS, Split
@@ -64,7 +65,7 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
     from pyspark.sql import functions as F
 
     if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
-        raise UserError(f"{selection.table} was begun anew since; run: {RUN} -e ingest")
+        raise UserError(f"{selection.table} was begun anew since; run: {following('ingest')}")
     images = (
         spark.read.format("delta")
         .option("versionAsOf", selection.version)
@@ -129,7 +130,7 @@ def plan(
         raise UserError(
             f"{len(rows)} labelled pictures with {len(labels)} label{'s'[: len(labels) != 1]} "
             f"({', '.join(labels) or 'none'}): a network needs two; label more pictures by name "
-            f"or folder and run: {RUN} -e ingest"
+            f"or folder and run: {following('ingest')}"
         )
     times = [None if time != time else time.to_pydatetime() for time in rows["captured_at"]]
     parts = map(split.part_of, times, rows["device_id"], rows["sha256"])

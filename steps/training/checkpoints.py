@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass
 import fsspec
 import numpy as np
 
-from steps.errors import RUN, UserError
+from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.outputs import Selection
+from steps.tracking.resume import again
 from steps.training.cache_upkeep import CHECKPOINTS
 from steps.training.fitted import Checkpoint, Fitted
 from steps.training.plan import Plan
+
+OF_INGEST = ("table", "table_id", "version", "source")
+"""What of a setting is no parameter of train, but comes from its run of ingest."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,12 @@ class Setting:
     processes: int
 
     def values(self) -> dict[str, object]:
-        """Each value by the name of its parameter."""
+        """Each value by the name of its parameter; those of the ingest run by their own."""
+        selection = self.selection.model_dump(mode="json")
         return {
             **asdict(self.plan),
-            **self.selection.model_dump(mode="json"),
+            **selection,
+            "input_size": selection["input_size"][0],
             "processes": self.processes,
         }
 
@@ -73,23 +79,35 @@ def remove_checkpoints(folder: str) -> None:
         filesystem.rm(path, recursive=True)
 
 
-def last_checkpoint(folder: str, run_id: str, setting: Setting) -> Checkpoint:
-    """The last checkpoint of a run that was cut off.
+def has_checkpoint(folder: str) -> bool:
+    """Whether an epoch was kept there."""
+    return bool(_names(*fsspec.core.url_to_fs(folder)))
+
+
+def last_checkpoint(profile: Profile, run_id: str, setting: Setting) -> Checkpoint:
+    """The last checkpoint of a run that was cut off, or of the one that it went on from.
 
     Args:
-        folder: the run's checkpoints.
+        profile: says where checkpoints are.
         run_id: the run.
         setting: of the training that goes on.
 
     Raises:
         UserError: there is none, or it is of a training with another setting.
     """
-    filesystem, path = fsspec.core.url_to_fs(folder)
-    names = _names(filesystem, path)
-    if not names:
+    # not above: the ranks, which keep checkpoints, need no MLflow
+    from mlflow import MlflowClient
+
+    from steps.tracking.runs import resumed_by
+
+    for one in (run_id, *resumed_by(run_id)):
+        filesystem, path = fsspec.core.url_to_fs(folder_of(profile, one))
+        if names := _names(filesystem, path):
+            break
+    else:
         raise UserError(
             f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs'); "
-            f"run: {RUN} -e train"
+            f"run: {again(resume_run_id='')}"
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
         record = json.loads(str(arrays["record"]))
@@ -99,11 +117,18 @@ def last_checkpoint(folder: str, run_id: str, setting: Setting) -> Checkpoint:
         }
     now = json.loads(json.dumps(setting.values()))
     for name, before in record["setting"].items():
-        if now.get(name) != before:
+        if now.get(name) == before:
+            continue
+        if name in OF_INGEST:
+            ingested = MlflowClient().get_run(run_id).data.tags["input.ingest"]
             raise UserError(
-                f"run {run_id} trained with {name} {before}, not {now.get(name)}: pass its "
-                f"parameters and inputs again, such as -P {name}={before}"
+                f"run {run_id} trained on other pictures: go on with: "
+                f"{again(ingest_run_id=ingested)}"
             )
+        raise UserError(
+            f"run {run_id} trained with {name} {before}, not {now.get(name)}: pass its "
+            f"parameters again: {again(**{name: str(before)})}"
+        )
     fitted = Fitted(groups["weights"], record["epochs"], record["best"])
     return Checkpoint(fitted, groups["variables"])
 

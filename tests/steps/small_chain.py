@@ -65,7 +65,7 @@ class SmallChain:
 
         return Step(name, parameters, Made, run=None, settings=("model",), state=state, holds=holds)
 
-    def run_step(self, step: Step, chosen: StepParameters, _: object) -> Run:
+    def run_step(self, step: Step, chosen: StepParameters) -> Run:
         """What an entry point leaves, without a process of its own; bake fails at 60, 61, 62."""
         inputs = {name: getattr(chosen, name + RUN_ID) for name in step.input_names()}
         parts = step.key_parts(chosen, self.profile, inputs)

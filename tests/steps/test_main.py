@@ -12,6 +12,7 @@ from steps import main, train
 from steps.errors import UserError
 from steps.settings.parameters import parse
 from steps.settings.profile import PROJECT
+from steps.tracking.resume import again, go_on_with, under_way
 from steps.tracking.step import RUN_ID
 
 
@@ -88,7 +89,7 @@ def submitted(store, monkeypatch) -> dict:
     ],
 )
 def test_an_entry_point_is_given_what_differs_from_its_defaults(submitted, chosen, given):
-    found = main._run(STEP, Parameters(**chosen), main.Parameters())
+    found = main._run(STEP, Parameters(**chosen))
     assert found.info.run_id == mlflow.active_run().info.run_id
     assert submitted["parameters"] == given
     assert (submitted["entry_point"], submitted["uri"]) == ("bake", str(PROJECT))
@@ -100,8 +101,9 @@ def test_an_entry_point_is_given_what_differs_from_its_defaults(submitted, chose
 
 def test_a_step_that_fails_is_named_with_the_command_to_go_on(submitted):
     asked = main.Parameters(source="my pictures", force="tune", until="train")
-    with pytest.raises(UserError) as caught:
-        main._run(STEP, Parameters(minutes=60), asked)
+    with pytest.raises(UserError) as caught, under_way("main", asked):
+        go_on_with(again(**{"from": "bake"}))
+        main._run(STEP, Parameters(minutes=60))
     assert str(caught.value) == (
         "bake failed; mend it, and go on with: mlflow run . --env-manager local "
         "-P 'source=my pictures' -P force=tune -P until=train -P from=bake"

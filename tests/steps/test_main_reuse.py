@@ -12,6 +12,7 @@ from steps import main
 from steps.errors import UserError
 from steps.tracking import reuse
 from steps.tracking.card import Card
+from steps.tracking.resume import onward, under_way
 from steps.tracking.run_files import KEY_FILE, SIZES_FILE
 from steps.tracking.step import StepRun
 
@@ -190,11 +191,15 @@ def test_a_chain_of_no_step_is_told(chain, start, until):
     ],
 )
 def test_a_chain_that_ends_early_has_the_graph_up_to_there(chain, minutes, error, said):
-    with pytest.raises(error), mlflow.start_run() as run:
+    typed = main.make_parameters()(bake_minutes=minutes)
+    with pytest.raises(error), under_way("main", typed), mlflow.start_run() as run:
         card = Card("main", run.info.run_id)
         opened = StepRun(run.info.run_id, chain.profile, {}, card)
-        main.main(opened, main.make_parameters()(bake_minutes=minutes))
+        try:
+            main.main(opened, typed)
+        finally:
+            said_onward = onward()
     page = card.html()
     assert said in page and 'class="failed"' in page and 'class="ran"' in page
     again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
-    assert card.next_command == again
+    assert said_onward == again

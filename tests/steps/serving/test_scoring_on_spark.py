@@ -92,7 +92,7 @@ def test_who_does_not_hold_the_ledger_notes_and_scores_nothing(lake, scoring, tm
     folder.mkdir()
     (folder / "0.jpg").write_bytes(jpeg(0))
     ledger = Path(ledger_of(lake.fresh(tmp_path), str(folder), "it's-onnx@champion"))
-    with lease(str(ledger), "first", "score") as first:
+    with lease(str(ledger), "first") as first:
         # as by another machine that took this one for dead
         claim = json.loads((ledger / "lease.json").read_text())
         (ledger / "lease.json").write_text(json.dumps(claim | {"run_id": "x", "host": "elsewhere"}))
@@ -100,7 +100,7 @@ def test_who_does_not_hold_the_ledger_notes_and_scores_nothing(lake, scoring, tm
             scoring.score_files(str(folder), first.require)
     assert rows_of(lake, tmp_path) == [] and not (ledger / "arrivals").exists()
     (ledger / "lease.json").unlink()
-    with lease(str(ledger), "second", "score") as second:
+    with lease(str(ledger), "second") as second:
         assert scoring.score_files(str(folder), second.require) == 1
     assert (ledger / "arrivals").exists() and len(rows_of(lake, tmp_path)) == 1
 

@@ -48,11 +48,13 @@ from steps.training.cache import Cache
 from test_cut_off import PLAN, SETTING, checkpoints_of
 from steps.training.checkpoints import last_checkpoint
 from steps.training.launcher import launch
+from steps.settings.profile import load_profile
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 cache, home, run_id, before = json.loads(sys.argv[1])
 cache = Cache(**{**cache, "input_size": tuple(cache["input_size"])})
-start = last_checkpoint(checkpoints_of(home, before).folder, before, SETTING) if before else None
+profile = load_profile("local").model_copy(update={"cache": home})
+start = last_checkpoint(profile, before, SETTING) if before else None
 try:
     own = checkpoints_of(home, run_id)
     fitted = launch("horovod", 2, PLAN, cache, None, run_id, own, start)

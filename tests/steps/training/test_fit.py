@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from small_cache import write_cache
 
 from steps.errors import UserError
 from steps.settings.profile import load_profile
 from steps.tracking.outputs import Selection
+from steps.tracking.runs import RESUMED
 from steps.training.checkpoints import (
     Checkpoints,
     Setting,
@@ -18,7 +20,7 @@ from steps.training.checkpoints import (
 )
 from steps.training.evaluation import evaluate, keras_predict
 from steps.training.fit import Diverged, fit
-from steps.training.fitted import Fitted
+from steps.training.fitted import Checkpoint, Fitted
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
 from steps.training.ranks import Alone
@@ -155,7 +157,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
         "epoch-0004.npz",
         "epoch-0005.npz",
     ]
-    start = last_checkpoint(checkpoints.folder, "cut", setting)
+    start = last_checkpoint(profile, "cut", setting)
     assert len(start.fitted.epochs) == 5
     resumed = fit(PLAN, bright_cache, Alone(), start=start)
     assert _equal(fitted, resumed) and _told(fitted) == _told(resumed)
@@ -163,10 +165,32 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
 
     other = Setting(replace(PLAN, epochs=9), SELECTION, 1)
     with pytest.raises(UserError, match="trained with epochs 8, not 9.* -P epochs=8"):
-        last_checkpoint(checkpoints.folder, "cut", other)
+        last_checkpoint(profile, "cut", other)
     remove_checkpoints(checkpoints.folder)
     with pytest.raises(UserError, match="run cut has no checkpoint"):
-        last_checkpoint(checkpoints.folder, "cut", setting)
+        last_checkpoint(profile, "cut", setting)
+
+
+def test_what_to_type_names_parameters_that_there_are(store, tmp_path):
+    """And one that was cut off before its first epoch goes on from where it began."""
+    profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
+    first = MlflowClient().create_run("0", tags={"input.ingest": "1" * 32}).info.run_id
+    second = MlflowClient().create_run("0", tags={RESUMED: first}).info.run_id
+    kept = Setting(PLAN, SELECTION, 1)
+    Checkpoints(folder_of(profile, first), kept).keep(
+        Checkpoint(Fitted([], [{"loss": 1.0}], 0), [])
+    )
+    for run_id in (first, second):
+        assert last_checkpoint(profile, run_id, kept).fitted.epochs == [{"loss": 1.0}]
+    for field, value, told in [
+        ("version", 4, f"-P ingest_run_id={'1' * 32}"),
+        ("table_id", "anew", f"-P ingest_run_id={'1' * 32}"),
+        ("input_size", (64, 64), "-P input_size=32"),
+        ("split_seed", 5, "-P split_seed=0"),
+    ]:
+        other = Setting(PLAN, SELECTION.model_copy(update={field: value}), 1)
+        with pytest.raises(UserError, match=told):
+            last_checkpoint(profile, first, other)
 
 
 def test_a_training_ends_when_it_gets_no_better(bright_cache):
