@@ -5,7 +5,7 @@ from pathlib import Path
 
 RUN = "mlflow run ."
 """How a step is run, as errors tell it: what follows is `-e <step> -P …`."""
-if sys.prefix.startswith(str(Path(__file__).resolve().parents[1])):
+if Path(sys.prefix).parent.resolve() == Path(__file__).resolve().parents[1]:
     RUN += " --env-manager local"  # this Python is the project's own
 
 

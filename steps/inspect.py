@@ -6,7 +6,7 @@ from mlflow.entities import Run
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.settings.parameters import StepParameters
+from steps.settings.parameters import TRUE, StepParameters
 from steps.tracking.chain import lines, read_unfinished
 from steps.tracking.outputs import InspectOutputs, MainOutputs
 from steps.tracking.resume import following
@@ -15,9 +15,6 @@ from steps.tracking.step import Step, StepRun
 
 FIGURES = ("images", "quarantined", "validation_accuracy", "test_accuracy", "max_difference")
 ENDINGS = {"FINISHED": "", "FAILED": ", which failed", "KILLED": ", which was stopped"}
-
-TRUE = ("true", "1", "yes", "on", "y", "t")
-"""What a parameter may say for true; MLflow keeps it as it was typed."""
 
 LOOKED_AT = 100
 """Runs of main among which the newest of a chain is sought; the rest of them are dry runs."""
@@ -80,7 +77,7 @@ def _newest_chain() -> str:
 
 
 def _is_dry(run: Run) -> bool:
-    return run.data.params.get("dry_run", "").lower() in TRUE
+    return run.data.params.get("dry_run", "").lower() in TRUE  # as it was typed
 
 
 STEP = Step("inspect", Parameters, InspectOutputs, inspect, resolve=_resolve)

@@ -78,8 +78,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
                     new = scoring.score_files(parameters.source, held.require)
                     if new or number == 0:
                         logger.info("look %d: %d new files", number + 1, new)
-                else:
-                    scoring.score_images(_pictures(run, number))
+                elif pictures := _pictures(run, number):
+                    scoring.score_images(pictures)
         table = open_table(spark, run.profile, "scores")
         mine = table.toDF().where(f"score_run_id = '{run.id}'")
         groups = mine.groupBy("model_version", "label", "reason").count().collect()
@@ -131,8 +131,11 @@ class _Registry:
         return Model(version, str(folder))
 
 
-def _pictures(run: StepRun, look: int) -> IngestOutputs:
-    """The rows of the ingest that was asked for; at later looks, those of the newest."""
+def _pictures(run: StepRun, look: int) -> IngestOutputs | None:
+    """The rows of the ingest that was asked for; at later looks, those of the newest.
+
+    None where that one is of another lake, which is nobody's mistake.
+    """
     from steps.lake.tables import table_path
 
     if look == 0:
@@ -140,6 +143,8 @@ def _pictures(run: StepRun, look: int) -> IngestOutputs:
     else:
         pictures = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
     if pictures.table != table_path(run.profile, "images"):
+        if look > 0:
+            return None
         raise UserError(
             f"the run of ingest took its pictures into {pictures.table}, which is not in the lake "
             f"of profile {run.profile.name}; pass -P ingest_run_id=<another> or -P profile=…"

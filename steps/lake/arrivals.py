@@ -87,7 +87,7 @@ class Arrivals:
         """Whether a chunk was noted that is not known to be settled."""
         try:
             settled = int(self._filesystem.cat_file(self._settled))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # none yet, or one that was cut off while written
             settled = 0
         return len(self._names()) > settled
 

@@ -86,10 +86,14 @@ class Copies:
         self._filesystem, folder = fsspec.core.url_to_fs(home)
         self._note = f"{folder}/unmarked"
         self._filesystem.invalidate_cache(folder)
-        self._likely = rewritten or self._filesystem.exists(self._note)
+        self._likely = rewritten or self.are_unmarked()
         self._hashes: set[str] = set()
         self._appends = 0
         self._alone = True
+
+    def are_unmarked(self) -> bool:
+        """Whether a call that was cut off left some."""
+        return self._filesystem.exists(self._note)
 
     def taken_in(self, pictures: dict[str, str], version: int) -> None:
         """Say which pictures came in, sha256 by path, and which version of ``images`` they made."""

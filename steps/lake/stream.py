@@ -62,12 +62,13 @@ def take_in(
     new = not_among(files, noted)
     may_write()
     arrivals.note(new, limits)
-    if not arrivals.has_pending():
-        return 0
     rewritten = not {path for path, *_ in noted}.isdisjoint(file.path for file in new)
+    copies = Copies(spark, profile, arrivals.home, rewritten)
+    if not arrivals.has_pending() and not copies.are_unmarked():
+        return 0
     with (
         tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
-        Copies(spark, profile, arrivals.home, rewritten) as copies,
+        copies,
     ):
 
         def take(rows: list["Row"]) -> None:

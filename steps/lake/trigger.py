@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from steps.errors import UserError
-from steps.tracking.stopped import STOPS, handlers_kept
+from steps.tracking.stopped import STOPS, handlers_kept, note
 
 AVAILABLE_NOW = "available_now"
 CONTINUOUS = "continuous"
@@ -46,7 +47,7 @@ def looks(period: float | None) -> Iterator[Iterator[int]]:
     """The numbers of the looks, each when it is due.
 
     SIGINT and SIGTERM end them after the look that is under way, so that what was begun is
-    finished; the handlers before are restored.
+    finished; the handlers before are restored, but a SIGTERM that follows is only noted.
     """
     stop = threading.Event()
 
@@ -61,11 +62,14 @@ def looks(period: float | None) -> Iterator[Iterator[int]]:
         yield numbers()
         return
 
-    def stop_soon(*_: object) -> None:
+    def stop_soon(number: int, frame: FrameType | None) -> None:
         logger.info("stopping once this look is over …")
+        note(number)
         stop.set()
 
     with handlers_kept():
         for number in STOPS:
             signal.signal(number, stop_soon)
         yield numbers()
+    if stop.is_set():
+        signal.signal(signal.SIGTERM, note)  # MLflow's, which follows a Ctrl-C

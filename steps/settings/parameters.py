@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from steps.errors import RUN, UserError
 from steps.settings.complaints import describe, did_you_mean
 
+TRUE = ("true", "1", "yes", "on", "y", "t")
+"""What may be typed for true, in any case: what pydantic takes for it."""
+
 
 class StepParameters(BaseModel):
     """The parameters that every step has; a step adds its own as fields with a description.

@@ -121,7 +121,10 @@ def _parsed(overrides: str) -> dict[str, Any]:
         try:
             place[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise UserError(f"-P override={item} is not YAML after the =; quote it") from error
+            raise UserError(
+                f"-P override={item} is not YAML after the =, or holds a "
+                "comma; quote it, or write it into a profile of your own, by extends"
+            ) from error
     return parsed
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
 from steps.errors import UserError
 from steps.tracking.card import Card
@@ -16,7 +15,7 @@ from steps.tracking.outage import outage, without_patience
 from steps.tracking.resume import onward
 from steps.tracking.run_files import CARD_FILE
 from steps.tracking.runs import nested_in
-from steps.tracking.stopped import stay_killed
+from steps.tracking.stopped import keep_status
 
 logger = logging.getLogger("steps")
 
@@ -37,8 +36,7 @@ def ending(run: Run, card: Card) -> Iterator[None]:
         logger.error("%s: stopped; go on with: %s", card.step, onward())
         _end_nested(run, "KILLED")
         mlflow.end_run("KILLED")
-        if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
-            stay_killed()
+        keep_status(run)
         raise
     except Exception as error:
         if away := outage(error):

@@ -21,7 +21,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from steps.errors import UserError
-from steps.settings.parameters import StepParameters, given, parse
+from steps.settings.parameters import TRUE, StepParameters, given, parse
 from steps.settings.profile import Profile, load_profile
 from steps.settings.profile_file import VARIABLE
 from steps.tracking.cache_key import Parts, cache_key, key_parts
@@ -32,7 +32,7 @@ from steps.tracking.outputs import Outputs
 from steps.tracking.resume import onward, under_way
 from steps.tracking.run_files import keep, read_outputs
 from steps.tracking.runs import resolve_input
-from steps.tracking.stopped import INTERRUPTED, raise_when_stopped
+from steps.tracking.stopped import INTERRUPTED, keep_status, raise_when_stopped
 from steps.tracking.store import use_tracking_store
 
 logger = logging.getLogger("steps")
@@ -153,6 +153,7 @@ class Step:
                 with mlflow.start_run(run_name=_run_name(self.name)) as run:
                     here.experiment = mlflow.get_experiment(run.info.experiment_id).name
                     self._carry_out(run, profile, parameters)
+                keep_status(run)
             except Exception as error:
                 if away := outage(error):
                     raise UserError(f"{away}; when it does, go on with: {onward()}") from error
@@ -201,7 +202,7 @@ def _wants_trace(argv: list[str] | None) -> bool:
     """What ``--debug`` says, read by itself: the error may be that another flag does not fit."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--debug", nargs="?", const="true", default="false")
-    return parser.parse_known_args(argv)[0].debug.lower() in ("true", "1", "yes", "on")
+    return parser.parse_known_args(argv)[0].debug.lower() in TRUE
 
 
 def _tags(step: str, profile: Profile, run: Run) -> dict[str, str]:

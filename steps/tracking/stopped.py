@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM."""
 
@@ -16,7 +19,7 @@ SECONDS = 5.0
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_terminated: list[int] = []
+_heard: list[int] = []
 
 
 def raise_when_stopped() -> None:
@@ -52,14 +55,14 @@ def held_back() -> Iterator[None]:
         return
     noted: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def hold(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in noted:
             raise KeyboardInterrupt
         noted.append(number)
 
     with handlers_kept():
         for number in STOPS:
-            signal.signal(number, note)
+            signal.signal(number, hold)
         yield
     raise_again(noted)
 
@@ -72,8 +75,13 @@ def raise_again(noted: list[int]) -> None:
         raise KeyboardInterrupt  # for who hears none
 
 
-def stay_killed(seconds: float = SECONDS) -> None:
-    """Call it once the run is KILLED, in a step that `mlflow run` started.
+def note(number: int, frame: FrameType | None = None) -> None:
+    """A handler that only notes a stop, where it is heard in another way."""
+    _heard.append(number)
+
+
+def keep_status(run: Run, seconds: float = SECONDS) -> None:
+    """Call it once the run of a step has ended: it keeps its status, had the step been stopped.
 
     MLflow 3.17 takes a stopped run's status for an open one (`RunStatus.is_terminated` knows
     numbers and is given the name) and writes FAILED over it: it hears the Ctrl-C, sends SIGTERM
@@ -81,18 +89,20 @@ def stay_killed(seconds: float = SECONDS) -> None:
     presses it twice, ends it before it writes.
 
     Args:
+        run: where `mlflow run` did not start it, nobody else writes its status.
         seconds: that MLflow's SIGTERM is waited for; without one, MLflow stops nothing.
     """
+    if not _heard or MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags:
+        return
     parent, until = os.getppid(), time.monotonic() + seconds
-    while not _terminated and time.monotonic() < until:
+    while signal.SIGTERM not in _heard and time.monotonic() < until:
         time.sleep(0.02)
-    if _terminated and os.getppid() == parent:
+    if signal.SIGTERM in _heard and os.getppid() == parent:
         with suppress(ProcessLookupError):
             os.kill(parent, signal.SIGINT)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, lambda number, frame: _terminated.append(number))
-    if number == signal.SIGTERM:
-        _terminated.append(number)
+    signal.signal(signal.SIGTERM, note)
+    note(number)
     raise KeyboardInterrupt

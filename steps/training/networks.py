@@ -38,7 +38,8 @@ def build(
         seed: of the dropout.
 
     Raises:
-        UserError: there is no such network, or its weights cannot be had.
+        ValueError: there is no such network.
+        UserError: its weights cannot be had.
     """
     import keras
 
@@ -141,12 +142,10 @@ def known_network(network: str) -> str:
     """The name of a network as it is.
 
     Raises:
-        UserError: there is none of this name.
+        ValueError: there is none of this name.
     """
     if network not in NETWORKS:
-        raise UserError(
-            f"there is no network {network!r}; pass -P network=<one of: {', '.join(NETWORKS)}>"
-        )
+        raise ValueError(f"there is no network {network!r}; pass one of: {', '.join(NETWORKS)}")
     return network
 
 

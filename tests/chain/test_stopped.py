@@ -45,6 +45,37 @@ def test_ctrl_c_leaves_the_chain_and_its_step_killed(tmp_path, workshop_factory)
     assert statuses == {"main": "KILLED", "ingest": "KILLED"}
 
 
+def test_ctrl_c_ends_what_keeps_looking_as_if_it_had_come_to_its_end(tmp_path, workshop_factory):
+    workshop = workshop_factory(tmp_path)
+    workshop.capture(tmp_path / "landing", 3)
+    given = {"source": tmp_path / "landing", "trigger": "continuous"}
+    looking = subprocess.Popen(
+        workshop.command("ingest", **given),
+        cwd=tmp_path,
+        env=workshop.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_hears_ctrl_c,
+    )
+    try:
+        for line in looking.stderr:
+            if "look 1: 3 new files" in line:
+                break
+        time.sleep(2)  # it waits for the next look, mostly
+        os.killpg(looking.pid, signal.SIGINT)
+        looking.communicate(timeout=SECONDS)
+    finally:
+        if looking.poll() is None:
+            os.killpg(looking.pid, signal.SIGKILL)
+    assert not _left_of(looking.pid), "a process outlived the ingest"
+    (run,) = workshop.runs("ingest")
+    assert run.info.status == "FINISHED" and run.data.metrics["images"] == 3
+    kept = {file.path for file in workshop.client.list_artifacts(run.info.run_id)}
+    assert "outputs.json" in kept
+
+
 def _left_of(session: int) -> list[str]:
     """The processes of a session once they had time to end, such as Spark's JVM."""
     deadline = time.monotonic() + SECONDS

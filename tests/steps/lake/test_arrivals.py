@@ -157,3 +157,9 @@ def test_chunks_are_pending_until_they_are_settled(arrivals, profile):
     assert not arrivals.has_pending() and not Arrivals(profile, SOURCE).has_pending()
     arrivals.note(_files(1, 1, 1)[2:], PLENTY)
     assert Arrivals(profile, SOURCE).has_pending()
+
+
+def test_a_note_that_was_cut_off_while_written_settles_nothing(arrivals):
+    arrivals.note(_files(1), PLENTY)
+    Path(arrivals.home, "settled").write_bytes(b"")
+    assert arrivals.has_pending()

@@ -8,7 +8,8 @@ from drawing import file_name, jpeg
 from small_lake import SmallLake, make_small_lake
 
 from steps.lake import copies
-from steps.lake.copies import mark_copies
+from steps.lake.arrivals import Arrivals
+from steps.lake.copies import Copies, mark_copies
 
 pytestmark = pytest.mark.slow
 
@@ -168,3 +169,16 @@ def test_what_a_call_that_was_cut_off_did_not_mark_the_next_one_marks(other, mon
     assert _duplicates(other) == []
     assert other.ingest() == 0
     assert _duplicates(other) == [SECOND]
+
+
+def test_a_retry_that_was_cut_off_is_marked_by_the_next_call_though_nothing_is_new(other):
+    other.put({SECOND: jpeg(2)})
+    other.ingest()
+    home = Arrivals(other.profile, other.source).home
+    with pytest.raises(CutOffError), Copies(other.spark, other.profile, home, rewritten=True):
+        raise CutOffError
+    looks = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(copies, "mark_copies", lambda *_: looks.append(1))
+        assert other.ingest() == 0 and looks == [1]
+        assert other.ingest() == 0 and looks == [1]

@@ -77,8 +77,6 @@ def test_a_seed_decides_the_first_weights(seed):
 @pytest.mark.parametrize(
     ("network", "width", "weights", "complaint"),
     [
-        ("resnet", 1.0, "none", "no network 'resnet'; pass -P network=<one of: compact, Mobile"),
-        ("", 1.0, "none", "no network ''"),
         ("compact", 1.0, "imagenet", "trains from scratch; pass -P weights=none"),
         ("MobileNetV2", 1.0, "missing.weights.h5", "no weights file 'missing.weights.h5'"),
         ("MobileNetV3Small", 1.0, "{folder}", "no weights file"),
@@ -96,6 +94,12 @@ def test_what_cannot_be_built_is_told_in_a_line(tmp_path, network, width, weight
     with pytest.raises(UserError) as caught:
         build(network, SIZE, 2, width, weights=weights.format(folder=tmp_path))
     assert complaint in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("network", ["resnet", ""])
+def test_the_networks_that_there_are_are_told(network):
+    with pytest.raises(ValueError, match=f"no network '{network}'; pass one of: compact, Mobile"):
+        build(network, SIZE, 2)
 
 
 def test_weights_that_cannot_be_fetched_are_told_in_a_line(monkeypatch, tmp_path):

@@ -1,0 +1,43 @@
+"""Which pictures a scoring takes at each of its looks."""
+
+import mlflow
+import pytest
+
+from steps import score
+from steps.errors import UserError
+from steps.settings.profile import load_profile
+from steps.tracking.card import Card
+from steps.tracking.outputs import IngestOutputs
+from steps.tracking.step import StepRun
+
+
+def ingested(lake: str, version: int) -> str:
+    """A finished run of ingest; its ID."""
+    counts = {"images": 1, "new_images": 1, "duplicates": 0, "quarantined": 0, "labels": {}}
+    outputs = IngestOutputs(table=f"{lake}/images", version=version, source="file:/a", **counts)
+    with mlflow.start_run(tags={"step": "ingest"}) as run:
+        mlflow.log_text(outputs.model_dump_json(), "outputs.json")
+    return run.info.run_id
+
+
+@pytest.fixture
+def run_of(store, monkeypatch):
+    monkeypatch.setattr(score, "log_delta_version", lambda *_: None)
+    profile = load_profile("local").model_copy(update={"lake": "file:/here"})
+    return lambda ingest: StepRun("1" * 32, profile, {"ingest": ingest}, Card("score", "1" * 32))
+
+
+def test_later_looks_take_what_was_taken_in_since(run_of):
+    run = run_of(ingested("file:/here", 3))
+    ingested("file:/here", 4)
+    with mlflow.start_run():
+        assert [score._pictures(run, look).version for look in (0, 1)] == [3, 4]
+
+
+def test_an_ingest_into_another_lake_is_a_mistake_only_where_it_was_asked_for(run_of):
+    run = run_of(ingested("file:/here", 3))
+    elsewhere = run_of(ingested("file:/elsewhere", 9))
+    with mlflow.start_run():
+        assert score._pictures(run, 1) is None
+        with pytest.raises(UserError, match="not in the lake of profile local"):
+            score._pictures(elsewhere, 0)
