@@ -20,9 +20,9 @@ from steps.tracking.chain import failed, fill_card, keep_unfinished, says
 from steps.tracking.outage import without_patience
 from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.resume import again, following, go_on_with, onward
-from steps.tracking.reuse import reusable
+from steps.tracking.reuse import cut_off, reusable
 from steps.tracking.runs import LATEST, experiment_id, newest_nested, resolve_input
-from steps.tracking.step import RUN_ID, Step, StepRun
+from steps.tracking.step import RESUME, RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
 CHAIN = (ingest.STEP, tune.STEP, train.STEP, register.STEP, promote.STEP, export.STEP)
@@ -102,6 +102,9 @@ def _go(
         found, reason = None, f"{before[-1]} runs"
     else:
         found, reason = _reusable(step, chosen, profile, runs, asked)
+        if not found and (begun := _begun(step, chosen, profile, runs, asked)):
+            chosen = chosen.model_copy(update={RESUME: begun})
+            reason += f"; it goes on from run {begun}, which was cut off"
     logger.info("%-8s  %s", step.name, says(found and found.info.run_id, reason))
     was = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
     if not found and not parameters.dry_run:
@@ -123,6 +126,7 @@ class _Asked:
 
     taken: frozenset[str]  # as they are: before `from`
     forced: frozenset[str]
+    anew: frozenset[str]  # of these, those that go on from no run that was cut off
     end: int
 
     @classmethod
@@ -140,7 +144,8 @@ class _Asked:
                 f"nothing would run: {start} comes after {parameters.until}; pass -P until={start} "
                 "or a later step, or leave it out"
             )
-        return cls(frozenset(names[:first]), frozenset(forced | ({start} - {""})), end)
+        forced_too = frozenset(forced | ({start} - {""}))
+        return cls(frozenset(names[:first]), forced_too, frozenset(forced), end)
 
 
 def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
@@ -163,7 +168,20 @@ def _reusable(
         return mlflow.get_run(resolve_input(step.name, LATEST)), ""
     if step.name in asked.forced:
         return None, "it was asked for"
-    return reusable(step, chosen, profile, {name: runs[name] for name in step.input_names()})
+    return reusable(step, chosen, profile, _inputs(step, runs))
+
+
+def _begun(
+    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: "_Asked"
+) -> str | None:
+    """A run that was cut off and is gone on from, unless the step was asked for."""
+    if step.name in asked.anew:
+        return None
+    return cut_off(step, chosen, profile, _inputs(step, runs))
+
+
+def _inputs(step: Step, runs: dict[str, str]) -> dict[str, str]:
+    return {name: runs[name] for name in step.input_names()}
 
 
 def _run(step: Step, chosen: Any) -> Run:

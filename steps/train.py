@@ -208,6 +208,12 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return f"{built} {digest}"
 
 
+def _resumable(run_id: str, profile: Profile) -> bool:
+    from steps.training.checkpoints import folder_of, has_checkpoint
+
+    return any(has_checkpoint(folder_of(profile, one)) for one in (run_id, *resumed_by(run_id)))
+
+
 STEP = Step(
     "train",
     Parameters,
@@ -215,6 +221,7 @@ STEP = Step(
     train,
     settings=("training.launcher", "training.processes"),
     state=_state,
+    resumable=_resumable,
 )
 
 if __name__ == "__main__":

@@ -135,7 +135,13 @@ def _before(resumed: str, searched: str) -> list:
     return trials_before(resumed)
 
 
-STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("tuning",))
+def _resumable(run_id: str, profile: Profile) -> bool:
+    from steps.training.trials import FAILED, trials_before
+
+    return any(trial.outcome != FAILED for trial in trials_before(run_id))
+
+
+STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("tuning",), resumable=_resumable)
 
 if __name__ == "__main__":
     STEP.main()

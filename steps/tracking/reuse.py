@@ -8,7 +8,7 @@ from steps.errors import UserError
 from steps.settings.profile import Profile
 from steps.tracking.cache_key import Parts, cache_key, differences, each_difference
 from steps.tracking.run_files import lost_files, read_key_parts, read_outputs
-from steps.tracking.runs import finished_runs
+from steps.tracking.runs import finished_runs, runs_that_broke_off
 from steps.tracking.step import Step
 
 CANDIDATES = 3
@@ -44,6 +44,22 @@ def reusable(
             return candidate, ""
         lost = gone
     return None, lost or _reason(step.name, parts)
+
+
+def cut_off(step: Step, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str | None:
+    """The newest run of the same key that ended before its time and left something to go on from.
+
+    Args:
+        step, parameters, profile, inputs: as for :func:`reusable`.
+
+    Returns:
+        Its ID, or None.
+    """
+    key = cache_key(step.key_parts(parameters, profile, inputs))
+    for run in runs_that_broke_off(step.name, CANDIDATES, key):
+        if step.resumable(run.info.run_id, profile):
+            return run.info.run_id
+    return None
 
 
 def _reason(step: str, parts: Parts) -> str:

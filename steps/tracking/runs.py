@@ -59,7 +59,16 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
 
 def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[Run]:
     """The newest finished runs of a step in the experiment of the active run, newest first."""
-    condition = f"tags.step = '{step}' and attributes.status = 'FINISHED'"
+    return _newest(f"tags.step = '{step}' and attributes.status = 'FINISHED'", count, cache_key)
+
+
+def runs_that_broke_off(step: str, count: int, cache_key: str) -> list[Run]:
+    """The newest of those that failed or were stopped, newest first."""
+    ended = "attributes.status != 'FINISHED' and attributes.status != 'RUNNING'"
+    return _newest(f"tags.step = '{step}' and {ended}", count, cache_key)
+
+
+def _newest(condition: str, count: int, cache_key: str | None) -> list[Run]:
     if cache_key:
         condition += f" and tags.cache_key = '{cache_key}'"
     return MlflowClient().search_runs(

@@ -79,6 +79,7 @@ class Step:
         state: tells what else the step reads (files that landed, where an alias points).
         holds: tells why outputs can no longer be used (None: they can).
         resolve: the ID of the run that is meant, of an input's step and of what was typed.
+        resumable: tells whether a run that was cut off left something to go on from.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Step:
     state: Callable[[Any, Profile], str] = field(default=lambda parameters, profile: "")
     holds: Callable[[Any, Profile], str | None] = field(default=lambda outputs, profile: None)
     resolve: Callable[[str, str], str] = resolve_input
+    resumable: Callable[[str, Profile], bool] = field(default=lambda run_id, profile: False)
 
     def input_names(self) -> list[str]:
         """The steps whose run IDs this step takes."""

@@ -33,6 +33,7 @@ class Mill(StepParameters):
 
 class Bake(StepParameters):
     mill_run_id: str = Field("latest", description="run of mill")
+    resume_run_id: str = Field("none", description="run of bake that was cut off")
     minutes: int = Field(40, description="in the oven")
     degrees: float | None = Field(None, description="of the oven")
 
@@ -47,7 +48,9 @@ class SmallChain:
     def __init__(self, monkeypatch):
         self.profile = load_profile("local")
         self.started: list[str] = []
+        self.resumed: list[str] = []
         self.stale: str | None = None
+        self.left_something = False
         steps = {"mill": Mill, "bake": Bake, "slice": Slice}
         monkeypatch.setattr(main, "CHAIN", tuple(self.step(*item) for item in steps.items()))
         monkeypatch.setattr(main, "_run", self.run_step)
@@ -63,7 +66,14 @@ class SmallChain:
                 raise UserError(NO_GRAIN)
             return ""
 
-        return Step(name, parameters, Made, run=None, settings=("model",), state=state, holds=holds)
+        return Step(
+            *(name, parameters, Made),
+            run=None,
+            settings=("model",),
+            state=state,
+            holds=holds,
+            resumable=lambda run_id, profile: self.left_something,
+        )
 
     def run_step(self, step: Step, chosen: StepParameters) -> Run:
         """What an entry point leaves, without a process of its own; bake fails at 60, 61, 62."""
@@ -73,6 +83,7 @@ class SmallChain:
         tags["mlflow.parentRunId"] = mlflow.active_run().info.run_id
         client = MlflowClient()
         run_id = client.create_run(main.experiment_id(), tags=tags).info.run_id
+        self.resumed.append(getattr(chosen, "resume_run_id", "none"))
         self._fail(run_id, getattr(chosen, "minutes", None))
         client.log_dict(run_id, parts, KEY_FILE)
         client.log_text(run_id, "a loaf", "made/loaf.txt")

@@ -203,3 +203,23 @@ def test_a_chain_that_ends_early_has_the_graph_up_to_there(chain, minutes, error
     assert said in page and 'class="failed"' in page and 'class="ran"' in page
     again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
     assert said_onward == again
+
+
+@pytest.mark.parametrize(
+    ("left_something", "asked", "goes_on"),
+    [
+        (True, {}, True),
+        (True, {"from": "bake"}, True),
+        (True, {"force": "bake"}, False),
+        (True, {"bake_degrees": 220}, False),  # another key: it would have been another loaf
+        (False, {}, False),
+    ],
+)
+def test_a_step_that_was_cut_off_goes_on(chain, left_something, asked, goes_on):
+    chain.left_something = left_something
+    cut = chain.type("--bake_minutes=61")
+    [stopped] = MlflowClient().search_runs(
+        ["0"], f"tags.`mlflow.parentRunId` = '{cut}' and tags.step = 'bake'"
+    )
+    chain.type("--bake_minutes=61", *(f"--{name}={value}" for name, value in asked.items()))
+    assert chain.resumed[-1] == (stopped.info.run_id if goes_on else "none")
