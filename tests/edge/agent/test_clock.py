@@ -1,8 +1,9 @@
 """Whether the clock shows the time: by the kernel, systemd-timesyncd and real-time clocks."""
 
+import ctypes
+import struct
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from agent_fakes import NOON, FakeClock
@@ -71,15 +72,31 @@ def test_a_clock_that_is_set_later_is_noticed(machine, tmp_path):
     assert clock.now().known
 
 
-def test_the_kernel_says_how_wrong_its_clock_may_be():
-    assert 0 <= timekeeping._clock_error() <= MOST_ERROR
+class Kernel:
+    """Answers ``adjtimex`` as 64-bit Linux does: the error is the fourth number of the struct."""
+
+    def __init__(self, state: int):
+        self.state, self.asked = state, None
+
+    def adjtimex(self, timex) -> int:
+        self.asked = ctypes.string_at(timex, 4)
+        ctypes.memmove(timex, struct.pack("=I4xqqqq", 0, 1111, 2222, 4000, 3333), 40)
+        return self.state
 
 
-def test_this_machines_real_time_clocks_are_asked():
-    """A machine may have none, as a Pi has, or one that refuses to say."""
-    times = timekeeping._rtc_times()
-    assert len(times) <= len(list(Path("/sys/class").glob("rtc/rtc*")))
-    assert all(seconds >= 0 for seconds in times)
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        pytest.param(0, 4000, id="synchronised"),
+        pytest.param(5, 4000, id="it does not call itself so, as under chrony"),
+        pytest.param(-1, MOST_ERROR, id="the call is forbidden"),
+    ],
+)
+def test_the_kernel_says_how_wrong_its_clock_may_be(monkeypatch, state, error):
+    kernel = Kernel(state)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: kernel)
+    assert timekeeping._clock_error() == error
+    assert kernel.asked == bytes(4)  # no mode: to change the clock would take a right
 
 
 def test_uptime_dates_across_an_adjusted_clock():
