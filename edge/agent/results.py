@@ -13,6 +13,7 @@ from edge.landing_names import results_name
 from edge.record import ModelRecord
 
 ROWS_A_FILE = 1000
+DATED_AT_ONCE = 1000
 POINTS = 300
 """Of a curve."""
 
@@ -103,16 +104,22 @@ class Results:
         return True
 
     def date(self, now: Moment) -> None:
-        """Date what was scored before the clock was set, where that can be known."""
-        for row in self._store.rows("SELECT id, shown, uptime, boot FROM results WHERE NOT known"):
+        """Date what was scored before the clock was set, where that can be known.
+
+        At most :data:`DATED_AT_ONCE` rows, so that a result of now need not wait for them.
+        """
+        dates = []
+        for row in self._store.rows(
+            "SELECT id, shown, uptime, boot FROM results WHERE NOT known ORDER BY id LIMIT ?",
+            (DATED_AT_ONCE,),
+        ):
             shown = datetime.fromisoformat(row["shown"])
             moment = Moment(shown, row["uptime"], row["boot"], known=False).dated(now)
             if moment.known or row["boot"] != now.boot:
-                with self._store.transaction() as database:
-                    database.execute(
-                        "UPDATE results SET shown = ?, known = 1 WHERE id = ?",
-                        (moment.shown.isoformat(), row["id"]),
-                    )
+                dates.append((moment.shown.isoformat(), row["id"]))
+        if dates:
+            with self._store.transaction() as database:
+                database.executemany("UPDATE results SET shown = ?, known = 1 WHERE id = ?", dates)
 
     def next(self, however_few: bool) -> Batch | None:
         """The next file to send; after a kill the same rows under the same name again.

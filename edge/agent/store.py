@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE INDEX IF NOT EXISTS results_by_batch ON results (batch, id);
 CREATE INDEX IF NOT EXISTS results_by_picture ON results (picture) WHERE picture IS NOT NULL;
+CREATE INDEX IF NOT EXISTS results_undated ON results (id) WHERE NOT known;
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     sent INTEGER NOT NULL

@@ -8,7 +8,7 @@ import pytest
 from agent_fakes import NOON, FakeClock
 
 from edge.agent.landing import Landing
-from edge.agent.results import ROWS_A_FILE, Result, Results
+from edge.agent.results import DATED_AT_ONCE, ROWS_A_FILE, Result, Results
 from edge.agent.store import DATABASE, Store
 from edge.record import ModelRecord
 
@@ -115,6 +115,39 @@ def test_results_of_an_unset_clock_wait_for_the_time(results):
     results.date(clock.now())
     stated = json.loads(results.next(however_few=True).content)
     assert stated["scored_at"] == "2026-07-13T11:59:00+00:00"
+
+
+def test_many_results_are_dated_in_few_transactions(tmp_path):
+    """One for each would write every page of the database many times onto the card."""
+    clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for _ in range(DATED_AT_ONCE + 10):
+        results.add(result(), clock.now())
+    clock.set_to(NOON)
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.date(clock.now())
+    undated = "SELECT count(*) FROM results WHERE NOT known"
+    assert results._store.rows(undated)[0][0] == 10 and said.count("COMMIT") == 1
+    results.date(clock.now())
+    assert results._store.rows(undated)[0][0] == 0 and said.count("COMMIT") == 2
+    results.date(clock.now())
+    assert said.count("COMMIT") == 2
+
+
+def test_what_is_asked_every_second_reads_no_whole_table(results, clock):
+    """With half a million rows that would hold up the next result."""
+    results.add(result(), clock.now())
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.date(clock.now())
+    results.next(however_few=False)
+    results._store._connection.set_trace_callback(None)
+    queries = [query for query in said if query.startswith("SELECT") and "FROM results" in query]
+    assert len(queries) == 2
+    for query in queries:
+        (plan,) = results._store.rows(f"EXPLAIN QUERY PLAN {query}")
+        assert "USING" in plan["detail"]
 
 
 def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
