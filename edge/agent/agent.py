@@ -40,7 +40,7 @@ class Agent:
     def __init__(
         self, settings: Settings, clock: Clock | None = None, camera: Camera | None = None
     ):
-        self.parts = parts = Parts(settings, clock or Clock(settings.trust_clock), camera)
+        self.parts = parts = Parts(settings, clock, camera)
         landing = settings.landing
         self.sender = Sender(
             Landing(landing.url, landing.options, landing.mount),

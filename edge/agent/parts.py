@@ -29,7 +29,7 @@ class Parts:
 
     Args:
         settings: as read from the file.
-        clock: the time.
+        clock: another one than the machine's.
         camera: another one than the settings say.
 
     Attributes:
@@ -37,11 +37,14 @@ class Parts:
         updater, follower, model: None where no model is followed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, camera: Camera | None = None):
-        self.settings, self.clock, self.started = settings, clock, clock.now()
-        self.camera = camera or _camera(settings.camera)
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, camera: Camera | None = None
+    ):
         kept = settings.store
-        self.store = Store(kept.folder)
+        self.settings, self.store = settings, Store(kept.folder)
+        self.clock = clock or Clock(settings.trust_clock, self.store)
+        self.started = self.clock.now()
+        self.camera = camera or _camera(settings.camera)
         self.queue = Queue(
             self.store,
             round(kept.pictures_megabytes * MEGABYTE),
@@ -61,7 +64,7 @@ class Parts:
             self.selection,
             self.queue,
             self.results,
-            clock,
+            self.clock,
         )
 
     def _follow(self, settings: Settings) -> None:

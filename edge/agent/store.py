@@ -87,11 +87,10 @@ class Store:
         self.pictures.mkdir(parents=True, exist_ok=True)
         self._lock, self._uncounted = threading.RLock(), Counter()
         self._connection = self._opened()
-        with self.transaction() as database:
-            database.execute(
-                "INSERT OR IGNORE INTO facts VALUES ('id', ?)", (uuid.uuid4().hex[:12],)
-            )
-        self.id = self.rows("SELECT value FROM facts WHERE name = 'id'")[0]["value"]
+        if (known := self.fact("id")) is None:
+            known = uuid.uuid4().hex[:12]
+            self.note("id", known)
+        self.id = known
 
     @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -136,6 +135,16 @@ class Store:
         with self._lock:
             stored = {row["name"]: row["value"] for row in self.rows("SELECT * FROM counts")}
             return dict(Counter(stored) + self._uncounted)
+
+    def fact(self, name: str) -> str | None:
+        """What was noted under this name; None where nothing was."""
+        found = self.rows("SELECT value FROM facts WHERE name = ?", (name,))
+        return found[0]["value"] if found else None
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact, in the place of an earlier one of this name."""
+        with self.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Write the log back into the database."""

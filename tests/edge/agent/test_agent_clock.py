@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from agent_fakes import NOON, FakeClock, agent_of, landed, live, settings
 
+from edge.agent import timekeeping
 from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings
 from edge.cameras.camera import Frame
@@ -71,6 +72,19 @@ def test_a_clock_that_nobody_sets_is_said_after_an_hour(tmp_path):
     assert not agent.status()["healthy"] and "trust_clock" in agent.status()["complaints"][0]
     clock.set_to(NOON)
     assert agent.status()["healthy"]
+
+
+def test_an_agent_that_starts_without_network_goes_by_what_the_one_before_heard(
+    tmp_path, monkeypatch
+):
+    """As after an upgrade, with a time server's client other than systemd-timesyncd."""
+    monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
+    monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
+    for error in (4000, timekeeping.MOST_ERROR):
+        monkeypatch.setattr(timekeeping, "_clock_error", lambda error=error: error)
+        agent = Agent(settings(tmp_path))
+        assert agent.status()["clock_set"]
+        agent.parts.store.close()
 
 
 def test_a_clock_that_is_set_back_overwrites_nothing(tmp_path, clock):

@@ -1,6 +1,7 @@
 """Whether the clock shows the time: by the kernel, systemd-timesyncd and real-time clocks."""
 
 import ctypes
+import sqlite3
 import struct
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from agent_fakes import NOON, FakeClock
 
-from edge.agent import timekeeping
+from edge.agent import clock, timekeeping
 from edge.agent.clock import Clock
+from edge.agent.store import Store
 from edge.agent.timekeeping import MOST_ERROR
 
 HOUR = 3600
@@ -59,17 +61,59 @@ def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, known):
 
 
 def test_a_time_server_that_was_heard_once_is_enough(machine, monkeypatch):
-    clock = machine(error=4000)
-    assert clock.now().known
+    heard = machine(error=4000)
+    assert heard.now().known
     monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
-    assert clock.now().known
+    assert heard.now().known
+
+
+def test_what_was_heard_holds_for_the_next_process_until_the_machine_starts_again(
+    machine, monkeypatch, tmp_path
+):
+    store = Store(tmp_path / "store")
+    assert not machine(store=store).now().known
+    assert machine(error=4000, store=store).now().known
+    store.close()
+    store = Store(tmp_path / "store")
+    assert machine(store=store).now().known
+    (tmp_path / "boot_id").write_text("another start\n")
+    monkeypatch.setattr(clock, "BOOT_ID", tmp_path / "boot_id")
+    assert not machine(store=store).now().known
+
+
+def test_a_trusted_clock_is_trusted_as_long_as_the_settings_say_so(machine, tmp_path):
+    store = Store(tmp_path / "store")
+    assert machine(trusted=True, store=store).now().known
+    assert not machine(store=store).now().known
+
+
+def test_on_a_full_disk_what_was_heard_is_noted_later(machine, monkeypatch, tmp_path):
+    def full(*arguments):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    store = Store(tmp_path / "store")
+    heard = machine(error=4000, store=store)
+    with monkeypatch.context() as disk:
+        disk.setattr(store, "note", full)
+        assert heard.now().known
+    assert heard.now().known
+    assert machine(store=store).now().known
+
+
+def test_a_clock_that_cannot_be_right_is_not_set_whoever_vouches_for_it(machine, monkeypatch):
+    vouched = machine(error=4000)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(clock, "EARLIEST", datetime.now(UTC) + timedelta(days=1))
+        assert not vouched.now().known
+    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
+    assert not vouched.now().known
 
 
 def test_a_clock_that_is_set_later_is_noticed(machine, tmp_path):
-    clock = machine()
-    assert not clock.now().known
+    waits = machine()
+    assert not waits.now().known
     (tmp_path / "synchronized").touch()
-    assert clock.now().known
+    assert waits.now().known
 
 
 class Kernel:
@@ -100,17 +144,17 @@ def test_the_kernel_says_how_wrong_its_clock_may_be(monkeypatch, state, error):
 
 
 def test_uptime_dates_across_an_adjusted_clock():
-    clock = FakeClock(datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
-    then = clock.now()
-    clock.go_on(30)
-    clock.set_to(NOON)
-    assert then.dated(clock.now()).shown == NOON - timedelta(seconds=30)
+    fake = FakeClock(datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+    then = fake.now()
+    fake.go_on(30)
+    fake.set_to(NOON)
+    assert then.dated(fake.now()).shown == NOON - timedelta(seconds=30)
 
 
 def test_of_an_earlier_start_nothing_but_the_time_of_day_is_claimed():
     """The clock had gone on from a saved time, which looks as good as any."""
-    clock = FakeClock(NOON - timedelta(days=3), is_set=False)
-    then = clock.now()
-    clock.start_again(NOON)
-    dated = then.dated(clock.now())
+    fake = FakeClock(NOON - timedelta(days=3), is_set=False)
+    then = fake.now()
+    fake.start_again(NOON)
+    dated = then.dated(fake.now())
     assert dated.shown == datetime(1970, 1, 1, 12, tzinfo=UTC) and not dated.known
