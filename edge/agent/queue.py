@@ -191,6 +191,5 @@ class Queue:
                 break
         else:
             return False
-        forget(self._store, victims)
-        self._store.count(dropped=len(victims))
+        self._store.count(dropped=forget(self._store, victims))
         return True

@@ -78,16 +78,23 @@ def take_in_files(store: Store, device: str, view: str) -> None:
             store.count(lost=1)
 
 
-def forget(store: Store, numbers: list[int]) -> None:
-    """Wait for some pictures no more: their files go once no row names them."""
+def forget(store: Store, numbers: list[int]) -> int:
+    """Wait for some pictures no more: their files go once no row names them.
+
+    Returns:
+        How many of them still waited.
+    """
     marks = ", ".join("?" * len(numbers))
-    rows = store.rows(f"SELECT file FROM pictures WHERE id IN ({marks})", tuple(numbers))
     with store.transaction() as database:
+        # read within: a picture that is dated meanwhile gets another file
+        query = f"SELECT file FROM pictures WHERE id IN ({marks})"
+        files = [row["file"] for row in database.execute(query, numbers)]
         database.execute(f"UPDATE results SET picture = NULL WHERE picture IN ({marks})", numbers)
         database.execute(f"DELETE FROM pictures WHERE id IN ({marks})", numbers)
-    for row in rows:
+    for file in files:
         with suppress(OSError):  # what stays is taken in at the next start
-            (store.pictures / row["file"]).unlink()
+            (store.pictures / file).unlink()
+    return len(files)
 
 
 def give_up(store: Store, number: int, path: Path, error: OSError) -> None:

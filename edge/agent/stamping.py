@@ -29,7 +29,7 @@ def with_exif(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
 def give_name(store: Store, row: sqlite3.Row, name: str, shown: datetime | None) -> None:
     """Give an undated picture its name and EXIF, in a new file: the old one goes last.
 
-    One that cannot be read is given up.
+    One that cannot be read is given up; one that is dropped meanwhile is left at that.
 
     Args:
         store: where it is.
@@ -44,14 +44,15 @@ def give_name(store: Store, row: sqlite3.Row, name: str, shown: datetime | None)
     try:
         content = old.read_bytes()
     except OSError as error:
-        give_up(store, row["id"], old, error)
+        if store.rows("SELECT id FROM pictures WHERE id = ?", (row["id"],)):
+            give_up(store, row["id"], old, error)
         return
     content = with_exif(content, json.loads(row["stamp"]), shown)
     write_synced(store.pictures / file, content)
     sync_folder(store.pictures)
     with store.transaction(durable=True) as database:
-        database.execute(
+        waits = database.execute(
             "UPDATE pictures SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
             (file, name, hashlib.sha256(content).hexdigest(), len(content), row["id"]),
-        )
-    old.unlink()
+        ).rowcount
+    (old if waits else store.pictures / file).unlink(missing_ok=True)

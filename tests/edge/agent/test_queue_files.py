@@ -10,9 +10,11 @@ from agent_fakes import NOON, FakeClock
 from PIL import Image
 from waiting_pictures import all_names, frame, queue_in
 
+from edge.agent import stamping
 from edge.agent.queue import Queue
-from edge.agent.queue_files import UNREADABLE
+from edge.agent.queue_files import UNREADABLE, forget
 from edge.agent.reason import Reason
+from edge.agent.stamping import with_exif
 from edge.agent.store import DATABASE, Store
 
 LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
@@ -167,6 +169,53 @@ def test_a_picture_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_p
     in_the_way.rmdir()
     queue.date(clock.now())
     assert all_names(queue) == [name] and "lost" not in queue._store.counts()
+
+
+def test_pictures_that_are_dropped_while_they_are_dated_are_gone_and_not_lost(
+    tmp_path, monkeypatch, caplog
+):
+    """The queue is full, and the clock was just set: one thread drops what the other dates."""
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    numbers = [queue.keep(frame(), "x", Reason.PERIOD, clock.now()) for _ in range(2)]
+
+    def dropped_meanwhile(*arguments):
+        forget(queue._store, numbers)
+        return with_exif(*arguments)
+
+    monkeypatch.setattr(stamping, "with_exif", dropped_meanwhile)
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert queue.size()["pictures"] == 0 and list((tmp_path / "pictures").iterdir()) == []
+    assert queue._store.counts() == {} and caplog.records == []
+
+
+@pytest.mark.parametrize("meanwhile", ["dated", "sent"])
+def test_a_picture_that_is_dated_or_sent_while_it_is_dropped_is_gone_and_counted_once(
+    tmp_path, monkeypatch, meanwhile
+):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    if meanwhile == "sent":
+        clock.set_to(NOON)
+        queue.date(clock.now())
+    queue._most = queue.size()["bytes"] + 1024
+    with monkeypatch.context() as other_thread:
+        transaction = queue._store.transaction
+
+        def after_the_other_thread(**options):
+            other_thread.undo()
+            clock.set_to(NOON)
+            queue.date(clock.now())
+            if meanwhile == "sent":
+                queue.sent(queue.next(), "there.jpg")
+            return transaction(**options)
+
+        other_thread.setattr(queue._store, "transaction", after_the_other_thread)
+        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    assert len(list((tmp_path / "pictures").iterdir())) == queue.size()["pictures"] == 1
+    assert queue._store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}
 
 
 def test_too_many_open_files_are_no_fault_of_a_picture(tmp_path, clock):
