@@ -61,15 +61,24 @@ class Sender:
         self.sent_at: str | None = None
 
     def work(self) -> bool:
-        """Send one thing if there is one; returns whether there may be more to send at once."""
+        """Send one thing if there is one; returns whether there may be more to send at once.
+
+        Raises:
+            Exception: a fault of ours, after which there is a pause as after any failure.
+        """
         if self._clock.uptime() < self._not_before:
             return False
         try:
             done = self._send_one()
-        # a file system of fsspec raises what its library does: there is no common class
-        except Exception as error:
-            self._failed(error)
+        except _NotLandedError as error:
+            self._failed(_said(error.__cause__))
             return False
+        except (OSError, sqlite3.Error) as error:  # the device's own disk, full or failing
+            self._failed(f"the store: {_said(error)}")
+            return False
+        except Exception as error:
+            self._failed(_said(error))
+            raise
         self.failure, self.failing_since, self._pause = None, None, 0.0
         return done
 
@@ -84,12 +93,12 @@ class Sender:
             except OSError as error:
                 self._queue.unreadable(picture, error)
                 return True
-            self._queue.sent(picture, self._landing.put(picture.name, content))
+            self._queue.sent(picture, self._put(picture.name, content))
             self.sent_at = self._clock.now().shown.isoformat(timespec="seconds")
             return True
         due = self._clock.uptime() >= self._report_due
         if batch := self._results.next(however_few=due):
-            self._landing.put(batch.name, batch.content)
+            self._put(batch.name, batch.content)
             self._results.sent(batch)
             self.sent_at = now.shown.isoformat(timespec="seconds")
             return True
@@ -101,16 +110,28 @@ class Sender:
     def report(self) -> None:
         """Put the device's status into the landing zone."""
         content = json.dumps(self._status(), indent=1).encode()
-        self._landing.put(status_name(self._device), content, replace=True)
+        self._put(status_name(self._device), content, replace=True)
 
-    def _failed(self, error: Exception) -> None:
-        said = without_userinfo(" ".join(str(error).split())) or type(error).__name__
+    def _put(self, name: str, content: bytes, replace: bool = False) -> str:
+        try:
+            return self._landing.put(name, content, replace)
+        # a file system of fsspec raises what its library does: there is no common class
+        except Exception as error:
+            raise _NotLandedError from error
+
+    def _failed(self, said: str) -> None:
         if self.failure != said:
             logger.warning("nothing can be sent: %s", said)
-        if isinstance(error, sqlite3.Error):
-            said = f"the store: {said}"
         self.failure = said
         if self.failing_since is None:
             self.failing_since = self._clock.uptime()
         self._pause = min(max(FIRST_RETRY_SECONDS, 2 * self._pause), self._retry_most)
         self._not_before = self._clock.uptime() + self._pause * (0.5 + 0.5 * self._jitter())
+
+
+class _NotLandedError(Exception):
+    """The landing zone did not take something; the cause says why."""
+
+
+def _said(error: BaseException | None) -> str:
+    return without_userinfo(" ".join(str(error).split())) or type(error).__name__

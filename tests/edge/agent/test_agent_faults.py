@@ -58,6 +58,25 @@ def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch,
     assert len([name for name in Unreliable.store if name.endswith(".jpg")]) == 67
 
 
+def test_a_fault_of_our_own_is_said_with_its_trace_and_not_tried_all_the_time(
+    tmp_path, clock, monkeypatch, caplog
+):
+    agent = agent_of(tmp_path, clock)
+
+    def broken(however_few):
+        agent.stop()
+        raise KeyError("no such column")
+
+    monkeypatch.setattr(agent.parts.results, "next", broken)
+    agent._repeat(agent.sender.work)
+    (trace,) = [record.exc_text for record in caplog.records if record.exc_info]
+    assert "in broken" in trace and "no such column" in agent.status()["landing_failure"]
+    assert not agent.sender.work()
+    clock.go_on(10)
+    with pytest.raises(KeyError):
+        agent.sender.work()
+
+
 def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
     landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, landing=landing)
