@@ -6,6 +6,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ class Queue:
     ):
         self._store, self._most, self._floor, self._free = store, most_bytes, free_bytes, free
         self._device, self._view, self._trouble = device, view, ""
-        self._landed: dict[int, str] = {}
+        self._landed: tuple[Waiting, str] | None = None
         take_in_files(store, device, view)
 
     def keep(self, frame: Frame, model: str, reason: Reason, moment: Moment) -> int | None:
@@ -85,6 +86,8 @@ class Queue:
 
     def next(self) -> Waiting | None:
         """The picture to send: the oldest of the most important ones whose time is known."""
+        if self._landed:  # and the disk was too full to note that
+            self.sent(*self._landed)
         for row in self._store.rows(
             "SELECT * FROM pictures WHERE name IS NOT NULL ORDER BY rank DESC, id LIMIT 1"
         ):
@@ -94,27 +97,29 @@ class Queue:
         return None
 
     def sent(self, picture: Waiting, landed_as: str) -> None:
-        """A picture is in the landing zone: its file goes, its results say where it is."""
-        self._landed[picture.id] = landed_as
-        picture.path.unlink(missing_ok=True)  # first: a full disk may not let the row go yet
-        with self._store.transaction(durable=True) as database:
-            database.execute(
-                "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
-                (landed_as, picture.sha256, picture.id),
-            )
-            database.execute("DELETE FROM pictures WHERE id = ?", (picture.id,))
-        del self._landed[picture.id]
+        """A picture is in the landing zone: its results say where it is, and its file goes.
+
+        In this order, as after a kill in between the file is taken in and sent as the same again;
+        without it, the picture would be missed.
+        """
+        self._landed = picture, landed_as
+        try:
+            self._let_row_go(picture, landed_as)
+        except sqlite3.OperationalError:  # a full disk: the file makes room
+            picture.path.unlink(missing_ok=True)
+            self._let_row_go(picture, landed_as)
+        self._landed = None
+        with suppress(OSError):  # likewise
+            picture.path.unlink()
         self._store.count(sent=1)
 
     def unreadable(self, picture: Waiting, error: OSError) -> None:
-        """A picture's file cannot be read: it was sent, or dropped meanwhile, or it is lost.
+        """A picture's file cannot be read: it was dropped meanwhile, or it is lost.
 
         Raises:
             OSError: it is not the file's fault.
         """
-        if picture.id in self._landed:
-            self.sent(picture, self._landed[picture.id])
-        elif self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
+        if self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
             give_up(self._store, picture.id, picture.path, error)
 
     def date(self, now: Moment) -> int:
@@ -158,6 +163,14 @@ class Queue:
         except BaseException:
             (self._store.pictures / file).unlink()
             raise
+
+    def _let_row_go(self, picture: Waiting, landed_as: str) -> None:
+        with self._store.transaction(durable=True) as database:
+            database.execute(
+                "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
+                (landed_as, picture.sha256, picture.id),
+            )
+            database.execute("DELETE FROM pictures WHERE id = ?", (picture.id,))
 
     def _date(self, row: sqlite3.Row, moment: Moment) -> None:
         label = json.loads(row["stamp"])["label"]

@@ -1,12 +1,14 @@
 """Pictures that are dated later, and files that a kill, a power cut or a bad disk leaves behind."""
 
 import errno
+import json
 import os
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from agent_fakes import NOON, FakeClock
+from agent_fakes import NOON, FakeClock, agent_of, landed, send_all
 from PIL import Image
 from waiting_pictures import all_names, frame, queue_in
 
@@ -14,6 +16,7 @@ from edge.agent import stamping
 from edge.agent.queue import Queue
 from edge.agent.queue_files import UNREADABLE, forget
 from edge.agent.reason import Reason
+from edge.agent.results import Result
 from edge.agent.stamping import with_exif
 from edge.agent.store import DATABASE, Store
 
@@ -93,6 +96,33 @@ def test_a_kill_while_a_picture_is_dated_leaves_it_once(tmp_path, left):
     assert again.size()["pictures"] == 1
     assert len(all_names(again)) == 1 and list((tmp_path / "pictures").iterdir()) == []
     assert again._store.counts() == {"sent": 1}
+
+
+class KilledError(Exception):
+    """Stands for a kill: what would come after it does not."""
+
+
+@pytest.mark.parametrize("at", ["unlink", "transaction"])
+def test_a_kill_while_a_picture_is_let_go_loses_neither_it_nor_where_it_is(
+    tmp_path, monkeypatch, clock, at
+):
+    def killed(*arguments, **options):
+        raise KilledError
+
+    agent = agent_of(tmp_path, clock)
+    queue, results = agent.parts.queue, agent.parts.results
+    number = queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    results.add(Result("m", "4", reason="x"), clock.now(), number)
+    with monkeypatch.context() as kill, pytest.raises(KilledError):
+        kill.setattr(*((Path, at) if at == "unlink" else (agent.parts.store, at)), killed)
+        agent.sender.work()
+    agent.parts.store.close()
+    agent = agent_of(tmp_path, clock)
+    send_all(agent)
+    (stated,) = (tmp_path / "landing").glob("results/a7/*.jsonl")
+    assert [json.loads(stated.read_bytes())["file_name"]] == landed(tmp_path)
+    assert agent.parts.store.counts() == {"sent": 1}
+    assert list((tmp_path / "store/pictures").iterdir()) == []
 
 
 def gone(path):
