@@ -131,6 +131,9 @@ def _summary(said: dict) -> list[tuple[str, str]]:
     for name, key in (("model", "model_failure"), ("landing", "landing_failure")):
         if said[key]:
             rows.append((f"{name} !", said[key]))
+    if queue["unreadable"] or counts.get("lost"):
+        again, lost = queue["unreadable"], counted(counts.get("lost", 0), "picture")
+        rows.append(("disk !", f"cannot be read: {lost} lost, {again} tried again"))
     if said["throttling"]:
         rows.append(("power !", ", ".join(said["throttling"])))
     return rows + [("trouble", f"{item['at']} {item['what']}") for item in said["troubles"][-3:]]

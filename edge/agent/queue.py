@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from edge.agent.clock import Moment
-from edge.agent.queue_files import forget, give_up, new_file, take_in_files
+from edge.agent.queue_files import forget, forget_landed, new_file, take_in_files
+from edge.agent.reading import Reader
 from edge.agent.reason import Reason
 from edge.agent.stamping import give_name, with_exif
 from edge.agent.store import Store
@@ -59,6 +60,7 @@ class Queue:
     ):
         self._store, self._most, self._floor, self._free = store, most_bytes, free_bytes, free
         self._device, self._view, self._trouble = device, view, ""
+        self._reader = Reader(store)
         self._landed: tuple[Waiting, str] | None = None
         take_in_files(store, device, view)
 
@@ -85,16 +87,25 @@ class Queue:
         return None
 
     def next(self) -> Waiting | None:
-        """The picture to send: the oldest of the most important ones whose time is known."""
+        """The picture to send: the oldest of the most important ones whose time is known.
+
+        One that could not be read comes last.
+        """
         if self._landed:  # and the disk was too full to note that
             self.sent(*self._landed)
-        for row in self._store.rows(
-            "SELECT * FROM pictures WHERE name IS NOT NULL ORDER BY rank DESC, id LIMIT 1"
-        ):
-            return Waiting(
-                row["id"], self._store.pictures / row["file"], row["name"], row["sha256"]
-            )
+        failing = self._reader.failing
+        for which in (f"id NOT IN ({failing})", f"id IN ({failing})"):
+            for row in self._store.rows(
+                f"SELECT * FROM pictures WHERE name IS NOT NULL AND {which} "
+                "ORDER BY rank DESC, id LIMIT 1"
+            ):
+                path = self._store.pictures / row["file"]
+                return Waiting(row["id"], path, row["name"], row["sha256"])
         return None
+
+    def read(self, picture: Waiting, uptime: float) -> bytes | None:
+        """Its bytes; None where it was dropped meanwhile, fails for now, or is given up."""
+        return self._reader.read(picture.id, picture.path, uptime)
 
     def sent(self, picture: Waiting, landed_as: str) -> None:
         """A picture is in the landing zone: its results say where it is, and its file goes.
@@ -104,23 +115,14 @@ class Queue:
         """
         self._landed = picture, landed_as
         try:
-            self._let_row_go(picture, landed_as)
+            forget_landed(self._store, picture.id, landed_as, picture.sha256)
         except sqlite3.OperationalError:  # a full disk: the file makes room
             picture.path.unlink(missing_ok=True)
-            self._let_row_go(picture, landed_as)
+            forget_landed(self._store, picture.id, landed_as, picture.sha256)
         self._landed = None
         with suppress(OSError):  # likewise
             picture.path.unlink()
         self._store.count(sent=1)
-
-    def unreadable(self, picture: Waiting, error: OSError) -> None:
-        """A picture's file cannot be read: it was dropped meanwhile, or it is lost.
-
-        Raises:
-            OSError: it is not the file's fault.
-        """
-        if self._store.rows("SELECT id FROM pictures WHERE id = ?", (picture.id,)):
-            give_up(self._store, picture.id, picture.path, error)
 
     def date(self, now: Moment) -> int:
         """Date what was taken before the clock was set; returns how many pictures.
@@ -133,14 +135,15 @@ class Queue:
             shown = datetime.fromisoformat(row["shown"])
             moment = Moment(shown, row["uptime"], row["boot"], known=False).dated(now)
             if moment.known or row["boot"] != now.boot:
-                self._date(row, moment)
+                self._date(row, moment, now.uptime)
         return len(undated)
 
     def size(self) -> dict[str, int]:
-        """How many pictures wait, their bytes, and how many wait for their time."""
+        """How many pictures wait, their bytes, how many wait for their time, and how many fail."""
         row = self._store.rows(
             "SELECT count(*) AS pictures, coalesce(sum(bytes), 0) AS bytes, "
-            "count(*) - count(name) AS undated FROM pictures"
+            "count(*) - count(name) AS undated, "
+            f"count(*) FILTER (WHERE id IN ({self._reader.failing})) AS unreadable FROM pictures"
         )[0]
         return dict(row)
 
@@ -164,19 +167,14 @@ class Queue:
             (self._store.pictures / file).unlink()
             raise
 
-    def _let_row_go(self, picture: Waiting, landed_as: str) -> None:
-        with self._store.transaction(durable=True) as database:
-            database.execute(
-                "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
-                (landed_as, picture.sha256, picture.id),
-            )
-            database.execute("DELETE FROM pictures WHERE id = ?", (picture.id,))
-
-    def _date(self, row: sqlite3.Row, moment: Moment) -> None:
+    def _date(self, row: sqlite3.Row, moment: Moment, uptime: float) -> None:
         label = json.loads(row["stamp"])["label"]
         name = picture_name(moment.shown, self._device, self._view, label)
         try:
-            give_name(self._store, row, name, moment.shown if moment.known else None)
+            content = self._reader.read(row["id"], self._store.pictures / row["file"], uptime)
+            if content is not None:
+                shown = moment.shown if moment.known else None
+                give_name(self._store, row, content, name, shown)
         # on a full disk it waits on: others are sent meanwhile, which makes room
         except (OSError, sqlite3.OperationalError) as error:
             self._say(f"a picture cannot be dated: {error}")

@@ -4,10 +4,10 @@ A name is ``<reason>.<number>.<name in the landing zone>``, and the last of it `
 the picture's time is not known.
 """
 
-import errno
 import hashlib
 import logging
 import os
+import random
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +24,8 @@ UNDATED = "undated.jpg"
 UNREADABLE = "unreadable"
 """The folder beside the pictures for what the disk does not give back."""
 
-PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-"""What goes wrong with the process, and not with the file that it reads."""
+MOST_ASIDE = 100
+"""Files in it: a card that is worn out will give back none of them, and they take its space."""
 
 
 def new_file(reason: Reason, name: str | None) -> str:
@@ -46,6 +46,8 @@ def dated(file: str, name: str) -> str:
 def take_in_files(store: Store, device: str, view: str) -> None:
     """At the start: complete files without a row get one, half ones and leftovers go.
 
+    What was set aside and can be read again is such a file too.
+
     A power cut can leave the database some seconds behind the folder: then a row names the file
     that its picture had before it was dated, and gets the one that is there.
 
@@ -54,6 +56,7 @@ def take_in_files(store: Store, device: str, view: str) -> None:
         device: for the name of a picture whose time was not known.
         view: likewise.
     """
+    _take_back(store)
     rows = {row["file"]: row["id"] for row in store.rows("SELECT id, file FROM pictures")}
     paths = [path for path in sorted(store.pictures.iterdir()) if not path.is_dir()]
     whole = {_key(path.name) for path in paths if path.name in rows}
@@ -73,9 +76,10 @@ def take_in_files(store: Store, device: str, view: str) -> None:
             else:
                 _take_in(store, path, Reason(reason), _name_of(path, name, device, view))
         except OSError as error:
-            logger.error("%s cannot be read (%s) and is set aside", path, error)
-            _set_aside(store, path)
-            store.count(lost=1)
+            logger.error("%s cannot be read (%s) and waits for another start", path, error)
+            with suppress(OSError):  # where there is no space, it waits where it is
+                if set_aside(store, path):
+                    store.count(lost=1)
 
 
 def forget(store: Store, numbers: list[int]) -> int:
@@ -97,25 +101,45 @@ def forget(store: Store, numbers: list[int]) -> int:
     return len(files)
 
 
-def give_up(store: Store, number: int, path: Path, error: OSError) -> None:
-    """A picture that cannot be read is counted as lost, and set aside if there is anything of it.
+def forget_landed(store: Store, number: int, landed_as: str, sha256: str) -> None:
+    """Wait for a picture no more that is in the landing zone: its results say where."""
+    with store.transaction(durable=True) as database:
+        database.execute(
+            "UPDATE results SET file_name = ?, sha256 = ?, picture = NULL WHERE picture = ?",
+            (landed_as, sha256, number),
+        )
+        database.execute("DELETE FROM pictures WHERE id = ?", (number,))
+
+
+def set_aside(store: Store, path: Path) -> bool:
+    """Move a file that cannot be read out of the way; returns whether there was space for it.
 
     Raises:
-        OSError: it is not the file's fault.
+        OSError: the file is gone, or nothing can be written.
     """
-    if error.errno in PASSES:
-        raise error
-    logger.error("the picture %s cannot be read (%s) and is lost", path.name, error)
-    _set_aside(store, path)
-    forget(store, [number])
-    store.count(lost=1)
-
-
-def _set_aside(store: Store, path: Path) -> None:
     aside = store.folder / UNREADABLE
-    with suppress(OSError):
-        aside.mkdir(exist_ok=True)
-        os.replace(path, aside / path.name)
+    aside.mkdir(exist_ok=True)
+    if len(os.listdir(aside)) >= MOST_ASIDE:
+        return False
+    os.replace(path, aside / path.name)
+    return True
+
+
+def _take_back(store: Store) -> None:
+    """What was set aside and can be read again waits again, as a file without a row.
+
+    A card may take half a minute to fail, and systemd waits for no start much longer: so the first
+    file that fails is the last that is tried. Which comes first is drawn, and another time another.
+    """
+    paths = list((store.folder / UNREADABLE).glob("*"))
+    for path in random.sample(paths, len(paths)):
+        try:
+            path.read_bytes()
+        except OSError:
+            return
+        os.replace(path, store.pictures / path.name)
+        if store.counts().get("lost"):
+            store.count(lost=-1)
 
 
 def _name_of(path: Path, name: str, device: str, view: str) -> str:

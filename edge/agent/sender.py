@@ -87,12 +87,8 @@ class Sender:
         if now.known:
             self._queue.date(now)
             self._results.date(now)
-        if picture := self._queue.next():
-            try:
-                content = picture.path.read_bytes()
-            except OSError as error:
-                self._queue.unreadable(picture, error)
-                return True
+        picture = self._queue.next()
+        if picture and (content := self._queue.read(picture, now.uptime)) is not None:
             self._queue.sent(picture, self._put(picture.name, content))
             self.sent_at = self._clock.now().shown.isoformat(timespec="seconds")
             return True

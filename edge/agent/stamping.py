@@ -5,7 +5,7 @@ import json
 import sqlite3
 from datetime import datetime
 
-from edge.agent.queue_files import dated, give_up
+from edge.agent.queue_files import dated
 from edge.agent.store import Store
 from edge.cameras.camera import Exposure
 from edge.durable import sync_folder, write_synced
@@ -26,14 +26,17 @@ def with_exif(content: bytes, stamp: dict, shown: datetime | None) -> bytes:
     return stamped(content, stamp["model"], shown, exposure)
 
 
-def give_name(store: Store, row: sqlite3.Row, name: str, shown: datetime | None) -> None:
+def give_name(
+    store: Store, row: sqlite3.Row, content: bytes, name: str, shown: datetime | None
+) -> None:
     """Give an undated picture its name and EXIF, in a new file: the old one goes last.
 
-    One that cannot be read is given up; one that is dropped meanwhile is left at that.
+    One that is dropped meanwhile is left at that.
 
     Args:
         store: where it is.
         row: of the picture.
+        content: of its file.
         name: in the landing zone.
         shown: when it was taken; None where nobody knows.
 
@@ -41,12 +44,6 @@ def give_name(store: Store, row: sqlite3.Row, name: str, shown: datetime | None)
         OSError, sqlite3.OperationalError: nothing can be written, as on a full disk.
     """
     old, file = store.pictures / row["file"], dated(row["file"], name)
-    try:
-        content = old.read_bytes()
-    except OSError as error:
-        if store.rows("SELECT id FROM pictures WHERE id = ?", (row["id"],)):
-            give_up(store, row["id"], old, error)
-        return
     content = with_exif(content, json.loads(row["stamp"]), shown)
     write_synced(store.pictures / file, content)
     sync_folder(store.pictures)

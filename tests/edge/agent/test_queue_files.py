@@ -1,6 +1,5 @@
 """Pictures that are dated later, and files that a kill, a power cut or a bad disk leaves behind."""
 
-import errno
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from waiting_pictures import all_names, frame, queue_in
 
 from edge.agent import stamping
 from edge.agent.queue import Queue
-from edge.agent.queue_files import UNREADABLE, forget
+from edge.agent.queue_files import forget
 from edge.agent.reason import Reason
 from edge.agent.results import Result
 from edge.agent.stamping import with_exif
@@ -125,64 +124,6 @@ def test_a_kill_while_a_picture_is_let_go_loses_neither_it_nor_where_it_is(
     assert list((tmp_path / "store/pictures").iterdir()) == []
 
 
-def gone(path):
-    path.unlink()
-
-
-def damaged(path):
-    """The disk answers with an input/output error, as this file always does."""
-    path.unlink()
-    path.symlink_to("/proc/self/mem")
-
-
-def no_file(path):
-    path.unlink()
-    path.mkdir()
-
-
-FAULTS = [gone, damaged, no_file]
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_picture_that_cannot_be_read_is_counted_as_lost(tmp_path, clock, fault):
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    picture = queue.next()
-    fault(picture.path)
-    with pytest.raises(OSError) as caught:
-        picture.path.read_bytes()
-    queue.unreadable(picture, caught.value)
-    queue.unreadable(picture, caught.value)
-    assert queue.next() is None and queue._store.counts() == {"lost": 1}
-    assert list((tmp_path / "pictures").iterdir()) == []
-    assert (tmp_path / UNREADABLE / picture.path.name).is_symlink() == (fault is damaged)
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_picture_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fault):
-    clock = FakeClock(LONG_AGO)
-    queue = queue_in(tmp_path)
-    for seconds in (0, 10, 10):
-        clock.go_on(seconds)
-        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    first = queue._store.rows("SELECT file FROM pictures ORDER BY id")[0]["file"]
-    fault(tmp_path / "pictures" / first)
-    clock.set_to(NOON)
-    queue.date(clock.now())
-    assert [name[11:25] for name in all_names(queue)] == ["11%3A59%3A50_r", "12%3A00%3A00_r"]
-    assert queue._store.counts() == {"lost": 1, "sent": 2} and queue.size()["pictures"] == 0
-
-
-def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(tmp_path):
-    queue_in(tmp_path)._store.close()
-    path = tmp_path / "pictures" / "period.00000000.2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg"
-    path.touch()
-    damaged(path)
-    queue = queue_in(tmp_path)
-    assert queue.next() is None and queue._store.counts() == {"lost": 1}
-    assert (tmp_path / UNREADABLE / path.name).is_symlink()
-
-
 def test_a_picture_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_path):
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
@@ -246,11 +187,3 @@ def test_a_picture_that_is_dated_or_sent_while_it_is_dropped_is_gone_and_counted
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     assert len(list((tmp_path / "pictures").iterdir())) == queue.size()["pictures"] == 1
     assert queue._store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}
-
-
-def test_too_many_open_files_are_no_fault_of_a_picture(tmp_path, clock):
-    queue = queue_in(tmp_path)
-    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    with pytest.raises(OSError, match="Too many open files"):
-        queue.unreadable(queue.next(), OSError(errno.EMFILE, "Too many open files"))
-    assert queue.size()["pictures"] == 1
