@@ -2,6 +2,7 @@
 
 import logging
 
+from edge.addresses import without_userinfo
 from edge.agent.clock import Clock
 from edge.errors import UserError
 from edge.update.polling import PollTimes
@@ -31,7 +32,12 @@ class Follower:
         self.failure: str | None = None
 
     def work(self) -> None:
-        """Poll if it is time."""
+        """Poll if it is time.
+
+        Raises:
+            Exception: a fault of ours; it is this poll's failure as any other, and comes again no
+                sooner than the next poll.
+        """
         if self._clock.uptime() < self._due:
             return
         try:
@@ -43,4 +49,9 @@ class Follower:
             if said != self.failure:
                 logger.warning("model: %s", said)
             self.failure, self._failures = said, self._failures + 1
-        self._due = self._clock.uptime() + self._times.next(self._failures)
+        except Exception as error:
+            said = without_userinfo(" ".join(repr(error).split()))
+            self.failure, self._failures = said, self._failures + 1
+            raise
+        finally:
+            self._due = self._clock.uptime() + self._times.next(self._failures)

@@ -92,7 +92,8 @@ class Server:
             raise RegistryError(
                 f"no MLflow server answers at {self.address}: check --server and that it runs"
             ) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            # requests lets through what urllib3 says of a host such as "mlflow..local"
             why = without_userinfo(str(error))
             raise RegistryError(f"{self.address} is no server's address ({why})") from error
         if answer.status_code in (401, 403):

@@ -96,6 +96,30 @@ def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, w
     assert "no MLflow server answers" in agent.status()["model_failure"]
 
 
+def test_a_fault_of_ours_in_a_poll_is_shown_and_comes_once_a_poll(
+    tmp_path, clock, with_model, monkeypatch
+):
+    agent = with_model()
+    traces = 0
+
+    def check():
+        raise KeyError("no://me:secret@key")
+
+    monkeypatch.setattr(agent.parts.updater, "check", check)
+    for _ in range(4 * 3600):
+        try:
+            agent.parts.follower.work()
+        except KeyError:
+            traces += 1
+        clock.go_on(1)
+    assert 3 < traces < 15
+    assert agent.status()["model_failure"] == "KeyError('no://key')"
+    monkeypatch.setattr(agent.parts.updater, "check", lambda: None)
+    clock.go_on(3600)
+    agent.parts.follower.work()
+    assert agent.status()["model_failure"] is None
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 2 MB, really."""

@@ -36,7 +36,13 @@ def test_no_server_is_one_line(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("address", ["localhost:5000", "http://", "ftp://localhost", "nonsense"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("localhost:5000", "http://", "ftp://localhost", "nonsense"),
+        *("http://mlflow..local:5000", f"http://{'m' * 64}.local"),
+    ],
+)
 def test_no_address_is_one_line(tmp_path, address):
     with pytest.raises(RegistryError, match="is no server's address"):
         pull(address, "m", "champion", tmp_path)
