@@ -13,7 +13,7 @@ from edge.agent.queue import Queue
 from edge.agent.reason import Reason
 from edge.agent.results import Result, Results
 from edge.agent.selection import Selection
-from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot
+from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot, UnreadableFrameError
 from edge.scoring import UnreadableError
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,9 @@ class Watcher:
             with self._camera.shot() as shot:
                 self._attempts, self.seen.failure = 0, None
                 self._take(shot, was_set)
+        except UnreadableFrameError as error:
+            self._attempts = 0
+            self._say(error)
         except NoNewFrameError:
             self._attempts, self.seen.failure = 0, None
         except CameraError as error:
@@ -154,10 +157,7 @@ class Watcher:
     def _camera_failed(self, error: CameraError) -> None:
         delivered = self.seen.frames > 0
         self._attempts += 1
-        if self.seen.failure != str(error):
-            logger.warning("camera: %s", error)
-            self._trouble(f"camera: {error}")
-        self.seen.failure = str(error)
+        self._say(error)
         self.seen.restarts += self._is_open
         self.close()
         if delivered and self._attempts > ATTEMPTS:
@@ -165,6 +165,12 @@ class Watcher:
         doublings = min(self._attempts - 1, MOST_DOUBLINGS)
         pause = min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock.uptime() + pause
+
+    def _say(self, failure: CameraError) -> None:
+        if self.seen.failure != str(failure):
+            logger.warning("camera: %s", failure)
+            self._trouble(f"camera: {failure}")
+        self.seen.failure = str(failure)
 
     def _trouble(self, text: str) -> None:
         said = " ".join(text.split())[:300]

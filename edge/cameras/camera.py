@@ -23,6 +23,10 @@ class NoNewFrameError(CameraError):
     """There is nothing new before the camera, which is no fault of it."""
 
 
+class UnreadableFrameError(NoNewFrameError):
+    """What is newest before the camera is no picture; there is none until another comes."""
+
+
 @dataclass(frozen=True)
 class Exposure:
     """How a picture was exposed: seconds, and the ISO value of the gain."""
@@ -106,6 +110,7 @@ class Camera(Protocol):
 
         Raises:
             NoNewFrameError: there is nothing that was not seen before.
+            UnreadableFrameError: there is, and it cannot be read as a picture.
             StalledError: the camera delivers no more.
         """
         ...

@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from edge.cameras.camera import CameraError, Frame, NoNewFrameError, Shot
+from edge.cameras.camera import (
+    CameraError,
+    Frame,
+    NoNewFrameError,
+    Shot,
+    UnreadableFrameError,
+)
 from edge.picture import DAMAGE, EXIF_DAMAGE, UPRIGHT, orientation_of
 from edge.scoring import DRAFTED, as_rgb
 
@@ -35,6 +41,7 @@ class FolderCamera:
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
         self._seen = (-1, "", 0)
+        self._unreadable: str | None = None  # why that one is no picture
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield the first ``count`` pictures, or all of them for ``None``.
@@ -46,7 +53,7 @@ class FolderCamera:
         if not paths:
             raise CameraError(f"no picture in {self.folder}: put one in ({' '.join(SUFFIXES)})")
         for path in paths[:count]:
-            yield _read(path, path.read_bytes())
+            yield _read(path, _content(path), _changed_at(path))
 
     def open(self) -> None:
         """See that the folder is there; what is in it already counts as new."""
@@ -57,25 +64,28 @@ class FolderCamera:
         """The newest picture, once.
 
         Raises:
-            CameraError: there is no such folder.
-            NoNewFrameError: the newest picture was seen before, or cannot be read.
+            CameraError: there is no such folder, or this user may not read the newest picture.
+            NoNewFrameError: the newest picture was seen before.
+            UnreadableFrameError: the newest file is no picture, or not a whole one yet.
         """
         newest = max(map(_age, self._paths()), default=(-1, "", 0))
+        if newest == self._seen and self._unreadable:
+            raise UnreadableFrameError(self._unreadable)
         if newest <= self._seen:
             raise NoNewFrameError(f"no new picture in {self.folder}")
-        self._seen = newest
         path = self.folder / newest[1]
+        encoded = _content(path)
+        self._seen, self._unreadable = newest, None
         try:
-            encoded = path.read_bytes()
             with Image.open(io.BytesIO(encoded)) as picture:
                 if picture.format not in DRAFTED:
                     picture.load()  # as a PNG does to look for EXIF: half a file is not yet one
                 own_time = _taken_at(picture)
-                taken = own_time or _changed_at(path)
+                taken = own_time or _local(newest[0] / 1e9)
         except UNREADABLE as error:
-            why = _why(error)
-            raise NoNewFrameError(f"{path.name} is not a readable picture: {why}") from error
-        yield Shot(encoded, taken, lambda: _read(path, encoded), own_time is not None)
+            self._unreadable = f"{path.name} is not a readable picture: {_why(error)}"
+            raise UnreadableFrameError(self._unreadable) from error
+        yield Shot(encoded, taken, lambda: _read(path, encoded, taken), own_time is not None)
 
     def close(self) -> None:
         """There is nothing to stop."""
@@ -99,14 +109,35 @@ def _age(path: Path) -> tuple[int, str, int]:
         status = path.stat()
     except FileNotFoundError:  # it went while the folder was listed
         return (-1, path.name, 0)
+    except OSError as error:
+        raise _refused(path, error) from error
     return (status.st_mtime_ns, path.name, status.st_size)
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:  # it went since the folder was listed
+        raise NoNewFrameError(f"{path} is gone") from error
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> CameraError:
+    why = f"{path} cannot be read ({error.strerror})"
+    return CameraError(f"{why}: let this user read it, or remove it")
+
+
 def _changed_at(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return _local(path.stat().st_mtime)
 
 
-def _read(path: Path, encoded: bytes) -> Frame:
+def _local(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds).astimezone()
+
+
+def _read(path: Path, encoded: bytes, changed: datetime) -> Frame:
+    """The whole picture; ``changed`` is its time where EXIF has none."""
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             picture.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
@@ -114,8 +145,7 @@ def _read(path: Path, encoded: bytes) -> Frame:
             pixels = np.asarray(as_rgb(_upright(picture)))
     except UNREADABLE as error:
         raise CameraError(f"{path} is not a readable picture ({_why(error)}): remove it") from error
-    taken = taken or _changed_at(path)
-    return Frame(pixels, taken, encoded=encoded, file_name=path.name)
+    return Frame(pixels, taken or changed, encoded=encoded, file_name=path.name)
 
 
 def _why(error: BaseException) -> str:

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from agent_fakes import agent_of, landed, looks, send_all
+from agent_fakes import agent_of, landed, looks, send_all, settings
+from PIL import Image
 
+from edge.agent.agent import Agent
 from edge.agent.reason import Reason
 from edge.agent.settings import CaptureSettings, ScoreSettings
 from edge.cameras.camera import CameraError, Frame, Shot
+from edge.cameras.folder import FolderCamera
 
 
 def stated(tmp_path) -> list[dict]:
@@ -139,3 +142,41 @@ def test_a_camera_that_never_comes_is_asked_for_ever(tmp_path, clock):
     agent.parts.camera.fault = "gone"
     looks(agent, clock, 1100, seconds=61)
     assert agent.parts.camera.asked == 1100
+
+
+def test_a_folder_whose_newest_picture_cannot_be_read_is_not_well_and_says_so_once(
+    tmp_path, clock, caplog
+):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    agent = Agent(settings(tmp_path), clock, FolderCamera(pictures))
+    looks(agent, clock, 3)
+    assert agent.status()["healthy"], "an empty folder is no fault"
+    (pictures / "a.jpg").write_bytes(b"what a broken encoder writes")
+    looks(agent, clock, 100)
+    said = agent.status()
+    why = "camera: a.jpg is not a readable picture: no format that Pillow knows"
+    assert said["complaints"] == [why] and not said["healthy"]
+    assert [trouble["what"] for trouble in said["troubles"]] == [why]
+    assert caplog.text.count("a.jpg is not a readable picture") == 1
+    Image.new("RGB", (8, 8)).save(pictures / "b.jpg")
+    looks(agent, clock, 1)
+    assert agent.status()["healthy"] and agent.status()["frames"] == 1
+
+
+def test_a_picture_that_is_rotated_away_while_it_is_scored_does_no_harm(
+    tmp_path, clock, monkeypatch
+):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    agent = Agent(settings(tmp_path), clock, FolderCamera(pictures))
+    Image.new("RGB", (8, 8)).save(pictures / "a.jpg")
+    reason = agent.parts.selection.reason
+
+    def rotate(*seen):
+        (pictures / "a.jpg").unlink()
+        return reason(*seen)
+
+    monkeypatch.setattr(agent.parts.selection, "reason", rotate)
+    looks(agent, clock, 1)
+    assert agent.parts.queue.size()["pictures"] == 1 and not agent.status()["troubles"]

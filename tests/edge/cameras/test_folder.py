@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraError, NoNewFrameError
+from edge.cameras.camera import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.folder import FolderCamera
 
 
@@ -145,6 +145,45 @@ def test_a_file_that_is_no_picture_yet_is_seen_when_it_is_one(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     with camera.shot() as shot:
         assert shot.frame().pixels.shape == (8, 8, 3)
+
+
+def test_what_is_no_picture_is_named_until_it_goes_or_another_comes(tmp_path):
+    camera = FolderCamera(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"a shopping list")
+    for _ in range(3):
+        with pytest.raises(UnreadableFrameError, match="a.jpg is not a readable"), camera.shot():
+            pass
+    (tmp_path / "b.jpg").write_bytes(picture())
+    with camera.shot() as shot:
+        assert shot.frame().file_name == "b.jpg"
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(NoNewFrameError) as said, camera.shot():
+        pass
+    assert not isinstance(said.value, UnreadableFrameError)
+
+
+def test_what_the_disk_or_the_rights_keep_from_being_read_is_a_fault_of_the_camera(tmp_path):
+    camera = FolderCamera(tmp_path)
+    (tmp_path / "a.jpg").symlink_to("/proc/self/mem")  # its first byte is never given
+    for _ in range(2):
+        with pytest.raises(CameraError, match=r"/a\.jpg cannot be read \(.*let this") as said:
+            camera.shot().__enter__()
+        assert not isinstance(said.value, NoNewFrameError)
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "a.jpg").write_bytes(picture())
+    with camera.shot() as shot:
+        assert shot.picture == picture()
+
+
+def test_a_picture_that_goes_while_it_is_looked_at_is_kept_with_its_time(tmp_path):
+    camera = FolderCamera(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(picture())
+    os.utime(tmp_path / "a.jpg", (1_700_000_000, 1_700_000_000))
+    with camera.shot() as shot:
+        (tmp_path / "a.jpg").unlink()
+        frame = shot.frame()
+    assert frame.encoded == picture() and frame.captured_at == shot.captured_at
+    assert frame.captured_at.timestamp() == 1_700_000_000
 
 
 def test_a_folder_that_is_gone_is_a_fault_of_the_camera(tmp_path):
