@@ -10,6 +10,7 @@ from edge.agent.sender import Sender
 OVERDUE_SECONDS = 60.0
 """A device that should have looked this much longer ago than its period is not well."""
 
+UNSET_CLOCK = "the clock is not set and everything waits for it"
 UNSET_SECONDS = 3600.0
 """After which a clock that nobody has set is somebody's business."""
 
@@ -26,14 +27,14 @@ def complaints(parts: Parts, sender: Sender) -> list[str]:
     if late > OVERDUE_SECONDS:
         found.append(f"the last look is {late:.0f} s overdue")
     if parts.model and parts.model.failure:
-        found.append(f"model: {parts.model.failure}")
+        found.append(f"model: {_model_failure(parts)}")
     unsent, since = sender.failure, sender.failing_since  # another thread changes them
     if unsent and since is not None and parts.clock.uptime() - since > UNSENT_SECONDS:
         found.append(f"nothing can be sent: {unsent}")
     now = parts.clock.now()
     if not now.known and now.uptime - parts.started.uptime > UNSET_SECONDS:
         found.append(
-            "the clock is not set and everything waits for it: let a time server be reached "
+            f"{UNSET_CLOCK}: let a time server be reached "
             "(timedatectl timesync-status), or set trust_clock = true"
         )
     return found

@@ -176,6 +176,11 @@ def _browse(page: str, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
 
 
+def _shown(page: str) -> str:
+    """The page's elements, without its script."""
+    return re.sub(r"<script>.*</script>", "", _browse(page, "--dump-dom"), flags=re.DOTALL)
+
+
 browser = pytest.mark.skipif(
     CHROMIUM is None, reason="NOT PROVEN HERE: no chromium; apt-get install chromium"
 )
@@ -185,7 +190,7 @@ browser = pytest.mark.skipif(
 @pytest.mark.slow
 def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     look(agent, clock, 30)
-    shown = re.sub(r"<script>.*</script>", "", _browse(page, "--dump-dom"), flags=re.DOTALL)
+    shown = _shown(page)
     assert "a7, porch" in shown and ">working<" in shown
     label = agent.parts.watcher.seen.result.label
     assert f'<strong id="label">{label}</strong>' in shown
@@ -203,6 +208,28 @@ def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, cloc
     shown = _browse(page, "--dump-dom")
     assert "the landing folder is not there" in shown and "&lt;img src=x" in shown
     assert not re.search(r'id="complaints" hidden', shown)
+
+
+@browser
+@pytest.mark.slow
+def test_a_browser_shows_what_is_wrong_once(tmp_path):
+    clock = FakeClock(is_set=False)
+    agent = agent_of(tmp_path, clock, model=ModelSettings("http://127.0.0.1:9", "brightness"))
+    preview = Preview(agent, "127.0.0.1", 0)
+    try:
+        for seconds in (1, 7200):
+            clock.go_on(seconds)
+            agent.parts.watcher.look()
+            agent.parts.follower.work()
+            wrong = (
+                _shown(preview.address).partition('id="complaints"')[2].partition("</section>")[0]
+            )
+            assert wrong.count("<li>") == 2
+            for what in ("none was pulled yet", "no MLflow server answers", "the clock is not set"):
+                assert wrong.count(what) == 1
+    finally:
+        preview.shutdown()
+        preview.server_close()
 
 
 @browser
