@@ -54,7 +54,7 @@ class Registry:
                 raise RegistryError(f"the answer of {self._server.address} broke off") from error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise RegistryError(
-                    f"{self._server.address} does not answer as an MLflow server: check --server"
+                    f"{self._server.address} does not answer as an MLflow server: check the address"
                 ) from error
 
     def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> int:

@@ -90,7 +90,7 @@ class Server:
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise RegistryError(
-                f"no MLflow server answers at {self.address}: check --server and that it runs"
+                f"no MLflow server answers at {self.address}: check the address, and that it runs"
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # requests lets through what urllib3 says of a host such as "mlflow..local"

@@ -81,7 +81,7 @@ class Updater:
         reserve: int = RESERVE,
     ):
         if not re.fullmatch(r"[\w. -]+", model) or model.startswith("."):
-            raise ReleaseError(f"{model!r} cannot be a folder's name: give --model another one")
+            raise ReleaseError(f"{model!r} cannot be a folder's name: name another model")
         self.registry, self.model, self.alias, self.keys = registry, model, alias, list(keys)
         self.home = ModelHome(into / model)
         self.probation = Probation(self.home)
