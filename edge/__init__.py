@@ -11,7 +11,7 @@
 - ``update``, ``release``, ``signature``: how a model comes here, and whose it is
 - ``record``, ``golden``: the model's record and its golden pictures, which travel with the network
 - ``cameras``: one interface, and a driver each for picamera2, OpenCV, a folder, and a simulation
-- ``install``: the installer and the systemd unit
+- ``install``: the installer, the systemd unit, and the command ``edge-agent``
 - ``commands``, ``camera_options``: the command line; ``errors``: what its user can mend;
   ``addresses``: what of an address may be shown
 """

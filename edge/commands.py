@@ -1,6 +1,7 @@
 """The command line: ``python -m edge run|status|capture|pull|score|predict``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,9 @@ from edge.errors import UserError
 from edge.model_commands import add_model_commands
 from edge.record import RecordError
 from edge.wording import counted
+
+PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
+"""What is typed here to run a command; where it is installed, that says so."""
 
 MENDABLE = (
     *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
@@ -40,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m edge",
+        prog=PROGRAM,
         description="The device's side: run the agent, or one thing alone: capture frames, pull "
         "the released model, score frames with it, or let a server score pictures.",
     )
@@ -59,7 +63,7 @@ def _add_command(commands, name: str, run: Callable, purpose: str) -> argparse.A
         description=purpose[0].upper() + purpose[1:] + ".",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    command.set_defaults(run=run, debug=False)
+    command.set_defaults(run=run, debug=False, program=PROGRAM)
     command.add_argument(
         "--debug",
         action="store_true",

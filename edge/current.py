@@ -50,10 +50,7 @@ class CurrentModel:
             except (ReleaseError, RecordError, OSError, *UNLOADABLE) as error:
                 reasons.append(f"{folder.name}: {' '.join(str(error).split())}")
         whole, why = ("whole ", f" ({'; '.join(reasons)})") if reasons else ("", "")
-        raise NoModelError(
-            f"no {whole}model in {models}{why}: python -m edge pull --server URL "
-            f"--model {models.name} --into {models.parent}"
-        )
+        raise NoModelError(f"no {whole}model in {models}{why}")
 
     def stale(self) -> bool:
         """Whether the link has moved since, or what it points at was mended: load anew."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.camera_options import add_camera, open_camera, whole_count
+from edge.errors import UserError
 from edge.signature import KEYS_FILE, read_keys
 
 
@@ -66,6 +67,7 @@ def _add_pull(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _pull(options: argparse.Namespace) -> None:
     from edge.pull import pull  # here, so that a capture needs no onnxruntime
 
+    _require_writable(options.into / options.model)
     keys = _pinned(options)
     again = hasattr(options, "again")
     server = getattr(options, "server", None) or os.environ["MLFLOW_TRACKING_URI"]
@@ -81,6 +83,13 @@ def _pull(options: argparse.Namespace) -> None:
         print(f"{what}: {done.downloaded} bytes pulled into {done.folder}, {done.file} is used")
     else:
         print(f"{what}: in {done.folder}, nothing to download, {done.file} is used")
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise :class:`UserError` unless this user may write into a folder, or make it."""
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"this user may not write to {there}: put sudo before the command")
 
 
 def _pinned(options: argparse.Namespace) -> list[str]:
@@ -115,10 +124,16 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from edge.current import CurrentModel
+    from edge.current import CurrentModel, NoModelError
     from edge.score import print_table, scored, write_rows
 
-    model = CurrentModel(options.models)
+    try:
+        model = CurrentModel(options.models)
+    except NoModelError as error:
+        raise NoModelError(
+            f"{error}: {options.program} pull --server URL --model {options.models.name} "
+            f"--into {options.models.parent}"
+        ) from error
     frames = open_camera(options).frames(options.count)
     rows = print_table(scored(model, frames), model.scorer.record.labels)
     if hasattr(options, "json"):

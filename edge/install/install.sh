@@ -112,8 +112,7 @@ program() {
     cp -R "$edge" "$fresh/app/edge"
     find "$fresh/app" -name __pycache__ -prune -exec rm -rf {} +
     [[ ! -f $edge/../docs/device.md ]] || cp "$edge/../docs/device.md" "$fresh/docs/"
-    printf '#!/bin/sh\nPYTHONPATH=%s/app exec %s/venv/bin/python3 -m edge "$@"\n' \
-        "$prefix" "$prefix" >"$fresh/bin/edge-agent"
+    filled_in "$edge/install/edge-agent" >"$fresh/bin/edge-agent"
     chmod 755 "$fresh/bin/edge-agent"
     PYTHONPATH=$fresh/app "$fresh/venv/bin/python3" -c \
         'import edge.agent.agent, edge.preview.server' ||

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,14 @@ def test_an_unloadable_network_is_refused(tmp_path):
     (folder / "model.onnx").write_bytes(b"no network")
     with pytest.raises(ReleaseError, match="fails its self-test"):
         tried(folder)
+
+
+def test_a_folder_of_another_user_is_one_line_with_the_next_command(tmp_path, capsys, monkeypatch):
+    """Root may write anywhere, so what the system says of that is said for it."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "state")
+    command = ["pull", "--server", "http://127.0.0.1:9", "--model", "m"]
+    assert main([*command, "--into", str(tmp_path / "state/models")]) == 1
+    assert capsys.readouterr().err == (
+        f"edge pull: this user may not write to {tmp_path}/state: put sudo before the command\n"
+    )

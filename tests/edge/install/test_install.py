@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import requests
 
 INSTALL = Path("edge/install/install.sh").resolve()
 UNIT = Path("edge/install/lakehouse-vision.service")
+COMMAND = Path("edge/install/edge-agent")
 SECONDS = 60
 EXPOSURE = 2.5
 """By systemd-analyze: a service with no restrictions has 9.6, one below 3 counts as good."""
@@ -32,16 +34,20 @@ def install(home: Path, *options: str, **kwargs) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, **kwargs)
 
 
-def unit(home: Path) -> Path:
-    text = UNIT.read_text()
+def filled_in(template: Path, home: Path) -> Path:
+    text = template.read_text()
     for name, value in {
         **{"PREFIX": home / "opt", "CONFIG": home / "etc", "STATE": home / "var"},
         "USER": "daemon",
     }.items():
         text = text.replace(f"@{name}@", str(value))
-    path = home / UNIT.name
+    path = home / template.name
     path.write_text(text)
     return path
+
+
+def unit(home: Path) -> Path:
+    return filled_in(UNIT, home)
 
 
 @pytest.mark.slow
@@ -54,6 +60,9 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
     # nobody may vouch for the clock of the machine that runs this
     config.write_text(f"trust_clock = true\n{config.read_text()}[page]\nport = 0\n")
     _runs(program, config, tmp_path)
+    models = str(tmp_path / "none/package-onnx")
+    done = subprocess.run([*program, "score", "--models", models], capture_output=True, text=True)
+    assert f"no model in {models}: edge-agent pull --server URL " in done.stderr
 
     # numpy is the one that the given Python has
     code = "import numpy, sys; print(numpy.__version__, 'mlflow' in sys.modules)"
@@ -151,3 +160,28 @@ def test_the_service_may_do_little(tmp_path):
     )
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     assert exposure and float(exposure[1]) < EXPOSURE, done.stdout
+
+
+@pytest.fixture
+def open_home():
+    """A folder that every user may enter, as /opt and /var are; pytest's own are closed."""
+    home = Path(tempfile.mkdtemp(prefix="edge-install-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may be another user")
+@pytest.mark.parametrize(("command", "owner"), [("pull", "daemon"), ("status", "root")])
+def test_root_pulls_as_the_one_to_whom_the_state_belongs(open_home, command, owner):
+    (open_home / "var").mkdir()
+    shutil.chown(open_home / "var", "daemon")
+    python = open_home / "opt/venv/bin/python3"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$(stat -c %U /proc/$$) $EDGE_PROGRAM $PYTHONPATH $*"\n')
+    python.chmod(0o755)
+    program = ["sh", str(filled_in(COMMAND, open_home)), command, "--again", "a b"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.stdout == (
+        f"{owner} edge-agent {open_home}/opt/app -P -m edge {command} --again a b\n"
+    ), done.stderr
