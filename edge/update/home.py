@@ -9,6 +9,7 @@
 """
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from edge.release import CURRENT, RELEASE_FILE, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.space import full_disk_said
 from edge.update.state import Failure, State
+
+logger = logging.getLogger(__name__)
 
 STATE_FILE = "update.json"
 STAGING = ".staging-"
@@ -142,13 +145,19 @@ class ModelHome:
         reached(UpdateStep.TIDIED)
 
     def discard(self, folder: Path) -> None:
-        """Remove a folder, where there is one; half of it is never taken for a model."""
+        """Remove a folder, where there is one; half of it is never taken for a model.
+
+        What this user may not remove stays under a hidden name: it is no reason to take no update.
+        """
         if folder.exists():
             doomed = folder
             if not folder.name.startswith("."):
                 doomed = folder.with_name(f".removed-{folder.name}")
                 folder.rename(doomed)
-            shutil.rmtree(doomed)
+            try:
+                shutil.rmtree(doomed)
+            except PermissionError as error:
+                logger.warning("%s is in no use and stays: %s", doomed, error)
 
     def _link_target(self) -> str | None:
         try:
