@@ -75,9 +75,10 @@ arm64() {
     ! says "$root/made-from" "$(made_from)" || return 0
     site="$root/usr/local/lib/python3.11/dist-packages"
     rm -rf "$site" "$root/made-from"
-    # Later releases of onnxruntime crash in qemu 7.2, not on a Pi.
+    # Later releases of onnxruntime crash in qemu 7.2, not on a Pi. NumPy's is Debian 12's own, which
+    # the installer keeps.
     tools | wheels "$site" --python-version 3.11 --python-platform aarch64-manylinux_2_28 \
-        --requirements edge/requirements.txt --requirements - "onnxruntime<1.27"
+        --requirements edge/requirements.txt --requirements - "onnxruntime<1.27" "numpy==1.24.2"
     # The emulated interpreter, for this machine and for the programs that a test starts in there.
     cat >"$root/python" <<-END
 	#!/bin/sh
