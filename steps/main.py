@@ -1,27 +1,24 @@
 """Main: the whole chain, from the landing zone to a released model; what is fresh is reused."""
 
 import logging
-import os
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.exceptions import ExecutionException
 from pydantic import BaseModel, Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
-from steps.settings.parameters import given
-from steps.settings.profile import PROJECT, Profile
+from steps.settings.profile import Profile
 from steps.tracking.chain import failed, fill_card, keep_unfinished, says
+from steps.tracking.entry_point import run_entry_point
 from steps.tracking.outage import without_patience
 from steps.tracking.outputs import MainOutputs, StepDone
 from steps.tracking.resume import again, following, go_on_with, onward
 from steps.tracking.reuse import cut_off, reusable
-from steps.tracking.runs import LATEST, experiment_id, newest_nested, resolve_input
+from steps.tracking.runs import LATEST, resolve_input
 from steps.tracking.step import RESUME, RUN_ID, Step, StepRun
 from steps.training.selection import SelectionParameters
 
@@ -74,7 +71,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     done: list[StepDone] = []
     try:
         for step in CHAIN[: asked.end]:
-            go_on_with(again(**{"from": step.name}))
+            go_on_with(again(**asked.rest(step.name)))
             _go(step, run.profile, parameters, asked, runs, done)
     except (Exception, KeyboardInterrupt):
         with without_patience(), suppress(Exception):  # the tracking server may be what is away
@@ -109,7 +106,7 @@ def _go(
     was = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
     if not found and not parameters.dry_run:
         try:
-            found = _run(step, chosen)
+            found = run_entry_point(step.name, chosen)
         except (UserError, KeyboardInterrupt):
             done.append(failed(was))
             raise
@@ -147,6 +144,12 @@ class _Asked:
         forced_too = frozenset(forced | ({start} - {""}))
         return cls(frozenset(names[:first]), forced_too, frozenset(forced), end)
 
+    def rest(self, step: str) -> dict[str, str]:
+        """What asks for the chain from a step on, which goes on there though it was forced."""
+        names = [each.name for each in CHAIN]
+        later = [name for name in names[names.index(step) + 1 :] if name in self.anew]
+        return {"from": step, "force": ",".join(later)}
+
 
 def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
     """The step's own parameters, as they follow from those of main and the runs before."""
@@ -182,30 +185,6 @@ def _begun(
 
 def _inputs(step: Step, runs: dict[str, str]) -> dict[str, str]:
     return {name: runs[name] for name in step.input_names()}
-
-
-def _run(step: Step, chosen: Any) -> Run:
-    """Run a step as an entry point of this project, nested in the active run."""
-    logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
-    # the entry point's `python` is the one that runs here
-    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    try:
-        submitted = mlflow.projects.run(
-            str(PROJECT),
-            entry_point=step.name,
-            parameters=given(chosen),
-            experiment_id=experiment_id(),
-            env_manager="local",
-            run_name=step.name,
-        )
-    except KeyboardInterrupt:
-        # MLflow marks as FAILED a step that it stopped before the step could say KILLED
-        if stopped := newest_nested(step.name):
-            mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
-        raise
-    except ExecutionException as error:
-        raise UserError(f"{step.name} failed; mend it, and go on with: {onward()}") from error
-    return mlflow.get_run(submitted.run_id)
 
 
 STEP = Step("main", Parameters, MainOutputs, main)

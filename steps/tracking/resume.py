@@ -44,7 +44,7 @@ def under_way(step: str, parameters: StepParameters) -> Iterator[UnderWay]:
     try:
         yield now
     finally:
-        _under_way.remove(now)
+        _under_way.pop()
 
 
 def again(**changed: str) -> str:

@@ -223,3 +223,9 @@ def test_a_step_that_was_cut_off_goes_on(chain, left_something, asked, goes_on):
     )
     chain.type("--bake_minutes=61", *(f"--{name}={value}" for name, value in asked.items()))
     assert chain.resumed[-1] == (stopped.info.run_id if goes_on else "none")
+
+
+@pytest.mark.parametrize(("typed", "told"), [("bake", ""), ("mill,bake,slice", " -P force=slice")])
+def test_what_was_forced_goes_on_by_the_command_that_is_told(chain, caplog, typed, told):
+    chain.type("--bake_minutes=61", f"--force={typed}")
+    assert f"--env-manager local{told} -P bake_minutes=61 -P from=bake" in caplog.text
