@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,14 +54,11 @@ class Arrivals:
 
     def noted(self) -> Iterator[tuple]:
         """The files that are in chunks, or known without: path, bytes, modified_at."""
-        names = self._names()
-        if self._filesystem.exists(f"{self._folder}/{KNOWN}"):
-            names.append(KNOWN)
-        for name in names:
-            for line in self._filesystem.cat_file(f"{self._folder}/{name}").splitlines():
-                file = json.loads(line)
-                changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
-                yield file["path"], file["bytes"], changed
+        for name in self._names():
+            yield from _files_of_chunk(self._filesystem, f"{self._folder}/{name}")
+        known = f"{self._folder}/{KNOWN}"
+        if self._filesystem.exists(known):
+            yield from _files_in(self._filesystem.cat_file(known))
 
     def know(self, files: list[LandedFile]) -> None:
         """Keep which files are in the tables, where the ledger that noted them is lost."""
@@ -151,6 +149,19 @@ class Arrivals:
         self._filesystem.invalidate_cache(self._folder)
         names = (PurePosixPath(path).name for path in self._filesystem.ls(self._folder, False))
         return sorted(name for name in names if not name.startswith(("_", ".")))
+
+
+@cache
+def _files_of_chunk(filesystem: fsspec.AbstractFileSystem, path: str) -> list[tuple]:
+    """Read once: a chunk never changes, and what keeps looking asks for all of them each time."""
+    return list(_files_in(filesystem.cat_file(path)))
+
+
+def _files_in(lines: bytes) -> Iterator[tuple]:
+    for line in lines.splitlines():
+        file = json.loads(line)
+        changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
+        yield file["path"], file["bytes"], changed
 
 
 def not_among(files: Iterable[LandedFile], noted: set[tuple]) -> list[LandedFile]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from drawing import jpeg
+from fsspec.implementations.local import LocalFileSystem
 
 from steps.lake.arrivals import Arrivals, Limits
 from steps.lake.landing import LandedFile, look
@@ -74,6 +75,22 @@ def test_what_was_noted_is_not_new(arrivals, profile):
     assert arrivals.exists()
     for ledger in (arrivals, Arrivals(profile, SOURCE)):
         assert ledger.new_among(files) == files[2:]
+
+
+def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch):
+    read, cat_file = [], LocalFileSystem.cat_file
+
+    def counted(self, path, **options):
+        read.append(path)
+        return cat_file(self, path, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", counted)
+    files = _files(1, 1, 1)
+    for number in range(3):
+        arrivals.note([files[number]], PLENTY)
+        for _ in range(2):
+            assert set(Arrivals(profile, SOURCE).noted()) == set(map(tuple, files[: number + 1]))
+    assert len(read) == len(set(read)) == 3
 
 
 def test_a_landing_zone_has_a_ledger_of_its_own(arrivals, profile):
