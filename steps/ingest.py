@@ -66,6 +66,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     from steps.lake.quarantine import retry
     from steps.lake.rows import Rules
     from steps.lake.session import spark_session
+    from steps.lake.stream import open_tables
     from steps.lake.trigger import looks, period_of
 
     period = period_of(parameters.trigger)
@@ -88,6 +89,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     )
     limits = Limits(parameters.files_a_batch, parameters.megabytes_a_batch * 1_000_000)
     with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
+        open_tables(spark, run.profile)
         with looks(period) as numbers:
             for number in numbers:
                 new = _take_in(spark, run.profile, parameters, rules, limits, held)

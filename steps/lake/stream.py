@@ -57,15 +57,14 @@ def take_in(
     if not noted and (known := _in_the_tables(spark, profile, rules.source)):
         arrivals.know(known)
         noted = set(known)
-    for name in TABLES:
-        open_table(spark, profile, name)
     new = not_among(files, noted)
     may_write()
     arrivals.note(new, limits)
     rewritten = not {path for path, *_ in noted}.isdisjoint(file.path for file in new)
     copies = Copies(spark, profile, arrivals.home, rewritten)
     if not arrivals.has_pending() and not copies.are_unmarked():
-        return 0
+        return 0  # without a word to Spark, as what keeps looking does so every second
+    open_tables(spark, profile)
     with (
         tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
         copies,
@@ -79,6 +78,12 @@ def take_in(
         arrivals.stream(spark, take)
     arrivals.settle()  # after the copies are marked
     return len(new)
+
+
+def open_tables(spark: "SparkSession", profile: Profile) -> None:
+    """Make the tables that pictures are taken into, where they do not exist."""
+    for name in TABLES:
+        open_table(spark, profile, name)
 
 
 def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list[LandedFile]:

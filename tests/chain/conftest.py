@@ -1,17 +1,24 @@
 """A store, a lake and a profile of their own for a chain, and `mlflow run` as a user types it."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from steps.settings.profile import PROJECT
+
+SECONDS = 240
+"""Within which a command that is interrupted comes to something, and ends."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,36 @@ class Workshop:
         print(done.stdout[-4000:], done.stderr[-8000:])
         return done
 
+    def interrupt(self, entry_point: str, when: Callable[[], bool], **parameters: object) -> str:
+        """Run that command and press Ctrl-C once something is so; what it printed.
+
+        What outlives it is an error: it is a session of its own.
+        """
+        log = self.home / "interrupted.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self.command(entry_point, **parameters),
+                cwd=self.home,
+                env=self.environment(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a group that gets the signal as a terminal's does
+                preexec_fn=_hears_ctrl_c,
+            )
+        try:
+            deadline = time.monotonic() + SECONDS
+            while not when() and time.monotonic() < deadline:
+                assert process.poll() is None, f"it ended by itself: {log.read_text()}"
+                time.sleep(0.2)
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(timeout=SECONDS)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        print(log.read_text())
+        assert not _left_of(process.pid), "a process outlived it"
+        return log.read_text()
+
     def capture(self, folder: Path, count: int) -> None:
         """Let the simulated camera take pictures, one an hour."""
         subprocess.run(
@@ -69,6 +106,28 @@ class Workshop:
         return self.client.search_runs(
             ["0"], f"tags.step = '{step}'", order_by=["attributes.start_time DESC"]
         )
+
+
+def _left_of(session: int) -> list[str]:
+    """The processes of a session once they had time to end, such as Spark's JVM."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        found = [p for p in psutil.process_iter(["cmdline"]) if _session_of(p.pid) == session]
+        if not found or time.monotonic() > deadline:
+            return [" ".join(process.info["cmdline"] or [])[:300] for process in found]
+        time.sleep(0.5)
+
+
+def _session_of(process: int) -> int | None:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return None
+
+
+def _hears_ctrl_c() -> None:
+    """Tests that run in a shell's background are deaf to it, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_workshop(home: Path, **promotion: float) -> Workshop:

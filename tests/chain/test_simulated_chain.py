@@ -200,3 +200,37 @@ def test_spark_scores_each_picture_once(chain):
     assert (first.scored, first.unreadable) == (PICTURES, 0)
     assert chain.mlflow_run("score").returncode == 0
     assert outputs_of(chain, "score", ScoreOutputs).scored == 0
+
+
+LONGER = QUICK | {"train_epochs": 20, "train_patience": 0, "train_launcher": "single"}
+
+
+def epochs_kept(chain) -> int:
+    kept = chain.home.rglob("epoch-*.npz")
+    return max((int(path.stem.removeprefix("epoch-")) for path in kept), default=0)
+
+
+def test_a_chain_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(chain):
+    given = LONGER | {"source": chain.home / "landing", "until": "train"}
+    output = chain.interrupt("main", lambda: epochs_kept(chain) >= 2, **given)
+    by_step, by_chain = re.findall("stopped; go on with: (.*)", output)
+    stopped = chain.runs("train")[0]
+    assert stopped.info.status == "KILLED"
+    inputs = {step: chain.runs(step)[0].info.run_id for step in ("ingest", "tune")}
+    pinned = {"resume": stopped.info.run_id, **inputs}
+    assert all(f"-P {name}_run_id={run_id}" in by_step for name, run_id in pinned.items())
+    assert by_chain.endswith(" -P from=train")
+
+    done = chain.mlflow_run("main", **given)
+    assert done.returncode == 0
+    assert f"it goes on from run {stopped.info.run_id}, which was cut off" in done.stderr
+    assert chain.runs("train")[0].data.tags["resumed"] == stopped.info.run_id
+    assert outputs_of(chain, "train", TrainOutputs).epochs == LONGER["train_epochs"]
+    assert epochs_kept(chain) == 0
+
+
+def test_a_training_that_is_stopped_before_its_first_epoch_starts_again(chain):
+    before = len(chain.runs("train"))
+    output = chain.interrupt("train", lambda: len(chain.runs("train")) > before, seed=1)
+    (said,) = re.findall("stopped; go on with: (.*)", output)
+    assert "-e train" in said and "resume_run_id" not in said

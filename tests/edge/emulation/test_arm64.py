@@ -12,7 +12,7 @@ from systems import ARM64, PROJECT, lacks, on_arm64
 
 REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SOME = (
-    "test_scoring.py test_record.py test_signature.py agent/test_queue.py update/test_updater.py "
+    "test_scoring.py test_record.py test_signature.py "
     "test_pull.py::test_a_released_model_is_pulled_and_scores"
 )
 MORE = os.environ.get("EMULATED", "agent update")
