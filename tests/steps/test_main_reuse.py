@@ -34,6 +34,7 @@ def test_an_unchanged_chain_runs_once_and_is_reused(chain):
     assert said == {step: f"reuse run {id_}" for step, id_ in first.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "runs", "reasons"),
     [
@@ -144,6 +145,7 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
     assert "has no usable outputs.json" in said["slice"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

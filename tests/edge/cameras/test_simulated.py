@@ -21,6 +21,7 @@ def test_frames_are_pictures_at_their_times(simulated):
         assert frame.picture is frame.pixels
 
 
+@pytest.mark.slow
 def test_a_frame_is_a_function_of_seed_and_time(simulated):
     time = START + timedelta(hours=13)
     again = SimulatedCamera(time, HALF_HOUR, seed=1)

@@ -116,6 +116,7 @@ def test_claims_that_nobody_holds_any_more_do_not_count(model, monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_of_many_at_once_never_two_hold_it(model):
     """Whoever holds it finds nobody else inside; and all get through."""
     inside, most = [], []

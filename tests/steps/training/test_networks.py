@@ -24,7 +24,15 @@ def compact():
 
 
 @pytest.mark.parametrize(
-    ("network", "classes"), [*((network, 2) for network in NETWORKS), ("compact", 5)]
+    ("network", "classes"),
+    [
+        *(("compact", classes) for classes in (2, 5)),
+        *(
+            pytest.param(network, 2, marks=pytest.mark.slow)
+            for network in NETWORKS
+            if network != "compact"
+        ),
+    ],
 )
 def test_a_network_takes_bytes_and_gives_probabilities(network, classes):
     model = build(network, SIZE, classes)

@@ -67,6 +67,7 @@ def test_parts_are_the_same_in_another_process(hash_seed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", SPLITS + SHORT_BLOCKS)
 @pytest.mark.parametrize("device", ["1", "kit-7", None])
 def test_frames_of_two_parts_are_never_closer_than_the_guard(arguments, device):
