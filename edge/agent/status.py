@@ -49,6 +49,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "view": parts.settings.view,
         "reported_at": now.shown.isoformat(timespec="seconds"),
         "clock_set": now.known,
+        "clock_failure": None if now.known else UNSET_CLOCK,
         "started_at": parts.started.dated(now).shown.isoformat(timespec="seconds"),
         "healthy": not wrong,
         "complaints": wrong,
