@@ -1,8 +1,10 @@
 """Main: the whole chain, from the landing zone to a released model; what is fresh is reused."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mlflow
@@ -12,6 +14,7 @@ from pydantic import BaseModel, Field, create_model
 from steps import export, ingest, promote, register, train, tune
 from steps.errors import UserError
 from steps.settings.profile import Profile
+from steps.tracking.cache_key import Parts
 from steps.tracking.chain import failed, fill_card, keep_unfinished, says
 from steps.tracking.entry_point import run_entry_point
 from steps.tracking.outage import without_patience
@@ -94,19 +97,21 @@ def _go(
 ) -> None:
     """Reuse or run one step, and add it to the runs and to what was done."""
     chosen = _parameters_of(step, parameters, runs)
-    before = [one.step for one in done if not one.reused]
+    # once, and only where it is asked for: ingest's costs a look at the whole landing zone
+    parts = cache(lambda: step.key_parts(chosen, profile, {n: runs[n] for n in step.input_names()}))
+    given, before = chosen, [one.step for one in done if not one.reused]
     if before and parameters.dry_run:
         found, reason = None, f"{before[-1]} runs"
     else:
-        found, reason = _reusable(step, chosen, profile, runs, asked)
-        if not found and (begun := _begun(step, chosen, profile, runs, asked)):
-            chosen = chosen.model_copy(update={RESUME: begun})
+        found, reason = _reusable(step, parts, profile, asked)
+        if not found and step.name not in asked.anew and (begun := cut_off(step, parts(), profile)):
+            given = chosen.model_copy(update={RESUME: begun})
             reason += f"; it goes on from run {begun}, which was cut off"
     logger.info("%-8s  %s", step.name, says(found and found.info.run_id, reason))
     was = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
     if not found and not parameters.dry_run:
         try:
-            found = run_entry_point(step.name, chosen)
+            found = run_entry_point(step.name, given)
         except (UserError, KeyboardInterrupt):
             done.append(failed(was))
             raise
@@ -164,27 +169,14 @@ def _parameters_of(step: Step, parameters: Any, runs: dict[str, str]) -> Any:
 
 
 def _reusable(
-    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: "_Asked"
+    step: Step, parts: Callable[[], Parts], profile: Profile, asked: "_Asked"
 ) -> tuple[Run | None, str]:
     """A finished run that can stand for the step, or the reason why there is none."""
     if step.name in asked.taken:
         return mlflow.get_run(resolve_input(step.name, LATEST)), ""
     if step.name in asked.forced:
         return None, "it was asked for"
-    return reusable(step, chosen, profile, _inputs(step, runs))
-
-
-def _begun(
-    step: Step, chosen: Any, profile: Profile, runs: dict[str, str], asked: "_Asked"
-) -> str | None:
-    """A run that was cut off and is gone on from, unless the step was asked for."""
-    if step.name in asked.anew:
-        return None
-    return cut_off(step, chosen, profile, _inputs(step, runs))
-
-
-def _inputs(step: Step, runs: dict[str, str]) -> dict[str, str]:
-    return {name: runs[name] for name in step.input_names()}
+    return reusable(step, parts(), profile)
 
 
 STEP = Step("main", Parameters, MainOutputs, main)

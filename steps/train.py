@@ -17,7 +17,7 @@ from steps.settings.profile import Profile
 from steps.tracking.dataset import log_delta_version
 from steps.tracking.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
 from steps.tracking.resume import again, following, go_on_with, onward
-from steps.tracking.runs import RESUMED, resumed_by
+from steps.tracking.runs import RESUMED
 from steps.tracking.step import NONE, RUN_ID, Step, StepRun
 from steps.training.networks import MODEL_FILE, known_network
 from steps.training.ranks import horovod_is_built
@@ -79,6 +79,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         Checkpoints,
         Setting,
         folder_of,
+        folders_of,
         last_checkpoint,
         remove_checkpoints,
     )
@@ -137,8 +138,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
     stages.show(run.card)
     run.card.next_command = following("register", train_run_id=run.id)
-    for run_id in (run.id, *resumed_by(run.id)):
-        remove_checkpoints(folder_of(run.profile, run_id))
+    for folder in folders_of(run.profile, run.id):
+        remove_checkpoints(folder)
     return TrainOutputs(
         selection=selection,
         labels=cache.labels,
@@ -209,9 +210,9 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
 
 def _resumable(run_id: str, profile: Profile) -> bool:
-    from steps.training.checkpoints import folder_of, has_checkpoint
+    from steps.training.checkpoints import folders_of, has_checkpoint
 
-    return any(has_checkpoint(folder_of(profile, one)) for one in (run_id, *resumed_by(run_id)))
+    return any(map(has_checkpoint, folders_of(profile, run_id)))
 
 
 STEP = Step(

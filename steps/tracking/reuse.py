@@ -1,7 +1,5 @@
 """Which finished run can stand for a step."""
 
-from typing import Any
-
 from mlflow.entities import Run
 
 from steps.errors import UserError
@@ -18,21 +16,17 @@ COMPARED = 12
 """Finished runs that a step without a hit is compared with, the newest first."""
 
 
-def reusable(
-    step: Step, parameters: Any, profile: Profile, inputs: dict[str, str]
-) -> tuple[Run | None, str]:
+def reusable(step: Step, parts: Parts, profile: Profile) -> tuple[Run | None, str]:
     """The newest finished run of the same key whose outputs still stand.
 
     Args:
         step: which step.
-        parameters: its own.
+        parts: of its key.
         profile: where it would run.
-        inputs: run ID by step.
 
     Returns:
         The run, or None and the reason why there is none.
     """
-    parts = step.key_parts(parameters, profile, inputs)
     lost = ""
     for candidate in finished_runs(step.name, CANDIDATES, cache_key(parts)):
         run_id = candidate.info.run_id
@@ -46,17 +40,16 @@ def reusable(
     return None, lost or _reason(step.name, parts)
 
 
-def cut_off(step: Step, parameters: Any, profile: Profile, inputs: dict[str, str]) -> str | None:
+def cut_off(step: Step, parts: Parts, profile: Profile) -> str | None:
     """The newest run of the same key that ended before its time and left something to go on from.
 
     Args:
-        step, parameters, profile, inputs: as for :func:`reusable`.
+        step, parts, profile: as for :func:`reusable`.
 
     Returns:
         Its ID, or None.
     """
-    key = cache_key(step.key_parts(parameters, profile, inputs))
-    for run in runs_that_broke_off(step.name, CANDIDATES, key):
+    for run in runs_that_broke_off(step.name, CANDIDATES, cache_key(parts)):
         if step.resumable(run.info.run_id, profile):
             return run.info.run_id
     return None

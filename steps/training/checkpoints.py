@@ -72,6 +72,14 @@ def folder_of(profile: Profile, run_id: str) -> str:
     return f"{profile.cache}/{CHECKPOINTS}/{run_id}"
 
 
+def folders_of(profile: Profile, run_id: str) -> list[str]:
+    """Where those of a run are, and of the runs that it goes on from, the last one first."""
+    # not above: the ranks, which keep checkpoints, need no MLflow
+    from steps.tracking.runs import resumed_by
+
+    return [folder_of(profile, one) for one in (run_id, *resumed_by(run_id))]
+
+
 def remove_checkpoints(folder: str) -> None:
     """Remove a run's checkpoints: its training is over, or another run's that went on from it."""
     filesystem, path = fsspec.core.url_to_fs(folder)
@@ -95,13 +103,10 @@ def last_checkpoint(profile: Profile, run_id: str, setting: Setting) -> Checkpoi
     Raises:
         UserError: there is none, or it is of a training with another setting.
     """
-    # not above: the ranks, which keep checkpoints, need no MLflow
     from mlflow import MlflowClient
 
-    from steps.tracking.runs import resumed_by
-
-    for one in (run_id, *resumed_by(run_id)):
-        filesystem, path = fsspec.core.url_to_fs(folder_of(profile, one))
+    for folder in folders_of(profile, run_id):
+        filesystem, path = fsspec.core.url_to_fs(folder)
         if names := _names(filesystem, path):
             break
     else:
