@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := setup
 .PHONY: setup lock horovod jars emulation run test prove cluster check ui clean help
 
-# A folder or URI of pictures for `make run`. Without one, the simulated camera takes some.
+# A folder or URI of images for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
 
 # Test files at the same time. Each worker has a Spark session of its own, about 2 GB.
@@ -33,7 +33,7 @@ emulation: ## Make the systems for the device's tests: an emulated Pi, and a vir
 	@setup/machine.sh
 	@setup/emulation.sh
 
-run: setup ## From pictures to a scoring device: make run [SOURCE=folder-or-URI]
+run: setup ## From images to a scoring device: make run [SOURCE=folder-or-URI]
 	@set -e; source_="$$SOURCE"; camera=held-out; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
@@ -48,7 +48,7 @@ test: setup ## Run the tests: make test [ARGS="-k name"]
 prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
 	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
 
-cluster: setup ## The whole chain on a cluster that is started on this machine
+cluster: setup ## The whole pipeline on a cluster that is started on this machine
 	@setup/cluster.sh
 	@$(PYTHON) -m steps.lake.jars s3
 	@$(PYTHON) -m pytest -m cluster tests/cluster $(ARGS)

@@ -1,6 +1,6 @@
-"""The least that scores a picture: ``python bare_onnxruntime.py MODEL.onnx PICTURE``.
+"""The least that scores an image: ``python bare_onnxruntime.py MODEL.onnx IMAGE``.
 
-What the device's agent is compared with; it checks nothing and turns no picture upright.
+What the device's agent is compared with; it checks nothing and turns no image upright.
 """
 
 import sys
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 class Bare:
-    """A network and no more; ``threads`` as :class:`edge.scoring.Scorer` takes them."""
+    """A network and no more; ``threads`` as :class:`edge.inference.scoring.Scorer` takes them."""
 
     def __init__(self, path: str, threads: int = 0):
         options = onnxruntime.SessionOptions()
@@ -25,12 +25,12 @@ class Bare:
     def decode(self, path: str) -> np.ndarray:
         """A JPEG file, decoded no larger than needed, and resized."""
         height, width = self.size
-        with Image.open(path) as picture:
-            picture.draft("RGB", (width, height))
-            return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        with Image.open(path) as image:
+            image.draft("RGB", (width, height))
+            return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Score one prepared picture."""
+        """Score one prepared image."""
         return self.session.run(None, {self.input: pixels[None]})[0]
 
 

@@ -1,4 +1,4 @@
-"""Caches of pictures for the benchmarks, as the steps lay them out."""
+"""Caches of images for the benchmarks, as the steps lay them out."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edge.scoring import prepare
-from steps.training.cache import Cache
-from steps.training.cache_filling import GROUPS
+from edge.inference.scoring import prepare
+from steps.dataset.cache import Cache
+from steps.dataset.cache_filling import GROUPS
 
 SIDE = 128
 
 
-def write_caches(pictures: Path, home: Path, files: int) -> Cache:
+def write_caches(images: Path, home: Path, files: int) -> Cache:
     """The cache as the steps lay it out, and beside it Parquet of the JPEG bytes."""
-    paths = sorted(pictures.glob("*.jpg"))
+    paths = sorted(images.glob("*.jpg"))
     chosen = [paths[n * len(paths) // files] for n in range(files)]
     groups = {}
     for part, share in (("train", chosen), ("validation", chosen[:: GROUPS // 2])):
@@ -34,7 +34,7 @@ def write_caches(pictures: Path, home: Path, files: int) -> Cache:
 
 
 def cache_of(cache: Cache, home: Path, times: int) -> Cache:
-    """The same pictures so many times over, in as many more row groups."""
+    """The same images so many times over, in as many more row groups."""
     folder = home / f"{times}x"
     if not folder.exists():
         _link(cache, home, folder, times)
@@ -55,7 +55,7 @@ def write_part(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) 
     rows = []
     for group in range(GROUPS):
         of_group = slice(group, None, GROUPS)
-        inside = pa.array([picture.tobytes() for picture in pixels[of_group]], pa.binary())
+        inside = pa.array([image.tobytes() for image in pixels[of_group]], pa.binary())
         write_group(folder / f"part={part}", group, "pixels", inside, labels[of_group])
         rows.append(len(inside))
     return rows

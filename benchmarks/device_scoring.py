@@ -1,6 +1,6 @@
 """What scoring takes in the device's environment: ``python -m benchmarks.device_scoring MODEL …``.
 
-Prints JSON: ratios of medians, from pictures that each way scores in turn. ``benchmarks.edge``
+Prints JSON: ratios of medians, from images that each way scores in turn. ``benchmarks.edge``
 starts it, since the device's environment is another one.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bare_onnxruntime import Bare
-from edge.record import INT8_FILE, MODEL_FILE
-from edge.scoring import Scorer
+from edge.inference.record import INT8_FILE, MODEL_FILE
+from edge.inference.scoring import Scorer
 
 LORES = (240, 320)
 WARM_UP = 20
 
 
 def main() -> None:
-    """Measure on the pictures that are named."""
-    model, rounds, pictures = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    """Measure on the images that are named."""
+    model, rounds, images = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     scorer, bare = Scorer(model, threads=1), Bare(str(model / MODEL_FILE), threads=1)
     bare_int8 = Bare(str(model / INT8_FILE), threads=1)
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def main() -> None:
         "lores": lambda _: scorer.score([lores]),
         "int8": lambda _: bare_int8.run(pixels),
     }
-    measured = [_medians(ways, pictures) for _ in range(rounds)]
+    measured = [_medians(ways, images) for _ in range(rounds)]
 
     def ratio(ours: str, theirs: str) -> float:
         return round(statistics.median(ms[ours] / ms[theirs] for ms in measured), 3)
@@ -58,12 +58,12 @@ def main() -> None:
     )
 
 
-def _medians(ways: dict[str, Callable], pictures: list[str]) -> dict[str, float]:
-    """Milliseconds a picture; the ways take turns, so that a slow moment hits all alike, in an
+def _medians(ways: dict[str, Callable], images: list[str]) -> dict[str, float]:
+    """Milliseconds an image; the ways take turns, so that a slow moment hits all alike, in an
     order drawn each time, so that what one leaves in the processor's caches does too."""
     ms: dict[str, list[float]] = {way: [] for way in ways}
     draw = random.Random(0)
-    for turn, path in enumerate(pictures[:WARM_UP] + pictures):
+    for turn, path in enumerate(images[:WARM_UP] + images):
         for way, score in draw.sample(list(ways.items()), len(ways)):
             begin = time.perf_counter()
             score(path)

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import mlflow
 
-from benchmarks.ingest import PICTURES
+from benchmarks.ingest import IMAGES
 from benchmarks.machine import machine, peak_megabytes
 from benchmarks.traffic import Counted
-from edge.record import INT8_FILE, MODEL_FILE, ModelRecord
-from edge.release import RELEASE_FILE, Release
-from steps.serving.pyfunc import pyfunc_arguments
+from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
+from edge.protocol.release import RELEASE_FILE, Release
+from steps.registry.local_server import tracking_server
+from steps.release.pyfunc import pyfunc_arguments
 from steps.settings.profile import PROJECT
-from steps.tracking.server import tracking_server
 
 DEVICE_PYTHON = str(PROJECT / ".venv-edge" / "bin" / "python")
 # A small process in between: what is started counts its parent's memory as its own until it has
@@ -57,30 +57,30 @@ def main() -> None:
         default=PROJECT / "data" / "device" / "package-onnx",
         help="folder of a pulled model; default: where make run pulls it to",
     )
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
-    parser.add_argument("--files", type=int, default=300, help="pictures a round")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    parser.add_argument("--files", type=int, default=300, help="images a round")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     current = options.models / "current"
     if not (current / RELEASE_FILE).exists():
         parser.error(f"there is no pulled model in {options.models}: make run")
-    pictures = sorted(options.pictures.glob("*.jpg"))[: options.files]
+    images = sorted(options.images.glob("*.jpg"))[: options.files]
     print(machine(), flush=True)
-    figures = scoring(current, pictures, options.rounds)
+    figures = scoring(current, images, options.rounds)
     print(figures, flush=True)
-    figures |= starting(options.models, pictures[0], options.rounds)
+    figures |= starting(options.models, images[0], options.rounds)
     print(figures, flush=True)
-    figures |= running(options.models, options.pictures, figures["bare_memory_mb"])
+    figures |= running(options.models, options.images, figures["bare_memory_mb"])
     print(figures, flush=True)
     figures |= transfer(options.models)
     print(json.dumps(figures | int8(current) | {"rounds": options.rounds}))
 
 
-def scoring(model: Path, pictures: list[Path], rounds: int) -> dict[str, float]:
+def scoring(model: Path, images: list[Path], rounds: int) -> dict[str, float]:
     """Ratios of latencies, in the device's own environment."""
     command = [DEVICE_PYTHON, "-m", "benchmarks.device_scoring", str(model), str(rounds)]
     done = subprocess.run(
-        command + [str(path) for path in pictures],
+        command + [str(path) for path in images],
         cwd=PROJECT,
         check=True,
         stdout=subprocess.PIPE,
@@ -88,21 +88,21 @@ def scoring(model: Path, pictures: list[Path], rounds: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def starting(models: Path, picture: Path, rounds: int) -> dict[str, float]:
+def starting(models: Path, image: Path, rounds: int) -> dict[str, float]:
     """Seconds from the start of a process to its first score, and its peak memory."""
     current = models / "current"
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, "pictures")
+        folder = Path(temporary, "images")
         folder.mkdir()
-        (folder / picture.name).symlink_to(picture)
+        (folder / image.name).symlink_to(image)
         pyfunc = str(Path(temporary, "pyfunc"))
         mlflow.pyfunc.save_model(pyfunc, **pyfunc_arguments(current))
         bare = [str(Path(__file__).with_name("bare_onnxruntime.py")), str(current / MODEL_FILE)]
         ways = {
             "ours": [DEVICE_PYTHON, "-m", "edge", "score", "--models", str(models)]
             + ["--camera", f"folder:{folder}", "--count", "1"],
-            "bare": [DEVICE_PYTHON, *bare, str(picture)],
-            "pyfunc": [sys.executable, "-c", PYFUNC, pyfunc, str(picture)],
+            "bare": [DEVICE_PYTHON, *bare, str(image)],
+            "pyfunc": [sys.executable, "-c", PYFUNC, pyfunc, str(image)],
         }
         for command in ways.values():  # from the disk into memory
             started(command)
@@ -139,7 +139,7 @@ device = "1"
 trust_clock = true
 landing.url = "{folder}"
 store = {{folder = "{folder}/store", free_megabytes = 0}}
-camera = {{kind = "folder", source = "{pictures}"}}
+camera = {{kind = "folder", source = "{images}"}}
 score.period_seconds = 0.1
 model = {{server = "http://127.0.0.1:9", name = "{name}"}}
 page.port = 0
@@ -147,13 +147,13 @@ page.port = 0
 AGENT_SECONDS = 15
 
 
-def running(models: Path, pictures: Path, bare_memory: float) -> dict[str, float]:
+def running(models: Path, images: Path, bare_memory: float) -> dict[str, float]:
     """The agent that runs for months, with its store, its page and its sender: the seconds until
-    it has a model, and its peak memory after some 150 pictures."""
+    it has a model, and its peak memory after some 150 images."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(models, Path(folder, "store", "models", models.name), symlinks=True)
         config = Path(folder, "agent.toml")
-        config.write_text(AGENT.format(folder=folder, pictures=pictures, name=models.name))
+        config.write_text(AGENT.format(folder=folder, images=images, name=models.name))
         begin = time.perf_counter()
         agent = subprocess.Popen(
             [DEVICE_PYTHON, "-m", "edge", "run", "--config", str(config)],
@@ -181,7 +181,7 @@ def running(models: Path, pictures: Path, bare_memory: float) -> dict[str, float
 
 
 def transfer(models: Path) -> dict[str, float]:
-    """Bytes of a pull and of a poll that finds nothing new, from the registry of the chain."""
+    """Bytes of a pull and of a poll that finds nothing new, from the registry of the pipeline."""
     with (
         tempfile.TemporaryDirectory() as into,
         tracking_server() as server,
@@ -204,7 +204,7 @@ def transfer(models: Path) -> dict[str, float]:
 
 
 def int8(model: Path) -> dict[str, float | None]:
-    """int8 against fp32 in size, and in accuracy on the held-out pictures, as export judged it."""
+    """int8 against fp32 in size, and in accuracy on the held-out images, as export judged it."""
     metrics = ModelRecord.read(model).file_metrics
     sizes = [(model / name).stat().st_size for name in (INT8_FILE, MODEL_FILE)]
     return {

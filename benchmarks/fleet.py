@@ -34,8 +34,8 @@ import mlflow
 
 from benchmarks.fleet_servers import ALIAS, CACHED_SECONDS, FILES, MODEL, cached, publish, served
 from benchmarks.machine import machine
-from edge.errors import UserError
-from edge.release import RELEASE_TAG, Release
+from edge.inference.errors import UserError
+from edge.protocol.release import RELEASE_TAG, Release
 from edge.update.polling import PollTimes
 from edge.update.registry import Registry
 

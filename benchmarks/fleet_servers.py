@@ -13,15 +13,15 @@ from pathlib import Path
 import requests
 from mlflow import MlflowClient
 
-from steps.serving.release import ARTIFACTS, state_release
-from steps.tracking.server import free_port
+from steps.registry.local_server import free_port
+from steps.release.statement import ARTIFACTS, state_release
 
 MODEL, ALIAS = "package-onnx", "champion"
 FILES = {
     "model.onnx": 410_000,
     "model.int8.onnx": 130_000,
     "record.json": 2_000,
-    "golden.json": 60_000,
+    "reference_images.json": 60_000,
 }
 """Bytes of a release, about as `export` makes it for 128 × 128 pixels."""
 START_SECONDS = 120

@@ -3,14 +3,14 @@
     python -m benchmarks.generalisation              # inside the training part, to choose by
     python -m benchmarks.generalisation --held-out   # on the held-out part, as evidence
 
-The first leaves pictures out of the training part, trains on the rest and counts what of those
+The first leaves images out of the training part, trains on the rest and counts what of those
 left out is right; the held-out part is not touched. Left out are in turn
 
 - hours: every third hour of the day, of both labels, three times;
-- light: one label's dark or bright pictures, so that by the light alone the other label is the
+- light: one label's dark or bright images, so that by the light alone the other label is the
   likely one: the hardest case, since the label's own light was never seen;
-- dusk: nothing; judged are the validation part's day pictures with less and less light, and a
-  sensor's noise, as no picture of the set has it.
+- dusk: nothing; judged are the validation part's day images with less and less light, and a
+  sensor's noise, as no image of the set has it.
 
 ``--set`` changes the plan of training: ``--set augmentation=2 dropout=0.2``. The last line is JSON.
 """
@@ -31,41 +31,41 @@ import numpy as np
 
 from benchmarks.caches import write_part
 from benchmarks.machine import machine
-from edge.scoring import prepare
+from edge.inference.scoring import prepare
+from steps.dataset.cache import Cache
+from steps.dataset.split import TEST, TRAIN, VALIDATION, Split
+from steps.evaluation.predictions import keras_predict
 from steps.settings.profile import PROJECT
-from steps.training.cache import Cache
-from steps.training.evaluation import keras_predict
 from steps.training.fit import fit
-from steps.training.fitted import Fitted
+from steps.training.fit_result import FitResult
 from steps.training.model import network_of
 from steps.training.plan import Plan
-from steps.training.ranks import Alone
-from steps.training.split import TEST, TRAIN, VALIDATION, Split
+from steps.training.ranks import SingleProcess
 
-PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SIDE = 128
 DUSK = (0.7, 0.5, 0.35, 0.25, 0.18)
 """What is left of the light."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures of two labels with what splits them: an array each, in the same order."""
+class Images:
+    """Images of two labels with what splits them: an array each, in the same order."""
 
     pixels: np.ndarray
     labels: np.ndarray
     hours: np.ndarray
     parts: np.ndarray
 
-    def of(self, chosen: np.ndarray) -> "Pictures":
+    def of(self, chosen: np.ndarray) -> "Images":
         """Those for which ``chosen`` is true."""
-        return Pictures(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return Images(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def main() -> None:
     """Train for each case and print what is right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
     parser.add_argument("--held-out", action="store_true", help="judge on the held-out part")
     parser.add_argument("--leave", nargs="+", default=["hours", "dusk"], help="hours, light, dusk")
     parser.add_argument("--split-seeds", type=int, nargs="+", help="default: 0, or 0 to 4")
@@ -78,10 +78,10 @@ def main() -> None:
     print(plan, flush=True)
     right: dict[str, float] = {}
     for seed in seeds:
-        pictures = read(options.pictures, Split(options.block_minutes, seed=seed))
-        cases = held_out(pictures) if options.held_out else left_out(pictures, options.leave)
+        images = read(options.images, Split(options.block_minutes, seed=seed))
+        cases = held_out(images) if options.held_out else left_out(images, options.leave)
         for name, train, judged in cases:
-            validation = pictures.of(pictures.parts == VALIDATION)
+            validation = images.of(images.parts == VALIDATION)
             started = time.monotonic()
             found, fitted = judge(plan, train, validation, judged)
             right[f"seed {seed} {name}"] = float(found.mean())
@@ -102,13 +102,13 @@ def _setting(text: str) -> tuple[str, object]:
     return name, kind(value)
 
 
-def read(folder: Path, split: Split) -> Pictures:
-    """The prepared pictures, parted as the steps part them."""
+def read(folder: Path, split: Split) -> Images:
+    """The prepared images, parted as the steps part them."""
     paths = sorted(folder.glob("*.jpg"))
     names = [unquote(path.name) for path in paths]
     times = [datetime.fromisoformat(name[:19]) for name in names]
     devices = [name.split("_")[3] for name in names]
-    return Pictures(
+    return Images(
         np.stack([prepare(path, (SIDE, SIDE)) for path in paths]),
         np.array([int(path.stem[-1]) for path in paths], np.int32),
         np.array([time.hour for time in times]),
@@ -116,14 +116,14 @@ def read(folder: Path, split: Split) -> Pictures:
     )
 
 
-def held_out(pictures: Pictures) -> Iterator[tuple[str, Pictures, Pictures]]:
+def held_out(images: Images) -> Iterator[tuple[str, Images, Images]]:
     """The training part, and the held-out part to judge by."""
-    yield "held-out", pictures.of(pictures.parts == TRAIN), pictures.of(pictures.parts == TEST)
+    yield "held-out", images.of(images.parts == TRAIN), images.of(images.parts == TEST)
 
 
-def left_out(pictures: Pictures, kinds: list[str]) -> Iterator[tuple[str, Pictures, Pictures]]:
+def left_out(images: Images, kinds: list[str]) -> Iterator[tuple[str, Images, Images]]:
     """Of the training part: a name, what trains, and what was left out."""
-    inside = pictures.of(pictures.parts == TRAIN)
+    inside = images.of(images.parts == TRAIN)
     cases: list[tuple[str, np.ndarray]] = []
     if "hours" in kinds:
         places = np.searchsorted(np.unique(inside.hours), inside.hours)
@@ -137,22 +137,22 @@ def left_out(pictures: Pictures, kinds: list[str]) -> Iterator[tuple[str, Pictur
     for name, left in cases:
         yield name, inside.of(~left), inside.of(left)
     if "dusk" in kinds:
-        yield "dusk", inside, dusk(pictures.of(pictures.parts == VALIDATION))
+        yield "dusk", inside, dusk(images.of(images.parts == VALIDATION))
 
 
-def dusk(pictures: Pictures) -> Pictures:
+def dusk(images: Images) -> Images:
     """Those by day, with each of ``DUSK`` of their light and noise of 3 of 255."""
-    day = pictures.of(pictures.pixels.mean(axis=(1, 2, 3)) > 60)
+    day = images.of(images.pixels.mean(axis=(1, 2, 3)) > 60)
     noise = np.random.default_rng(0).normal(0, 3, (len(DUSK), *day.pixels.shape))
     dim = np.stack([day.pixels * left for left in DUSK]) + noise
-    return Pictures(
+    return Images(
         np.clip(dim.round(), 0, 255).astype(np.uint8).reshape(-1, *day.pixels.shape[1:]),
         *(np.tile(of, len(DUSK)) for of in (day.labels, day.hours, day.parts)),
     )
 
 
-def mistakes(judged: Pictures, found: np.ndarray) -> str:
-    """How many pictures of which label and hour are wrong."""
+def mistakes(judged: Images, found: np.ndarray) -> str:
+    """How many images of which label and hour are wrong."""
     of_labels = zip(judged.labels[~found], judged.hours[~found], strict=True)
     counted = sorted(Counter(of_labels).items())
     told = ", ".join(f"{count} of {label} at {hour:02} h" for (label, hour), count in counted)
@@ -160,8 +160,8 @@ def mistakes(judged: Pictures, found: np.ndarray) -> str:
 
 
 def judge(
-    plan: Plan, train: Pictures, validation: Pictures, judged: Pictures
-) -> tuple[np.ndarray, Fitted]:
+    plan: Plan, train: Images, validation: Images, judged: Images
+) -> tuple[np.ndarray, FitResult]:
     """Which of ``judged`` a network trained without them gets right, and how it was trained."""
     with tempfile.TemporaryDirectory() as folder:
         parts = {TRAIN: train, VALIDATION: validation}
@@ -173,7 +173,7 @@ def judge(
             for part, of in parts.items()
         }
         cache = Cache(folder, ["0", "1"], (SIDE, SIDE), groups, counts)
-        fitted = fit(plan, cache, Alone())
+        fitted = fit(plan, cache, SingleProcess())
         model = network_of(plan, cache)
         model.set_weights(fitted.weights)
         predicted = keras_predict(model)(judged.pixels).argmax(axis=1)

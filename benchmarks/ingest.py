@@ -4,7 +4,7 @@
 
 In each round, in one Spark session that is warm and in an order that turns: (1) this project's
 ingest, by its defaults; (2) the port: Spark's binaryFile, a Python UDF for the metadata and another
-for the statistics, each decoding the picture again, appended to Delta with Spark's own
+for the statistics, each decoding the image again, appended to Delta with Spark's own
 compression, and without a ledger, quarantine or marks of copies; (3) the limit: decoding and
 counting in plain processes on all cores, which are up already, and then Spark's own copy of the
 same bytes into Delta, uncompressed, the two times added. The last line is JSON.
@@ -29,21 +29,21 @@ from pyspark.sql import SparkSession
 
 from benchmarks.machine import machine
 from steps.ingest import Parameters
-from steps.lake.arrivals import Limits
-from steps.lake.landing import look
-from steps.lake.rows import Rules
+from steps.ingestion.arrivals import Limits
+from steps.ingestion.landing import list_landing_zone
+from steps.ingestion.rows import Rules
+from steps.ingestion.stream import take_in
 from steps.lake.session import spark_session
-from steps.lake.stream import take_in
 from steps.settings.profile import PROJECT, Profile, load_profile
 
-PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 
 
 def main() -> None:
     """Run the rounds, print a line for each and the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
-    parser.add_argument("--files", type=int, default=2000, help="pictures a round")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    parser.add_argument("--files", type=int, default=2000, help="images a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compression", default="snappy", help="the port's, as Spark names it")
     parser.add_argument("--work", type=Path, help="folder for the copies; default: a temporary one")
@@ -61,13 +61,13 @@ def main() -> None:
                 "ingest": partial(ingest, spark, profile),
                 "port": partial(port, spark, profile, options.compression),
             }
-            repeat(options.pictures, home / "warm", 200, number=-1)
+            repeat(options.images, home / "warm", 200, number=-1)
             for way in ways.values():
                 way(home / "warm")
             rounds = []
             for number in range(options.rounds):
                 zone = home / f"round{number}"
-                repeat(options.pictures, zone, options.files, number)
+                repeat(options.images, zone, options.files, number)
                 rounds.append(measure(turned(ways, number), zone, number))
                 shutil.rmtree(profile.lake)
                 shutil.rmtree(zone)
@@ -105,10 +105,10 @@ def turned(ways: dict[str, Callable], by: int) -> dict[str, Callable]:
     return {name: ways[name] for name in names[by % len(names) :] + names[: by % len(names)]}
 
 
-def repeat(pictures: Path, zone: Path, files: int, number: int = 0) -> None:
-    """Fill a landing zone with pictures under new names; a few bytes behind each picture's end
+def repeat(images: Path, zone: Path, files: int, number: int = 0) -> None:
+    """Fill a landing zone with images under new names; a few bytes behind each image's end
     make it one of its own."""
-    originals = sorted(pictures.glob("*.jpg"))
+    originals = sorted(images.glob("*.jpg"))
     zone.mkdir()
     for place in range(files):
         original = originals[place % len(originals)]
@@ -121,36 +121,36 @@ def repeat(pictures: Path, zone: Path, files: int, number: int = 0) -> None:
 
 def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:
     """This project's, from the listing to the marks of copies, by its defaults."""
-    landing = look(str(zone))
+    landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name, run_id="benchmark")
     usual = Parameters()
-    limits = Limits(usual.files_a_batch, usual.megabytes_a_batch * 1_000_000)
+    limits = Limits(usual.max_files_per_batch, usual.max_megabytes_per_batch * 1_000_000)
     take_in(spark, profile, landing.files, rules, limits)
 
 
 def port(spark: SparkSession, profile: Profile, compression: str, zone: Path) -> None:
-    """The usual notebook: two Python UDFs over binaryFile, each decoding the picture."""
+    """The usual notebook: two Python UDFs over binaryFile, each decoding the image."""
     from pyspark.sql import functions as F
 
     @F.udf(
         "width INT, height INT, format STRING, mode STRING, dpi DOUBLE, exif MAP<STRING, STRING>"
     )
     def metadata(content):
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-        exif = {str(k): str(v) for k, v in picture.getexif().items()}
-        dpi = float(picture.info["dpi"][0]) if "dpi" in picture.info else None
-        return picture.width, picture.height, picture.format, picture.mode, dpi, exif
+        image = Image.open(io.BytesIO(content))
+        image.load()
+        exif = {str(k): str(v) for k, v in image.getexif().items()}
+        dpi = float(image.info["dpi"][0]) if "dpi" in image.info else None
+        return image.width, image.height, image.format, image.mode, dpi, exif
 
     @F.udf(
         "mean ARRAY<DOUBLE>, median ARRAY<INT>, stddev ARRAY<DOUBLE>, extrema ARRAY<ARRAY<INT>>, "
         "entropy DOUBLE, histogram ARRAY<INT>"
     )
     def numbers(content):
-        picture = Image.open(io.BytesIO(content))
-        found = ImageStat.Stat(picture)
+        image = Image.open(io.BytesIO(content))
+        found = ImageStat.Stat(image)
         extrema = [list(pair) for pair in found.extrema]
-        return found.mean, found.median, found.stddev, extrema, picture.entropy(), found.h
+        return found.mean, found.median, found.stddev, extrema, image.entropy(), found.h
 
     (
         binary_files(spark, zone)
@@ -175,14 +175,14 @@ def binary_files(spark: SparkSession, zone: Path):
 
 
 def decode(processes: Pool, zone: Path) -> None:
-    """Decode and count each picture, in as many plain processes as there are cores."""
+    """Decode and count each image, in as many plain processes as there are cores."""
     files = [str(path) for path in zone.iterdir()]
     for _ in processes.imap_unordered(histogram, files, chunksize=16):
         pass
 
 
 def histogram(path: str) -> list[int]:
-    """The counts of a picture's values."""
+    """The counts of an image's values."""
     return Image.open(path).histogram()
 
 

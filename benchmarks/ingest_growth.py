@@ -1,7 +1,7 @@
 """How ingest grows with the files in the landing zone, and what it takes of memory.
 
     python -m benchmarks.ingest_growth --files 1000 4000 16000
-    python -m benchmarks.ingest_growth --files 1000 4000 --pictures <folder of JPEG files>
+    python -m benchmarks.ingest_growth --files 1000 4000 --images <folder of JPEG files>
     python -m benchmarks.ingest_growth --files --listing 16000 64000 256000
 
 For each size, in a process and a lake of its own, over small generated JPEGs or given ones
@@ -22,8 +22,8 @@ from PIL import Image
 
 from benchmarks.ingest import ingest, repeat, timed
 from benchmarks.machine import Memory, machine, peak_megabytes
-from steps.lake.arrivals import Arrivals, Limits
-from steps.lake.landing import look
+from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.landing import list_landing_zone
 from steps.lake.session import spark_session
 from steps.settings.profile import load_profile
 
@@ -32,12 +32,12 @@ def main() -> None:
     """Measure each size and print a row for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, nargs="*", default=[1000, 4000, 16000])
-    parser.add_argument("--pictures", type=Path, help="JPEG files to repeat; default: small ones")
+    parser.add_argument("--images", type=Path, help="JPEG files to repeat; default: small ones")
     parser.add_argument("--listing", type=int, nargs="*", default=[], help="files to list only")
-    parser.add_argument("--work", type=Path, help="folder for the pictures")
+    parser.add_argument("--work", type=Path, help="folder for the images")
     options = parser.parse_args()
     print(machine())
-    growth = [_row(_measure, options.work, files, options.pictures) for files in options.files]
+    growth = [_row(_measure, options.work, files, options.images) for files in options.files]
     listing = [_row(_list, options.work, files) for files in options.listing]
     print(json.dumps({"growth": growth, "listing": listing}))
 
@@ -51,28 +51,28 @@ def _row(measure, work: Path | None, *arguments) -> dict[str, float]:
     return row
 
 
-def _measure(home: Path, files: int, pictures: Path | None) -> dict[str, float]:
+def _measure(home: Path, files: int, images: Path | None) -> dict[str, float]:
     zone = home / "landing"
-    if pictures:
-        repeat(pictures, zone, files)
+    if images:
+        repeat(images, zone, files)
     else:
         zone.mkdir()
         for number in range(files):
-            _picture(zone, number)
+            _image(zone, number)
     profile = load_profile("local").model_copy(update={"lake": str(home / "lake")})
     with spark_session(profile, "growth") as spark:
         warm = home / "warm"
         warm.mkdir()
-        _picture(warm, 0)
+        _image(warm, 0)
         ingest(spark, profile, warm)
         with Memory() as memory:
-            listed = timed(look, str(zone))
+            listed = timed(list_landing_zone, str(zone))
             first = timed(ingest, spark, profile, zone)
-            _picture(zone, files)
+            _image(zone, files)
             one_more = timed(ingest, spark, profile, zone)
     return {
         "files": files,
-        "megabytes": sum(file.bytes for file in look(str(zone)).files) // 1_000_000,
+        "megabytes": sum(file.bytes for file in list_landing_zone(str(zone)).files) // 1_000_000,
         "list_s": round(listed, 3),
         "ingest_s": round(first, 1),
         "files_a_second": round(files / first, 1),
@@ -89,7 +89,7 @@ def _list(home: Path, files: int) -> dict[str, float]:
     for number in range(files):
         (zone / f"2026-07-13T00%3A00%3A00_rpi_sensor_3_porch{number}_0.jpg").touch()
     started = time.perf_counter()
-    landing = look(str(zone))
+    landing = list_landing_zone(str(zone))
     listed = time.perf_counter() - started
     profile = load_profile("local").model_copy(update={"lake": str(home / "lake")})
     arrivals = Arrivals(profile, landing.source)
@@ -98,7 +98,7 @@ def _list(home: Path, files: int) -> dict[str, float]:
     return {"files": files, "list_s": round(listed, 2), "nothing_new_s": round(compared, 2)}
 
 
-def _picture(zone: Path, number: int) -> None:
+def _image(zone: Path, number: int) -> None:
     """A small JPEG of its own."""
     pixels = np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8)
     day, second = divmod(number, 1000)

@@ -1,13 +1,13 @@
-"""How soon an unchanged chain answers, against importing MLflow and asking it one thing.
+"""How soon an unchanged pipeline answers, against importing MLflow and asking it one thing.
 
     python -m benchmarks.pipeline [--rounds 7] [--home FOLDER]
 
-The chain runs once, small, in a temporary folder, or is found finished in FOLDER. Then, in turn
-and each in a process of its own: the floor (`import mlflow`, one search); the chain by
-`python -m steps.main`; the chain by `mlflow run`; and the limit of that, `mlflow run` of a project
-that does nothing but the floor, so that MLflow is imported in two processes as always. Medians of
-seconds, by the clock and of the processor, which other work changes less; the last line is JSON,
-`warm_vs_floor` that of `python -m steps.main` by the clock.
+The pipeline runs once, small, in a temporary folder, or is found finished in FOLDER. Then, in turn
+and each in a process of its own: the floor (`import mlflow`, one search); the pipeline by
+`python -m steps.main`; the pipeline by `mlflow run`; and the limit of that, `mlflow run` of a
+project that does nothing but the floor, so that MLflow is imported in two processes as always.
+Medians of seconds, by the clock and of the processor, which other work changes less; the last line
+is JSON, `warm_vs_floor` that of `python -m steps.main` by the clock.
 """
 
 import argparse
@@ -29,17 +29,17 @@ FLOOR = (
 )
 PROJECT_OF_THE_FLOOR = "entry_points: {main: {command: python floor.py}}"
 QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 2}
-PICTURES = 96
+IMAGES = 96
 
 
 def main() -> None:
     """Print the seconds of each round and the ratios of the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--home", type=Path, help="where a chain ran before, or is to run")
+    parser.add_argument("--home", type=Path, help="where a pipeline ran before, or is to run")
     options = parser.parse_args()
     print(machine())
-    with tempfile.TemporaryDirectory(prefix="chain-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
         home = (options.home or Path(folder)).resolve()
         home.mkdir(parents=True, exist_ok=True)
         ways = _ways(home)
@@ -99,12 +99,12 @@ def _write_project_of_the_floor(home: Path) -> Path:
     return folder
 
 
-def _finish(home: Path, chain: list[str]) -> None:
-    """Run the chain until nothing of it is left to run."""
+def _finish(home: Path, pipeline: list[str]) -> None:
+    """Run the pipeline until nothing of it is left to run."""
     if not (home / "landing").is_dir():
-        taken = ["--to", str(home / "landing"), "--count", str(PICTURES), "--period", "60"]
+        taken = ["--to", str(home / "landing"), "--count", str(IMAGES), "--period", "60"]
         subprocess.run([sys.executable, "-m", "edge", "capture", *taken], cwd=PROJECT, check=True)
-    _time(chain, home)
+    _time(pipeline, home)
 
 
 def _time(command: list[str], home: Path) -> tuple[float, float]:

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.caches import SIDE
-from steps.training.batches import Batch, Shard
-from steps.training.cache import Cache
+from steps.dataset.batches import Batch, Shard
+from steps.dataset.cache import Cache
+from steps.dataset.split import TRAIN, VALIDATION
 from steps.training.fit import fit
 from steps.training.plan import Plan
-from steps.training.ranks import Alone
-from steps.training.split import TRAIN, VALIDATION
+from steps.training.ranks import SingleProcess
 
 
 def input_ratio(cache: Cache, home: Path, batch: int) -> float:
@@ -79,7 +79,7 @@ def memory_ratio(cache: Cache, plan: Plan) -> float:
 
     Shard.epoch = by_turns
     try:
-        epochs = fit(replace(plan, epochs=2 * plan.epochs), cache, Alone()).epochs
+        epochs = fit(replace(plan, epochs=2 * plan.epochs), cache, SingleProcess()).epochs
     finally:
         Shard.epoch = own
     return epoch_seconds(epochs[1::2]) / epoch_seconds(epochs[::2])
@@ -105,8 +105,8 @@ def epoch_seconds(epochs: list[dict[str, float]]) -> float:
 def peak(cache: Cache) -> int:
     """The highest memory, in MB, of a process that does nothing but read two epochs."""
     program = (
-        "import json, sys; from steps.training.cache import Cache; "
-        "from steps.training.batches import Shard; c = Cache(**json.loads(sys.argv[1])); "
+        "import json, sys; from steps.dataset.cache import Cache; "
+        "from steps.dataset.batches import Shard; c = Cache(**json.loads(sys.argv[1])); "
         "[sum(1 for _ in Shard(c, 'train', 32).epoch(s)) for s in range(2)]; "
         "from benchmarks.machine import peak_megabytes; print(round(peak_megabytes()))"
     )

@@ -1,8 +1,8 @@
 """What `statistics=sampled` gains and how far it is from the statistics of all pixels.
 
-    python -m benchmarks.sampled_statistics --pictures <folder of JPEG files>
+    python -m benchmarks.sampled_statistics --images <folder of JPEG files>
 
-Each picture is described both ways; the errors are the differences of a band's values, in levels
+Each image is described both ways; the errors are the differences of a band's values, in levels
 of 0–255 (entropy in bits). The last line is JSON.
 """
 
@@ -13,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.ingest import PICTURES
+from benchmarks.ingest import IMAGES
 from benchmarks.machine import machine
-from steps.lake.picture import describe
+from steps.ingestion.image_metadata import describe
 
 
 def main() -> None:
     """Print the errors' median, 99th percentile and largest, and the ratio of the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=PICTURES)
+    parser.add_argument("--images", type=Path, default=IMAGES)
     options = parser.parse_args()
     print(machine())
     errors: dict[str, list[float]] = {}
     seconds = {"full": 0.0, "sampled": 0.0}
-    for path in sorted(options.pictures.glob("*.jpg")):
+    for path in sorted(options.images.glob("*.jpg")):
         content = path.read_bytes()
         found = {}
         for statistics in ("full", "sampled"):

@@ -3,10 +3,10 @@
     python -m benchmarks.scoring --files 2000 --rounds 3
 
 The limit: as many plain processes as there are cores, started and with the model loaded, each
-decoding pictures and scoring them one by one on one thread. Spark: the same files through the
+decoding images and scoring them one by one on one thread. Spark: the same files through the
 step's own code into Delta, in a session that has scored before; how long the first row takes in a
 new session is measured beside. REST: `mlflow models serve` with a process a core, and wrk with 1, 4
-and 16 connections that post one picture a request; where there are fewer connections than cores,
+and 16 connections that post one image a request; where there are fewer connections than cores,
 the limit too is of no more processes. The last line is JSON.
 """
 
@@ -25,13 +25,13 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 
-from benchmarks.ingest import PICTURES, repeat
+from benchmarks.ingest import IMAGES, repeat
 from benchmarks.machine import machine
 from benchmarks.scoring_rest import measure_rest, require_wrk
-from edge.record import MODEL_FILE, ModelRecord, sha256_of
-from edge.scoring import PREPARE_VERSION, Scorer
-from steps.lake.scores import Model, Scoring
+from edge.inference.record import MODEL_FILE, ModelRecord, sha256_of
+from edge.inference.scoring import PREPARE_VERSION, Scorer
 from steps.lake.session import spark_session
+from steps.scoring.table import Model, Scoring
 from steps.settings.profile import load_profile
 
 SIZE = (128, 128)
@@ -40,8 +40,8 @@ SIZE = (128, 128)
 def main() -> None:
     """Measure each way in each round and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
-    parser.add_argument("--files", type=int, default=2000, help="pictures a round")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    parser.add_argument("--files", type=int, default=2000, help="images a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=8, help="of REST, by number of clients")
     parser.add_argument("--only", choices=["spark", "rest"], help="one of the two; default: both")
@@ -63,9 +63,9 @@ def main() -> None:
             if options.only != "rest":
                 found |= measure_spark(pool, home, options)
             if options.only != "spark":
-                pictures = sorted(options.pictures.glob("*.jpg"))[:200]
+                images = sorted(options.images.glob("*.jpg"))[:200]
                 found |= measure_rest(
-                    partial(limit, pool), home / "pyfunc", pictures, options.rounds, options.seconds
+                    partial(limit, pool), home / "pyfunc", images, options.rounds, options.seconds
                 )
     print(json.dumps(found | {"files": options.files, "rounds": options.rounds}))
 
@@ -74,8 +74,8 @@ def export(home: str) -> None:
     """A compact network with random weights, as it is released, and as a pyfunc."""
     import mlflow
 
-    from steps.serving.onnx_graph import to_onnx
-    from steps.serving.pyfunc import pyfunc_arguments
+    from steps.release.onnx_graph import to_onnx
+    from steps.release.pyfunc import pyfunc_arguments
     from steps.training.networks import build
 
     folder = Path(home, "model")
@@ -94,11 +94,11 @@ def load(folder: str) -> None:
     """In a plain process: the model, once."""
     global scorer
     scorer = Scorer(folder, threads=1)
-    scorer.score([next(PICTURES.glob("*.jpg"))])
+    scorer.score([next(IMAGES.glob("*.jpg"))])
 
 
 def score(path: str) -> float:
-    """In a plain process: one picture, from its file to its score."""
+    """In a plain process: one image, from its file to its score."""
     return float(scorer.score([path]).max())
 
 
@@ -117,8 +117,8 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
     local = load_profile("local")
     profile = local.model_copy(update={"lake": str(home / "lake")})
     model = Model(ModelVersion("benchmark-onnx", "1", 0), str(home / "model"))
-    repeat(options.pictures, home / "first", 2)
-    repeat(options.pictures, home / "warm", 200)
+    repeat(options.images, home / "first", 2)
+    repeat(options.images, home / "warm", 200)
     ratios, rates = [], []
     began = time.perf_counter()
     with spark_session(profile, "benchmark") as spark:
@@ -130,7 +130,7 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
         scoring.score_files(str(home / "warm"))
         for number in range(options.rounds):
             zone = home / f"round{number}"
-            repeat(options.pictures, zone, options.files, number)
+            repeat(options.images, zone, options.files, number)
             plain = limit(pool, [str(path) for path in zone.iterdir()])
             began = time.perf_counter()
             scoring.score_files(str(zone))
@@ -147,7 +147,7 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
     print(f"Spark: session {session:.1f} s, first rows after {first:.1f} s more", flush=True)
     return {
         "spark_vs_limit": round(statistics.median(ratios), 3),
-        "spark_pictures_a_second": round(statistics.median(rates), 1),
+        "spark_images_a_second": round(statistics.median(rates), 1),
         "spark_session_seconds": round(session, 1),
         "spark_first_rows_seconds": round(first, 1),
     }

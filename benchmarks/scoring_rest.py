@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from steps.tracking.server import free_port
+from steps.registry.local_server import free_port
 
 CLIENTS = (1, 4, 16)
 START_SECONDS = 180
-SCRIPT = Path(__file__).with_name("post_pictures.lua")
+SCRIPT = Path(__file__).with_name("post_images.lua")
 
 
 def measure_rest(
     limit: Callable[[list[str], int], float],
     model: Path,
-    pictures: list[Path],
+    images: list[Path],
     rounds: int,
     seconds: int,
 ) -> dict[str, float]:
@@ -34,7 +34,7 @@ def measure_rest(
         limit: (files, number of clients) to the seconds that plain processes take, no more of
             them than there are clients; asked before and after each posting.
         model: the pyfunc's folder.
-        pictures: posted in turn, one a request.
+        images: posted in turn, one a request.
         rounds: of which the median counts.
         seconds: of posting, in each round and for each number of clients.
 
@@ -42,16 +42,16 @@ def measure_rest(
         By number of clients the ratio, the requests a second, and milliseconds p50 and p99;
         `rest_vs_limit` is the lowest ratio.
     """
-    files = [str(path) for path in pictures] * 3
+    files = [str(path) for path in images] * 3
     results: dict[str, float] = {}
     with serving(model, os.cpu_count()) as port:
-        bodies = write_bodies(pictures, model.parent / "bodies")
-        post(port, bodies, len(pictures), 4, 3)  # both processes are warm
+        bodies = write_bodies(images, model.parent / "bodies")
+        post(port, bodies, len(images), 4, 3)  # both processes are warm
         for clients in CLIENTS:
             measured = []
             for _ in range(rounds):
                 before = len(files) / limit(files, clients)
-                found = post(port, bodies, len(pictures), clients, seconds)
+                found = post(port, bodies, len(images), clients, seconds)
                 after = len(files) / limit(files, clients)
                 rate = found["requests"] / found["seconds"]
                 possible = (before + after) / 2
@@ -72,10 +72,10 @@ def measure_rest(
     return {"rest_vs_limit": worst} | results
 
 
-def write_bodies(pictures: list[Path], folder: Path) -> Path:
-    """A request's body for each picture, as files that wrk reads."""
+def write_bodies(images: list[Path], folder: Path) -> Path:
+    """A request's body for each image, as files that wrk reads."""
     folder.mkdir()
-    for number, path in enumerate(pictures):
+    for number, path in enumerate(images):
         row = [base64.b64encode(path.read_bytes()).decode()]
         body = {"dataframe_split": {"columns": ["image"], "data": [row]}}
         (folder / f"{number}.json").write_text(json.dumps(body))

@@ -3,7 +3,7 @@
     python -m benchmarks.training --rounds 3
 
 Ratios of speeds, above 1 where this project's way is the faster one, medians over the rounds. What
-is compared does the same work: as many pictures and batches a process, one thread of TensorFlow,
+is compared does the same work: as many images and batches a process, one thread of TensorFlow,
 epochs that begin together; the first, which compiles, is left out.
 
 - cache_vs_jpeg: an epoch's input from the Petastorm cache, against the usual notebook: JPEG bytes
@@ -30,23 +30,23 @@ import numpy as np
 from benchmarks.caches import cache_of, write_caches
 from benchmarks.machine import machine
 from benchmarks.reading import epoch_seconds, input_ratio, memory_ratio, peak
+from steps.dataset.cache import Cache
 from steps.settings.profile import PROJECT
-from steps.training.cache import Cache
 from steps.training.fit import fit
 from steps.training.plan import Plan
-from steps.training.ranks import Alone, Horovod
+from steps.training.ranks import Horovod, SingleProcess
 
-PICTURES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 
 
 def main() -> None:
     """Run the rounds and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of JPEG files")
-    parser.add_argument("--files", type=int, default=480, help="pictures in the cache")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    parser.add_argument("--files", type=int, default=480, help="images in the cache")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="of a training; the first is apart")
-    parser.add_argument("--batch", type=int, default=32, help="pictures a batch and process")
+    parser.add_argument("--batch", type=int, default=32, help="images a batch and process")
     parser.add_argument(
         "--only", nargs="+", help="some of: input, memory, horovod, trials, peak (memory)"
     )
@@ -54,7 +54,7 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        cache = write_caches(options.pictures, home, options.files)
+        cache = write_caches(options.images, home, options.files)
         plan = Plan(batch_size=options.batch, epochs=options.epochs)
         ways: dict[str, Callable[[], dict[str, float]]] = {
             "input": lambda: {"cache_vs_jpeg": input_ratio(cache, home, options.batch)},
@@ -81,10 +81,10 @@ def vars_of(options: argparse.Namespace) -> dict:
 
 
 def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
-    """Pictures a second of two ranks over those of two trainings that know nothing of each other.
+    """Images a second of two ranks over those of two trainings that know nothing of each other.
 
     And over those of one training that has the machine to itself. The ranks share twice the
-    pictures in twice the batch, so that each does what one alone does.
+    images in twice the batch, so that each does what one alone does.
     """
     import horovod
 
@@ -125,7 +125,7 @@ def _meet() -> None:
 
 
 def _alone(plan: Plan, cache: Cache) -> float:
-    return epoch_seconds(fit(plan, cache, Alone(), lambda epoch, metrics: _meet()).epochs)
+    return epoch_seconds(fit(plan, cache, SingleProcess(), lambda epoch, metrics: _meet()).epochs)
 
 
 def trials_ratio(cache: Cache, plan: Plan) -> float:

@@ -3,7 +3,7 @@
     pip install torch
     python docs/pytorch_epoch.py data/cache/<name> [batch size]
 
-A folder of the cache holds ``manifest.json``, which names the labels, the size of the pictures
+A folder of the cache holds ``manifest.json``, which names the labels, the size of the images
 and the rows of each row group.
 """
 
@@ -78,7 +78,7 @@ def train_an_epoch(folder: Path, batch_size: int) -> float:
         loss.backward()
         optimizer.step()
         total, count = total + loss.item() * len(batch["label"]), count + len(batch["label"])
-    print(f"{count} pictures, mean loss {total / count:.4f}")
+    print(f"{count} images, mean loss {total / count:.4f}")
     return total / count
 
 

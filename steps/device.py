@@ -13,14 +13,14 @@ from pathlib import Path
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.lake.landing import read
-from steps.serving.keys import public_keys
+from steps.ingestion.landing import read
+from steps.pipeline.outputs import DeviceOutputs, TrainOutputs
+from steps.pipeline.step import Step, StepRun
+from steps.registry.local_server import tracking_server
+from steps.registry.versions import CHAMPION, released_as, require_version
+from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.outputs import DeviceOutputs, TrainOutputs
-from steps.tracking.registry import CHAMPION, released_as, require_version
-from steps.tracking.server import tracking_server
-from steps.tracking.step import Step, StepRun
 
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 
@@ -32,7 +32,7 @@ class Parameters(StepParameters):
     frames: int = Field(10, ge=1, description="number of frames to score")
     camera: str = Field(
         "simulated",
-        description="simulated, or held-out: pictures that the model's training left out",
+        description="simulated, or held-out: images that the model's training left out",
     )
     seed: int = Field(
         1,
@@ -70,13 +70,13 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         )
         rows = json.loads(rows_file.read_text())
     print(
-        "\nGo on with:\n  make ui\n  make run SOURCE=<folder or URI with your own pictures>",
+        "\nGo on with:\n  make ui\n  make run SOURCE=<folder or URI with your own images>",
         flush=True,
     )
-    run.card.headline("frames", len(rows))
-    run.card.headline("model", f"{name} version {version.version}")
-    run.card.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
-    run.card.next_command = "make ui"
+    run.report.headline("frames", len(rows))
+    run.report.headline("model", f"{name} version {version.version}")
+    run.report.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
+    run.report.next_command = "make ui"
     return DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
 
 
@@ -106,10 +106,10 @@ def _edge(*arguments: str, **environment: str) -> None:
 def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Path) -> Sequence[str]:
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed))
-    pictures = folder / "held-out"
-    pictures.mkdir()
+    images = folder / "held-out"
+    images.mkdir()
     for number, path in enumerate(_held_out(run.profile, parameters, train_run_id)):
-        file = pictures / path.rpartition("/")[2]
+        file = images / path.rpartition("/")[2]
         try:
             content = read(path)
         except FileNotFoundError as error:
@@ -118,18 +118,18 @@ def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Pat
             ) from error
         # two folders may have a file of the same name
         (file.with_name(f"{number}-{file.name}") if file.exists() else file).write_bytes(content)
-    return ("--camera", f"folder:{pictures}")
+    return ("--camera", f"folder:{images}")
 
 
 def _held_out(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
-    """Paths of pictures of the part that judged the model, drawn by the seed."""
+    """Paths of images of the part that judged the model, drawn by the seed."""
     import numpy as np
 
+    from steps.dataset.batches import row_groups
+    from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.split import TEST
     from steps.lake.session import spark_session
-    from steps.tracking.run_files import read_outputs
-    from steps.training.batches import row_groups
-    from steps.training.cache_filling import find_or_fill
-    from steps.training.split import TEST
+    from steps.pipeline.run_files import read_outputs
 
     selection = read_outputs(train_run_id, TrainOutputs).selection
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "device"))

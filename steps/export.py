@@ -10,24 +10,24 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.serving.keys import public_keys
-from steps.serving.pyfunc import EDGE
-from steps.settings.parameters import Alias, StepParameters
-from steps.settings.profile import Profile
-from steps.tracking.aliases import claim, move_alias
-from steps.tracking.outputs import ExportOutputs, TrainOutputs
-from steps.tracking.registry import (
+from steps.pipeline.commands import next_command, rerun_command
+from steps.pipeline.outputs import ExportOutputs, TrainOutputs
+from steps.pipeline.run_files import read_outputs
+from steps.pipeline.step import Step, StepRun
+from steps.registry.aliases import claim, move_alias
+from steps.registry.versions import (
     CHAMPION,
+    alias_argument,
     alias_state,
     load_keras,
     number_by_alias,
     released_as,
     require_version,
-    ring,
 )
-from steps.tracking.resume import again, following
-from steps.tracking.run_files import read_outputs
-from steps.tracking.step import Step, StepRun
+from steps.release.keys import public_keys
+from steps.release.pyfunc import EDGE
+from steps.settings.parameters import Alias, StepParameters
+from steps.settings.profile import Profile
 
 
 class Parameters(StepParameters):
@@ -37,12 +37,12 @@ class Parameters(StepParameters):
 
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
-    """Convert, compare on every held-out picture, register, release."""
+    """Convert, compare on every held-out image, register, release."""
+    from steps.dataset.cache_filling import find_or_fill
+    from steps.evaluation.model_predictions import record_of
     from steps.lake.session import spark_session
-    from steps.serving.comparison import record_of
-    from steps.serving.keys import signing_keys
-    from steps.serving.package import write_package
-    from steps.training.cache_filling import find_or_fill
+    from steps.release.keys import signing_keys
+    from steps.release.package import write_package
     from steps.training.tensorflow_settings import configure_tensorflow
 
     keys = signing_keys(run.profile.release.key_file)
@@ -77,10 +77,10 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
             "int8_agreement": package.record.file_metrics["model.int8.onnx"]["agreement"],
         }
     )
-    run.card.headline("released", f"{version.name} version {version.version}")
-    run.card.headline("release", f"{release}, {'signed' if keys else 'not signed'}")
-    run.card.headline("largest difference to Keras", f"{package.max_difference:.1e}")
-    run.card.table(
+    run.report.headline("released", f"{version.name} version {version.version}")
+    run.report.headline("release", f"{release}, {'signed' if keys else 'not signed'}")
+    run.report.headline("largest difference to Keras", f"{package.max_difference:.1e}")
+    run.report.table(
         "Files",
         ["file", "KiB", "accuracy", "agrees with Keras", "SHA-256"],
         [
@@ -95,9 +95,9 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
             ]
             for name, digest in hashes.items()
         ],
-        f"On the {package.held_out} held-out pictures.",
+        f"On the {package.held_out} held-out images.",
     )
-    run.card.next_command = following("device", alias=ring(parameters.alias))
+    run.report.next_command = next_command("device", alias=alias_argument(parameters.alias))
     return ExportOutputs(
         model=version.name,
         version=str(version.version),
@@ -111,7 +111,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
 
 
 def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
-    from steps.serving.pyfunc import pyfunc_arguments
+    from steps.release.pyfunc import pyfunc_arguments
 
     logged = mlflow.pyfunc.log_model(name="onnx", **pyfunc_arguments(folder))
     tags = {
@@ -125,15 +125,15 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
 
 def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
     """Read the version's files back: an alias names nothing that the store has not got whole."""
-    from edge.record import sha256_of
-    from steps.serving.release import fetch_files
+    from edge.inference.record import sha256_of
+    from steps.release.statement import fetch_files
 
     with tempfile.TemporaryDirectory() as folder:
         kept = fetch_files(version, Path(folder))
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
                 f"the artifact store did not keep version {version.version} of {version.name} "
-                f"as it was written; check the store and run: {again()}"
+                f"as it was written; check the store and run: {rerun_command()}"
             )
 
 
@@ -146,13 +146,14 @@ def _release(
     keys: list,
 ) -> int:
     """State the release and let the alias name it, unless the Keras alias has moved meanwhile."""
-    from steps.serving.release import state_release
+    from steps.release.statement import state_release
 
     number = str(version.version)
     with claim(version.name, run.id):
         if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
-                f"{source.name}@{alias} no longer names version {source.version}; run: {again()}"
+                f"{source.name}@{alias} no longer names version {source.version}; "
+                f"run: {rerun_command()}"
             )
         release = state_release(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"
@@ -170,7 +171,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return f"{alias_state(profile.model, parameters.alias)} {digest} {keys}"
 
 
-def _holds(outputs: ExportOutputs, profile: Profile) -> str | None:
+def _invalid_reason(outputs: ExportOutputs, profile: Profile) -> str | None:
     if number_by_alias(outputs.model, outputs.alias) == outputs.version:
         return None
     return f"{outputs.model}@{outputs.alias} no longer names version {outputs.version}"
@@ -183,7 +184,7 @@ STEP = Step(
     export,
     settings=("model",),
     state=_state,
-    holds=_holds,
+    invalid_reason=_invalid_reason,
 )
 
 if __name__ == "__main__":

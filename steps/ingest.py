@@ -1,4 +1,4 @@
-"""Ingest: pictures from the landing zone into Delta, with their metadata and statistics."""
+"""Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
 import logging
 from typing import TYPE_CHECKING, Literal
@@ -6,40 +6,42 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
-from edge.picture import MAX_PIXELS
+from edge.inference.image import MAX_PIXELS
 from steps.errors import UserError
-from steps.lake.landing import fingerprint, for_fsspec, look, normalised
+from steps.ingestion.landing import fingerprint, for_fsspec, list_landing_zone, normalised
+from steps.pipeline.commands import next_command
+from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.outputs import IngestOutputs
+from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
-from steps.tracking.dataset import log_delta_version
-from steps.tracking.outputs import IngestOutputs
-from steps.tracking.resume import following
-from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from steps.lake.arrivals import Limits
+    from steps.ingestion.arrivals import Limits
+    from steps.ingestion.rows import Rules
     from steps.lake.lease import Lease
-    from steps.lake.rows import Rules
 
 logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Take new pictures from a landing zone into the tables `images` and `quarantine`."""
+    """Take new images from a landing zone into the tables `images` and `quarantine`."""
 
-    source: str = Field("data/landing", description="folder or URI with pictures; subfolders count")
+    source: str = Field("data/landing", description="folder or URI with images; subfolders count")
     trigger: str = Field(
         "available_now",
         description="available_now: once; continuous; or once a period, such as '10 minutes'",
     )
-    files_a_batch: int = Field(4000, ge=1, description="most files in a batch of the stream")
-    megabytes_a_batch: int = Field(1024, ge=1, description="most MB in a batch, one file at least")
+    max_files_per_batch: int = Field(4000, ge=1, description="most files in a batch of the stream")
+    max_megabytes_per_batch: int = Field(
+        1024, ge=1, description="most MB in a batch, one file at least"
+    )
     names: Literal["pattern", "any"] = Field(
         "pattern",
         description="pattern: a name that does not match the profile's file_name is quarantined, "
-        "unless the picture's folder labels it; any: it is not",
+        "unless the image's folder labels it; any: it is not",
     )
     gps: Literal["drop", "keep"] = Field("drop", description="drop or keep where it was taken")
     statistics: Literal["full", "sampled"] = Field(
@@ -48,11 +50,11 @@ class Parameters(StepParameters):
     max_megapixels: float = Field(
         MAX_PIXELS // 1_000_000,
         gt=0,
-        description="a picture with more is quarantined as a decompression bomb",
+        description="an image with more is quarantined as a decompression bomb",
     )
     labels: str = Field("", description="CSV, Parquet or Delta with labels to merge in")
     labels_by: Literal["file_name", "path", "sha256"] = Field(
-        "file_name", description="the column of labels that names a picture"
+        "file_name", description="the column of labels that names an image"
     )
     retry_quarantine: bool = Field(False, description="take what is in quarantine again")
     archive: str = Field("", description="folder or URI that files are moved to once taken in")
@@ -60,19 +62,19 @@ class Parameters(StepParameters):
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream what is new, merge labels, and say what the tables hold of this source."""
-    from steps.lake.arrivals import Arrivals, Limits
-    from steps.lake.copies import Copies
+    from steps.ingestion.arrivals import Arrivals, Limits
+    from steps.ingestion.duplicates import Copies
+    from steps.ingestion.polling import period_of, polls
+    from steps.ingestion.quarantine import retry
+    from steps.ingestion.rows import Rules
+    from steps.ingestion.stream import open_tables
     from steps.lake.lease import lease
-    from steps.lake.quarantine import retry
-    from steps.lake.rows import Rules
     from steps.lake.session import spark_session
-    from steps.lake.stream import open_tables
-    from steps.lake.trigger import looks, period_of
 
     period = period_of(parameters.trigger)
     source = normalised(parameters.source)
     home = Arrivals(run.profile, source).home
-    look(parameters.source, _may_be_empty(parameters, run.profile))
+    list_landing_zone(parameters.source, _may_be_empty(parameters, run.profile))
     if parameters.labels and not _exists(parameters.labels):
         raise UserError(
             f"there is no {parameters.labels}; pass -P labels=<CSV file with a header, Parquet, or "
@@ -87,10 +89,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         max_pixels=round(parameters.max_megapixels * 1e6),
         run_id=run.id,
     )
-    limits = Limits(parameters.files_a_batch, parameters.megabytes_a_batch * 1_000_000)
+    limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
     with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
         open_tables(spark, run.profile)
-        with looks(period) as numbers:
+        with polls(period) as numbers:
             for number in numbers:
                 new = _take_in(spark, run.profile, parameters, rules, limits, held)
                 if period and (new or number == 0):
@@ -111,12 +113,12 @@ def _take_in(
     held: "Lease",
 ) -> int:
     """One look; it also completes what a call that was cut off has left."""
-    from steps.lake.archive import archive
-    from steps.lake.devices import take_in_status
-    from steps.lake.edge_results import take_in_results
-    from steps.lake.stream import take_in
+    from steps.ingestion.archive import archive
+    from steps.ingestion.device_scores import take_in_results
+    from steps.ingestion.device_status import take_in_status
+    from steps.ingestion.stream import take_in
 
-    files = look(parameters.source, may_be_empty=True).files
+    files = list_landing_zone(parameters.source, may_be_empty=True).files
     new = take_in(spark, profile, files, rules, limits, held.require)
     held.require()
     take_in_results(spark, profile, rules.source, rules.run_id)
@@ -127,7 +129,7 @@ def _take_in(
 
 
 def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, source: str):
-    from steps.lake.labels import merge_labels
+    from steps.ingestion.labels import merge_labels
 
     if not parameters.labels:
         return None
@@ -135,7 +137,7 @@ def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, s
     logger.info("labels: %d added, %d changed", labelled.added, labelled.changed)
     if labelled.conflicts:
         logger.warning(
-            "labels: %d pictures have two and keep what they had, among them %s",
+            "labels: %d images have two and keep what they had, among them %s",
             len(labelled.conflicts),
             ", ".join(labelled.conflicts[:3]),
         )
@@ -145,8 +147,9 @@ def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, s
 def _say(
     spark: "SparkSession", run: StepRun, parameters: Parameters, source: str, labelled
 ) -> IngestOutputs:
-    from steps.lake.report import fill_card, source_counts
+    from steps.ingestion.counts import source_counts
     from steps.lake.tables import current_version, id_of, open_table, table_path
+    from steps.reports.ingest import fill_report
 
     images = open_table(spark, run.profile, "images")
     version = current_version(images)
@@ -157,14 +160,14 @@ def _say(
     )
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
-    fill_card(run.card, spark, run.profile, outputs, run.id, labelled)
-    run.card.next_command = following("tune", ingest_run_id=run.id)
+    fill_report(run.report, spark, run.profile, outputs, run.id, labelled)
+    run.report.next_command = next_command("tune", ingest_run_id=run.id)
     return outputs
 
 
 def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
     """Only a landing zone that is waited at, or from which files are moved away, may be."""
-    from steps.lake.arrivals import Arrivals
+    from steps.ingestion.arrivals import Arrivals
 
     if parameters.trigger != "available_now" or parameters.retry_quarantine:
         return True
@@ -173,9 +176,9 @@ def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
 
 def _state(parameters: Parameters, profile: Profile) -> str:
     """All files that ever landed: one that was archived or deleted since is in the tables."""
-    from steps.lake.arrivals import Arrivals
+    from steps.ingestion.arrivals import Arrivals
 
-    landing = look(parameters.source, _may_be_empty(parameters, profile))
+    landing = list_landing_zone(parameters.source, _may_be_empty(parameters, profile))
     landed = fingerprint({*landing.files, *Arrivals(profile, landing.source).noted()})
     if not (parameters.labels and _exists(parameters.labels)):
         return landed
@@ -192,10 +195,10 @@ def _exists(place: str) -> bool:
     return filesystem.exists(path)
 
 
-def _holds(outputs: IngestOutputs, profile: Profile) -> str | None:
-    from steps.lake.delta_files import lost_files
+def _invalid_reason(outputs: IngestOutputs, profile: Profile) -> str | None:
+    from steps.lake.delta_log import missing_files_error
 
-    return lost_files(outputs.table, outputs.version, outputs.table_id)
+    return missing_files_error(outputs.table, outputs.version, outputs.table_id)
 
 
 STEP = Step(
@@ -205,7 +208,7 @@ STEP = Step(
     ingest,
     settings=("lake", "file_name"),
     state=_state,
-    holds=_holds,
+    invalid_reason=_invalid_reason,
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Main: the whole chain, from the landing zone to a released model; what is fresh is reused."""
+"""Main: the whole pipeline, from the landing zone to a released model; what is fresh is reused."""
 
 import logging
 from collections.abc import Callable
@@ -12,20 +12,21 @@ from mlflow.entities import Run
 from pydantic import BaseModel, Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
+from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
+from steps.pipeline.cache_key import Parts
+from steps.pipeline.commands import go_on_with, next_command, rerun_command, resume_command
+from steps.pipeline.entry_point import run_entry_point
+from steps.pipeline.outages import fail_fast
+from steps.pipeline.outputs import MainOutputs, StepDone
+from steps.pipeline.pipeline_state import failed, keep_unfinished, says
+from steps.pipeline.reuse import cut_off, reusable
+from steps.pipeline.runs import LATEST, resolve_input
+from steps.pipeline.step import RESUME, RUN_ID, Step, StepRun
+from steps.reports.main import fill_report
 from steps.settings.profile import Profile
-from steps.tracking.cache_key import Parts
-from steps.tracking.chain import failed, fill_card, keep_unfinished, says
-from steps.tracking.entry_point import run_entry_point
-from steps.tracking.outage import without_patience
-from steps.tracking.outputs import MainOutputs, StepDone
-from steps.tracking.resume import again, following, go_on_with, onward
-from steps.tracking.reuse import cut_off, reusable
-from steps.tracking.runs import LATEST, resolve_input
-from steps.tracking.step import RESUME, RUN_ID, Step, StepRun
-from steps.training.selection import SelectionParameters
 
-CHAIN = (ingest.STEP, tune.STEP, train.STEP, register.STEP, promote.STEP, export.STEP)
+PIPELINE = (ingest.STEP, tune.STEP, train.STEP, register.STEP, promote.STEP, export.STEP)
 
 logger = logging.getLogger("steps")
 
@@ -52,7 +53,7 @@ _FROM = Field("", description="run from this step on; the newest finished runs b
 def _of_each_step(shared: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
     return {
         f"{step.name}_{name}": (field.annotation, field)
-        for step in CHAIN
+        for step in PIPELINE
         for name, field in step.parameters.model_fields.items()
         if name not in shared.model_fields and not name.endswith(RUN_ID)
     }
@@ -68,22 +69,22 @@ Parameters = make_parameters()
 
 
 def main(run: StepRun, parameters: Any) -> MainOutputs:
-    """Go down the chain: reuse a finished run of the same key, or run the step."""
+    """Go down the pipeline: reuse a finished run of the same key, or run the step."""
     asked = _Asked.of(parameters)
     runs: dict[str, str] = {}
     done: list[StepDone] = []
     try:
-        for step in CHAIN[: asked.end]:
-            go_on_with(again(**asked.rest(step.name)))
+        for step in PIPELINE[: asked.end]:
+            go_on_with(rerun_command(**asked.rest(step.name)))
             _go(step, run.profile, parameters, asked, runs, done)
     except (Exception, KeyboardInterrupt):
-        with without_patience(), suppress(Exception):  # the tracking server may be what is away
-            keep_unfinished(done, onward())
+        with fail_fast(), suppress(Exception):  # the tracking server may be what is away
+            keep_unfinished(done, resume_command())
         raise
     finally:
         if done:
-            fill_card(run.card, done)
-    run.card.next_command = following("device")
+            fill_report(run.report, done)
+    run.report.next_command = next_command("device")
     return MainOutputs(runs=runs, steps=done)
 
 
@@ -133,12 +134,14 @@ class _Asked:
 
     @classmethod
     def of(cls, parameters: Any) -> "_Asked":
-        names = [step.name for step in CHAIN]
+        names = [step.name for step in PIPELINE]
         start = getattr(parameters, "from")
         forced = {name for name in parameters.force.replace(" ", "").split(",") if name}
         for name in {start, parameters.until, *forced} - {""}:
             if name not in names:
-                raise UserError(f"{name!r} is no step of the chain; pass one of: {' '.join(names)}")
+                raise UserError(
+                    f"{name!r} is no step of the pipeline; pass one of: {' '.join(names)}"
+                )
         first = names.index(start) if start else 0
         end = names.index(parameters.until) + 1 if parameters.until else len(names)
         if first >= end:
@@ -150,8 +153,8 @@ class _Asked:
         return cls(frozenset(names[:first]), forced_too, frozenset(forced), end)
 
     def rest(self, step: str) -> dict[str, str]:
-        """What asks for the chain from a step on, which goes on there though it was forced."""
-        names = [each.name for each in CHAIN]
+        """What asks for the pipeline from a step on, which goes on there though it was forced."""
+        names = [each.name for each in PIPELINE]
         later = [name for name in names[names.index(step) + 1 :] if name in self.anew]
         return {"from": step, "force": ",".join(later)}
 

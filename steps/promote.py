@@ -8,21 +8,21 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.serving.keys import public_keys
-from steps.settings.parameters import Alias, StepParameters
-from steps.settings.profile import Profile
-from steps.tracking.aliases import claim, move_alias
-from steps.tracking.outputs import PromoteOutputs, RegisterOutputs
-from steps.tracking.registry import (
+from steps.pipeline.commands import next_command, rerun_command
+from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
+from steps.pipeline.step import Step, StepRun
+from steps.registry.aliases import claim, move_alias
+from steps.registry.versions import (
     CHAMPION,
+    alias_argument,
     number_by_alias,
     released_as,
     require_version_number,
-    ring,
     version_by_alias,
 )
-from steps.tracking.resume import again, following
-from steps.tracking.step import Step, StepRun
+from steps.release.keys import public_keys
+from steps.settings.parameters import Alias, StepParameters
+from steps.settings.profile import Profile
 
 WITHDRAWN = "withdrawn"
 """Tag of a version that was put aside by hand: no judgement brings it back."""
@@ -33,7 +33,7 @@ logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Compare challenger and champion on the same held-out pictures; move the alias on a pass.
+    """Compare challenger and champion on the same held-out images; move the alias on a pass.
 
     With `version`, that version gets the alias without a judgement: back, forward, or to a ring."""
 
@@ -53,8 +53,8 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 
 def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    from steps.serving.trial import hold_trial
-    from steps.serving.verdict_card import fill_card
+    from steps.evaluation.comparison import compare_to_champion
+    from steps.reports.promote import fill_report
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
@@ -68,10 +68,10 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         )
     champion = version_by_alias(challenger.name, CHAMPION)
     before = number_by_alias(challenger.name, parameters.alias)
-    trial = hold_trial(challenger, champion, run.profile)
+    trial = compare_to_champion(challenger, champion, run.profile)
     mlflow.log_metrics({_metric_name(name): value for name, value in trial.metrics.items()})
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in trial.accuracies().items()})
-    fill_card(run.card, challenger, champion, trial)
+    fill_report(run.report, challenger, champion, trial)
     caution = f" ({trial.caution})" if trial.caution else ""
     if not trial.verdict.passed:
         _note(challenger, f"refused: {trial.verdict}{caution}", run.id)
@@ -87,20 +87,20 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         if now != before:
             raise UserError(
                 f"{challenger.name}@{parameters.alias} moved from version {before} to {now} "
-                f"while this run judged; run: {again()}"
+                f"while this run judged; run: {rerun_command()}"
             )
         _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
-    run.card.headline(parameters.alias, f"version {challenger.version}")
-    run.card.next_command = following("export", alias=ring(parameters.alias))
+    run.report.headline(parameters.alias, f"version {challenger.version}")
+    run.report.next_command = next_command("export", alias=alias_argument(parameters.alias))
     return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
 
 
 def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     """Move the alias by hand, and have its ONNX version released anew to the devices."""
-    from steps.serving.keys import signing_keys
-    from steps.serving.release import release_again
+    from steps.release.keys import signing_keys
+    from steps.release.statement import release_again
 
     keys = signing_keys(run.profile.release.key_file)
     name, alias = run.profile.model, parameters.alias
@@ -115,13 +115,13 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             with claim(onnx.name, run.id):
                 number = release_again(onnx, keys)
                 move_alias(onnx.name, alias, released, run.id, reason)
-            run.card.headline("release", number)
+            run.report.headline("release", number)
             logger.info("%s version %s is release %d", onnx.name, released, number)
         else:
             logger.warning(
                 "version %s has no ONNX version yet, so no device follows; run: %s",
                 version.version,
-                following("export", alias=ring(alias)),
+                next_command("export", alias=alias_argument(alias)),
             )
         if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
             if before and before != str(version.version):
@@ -129,13 +129,15 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             if WITHDRAWN in version.tags:
                 client.delete_model_version_tag(name, version.version, WITHDRAWN)
         move_alias(name, alias, str(version.version), run.id, reason)
-    run.card.headline(alias, f"version {version.version}")
-    run.card.table(
+    run.report.headline(alias, f"version {version.version}")
+    run.report.table(
         "By hand",
         ["alias", "before", "now", "reason"],
         [[alias, before or "-", str(version.version), reason]],
     )
-    run.card.next_command = following("device" if released else "export", alias=ring(alias))
+    run.report.next_command = next_command(
+        "device" if released else "export", alias=alias_argument(alias)
+    )
     return _outputs(version, alias, reason, {})
 
 
@@ -163,7 +165,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return "" if parameters.version is None else str(public_keys(profile.release.key_file))
 
 
-def _holds(outputs: PromoteOutputs, profile: Profile) -> str | None:
+def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
     if number_by_alias(outputs.model, outputs.alias) == outputs.version:
         return None
     return f"the alias {outputs.alias} has moved since"
@@ -176,7 +178,7 @@ STEP = Step(
     promote,
     settings=("model", "promotion"),
     state=_state,
-    holds=_holds,
+    invalid_reason=_invalid_reason,
 )
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from edge.scoring import PREPARE_VERSION
+from edge.inference.scoring import PREPARE_VERSION
 from steps.errors import UserError
+from steps.pipeline.commands import next_command, rerun_command
+from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
+from steps.pipeline.step import Step, StepRun
+from steps.registry.aliases import claim, move_alias
+from steps.registry.versions import CHALLENGER, has_version, load_keras
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
-from steps.tracking.aliases import claim, move_alias
-from steps.tracking.outputs import RegisterOutputs, TrainOutputs
-from steps.tracking.registry import CHALLENGER, has_version, load_keras
-from steps.tracking.resume import again, following
-from steps.tracking.step import Step, StepRun
 
 if TYPE_CHECKING:
     import keras
@@ -72,19 +72,19 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     mlflow.log_metrics(trained.metrics, model_id=logged.model_id)
     name = run.profile.model
     version = mlflow.register_model(
-        logged.model_uri, name, tags=_way_back(run.inputs["train"], trained, run.id)
+        logged.model_uri, name, tags=_lineage_tags(run.inputs["train"], trained, run.id)
     )
     _require_kept(version, model, example)
     with claim(name, run.id):
         move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
-    run.card.headline("model", name)
-    run.card.headline("version", version.version)
-    run.card.table(
+    run.report.headline("model", name)
+    run.report.headline("version", version.version)
+    run.report.table(
         "Held-out metrics",
         ["metric", "value"],
         [[k, round(v, 4)] for k, v in trained.metrics.items()],
     )
-    run.card.next_command = following("promote", register_run_id=run.id)
+    run.report.next_command = next_command("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
 
 
@@ -106,19 +106,19 @@ def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndar
     """Load the version back: an alias names nothing that the store has not got whole."""
     import numpy as np
 
-    from steps.training.evaluation import keras_predict
+    from steps.evaluation.predictions import keras_predict
 
     kept = load_keras(version)
     same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
         raise UserError(
             f"the artifact store did not keep version {version.version} of {version.name} as it "
-            f"was written; check the store and run: {again()}"
+            f"was written; check the store and run: {rerun_command()}"
         )
 
 
-def _way_back(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:
-    """Tags that lead from the version to its runs and to its pictures."""
+def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:
+    """Tags that lead from the version to its runs and to its images."""
     inputs = MlflowClient().get_run(train_run_id).data.tags
     return {
         "run.register": run_id,
@@ -131,13 +131,20 @@ def _way_back(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str
     }
 
 
-def _holds(outputs: RegisterOutputs, profile: Profile) -> str | None:
+def _invalid_reason(outputs: RegisterOutputs, profile: Profile) -> str | None:
     if has_version(outputs.model, outputs.version):
         return None
     return f"version {outputs.version} of {outputs.model} is gone"
 
 
-STEP = Step("register", Parameters, RegisterOutputs, register, settings=("model",), holds=_holds)
+STEP = Step(
+    "register",
+    Parameters,
+    RegisterOutputs,
+    register,
+    settings=("model",),
+    invalid_reason=_invalid_reason,
+)
 
 if __name__ == "__main__":
     STEP.main()

@@ -1,4 +1,4 @@
-"""Score: pictures in Delta, or new files, by the released model, on Spark."""
+"""Score: images in Delta, or new files, by the released model, on Spark."""
 
 import logging
 import tempfile
@@ -10,20 +10,20 @@ import mlflow
 from pydantic import Field, model_validator
 
 from steps.errors import UserError
-from steps.lake.landing import look
-from steps.serving.release import fetch_files
+from steps.ingestion.landing import list_landing_zone
+from steps.pipeline.commands import next_command
+from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
+from steps.pipeline.run_files import read_outputs
+from steps.pipeline.runs import LATEST, resolve_input
+from steps.pipeline.step import NONE, Step, StepRun
+from steps.registry.versions import CHAMPION, alias_state, released_as, require_version
+from steps.release.statement import fetch_files
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
-from steps.tracking.dataset import log_delta_version
-from steps.tracking.outputs import IngestOutputs, ScoreOutputs
-from steps.tracking.registry import CHAMPION, alias_state, released_as, require_version
-from steps.tracking.resume import following
-from steps.tracking.run_files import read_outputs
-from steps.tracking.runs import LATEST, resolve_input
-from steps.tracking.step import NONE, Step, StepRun
 
 if TYPE_CHECKING:
-    from steps.lake.scores import Model
+    from steps.scoring.table import Model
 
 REASONS_SHOWN = 20
 
@@ -31,12 +31,12 @@ logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Score the pictures that this version of the model has not scored yet.
+    """Score the images that this version of the model has not scored yet.
 
     With `source`, score the files there that the alias has not scored yet, as they are."""
 
     ingest_run_id: str = Field(
-        "latest", description="run of ingest whose pictures are scored; none with a source"
+        "latest", description="run of ingest whose images are scored; none with a source"
     )
     alias: Alias = Field(CHAMPION, description="which released version scores")
     source: str = Field("", description="folder or URI whose new files are scored")
@@ -53,17 +53,17 @@ class Parameters(StepParameters):
 
 def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
+    from steps.ingestion.polling import period_of, polls
     from steps.lake.lease import lease
-    from steps.lake.scores import Scoring, ledger_of
     from steps.lake.session import spark_session
     from steps.lake.tables import current_version, open_table, table_path
-    from steps.lake.trigger import looks, period_of
+    from steps.scoring.table import Scoring, ledger_of
 
     period = period_of(parameters.trigger)
     name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
     if parameters.source:
-        look(parameters.source, may_be_empty=True)
+        list_landing_zone(parameters.source, may_be_empty=True)
     alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -72,14 +72,14 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     ):
         registry = _Registry(name, parameters.alias, folder)
         scoring = Scoring(spark, run.profile, alias, registry.model, run.id)
-        with looks(period) as numbers:
+        with polls(period) as numbers:
             for number in numbers:
                 if parameters.source:
                     new = scoring.score_files(parameters.source, held.require)
                     if new or number == 0:
                         logger.info("look %d: %d new files", number + 1, new)
-                elif pictures := _pictures(run, number):
-                    scoring.score_images(pictures)
+                elif images := _images(run, number):
+                    scoring.score_images(images)
         table = open_table(spark, run.profile, "scores")
         mine = table.toDF().where(f"score_run_id = '{run.id}'")
         groups = mine.groupBy("model_version", "label", "reason").count().collect()
@@ -92,24 +92,24 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
             model_version=str(registry.model().version.version),
         )
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
-    run.card.headline("scored", outputs.scored)
-    run.card.headline("unreadable", outputs.unreadable)
-    run.card.headline("model", f"{outputs.model} version {outputs.model_version}")
+    run.report.headline("scored", outputs.scored)
+    run.report.headline("unreadable", outputs.unreadable)
+    run.report.headline("model", f"{outputs.model} version {outputs.model_version}")
     by_label: Counter = Counter()
     reasons: Counter = Counter()
     for version, label, reason, count in groups:
         by_label[str(version), label or "none"] += count
         if reason is not None:
             reasons[reason] += count
-    run.card.table(
+    run.report.table(
         "By label",
-        ["version", "label", "pictures"],
+        ["version", "label", "images"],
         [[*key, count] for key, count in sorted(by_label.items())],
     )
     if reasons:
         rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
-        run.card.table("Not scored", ["reason", "pictures"], rows)
-    run.card.next_command = following("upkeep")
+        run.report.table("Not scored", ["reason", "images"], rows)
+    run.report.next_command = next_command("upkeep")
     return outputs
 
 
@@ -121,7 +121,7 @@ class _Registry:
 
     def model(self) -> "Model":
         """The model of now, its files on this machine."""
-        from steps.lake.scores import Model
+        from steps.scoring.table import Model
 
         version = require_version(self.name, self._alias, made_by="export")
         folder = self._folder / f"version-{version.version}"
@@ -131,7 +131,7 @@ class _Registry:
         return Model(version, str(folder))
 
 
-def _pictures(run: StepRun, look: int) -> IngestOutputs | None:
+def _images(run: StepRun, look: int) -> IngestOutputs | None:
     """The rows of the ingest that was asked for; at later looks, those of the newest.
 
     None where that one is of another lake, which is nobody's mistake.
@@ -139,18 +139,18 @@ def _pictures(run: StepRun, look: int) -> IngestOutputs | None:
     from steps.lake.tables import table_path
 
     if look == 0:
-        pictures = run.read("ingest", IngestOutputs)
+        images = run.read("ingest", IngestOutputs)
     else:
-        pictures = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
-    if pictures.table != table_path(run.profile, "images"):
+        images = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
+    if images.table != table_path(run.profile, "images"):
         if look > 0:
             return None
         raise UserError(
-            f"the run of ingest took its pictures into {pictures.table}, which is not in the lake "
+            f"the run of ingest took its images into {images.table}, which is not in the lake "
             f"of profile {run.profile.name}; pass -P ingest_run_id=<another> or -P profile=…"
         )
-    log_delta_version(pictures.table, pictures.version, "scoring")
-    return pictures
+    log_delta_version(images.table, images.version, "scoring")
+    return images
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

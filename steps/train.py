@@ -12,16 +12,16 @@ from typing import Annotated, Literal
 import mlflow
 from pydantic import AfterValidator, Field
 
+from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
+from steps.pipeline.commands import go_on_with, next_command, rerun_command, resume_command
+from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
+from steps.pipeline.runs import RESUMED
+from steps.pipeline.step import NONE, RUN_ID, Step, StepRun
 from steps.settings.profile import Profile
-from steps.tracking.dataset import log_delta_version
-from steps.tracking.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
-from steps.tracking.resume import again, following, go_on_with, onward
-from steps.tracking.runs import RESUMED
-from steps.tracking.step import NONE, RUN_ID, Step, StepRun
-from steps.training.networks import MODEL_FILE, known_network
+from steps.training.networks import MODEL_FILE, validate_network
 from steps.training.ranks import horovod_is_built
-from steps.training.selection import SelectionParameters
 
 logger = logging.getLogger("steps")
 
@@ -29,14 +29,14 @@ logger = logging.getLogger("steps")
 class Parameters(SelectionParameters):
     """Train a network from the Petastorm cache and judge it on the held-out part."""
 
-    ingest_run_id: str = Field("latest", description="run of ingest whose pictures are used")
+    ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
     tune_run_id: str = Field(
         "latest", description="run of tune whose best hyperparameters are used, or none"
     )
     resume_run_id: str = Field(
         "none", description="run of train that was cut off and goes on here, or none"
     )
-    network: Annotated[str, AfterValidator(known_network)] | None = Field(
+    network: Annotated[str, AfterValidator(validate_network)] | None = Field(
         None,
         description="compact, MobileNetV2, MobileNetV3Small or EfficientNetV2B0; none: as tuned, "
         "or compact",
@@ -54,7 +54,7 @@ class Parameters(SelectionParameters):
         None, ge=0, le=3, description="its strength, 0 is none; none: as tuned, or 1"
     )
     batch_size: int | None = Field(
-        None, ge=1, description="pictures a batch, over all ranks; none: as tuned, or 16"
+        None, ge=1, description="images a batch, over all ranks; none: as tuned, or 16"
     )
     epochs: int = Field(30, ge=1, description="passes over the training part, at most")
     patience: int = Field(
@@ -73,26 +73,26 @@ class Parameters(SelectionParameters):
 
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the best epoch's weights, judge them."""
+    from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.split import TEST, VALIDATION
+    from steps.evaluation.predictions import evaluate, keras_predict
+    from steps.evaluation.slices import slices
+    from steps.evaluation.threshold import choose_threshold
     from steps.lake.session import spark_session
-    from steps.training.cache_filling import find_or_fill
+    from steps.reports.train import fill_report
     from steps.training.checkpoints import (
         Checkpoints,
-        Setting,
+        TrainingFingerprint,
         folder_of,
         folders_of,
         last_checkpoint,
         remove_checkpoints,
     )
-    from steps.training.evaluation import evaluate, keras_predict
     from steps.training.launcher import RankKilled, launch, resolve_launcher
     from steps.training.model import network_of
     from steps.training.plan import peak_rate
-    from steps.training.report import fill_card
-    from steps.training.slices import slices
-    from steps.training.split import TEST, VALIDATION
-    from steps.training.stages import Stages
+    from steps.training.stage_timings import Stages
     from steps.training.tensorflow_settings import configure_tensorflow
-    from steps.training.threshold import choose_threshold
 
     stages = Stages()
     launcher, processes = _ranks(parameters, run.profile, resolve_launcher)
@@ -104,7 +104,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
 
     tuned = _tuned(run, selection)
     plan = _plan(parameters, tuned)
-    setting = Setting(plan, selection, processes)
+    setting = TrainingFingerprint(plan, selection, processes)
     start, resumed = None, parameters.resume_run_id
     if resumed != NONE:
         start = last_checkpoint(run.profile, resumed, setting)
@@ -118,7 +118,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
             with _kept(run, checkpoints.folder, resumes=start is not None):
                 fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
         except RankKilled as error:
-            raise UserError(f"{error}; go on with: {onward()}") from error
+            raise UserError(f"{error}; go on with: {resume_command()}") from error
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 
@@ -135,9 +135,9 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
         by_slice = slices(held_out)
         mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
-    fill_card(run.card, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
-    stages.show(run.card)
-    run.card.next_command = following("register", train_run_id=run.id)
+    fill_report(run.report, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
+    stages.show(run.report)
+    run.report.next_command = next_command("register", train_run_id=run.id)
     for folder in folders_of(run.profile, run.id):
         remove_checkpoints(folder)
     return TrainOutputs(
@@ -163,7 +163,7 @@ def _kept(run: StepRun, folder: str, resumes: bool) -> Iterator[None]:
         with suppress(Exception):  # the store of the checkpoints may be what failed
             if resumes or has_checkpoint(folder):
                 inputs = {step + RUN_ID: run_id for step, run_id in run.inputs.items()}
-                go_on_with(again(resume_run_id=run.id, **inputs))
+                go_on_with(rerun_command(resume_run_id=run.id, **inputs))
 
 
 def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]:
@@ -185,7 +185,7 @@ def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
     searched = run.read("tune", TuneOutputs)
     if searched.selection != selection:
         logger.warning(
-            "hyperparameters are taken from run %s, which searched other pictures, or parted them "
+            "hyperparameters are taken from run %s, which searched other images, or parted them "
             "otherwise; pass -P tune_run_id=<another> or none",
             run.inputs["tune"],
         )

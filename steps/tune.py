@@ -5,20 +5,20 @@ from contextlib import ExitStack, nullcontext
 import mlflow
 from pydantic import Field
 
+from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
+from steps.pipeline.commands import go_on_with, next_command, rerun_command
+from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.outputs import IngestOutputs, TuneOutputs
+from steps.pipeline.runs import RESUMED
+from steps.pipeline.step import NONE, Step, StepRun
 from steps.settings.profile import Profile
-from steps.tracking.dataset import log_delta_version
-from steps.tracking.outputs import IngestOutputs, TuneOutputs
-from steps.tracking.resume import again, following, go_on_with
-from steps.tracking.runs import RESUMED
-from steps.tracking.step import NONE, Step, StepRun
-from steps.training.selection import SelectionParameters
 
 
 class Parameters(SelectionParameters):
     """Search the profile's space of hyperparameters by short trainings."""
 
-    ingest_run_id: str = Field("latest", description="run of ingest whose pictures are used")
+    ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
     resume_run_id: str = Field(
         "none", description="run of tune that was cut off, whose trials count here, or none"
     )
@@ -34,14 +34,14 @@ class Parameters(SelectionParameters):
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if need be, run the trials, keep the best."""
+    from steps.dataset.cache import cache_name
+    from steps.dataset.cache_filling import find_or_fill
     from steps.lake.session import spark_session
-    from steps.training.cache import cache_name
-    from steps.training.cache_filling import find_or_fill
+    from steps.reports.tune import fill_report
     from steps.training.plan import Plan
-    from steps.training.search import Limits, search
-    from steps.training.search_report import fill_card
-    from steps.training.stages import Stages
-    from steps.training.trials import FAILED
+    from steps.training.stage_timings import Stages
+    from steps.tuning.search import Limits, search
+    from steps.tuning.trials import FAILED
 
     stages = Stages()
     space = _space(run.profile)
@@ -50,7 +50,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag("searched", searched)
     before = _before(parameters.resume_run_id, searched)
-    go_on_with(again(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"]))
+    go_on_with(rerun_command(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"]))
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
     limits = Limits(
         parameters.trials,
@@ -77,7 +77,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             )
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
-        go_on_with(again())  # the failed ones would count
+        go_on_with(rerun_command())  # the failed ones would count
         why = failed[-1].error if failed else "the time limit came before the first"
         raise UserError(
             f"no trial came to an end ({' '.join(why.split())[:200]}); change tuning in the "
@@ -87,9 +87,9 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     mlflow.log_metrics(
         {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
     )
-    fill_card(run.card, trials, space)
-    stages.show(run.card)
-    run.card.next_command = following(
+    fill_report(run.report, trials, space)
+    stages.show(run.report)
+    run.report.next_command = next_command(
         "train", ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
     )
     return TuneOutputs(
@@ -116,7 +116,7 @@ def _before(resumed: str, searched: str) -> list:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from steps.training.trials import trials_before
+    from steps.tuning.trials import trials_before
 
     if resumed == NONE:
         return []
@@ -128,7 +128,7 @@ def _before(resumed: str, searched: str) -> list:
         ) from error
     if tags.get("searched") != searched:
         raise UserError(
-            f"run {resumed} searched another space, other pictures or with other epochs: "
+            f"run {resumed} searched another space, other images or with other epochs: "
             "pass its parameters, inputs and profile again, or leave out -P resume_run_id"
         )
     mlflow.set_tag(RESUMED, resumed)
@@ -136,7 +136,7 @@ def _before(resumed: str, searched: str) -> list:
 
 
 def _resumable(run_id: str, profile: Profile) -> bool:
-    from steps.training.trials import FAILED, trials_before
+    from steps.tuning.trials import FAILED, trials_before
 
     return any(trial.outcome != FAILED for trial in trials_before(run_id))
 

@@ -5,9 +5,9 @@ import logging
 import mlflow
 from pydantic import Field
 
+from steps.pipeline.outputs import UpkeepOutputs
+from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
-from steps.tracking.outputs import UpkeepOutputs
-from steps.tracking.step import Step, StepRun
 
 TABLES = ("images", "quarantine", "scores", "devices")
 
@@ -20,7 +20,7 @@ class Parameters(StepParameters):
     A version older than the retention can no longer be read afterwards: keep it longer than the
     oldest run that you want to repeat."""
 
-    megabytes_a_file: int = Field(256, ge=1, description="size that small files grow to, MB")
+    max_megabytes_per_file: int = Field(256, ge=1, description="size that small files grow to, MB")
     retention_days: float = Field(
         30, ge=7, description="days that a file stays after its version was replaced, 7 or more"
     )
@@ -35,7 +35,7 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
 
     outputs = UpkeepOutputs(compacted={}, versions={})
     with spark_session(run.profile, "upkeep") as spark:
-        size = parameters.megabytes_a_file * 1024**2
+        size = parameters.max_megabytes_per_file * 1024**2
         spark.conf.set("spark.databricks.delta.optimize.maxFileSize", size)
         spark.conf.set("spark.databricks.delta.optimize.minFileSize", size)
         for name in TABLES:
@@ -50,7 +50,7 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
             outputs.compacted[name] = (before, after)
             outputs.versions[name] = current_version(table)
     mlflow.log_metrics({f"{name}_files": after for name, (_, after) in outputs.compacted.items()})
-    run.card.table(
+    run.report.table(
         "Files",
         ["table", "before", "after", "version"],
         [[name, *files, outputs.versions[name]] for name, files in outputs.compacted.items()],

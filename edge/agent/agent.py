@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.agent.clock import Clock
-from edge.agent.landing import Landing
 from edge.agent.parts import Parts
-from edge.agent.sender import Sender
 from edge.agent.settings import Settings
 from edge.agent.status import status
 from edge.agent.watchdog import Watchdog
 from edge.cameras.camera import Camera
+from edge.outbox.landing import Landing
+from edge.outbox.sender import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Agent:
         self._wake.set()
 
     def demand(self) -> None:
-        """Keep a picture of now."""
+        """Keep an image of now."""
         self.parts.selection.demand()
         self._wake.set()
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edge.agent.store import Store
 from edge.agent.timekeeping import is_synchronised, rtc_agrees
+from edge.outbox.store import Store
 
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 """A clock that shows less was not set, whoever vouches for it: this code is younger."""

@@ -2,9 +2,9 @@
 
 import logging
 
-from edge.addresses import without_userinfo
 from edge.agent.clock import Clock
-from edge.errors import UserError
+from edge.inference.errors import UserError
+from edge.protocol.addresses import without_userinfo
 from edge.update.polling import PollTimes
 from edge.update.updater import Updater
 

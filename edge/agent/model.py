@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.agent.results import Result
-from edge.current import CurrentModel, NoModelError, link_state
-from edge.errors import UserError
-from edge.scoring import UnreadableError, prepare, prepare_bytes
+from edge.inference.errors import UserError
+from edge.inference.scoring import UnreadableError, prepare, prepare_bytes
+from edge.outbox.results import Result
+from edge.update.current import CurrentModel, NoModelError, link_state
 from edge.update.probation import Probation
-from edge.update.trial import UNLOADABLE
+from edge.update.self_test import UNLOADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +69,10 @@ class ModelInUse:
             return
         self._load()
 
-    def score(self, picture: bytes | np.ndarray) -> Result | None:
-        """Score a picture; None where there is no model.
+    def score(self, image: bytes | np.ndarray) -> Result | None:
+        """Score an image; None where there is no model.
 
-        What is no picture gets a result without a score. A model that fails on a real frame is
+        What is no image gets a result without a score. A model that fails on a real frame is
         put away, and undone if it is new.
         """
         if self.current is None:
@@ -81,10 +81,10 @@ class ModelInUse:
         record = self.current.scorer.record
         begin = time.perf_counter()
         try:
-            if isinstance(picture, bytes):
-                pixels = prepare_bytes(picture, record.input_size)
+            if isinstance(image, bytes):
+                pixels = prepare_bytes(image, record.input_size)
             else:
-                pixels = prepare(picture, record.input_size)
+                pixels = prepare(image, record.input_size)
         except (UnreadableError, ValueError, MemoryError) as error:
             return Result(model, version, reason=f"unreadable: {error}")
         try:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from edge.scoring import prepare
+from edge.inference.scoring import prepare
 
 SIZE = (48, 64)
-"""(height, width) of the picture that is compared: leaves and noise blur away in it."""
+"""(height, width) of the image that is compared: leaves and noise blur away in it."""
 
 LEARNS = 0.1
 """How much of each frame goes into the background."""
@@ -26,7 +26,7 @@ class Motion:
     Example::
 
         motion = Motion(share=0.02)
-        if motion.seen(shot.picture):
+        if motion.seen(shot.image):
             …
     """
 
@@ -34,13 +34,13 @@ class Motion:
         self._share = share
         self._background: np.ndarray | None = None
 
-    def seen(self, picture: bytes | np.ndarray) -> bool:
+    def seen(self, image: bytes | np.ndarray) -> bool:
         """Whether this frame shows motion; the first one never does.
 
         Args:
-            picture: as ``edge.scoring.prepare`` takes it.
+            image: as ``edge.inference.scoring.prepare`` takes it.
         """
-        grey = prepare(picture, SIZE).mean(axis=2, dtype=np.float32)
+        grey = prepare(image, SIZE).mean(axis=2, dtype=np.float32)
         if self._background is None:
             self._background = grey
             return False

@@ -7,14 +7,14 @@ from edge.agent.clock import Clock
 from edge.agent.follower import Follower
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
-from edge.agent.queue import Queue
-from edge.agent.results import Results
 from edge.agent.selection import Selection
 from edge.agent.settings import CameraSettings, Settings
-from edge.agent.store import Store
 from edge.agent.watcher import Watcher
 from edge.cameras.camera import Camera
-from edge.signature import KEYS_FILE, read_keys
+from edge.outbox.queue import Queue
+from edge.outbox.results import Results
+from edge.outbox.store import Store
+from edge.protocol.signature import KEYS_FILE, read_keys
 from edge.update.polling import PollTimes
 from edge.update.registry import Registry
 from edge.update.updater import Updater
@@ -47,7 +47,7 @@ class Parts:
         self.camera = camera or _camera(settings.camera)
         self.queue = Queue(
             self.store,
-            round(kept.pictures_megabytes * MEGABYTE),
+            round(kept.images_megabytes * MEGABYTE),
             round(kept.free_megabytes * MEGABYTE),
             settings.device,
             settings.view,

@@ -2,12 +2,12 @@
 
 import random
 
-from edge.agent.reason import Reason
-from edge.agent.results import Result
 from edge.agent.settings import CaptureSettings, ScoreSettings
+from edge.outbox.reason import Reason
+from edge.outbox.results import Result
 
 PAUSE_SECONDS = 1.0
-"""Between two kept pictures, since their names count seconds."""
+"""Between two kept images, since their names count seconds."""
 
 
 class Allowance:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from edge.addresses import without_userinfo
 from edge.agent.settings_file import SettingsError, at_least, between, fits, read
+from edge.protocol.addresses import without_userinfo
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True)
 class LandingSettings:
-    """``[landing]``: where pictures, results and status go."""
+    """``[landing]``: where images, results and status go."""
 
     url: str
     options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
@@ -76,7 +76,7 @@ class StoreSettings:
     """``[store]``: what this device keeps until it is sent, and how much."""
 
     folder: Path = Path("/var/lib/lakehouse-vision")
-    pictures_megabytes: float = fits(1000.0, between(1, 1_000_000))
+    images_megabytes: float = fits(1000.0, between(1, 1_000_000))
     free_megabytes: float = fits(500.0, between(0, 1_000_000))  # that others are left
     results: int = fits(500_000, between(100, 100_000_000))  # rows
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.errors import UserError
+from edge.inference.errors import UserError
 
 
 class SettingsError(UserError):

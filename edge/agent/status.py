@@ -5,7 +5,7 @@ from typing import Any
 from edge.agent import machine
 from edge.agent.clock import Moment
 from edge.agent.parts import Parts
-from edge.agent.sender import Sender
+from edge.outbox.sender import Sender
 
 OVERDUE_SECONDS = 60.0
 """A device that should have looked this much longer ago than its period is not well."""
@@ -18,7 +18,7 @@ UNSENT_SECONDS = 600.0
 """For which a landing zone may be away, as networks are; what cannot be sent waits meanwhile."""
 
 
-def complaints(parts: Parts, sender: Sender) -> list[str]:
+def health_issues(parts: Parts, sender: Sender) -> list[str]:
     """What keeps the device from its work; none where it is well."""
     found, seen = [], parts.watcher.seen
     if seen.failure:
@@ -42,7 +42,7 @@ def complaints(parts: Parts, sender: Sender) -> list[str]:
 
 def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     """The device's state, as JSON can hold it."""
-    now, seen, wrong = parts.clock.now(), parts.watcher.seen, complaints(parts, sender)
+    now, seen, wrong = parts.clock.now(), parts.watcher.seen, health_issues(parts, sender)
     current = parts.model.current if parts.model else None
     return {
         "device": parts.settings.device,
@@ -52,7 +52,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "clock_failure": None if now.known else UNSET_CLOCK,
         "started_at": parts.started.dated(now).shown.isoformat(timespec="seconds"),
         "healthy": not wrong,
-        "complaints": wrong,
+        "health_issues": wrong,
         "model": parts.settings.model.name if parts.settings.model else None,
         "model_version": current and str(current.version),
         "release": current and current.release,

@@ -9,12 +9,12 @@ import numpy as np
 from edge.agent.clock import EARLIEST, Clock, Moment
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
-from edge.agent.queue import Queue
-from edge.agent.reason import Reason
-from edge.agent.results import Result, Results
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot, UnreadableFrameError
-from edge.scoring import UnreadableError
+from edge.inference.scoring import UnreadableError
+from edge.outbox.queue import Queue
+from edge.outbox.reason import Reason
+from edge.outbox.results import Result, Results
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Seen:
 
     Attributes:
         looked_at: uptime of the last look, seconds, whether there was a frame or not.
-        picture: what was scored.
+        image: what was scored.
         moment: when it was taken.
         result: what the model said.
         frames: how many there were since the start.
@@ -45,7 +45,7 @@ class Seen:
     """
 
     looked_at: float
-    picture: bytes | np.ndarray | None = None
+    image: bytes | np.ndarray | None = None
     moment: Moment | None = None
     result: Result | None = None
     frames: int = 0
@@ -63,7 +63,7 @@ class Watcher:
         model: scores, where there is one.
         motion: notices motion; None where nobody asks.
         selection: says what is kept.
-        queue: keeps pictures.
+        queue: keeps images.
         results: keeps scores.
         clock: the time.
     """
@@ -125,22 +125,22 @@ class Watcher:
         result = None
         if self._model:
             self._model.refresh()
-            result = self._model.score(shot.picture)
+            result = self._model.score(shot.image)
         moves = self._motion is not None and self._moves(shot)
         reason = self._selection.reason(now.uptime, moves, result)
-        picture = None if reason is None else self._keep(shot, reason, moment)
+        image = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:
-            self._results.add(result, moment, picture)
+            self._results.add(result, moment, image)
             if result.reason:
                 self._trouble(result.reason)
         seen = self.seen
-        seen.picture, seen.moment, seen.result = shot.picture, moment, result
+        seen.image, seen.moment, seen.result = shot.image, moment, result
         seen.frames += 1
 
     def _moves(self, shot: Shot) -> bool:
         try:
-            return self._motion.seen(shot.picture)
-        except (UnreadableError, OSError, ValueError, SyntaxError):  # it is no picture
+            return self._motion.seen(shot.image)
+        except (UnreadableError, OSError, ValueError, SyntaxError):  # it is no image
             return False
 
     def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:

@@ -3,5 +3,5 @@
 - ``simulated``: draws a front porch (``porch``) by day and night, and knows the labels
 - ``picamera2``: the camera of a Raspberry Pi; ``pixel_formats``: from what it gives to RGB
 - ``opencv``: a camera at USB or in the network
-- ``folder``: the pictures in a folder
+- ``folder``: the images in a folder
 """

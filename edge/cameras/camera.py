@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.errors import UserError
+from edge.inference.errors import UserError
 
 
 class CameraError(UserError):
@@ -24,12 +24,12 @@ class NoNewFrameError(CameraError):
 
 
 class UnreadableFrameError(NoNewFrameError):
-    """What is newest before the camera is no picture; there is none until another comes."""
+    """What is newest before the camera is no image; there is none until another comes."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How a picture was exposed: seconds, and the ISO value of the gain."""
+    """How an image was exposed: seconds, and the ISO value of the gain."""
 
     seconds: float
     iso: int
@@ -37,13 +37,13 @@ class Exposure:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture, as it leaves a camera.
+    """One image, as it leaves a camera.
 
     Attributes:
         pixels: ``uint8 [h, w, 3]``, RGB, upright.
-        captured_at: when the picture was taken; always with a time zone.
+        captured_at: when the image was taken; always with a time zone.
         label: the class, where the camera knows it ("1": a package is in view, "0": none).
-        encoded: the file's bytes, where the picture was a file already.
+        encoded: the file's bytes, where the image was a file already.
         file_name: that file's name, without its folder.
         exposure: where the camera says it.
     """
@@ -56,24 +56,24 @@ class Frame:
     exposure: Exposure | None = None
 
     @property
-    def picture(self) -> bytes | np.ndarray:
+    def image(self) -> bytes | np.ndarray:
         """What to score: the file's bytes where they exist, otherwise the pixels."""
         return self.pixels if self.encoded is None else self.encoded
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A look through a camera: what is scored at once, and the whole picture if it is to be kept.
+    """A look through a camera: what is scored at once, and the whole image if it is to be kept.
 
     Attributes:
-        picture: what ``edge.scoring.prepare`` takes: a file's bytes, or RGB pixels, which may be
-            smaller than the frame.
+        image: what ``prepare`` takes: a file's bytes, or RGB pixels, which may be smaller than the
+            frame.
         captured_at: when it was taken; always with a time zone.
-        frame: gives the whole picture; only while the shot is held.
-        has_own_time: whether ``captured_at`` is the picture's, and not this machine's clock's.
+        frame: gives the whole image; only while the shot is held.
+        has_own_time: whether ``captured_at`` is the image's, and not this machine's clock's.
     """
 
-    picture: bytes | np.ndarray
+    image: bytes | np.ndarray
     captured_at: datetime
     frame: Callable[[], Frame]
     has_own_time: bool = False
@@ -81,7 +81,7 @@ class Shot:
     @classmethod
     def of(cls, frame: Frame) -> "Shot":
         """The shot of a camera that has no smaller stream."""
-        return cls(frame.picture, frame.captured_at, lambda: frame)
+        return cls(frame.image, frame.captured_at, lambda: frame)
 
 
 class Camera(Protocol):
@@ -110,7 +110,7 @@ class Camera(Protocol):
 
         Raises:
             NoNewFrameError: there is nothing that was not seen before.
-            UnreadableFrameError: there is, and it cannot be read as a picture.
+            UnreadableFrameError: there is, and it cannot be read as an image.
             StalledError: the camera delivers no more.
         """
         ...

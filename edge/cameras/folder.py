@@ -1,4 +1,4 @@
-"""A folder of pictures as a camera."""
+"""A folder of images as a camera."""
 
 import io
 import os
@@ -17,8 +17,8 @@ from edge.cameras.camera import (
     Shot,
     UnreadableFrameError,
 )
-from edge.picture import DAMAGE, EXIF_DAMAGE, UPRIGHT, orientation_of
-from edge.scoring import DRAFTED, as_rgb
+from edge.inference.image import DAMAGE, EXIF_DAMAGE, UPRIGHT, orientation_of
+from edge.inference.scoring import DRAFTED, as_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -28,12 +28,12 @@ DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x876
 
 
 class FolderCamera:
-    """A camera that shows the pictures of a folder, sorted by name; subfolders are left out.
+    """A camera that shows the images of a folder, sorted by name; subfolders are left out.
 
     Its frames carry the files' own bytes and names.
 
     Args:
-        folder: where the pictures are.
+        folder: where the images are.
     """
 
     model = "folder"
@@ -41,17 +41,17 @@ class FolderCamera:
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
         self._seen = (-1, "", 0)
-        self._unreadable: str | None = None  # why that one is no picture
+        self._unreadable: str | None = None  # why that one is no image
 
     def frames(self, count: int | None) -> Iterator[Frame]:
-        """Yield the first ``count`` pictures, or all of them for ``None``.
+        """Yield the first ``count`` images, or all of them for ``None``.
 
         Raises:
-            CameraError: there is no such folder, no picture in it, or one that cannot be read.
+            CameraError: there is no such folder, no image in it, or one that cannot be read.
         """
         paths = sorted(self._paths())
         if not paths:
-            raise CameraError(f"no picture in {self.folder}: put one in ({' '.join(SUFFIXES)})")
+            raise CameraError(f"no image in {self.folder}: put one in ({' '.join(SUFFIXES)})")
         for path in paths[:count]:
             yield _read(path, _content(path), _changed_at(path))
 
@@ -61,29 +61,29 @@ class FolderCamera:
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
-        """The newest picture, once.
+        """The newest image, once.
 
         Raises:
-            CameraError: there is no such folder, or this user may not read the newest picture.
-            NoNewFrameError: the newest picture was seen before.
-            UnreadableFrameError: the newest file is no picture, or not a whole one yet.
+            CameraError: there is no such folder, or this user may not read the newest image.
+            NoNewFrameError: the newest image was seen before.
+            UnreadableFrameError: the newest file is no image, or not a whole one yet.
         """
         newest = max(map(_age, self._paths()), default=(-1, "", 0))
         if newest == self._seen and self._unreadable:
             raise UnreadableFrameError(self._unreadable)
         if newest <= self._seen:
-            raise NoNewFrameError(f"no new picture in {self.folder}")
+            raise NoNewFrameError(f"no new image in {self.folder}")
         path = self.folder / newest[1]
         encoded = _content(path)
         self._seen, self._unreadable = newest, None
         try:
-            with Image.open(io.BytesIO(encoded)) as picture:
-                if picture.format not in DRAFTED:
-                    picture.load()  # as a PNG does to look for EXIF: half a file is not yet one
-                own_time = _taken_at(picture)
+            with Image.open(io.BytesIO(encoded)) as image:
+                if image.format not in DRAFTED:
+                    image.load()  # as a PNG does to look for EXIF: half a file is not yet one
+                own_time = _taken_at(image)
                 taken = own_time or _local(newest[0] / 1e9)
         except UNREADABLE as error:
-            self._unreadable = f"{path.name} is not a readable picture: {_why(error)}"
+            self._unreadable = f"{path.name} is not a readable image: {_why(error)}"
             raise UnreadableFrameError(self._unreadable) from error
         yield Shot(encoded, taken, lambda: _read(path, encoded, taken), own_time is not None)
 
@@ -99,12 +99,12 @@ class FolderCamera:
             ]
         except OSError as error:
             raise CameraError(
-                f"no folder {self.folder}: give one with pictures, folder:PATH"
+                f"no folder {self.folder}: give one with images, folder:PATH"
             ) from error
 
 
 def _age(path: Path) -> tuple[int, str, int]:
-    """By which the newest picture is the largest; a file that is still written grows."""
+    """By which the newest image is the largest; a file that is still written grows."""
     try:
         status = path.stat()
     except FileNotFoundError:  # it went while the folder was listed
@@ -137,14 +137,14 @@ def _local(seconds: float) -> datetime:
 
 
 def _read(path: Path, encoded: bytes, changed: datetime) -> Frame:
-    """The whole picture; ``changed`` is its time where EXIF has none."""
+    """The whole image; ``changed`` is its time where EXIF has none."""
     try:
-        with Image.open(io.BytesIO(encoded)) as picture:
-            picture.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
-            taken = _taken_at(picture)
-            pixels = np.asarray(as_rgb(_upright(picture)))
+        with Image.open(io.BytesIO(encoded)) as image:
+            image.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
+            taken = _taken_at(image)
+            pixels = np.asarray(as_rgb(_upright(image)))
     except UNREADABLE as error:
-        raise CameraError(f"{path} is not a readable picture ({_why(error)}): remove it") from error
+        raise CameraError(f"{path} is not a readable image ({_why(error)}): remove it") from error
     return Frame(pixels, taken or changed, encoded=encoded, file_name=path.name)
 
 
@@ -154,18 +154,18 @@ def _why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    turned = UPRIGHT.get(orientation_of(picture))
-    return picture if turned is None else picture.transpose(turned)
+def _upright(image: Image.Image) -> Image.Image:
+    turned = UPRIGHT.get(orientation_of(image))
+    return image if turned is None else image.transpose(turned)
 
 
-def _taken_at(picture: Image.Image) -> datetime | None:
-    """When EXIF says that the picture was taken; without an offset, in this machine's zone.
+def _taken_at(image: Image.Image) -> datetime | None:
+    """When EXIF says that the image was taken; without an offset, in this machine's zone.
 
     None where EXIF says nothing of it, or cannot be read.
     """
     try:
-        exif = picture.getexif()
+        exif = image.getexif()
         details = exif.get_ifd(EXIF_FOLDER)
         written = details.get(DATE_TIME_ORIGINAL) or exif.get(DATE_TIME)
         # cameras without a clock write zeros or spaces, which is a ValueError

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.addresses import without_userinfo
 from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+from edge.protocol.addresses import without_userinfo
 
 INSTALL = "sudo apt install -y python3-opencv"
 

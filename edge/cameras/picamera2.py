@@ -24,7 +24,7 @@ class Picamera2Camera:
     """The camera at a Pi's ribbon cable, or a USB camera that libcamera knows.
 
     A Pi's camera has two streams of each moment: ``main`` is what is kept, ``lores`` a small one
-    that is scored, so that no large picture is converted only to be made small again. Where
+    that is scored, so that no large image is converted only to be made small again. Where
     there is one stream, or ``lores`` would be the larger one, ``main`` serves both.
 
     Args:
@@ -32,7 +32,7 @@ class Picamera2Camera:
         size: (height, width) of the frames in pixels.
         number: which camera, as ``rpicam-hello --list-cameras`` counts them.
         lores: (height, width) of what is scored; ``None`` for no second stream.
-        upside_down: turns the picture by 180°.
+        upside_down: turns the image by 180°.
         controls: libcamera's, by name, such as ``{"ExposureTime": 20000}``.
         patience: seconds without a frame after which the camera counts as stalled; more than
             its longest exposure.
@@ -188,7 +188,7 @@ def _is_at_the_ribbon(camera) -> bool:
 def _whole_view(camera, size: tuple[int, int]) -> dict[str, Any]:
     """The smallest sensor mode that covers a size and sees all that the sensor sees.
 
-    Left to itself, libcamera takes a small mode for a small picture, and that of a v2 camera
+    Left to itself, libcamera takes a small mode for a small image, and that of a v2 camera
     shows no more than the middle of the view.
     """
     modes = [mode for mode in camera.sensor_modes if "crop_limits" in mode]

@@ -26,7 +26,7 @@ def as_rgb(
         array: as picamera2's ``make_array`` gives it: for YUV420 and NV12
             ``uint8 [h * 3 / 2, stride]``, with the padding that the hardware adds to a row.
         pixel_format: libcamera's name of it.
-        size: (height, width) of the picture; both even.
+        size: (height, width) of the image; both even.
         limited: brightness goes from 16 to 235, as in video, instead of 0 to 255.
 
     Returns:

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs, upgrades or removes the agent on a Raspberry Pi or any Debian: sudo edge/install/install.sh
 #
-#   --uninstall       remove the program and the service; settings, models and pictures stay
+#   --uninstall       remove the program and the service; settings, models and images stay
 #   --purge           with --uninstall: remove those too
 #   --camera KIND     picamera2 (default where libcamera is), opencv, folder or simulated
 #   --prefix PATH     where the program goes            (/opt/lakehouse-vision)
 #   --config PATH     where the settings go             (/etc/lakehouse-vision)
-#   --state PATH      what it keeps: pictures, models   (/var/lib/lakehouse-vision)
+#   --state PATH      what it keeps: images, models   (/var/lib/lakehouse-vision)
 #   --python PATH     the Python to use                 (/usr/bin/python3)
 #   --no-systemd      no service and no user of its own: start it yourself
 set -euo pipefail
@@ -62,13 +62,13 @@ uninstall() {
     # Only what this script has made: it leaves a note there.
     [[ ! -f $prefix/installed ]] || rm -rf "$prefix"
     if [[ $purge == no ]]; then
-        say "removed; settings stay in $config, models and pictures in $state (--purge removes them)"
+        say "removed; settings stay in $config, models and images in $state (--purge removes them)"
         return
     fi
     [[ ! -f $config/agent.toml ]] || rm -rf "$config"
     [[ ! -d $state/landing ]] || rm -rf "$state"
     [[ $systemd == no ]] || ! id $name >/dev/null 2>&1 || userdel $name
-    say "removed, with settings, models and pictures"
+    say "removed, with settings, models and images"
 }
 
 check() {
@@ -83,7 +83,7 @@ check() {
         ! "$python" -c 'import libcamera' 2>/dev/null || camera=picamera2
     fi
     if [[ $camera == picamera2 ]] && ! "$python" -c 'import picamera2' 2>/dev/null; then
-        say "there is no picture until: sudo apt install -y python3-picamera2"
+        say "there is no image until: sudo apt install -y python3-picamera2"
     fi
 }
 
@@ -134,7 +134,7 @@ settings() {
     mkdir -p "$config" "$state/landing"
     if [[ ! -e $config/agent.toml ]]; then
         filled_in "$edge/install/agent.toml" >"$config/agent.toml"
-        say "say where pictures go, and which model to follow: $config/agent.toml"
+        say "say where images go, and which model to follow: $config/agent.toml"
     fi
     if [[ ! -e $config/environment ]]; then
         (

@@ -4,8 +4,8 @@
 /frame.jpg  the last frame
 /status     what the device says of itself, as JSON
 /scores     scores of the last day, enough for a curve, as JSON
-/health     200 where the device is well, else 503 with its complaints
-/capture    POST: keep a picture of now
+/health     200 where the device is well, else 503 with its health_issues
+/capture    POST: keep an image of now
 """
 
 import io
@@ -19,10 +19,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from edge.addresses import web_address
 from edge.agent.agent import Agent
-from edge.agent.status import complaints
-from edge.errors import UserError
+from edge.agent.status import health_issues
+from edge.inference.errors import UserError
+from edge.protocol.addresses import web_address
 
 logger = logging.getLogger(__name__)
 
@@ -114,11 +114,11 @@ class _Answers(BaseHTTPRequestHandler):
             rows = HISTORY_SECONDS / parts.settings.score.period_seconds
             self._answer_json(parts.results.history(max(round(rows), 1)))
         elif path == "/health":
-            wrong = complaints(parts, agent.sender)
+            wrong = health_issues(parts, agent.sender)
             code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-            self._answer_json({"healthy": not wrong, "complaints": wrong}, code)
-        elif path == "/frame.jpg" and (picture := parts.watcher.seen.picture) is not None:
-            self._answer(_jpeg(picture), "image/jpeg")
+            self._answer_json({"healthy": not wrong, "health_issues": wrong}, code)
+        elif path == "/frame.jpg" and (image := parts.watcher.seen.image) is not None:
+            self._answer(_jpeg(image), "image/jpeg")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -158,9 +158,9 @@ class _Answers(BaseHTTPRequestHandler):
         logger.debug(text, *values)
 
 
-def _jpeg(picture) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
+def _jpeg(image) -> bytes:
+    if isinstance(image, bytes):
+        return image
     encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "JPEG", quality=85)
+    Image.fromarray(image).save(encoded, "JPEG", quality=85)
     return encoded.getvalue()

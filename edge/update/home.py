@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.durable import sync_folder, write_synced
-from edge.errors import UserError
-from edge.record import MODEL_FILE
-from edge.release import CURRENT, RELEASE_FILE, Release, ReleaseError
+from edge.files.atomic import sync_folder, write_synced
+from edge.files.disk_space import full_disk_said
+from edge.inference.errors import UserError
+from edge.inference.record import MODEL_FILE
+from edge.protocol.release import CURRENT, RELEASE_FILE, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.space import full_disk_said
 from edge.update.state import Failure, State
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class ModelHome:
 
         Raises:
             BusyError: one is at it.
-            edge.update.space.SpaceError: what is done meanwhile finds the disk full.
+            edge.files.disk_space.SpaceError: what is done meanwhile finds the disk full.
         """
         with full_disk_said(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class ModelHome:
         It is held for moments only: a release may be confirmed while another one is fetched.
 
         Raises:
-            edge.update.space.SpaceError: what is done meanwhile finds the disk full.
+            edge.files.disk_space.SpaceError: what is done meanwhile finds the disk full.
         """
         with full_disk_said(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)

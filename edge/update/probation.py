@@ -5,8 +5,8 @@ from pathlib import Path
 
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import ModelHome, stated_in
+from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure
-from edge.update.trial import tried_with
 
 STARTS = 3
 """The start of the process with a frame, and a release on probation, that gives it up."""
@@ -79,7 +79,7 @@ class Probation:
     def _revert(self, reason: str) -> None:
         failed, before = self._home.current, self._home.previous
         if release := self._home.in_use():
-            failure = Failure(release.release, reason, 1, True, tried_with())
+            failure = Failure(release.release, reason, 1, True, runtime_fingerprint())
             self._home.remember_failure(release.digest, failure)
             reached(UpdateStep.FAILED)
         if before is None or stated_in(before) is None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
-from edge.addresses import without_userinfo
-from edge.errors import UserError
+from edge.inference.errors import UserError
+from edge.protocol.addresses import without_userinfo
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000

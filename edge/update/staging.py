@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge.release import Release, ReleasedFile, ReleaseError
+from edge.files.disk_space import require_space
+from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.registry import LongerError, RegisteredVersion, Registry
-from edge.update.space import require_space
 
 
 class DamagedError(ReleaseError):
@@ -40,7 +40,7 @@ def fetch(
     Raises:
         edge.update.server.RegistryError: the registry does not give a file; try again later.
         DamagedError: a file is not what was released; it is deleted.
-        edge.update.space.SpaceError: the disk has no room for it.
+        edge.files.disk_space.SpaceError: the disk has no room for it.
     """
     staging.mkdir(exist_ok=True)
     reached(UpdateStep.STAGED)

@@ -14,14 +14,14 @@ class Failure:
         reason: on one line.
         attempts: how often it was tried.
         final: whether it is not tried again.
-        tried_with: what it was tried with; with anything else it is tried again.
+        runtime_fingerprint: what it was tried with; with anything else it is tried again.
     """
 
     release: int
     reason: str
     attempts: int = 1
     final: bool = False
-    tried_with: str = ""
+    runtime_fingerprint: str = ""
 
 
 @dataclass(frozen=True)

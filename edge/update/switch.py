@@ -4,14 +4,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from edge.durable import sync_file, sync_folder
-from edge.release import Release
+from edge.files.atomic import sync_file, sync_folder
+from edge.protocol.release import Release
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import ModelHome
 from edge.update.state import State
 
 
-def put_in_use(home: ModelHome, release: Release, staging: Path, folder: Path) -> None:
+def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> None:
     """Move a release that passed its trial to its place, and the link to it; wherever the process
     ends meanwhile, a whole release stays in use.
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
+from edge.protocol.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import STAGING, ModelHome, write_durably
 from edge.update.probation import Probation
 from edge.update.registry import RegisteredVersion, Registry
+from edge.update.self_test import CHOICE_FILE, Choice, runtime_fingerprint, tried
 from edge.update.staging import DamagedError, fetch
 from edge.update.state import Failure
-from edge.update.switch import put_in_use
-from edge.update.trial import CHOICE_FILE, Choice, tried, tried_with
+from edge.update.switch import activate
 
 LIMIT = 1 << 29
 """Bytes of a release's files: a device takes no more."""
@@ -104,10 +104,10 @@ class Updater:
 
         Raises:
             edge.update.server.RegistryError: the server does not give what was asked for.
-            edge.signature.SignatureError: none of the keys signed the release.
-            edge.release.ReleaseError: the version is not released, its release is not newer,
-                its files are not what it states, or the model fails its trial.
-            edge.update.space.SpaceError: the disk is full or cannot be written.
+            edge.protocol.signature.SignatureError: none of the keys signed the release.
+            edge.protocol.release.ReleaseError: the version is not released, its release is not
+                newer, its files are not what it states, or the model fails its trial.
+            edge.files.disk_space.SpaceError: the disk is full or cannot be written.
             edge.update.home.BusyError: another process is updating the model.
         """
         self.refused = None
@@ -123,7 +123,12 @@ class Updater:
             if release.digest not in (state.statement, in_use and in_use.digest):
                 release.require_newer(max(state.taken, in_use.release if in_use else 0))
             failure = state.failures.get(release.digest)
-            if failure and not again and failure.final and failure.tried_with == tried_with():
+            if (
+                failure
+                and not again
+                and failure.final
+                and failure.runtime_fingerprint == runtime_fingerprint()
+            ):
                 self.refused = f"release {failure.release} failed here: {failure.reason}"
                 return None
             return self._bring(version, release)
@@ -189,7 +194,7 @@ class Updater:
         write_durably(staging / CHOICE_FILE, choice.text())
         write_durably(staging / RELEASE_FILE, release.text)
         reached(UpdateStep.CHOSEN)
-        put_in_use(self.home, release, staging, folder)
+        activate(self.home, release, staging, folder)
         self._tidy()
         self._intact = release.digest
         return Pulled(release.version, release.release, folder, choice.file, downloaded)
@@ -204,5 +209,5 @@ class Updater:
             before = self.home.state.failures.get(release.digest)
             attempts = 1 + (before.attempts if before else 0)
             final = final or attempts >= ATTEMPTS
-            failure = Failure(release.release, reason, attempts, final, tried_with())
+            failure = Failure(release.release, reason, attempts, final, runtime_fingerprint())
             self.home.remember_failure(release.digest, failure)

@@ -1,1 +1,1 @@
-"""The lake: from the landing zone into Delta tables, and what is asked of them on Spark."""
+"""Delta Lake and Spark: session, jars, executors, tables, transactions. Knows nothing of images."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fsspec
 
-from steps.lake.landing import for_fsspec
+from steps.ingestion.landing import for_fsspec
 
 if TYPE_CHECKING:
     import pyarrow as pa

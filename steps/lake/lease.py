@@ -14,7 +14,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from steps.errors import UserError
-from steps.tracking.resume import again
+from steps.pipeline.commands import rerun_command
 
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
@@ -44,7 +44,7 @@ class Lease:
                 taken = f"run {claim['run_id']} took" if claim else "something took away"
                 raise UserError(
                     f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
-                    f"nothing is lost; run again: {again()}"
+                    f"nothing is lost; run again: {rerun_command()}"
                 )
             if time.time() - claim["at"] > SECONDS / 2:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
@@ -131,14 +131,16 @@ def _take(filesystem, path: str, run_id: str) -> None:
             if holder := _holder(filesystem, path):
                 raise UserError(
                     f"run {holder['run_id']} on {holder['host']} is at this source; wait "
-                    f"for it to end and run again: {again()}"
+                    f"for it to end and run again: {rerun_command()}"
                 ) from None
             filesystem.rm_file(path)
         except (ValueError, NotImplementedError):  # no exclusive creation here
             if not _holder(filesystem, path):
                 filesystem.pipe_file(path, _claim(run_id))
                 return
-    raise UserError(f"another run has just begun at this source; wait for it to end: {again()}")
+    raise UserError(
+        f"another run has just begun at this source; wait for it to end: {rerun_command()}"
+    )
 
 
 def _claim(run_id: str) -> bytes:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from steps.lake.executors import executor_environment, project_archive
 from steps.lake.jars import delta_jars, s3_jars
+from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
-from steps.tracking.stopped import held_back
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
 
 TASKS_A_CORE = 2
-"""So that a core whose pictures are small helps with the others'."""
+"""So that a core whose images are small helps with the others'."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,9 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a landing zone is many small files: list them in a few tasks, read many in one
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.files.openCostInBytes": str(256 * 1024),
-        # batches of whole pictures: a few hundred rows are tens of megabytes
+        # batches of whole images: a few hundred rows are tens of megabytes
         "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
-        # a task writes the days of its pictures side by side, and need not sort whole pictures
+        # a task writes the days of its images side by side, and need not sort whole images
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
     if not _in_s3(profile):  # S3A buffers through the checksummed file system, and no other
@@ -125,7 +125,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a step's Spark lives for a minute, in which the optimising compiler costs more than it
         # gives: a third less from start to end, measured on two cores
         settings["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
-        settings["spark.python.daemon.module"] = "steps.lake.python_daemon"
+        settings["spark.python.daemon.module"] = "steps.ingestion.worker_preload"
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
     return settings

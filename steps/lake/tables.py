@@ -6,9 +6,9 @@ Long columns stand last, after the ones that Delta indexes.
 from typing import TYPE_CHECKING
 
 from steps.errors import UserError
-from steps.lake.picture import COLUMNS as COLUMNS_OF_PICTURE
+from steps.ingestion.image_metadata import COLUMNS as COLUMNS_OF_IMAGE
+from steps.pipeline.commands import next_command
 from steps.settings.profile import Profile
-from steps.tracking.resume import following
 
 if TYPE_CHECKING:
     from delta.tables import DeltaTable
@@ -23,7 +23,7 @@ LANDED = """
     replaced_at TIMESTAMP
 """
 
-PICTURE = f"""
+IMAGE = f"""
     captured_at TIMESTAMP,
     captured_from STRING,
     utc_offset_minutes INT,
@@ -32,7 +32,7 @@ PICTURE = f"""
     view STRING,
     label STRING,
     duplicate_of STRING,
-    {COLUMNS_OF_PICTURE}
+    {COLUMNS_OF_IMAGE}
 """
 
 QUARANTINED = "reason STRING, error STRING"
@@ -42,7 +42,7 @@ INGESTED = "ingested_at TIMESTAMP, ingest_run_id STRING"
 CONTENT = "content BINARY"
 
 COLUMNS = {
-    "images": f"{LANDED}, {INGESTED}, {PICTURE}, {CONTENT}",
+    "images": f"{LANDED}, {INGESTED}, {IMAGE}, {CONTENT}",
     "quarantine": f"{LANDED}, {QUARANTINED}, {INGESTED}, {CONTENT}",
     "scores": """
         path STRING,
@@ -72,11 +72,11 @@ COLUMNS = {
         camera_restarts INT,
         frames BIGINT,
         last_frame_at TIMESTAMP,
-        pictures_waiting BIGINT,
+        images_waiting BIGINT,
         bytes_waiting BIGINT,
         results_waiting BIGINT,
-        pictures_sent BIGINT,
-        pictures_dropped BIGINT,
+        images_sent BIGINT,
+        images_dropped BIGINT,
         results_dropped BIGINT,
         temperature DOUBLE,
         memory_megabytes DOUBLE,
@@ -85,7 +85,7 @@ COLUMNS = {
         landing_failure STRING,
         ingested_at TIMESTAMP,
         ingest_run_id STRING,
-        complaints ARRAY<STRING>,
+        health_issues ARRAY<STRING>,
         throttling ARRAY<STRING>,
         troubles ARRAY<STRUCT<at: STRING, what: STRING>>
     """,
@@ -137,7 +137,7 @@ def view_tables(spark: "SparkSession", profile: Profile) -> list[str]:
 
     found = [name for name in COLUMNS if DeltaTable.isDeltaTable(spark, table_path(profile, name))]
     if not found:
-        raise UserError(f"no table in {profile.lake} yet; run: {following('ingest')}")
+        raise UserError(f"no table in {profile.lake} yet; run: {next_command('ingest')}")
     for name in found:
         _view(spark, name, f"delta.`{table_path(profile, name)}`")
     return found
@@ -165,6 +165,6 @@ def id_of(table: "DeltaTable") -> str:
 
 
 def path_is_under(source: str) -> str:
-    """The SQL condition that a picture's path is below ``source``."""
+    """The SQL condition that an image's path is below ``source``."""
     quoted = source.replace("\\", "\\\\").replace("'", "\\'")
     return f"startswith(path, '{quoted}/')"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from steps.errors import RUN, UserError
-from steps.settings.complaints import describe, did_you_mean
+from steps.settings.validation_errors import describe, did_you_mean
 
 TRUE = ("true", "1", "yes", "on", "y", "t")
 """What may be typed for true, in any case: what pydantic takes for it."""

@@ -15,9 +15,9 @@ from pydantic import (
 )
 
 from steps.errors import UserError
-from steps.settings.complaints import key_of, said
 from steps.settings.profile_file import EXTENDS, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace
+from steps.settings.validation_errors import key_of, said
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The project's folder: relative paths of a profile start here."""
@@ -80,7 +80,7 @@ class Promotion(_Section):
     )
     max_onnx_bytes: int | None = Field(None, gt=0, description="of the ONNX graph")
     max_latency_ms: float | None = Field(
-        None, gt=0, description="of one prepared picture on one thread of this machine"
+        None, gt=0, description="of one prepared image on one thread of this machine"
     )
 
 
@@ -88,7 +88,7 @@ class Release(_Section):
     """How a release is signed."""
 
     key_file: str | None = Field(
-        None, description="private keys made by steps.serving.keys; null: unsigned"
+        None, description="private keys made by steps.release.keys; null: unsigned"
     )
 
 

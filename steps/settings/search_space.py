@@ -67,7 +67,7 @@ class SearchSpace(_Strict):
     """What is searched; what is left out stays as the default of train."""
 
     learning_rate: Dimension | None = Field(None, description="Adam's highest, for a batch of 16")
-    batch_size: Choice | None = Field(None, description="pictures, over all ranks")
+    batch_size: Choice | None = Field(None, description="images, over all ranks")
     width: Dimension | None = Field(None, description="multiplies channels")
     dropout: Dimension | None = Field(None, description="share of features, 0–1")
     augmentation: Dimension | None = Field(None, description="strength; 1 is train's default")

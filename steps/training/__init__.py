@@ -1,1 +1,1 @@
-"""From pictures in Delta to a network: split, Petastorm cache, networks, Horovod, search."""
+"""The training of a Keras network under Horovod."""

@@ -1,4 +1,4 @@
-"""What changes before a fixed camera, made up anew for every picture while a network trains."""
+"""What changes before a fixed camera, made up anew for every image while a network trains."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,14 @@ if TYPE_CHECKING:
 
 
 SHADOWS = 4
-"""Shadows and patches of sun are as large as a picture's side by this."""
+"""Shadows and patches of sun are as large as an image's side by this."""
 
 
 def augmentation(input_size: tuple[int, int], strength: float, seed: int) -> "keras.Model":
     """The light, the sensor's noise, and a few pixels' shift, as a part of the training graph.
 
     It stands before the network, not in it: what is registered and exported holds none of it.
-    At strength 1 pictures are shifted by up to 3 % of the side; the light is multiplied by
+    At strength 1 images are shifted by up to 3 % of the side; the light is multiplied by
     ``exp(normal)`` with a deviation of 0.4 as a whole, of 0.25 from place to place (shadows and
     sun, which wander with the hours), and of 0.05 for each band (white balance); noise has a
     deviation of 3 of 255. How bright it is, and where, then tells less of the label.

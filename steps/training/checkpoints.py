@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 import fsspec
 import numpy as np
 
+from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import UserError
+from steps.pipeline.commands import rerun_command
+from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
-from steps.tracking.outputs import Selection
-from steps.tracking.resume import again
-from steps.training.cache_upkeep import CHECKPOINTS
-from steps.training.fitted import Checkpoint, Fitted
+from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.plan import Plan
 
 OF_INGEST = ("table", "table_id", "version", "source")
@@ -20,12 +20,12 @@ OF_INGEST = ("table", "table_id", "version", "source")
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrainingFingerprint:
     """What a training was started with; one that goes on from it has to have the same.
 
     Attributes:
         plan: how it trains.
-        selection: on which pictures.
+        selection: on which images.
         processes: number of ranks.
     """
 
@@ -54,7 +54,7 @@ class Checkpoints:
     """
 
     folder: str
-    setting: Setting
+    setting: TrainingFingerprint
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint whole, under its own name last; older ones but one are removed."""
@@ -75,7 +75,7 @@ def folder_of(profile: Profile, run_id: str) -> str:
 def folders_of(profile: Profile, run_id: str) -> list[str]:
     """Where those of a run are, and of the runs that it goes on from, the last one first."""
     # not above: the ranks, which keep checkpoints, need no MLflow
-    from steps.tracking.runs import resumed_by
+    from steps.pipeline.runs import resumed_by
 
     return [folder_of(profile, one) for one in (run_id, *resumed_by(run_id))]
 
@@ -92,7 +92,7 @@ def has_checkpoint(folder: str) -> bool:
     return bool(_names(*fsspec.core.url_to_fs(folder)))
 
 
-def last_checkpoint(profile: Profile, run_id: str, setting: Setting) -> Checkpoint:
+def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint) -> Checkpoint:
     """The last checkpoint of a run that was cut off, or of the one that it went on from.
 
     Args:
@@ -112,7 +112,7 @@ def last_checkpoint(profile: Profile, run_id: str, setting: Setting) -> Checkpoi
     else:
         raise UserError(
             f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs'); "
-            f"run: {again(resume_run_id='')}"
+            f"run: {rerun_command(resume_run_id='')}"
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
         record = json.loads(str(arrays["record"]))
@@ -127,18 +127,18 @@ def last_checkpoint(profile: Profile, run_id: str, setting: Setting) -> Checkpoi
         if name in OF_INGEST:
             ingested = MlflowClient().get_run(run_id).data.tags["input.ingest"]
             raise UserError(
-                f"run {run_id} trained on other pictures: go on with: "
-                f"{again(ingest_run_id=ingested)}"
+                f"run {run_id} trained on other images: go on with: "
+                f"{rerun_command(ingest_run_id=ingested)}"
             )
         raise UserError(
             f"run {run_id} trained with {name} {before}, not {now.get(name)}: pass its "
-            f"parameters again: {again(**{name: str(before)})}"
+            f"parameters again: {rerun_command(**{name: str(before)})}"
         )
-    fitted = Fitted(groups["weights"], record["epochs"], record["best"])
+    fitted = FitResult(groups["weights"], record["epochs"], record["best"])
     return Checkpoint(fitted, groups["variables"])
 
 
-def _packed(checkpoint: Checkpoint, setting: Setting) -> bytes:
+def _packed(checkpoint: Checkpoint, setting: TrainingFingerprint) -> bytes:
     fitted = checkpoint.fitted
     record = {
         "setting": setting.values(),

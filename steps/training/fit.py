@@ -9,15 +9,15 @@ from itertools import chain
 
 import numpy as np
 
+from steps.dataset.batches import Batch, Shard
+from steps.dataset.cache import Cache
+from steps.dataset.split import TRAIN, VALIDATION
 from steps.errors import UserError
 from steps.training.augmentation import augmentation
-from steps.training.batches import Batch, Shard
-from steps.training.cache import Cache
-from steps.training.fitted import Checkpoint, Fitted
+from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
-from steps.training.ranks import Alone, Horovod
-from steps.training.split import TRAIN, VALIDATION
+from steps.training.ranks import Horovod, SingleProcess
 
 AVERAGED = 0.1
 """The share of a training's steps that the averaged weights reach back, about."""
@@ -30,15 +30,15 @@ class Diverged(UserError):
 def fit(
     plan: Plan,
     cache: Cache,
-    ranks: Alone | Horovod,
+    ranks: SingleProcess | Horovod,
     after_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
     keep: Callable[[Checkpoint], None] | None = None,
     start: Checkpoint | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train a network from the cache.
 
     Each rank reads its own shard; gradients and metrics are averaged over the ranks, weighted by
-    the pictures that they saw, so that a short last batch counts for what it holds; the moving
+    the images that they saw, so that a short last batch counts for what it holds; the moving
     statistics of batch normalisation are their plain mean. Validated and kept are weights
     averaged over the last tenth of the steps, which hang less on the last step and hold better
     in light that training has not met (Izmailov et al. 2018, "Averaging weights leads to wider
@@ -47,7 +47,7 @@ def fit(
 
     Args:
         plan: how to train.
-        cache: the prepared pictures.
+        cache: the prepared images.
         ranks: this rank among the others.
         after_epoch: is told each epoch's metrics, on every rank; it may raise to end the
             training.
@@ -63,7 +63,7 @@ def fit(
     augment = augmentation(cache.input_size, plan.augmentation, plan.seed)
     averages = [keras.Variable(v, trainable=False) for v in model.trainable_variables]
     everything = model.variables + optimizer.variables + averages + augment.variables
-    fitted = Fitted()
+    fitted = FitResult()
     if start is not None:
         fitted = copy.deepcopy(start.fitted)
         for variable, value in zip(everything, start.variables, strict=True):
@@ -108,7 +108,7 @@ def fit(
 
 
 def _class_weights(plan: Plan, cache: Cache) -> np.ndarray:
-    """``float32 [classes]``: by these each class counts the same, and a picture 1 on average."""
+    """``float32 [classes]``: by these each class counts the same, and an image 1 on average."""
     counts = np.array([cache.counts[TRAIN].get(label, 0) for label in cache.labels], np.float32)
     if not plan.class_weights:
         return np.ones_like(counts)
@@ -171,7 +171,7 @@ def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_we
 
 
 def _steps(augmented, train_step, batches: Iterator[Batch]) -> Iterator[tuple]:
-    """The steps of an epoch; each augments the next one's pictures while the ranks exchange."""
+    """The steps of an epoch; each augments the next one's images while the ranks exchange."""
     batch = next(batches)
     pixels = augmented(batch.pixels)
     for following in chain(batches, [None]):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from steps.tracking.stopped import STOPS, handlers_kept, raise_again
+from steps.pipeline.signals import STOPS, handlers_kept, raise_again
 
 
 @contextmanager

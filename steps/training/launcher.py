@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 import mlflow
 
+from steps.dataset.cache import Cache
 from steps.errors import UserError
 from steps.lake.executors import executor_python_path
-from steps.training.cache import Cache
 from steps.training.checkpoints import Checkpoints
 from steps.training.fit import fit
-from steps.training.fitted import Checkpoint, Fitted
+from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.interruption import handed_on
 from steps.training.plan import Plan
-from steps.training.ranks import Alone, Horovod, horovod_is_built
+from steps.training.ranks import Horovod, SingleProcess, horovod_is_built
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def launch(
     run_id: str,
     checkpoints: Checkpoints | None = None,
     start: Checkpoint | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train on all ranks and return what rank 0 has.
 
     Args:
@@ -44,7 +44,7 @@ def launch(
             profile's Spark) or ``single`` (this process).
         processes: number of ranks under Horovod.
         plan: how to train.
-        cache: the prepared pictures; every rank has to reach them.
+        cache: the prepared images; every rank has to reach them.
         spark: opens a Spark session as a context manager.
         run_id: the MLflow run that rank 0 logs each epoch to.
         checkpoints: where rank 0 keeps each epoch; None: nowhere.
@@ -60,7 +60,7 @@ def launch(
     # said to the ranks, since Spark's workers have the environment of when Spark was started
     report = _Report(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
     if launcher == "single":
-        return fit(plan, cache, Alone(), report, keep, start)
+        return fit(plan, cache, SingleProcess(), report, keep, start)
     arguments = (plan, cache, report, keep, start)
     try:
         if launcher == "horovod-spark":
@@ -130,7 +130,7 @@ def _rank(
     report: "_Report",
     keep: Callable[[Checkpoint], None] | None,
     start: Checkpoint | None,
-) -> Fitted | UserError | None:
+) -> FitResult | UserError | None:
     """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
     ranks = Horovod(plan)
     first = ranks.rank == 0

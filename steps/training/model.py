@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from steps.training.batches import Shard
-from steps.training.cache import Cache
+from steps.dataset.batches import Shard
+from steps.dataset.cache import Cache
+from steps.dataset.split import TRAIN
 from steps.training.plan import Plan, peak_rate
-from steps.training.split import TRAIN
 from steps.training.tensorflow_settings import configure_tensorflow
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def prepare_model(
 
 
 def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
-    """The plan's network for the cache's pictures and labels.
+    """The plan's network for the cache's images and labels.
 
     Args:
         precision: ``float32``, or ``mixed_float16``: half precision inside, with variables

@@ -43,7 +43,7 @@ def build(
     """
     import keras
 
-    known_network(network)
+    validate_network(network)
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(keras.ops.cast(pixels, "float32"))
     x = NETWORKS[network](x, width, weights)
@@ -55,7 +55,7 @@ def build(
 
 
 def _compact(x, width: float, weights: str):
-    """Five convolutions that halve the picture, for training from scratch in minutes."""
+    """Five convolutions that halve the image, for training from scratch in minutes."""
     import keras
 
     layers = keras.layers
@@ -138,7 +138,7 @@ NETWORKS: dict[str, Callable] = {
 }
 
 
-def known_network(network: str) -> str:
+def validate_network(network: str) -> str:
     """The name of a network as it is.
 
     Raises:

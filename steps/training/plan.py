@@ -1,4 +1,4 @@
-"""What a training is told: all that decides its weights beside its pictures."""
+"""What a training is told: all that decides its weights beside its images."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Plan:
         dropout: share of features dropped before the classifier, 0–1.
         augmentation: multiplies the strength of the augmentation; 0 is none.
         learning_rate: Adam's at its highest, for a batch of 16; see :func:`peak_rate`.
-        batch_size: pictures a batch, over all ranks together.
+        batch_size: images a batch, over all ranks together.
         epochs: passes over the training part, at most.
         patience: ends after so many epochs without a lower validation loss; 0 never does.
         class_weights: whether rare classes count for more, so that all count the same.
@@ -42,7 +42,7 @@ class Plan:
     threads: int = 1
 
     def rank_batch(self, ranks: int) -> int:
-        """Pictures a batch of one of so many ranks."""
+        """Images a batch of one of so many ranks."""
         return max(1, self.batch_size // ranks)
 
 

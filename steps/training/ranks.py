@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PAUSE_A_PICTURE = 0.5
-"""Milliseconds that Horovod rests between two looks for tensors to exchange, for each picture of a
+PAUSE_A_IMAGE = 0.5
+"""Milliseconds that Horovod rests between two looks for tensors to exchange, for each image of a
 rank's batch. A look takes processor time from the step, and a rest is waited for after it, but for
 what the next batch's augmentation takes meanwhile: both grow with the step
 (``benchmarks.training``)."""
@@ -23,7 +23,7 @@ def horovod_is_built() -> bool:
     return importlib.util.find_spec("horovod") is not None
 
 
-class Alone:
+class SingleProcess:
     """One process without Horovod."""
 
     rank = 0
@@ -49,8 +49,8 @@ class Horovod:
         for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
             if os.environ.get(name) == "(None,)":
                 del os.environ[name]
-        pictures = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", 1)))
-        pause = max(1, PAUSE_A_PICTURE * pictures)
+        images = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", 1)))
+        pause = max(1, PAUSE_A_IMAGE * images)
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")
         _keep_to_own_cores(plan.threads)
         hvd.init()

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from services import PROJECT, Cluster
 
-from steps.tracking.outputs import Outputs
-from steps.tracking.run_files import read_outputs
+from steps.pipeline.outputs import Outputs
+from steps.pipeline.run_files import read_outputs
 
 EXPERIMENT = "vision"
 PROFILE = Path(__file__).with_name("small.yaml")
@@ -59,7 +59,7 @@ class Site:
         return said
 
     def land(self, folder: str, count: int, *more: str) -> str:
-        """Let the simulated camera take pictures, one an hour, and put them into the bucket."""
+        """Let the simulated camera take images, one an hour, and put them into the bucket."""
         here = self.home / folder
         taken = [sys.executable, "-m", "edge", "capture", "--to", str(here)]
         taken += ["--count", str(count), "--period", "60", *more]

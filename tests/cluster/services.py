@@ -50,7 +50,7 @@ class Cluster:
         s3: address of the object store.
         spark_master: of Spark.
         admin: of MLflow's server; may do everything.
-        trainer: runs the chain, owns what it makes.
+        trainer: runs the pipeline, owns what it makes.
         camera: may do nothing until a right is given.
     """
 

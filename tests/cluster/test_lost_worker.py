@@ -9,11 +9,11 @@ import psutil
 import pytest
 from cluster_site import Site
 
-from steps.tracking.outputs import IngestOutputs, TuneOutputs
+from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
-PICTURES = 96
+IMAGES = 96
 SECONDS = 240
 
 
@@ -46,14 +46,14 @@ def kill_once_busy(site: Site, process: subprocess.Popen, log: Path, ready=lambd
 
 
 def test_ingest_goes_on(site: Site):
-    source = site.land("lost", PICTURES, "--start", "2026-08-01T00:15:00+00:00")
+    source = site.land("lost", IMAGES, "--start", "2026-08-01T00:15:00+00:00")
     log = site.home / "lost-ingest.log"
-    process = site.start("ingest", log, source=source, files_a_batch=24)
+    process = site.start("ingest", log, source=source, max_files_per_batch=24)
     kill_once_busy(site, process, log)
     assert process.wait(timeout=SECONDS) == 0, log.read_text()[-4000:]
     site.cluster.add_worker()
     ingested = site.outputs("ingest", IngestOutputs)
-    assert (ingested.images, ingested.new_images, ingested.quarantined) == (PICTURES, PICTURES, 0)
+    assert (ingested.images, ingested.new_images, ingested.quarantined) == (IMAGES, IMAGES, 0)
 
 
 def test_tuning_goes_on(site: Site):

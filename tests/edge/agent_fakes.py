@@ -57,7 +57,7 @@ class FakeClock:
 
 
 class FakeCamera:
-    """Shows a grey picture, another one each time; ``fault`` says what goes wrong."""
+    """Shows a grey image, another one each time; ``fault`` says what goes wrong."""
 
     model = "imx708"
 
@@ -114,7 +114,7 @@ def agent_of(tmp_path: Path, clock: FakeClock | None = None, **parts) -> Agent:
 
 
 def landed(tmp_path: Path) -> list[str]:
-    """The names of the pictures in the landing zone, sorted."""
+    """The names of the images in the landing zone, sorted."""
     return sorted(path.name for path in (tmp_path / "landing").rglob("*.jpg"))
 
 

@@ -1,4 +1,4 @@
-"""A tiny real model, a real MLflow server on loopback, and frames of the simulated camera."""
+"""A tiny real model, a real MLflow server, simulated frames, and agents driven step by step."""
 
 import os
 import uuid
@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from agent_fakes import NOBODY, FakeClock, agent_of, place_model
 from mlflow_server import Registered, started, wait_until_healthy
 from tiny_model import write_model
 
+from edge.agent.settings import ModelSettings
 from edge.cameras.simulated import SimulatedCamera
 
 GIVEN_SERVER = "EDGE_TEST_SERVER"
@@ -52,3 +54,20 @@ def registered(mlflow_server, tmp_path_factory) -> Registered:
     scratch = tmp_path_factory.mktemp("published")
     # a name of its own, as another session may use the server too
     return Registered(mlflow_server, f"model-{uuid.uuid4().hex[:12]}", scratch)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def with_model(tmp_path, clock):
+    """Makes an agent that has a model: the brighter a frame, the surer "bright" it is."""
+
+    def make(steepness: float = 0.05, **parts):
+        place_model(tmp_path / "store" / "models" / "brightness", steepness)
+        followed = {"model": ModelSettings(NOBODY, "brightness")}
+        return agent_of(tmp_path, clock, **followed | parts)
+
+    return make

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from tiny_model import statement, write_golden, write_model
+from tiny_model import statement, write_model, write_reference_images
 
 SERVER_SECONDS = 90
 
@@ -75,18 +75,18 @@ class Registered:
         self.post("model-versions/set-tag", name=self.name, version=version, **tag)
 
     def publish(
-        self, steepness=0.05, alias="champion", tag=True, change=None, golden=False, **record
+        self, steepness=0.05, alias="champion", tag=True, change=None, reference=False, **record
     ) -> str:
         """Register a version, tag its release and set an alias; returns the version.
 
         Args:
             tag: whether there is a release statement at all.
-            golden: whether it has golden pictures.
+            reference: whether it has reference images.
             change: called with the statement before it is tagged; may alter it.
         """
         folder = write_model(self.scratch / f"{time.monotonic_ns()}", steepness, **record)
-        if golden:
-            write_golden(folder)
+        if reference:
+            write_reference_images(folder)
         run = self.post("runs/create", experiment_id=self.experiment)["run"]["info"]
         source = f"{run['artifact_uri']}/model"
         place = source.removeprefix("mlflow-artifacts:/")

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tiny_model import statement
 
-from edge.signature import signed_content
+from edge.protocol.signature import signed_content
 
 MODEL = "brightness"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)

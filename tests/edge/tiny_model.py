@@ -8,9 +8,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge.golden import Golden, GoldenPicture
-from edge.record import ModelRecord, sha256_of
-from edge.scoring import Scorer
+from edge.inference.record import ModelRecord, sha256_of
+from edge.inference.reference_images import ReferenceImage, ReferenceImages
+from edge.inference.scoring import Scorer
 
 
 def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:
@@ -42,16 +42,16 @@ def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:
     return folder
 
 
-def write_golden(folder: Path) -> Path:
-    """Golden pictures beside a model, dark and bright, with the scores that it has."""
-    scorer, pictures = Scorer(folder, threads=1), []
+def write_reference_images(folder: Path) -> Path:
+    """reference images beside a model, dark and bright, with the scores that it has."""
+    scorer, images = Scorer(folder, threads=1), []
     for value in (40, 110, 140, 220):
         encoded = io.BytesIO()
         Image.new("RGB", (48, 64), (value, value, value)).save(encoded, "JPEG")
         content = encoded.getvalue()
         scores = scorer.score([content])[0].tolist()
-        pictures.append(GoldenPicture(content, {"model.onnx": scores}))
-    Golden(tuple(pictures)).write(folder)
+        images.append(ReferenceImage(content, {"model.onnx": scores}))
+    ReferenceImages(tuple(images)).write(folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""`make run` takes the source as it is written, and takes pictures itself where there is none."""
+"""`make run` takes the source as it is written, and takes images itself where there is none."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ RUN = "[run][.][--env-manager][local]"
 
 
 @pytest.mark.parametrize(
-    "source", ["pictures", "s3://bucket/frames", 'the garden\'s "frames"; echo `id`']
+    "source", ["images", "s3://bucket/frames", 'the garden\'s "frames"; echo `id`']
 )
 def test_a_source_is_passed_on_as_it_is(checkout, source):
     assert _make_run(checkout, f"SOURCE={source}") == [
@@ -50,7 +50,7 @@ def test_a_source_is_passed_on_as_it_is(checkout, source):
     ]
 
 
-def test_without_a_source_the_simulated_camera_takes_pictures(checkout):
+def test_without_a_source_the_simulated_camera_takes_images(checkout):
     assert _make_run(checkout) == [
         "[-m][edge][capture][--camera][simulated][--to][data/landing]",
         f"{RUN}[-P][source=data/landing]",

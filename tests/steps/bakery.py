@@ -8,11 +8,11 @@ from mlflow.entities import Run
 from pydantic import Field
 
 from steps.errors import UserError
+from steps.pipeline.cache_key import cache_key
+from steps.pipeline.outputs import Outputs
+from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
-from steps.tracking.cache_key import cache_key
-from steps.tracking.outputs import Outputs
-from steps.tracking.step import Step, StepRun
 
 COLD = "the oven is cold; heat it"
 BURNT = "the loaf is burnt; bake it for less than an hour"
@@ -43,8 +43,8 @@ def bake(run: StepRun, parameters: Parameters) -> Loaf:
     if parameters.minutes == 61:
         raise KeyboardInterrupt
     kind = run.read("mill", Flour).kind if "mill" in run.inputs else None
-    run.card.headline("crumbs", 7 // (parameters.minutes - 59))
-    run.card.next_command = f"eat {run.id}"
+    run.report.headline("crumbs", 7 // (parameters.minutes - 59))
+    run.report.next_command = f"eat {run.id}"
     return Loaf(minutes=parameters.minutes, flour=kind)
 
 

@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from small_cache import bright_or_not, write_cache
 
+from steps.dataset.cache import Cache
 from steps.lake.session import spark_session
 from steps.settings.profile import Profile, load_profile
-from steps.training.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def store(empty_store, tmp_path, monkeypatch) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def bright_cache(tmp_path_factory) -> Cache:
-    """Pictures of 32 pixels with and without a bright square."""
+    """Images of 32 pixels with and without a bright square."""
     groups = {"train": [12] * 7 + [11], "validation": [10, 10], "test": [9, 8, 8]}
     folder = tmp_path_factory.mktemp("bright") / "cache"
     return write_cache(folder, groups, size=(32, 32), draw=bright_or_not)

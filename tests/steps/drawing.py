@@ -1,4 +1,4 @@
-"""Small pictures from a seed, and how they are encoded."""
+"""Small images from a seed, and how they are encoded."""
 
 import io
 
@@ -9,7 +9,7 @@ NAME = "2026-07-{day:02}T{hour:02}{colon}{minute:02}{colon}00_rpi_sensor_{device
 
 
 def drawn(seed: int, mode: str = "RGB", size: tuple[int, int] = (33, 31)) -> Image.Image:
-    """A picture of coarse random tiles; its number of pixels is odd."""
+    """An image of coarse random tiles; its number of pixels is odd."""
     rng = np.random.default_rng(seed)
     bands = len(Image.new(mode, (1, 1)).getbands())
     tiles = rng.integers(0, 256, (4, 4, bands), np.uint8)
@@ -17,10 +17,10 @@ def drawn(seed: int, mode: str = "RGB", size: tuple[int, int] = (33, 31)) -> Ima
     return Image.fromarray(pixels[:, :, 0] if bands == 1 else pixels, mode)
 
 
-def encoded(picture: Image.Image, format: str = "JPEG", **options) -> bytes:
-    """The bytes of a picture's file."""
+def encoded(image: Image.Image, format: str = "JPEG", **options) -> bytes:
+    """The bytes of an image's file."""
     buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
+    image.save(buffer, format, **options)
     return buffer.getvalue()
 
 

@@ -55,7 +55,7 @@ def malformed(seed: int, of_each: int) -> Iterator[Malformed]:
             )
 
 
-def _picture(rng: random.Random, format: str = "JPEG", **options) -> bytes:
+def _image(rng: random.Random, format: str = "JPEG", **options) -> bytes:
     return encoded(drawn(rng.randrange(10**6)), format, **options)
 
 
@@ -68,14 +68,14 @@ def _no_image(rng: random.Random, number: int) -> tuple[bytes, dict]:
 
 
 def _truncated(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    whole = _picture(rng, list(FORMATS)[number % len(FORMATS)])
+    whole = _image(rng, list(FORMATS)[number % len(FORMATS)])
     return whole[: rng.randrange(SHORTEST_CUT, len(whole) - LAST_BYTES)], {}
 
 
 def _damaged(rng: random.Random, number: int) -> tuple[bytes, dict]:
     """Nothing is missing at the end, but what says how to read the pixels is wrong."""
     format = list(FORMATS)[number % len(FORMATS)]
-    content = bytearray(_picture(rng, format))
+    content = bytearray(_image(rng, format))
     if format == "JPEG":  # no such precision of samples
         content[content.index(b"\xff\xc0") + 4] = rng.randrange(33, 256)
     elif format == "PNG":  # a checksum that does not fit
@@ -95,7 +95,7 @@ def _bomb(rng: random.Random, number: int) -> tuple[bytes, dict]:
         header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
         pixels = _png_chunk(b"IDAT", zlib.compress(bytes(100)))
         return b"\x89PNG\r\n\x1a\n" + _png_chunk(b"IHDR", header) + pixels, {}
-    content = bytearray(_picture(rng, "JPEG" if number % 3 == 1 else "BMP"))
+    content = bytearray(_image(rng, "JPEG" if number % 3 == 1 else "BMP"))
     if number % 3 == 1:
         start = content.index(b"\xff\xc0") + 5
         content[start : start + 4] = struct.pack(">HH", side, side)
@@ -110,7 +110,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _name(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    return _picture(rng), {"name": f"IMG_{number}.jpg"}
+    return _image(rng), {"name": f"IMG_{number}.jpg"}
 
 
 def _future(rng: random.Random, number: int) -> tuple[bytes, dict]:
@@ -118,20 +118,20 @@ def _future(rng: random.Random, number: int) -> tuple[bytes, dict]:
     if number % 2:
         exif = Image.Exif()
         exif[ExifTags.Base.DateTime] = f"{year}:02:03 04:05:06"
-        return _picture(rng, exif=exif), {"name": f"later/IMG_{number}.jpg"}
+        return _image(rng, exif=exif), {"name": f"later/IMG_{number}.jpg"}
     name = file_name(device=f"future-{number}").replace("2026-", f"{year}-", 1)
-    return _picture(rng), {"name": name}
+    return _image(rng), {"name": name}
 
 
 def _broken_exif(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    """The picture is whole, and its EXIF is no EXIF, or ends too soon."""
+    """The image is whole, and its EXIF is no EXIF, or ends too soon."""
     broken = [
         b"Exif\0\0" + b"not TIFF" + rng.randbytes(20),
         b"Exif\0\0" + b"II*\0",
         b"Exif\0\0" + b"MM\0*\0\0",
     ][number % 3]
     format = ("JPEG", "WEBP")[number % 2]
-    return _picture(rng, format, exif=broken), {"outcomes": {IMAGE}, "exif_error": True}
+    return _image(rng, format, exif=broken), {"outcomes": {IMAGE}, "exif_error": True}
 
 
 def _odd_exif(rng: random.Random, number: int) -> tuple[bytes, dict]:
@@ -143,21 +143,21 @@ def _odd_exif(rng: random.Random, number: int) -> tuple[bytes, dict]:
     exif[ExifTags.Base.Make] = "\udcff\0" + "x" * rng.randrange(1000)
     exif[ExifTags.Base.Orientation] = rng.randrange(9, 2**16)
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] = 2**32 - 1
-    return _picture(rng, exif=exif), {"outcomes": {IMAGE}, "name": f"odd exif/{number}.jpg"}
+    return _image(rng, exif=exif), {"outcomes": {IMAGE}, "name": f"odd exif/{number}.jpg"}
 
 
 def _odd_name(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    """A picture that is whole, under a path that is hard to quote."""
+    """An image that is whole, under a path that is hard to quote."""
     odd = ("a%20b", "#?&", "[0-9]", "{a,b}", "it's", '"', "\\", "\n", "\u2028", "ü", "🦊", "a:b")
     name = f"odd {odd[number % len(odd)]}/{odd[number % len(odd)]}{number}.JPG"
-    return _picture(rng), {"outcomes": {IMAGE}, "name": name}
+    return _image(rng), {"outcomes": {IMAGE}, "name": name}
 
 
 def _mutated(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    """Bytes that a failing memory card changed: readable or not, either is right."""
+    """Bytes that a failing memory report changed: readable or not, either is right."""
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Raspberry Pi"
-    content = bytearray(_picture(rng, exif=exif))
+    content = bytearray(_image(rng, exif=exif))
     for _ in range(rng.randrange(1, 6)):
         content[rng.randrange(2, len(content))] = rng.randrange(256)
     return bytes(content), {"outcomes": {IMAGE} | UNREADABLE}

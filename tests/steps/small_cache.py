@@ -7,20 +7,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.training.cache import Cache
+from steps.dataset.cache import Cache
 
 START = datetime(2026, 7, 13)
 
 
 def numbered(number: int, size: tuple[int, int], classes: int) -> tuple[np.ndarray, int]:
-    """Pixels that tell the picture's number, and its class."""
+    """Pixels that tell the image's number, and its class."""
     pixels = np.zeros((*size, 3), np.uint8)
     pixels[0, 0] = number % 256, number // 256, 7
     return pixels, number % classes
 
 
 def bright_or_not(number: int, size: tuple[int, int], classes: int) -> tuple[np.ndarray, int]:
-    """Noise, with a bright square somewhere in the pictures of class 1."""
+    """Noise, with a bright square somewhere in the images of class 1."""
     rng = np.random.default_rng(number)
     pixels = rng.integers(0, 90, (*size, 3), np.uint8)
     if number % 2:
@@ -36,7 +36,7 @@ def write_cache(
     labels: tuple[str, ...] = ("a", "b"),
     draw=numbered,
 ) -> Cache:
-    """Write the parts; pictures are numbered through all of them."""
+    """Write the parts; images are numbered through all of them."""
     number, counts = 0, {}
     for part, groups in group_rows.items():
         counts[part] = dict.fromkeys(labels, 0)
@@ -44,16 +44,16 @@ def write_cache(
             place = folder / f"part={part}" / f"row_group={group}"
             place.mkdir(parents=True)
             numbers = range(number, number + rows)
-            pictures = [draw(n, size, len(labels)) for n in numbers]
-            for _, label in pictures:
+            images = [draw(n, size, len(labels)) for n in numbers]
+            for _, label in images:
                 counts[part][labels[label]] += 1
             columns = {
                 "sha256": [f"{n:064x}" for n in numbers],
                 "path": [f"file:/landing/{n}.jpg" for n in numbers],
                 "device_id": ["1"] * rows,
                 "captured_at": [START + timedelta(minutes=n) for n in numbers],
-                "label": pa.array([label for _, label in pictures], pa.int32()),
-                "pixels": pa.array([pixels.tobytes() for pixels, _ in pictures], pa.binary()),
+                "label": pa.array([label for _, label in images], pa.int32()),
+                "pixels": pa.array([pixels.tobytes() for pixels, _ in images], pa.binary()),
             }
             pq.write_table(pa.table(columns), place / "x.parquet")
             number += rows

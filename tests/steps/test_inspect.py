@@ -1,14 +1,14 @@
-"""What is shown of a run of the chain, and which one is."""
+"""What is shown of a run of the pipeline, and which one is."""
 
 import re
 
 import pytest
 from mlflow import MlflowClient
-from small_chain import COLD, NO_GRAIN, SmallChain
+from small_pipeline import COLD, NO_GRAIN, SmallPipeline
 
 from steps import inspect
 from steps.errors import UserError
-from steps.tracking.runs import resolve_input
+from steps.pipeline.runs import resolve_input
 
 WHOLE, FAILS, STOPPED, BREAKS = ([f"--bake_minutes={n}"] for n in (40, 60, 61, 62))
 REFUSED, MISTYPED = ["--mill_turns=0"], ["--bake_minute=60"]
@@ -17,12 +17,12 @@ AGAIN = "go on with: mlflow run . --env-manager local -P bake_minutes={} -P from
 
 
 @pytest.fixture
-def chain(store, monkeypatch) -> SmallChain:
-    return SmallChain(monkeypatch)
+def pipeline(store, monkeypatch) -> SmallPipeline:
+    return SmallPipeline(monkeypatch)
 
 
 @pytest.fixture
-def shown(chain, capsys):
+def shown(pipeline, capsys):
     """What is printed, without the last line, which is the ID of the run of inspect."""
 
     def of(*argv: str) -> list[str]:
@@ -61,8 +61,8 @@ def refusal(*argv: str) -> str:
         ([WHOLE, [*REFUSED, "--dry_run"]], 0),
     ],
 )
-def test_latest_is_the_newest_chain_that_went_for_real(chain, shown, typed, newest):
-    runs = [chain.type(*argv) for argv in typed]
+def test_latest_is_the_newest_pipeline_that_went_for_real(pipeline, shown, typed, newest):
+    runs = [pipeline.type(*argv) for argv in typed]
     assert shown()[0].startswith(f"main      run {runs[newest]}")
 
 
@@ -75,8 +75,8 @@ def test_latest_is_the_newest_chain_that_went_for_real(chain, shown, typed, newe
     ],
 )
 @pytest.mark.parametrize("by_id", [False, True])
-def test_what_ran_what_failed_and_why_is_shown(chain, shown, argv, ending, bake, rest, by_id):
-    run_id = chain.type(*argv)
+def test_what_ran_what_failed_and_why_is_shown(pipeline, shown, argv, ending, bake, rest, by_id):
+    run_id = pipeline.type(*argv)
     lines = shown(*(["--main_run_id", run_id] if by_id else []))
     assert lines[0] == f"main      run {run_id}{ending}"
     assert re.fullmatch(r"mill +– +\w{32}  run, because it has not run yet", lines[1])
@@ -85,8 +85,8 @@ def test_what_ran_what_failed_and_why_is_shown(chain, shown, argv, ending, bake,
     assert [line for line in lines if line.startswith("go on")] == rest
 
 
-def test_a_chain_that_failed_before_its_first_step_says_why(chain, shown):
-    run_id = chain.type(*REFUSED)
+def test_a_pipeline_that_failed_before_its_first_step_says_why(pipeline, shown):
+    run_id = pipeline.type(*REFUSED)
     assert shown() == [
         f"main      run {run_id}, which failed",
         f"failed: {NO_GRAIN}",
@@ -94,16 +94,16 @@ def test_a_chain_that_failed_before_its_first_step_says_why(chain, shown):
     ]
 
 
-def test_a_failure_that_left_nothing_is_shown_by_its_id(chain, shown):
-    run_id = chain.type(*MISTYPED)
+def test_a_failure_that_left_nothing_is_shown_by_its_id(pipeline, shown):
+    run_id = pipeline.type(*MISTYPED)
     header, why = shown("--main_run_id", run_id)
     assert header.endswith(f"{run_id}, which failed")
     assert why.startswith("failed: main has no parameter 'bake_minute'")
 
 
-def test_a_dry_run_says_what_would_run(chain, shown):
-    chain.type(*WHOLE)
-    lines = shown("--main_run_id", chain.type(*DRY))
+def test_a_dry_run_says_what_would_run(pipeline, shown):
+    pipeline.type(*WHOLE)
+    lines = shown("--main_run_id", pipeline.type(*DRY))
     assert lines[1].endswith("  reused")
     assert lines[2:4] == [
         f"bake             –  {'–':32}  would run, because parameter minutes is 50 and was 40",
@@ -112,26 +112,26 @@ def test_a_dry_run_says_what_would_run(chain, shown):
 
 
 @pytest.mark.parametrize("before", [[], [DRY], [MISTYPED]])
-def test_without_a_chain_it_is_told_how_to_run_one(chain, before):
+def test_without_a_pipeline_it_is_told_how_to_run_one(pipeline, before):
     for argv in before:
-        chain.type(*argv)
+        pipeline.type(*argv)
     said = refusal("--profile", "local")
     assert said == (
-        "inspect: the chain has not run here yet; run: mlflow run . --env-manager local"
+        "inspect: the pipeline has not run here yet; run: mlflow run . --env-manager local"
     )
 
 
-def test_a_chain_that_still_runs_is_told(chain):
+def test_a_pipeline_that_still_runs_is_told(pipeline):
     run = MlflowClient().create_run("0", tags={"step": "main"})
     assert "did not finish (RUNNING)" in refusal("--main_run_id", run.info.run_id)
 
 
 @pytest.mark.parametrize("argv", [FAILS, STOPPED])
-def test_a_chain_that_failed_is_no_finished_run(chain, argv):
-    run_id = chain.type(*argv)
+def test_a_pipeline_that_failed_is_no_finished_run(pipeline, argv):
+    run_id = pipeline.type(*argv)
     assert {file.path for file in MlflowClient().list_artifacts(run_id)} <= {
-        "card.html",
-        "chain.json",
+        "report.html",
+        "pipeline.json",
     }
     with pytest.raises(UserError, match="did not finish"):
         resolve_input("main", run_id)

@@ -1,14 +1,14 @@
-"""The chain's command line: whose parameter is whose."""
+"""The pipeline's command line: whose parameter is whose."""
 
 import pytest
 
 from steps import main, train
 from steps.errors import UserError
+from steps.pipeline.step import RUN_ID
 from steps.settings.parameters import parse
-from steps.tracking.step import RUN_ID
 
 
-@pytest.mark.parametrize("step", main.CHAIN, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", main.PIPELINE, ids=lambda step: step.name)
 def test_a_parameter_of_one_step_has_the_steps_name_before_it(step):
     known = main.Parameters.model_fields
     for name, field in step.parameters.model_fields.items():
@@ -33,7 +33,7 @@ def test_a_parameter_of_one_step_has_the_steps_name_before_it(step):
         (["--input_size", "8"], "input_size: "),
     ],
 )
-def test_the_bounds_of_each_step_hold_for_the_chain(argv, told):
+def test_the_bounds_of_each_step_hold_for_the_pipeline(argv, told):
     with pytest.raises(UserError, match=told):
         parse(main.Parameters, "main", argv)
 

@@ -1,4 +1,4 @@
-"""What the chain reuses and what it runs, and why, on three small steps and a real store."""
+"""What the pipeline reuses and what it runs, and why, on three small steps and a real store."""
 
 import shutil
 from pathlib import Path
@@ -6,31 +6,31 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from small_chain import COLD, SmallChain
+from small_pipeline import COLD, SmallPipeline
 
 from steps import main
 from steps.errors import UserError
-from steps.tracking import reuse
-from steps.tracking.card import Card
-from steps.tracking.resume import onward, under_way
-from steps.tracking.run_files import KEY_FILE, SIZES_FILE
-from steps.tracking.step import StepRun
+from steps.pipeline import reuse
+from steps.pipeline.commands import resume_command, under_way
+from steps.pipeline.report import Report
+from steps.pipeline.run_files import KEY_FILE, SIZES_FILE
+from steps.pipeline.step import StepRun
 
 BAKE_CHANGED = "run, because parameter minutes is 50 and was 40"
 NEVER = "run, because it has not run yet"
 
 
 @pytest.fixture
-def chain(store, monkeypatch) -> SmallChain:
-    return SmallChain(monkeypatch)
+def pipeline(store, monkeypatch) -> SmallPipeline:
+    return SmallPipeline(monkeypatch)
 
 
-def test_an_unchanged_chain_runs_once_and_is_reused(chain):
-    first, said = chain.go()
-    assert chain.started == ["mill", "bake", "slice"]
-    assert said == dict.fromkeys(chain.started, NEVER)
-    second, said = chain.go()
-    assert chain.started == [] and second == first
+def test_an_unchanged_pipeline_runs_once_and_is_reused(pipeline):
+    first, said = pipeline.go()
+    assert pipeline.started == ["mill", "bake", "slice"]
+    assert said == dict.fromkeys(pipeline.started, NEVER)
+    second, said = pipeline.go()
+    assert pipeline.started == [] and second == first
     assert said == {step: f"reuse run {id_}" for step, id_ in first.items()}
 
 
@@ -48,32 +48,32 @@ def test_an_unchanged_chain_runs_once_and_is_reused(chain):
         ({"until": "bake", "bake_minutes": 50}, ["bake"], [BAKE_CHANGED]),
     ],
 )  # fmt: skip
-def test_a_change_runs_what_depends_on_it(chain, changed, runs, reasons):
-    first, _ = chain.go()
-    second, said = chain.go(**changed)
-    assert chain.started == runs
+def test_a_change_runs_what_depends_on_it(pipeline, changed, runs, reasons):
+    first, _ = pipeline.go()
+    second, said = pipeline.go(**changed)
+    assert pipeline.started == runs
     assert {step for step in second if second[step] != first[step]} == set(runs)
     assert [said[step] for step in runs] == reasons
     # and back again, which is known still
-    assert chain.go()[0] == first and chain.started == []
+    assert pipeline.go()[0] == first and pipeline.started == []
 
 
 @pytest.mark.parametrize(
     ("asked", "runs"),
     [({"force": "bake"}, ["bake", "slice"]), ({"from": "slice", "mill_turns": 4}, ["slice"])],
 )
-def test_what_is_asked_for_runs_even_where_a_run_fits(chain, asked, runs):
-    first, _ = chain.go()
-    second, said = chain.go(**asked)
-    assert chain.started == runs
+def test_what_is_asked_for_runs_even_where_a_run_fits(pipeline, asked, runs):
+    first, _ = pipeline.go()
+    second, said = pipeline.go(**asked)
+    assert pipeline.started == runs
     assert said[runs[0]] == "run, because it was asked for"
     assert {step for step in second if second[step] != first[step]} == set(runs)
 
 
-def test_a_dry_run_only_says_so(chain):
-    first, _ = chain.go()
-    runs, said = chain.go(bake_minutes=50, dry_run=True)
-    assert chain.started == [] and runs == {"mill": first["mill"]}
+def test_a_dry_run_only_says_so(pipeline):
+    first, _ = pipeline.go()
+    runs, said = pipeline.go(bake_minutes=50, dry_run=True)
+    assert pipeline.started == [] and runs == {"mill": first["mill"]}
     assert said == {
         "mill": f"reuse run {first['mill']}",
         "bake": BAKE_CHANGED,
@@ -95,35 +95,35 @@ def test_a_dry_run_only_says_so(chain):
          "parameter minutes is 50 and was 40"),
     ],
 )  # fmt: skip
-def test_the_reason_compares_with_the_nearest_run(chain, before, asked, reason):
+def test_the_reason_compares_with_the_nearest_run(pipeline, before, asked, reason):
     for parameters in before:
-        chain.go(**parameters)
-    assert chain.go(**asked, dry_run=True)[1]["bake"] == f"run, because {reason}"
+        pipeline.go(**parameters)
+    assert pipeline.go(**asked, dry_run=True)[1]["bake"] == f"run, because {reason}"
 
 
-def test_runs_that_lost_what_they_were_made_of_are_not_compared_with(chain):
-    chain.go()
-    second, _ = chain.go(bake_minutes=50, bake_degrees=200.0)
+def test_runs_that_lost_what_they_were_made_of_are_not_compared_with(pipeline):
+    pipeline.go()
+    second, _ = pipeline.go(bake_minutes=50, bake_degrees=200.0)
     _artifact(second["bake"], KEY_FILE).unlink()
     asked = {"bake_minutes": 50, "dry_run": True}
-    assert chain.go(**asked)[1]["bake"] == BAKE_CHANGED
+    assert pipeline.go(**asked)[1]["bake"] == BAKE_CHANGED
     for run in MlflowClient().search_runs(["0"], "tags.step = 'bake'"):
         _artifact(run.info.run_id, KEY_FILE).unlink(missing_ok=True)
-    assert "parameter minutes is 50 and was None" in chain.go(**asked)[1]["bake"]
+    assert "parameter minutes is 50 and was None" in pipeline.go(**asked)[1]["bake"]
 
 
-def test_a_run_that_fits_is_found_without_a_look_at_others(chain, monkeypatch):
-    chain.go()
+def test_a_run_that_fits_is_found_without_a_look_at_others(pipeline, monkeypatch):
+    pipeline.go()
     monkeypatch.setattr(reuse, "read_key_parts", lambda run_id: pytest.fail("it was read"))
-    chain.go()
-    assert chain.started == []
+    pipeline.go()
+    assert pipeline.started == []
 
 
-def test_a_run_whose_result_does_not_hold_is_run_again(chain):
-    first, _ = chain.go()
-    chain.stale = first["slice"]
-    second, said = chain.go()
-    assert chain.started == ["slice"] and second["slice"] != first["slice"]
+def test_a_run_whose_result_does_not_hold_is_run_again(pipeline):
+    first, _ = pipeline.go()
+    pipeline.stale = first["slice"]
+    second, said = pipeline.go()
+    assert pipeline.started == ["slice"] and second["slice"] != first["slice"]
     assert said["slice"] == "run, because it is stale"
 
 
@@ -132,16 +132,16 @@ def _artifact(run_id: str, name: str) -> Path:
     return Path(uri.removeprefix("file://"), name)
 
 
-def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
-    first, _ = chain.go()
-    chain.stale = first["slice"]
-    second, _ = chain.go()
-    chain.stale = None
+def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(pipeline):
+    first, _ = pipeline.go()
+    pipeline.stale = first["slice"]
+    second, _ = pipeline.go()
+    pipeline.stale = None
     _artifact(second["slice"], "outputs.json").unlink()
-    assert chain.go()[0] == first and chain.started == []
+    assert pipeline.go()[0] == first and pipeline.started == []
     _artifact(first["slice"], "outputs.json").unlink()
-    third, said = chain.go()
-    assert chain.started == ["slice"] and third["slice"] not in second.values()
+    third, said = pipeline.go()
+    assert pipeline.started == ["slice"] and third["slice"] not in second.values()
     assert "has no usable outputs.json" in said["slice"]
 
 
@@ -160,29 +160,29 @@ def test_a_run_that_lost_its_outputs_gives_way_to_an_older_one(chain):
     ],
     ids=["file gone", "folder gone", "file cut", "no list", "outputs damaged"],
 )
-def test_what_was_deleted_or_damaged_is_made_again(chain, damage, said):
-    first, _ = chain.go()
+def test_what_was_deleted_or_damaged_is_made_again(pipeline, damage, said):
+    first, _ = pipeline.go()
     damage(first["bake"])
-    second, reasons = chain.go()
-    assert chain.started == ["bake", "slice"] and second["mill"] == first["mill"]
+    second, reasons = pipeline.go()
+    assert pipeline.started == ["bake", "slice"] and second["mill"] == first["mill"]
     assert said.format(first["bake"]) in reasons["bake"]
 
 
 @pytest.mark.parametrize("asked", [{"from": "grind"}, {"until": "eat"}, {"force": "bake,fry"}])
-def test_what_is_no_step_is_told(chain, asked):
-    with pytest.raises(UserError, match="is no step of the chain; pass one of: mill bake slice"):
-        chain.go(**asked)
+def test_what_is_no_step_is_told(pipeline, asked):
+    with pytest.raises(UserError, match="is no step of the pipeline; pass one of: mill bake slice"):
+        pipeline.go(**asked)
 
 
 @pytest.mark.parametrize(("start", "until"), [("slice", "bake"), ("slice", "mill")])
-def test_a_chain_of_no_step_is_told(chain, start, until):
+def test_a_pipeline_of_no_step_is_told(pipeline, start, until):
     with pytest.raises(UserError) as caught:
-        chain.go(**{"from": start, "until": until})
+        pipeline.go(**{"from": start, "until": until})
     assert str(caught.value) == (
         f"nothing would run: {start} comes after {until}; pass -P until={start} or a later step, "
         "or leave it out"
     )
-    assert chain.started == []
+    assert pipeline.started == []
 
 
 @pytest.mark.parametrize(
@@ -192,16 +192,16 @@ def test_a_chain_of_no_step_is_told(chain, start, until):
         (61, KeyboardInterrupt, "it was stopped"),
     ],
 )
-def test_a_chain_that_ends_early_has_the_graph_up_to_there(chain, minutes, error, said):
+def test_a_pipeline_that_ends_early_has_the_graph_up_to_there(pipeline, minutes, error, said):
     typed = main.make_parameters()(bake_minutes=minutes)
     with pytest.raises(error), under_way("main", typed), mlflow.start_run() as run:
-        card = Card("main", run.info.run_id)
-        opened = StepRun(run.info.run_id, chain.profile, {}, card)
+        report = Report("main", run.info.run_id)
+        opened = StepRun(run.info.run_id, pipeline.profile, {}, report)
         try:
             main.main(opened, typed)
         finally:
-            said_onward = onward()
-    page = card.html()
+            said_onward = resume_command()
+    page = report.html()
     assert said in page and 'class="failed"' in page and 'class="ran"' in page
     again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
     assert said_onward == again
@@ -217,17 +217,17 @@ def test_a_chain_that_ends_early_has_the_graph_up_to_there(chain, minutes, error
         (False, {}, False),
     ],
 )
-def test_a_step_that_was_cut_off_goes_on(chain, left_something, asked, goes_on):
-    chain.left_something = left_something
-    cut = chain.type("--bake_minutes=61")
+def test_a_step_that_was_cut_off_goes_on(pipeline, left_something, asked, goes_on):
+    pipeline.left_something = left_something
+    cut = pipeline.type("--bake_minutes=61")
     [stopped] = MlflowClient().search_runs(
         ["0"], f"tags.`mlflow.parentRunId` = '{cut}' and tags.step = 'bake'"
     )
-    chain.type("--bake_minutes=61", *(f"--{name}={value}" for name, value in asked.items()))
-    assert chain.resumed[-1] == (stopped.info.run_id if goes_on else "none")
+    pipeline.type("--bake_minutes=61", *(f"--{name}={value}" for name, value in asked.items()))
+    assert pipeline.resumed[-1] == (stopped.info.run_id if goes_on else "none")
 
 
 @pytest.mark.parametrize(("typed", "told"), [("bake", ""), ("mill,bake,slice", " -P force=slice")])
-def test_what_was_forced_goes_on_by_the_command_that_is_told(chain, caplog, typed, told):
-    chain.type("--bake_minutes=61", f"--force={typed}")
+def test_what_was_forced_goes_on_by_the_command_that_is_told(pipeline, caplog, typed, told):
+    pipeline.type("--bake_minutes=61", f"--force={typed}")
     assert f"--env-manager local{told} -P bake_minutes=61 -P from=bake" in caplog.text

@@ -1,14 +1,14 @@
-"""Which pictures a scoring takes at each of its looks."""
+"""Which images a scoring takes at each of its looks."""
 
 import mlflow
 import pytest
 
 from steps import score
 from steps.errors import UserError
+from steps.pipeline.outputs import IngestOutputs
+from steps.pipeline.report import Report
+from steps.pipeline.step import StepRun
 from steps.settings.profile import load_profile
-from steps.tracking.card import Card
-from steps.tracking.outputs import IngestOutputs
-from steps.tracking.step import StepRun
 
 
 def ingested(lake: str, version: int) -> str:
@@ -24,20 +24,20 @@ def ingested(lake: str, version: int) -> str:
 def run_of(store, monkeypatch):
     monkeypatch.setattr(score, "log_delta_version", lambda *_: None)
     profile = load_profile("local").model_copy(update={"lake": "file:/here"})
-    return lambda ingest: StepRun("1" * 32, profile, {"ingest": ingest}, Card("score", "1" * 32))
+    return lambda ingest: StepRun("1" * 32, profile, {"ingest": ingest}, Report("score", "1" * 32))
 
 
 def test_later_looks_take_what_was_taken_in_since(run_of):
     run = run_of(ingested("file:/here", 3))
     ingested("file:/here", 4)
     with mlflow.start_run():
-        assert [score._pictures(run, look).version for look in (0, 1)] == [3, 4]
+        assert [score._images(run, look).version for look in (0, 1)] == [3, 4]
 
 
 def test_an_ingest_into_another_lake_is_a_mistake_only_where_it_was_asked_for(run_of):
     run = run_of(ingested("file:/here", 3))
     elsewhere = run_of(ingested("file:/elsewhere", 9))
     with mlflow.start_run():
-        assert score._pictures(run, 1) is None
+        assert score._images(run, 1) is None
         with pytest.raises(UserError, match="not in the lake of profile local"):
-            score._pictures(elsewhere, 0)
+            score._images(elsewhere, 0)

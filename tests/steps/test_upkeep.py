@@ -7,14 +7,14 @@ import pytest
 from drawing import file_name, jpeg
 
 from steps.errors import UserError
-from steps.lake.arrivals import Limits
-from steps.lake.landing import look
-from steps.lake.rows import Rules
-from steps.lake.stream import take_in
+from steps.ingestion.arrivals import Limits
+from steps.ingestion.landing import list_landing_zone
+from steps.ingestion.rows import Rules
+from steps.ingestion.stream import take_in
 from steps.lake.tables import current_version, open_table, table_path
+from steps.pipeline.report import Report
+from steps.pipeline.step import StepRun
 from steps.settings.parameters import parse
-from steps.tracking.card import Card
-from steps.tracking.step import StepRun
 from steps.upkeep import Parameters, upkeep
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     zone.mkdir()
     for number in range(6):
         (zone / file_name(minute=number)).write_bytes(jpeg(number))
-    landing = look(str(zone))
+    landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
     take_in(lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
     images = open_table(lake.spark, profile, "images")
@@ -34,7 +34,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     # the session that the tests share stands for the one that the step would start and stop
     monkeypatch.setattr("steps.lake.session.spark_session", lambda *_: nullcontext(lake.spark))
     with mlflow.start_run() as run:
-        opened = StepRun(run.info.run_id, profile, {}, Card("upkeep", run.info.run_id))
+        opened = StepRun(run.info.run_id, profile, {}, Report("upkeep", run.info.run_id))
         outputs = upkeep(opened, Parameters())
 
     files_before, files_after = outputs.compacted["images"]

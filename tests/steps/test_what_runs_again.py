@@ -1,4 +1,4 @@
-"""Which steps of the real chain run after a change: by the files, parameters and settings."""
+"""Which steps of the real pipeline run after a change: by the files, parameters and settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from steps import export, main, train
-from steps.lake.arrivals import Arrivals, Limits
-from steps.lake.landing import look
-from steps.serving import keys as keys_module
+from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.landing import list_landing_zone
+from steps.pipeline import cache_key as cache_key_module
+from steps.pipeline.cache_key import cache_key
+from steps.release import keys as keys_module
 from steps.settings.profile import PROJECT, Profile, Release, load_profile
-from steps.tracking import cache_key as cache_key_module
-from steps.tracking.cache_key import cache_key
 
 ALL = ("ingest", "tune", "train", "register", "promote", "export")
 FROM_TUNE, FROM_TRAIN, FROM_PROMOTE = ALL[1:], ALL[2:], ALL[4:]
@@ -24,7 +24,7 @@ def profile(tmp_path) -> Profile:
 
 @pytest.fixture
 def landing(tmp_path) -> Path:
-    """Pictures that landed."""
+    """Images that landed."""
     folder = tmp_path / "landing"
     folder.mkdir()
     (folder / "first.jpg").write_bytes(b"1")
@@ -35,7 +35,7 @@ def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
     """The key of each step; steps are handed each other's keys in place of run IDs."""
     asked = main.Parameters(source=str(landing), **parameters)
     found: dict[str, str] = {}
-    for step in main.CHAIN:
+    for step in main.PIPELINE:
         if step.name == "export":  # reads what the alias names, which promote has moved
             step = replace(step, state=lambda *_: found["promote"])
         chosen = main._parameters_of(step, asked, found)
@@ -60,23 +60,23 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("benchmarks/ingest.py", ()),
         ("steps/main.py", ()),
         ("steps/device.py", ()),
-        ("steps/tracking/card.py", ()),  # how a card looks
-        ("steps/tracking/card.html.j2", ()),
-        ("edge/capture.py", ()),
-        ("edge/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
-        ("edge/picture.py", ALL),
-        ("steps/training/cache.py", FROM_TUNE),
-        ("steps/training/cache_filling.py", FROM_TUNE),
-        ("steps/training/search.py", FROM_TUNE),
-        ("steps/training/trials.py", FROM_TUNE),
+        ("steps/pipeline/report.py", ()),  # how a report looks
+        ("steps/pipeline/report.html.j2", ()),
+        ("edge/cli/capture.py", ()),
+        ("edge/inference/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
+        ("edge/inference/image.py", ALL),
+        ("steps/dataset/cache.py", FROM_TUNE),
+        ("steps/dataset/cache_filling.py", FROM_TUNE),
+        ("steps/tuning/search.py", FROM_TUNE),
+        ("steps/tuning/trials.py", FROM_TUNE),
         ("steps/training/fit.py", FROM_TUNE),
         ("steps/training/launcher.py", FROM_TRAIN),
         ("steps/train.py", FROM_TRAIN),
-        ("steps/serving/judgement.py", FROM_PROMOTE),
-        ("steps/serving/pyfunc_model.py", ("export",)),  # named, not imported
-        ("steps/lake/picture.py", ALL),
-        ("steps/lake/stream.py", ALL),
-        ("steps/tracking/step.py", ALL),
+        ("steps/evaluation/promotion_rules.py", FROM_PROMOTE),
+        ("steps/release/pyfunc_model.py", ("export",)),  # named, not imported
+        ("steps/ingestion/image_metadata.py", ALL),
+        ("steps/ingestion/stream.py", ALL),
+        ("steps/pipeline/step.py", ALL),
         ("requirements.lock", ALL),
     ],
 )
@@ -114,9 +114,9 @@ def test_a_parameter(landing, profile, parameters, first):
     [
         (lambda folder: (folder / "second.jpg").write_bytes(b"2"), "ingest"),
         (lambda folder: (folder / "first.jpg").write_bytes(b"other"), "ingest"),
-        (lambda folder: (folder / "notes.txt").write_text("no picture"), None),
+        (lambda folder: (folder / "notes.txt").write_text("no image"), None),
     ],
-    ids=["a new picture", "one that was rewritten", "no picture"],
+    ids=["a new image", "one that was rewritten", "no image"],
 )
 def test_the_landing_zone(landing, profile, change, first):
     before = keys(landing, profile)
@@ -145,7 +145,7 @@ def test_a_setting_of_the_profile(landing, profile, setting, value, first):
 def test_what_was_taken_in_may_leave_the_landing_zone(landing, profile):
     (landing / "second.jpg").write_bytes(b"2")
     before = keys(landing, profile)
-    zone = look(str(landing))
+    zone = list_landing_zone(str(landing))
     Arrivals(profile, zone.source).note(zone.files, Limits(10, 10**6))
     assert runs(before, keys(landing, profile)) == ()
     (landing / "first.jpg").unlink()

@@ -152,9 +152,9 @@ def _fill_hull(shade: Image.Image, points: np.ndarray) -> None:
     """Fill the convex hull of floor points (x, z)."""
     ordered = sorted(map(tuple, points))
     hull = []
-    for chain in (ordered, ordered[::-1]):
+    for pipeline in (ordered, ordered[::-1]):
         half = []
-        for point in chain:
+        for point in pipeline:
             while len(half) > 1 and _turns_right(half[-2], half[-1], point):
                 half.pop()
             half.append(point)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 CANVAS = 496
-"""Side of the drawn square in pixels: the picture's 480 and a margin for the camera's shake."""
+"""Side of the drawn square in pixels: the image's 480 and a margin for the camera's shake."""
 
 EYE = 1.7
 PITCH = math.radians(22)
@@ -63,7 +63,7 @@ def floor_coordinates() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Sketch:
-    """Two pictures drawn together: the colours, and how each surface takes the light.
+    """Two images drawn together: the colours, and how each surface takes the light.
 
     Attributes:
         colour: RGB albedo.
@@ -102,7 +102,7 @@ class Sketch:
         ImageDraw.Draw(self.surface).polygon(outline, fill=light)
 
     def reduced(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The bands of both pictures without the supersampling: ``uint8 [CANVAS, CANVAS]`` each."""
+        """The bands of both images without the supersampling: ``uint8 [CANVAS, CANVAS]`` each."""
         return tuple(
             [np.asarray(band) for band in image.reduce(SUPERSAMPLING).split()]
             for image in (self.colour, self.surface)

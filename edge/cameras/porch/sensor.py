@@ -5,7 +5,7 @@ import numpy as np
 from edge.cameras.porch.projection import CANVAS
 
 SIDE = 480
-"""Side of the picture in pixels."""
+"""Side of the image in pixels."""
 
 _SRGB = np.arange(256) / 255
 LINEAR = np.where(_SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4).astype(
@@ -27,7 +27,7 @@ class Sensor:
     """A small camera's sensor.
 
     Args:
-        rng: where its noise comes from; drawn once, every picture shows another part of it.
+        rng: where its noise comes from; drawn once, every image shows another part of it.
     """
 
     def __init__(self, rng: np.random.Generator):
@@ -35,7 +35,7 @@ class Sensor:
         self._noise = 0.7 * coarse + rng.standard_normal((2 * SIDE, 2 * SIDE, 1), np.float32)
 
     def expose(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Turn linear light into a picture.
+        """Turn linear light into an image.
 
         The exposure follows the scene's brightness, but not all the way: night stays dark.
         What is amplified more is noisier. The camera shakes by some pixels.

@@ -9,10 +9,10 @@ from agent_fakes import agent_of, landed, looks, send_all, settings
 from PIL import Image
 
 from edge.agent.agent import Agent
-from edge.agent.reason import Reason
 from edge.agent.settings import CaptureSettings, ScoreSettings
 from edge.cameras.camera import CameraError, Frame, Shot
 from edge.cameras.folder import FolderCamera
+from edge.outbox.reason import Reason
 
 
 def stated(tmp_path) -> list[dict]:
@@ -20,7 +20,7 @@ def stated(tmp_path) -> list[dict]:
     return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
-def test_without_a_model_pictures_are_taken_and_sent(tmp_path, clock):
+def test_without_a_model_images_are_taken_and_sent(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
     looks(agent, clock, 181)
     send_all(agent)
@@ -125,13 +125,13 @@ def agent_jpeg(agent, clock) -> bytes:
     return agent.parts.queue.next().path.read_bytes()
 
 
-def _show(agent, picture, clock):
-    """Let the camera show a picture that no camera should."""
+def _show(agent, image, clock):
+    """Let the camera show an image that no camera should."""
 
     @contextmanager
     def shot():
-        pixels = picture if isinstance(picture, np.ndarray) else np.zeros((4, 4, 3), np.uint8)
-        encoded = picture if isinstance(picture, bytes) else None
+        pixels = image if isinstance(image, np.ndarray) else np.zeros((4, 4, 3), np.uint8)
+        encoded = image if isinstance(image, bytes) else None
         yield Shot.of(Frame(pixels, clock.now().shown, encoded=encoded))
 
     agent.parts.camera.shot = shot
@@ -144,39 +144,39 @@ def test_a_camera_that_never_comes_is_asked_for_ever(tmp_path, clock):
     assert agent.parts.camera.asked == 1100
 
 
-def test_a_folder_whose_newest_picture_cannot_be_read_is_not_well_and_says_so_once(
+def test_a_folder_whose_newest_image_cannot_be_read_is_not_well_and_says_so_once(
     tmp_path, clock, caplog
 ):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    agent = Agent(settings(tmp_path), clock, FolderCamera(pictures))
+    images = tmp_path / "images"
+    images.mkdir()
+    agent = Agent(settings(tmp_path), clock, FolderCamera(images))
     looks(agent, clock, 3)
     assert agent.status()["healthy"], "an empty folder is no fault"
-    (pictures / "a.jpg").write_bytes(b"what a broken encoder writes")
+    (images / "a.jpg").write_bytes(b"what a broken encoder writes")
     looks(agent, clock, 100)
     said = agent.status()
-    why = "camera: a.jpg is not a readable picture: no format that Pillow knows"
-    assert said["complaints"] == [why] and not said["healthy"]
+    why = "camera: a.jpg is not a readable image: no format that Pillow knows"
+    assert said["health_issues"] == [why] and not said["healthy"]
     assert [trouble["what"] for trouble in said["troubles"]] == [why]
-    assert caplog.text.count("a.jpg is not a readable picture") == 1
-    Image.new("RGB", (8, 8)).save(pictures / "b.jpg")
+    assert caplog.text.count("a.jpg is not a readable image") == 1
+    Image.new("RGB", (8, 8)).save(images / "b.jpg")
     looks(agent, clock, 1)
     assert agent.status()["healthy"] and agent.status()["frames"] == 1
 
 
-def test_a_picture_that_is_rotated_away_while_it_is_scored_does_no_harm(
+def test_an_image_that_is_rotated_away_while_it_is_scored_does_no_harm(
     tmp_path, clock, monkeypatch
 ):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    agent = Agent(settings(tmp_path), clock, FolderCamera(pictures))
-    Image.new("RGB", (8, 8)).save(pictures / "a.jpg")
+    images = tmp_path / "images"
+    images.mkdir()
+    agent = Agent(settings(tmp_path), clock, FolderCamera(images))
+    Image.new("RGB", (8, 8)).save(images / "a.jpg")
     reason = agent.parts.selection.reason
 
     def rotate(*seen):
-        (pictures / "a.jpg").unlink()
+        (images / "a.jpg").unlink()
         return reason(*seen)
 
     monkeypatch.setattr(agent.parts.selection, "reason", rotate)
     looks(agent, clock, 1)
-    assert agent.parts.queue.size()["pictures"] == 1 and not agent.status()["troubles"]
+    assert agent.parts.queue.size()["images"] == 1 and not agent.status()["troubles"]

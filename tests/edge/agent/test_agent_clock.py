@@ -12,7 +12,7 @@ from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings
 from edge.cameras.camera import Frame
 from edge.cameras.folder import FolderCamera
-from edge.jpeg import encode_jpeg, encode_pixels
+from edge.cameras.jpeg import encode_jpeg, encode_pixels
 
 EVERY_SECOND = CaptureSettings(period_seconds=1)
 
@@ -49,9 +49,9 @@ def test_a_frame_that_was_waited_for_while_the_clock_was_set_shows_the_time_befo
     assert [name[:25] for name in landed(tmp_path)] == ["2026-07-13T12%3A00%3A00_r"]
 
 
-def test_a_picture_with_a_time_of_its_own_waits_for_no_clock(tmp_path):
+def test_an_image_with_a_time_of_its_own_waits_for_no_clock(tmp_path):
     clock = FakeClock(NOON - timedelta(days=2), is_set=False)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     agent = Agent(settings(tmp_path, capture=EVERY_SECOND), clock, FolderCamera(folder))
     jpeg = encode_jpeg(Frame(np.zeros((8, 8, 3), np.uint8), NOON - timedelta(days=900)), "x")
@@ -69,7 +69,7 @@ def test_a_clock_that_nobody_sets_is_said_after_an_hour(tmp_path):
     live(agent, clock, 3600, step=60)
     assert agent.status()["healthy"]
     live(agent, clock, 120, step=60)
-    assert not agent.status()["healthy"] and "trust_clock" in agent.status()["complaints"][0]
+    assert not agent.status()["healthy"] and "trust_clock" in agent.status()["health_issues"][0]
     clock.set_to(NOON)
     assert agent.status()["healthy"]
 

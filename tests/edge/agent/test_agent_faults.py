@@ -48,12 +48,12 @@ def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch,
     landing = LandingSettings("unreliable://zone", retry_most_seconds=60)
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10), landing=landing)
     live(agent, clock, 600)
-    assert agent.parts.watcher.seen.frames == 600 and agent.parts.queue.size()["pictures"] == 60
+    assert agent.parts.watcher.seen.frames == 600 and agent.parts.queue.size()["images"] == 60
     assert agent.status()["landing_failure"] == "no route to host" and agent.status()["healthy"]
     assert Unreliable.calls < 40
     monkeypatch.setattr(Unreliable, "fault", None)
     live(agent, clock, 70)
-    assert agent.parts.queue.size()["pictures"] == 0 and agent.status()["landing_failure"] is None
+    assert agent.parts.queue.size()["images"] == 0 and agent.status()["landing_failure"] is None
     assert agent.parts.store.counts() == {"sent": 67}
     assert len([name for name in Unreliable.store if name.endswith(".jpg")]) == 67
 
@@ -135,7 +135,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_full_disk_costs_pictures_and_nothing_else(tmp_path, clock, small_disk):
+def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, landing=landing)
@@ -151,7 +151,7 @@ def test_a_full_disk_costs_pictures_and_nothing_else(tmp_path, clock, small_disk
     (small_disk / "others").unlink()
     (tmp_path / "landing").mkdir()
     live(agent, clock, 200)
-    assert agent.parts.queue.size()["pictures"] == 0 and agent.status()["landing_failure"] is None
+    assert agent.parts.queue.size()["images"] == 0 and agent.status()["landing_failure"] is None
     sent = len(landed(tmp_path))
     assert 200 < sent == len(set(landed(tmp_path)))
     assert agent.parts.store.counts() == {"sent": sent, "dropped": 305 - sent}
@@ -220,6 +220,6 @@ def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
     live(agent, clock, 1500)
     assert shutil.disk_usage(small_disk).free >= 900_000
     size = agent.parts.queue.size()
-    assert size["pictures"] + agent.parts.store.counts()["dropped"] == 1500
-    newest = agent.parts.store.rows("SELECT max(id) AS id, min(id) AS first FROM pictures")[0]
-    assert newest["id"] == 1500 and newest["first"] == 1501 - size["pictures"]
+    assert size["images"] + agent.parts.store.counts()["dropped"] == 1500
+    newest = agent.parts.store.rows("SELECT max(id) AS id, min(id) AS first FROM images")[0]
+    assert newest["id"] == 1500 and newest["first"] == 1501 - size["images"]

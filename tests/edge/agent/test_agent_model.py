@@ -7,7 +7,7 @@ from agent_fakes import NOBODY, agent_of, looks, place_model
 
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.settings import ModelSettings
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 
 
 class Probation:
@@ -89,7 +89,7 @@ def test_a_device_whose_model_is_damaged_says_so_and_reads_it_ever_more_seldom(
     looks(agent, clock, 1200)
     said = agent.status()
     assert not said["healthy"] and said["frames"] == 1200 and said["model_version"] is None
-    assert said["complaints"][0].startswith("model: no whole model in ")
+    assert said["health_issues"][0].startswith("model: no whole model in ")
     assert said["model_failure"].startswith("no whole model in ")
     assert "pull" not in said["model_failure"], "the agent does that by itself"
     assert 8 < len(loads) < 16 and loads[1] - loads[0] < 2 and loads[-1] - loads[-2] > 250
@@ -104,9 +104,9 @@ def test_a_model_that_fails_on_every_frame_is_not_loaded_for_each(
 ):
     agent = with_model()
     broken = np.full((1, 2), np.nan, np.float32)
-    monkeypatch.setattr("edge.scoring.Scorer.score_prepared", lambda self, pixels: broken)
+    monkeypatch.setattr("edge.inference.scoring.Scorer.score_prepared", lambda self, pixels: broken)
     looks(agent, clock, 600)
-    assert "fails on a real frame" in agent.status()["complaints"][0]
+    assert "fails on a real frame" in agent.status()["health_issues"][0]
     assert 5 < agent.parts.results.size()["results"] < 15
     monkeypatch.undo()
     looks(agent, clock, 301)
@@ -125,7 +125,7 @@ def test_a_device_that_has_no_model_yet_says_so(tmp_path, clock):
     looks(agent, clock, 1)
     agent.parts.follower.work()
     said = agent.status()
-    assert said["complaints"] == [f"model: {said['model_failure']}"]
+    assert said["health_issues"] == [f"model: {said['model_failure']}"]
     assert said["model_failure"].startswith("none was pulled yet; no MLflow server answers")
 
 

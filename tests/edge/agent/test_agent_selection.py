@@ -1,9 +1,9 @@
 import pytest
 
-from edge.agent.reason import Reason
-from edge.agent.results import Result
 from edge.agent.selection import Allowance, Selection
 from edge.agent.settings import CaptureSettings, ScoreSettings
+from edge.outbox.reason import Reason
+from edge.outbox.results import Result
 
 DAY = 86_400
 
@@ -29,7 +29,7 @@ def test_a_frame_a_period_is_kept_on_the_beat():
     assert [at for at in (400, 401, 460) if selection.reason(at, False, None)] == [400, 460]
 
 
-def test_no_reason_no_picture():
+def test_no_reason_no_image():
     assert kept(NEVER, NONE) == {}
 
 

@@ -11,8 +11,8 @@ from agent_fakes import NOON, FakeClock
 
 from edge.agent import clock, timekeeping
 from edge.agent.clock import Clock
-from edge.agent.store import Store
 from edge.agent.timekeeping import MOST_ERROR
+from edge.outbox.store import Store
 
 HOUR = 3600
 

@@ -32,9 +32,7 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
         score=ScoreSettings(period_seconds=SECONDS_A_LOOK, uncertain_per_hour=60),
         landing=LandingSettings(str(tmp_path / "landing"), retry_most_seconds=60),
         model=ModelSettings(NOBODY, "brightness", poll_seconds=600),
-        store=StoreSettings(
-            tmp_path / "store", pictures_megabytes=1, free_megabytes=0, results=2000
-        ),
+        store=StoreSettings(tmp_path / "store", images_megabytes=1, free_megabytes=0, results=2000),
     )
     draw = random.Random(7)
     end = clock.uptime() + 3600 * HOURS
@@ -62,7 +60,7 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     assert stored < 2_000_000 and agent.parts.results.size()["results"] <= 2000
     said = agent.status()
     assert said["healthy"] and said["landing_failure"] is None
-    assert said["queue"]["pictures"] == 0 and len(said["troubles"]) <= 20
+    assert said["queue"]["images"] == 0 and len(said["troubles"]) <= 20
 
 
 def _live(agent, clock, looks: int) -> None:

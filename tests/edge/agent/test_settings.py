@@ -6,7 +6,7 @@ import pytest
 
 from edge.agent.settings import Settings
 from edge.agent.settings_file import SettingsError
-from edge.commands import main
+from edge.cli.main import main
 
 SMALLEST = 'device = "a7"\n[landing]\nurl = "/mnt/landing"\n'
 

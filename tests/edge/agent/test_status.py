@@ -5,8 +5,8 @@ import os
 import pytest
 from agent_fakes import agent_of, live, looks, send_all
 
-from edge.agent.commands import _summary
 from edge.agent.settings import CaptureSettings, LandingSettings
+from edge.cli.agent_commands import _summary
 
 
 @pytest.mark.parametrize(("minutes", "is_well"), [(1, True), (9, True), (11, False), (60, False)])
@@ -18,7 +18,7 @@ def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, 
     live(agent, clock, 60 * minutes, step=10)
     said = agent.status()
     assert "make or mount it" in said["landing_failure"] and said["healthy"] is is_well
-    assert all("nothing can be sent: the landing folder" in what for what in said["complaints"])
+    assert all("nothing can be sent: the landing folder" in what for what in said["health_issues"])
     os.rename(tmp_path / "away", tmp_path / "landing")
     live(agent, clock, 120, step=10)
     assert agent.status()["healthy"]
@@ -28,14 +28,14 @@ def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, 
 
 
 @pytest.mark.parametrize(
-    ("count", "frames", "pictures"),
-    [(0, "0 frames", "0 pictures"), (1, "1 frame", "1 picture"), (2, "2 frames", "2 pictures")],
+    ("count", "frames", "images"),
+    [(0, "0 frames", "0 images"), (1, "1 frame", "1 image"), (2, "2 frames", "2 images")],
 )
-def test_a_summary_counts_as_one_speaks(tmp_path, clock, count, frames, pictures):
+def test_a_summary_counts_as_one_speaks(tmp_path, clock, count, frames, images):
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=1))
     looks(agent, clock, count)
     lines = dict(_summary(agent.status()))
     assert lines["camera"].endswith(f", {frames}" if count else "not started yet")
-    assert lines["waiting"].startswith(f"{pictures}, ") and lines["sent"].startswith("0 pictures")
+    assert lines["waiting"].startswith(f"{images}, ") and lines["sent"].startswith("0 images")
     send_all(agent)
-    assert dict(_summary(agent.status()))["sent"].startswith(f"{pictures}, last ")
+    assert dict(_summary(agent.status()))["sent"].startswith(f"{images}, last ")

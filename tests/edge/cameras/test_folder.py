@@ -10,32 +10,32 @@ from edge.cameras.camera import CameraError, NoNewFrameError, UnreadableFrameErr
 from edge.cameras.folder import FolderCamera
 
 
-def picture(colour=(200, 100, 50), size=(40, 30), format="JPEG", exif=None) -> bytes:
+def image(colour=(200, 100, 50), size=(40, 30), format="JPEG", exif=None) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, format, **({} if exif is None else {"exif": exif}))
     return file.getvalue()
 
 
-def test_pictures_come_sorted_with_their_bytes_and_names(tmp_path):
+def test_images_come_sorted_with_their_bytes_and_names(tmp_path):
     for name in ("b.jpg", "a.JPEG", ".hidden.jpg", "notes.txt", "c.png"):
         format = "PNG" if name.endswith("png") else "JPEG"
-        (tmp_path / name).write_bytes(picture(format=format))
+        (tmp_path / name).write_bytes(image(format=format))
     frames = list(FolderCamera(tmp_path).frames(None))
     assert [frame.file_name for frame in frames] == ["a.JPEG", "b.jpg", "c.png"]
     assert all(frame.encoded == (tmp_path / frame.file_name).read_bytes() for frame in frames)
-    assert all(frame.picture is frame.encoded and frame.label is None for frame in frames)
+    assert all(frame.image is frame.encoded and frame.label is None for frame in frames)
     assert [frame.file_name for frame in FolderCamera(tmp_path).frames(2)] == ["a.JPEG", "b.jpg"]
 
 
 def test_pixels_are_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    (tmp_path / "turned.jpg").write_bytes(picture(exif=exif))
+    (tmp_path / "turned.jpg").write_bytes(image(exif=exif))
     frame = next(FolderCamera(tmp_path).frames(1))
     assert frame.pixels.shape == (40, 30, 3) and frame.pixels.dtype == np.uint8
 
 
-def test_a_picture_of_16_bits_keeps_its_greys(tmp_path):
+def test_an_image_of_16_bits_keeps_its_greys(tmp_path):
     grey = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
     Image.fromarray(grey).save(tmp_path / "deep.png")
     frame = next(FolderCamera(tmp_path).frames(1))
@@ -62,7 +62,7 @@ def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written,
     if offset:
         exif.get_ifd(0x8769)[0x9011] = offset
     path = tmp_path / "a.jpg"
-    path.write_bytes(picture(exif=exif))
+    path.write_bytes(image(exif=exif))
     os.utime(path, (1_700_000_000, 1_700_000_000))
     captured_at = next(FolderCamera(tmp_path).frames(1)).captured_at
     assert captured_at == (expected or datetime.fromtimestamp(1_700_000_000, UTC))
@@ -82,9 +82,9 @@ def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written,
     ],
     ids=["no byte order", "cut off", "beyond its end", "no fraction there", "a text for a folder"],
 )
-def test_damaged_exif_does_not_damage_the_picture(tmp_path, format, exif):
+def test_damaged_exif_does_not_damage_the_image(tmp_path, format, exif):
     path = tmp_path / f"a.{format.lower()}"
-    path.write_bytes(picture(format=format, exif=exif))
+    path.write_bytes(image(format=format, exif=exif))
     os.utime(path, (1_700_000_000, 1_700_000_000))
     camera = FolderCamera(tmp_path)
     with camera.shot() as shot:
@@ -98,30 +98,28 @@ def test_damaged_exif_does_not_damage_the_picture(tmp_path, format, exif):
 def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
     with pytest.raises(CameraError, match="no folder .*nowhere"):
         list(FolderCamera(tmp_path / "nowhere").frames(None))
-    with pytest.raises(CameraError, match="no picture in"):
+    with pytest.raises(CameraError, match="no image in"):
         list(FolderCamera(tmp_path).frames(None))
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (picture()[:200], "Truncated"),
-        (picture(format="PNG")[:-30], "truncated|broken"),
+        (image()[:200], "Truncated"),
+        (image(format="PNG")[:-30], "truncated|broken"),
         (b"a shopping list", r"no format that Pillow knows"),
         (b"", "no format that Pillow knows"),
     ],
     ids=["cut JPEG", "cut PNG", "text", "nothing"],
 )
-def test_what_is_no_picture_is_named_with_the_reason(tmp_path, content, why):
+def test_what_is_no_image_is_named_with_the_reason(tmp_path, content, why):
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(
-        CameraError, match=rf"/a\.jpg is not a readable picture \(.*({why})"
-    ) as said:
+    with pytest.raises(CameraError, match=rf"/a\.jpg is not a readable image \(.*({why})") as said:
         list(FolderCamera(tmp_path).frames(None))
     assert "object at" not in str(said.value)
 
 
-def test_a_shot_is_of_the_newest_picture_and_of_each_once(tmp_path):
+def test_a_shot_is_of_the_newest_image_and_of_each_once(tmp_path):
     camera = FolderCamera(tmp_path)
     camera.open()
     with pytest.raises(NoNewFrameError), camera.shot():
@@ -130,30 +128,30 @@ def test_a_shot_is_of_the_newest_picture_and_of_each_once(tmp_path):
         Image.new("RGB", (8, 8)).save(tmp_path / name, "JPEG")
         os.utime(tmp_path / name, (1_800_000_000 + number,) * 2)
     with camera.shot() as shot:
-        assert shot.picture == (tmp_path / "a.jpg").read_bytes()
+        assert shot.image == (tmp_path / "a.jpg").read_bytes()
         assert shot.frame().file_name == "a.jpg" and shot.captured_at.timestamp() == 1_800_000_001
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(NoNewFrameError), camera.shot():
         pass
 
 
-def test_a_file_that_is_no_picture_yet_is_seen_when_it_is_one(tmp_path):
+def test_a_file_that_is_no_image_yet_is_seen_when_it_is_one(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(NoNewFrameError, match="a.jpg is not a readable picture"), camera.shot():
+    with pytest.raises(NoNewFrameError, match="a.jpg is not a readable image"), camera.shot():
         pass
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     with camera.shot() as shot:
         assert shot.frame().pixels.shape == (8, 8, 3)
 
 
-def test_what_is_no_picture_is_named_until_it_goes_or_another_comes(tmp_path):
+def test_what_is_no_image_is_named_until_it_goes_or_another_comes(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"a shopping list")
     for _ in range(3):
         with pytest.raises(UnreadableFrameError, match="a.jpg is not a readable"), camera.shot():
             pass
-    (tmp_path / "b.jpg").write_bytes(picture())
+    (tmp_path / "b.jpg").write_bytes(image())
     with camera.shot() as shot:
         assert shot.frame().file_name == "b.jpg"
     (tmp_path / "b.jpg").unlink()
@@ -170,19 +168,19 @@ def test_what_the_disk_or_the_rights_keep_from_being_read_is_a_fault_of_the_came
             camera.shot().__enter__()
         assert not isinstance(said.value, NoNewFrameError)
     (tmp_path / "a.jpg").unlink()
-    (tmp_path / "a.jpg").write_bytes(picture())
+    (tmp_path / "a.jpg").write_bytes(image())
     with camera.shot() as shot:
-        assert shot.picture == picture()
+        assert shot.image == image()
 
 
-def test_a_picture_that_goes_while_it_is_looked_at_is_kept_with_its_time(tmp_path):
+def test_an_image_that_goes_while_it_is_looked_at_is_kept_with_its_time(tmp_path):
     camera = FolderCamera(tmp_path)
-    (tmp_path / "a.jpg").write_bytes(picture())
+    (tmp_path / "a.jpg").write_bytes(image())
     os.utime(tmp_path / "a.jpg", (1_700_000_000, 1_700_000_000))
     with camera.shot() as shot:
         (tmp_path / "a.jpg").unlink()
         frame = shot.frame()
-    assert frame.encoded == picture() and frame.captured_at == shot.captured_at
+    assert frame.encoded == image() and frame.captured_at == shot.captured_at
     assert frame.captured_at.timestamp() == 1_700_000_000
 
 

@@ -67,13 +67,13 @@ def test_frames_are_rgb_and_the_newest(stand_in):
     camera.open()
     assert camera._feed.capture.source == 0 and camera._feed.capture.size == {3: 640, 4: 480}
     with camera.shot() as shot:
-        first = int(shot.picture[0, 0, 0])
-        assert shot.picture[0, 0].tolist()[1:] == [0, 9] and shot.frame().pixels is shot.picture
+        first = int(shot.image[0, 0, 0])
+        assert shot.image[0, 0].tolist()[1:] == [0, 9] and shot.frame().pixels is shot.image
     passed = camera._feed.capture.number + 20
     while camera._feed.capture.number < passed:
         time.sleep(0.005)
     with camera.shot() as shot:
-        assert shot.picture[0, 0, 0] >= first + 20
+        assert shot.image[0, 0, 0] >= first + 20
     camera.close()
     camera.close()
     assert VideoCapture.released == 1
@@ -107,7 +107,7 @@ def test_a_thread_that_hung_in_the_driver_ends_when_it_wakes_and_gives_no_frame(
     assert not left_behind._thread.is_alive() and VideoCapture.released == 1
     assert left_behind.capture.number == 1  # the frame that it hung in
     with camera.shot() as shot:
-        assert shot.picture.shape == (4, 6, 3)
+        assert shot.image.shape == (4, 6, 3)
     camera.close()
     assert VideoCapture.released == 2
 

@@ -42,8 +42,8 @@ def test_what_is_scored_comes_from_the_small_stream_of_the_same_moment(stand_in)
     camera = Picamera2Camera(size=(480, 640), lores=(90, 100))
     camera.open()
     with camera.shot() as shot:
-        assert shot.picture.shape == (90, 100, 3)
-        assert np.abs(shot.picture.astype(int) - pattern(90, 100))[[0, -1]].max() <= 3
+        assert shot.image.shape == (90, 100, 3)
+        assert np.abs(shot.image.astype(int) - pattern(90, 100))[[0, -1]].max() <= 3
         assert camera._camera.taken == 1
         frame = shot.frame()
         assert frame.pixels.shape == (480, 640, 3) and frame.captured_at == shot.captured_at
@@ -59,13 +59,13 @@ def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
     camera.open()
     with camera.shot() as shot:
         frame = shot.frame()
-        assert shot.picture is frame.pixels
+        assert shot.image is frame.pixels
     camera.close()
     assert np.abs(frame.pixels.astype(int) - pattern(120, 160))[[0, -1]].max() <= 3
     assert frame.exposure is None
 
 
-def test_a_small_picture_still_shows_the_whole_view(stand_in):
+def test_a_small_image_still_shows_the_whole_view(stand_in):
     camera = Picamera2Camera(size=(480, 640))
     camera.open()
     assert camera._camera.config["raw"]["size"] == (2304, 1296)
@@ -98,7 +98,7 @@ def test_a_stalled_camera_is_told_and_can_be_opened_again(stand_in):
     camera.close()
     camera.open()
     with camera.shot() as shot:
-        assert shot.picture.any()
+        assert shot.image.any()
     camera.close()
     camera.close()
     assert Picamera2.open_cameras == 0

@@ -18,7 +18,7 @@ def scene(simulated):
 
 @pytest.mark.parametrize("pixel_format", EXACT + HALF_THE_COLOURS)
 @pytest.mark.parametrize("size", [(62, 100), (2, 2), (30, 64), (62, 98)])
-def test_every_format_gives_the_same_picture(scene, pixel_format, size):
+def test_every_format_gives_the_same_image(scene, pixel_format, size):
     pixels = scene[: size[0], : size[1]]
     found = as_rgb(encoded(pixels, pixel_format, 128), pixel_format, size)
     assert found.shape == pixels.shape and found.dtype == np.uint8

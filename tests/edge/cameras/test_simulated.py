@@ -12,13 +12,13 @@ HALF_HOUR = timedelta(minutes=30)
 FIVE_DAYS = [START + number * HALF_HOUR for number in range(240)]
 
 
-def test_frames_are_pictures_at_their_times(simulated):
+def test_frames_are_images_at_their_times(simulated):
     frames = list(simulated.frames(3))
     assert [frame.captured_at for frame in frames] == FIVE_DAYS[:3]
     for frame in frames:
         assert frame.pixels.shape == (480, 480, 3) and frame.pixels.dtype == np.uint8
         assert frame.label in ("0", "1") and frame.encoded is None
-        assert frame.picture is frame.pixels
+        assert frame.image is frame.pixels
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_night_is_darker_than_day(simulated):
 
 
 def test_a_package_is_seen(simulated):
-    """Where a package lies, the picture is another one than without it."""
+    """Where a package lies, the image is another one than without it."""
     time = next(time for time in FIVE_DAYS if simulated.packages(time) and time.hour == 12)
     empty = simulated._render(time, [])
     full = simulated.at(time).pixels

@@ -1,6 +1,6 @@
-"""What this machine computes: ``python fingerprints.py MODEL PICTURES…`` prints JSON.
+"""What this machine computes: ``python fingerprints.py MODEL IMAGES…`` prints JSON.
 
-For each size the SHA-256 of what ``prepare`` makes of each picture, and each picture's scores.
+For each size the SHA-256 of what ``prepare`` makes of each image, and each image's scores.
 """
 
 import hashlib
@@ -13,25 +13,25 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import numpy as np  # noqa: E402
 
-from edge.scoring import Scorer, prepare  # noqa: E402
+from edge.inference.scoring import Scorer, prepare  # noqa: E402
 
 SIZES = ((128, 128), (64, 48), (33, 71), (224, 224))
 
 
-def fingerprints(model: Path, pictures: list[Path]) -> dict:
+def fingerprints(model: Path, images: list[Path]) -> dict:
     """The fingerprints of this machine."""
     scorer = Scorer(model, threads=1)
-    arrays = {path: prepare(path, (240, 320)) for path in pictures}  # as a camera gives them
+    arrays = {path: prepare(path, (240, 320)) for path in images}  # as a camera gives them
     return {
         "machine": platform.machine(),
         "prepared": {
             f"{path.name} {size} {kind}": hashlib.sha256(prepare(image, size).tobytes()).hexdigest()
-            for path in pictures
+            for path in images
             for size in SIZES
             for kind, image in (("file", path), ("array", arrays[path]))
         },
         "scores": {
-            path.name: scorer.score([path])[0].astype(np.float64).tolist() for path in pictures
+            path.name: scorer.score([path])[0].astype(np.float64).tolist() for path in images
         },
     }
 

@@ -1,5 +1,5 @@
 """Runs in the system with the virtual camera: looks a few times with the agent's driver, scores
-what it sees, and writes both pictures of each look and a line of JSON."""
+what it sees, and writes both images of each look and a line of JSON."""
 
 import json
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from edge.cameras.camera import StalledError
 from edge.cameras.picamera2 import Picamera2Camera
-from edge.scoring import Scorer
+from edge.inference.scoring import Scorer
 
 LOOKS, CLOSED_AFTER = 6, 3
 ATTEMPTS = 5
@@ -19,9 +19,9 @@ camera = Picamera2Camera(size=(480, 640), lores=(240, 320), patience=3)
 
 def look(number: int) -> None:
     with camera.shot() as shot:
-        Image.fromarray(shot.picture).save(f"scored-{number}.png")
+        Image.fromarray(shot.image).save(f"scored-{number}.png")
         Image.fromarray(shot.frame().pixels).save(f"kept-{number}.png")
-        scores = scorer.score([shot.picture])[0].tolist()
+        scores = scorer.score([shot.image])[0].tolist()
         row = {"scores": scores, "captured_at": shot.captured_at.isoformat(), "model": camera.model}
         print(json.dumps(row))
 

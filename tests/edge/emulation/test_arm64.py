@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fingerprints import fingerprints
-from pictures import generate, write_network
+from images import generate, write_network
 from systems import ARM64, PROJECT, lacks, on_arm64
 
 REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SOME = (
-    "test_scoring.py test_record.py test_signature.py "
-    "test_pull.py::test_a_released_model_is_pulled_and_scores"
+    "inference protocol/test_signature.py "
+    "cli/test_pull.py::test_a_released_model_is_pulled_and_scores"
 )
-MORE = os.environ.get("EMULATED", "agent update")
+MORE = os.environ.get("EMULATED", "agent outbox update")
 """What else runs there, among the proofs: the fast tests of these folders and files."""
 
 pytestmark = [
@@ -26,16 +26,16 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory) -> tuple[dict, dict]:
-    """The fingerprints of the same pictures and network, here and on the emulated processor."""
-    folder = tmp_path_factory.mktemp("pictures")
-    pictures = generate(folder)
+    """The fingerprints of the same images and network, here and on the emulated processor."""
+    folder = tmp_path_factory.mktemp("images")
+    images = generate(folder)
     if REAL.is_dir():
-        pictures += sorted(REAL.glob("*.jpg"))[::85]
+        images += sorted(REAL.glob("*.jpg"))[::85]
     model = write_network(tmp_path_factory.mktemp("network"))
     program = str(Path(__file__).with_name("fingerprints.py"))
-    emulated = on_arm64(program, str(model), *map(str, pictures), seconds=300)
+    emulated = on_arm64(program, str(model), *map(str, images), seconds=300)
     assert emulated.returncode == 0, emulated.stderr
-    return fingerprints(model, pictures), json.loads(emulated.stdout)
+    return fingerprints(model, images), json.loads(emulated.stdout)
 
 
 def test_prepare_gives_the_same_bytes_on_both_processors(compared):
@@ -56,7 +56,8 @@ def test_scores_agree_on_both_processors(compared):
 )
 def test_the_tests_of_the_device_pass_there(mlflow_server, chosen):
     pytest_there = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
-    pytest_there += ["--override-ini=addopts=--strict-markers", "-m", "not slow and not proof"]
+    pytest_there += ["--override-ini=addopts=--strict-markers --import-mode=importlib"]
+    pytest_there += ["-m", "not slow and not proof"]
     tests = [f"tests/edge/{test}" for test in chosen.split()]
     done = on_arm64(*pytest_there, *tests, seconds=840, EDGE_TEST_SERVER=mlflow_server)
     print(done.stdout[-4000:], done.stderr[-2000:])

@@ -1,4 +1,4 @@
-"""The agent's driver over the real picamera2 and libcamera, whose virtual camera shows pictures."""
+"""The agent's driver over the real picamera2 and libcamera, whose virtual camera shows images."""
 
 import hashlib
 import json
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import write_network
+from images import write_network
 from PIL import Image
 from systems import CAMERA, PROJECT, camera_system, lacks
 from tiny_model import statement
 
-from edge.scoring import Scorer
+from edge.inference.scoring import Scorer
 
 HERE = Path(__file__).parent
 PROGRAMS = [HERE / f"{name}.py" for name in ("virtual_picamera2", "look_and_score", "run_agent")]
@@ -22,18 +22,18 @@ REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(lacks(CAMERA) is not None, reason=lacks(CAMERA) or ""),
-    pytest.mark.skipif(not REAL.is_dir(), reason=f"there are no pictures in {REAL}"),
+    pytest.mark.skipif(not REAL.is_dir(), reason=f"there are no images in {REAL}"),
 ]
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Path]:
+def images() -> list[Path]:
     return sorted(REAL.glob("*.jpg"))[::150]
 
 
 @pytest.fixture(scope="module")
-def system(pictures):
-    with camera_system((HERE / "virtual_camera.yaml").read_text(), pictures) as system:
+def system(images):
+    with camera_system((HERE / "virtual_camera.yaml").read_text(), images) as system:
         for program in PROGRAMS:
             shutil.copy(program, system.work)
         write_network(system.work / "model")
@@ -44,23 +44,23 @@ def difference(first: Image.Image, second: Image.Image) -> float:
     return float(np.abs(np.asarray(first, float) - np.asarray(second, float)).mean())
 
 
-def test_what_the_driver_sees_is_what_is_before_the_camera_and_its_score_too(system, pictures):
+def test_what_the_driver_sees_is_what_is_before_the_camera_and_its_score_too(system, images):
     done = system.run("look_and_score.py", seconds=120)
     assert done.returncode == 0, done.stderr
     looks = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(looks) == 6
-    before = [Image.open(path).resize((640, 480)) for path in pictures]
+    before = [Image.open(path).resize((640, 480)) for path in images]
     scorer, shown = Scorer(system.work / "model"), set()
     for number, look in enumerate(looks):
         assert look["model"] == "Virtual camera" and look["captured_at"].endswith("+00:00")
         kept = Image.open(system.work / f"kept-{number}.png")
         scored = Image.open(system.work / f"scored-{number}.png")
         assert (kept.size, scored.size) == ((640, 480), (320, 240))
-        far = [difference(kept, picture) for picture in before]
+        far = [difference(kept, image) for image in before]
         nearest = int(np.argmin(far))
         print(far)
         shown.add(nearest)
-        # the same picture in the same colours, in both streams, and from the same moment
+        # the same image in the same colours, in both streams, and from the same moment
         assert far[nearest] < 4 < sorted(far)[1]
         assert difference(scored, before[nearest].resize((320, 240))) < 4
         expected = scorer.score([np.asarray(scored)])[0]
@@ -111,9 +111,9 @@ def test_the_agent_takes_a_frame_from_the_camera_through_the_queue_to_the_landin
             continue
         path = sent[row["file_name"]]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
-        with Image.open(path) as picture:
-            assert picture.size == (640, 480)
-            assert picture.getexif()[0x0110] == "Virtual camera"
+        with Image.open(path) as image:
+            assert image.size == (640, 480)
+            assert image.getexif()[0x0110] == "Virtual camera"
         # what was scored is the small stream, what was sent the large one, as JPEG
         score = scorer.score([path])[0][int(row["label"])]
         assert abs(score - row["score"]) < 0.02

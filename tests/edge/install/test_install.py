@@ -93,7 +93,7 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
 
 
 def _runs(program: list[str], config: Path, home: Path) -> None:
-    """Run the installed agent until it has sent a picture, elsewhere than in this checkout."""
+    """Run the installed agent until it has sent an image, elsewhere than in this checkout."""
     log = home / "log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
     with log.open("wb") as file:

@@ -12,7 +12,7 @@ from agent_fakes import FakeClock, agent_of, place_model
 from PIL import Image
 
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
-from edge.commands import main
+from edge.cli.main import main
 from edge.preview.server import MOST_AT_ONCE, Preview, PreviewError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -64,12 +64,15 @@ def test_the_addresses(page, agent, clock):
 
 def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
     look(agent, clock, 1)
-    assert requests.get(f"{page}/health", timeout=5).json() == {"healthy": True, "complaints": []}
+    assert requests.get(f"{page}/health", timeout=5).json() == {
+        "healthy": True,
+        "health_issues": [],
+    }
     agent.parts.camera.fault = "stalled"
     look(agent, clock, 1)
     answer = requests.get(f"{page}/health", timeout=5)
     assert answer.status_code == 503
-    assert answer.json()["complaints"] == ["camera: no frame within 20 s"]
+    assert answer.json()["health_issues"] == ["camera: no frame within 20 s"]
     agent.parts.camera.fault = None
     look(agent, clock, 1)
     clock.go_on(100)
@@ -82,7 +85,7 @@ def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
     assert answer.status_code == 503 and "nothing can be sent: the landing" in answer.text
 
 
-def test_a_picture_on_demand_needs_the_pages_own_header(page, agent, clock):
+def test_an_image_on_demand_needs_the_pages_own_header(page, agent, clock):
     assert requests.post(f"{page}/capture", timeout=5).status_code == 403
     look(agent, clock, 1)
     assert agent.parts.watcher.seen.kept == {}
@@ -196,7 +199,7 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     assert f'<strong id="label">{label}</strong>' in shown
     assert "brightness 4" in shown and "Probability of “bright”" in shown
     assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
-    assert re.search(r'id="complaints" hidden', shown)
+    assert re.search(r'id="health_issues" hidden', shown)
 
 
 @browser
@@ -207,7 +210,7 @@ def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, cloc
     agent.sender.failure = "the landing folder is not there"
     shown = _browse(page, "--dump-dom")
     assert "the landing folder is not there" in shown and "&lt;img src=x" in shown
-    assert not re.search(r'id="complaints" hidden', shown)
+    assert not re.search(r'id="health_issues" hidden', shown)
 
 
 @browser
@@ -222,7 +225,9 @@ def test_a_browser_shows_what_is_wrong_once(tmp_path):
             agent.parts.watcher.look()
             agent.parts.follower.work()
             wrong = (
-                _shown(preview.address).partition('id="complaints"')[2].partition("</section>")[0]
+                _shown(preview.address)
+                .partition('id="health_issues"')[2]
+                .partition("</section>")[0]
             )
             assert wrong.count("<li>") == 2
             for what in ("none was pulled yet", "no MLflow server answers", "the clock is not set"):
@@ -237,10 +242,10 @@ def test_a_browser_shows_what_is_wrong_once(tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_it_fits_in_light_and_dark(page, agent, clock, tmp_path, scheme):
     look(agent, clock, 30)
-    picture = tmp_path / "page.png"
+    image = tmp_path / "page.png"
     dark = ["--force-dark-mode"] if scheme == "dark" else []
-    _browse(page, "--window-size=390,1300", f"--screenshot={picture}", *dark)
-    with Image.open(picture) as shot:
+    _browse(page, "--window-size=390,1300", f"--screenshot={image}", *dark)
+    with Image.open(image) as shot:
         assert shot.size == (390, 1300)
         shot = shot.convert("L")
         background = shot.getpixel((2, 2))

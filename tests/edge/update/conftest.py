@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from release_server import MODEL, PUBLIC_KEY, ReleaseServer
-from tiny_model import write_golden, write_model
+from tiny_model import write_model, write_reference_images
 
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 from edge.update.registry import Registry
 from edge.update.updater import Updater
 
@@ -20,7 +20,7 @@ def folders(tmp_path_factory) -> list[Path]:
     made = [Path()]
     for number in (1, 2, 3):
         folder = write_model(tmp_path_factory.mktemp("release"), steepness=0.02 * number)
-        made.append(write_golden(folder))
+        made.append(write_reference_images(folder))
     return made
 
 
@@ -53,7 +53,7 @@ class Device:
         self.server.release(self.folders[number], number)
 
     def score(self) -> tuple[int, float]:
-        """The release in use, and what it says of a bright picture."""
+        """The release in use, and what it says of a bright image."""
         model = CurrentModel(self.home, threads=1)
         return model.release, float(model.scorer.score([np.full((64, 48, 3), 160, np.uint8)])[0, 1])
 

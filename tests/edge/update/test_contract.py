@@ -5,10 +5,10 @@ import importlib.util
 import pytest
 import requests
 from mlflow_server import Registered, started, wait_until_healthy
-from test_signature import NEXT, OURS, signing
+from signing import NEXT, OURS, signing
 
 from benchmarks.traffic import Counted
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 from edge.update.registry import Registry
 from edge.update.server import RegistryError
 from edge.update.updater import Updater
@@ -40,7 +40,7 @@ def registered(tmp_path_factory):
         other = Registered(server[0], "another-model", home, ADMIN)
         other.publish()
         model = Registered(server[0], "package-onnx", home, ADMIN)
-        model.publish(golden=True, change=signing(OURS, NEXT))
+        model.publish(reference=True, change=signing(OURS, NEXT))
         model.post("users/create", username=PI[0], password=PI[1])
         granted = requests.post(
             f"{model.server}/api/3.0/mlflow/users/permissions/grant",

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 from release_server import cut, endless, is_file, trickling
 
-from edge.errors import UserError
-from edge.release import ReleaseError
-from edge.signature import SignatureError
+from edge.inference.errors import UserError
+from edge.protocol.release import ReleaseError
+from edge.protocol.signature import SignatureError
 from edge.update.server import RegistryError
 from edge.update.updater import ATTEMPTS
 
@@ -31,7 +31,7 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
         chance = random.Random(number)
         device = updated.copy(tmp_path / str(number))
         target = chance.choice(
-            ["statement", "statement", "model.onnx", "record.json", "golden.json"]
+            ["statement", "statement", "model.onnx", "record.json", "reference_images.json"]
         )
         device.server.alter = partial(
             lambda name, content, target, chance: (
@@ -97,7 +97,7 @@ def test_what_broke_off_is_resumed_where_it_broke_off(updated):
     updated.server.fault = lambda handler: False
     done = updated.updater().check()
     ranges = [headers.get("Range") for path, headers in updated.server.requests if "get-" in path]
-    whole = (updated.folders[2] / "golden.json").stat().st_size
+    whole = (updated.folders[2] / "model.onnx").stat().st_size
     begins = [whole - whole // 2, whole - whole // 4, whole - whole // 8]
     assert ranges == [None, *(f"bytes={begin}-" for begin in begins), None, None]
     assert updated.server.sent == done.downloaded and updated.require_whole(2)

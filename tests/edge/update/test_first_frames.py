@@ -8,11 +8,11 @@ import pytest
 from agent_fakes import NOBODY, agent_of
 from onnx import helper, numpy_helper
 from release_server import MODEL
-from tiny_model import write_golden, write_model
+from tiny_model import write_model, write_reference_images
 
 from edge.agent.model import FRAMES_OF_PROBATION, ModelInUse
 from edge.agent.settings import ModelSettings, StoreSettings
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 from edge.update.probation import STARTS
 
 GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
@@ -20,7 +20,7 @@ GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
 
 @pytest.fixture
 def blinded(updated, tmp_path):
-    """Release 2 is good on its golden pictures, and knows nothing of a white frame."""
+    """Release 2 is good on its reference images, and knows nothing of a white frame."""
     folder = write_model(tmp_path / "blinded")
     model = onnx.load(folder / "model.onnx")
     nodes = list(model.graph.node)
@@ -43,7 +43,7 @@ def blinded(updated, tmp_path):
     del model.graph.node[:]
     model.graph.node.extend([*nodes[:place], *extra, *nodes[place:]])
     onnx.save(model, folder / "model.onnx")
-    updated.server.release(write_golden(folder), 2)
+    updated.server.release(write_reference_images(folder), 2)
     updater = updated.updater()
     assert updater.check().release == 2
     return updated, updater, ModelInUse(updated.home, 1, updater.probation)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from release_server import MODEL, PUBLIC_KEY
 
-from edge.update.space import SpaceError
+from edge.files.disk_space import SpaceError
 
 PROJECT = Path(__file__).parents[3]
 
@@ -22,9 +22,9 @@ def test_a_release_that_would_leave_too_little_is_not_fetched(updated):
 ON_A_SMALL_DISK = """
 import pathlib, subprocess, sys
 sys.path[:0] = [{project!r}, {tests!r}]
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 from edge.update.registry import Registry
-from edge.update.space import SpaceError
+from edge.files.disk_space import SpaceError
 from edge.update.updater import Updater
 
 disk = pathlib.Path({disk!r})

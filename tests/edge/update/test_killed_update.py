@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from release_server import PUBLIC_KEY
 
-from edge.current import CurrentModel, NoModelError
+from edge.update.current import CurrentModel, NoModelError
 from edge.update.faultpoints import KILL_AFTER, UpdateStep
 from edge.update.updater import ATTEMPTS
 

@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_pull import snapshot
+from file_snapshot import snapshot
 from tiny_model import statement
 
-from edge.commands import main
-from edge.pull import pull
-from edge.release import ReleaseError
+from edge.cli.main import main
+from edge.cli.pull import pull
+from edge.protocol.release import ReleaseError
 from edge.update.server import RegistryError
 
 

@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 from release_server import MODEL, is_file
-from tiny_model import write_golden, write_model
+from tiny_model import write_model, write_reference_images
 
-from edge.current import CurrentModel, NoModelError
-from edge.golden import Golden
-from edge.release import ReleaseError
+from edge.inference.reference_images import ReferenceImages
+from edge.protocol.release import ReleaseError
+from edge.update.current import CurrentModel, NoModelError
 from edge.update.home import BusyError
 from edge.update.probation import STARTS
 from edge.update.server import RegistryError
@@ -62,7 +62,7 @@ def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
     updater.check()
     updater.probation.revert("this runtime is odd")
     assert updater.check() is None
-    monkeypatch.setattr("edge.update.updater.tried_with", lambda: "a newer one")
+    monkeypatch.setattr("edge.update.updater.runtime_fingerprint", lambda: "a newer one")
     assert updater.check().release == 2
 
 
@@ -194,37 +194,46 @@ def test_damaged_models_are_named(updated):
         CurrentModel(updated.home)
 
 
-def change_golden(folder):
-    golden = Golden.read(folder)
-    golden.pictures[1].scores["model.onnx"][0] += 0.01
-    golden.write(folder)
+def change_reference_images(folder):
+    reference = ReferenceImages.read(folder)
+    reference.images[1].scores["model.onnx"][0] += 0.01
+    reference.write(folder)
 
 
-def no_golden_scores(folder):
-    golden = Golden.read(folder)
-    golden.pictures[1].scores.clear()
-    golden.write(folder)
+def no_reference_scores(folder):
+    reference = ReferenceImages.read(folder)
+    reference.images[1].scores.clear()
+    reference.write(folder)
 
 
-def golden_of_no_picture(folder):
-    rows = json.loads((folder / "golden.json").read_text())
-    rows["pictures"][0]["jpeg"] = "aGVsbG8="
-    (folder / "golden.json").write_text(json.dumps(rows))
+def reference_of_no_image(folder):
+    rows = json.loads((folder / "reference_images.json").read_text())
+    rows["images"][0]["jpeg"] = "aGVsbG8="
+    (folder / "reference_images.json").write_text(json.dumps(rows))
 
 
 FAILING = {
-    "other scores": (change_golden, "a golden picture's score is 0.01 off, 0.001 is allowed"),
-    "no scores": (no_golden_scores, "golden.json has no scores of model.onnx"),
-    "no picture": (golden_of_no_picture, "not a picture"),
-    "no JSON": (lambda folder: (folder / "golden.json").write_text("{"), "golden.json is damaged"),
+    "other scores": (
+        change_reference_images,
+        "a reference image's score is 0.01 off, 0.001 is allowed",
+    ),
+    "no scores": (no_reference_scores, "reference_images.json has no scores of model.onnx"),
+    "no image": (reference_of_no_image, "not an image"),
+    "no JSON": (
+        lambda folder: (folder / "reference_images.json").write_text("{"),
+        "reference_images.json is damaged",
+    ),
     "no end": (
         lambda folder: (folder / "record.json").write_text("[" * 100_000),
         "self-test",
     ),
-    "no list": (lambda folder: (folder / "golden.json").write_text("[]"), "golden.json is damaged"),
+    "no list": (
+        lambda folder: (folder / "reference_images.json").write_text("[]"),
+        "reference_images.json is damaged",
+    ),
     "none": (
-        lambda folder: (folder / "golden.json").write_text('{"pictures": []}'),
-        "holds no picture",
+        lambda folder: (folder / "reference_images.json").write_text('{"images": []}'),
+        "holds no image",
     ),
     "no network": (lambda folder: (folder / "model.onnx").write_bytes(b"?"), "self-test"),
     "a damaged record": (lambda folder: (folder / "record.json").write_text("{"), "record.json"),
@@ -233,7 +242,7 @@ FAILING = {
 
 @pytest.mark.parametrize(("change", "message"), FAILING.values(), ids=FAILING)
 def test_what_fails_its_trial_is_refused_once(updated, tmp_path, change, message):
-    folder = write_golden(write_model(tmp_path / "failing"))
+    folder = write_reference_images(write_model(tmp_path / "failing"))
     change(folder)
     updated.server.release(folder, 2)
     updater = updated.updater()

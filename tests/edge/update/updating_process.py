@@ -6,7 +6,7 @@ python updating_process.py SERVER MODELS KEY confirm|revert
 import sys
 from pathlib import Path
 
-from edge.current import CurrentModel
+from edge.update.current import CurrentModel
 from edge.update.registry import Registry
 from edge.update.updater import Updater
 

@@ -15,7 +15,7 @@ from steps.lake.session import spark_session
 def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     archive = project_archive()
-    imported = "import edge.scoring, steps.training.search as it; print(it.__file__)"
+    imported = "import edge.inference.scoring, steps.tuning.search as it; print(it.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", imported],
         env={"PYTHONPATH": archive},

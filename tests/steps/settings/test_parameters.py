@@ -137,7 +137,7 @@ def test_what_is_no_parameter_is_told_with_what_may_be_meant(argv, named, meant)
         ("xyz", None),
     ],
 )
-def test_a_parameter_of_a_step_is_guessed_for_the_chain(typed, meant):
+def test_a_parameter_of_a_step_is_guessed_for_the_pipeline(typed, meant):
     with pytest.raises(UserError) as caught:
         parse(main.Parameters, "main", [f"--{typed}=1"])
     guess = str(caught.value).partition("; ")[2].partition("see:")[0]

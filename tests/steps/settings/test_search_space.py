@@ -3,12 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
-from steps.settings.complaints import describe
 from steps.settings.search_space import SearchSpace
+from steps.settings.validation_errors import describe
 
 
 @pytest.mark.parametrize(
-    ("space", "complaint"),
+    ("space", "message"),
     [
         ({}, "nothing is searched"),
         ({"learning_rate": {"low": 0.1, "high": 0.01}}, "not below"),
@@ -23,8 +23,8 @@ from steps.settings.search_space import SearchSpace
         ({"width": {"low": 0.5, "high": 1, "steps": 3}}, "steps"),
     ],
 )
-def test_what_does_not_fit_is_told(space, complaint):
-    with pytest.raises(ValidationError, match=complaint):
+def test_what_does_not_fit_is_told(space, message):
+    with pytest.raises(ValidationError, match=message):
         SearchSpace.model_validate(space)
 
 

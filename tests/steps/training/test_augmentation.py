@@ -27,7 +27,7 @@ def augmented() -> np.ndarray:
     return _augmented(1.0)
 
 
-def test_pictures_stay_pictures_and_each_is_another(augmented):
+def test_images_stay_images_and_each_is_another(augmented):
     assert augmented.dtype == np.uint8 and augmented.shape == _scene().shape
     assert len(np.unique(augmented.reshape(64, -1), axis=0)) == 64
 

@@ -8,22 +8,22 @@ from mlflow import MlflowClient
 from small_cache import write_cache
 
 from steps.errors import UserError
+from steps.evaluation.predictions import evaluate, keras_predict
+from steps.pipeline.outputs import Selection
+from steps.pipeline.runs import RESUMED
 from steps.settings.profile import load_profile
-from steps.tracking.outputs import Selection
-from steps.tracking.runs import RESUMED
 from steps.training.checkpoints import (
     Checkpoints,
-    Setting,
+    TrainingFingerprint,
     folder_of,
     last_checkpoint,
     remove_checkpoints,
 )
-from steps.training.evaluation import evaluate, keras_predict
 from steps.training.fit import Diverged, fit
-from steps.training.fitted import Checkpoint, Fitted
+from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
-from steps.training.ranks import Alone
+from steps.training.ranks import SingleProcess
 
 pytestmark = pytest.mark.slow
 
@@ -39,18 +39,18 @@ PLAN = Plan(
 )
 
 
-def _equal(first: Fitted, second: Fitted) -> bool:
+def _equal(first: FitResult, second: FitResult) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first.weights, second.weights, strict=True))
 
 
-def _told(fitted: Fitted) -> list[dict[str, float]]:
+def _told(fitted: FitResult) -> list[dict[str, float]]:
     """The metrics but for the seconds, which are another in each training."""
     return [{k: v for k, v in epoch.items() if k != "epoch_seconds"} for epoch in fitted.epochs]
 
 
 @pytest.fixture(scope="module")
-def fitted(bright_cache) -> Fitted:
-    return fit(PLAN, bright_cache, Alone())
+def fitted(bright_cache) -> FitResult:
+    return fit(PLAN, bright_cache, SingleProcess())
 
 
 def test_a_bright_square_is_learned(bright_cache, fitted):
@@ -62,18 +62,18 @@ def test_a_bright_square_is_learned(bright_cache, fitted):
 
 
 def test_an_equal_plan_gives_equal_weights(bright_cache, fitted):
-    again = fit(replace(PLAN), bright_cache, Alone())
+    again = fit(replace(PLAN), bright_cache, SingleProcess())
     assert _equal(fitted, again) and _told(fitted) == _told(again)
 
 
 @pytest.fixture(scope="module")
-def one_epoch(bright_cache) -> Fitted:
-    return fit(replace(PLAN, epochs=1), bright_cache, Alone())
+def one_epoch(bright_cache) -> FitResult:
+    return fit(replace(PLAN, epochs=1), bright_cache, SingleProcess())
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 2e-3}, {"dropout": 0.3}])
 def test_another_plan_gives_other_weights(bright_cache, one_epoch, change):
-    other = fit(replace(PLAN, epochs=1, **change), bright_cache, Alone())
+    other = fit(replace(PLAN, epochs=1, **change), bright_cache, SingleProcess())
     assert not _equal(one_epoch, other)
 
 
@@ -104,7 +104,7 @@ def test_each_epoch_is_told_as_it_ends_and_may_end_the_training(bright_cache):
             raise Enough
 
     with pytest.raises(Enough):
-        fit(PLAN, bright_cache, Alone(), after_epoch)
+        fit(PLAN, bright_cache, SingleProcess(), after_epoch)
     names = {"loss", "validation_loss", "validation_loss_error", "validation_accuracy"}
     names |= {"learning_rate", "epoch_seconds"}
     assert told == [(0, names), (1, names)]
@@ -114,11 +114,11 @@ def test_padding_counts_for_nothing(tmp_path):
     def colour(number, size, classes):
         return np.full((*size, 3), 40 + 170 * (number % 2), np.uint8), number % 2
 
-    # of 9 pictures in batches of 8 the last batch is padded by 7, of 6 by 2
+    # of 9 images in batches of 8 the last batch is padded by 7, of 6 by 2
     groups = {"train": [3, 3, 3], "validation": [3, 3]}
     cache = write_cache(tmp_path / "colours", groups, size=(32, 32), draw=colour)
     plan = replace(PLAN, batch_size=8, epochs=2)
-    fitted = fit(plan, cache, Alone())
+    fitted = fit(plan, cache, SingleProcess())
     model, _ = prepare_model(plan, cache)
     model.set_weights(fitted.weights)
     judged = evaluate(keras_predict(model), cache, "validation").metrics()
@@ -140,7 +140,7 @@ SELECTION = Selection(
 
 
 def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, fitted, tmp_path):
-    setting = Setting(PLAN, SELECTION, 1)
+    setting = TrainingFingerprint(PLAN, SELECTION, 1)
     profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
     checkpoints = Checkpoints(folder_of(profile, "cut"), setting)
 
@@ -149,7 +149,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(PLAN, bright_cache, Alone(), cut, checkpoints.keep)
+        fit(PLAN, bright_cache, SingleProcess(), cut, checkpoints.keep)
     # what was being written when the power went is none
     place = tmp_path / "checkpoints" / "cut"
     (place / "epoch-0009.npz.part").write_bytes(b"half of it")
@@ -159,11 +159,11 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
     ]
     start = last_checkpoint(profile, "cut", setting)
     assert len(start.fitted.epochs) == 5
-    resumed = fit(PLAN, bright_cache, Alone(), start=start)
+    resumed = fit(PLAN, bright_cache, SingleProcess(), start=start)
     assert _equal(fitted, resumed) and _told(fitted) == _told(resumed)
     assert resumed.best == fitted.best
 
-    other = Setting(replace(PLAN, epochs=9), SELECTION, 1)
+    other = TrainingFingerprint(replace(PLAN, epochs=9), SELECTION, 1)
     with pytest.raises(UserError, match="trained with epochs 8, not 9.* -P epochs=8"):
         last_checkpoint(profile, "cut", other)
     remove_checkpoints(checkpoints.folder)
@@ -176,9 +176,9 @@ def test_what_to_type_names_parameters_that_there_are(store, tmp_path):
     profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
     first = MlflowClient().create_run("0", tags={"input.ingest": "1" * 32}).info.run_id
     second = MlflowClient().create_run("0", tags={RESUMED: first}).info.run_id
-    kept = Setting(PLAN, SELECTION, 1)
+    kept = TrainingFingerprint(PLAN, SELECTION, 1)
     Checkpoints(folder_of(profile, first), kept).keep(
-        Checkpoint(Fitted([], [{"loss": 1.0}], 0), [])
+        Checkpoint(FitResult([], [{"loss": 1.0}], 0), [])
     )
     for run_id in (first, second):
         assert last_checkpoint(profile, run_id, kept).fitted.epochs == [{"loss": 1.0}]
@@ -188,34 +188,34 @@ def test_what_to_type_names_parameters_that_there_are(store, tmp_path):
         ("input_size", (64, 64), "-P input_size=32"),
         ("split_seed", 5, "-P split_seed=0"),
     ]:
-        other = Setting(PLAN, SELECTION.model_copy(update={field: value}), 1)
+        other = TrainingFingerprint(PLAN, SELECTION.model_copy(update={field: value}), 1)
         with pytest.raises(UserError, match=told):
             last_checkpoint(profile, first, other)
 
 
 def test_a_training_ends_when_it_gets_no_better(bright_cache):
     stuck = replace(PLAN, learning_rate=1e-12, epochs=8, patience=2)
-    fitted = fit(stuck, bright_cache, Alone())
+    fitted = fit(stuck, bright_cache, SingleProcess())
     assert len(fitted.epochs) == fitted.lowest + 1 + 2 < 8
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice(bright_cache):
     with pytest.raises(Diverged, match="no number any more in epoch 1; pass a lower"):
-        fit(replace(PLAN, learning_rate=float("nan")), bright_cache, Alone())
+        fit(replace(PLAN, learning_rate=float("nan")), bright_cache, SingleProcess())
 
 
 def test_rare_classes_count_as_much_as_frequent_ones(tmp_path):
     def rare(number, size, classes):
         return np.zeros((*size, 3), np.uint8), int(number % 10 == 0)
 
-    # nothing tells the pictures apart, so the network learns how much each class counts
+    # nothing tells the images apart, so the network learns how much each class counts
     groups = {"train": [20, 20], "validation": [10, 10]}
     cache = write_cache(tmp_path / "rare", groups, size=(32, 32), draw=rare)
     losses = {}
     for balanced in (True, False):
         still = replace(PLAN, epochs=24, dropout=0.0, augmentation=0.0, learning_rate=0.01)
         plan = replace(still, class_weights=balanced)
-        losses[balanced] = fit(plan, cache, Alone()).epochs[-1]["loss"]
+        losses[balanced] = fit(plan, cache, SingleProcess()).epochs[-1]["loss"]
     # the least loss is a half's, 0.69, where classes count the same, and a tenth's, 0.33, else
     assert losses[True] == pytest.approx(np.log(2), rel=0.1)
     assert losses[False] < 0.5
@@ -223,7 +223,7 @@ def test_rare_classes_count_as_much_as_frequent_ones(tmp_path):
 
 def test_half_precision_learns_into_weights_of_single_precision(bright_cache):
     plan = replace(PLAN, precision="mixed_float16", epochs=2)
-    fitted = fit(plan, bright_cache, Alone())
+    fitted = fit(plan, bright_cache, SingleProcess())
     assert fitted.epochs[-1]["loss"] < fitted.epochs[0]["loss"]
     assert {weights.dtype.name for weights in fitted.weights} == {"float32"}
     model, optimizer = prepare_model(plan, bright_cache)

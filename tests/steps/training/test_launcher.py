@@ -10,9 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 from steps.errors import UserError
+from steps.evaluation.predictions import evaluate, keras_predict
 from steps.settings.profile import PROJECT
-from steps.training.evaluation import evaluate, keras_predict
-from steps.training.fitted import Fitted
+from steps.training.fit_result import FitResult
 from steps.training.launcher import launch, resolve_launcher
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
@@ -72,7 +72,7 @@ def trained(store, bright_cache, monkeypatch):
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
 
-    def train(launcher: str, spark) -> tuple[Fitted, str]:
+    def train(launcher: str, spark) -> tuple[FitResult, str]:
         run_id = MlflowClient().create_run("0").info.run_id
         return launch(launcher, 2, PLAN, bright_cache, spark, run_id), run_id
 
@@ -103,7 +103,7 @@ def _no_spark():
     raise AssertionError("Spark was started")
 
 
-def _assert_told(fitted: Fitted, run_id: str) -> None:
+def _assert_told(fitted: FitResult, run_id: str) -> None:
     for metric in ("loss", "validation_loss", "validation_accuracy", "epoch_seconds"):
         history = MlflowClient().get_metric_history(run_id, metric)
         assert [point.step for point in history] == list(range(PLAN.epochs))

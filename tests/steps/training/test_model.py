@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 def test_the_learning_rate_warms_up_and_follows_half_a_cosine(bright_cache):
     plan = Plan(learning_rate=3e-3, batch_size=16, epochs=8, width=0.5)
     _, optimizer = prepare_model(plan, bright_cache)
-    steps = 6  # 95 pictures in batches of 16
+    steps = 6  # 95 images in batches of 16
     rates = []
     for step in range(steps * plan.epochs + 1):
         optimizer.iterations.assign(step)

@@ -44,11 +44,11 @@ def test_a_network_takes_bytes_and_gives_probabilities(network, classes):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_pictures_are_judged_one_by_one(compact):
+def test_images_are_judged_one_by_one(compact):
     pixels = _pixels(4)
     together = np.asarray(compact(pixels, training=False))
-    for picture, expected in zip(pixels, together, strict=True):
-        alone = np.asarray(compact(picture[None], training=False))[0]
+    for image, expected in zip(pixels, together, strict=True):
+        alone = np.asarray(compact(image[None], training=False))[0]
         np.testing.assert_allclose(alone, expected, atol=1e-5)
     assert len(np.unique(together[:, 0])) == 4
 
@@ -83,7 +83,7 @@ def test_a_seed_decides_the_first_weights(seed):
 
 
 @pytest.mark.parametrize(
-    ("network", "width", "weights", "complaint"),
+    ("network", "width", "weights", "message"),
     [
         ("compact", 1.0, "imagenet", "trains from scratch; pass -P weights=none"),
         ("MobileNetV2", 1.0, "missing.weights.h5", "no weights file 'missing.weights.h5'"),
@@ -94,14 +94,14 @@ def test_a_seed_decides_the_first_weights(seed):
         ("MobileNetV2", 1.0, "{folder}/not.weights.h5", "cannot be had or do not fit"),
     ],
 )
-def test_what_cannot_be_built_is_told_in_a_line(tmp_path, network, width, weights, complaint):
+def test_what_cannot_be_built_is_told_in_a_line(tmp_path, network, width, weights, message):
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(
         tmp_path / "other.weights.h5"
     )
     (tmp_path / "not.weights.h5").write_bytes(b"no weights")
     with pytest.raises(UserError) as caught:
         build(network, SIZE, 2, width, weights=weights.format(folder=tmp_path))
-    assert complaint in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("network", ["resnet", ""])

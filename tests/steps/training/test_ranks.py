@@ -5,7 +5,7 @@ import os
 import pytest
 
 from steps.settings.profile import PROJECT
-from steps.training.ranks import PAUSE_A_PICTURE
+from steps.training.ranks import PAUSE_A_IMAGE
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def start(monkeypatch):
 def test_ranks_pause_between_exchanges_and_remember_them(start):
     for size, told, _ in start(80, 1):
         assert size == 2
-        assert float(told["HOROVOD_CYCLE_TIME"]) == PAUSE_A_PICTURE * 40
+        assert float(told["HOROVOD_CYCLE_TIME"]) == PAUSE_A_IMAGE * 40
         assert not [value for value in told.values() if "None" in value]
 
 

@@ -1,0 +1,85 @@
+"""New frames, scored with the current model."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge.cameras.camera import Frame
+from edge.inference.scoring import prepare
+from edge.update.current import CurrentModel
+
+COLUMNS = ("file", "label", "score", "ms", "version")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scored frame.
+
+    Attributes:
+        file: the file's name, or the capture time of a frame that is no file.
+        label: the class that the record decides on.
+        score: its probability, 0–1.
+        ms: milliseconds for preparing and scoring.
+        version: the model's version.
+    """
+
+    file: str
+    label: str
+    score: float
+    ms: float
+    version: str
+
+
+def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
+    """Score frames one by one, as they come."""
+    record = model.scorer.record
+    for frame in frames:
+        begin = time.perf_counter()
+        pixels = prepare(frame.image, record.input_size)[None]
+        (answer,) = record.answers(model.scorer.score_prepared(pixels))
+        ms = 1000 * (time.perf_counter() - begin)
+        yield Scored(
+            frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
+            answer.label,
+            answer.score,
+            round(ms, 2),
+            model.version,
+        )
+
+
+def print_table(rows: Iterable[Scored], labels: list[str]) -> list[Scored]:
+    """Print rows as they come, in columns; returns them.
+
+    A file's name longer than its column pushes only its own row to the right.
+    """
+    width = max(len("label"), *map(len, labels))
+    printed: list[Scored] = []
+    for row in rows:
+        if not printed:
+            _print_row(*COLUMNS, file_width=max(len(row.file), len("file")), label_width=width)
+            first_width = max(len(row.file), len("file"))
+        _print_row(
+            row.file,
+            row.label,
+            f"{row.score:.4f}",
+            f"{row.ms:.1f}",
+            row.version,
+            file_width=first_width,
+            label_width=width,
+        )
+        printed.append(row)
+    return printed
+
+
+def _print_row(file, label, score, ms, version, file_width: int, label_width: int) -> None:
+    print(
+        f"{file:<{file_width}}  {label:<{label_width}}  {score:>6}  {ms:>7}  {version:>7}",
+        flush=True,
+    )
+
+
+def write_rows(rows: list[Scored], path: Path) -> None:
+    """Write scored frames as a JSON list of objects, one for each."""
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")

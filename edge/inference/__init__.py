@@ -1,0 +1,1 @@
+"""The scoring core: the one place where an image becomes a prediction."""

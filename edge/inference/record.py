@@ -1,0 +1,109 @@
+"""The model's record, which travels with it: nothing about it is configured on the device."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MODEL_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
+"""The same network with 8-bit weights and activations: smaller, and faster on some processors."""
+RECORD_FILE = "record.json"
+
+
+class RecordError(ValueError):
+    """The record is damaged, or was written for another version of the scoring core."""
+
+
+class Answer(NamedTuple):
+    """What a model says of one image.
+
+    Attributes:
+        label: the class that the record decides on.
+        score: its probability, 0–1.
+        probabilities: of each label, in the record's order.
+    """
+
+    label: str
+    score: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Everything a scorer has to know about a network.
+
+    Attributes:
+        labels: the class names, in the order of the network's output.
+        input_size: (height, width) of the network's input in pixels.
+        prepare_version: the version of ``prepare`` that the network was trained with.
+        source: where it came from: the registered Keras model's name and version, its run.
+        metrics: held-out metrics at training time.
+        files: SHA-256 by file name, for the files beside the record.
+        file_metrics: what each network file reached on the held-out images, by file name.
+        threshold: of two classes, the probability from which an image is of the second; None:
+            the more probable class.
+    """
+
+    labels: list[str]
+    input_size: tuple[int, int]
+    prepare_version: str
+    source: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    threshold: float | None = None
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike) -> "ModelRecord":
+        """Read ``record.json`` from a folder; raises :class:`RecordError` where it is damaged."""
+        path = Path(folder) / RECORD_FILE
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            record = cls(**{**fields, "input_size": tuple(fields["input_size"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"{path} is not a model record: {error}") from error
+        if record.threshold is not None and len(record.labels) != 2:
+            raise RecordError(f"{path} has a threshold for {len(record.labels)} labels: it is of 2")
+        return record
+
+    def write(self, folder: str | os.PathLike) -> None:
+        """Write ``record.json`` into a folder; the same record gives the same bytes."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False)
+        (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def decide(self, probabilities: "np.ndarray") -> "np.ndarray":
+        """The class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
+
+        The most probable one; of two classes with a threshold, the second from there on.
+        """
+        if self.threshold is None:
+            return probabilities.argmax(axis=1)
+        return (probabilities[:, 1] >= self.threshold).astype(int)
+
+    def answers(self, probabilities: "np.ndarray") -> list[Answer]:
+        """What a network's output says of each image, by its probabilities ``[N, classes]``."""
+        decided, rows = self.decide(probabilities).tolist(), probabilities.tolist()
+        return [
+            Answer(self.labels[index], row[index], dict(zip(self.labels, row, strict=True)))
+            for index, row in zip(decided, rows, strict=True)
+        ]
+
+    def require_prepare(self, version: str) -> None:
+        """Raise :class:`RecordError` where the network wants another ``prepare`` than this one."""
+        if self.prepare_version != version:
+            raise RecordError(
+                f"the model was trained with prepare version {self.prepare_version}, "
+                f"this scoring core has version {version}: update the edge folder"
+            )
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

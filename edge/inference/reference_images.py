@@ -1,0 +1,78 @@
+"""reference images: a few that travel with a model, and what each of its files says of them.
+
+A device that gets the same scores decodes, prepares and computes as the machine did that
+released the model.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.inference.errors import UserError
+
+REFERENCE_IMAGES_FILE = "reference_images.json"
+
+
+class ReferenceImagesError(UserError):
+    """The reference images are damaged."""
+
+
+@dataclass(frozen=True)
+class ReferenceImage:
+    """An encoded image and its expected probabilities, in the order of the record's labels, by
+    the name of the model's file."""
+
+    content: bytes
+    scores: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class ReferenceImages:
+    """The reference images of a model."""
+
+    images: tuple[ReferenceImage, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "ReferenceImages":
+        """Read the file from a folder; raises :class:`ReferenceImagesError` if it is damaged."""
+        try:
+            rows = json.loads((folder / REFERENCE_IMAGES_FILE).read_text(encoding="utf-8"))[
+                "images"
+            ]
+            images = tuple(
+                ReferenceImage(
+                    base64.b64decode(row["jpeg"], validate=True),
+                    {name: [float(s) for s in scores] for name, scores in row["scores"].items()},
+                )
+                for row in rows
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error
+        if not images:
+            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} holds no image")
+        return cls(images)
+
+    def write(self, folder: Path) -> None:
+        """Write the file into a folder; the same images and scores give the same bytes."""
+        rows = [
+            {"jpeg": base64.b64encode(image.content).decode(), "scores": image.scores}
+            for image in self.images
+        ]
+        text = json.dumps({"images": rows}, indent=1, sort_keys=True)
+        (folder / REFERENCE_IMAGES_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def expected(self, model_file: str) -> np.ndarray:
+        """The expected probabilities of a model's file, ``float32 [images, classes]``.
+
+        Raises:
+            ReferenceImagesError: an image has none.
+        """
+        try:
+            return np.array([image.scores[model_file] for image in self.images], np.float32)
+        except (KeyError, ValueError) as error:
+            raise ReferenceImagesError(
+                f"{REFERENCE_IMAGES_FILE} has no scores of {model_file}"
+            ) from error

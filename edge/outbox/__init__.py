@@ -1,0 +1,1 @@
+"""What waits on the device until it is sent to the landing zone."""

@@ -1,0 +1,107 @@
+"""The landing zone: any folder or URL that fsspec writes to."""
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from edge.files.atomic import sync_folder, write_synced
+from edge.inference.errors import UserError
+
+WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
+"""Stores where a file is seen only once it is whole. A rename there would be a copy."""
+
+
+class LandingError(UserError):
+    """The landing zone cannot be written to."""
+
+
+class Landing:
+    """Puts files into the landing zone, each whole and once.
+
+    Args:
+        url: a folder, or a URL of a file system that fsspec knows.
+        options: of that file system, such as an endpoint or credentials.
+        mount: a path that has to be a mount point: an unmounted one is an empty folder, which
+            would fill the device's own disk.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None, mount: str = ""):
+        self.url, self._options, self._mount = url, dict(options or {}), mount
+        self._opened: tuple[fsspec.AbstractFileSystem, str] | None = None
+
+    def put(self, name: str, content: bytes, replace: bool = False) -> str:
+        """Write a file and return the name under which it is there.
+
+        A file of that name with the same bytes is this one, sent before; one with other bytes
+        stays, and this one goes into a folder that its own bytes name.
+
+        Args:
+            name: below the landing zone.
+            content: its bytes.
+            replace: put it in the place of another.
+
+        Raises:
+            LandingError: the file system is not known, or the landing zone is not mounted.
+            Exception: whatever the file system raises; the file can be put again at any time.
+        """
+        filesystem, root = self._filesystem()
+        path = f"{root}/{name}"
+        if not replace and filesystem.exists(path):
+            if filesystem.size(path) == len(content) and filesystem.cat_file(path) == content:
+                if isinstance(filesystem, LocalFileSystem):
+                    _sync_folders(Path(path), Path(root))  # power may have failed before that
+                return name
+            name = f"again-{hashlib.sha256(content).hexdigest()[:12]}/{name}"
+            path = f"{root}/{name}"
+        folder = posixpath.dirname(path)
+        if isinstance(filesystem, LocalFileSystem):
+            # on a disk or a share it is synced, and then its name: the queue lets it go
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(Path(path), content)
+            _sync_folders(Path(path), Path(root))
+        elif set(_protocols(filesystem)) & WHOLE_AT_ONCE:
+            filesystem.pipe_file(path, content)
+        else:
+            filesystem.makedirs(folder, exist_ok=True)
+            hidden = f"{folder}/.{posixpath.basename(path)}.part"
+            filesystem.pipe_file(hidden, content)
+            if replace and filesystem.exists(path):
+                filesystem.rm_file(path)
+            filesystem.mv(hidden, path)
+        return name
+
+    def _filesystem(self) -> tuple[fsspec.AbstractFileSystem, str]:
+        if self._mount and not os.path.ismount(self._mount):
+            raise LandingError(f"{self._mount} is not mounted: mount it, or change landing.mount")
+        if self._opened is None:
+            try:
+                filesystem, root = fsspec.core.url_to_fs(self.url, **self._options)
+            except (ValueError, ImportError) as error:
+                raise LandingError(
+                    f"cannot write to {self.url}: {error}; install fsspec's package for it"
+                ) from error
+            self._opened = filesystem, root.rstrip("/")
+        filesystem, root = self._opened
+        filesystem.invalidate_cache()
+        if isinstance(filesystem, LocalFileSystem) and not os.path.isdir(root):
+            raise LandingError(f"the landing folder {root} is not there: make or mount it")
+        return filesystem, root
+
+
+def _sync_folders(path: Path, root: Path) -> None:
+    """Make a file's name survive a power cut, and those of the folders that were made for it."""
+    for folder in path.parents:
+        sync_folder(folder)
+        if folder == root:
+            return
+
+
+def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

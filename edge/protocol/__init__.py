@@ -1,0 +1,1 @@
+"""What the device and the pipeline must agree on: names, release statements, signatures."""

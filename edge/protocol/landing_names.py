@@ -1,0 +1,48 @@
+"""What stands where in the landing zone: the device writes these names, and ingest reads them."""
+
+import hashlib
+from datetime import UTC, datetime
+
+RESULTS = "results"
+"""The folder of what the model said."""
+
+STATUS = "status"
+"""The folder of how devices are."""
+
+
+def image_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
+    """The name of an image's file, with the time in UTC, as ingest reads it.
+
+    In local time, two images an hour apart would have one name when summer time ends. A time
+    without a zone is taken for UTC.
+
+    >>> image_name(datetime.fromisoformat("2026-07-13T05:04:54+02:00"), "1", "porch", "0")
+    '2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg'
+    """
+    if captured_at.tzinfo is not None:
+        captured_at = captured_at.astimezone(UTC)
+    stamp = captured_at.strftime("%Y-%m-%dT%H%%3A%M%%3A%S")
+    ending = "" if label is None else f"_{label}"
+    return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
+
+
+def results_name(device: str, store: str, number: int, content: bytes) -> str:
+    """The name of a file of results, of which each device and each of its stores counts its own.
+
+    Its content is part of it: where a disk loses what it said was written, and the count goes
+    back with that, other rows still get another name.
+
+    >>> results_name("porch-1", "5f3a", 7, b"{}")
+    'results/porch-1/5f3a-00000007-44136fa3.jsonl'
+    """
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{RESULTS}/{device}/{store}-{number:08}-{digest}.jsonl"
+
+
+def status_name(device: str) -> str:
+    """The name of a device's one status file.
+
+    >>> status_name("porch-1")
+    'status/porch-1.json'
+    """
+    return f"{STATUS}/{device}.json"

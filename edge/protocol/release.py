@@ -1,0 +1,144 @@
+"""The release statement: which files of which version a device is to run."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from edge.inference.errors import UserError
+from edge.inference.record import MODEL_FILE, RECORD_FILE, sha256_of
+from edge.protocol.signature import require_signature, signed_content
+
+RELEASE_FILE = "release.json"
+RELEASE_TAG = "release"
+"""Of a version: its statement. Of the registered model: the number of its last release."""
+
+CURRENT = "current"
+"""The link to the version in use, beside the versions' folders."""
+
+
+class ReleaseError(UserError):
+    """A release statement is damaged, or files are not what it states."""
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """One file of a release: where it lies below the version's artifacts, and what it is."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """The file's name on the device, without its folder."""
+        return PurePosixPath(self.path).name
+
+    def require(self, path: Path) -> None:
+        """Raise :class:`ReleaseError` unless a file is, byte for byte, as stated."""
+        length = path.stat().st_size if path.is_file() else None
+        if length != self.bytes:
+            raise ReleaseError(
+                f"{self.name} is not what was released: {length} bytes instead of {self.bytes}"
+            )
+        if sha256_of(path) != self.sha256:
+            raise ReleaseError(f"{self.name} is not what was released: another SHA-256")
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file is, byte for byte, as stated."""
+        try:
+            self.require(path)
+        except ReleaseError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release statement.
+
+    Attributes:
+        release: the number of the release.
+        model: the registered model's name.
+        version: the model's version.
+        files: what belongs to it; among them the model and its record.
+        text: the statement as it was published.
+    """
+
+    release: int
+    model: str
+    version: str
+    files: tuple[ReleasedFile, ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Release":
+        """Read a statement such as
+        ``{"release": 3, "model": "package-onnx", "version": "2",
+        "files": {"artifacts/model.onnx": {"sha256": "…", "bytes": 123}, …}}``.
+
+        Raises:
+            ReleaseError: it is damaged, or a path in it leads out of its folder.
+        """
+        try:
+            stated = json.loads(text)
+            files = tuple(
+                ReleasedFile(path, file["sha256"], file["bytes"])
+                for path, file in stated["files"].items()
+            )
+            release = cls(stated["release"], stated["model"], stated["version"], files, text)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ReleaseError(f"the release statement is damaged: {error!r}") from error
+        release._require_sound()
+        return release
+
+    def _require_sound(self) -> None:
+        if not isinstance(self.release, int) or not re.fullmatch(r"\d+", str(self.version)):
+            raise ReleaseError("the release statement is damaged: release or version is no number")
+        for file in self.files:
+            if _leads_out(file.path):
+                raise ReleaseError(f"the release names an unsafe path: {file.path!r}")
+            if not re.fullmatch(r"[0-9a-f]{64}", str(file.sha256)) or type(file.bytes) is not int:
+                raise ReleaseError(f"the release states no SHA-256 or length for {file.path}")
+        names = [file.name for file in self.files]
+        if len(set(names)) < len(names) or RELEASE_FILE in names:
+            raise ReleaseError(f"the release names a file twice: {' '.join(sorted(names))}")
+        missing = {MODEL_FILE, RECORD_FILE} - set(names)
+        if missing:
+            raise ReleaseError(f"the release lacks {' and '.join(sorted(missing))}")
+
+    def require_signature(self, keys: list[str]) -> None:
+        """Raise :class:`SignatureError` unless one of the public keys signed it."""
+        require_signature(json.loads(self.text), keys)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what is signed: the same release signed anew has the same."""
+        return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()
+
+    def require_newer(self, than: int) -> None:
+        """Raise :class:`ReleaseError` where a device that has had a release may not take this one.
+
+        Numbers only grow: an older statement, however well signed, is one played again.
+
+        Args:
+            than: the highest release number that the device has had.
+        """
+        if self.release <= than:
+            raise ReleaseError(
+                f"release {self.release} of {self.model} is not newer than release {than}, "
+                "which this device has had: to go back to a version, release it again "
+                "(mlflow run . -e promote -P version=…); on a device that was given another "
+                "registry, delete the model's folder"
+            )
+
+    def require_files(self, folder: Path) -> None:
+        """Raise :class:`ReleaseError` unless each file in a folder is, byte for byte, as stated."""
+        for file in self.files:
+            file.require(folder / file.name)
+
+
+def _leads_out(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path

@@ -1,0 +1,1 @@
+"""Which images train what: selection, split, and the Petastorm cache."""

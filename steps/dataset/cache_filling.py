@@ -1,0 +1,182 @@
+"""How a Petastorm cache is filled from a version of ``images``, by Spark.
+
+One row group a file, all of a part of equal rows to within one, their number a multiple of twelve,
+so that Petastorm, which hands out whole row groups, gives two, three, four or six ranks the same
+work.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import fsspec
+
+from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
+from steps.dataset.cache_eviction import tidy
+from steps.dataset.split import PARTS, Split
+from steps.errors import UserError
+from steps.lake.tables import id_of, path_is_under
+from steps.pipeline.commands import next_command
+from steps.pipeline.outputs import Selection
+from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+GROUPS = 12
+ROWS_A_GROUP = 256
+
+COLUMNS = (
+    "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, label INT, "
+    "pixels BINARY, part STRING, row_group INT"
+)
+
+
+def find_or_fill(selection: Selection, profile: Profile, spark: Callable) -> Cache:
+    """The selection's cache, filled first where it does not exist yet.
+
+    Args:
+        selection: which images, parted how, at what size.
+        profile: says where caches are kept.
+        spark: opens a Spark session as a context manager; called only where the cache has to
+            be filled.
+
+    Raises:
+        UserError: the selection has fewer than two labels, or a part lacks one; or its table was
+            begun anew.
+    """
+    name = cache_name(selection)
+    folder = f"{profile.cache}/{name}"
+    cache = read_manifest(folder)
+    if cache is None:
+        with spark() as session:
+            cache = _fill(session, selection, folder)
+        tidy(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
+    cache.mark_used()
+    return cache
+
+
+def _fill(spark, selection: Selection, folder: str) -> Cache:
+    from delta.tables import DeltaTable
+    from pyspark.sql import functions as F
+
+    if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
+        raise UserError(f"{selection.table} was begun anew since; run: {next_command('ingest')}")
+    images = (
+        spark.read.format("delta")
+        .option("versionAsOf", selection.version)
+        .load(selection.table)
+        .where(path_is_under(selection.source))
+        .where("label IS NOT NULL AND replaced_at IS NULL")
+        # when a file was copied says nothing of which images are neighbours
+        .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
+    )
+    known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
+    rows, labels, counts = plan(known, selection)
+    logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
+    planned = spark.createDataFrame(rows[["path", "sha256", "class", "part", "row_group"]])
+    groups = rows.groupby(["part", "row_group"]).size()
+    attempt = f"{folder}/{uuid.uuid4().hex}"
+    (
+        images.select("sha256", "path", "device_id", "captured_at", "content")
+        .join(planned.hint("broadcast"), ["path", "sha256"])
+        .repartition(len(groups), "part", "row_group")
+        .mapInArrow(_preparer(selection.input_size), COLUMNS)
+        .write.partitionBy("part", "row_group")
+        .option("parquet.block.size", str(2**31 - 1))  # one row group a file
+        .parquet(attempt)
+    )
+    cache = Cache(
+        url=attempt,
+        labels=labels,
+        input_size=selection.input_size,
+        group_rows={part: groups[part].tolist() for part in PARTS},
+        counts=counts,
+    )
+    if first := read_manifest(folder):  # another step has filled it meanwhile
+        filesystem, path = fsspec.core.url_to_fs(attempt)
+        filesystem.rm(path, recursive=True)
+        return first
+    write_manifest(folder, cache)
+    return cache
+
+
+def plan(
+    known: "pd.DataFrame", selection: Selection
+) -> tuple["pd.DataFrame", list[str], dict[str, dict[str, int]]]:
+    """Decide for every image its class, its part and its row group.
+
+    Args:
+        known: sha256, path, device_id, captured_at, label. Equal bytes count once.
+        selection: carries the split.
+
+    Returns:
+        The images of the three parts with ``class``, ``part`` and ``row_group``; the labels
+        in the order of the classes; images by part and label.
+
+    Raises:
+        UserError: there are fewer than two labels, or a part lacks one.
+    """
+    split = Split(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
+    labels = sorted(rows["label"].unique())
+    if len(labels) < 2:
+        raise UserError(
+            f"{len(rows)} labelled images with {len(labels)} label{'s'[: len(labels) != 1]} "
+            f"({', '.join(labels) or 'none'}): a network needs two; label more images by name "
+            f"or folder and run: {next_command('ingest')}"
+        )
+    times = [None if time != time else time.to_pydatetime() for time in rows["captured_at"]]
+    parts = map(split.part_of, times, rows["device_id"], rows["sha256"])
+    rows = rows.assign(part=list(parts), **{"class": rows["label"].map(labels.index)})
+    counts = {
+        part: {label: int(n) for label, n in group["label"].value_counts().items()}
+        for part, group in rows.groupby("part")
+    }
+    shorter = max(1, selection.block_minutes // 2)
+    guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
+    for part in PARTS:
+        if missing := [label for label in labels if label not in counts.get(part, {})]:
+            shorter_blocks = (
+                f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
+            ) * any(times)  # those without a time are parted one by one
+            raise UserError(
+                f"the {part} part has no image labelled {' or '.join(missing)}; pass "
+                f"{shorter_blocks}another -P split_seed={selection.split_seed + 1}, or take in "
+                "more images"
+            )
+    rows = rows[rows["part"].isin(PARTS)]
+    place = rows.groupby("part").cumcount()
+    size = rows["part"].map(rows["part"].value_counts())
+    groups = GROUPS * -(-size // (GROUPS * ROWS_A_GROUP))
+    return rows.assign(row_group=(place % groups).astype(int)), labels, counts
+
+
+def _preparer(input_size: tuple[int, int]) -> Callable:
+    def prepare_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+        from PIL import Image
+
+        from edge.inference.scoring import prepare
+
+        Image.MAX_IMAGE_PIXELS = None  # what is too large, ingest has decided
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            pixels = [prepare(c.as_py(), input_size).tobytes() for c in table["content"]]
+            columns = {
+                "sha256": table["sha256"],
+                "path": table["path"],
+                "device_id": table["device_id"],
+                "captured_at": table["captured_at"],
+                "label": table["class"].cast(pa.int32()),
+                "pixels": pa.array(pixels, pa.binary()),
+                "part": table["part"],
+                "row_group": table["row_group"].cast(pa.int32()),
+            }
+            yield from pa.table(columns).to_batches()
+
+    return prepare_batches

@@ -1,0 +1,1 @@
+"""From the landing zone to rows of the Delta tables."""

@@ -1,0 +1,52 @@
+"""Moving what was taken in out of the landing zone, so that listing it stays quick."""
+
+from pathlib import PurePosixPath
+
+import fsspec
+
+from steps.errors import UserError
+from steps.ingestion.landing import LandedFile, changed_at, for_fsspec
+
+
+def archive(files: list[LandedFile], source: str, target: str) -> int:
+    """Move files below ``target``, their folders kept; returns how many.
+
+    A file that changed after it was listed stays: its new bytes are still to be taken in.
+
+    Args:
+        files: those that are in the tables.
+        source: the landing zone, as their paths start.
+        target: a folder or URI of the same file system, as the tables write paths.
+
+    Raises:
+        UserError: the target is on another file system, or inside the landing zone.
+    """
+    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
+    other, kept = fsspec.core.url_to_fs(for_fsspec(target))
+    if other is not filesystem or f"{kept}/".startswith(f"{root}/"):
+        raise UserError(
+            f"cannot archive {source} in {target}; pass -P archive=<folder beside the source>"
+        )
+    moved = 0
+    for file in files:
+        below = file.path.removeprefix(source)
+        try:
+            info = filesystem.info(root + below)
+        except FileNotFoundError:
+            continue
+        seconds_apart = abs((changed_at(info) - file.modified_at).total_seconds())
+        if info["size"] == file.bytes and seconds_apart < 0.001:
+            new = _free(filesystem, PurePosixPath(kept + below))
+            filesystem.makedirs(str(new.parent), exist_ok=True)
+            filesystem.mv(root + below, str(new))
+            moved += 1
+    return moved
+
+
+def _free(filesystem, path: PurePosixPath) -> PurePosixPath:
+    """The path, or one with a number where an earlier file of that name is."""
+    candidate, number = path, 1
+    while filesystem.exists(str(candidate)):
+        number += 1
+        candidate = path.with_name(f"{path.stem}~{number}{path.suffix}")
+    return candidate

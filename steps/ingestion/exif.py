@@ -1,0 +1,131 @@
+"""What a camera wrote into an image beside its pixels."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from edge.inference.image import EXIF_DAMAGE, orientation_of
+
+LONGEST_TEXT = 200
+"""Characters of a value that are kept."""
+
+
+def read_exif(image: Image.Image) -> dict[str, Any]:
+    """The columns that EXIF gives.
+
+    Damaged EXIF leaves its columns empty and says why in ``exif_error``; the image is as good
+    as before.
+
+    Returns:
+        orientation (1–8), camera_make, camera_model, exposure_seconds, iso, exif_captured_at (a
+        time without an offset counts as UTC), utc_offset_minutes, gps, exif (readable strings by
+        tag name, GPS left out), exif_error.
+    """
+    columns: dict[str, Any] = {"exif": {}, "gps": None, "exif_error": None}
+    values: dict[str, Any] = {}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            exif = _loaded(image)
+            values |= _named(exif)
+            values |= _named(exif.get_ifd(ExifTags.IFD.Exif))
+            columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
+        except EXIF_DAMAGE as error:
+            columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+    columns["exif_error"] = columns["exif_error"] or next(_of_damage(told), None)
+    texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
+    offset = _offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
+    exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
+    return columns | {
+        "orientation": orientation_of(image),
+        "camera_make": texts.get("Make"),
+        "camera_model": texts.get("Model"),
+        "exposure_seconds": exposure,
+        "iso": None if iso is None else min(int(iso), 2**31 - 1),
+        "exif_captured_at": _time(texts, offset),
+        "utc_offset_minutes": offset,
+        "exif": texts,
+    }
+
+
+def _loaded(image: Image.Image) -> Image.Exif:
+    if "exif" in image.info:
+        # Pillow tries a JPEG's EXIF while it opens it, hides what is wrong, and never tries again
+        Image.Exif().load(image.info["exif"])
+    return image.getexif()
+
+
+def _of_damage(told: list[warnings.WarningMessage]) -> Iterator[str]:
+    # where tags are cut off, Pillow only warns; it warns of much that is harmless, too
+    for text in (str(warning.message) for warning in told):
+        if re.search("corrupt|truncated", text, re.IGNORECASE):
+            yield text[:LONGEST_TEXT]
+
+
+def _named(tags: Any) -> dict[str, Any]:
+    return {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes: {value[:16].hex()}"
+    text = re.sub(r"[\x00-\x1f]", "", str(value)).strip()[:LONGEST_TEXT]
+    return text.encode(errors="replace").decode()  # lone surrogates have no UTF-8
+
+
+def _time(texts: dict[str, str], offset: int | None) -> datetime | None:
+    text = texts.get("DateTimeOriginal") or texts.get("DateTime") or ""
+    try:
+        local = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
+        zone = UTC if offset is None else timezone(timedelta(minutes=offset))
+        return local.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(text: str) -> int | None:
+    match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", text)
+    if match is None or int(match[2]) > 14:
+        return None
+    return int(f"{match[1]}1") * (int(match[2]) * 60 + int(match[3]))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, tuple) and value:
+        value = value[0]
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _gps(tags: dict[int, Any]) -> dict[str, float | None] | None:
+    latitude = _degrees(tags.get(ExifTags.GPS.GPSLatitude), tags.get(ExifTags.GPS.GPSLatitudeRef))
+    longitude = _degrees(
+        tags.get(ExifTags.GPS.GPSLongitude), tags.get(ExifTags.GPS.GPSLongitudeRef)
+    )
+    if latitude is None or longitude is None:
+        return None
+    altitude = _number(tags.get(ExifTags.GPS.GPSAltitude))
+    below_sea = tags.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    return {
+        "latitude": latitude,
+        "longitude": longitude,
+        "altitude": -altitude if altitude is not None and below_sea else altitude,
+    }
+
+
+def _degrees(parts: Any, reference: Any) -> float | None:
+    try:
+        degrees, minutes, seconds = (float(part) for part in parts)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    value = degrees + minutes / 60 + seconds / 3600
+    if not value <= 180:  # NaN included
+        return None
+    return -value if reference in ("S", "W") else value

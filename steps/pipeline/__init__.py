@@ -1,0 +1,1 @@
+"""What makes a function an MLflow run: step, outputs, cache key, reuse, commands, failures."""

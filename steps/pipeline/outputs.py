@@ -1,0 +1,153 @@
+"""The typed records that a step leaves as ``outputs.json`` and the next step reads."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Outputs(BaseModel):
+    """What came out of a step, small enough to read at a glance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IngestOutputs(Outputs):
+    """Images in Delta: the rows of ``table`` at ``version`` whose path is under ``source``.
+
+    ``table_id`` is Delta's own: a table that was begun anew at the same place has another one.
+    The counts are of rows whose file was not rewritten since; ``duplicates`` are those among
+    ``images`` whose bytes came under another name before.
+    """
+
+    table: str
+    table_id: str = ""
+    version: int
+    source: str
+    images: int
+    new_images: int
+    duplicates: int
+    quarantined: int
+    labels: dict[str, int]
+
+
+class UpkeepOutputs(Outputs):
+    """By table: the number of data files before and after, and the version that came out."""
+
+    compacted: dict[str, tuple[int, int]]
+    versions: dict[str, int]
+
+
+class Selection(Outputs):
+    """Which images a network learns from, how they are parted, and at what size.
+
+    Equal selections give equal Petastorm caches.
+    """
+
+    table: str
+    table_id: str = ""
+    version: int
+    source: str
+    input_size: tuple[int, int]
+    block_minutes: int
+    guard_minutes: int
+    split_seed: int
+
+
+class TuneOutputs(Outputs):
+    """The best trial's hyperparameters, and how many trials it was chosen from."""
+
+    best_trial_run_id: str
+    validation_loss: float
+    hyperparameters: dict[str, float | int | str]
+    finished: int = 0
+    failed: int = 0
+    selection: Selection
+
+
+class TrainOutputs(Outputs):
+    """A trained network, kept in the run as ``model.keras``, and what it reached.
+
+    ``threshold``, for two labels: the second is said where its probability reaches it; chosen on
+    the validation part. None: the most probable label is said. ``metrics`` are of the held-out
+    part, by that threshold.
+    """
+
+    labels: list[str]
+    network: str
+    launcher: str
+    processes: int
+    epochs: int
+    metrics: dict[str, float]
+    threshold: float | None = None
+    selection: Selection
+
+
+class RegisterOutputs(Outputs):
+    """A version of the registered Keras model, under the alias ``challenger``."""
+
+    model: str
+    version: str
+
+
+class PromoteOutputs(Outputs):
+    """The version that carries the alias after the verdict, with the reason."""
+
+    model: str
+    version: str
+    alias: str
+    verdict: str
+    metrics: dict[str, float]
+
+
+class ExportOutputs(Outputs):
+    """The released ONNX version and how far it is from Keras."""
+
+    model: str
+    version: str
+    alias: str
+    release: int
+    source_version: str
+    files: dict[str, str]
+    max_difference: float
+    held_out: int
+
+
+class ScoreOutputs(Outputs):
+    """Rows appended to the table of scores."""
+
+    table: str
+    version: int
+    scored: int
+    unreadable: int
+    model: str
+    model_version: str
+
+
+class DeviceOutputs(Outputs):
+    """What the edge agent scored."""
+
+    model: str
+    model_version: str
+    frames: int
+
+
+class StepDone(Outputs):
+    """What became of a step of the pipeline; ``seconds`` is how long its run took."""
+
+    step: str
+    run_id: str
+    reused: bool
+    reason: str
+    seconds: float
+    failed: bool = False
+
+
+class MainOutputs(Outputs):
+    """The run of each step, by the step's name, and how each came about, in their order."""
+
+    runs: dict[str, str]
+    steps: list[StepDone] = []
+
+
+class InspectOutputs(Outputs):
+    """Figures of a run of the pipeline, by step and metric."""
+
+    figures: dict[str, float]

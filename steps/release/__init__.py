@@ -1,0 +1,1 @@
+"""From a Keras model to a release: the ONNX graphs, their parity, the signed statement."""

@@ -1,0 +1,84 @@
+"""The network with 8-bit weights and activations, calibrated on training images."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from steps.dataset.batches import pixels_of, row_groups
+from steps.dataset.cache import Cache
+from steps.dataset.split import TRAIN
+from steps.release.canonical_graph import canonical
+
+IMAGES = 128
+"""For calibration: the first of the training part, whose order follows from the images."""
+
+BATCH = 16
+
+
+def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
+    """Quantise a float graph statically; the same graph and images give the same bytes.
+
+    Convolutions and matrix products compute in int8, weights by channel; activations have the
+    range that the calibration images give them. What prepares the pixels, and the softmax,
+    stay in float. Weights keep to 7 of the 8 bits: an x86-64 processor without VNNI adds products
+    pairwise in 16 bits, which 8 would overflow, to other scores than on a Pi and anywhere else
+    (onnxruntime, "Quantize ONNX models": "when and why do I need to try U8U8?").
+
+    Args:
+        graph: the ONNX graph ``uint8 [N, H, W, 3]`` to probabilities, as ``to_onnx`` makes it.
+        cache: the prepared images; those of the training part calibrate.
+        folder: for the files that onnxruntime's quantiser works on.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    logging.getLogger().setLevel(max(logging.getLogger().level, logging.ERROR))
+    source, prepared, target = (str(folder / name) for name in ("float", "prepared", "int8"))
+    Path(source).write_bytes(graph)
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        target,
+        _Calibration(cache, onnx.load(prepared).graph.input[0].name),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    quantised = onnx.load(target)
+    quantised.graph.CopyFrom(canonical(quantised.graph))
+    onnx.checker.check_model(quantised, full_check=True)
+    return quantised.SerializeToString(deterministic=True)
+
+
+class _Calibration:
+    """The calibration images as onnxruntime's quantiser reads them."""
+
+    def __init__(self, cache: Cache, name: str):
+        self._name = name
+        self._batches = iter(_batches(cache))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {self._name: batch}
+
+    def __len__(self) -> int:
+        return IMAGES // BATCH
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        raise NotImplementedError("the calibration reads all its images at once")
+
+
+def _batches(cache: Cache) -> list[np.ndarray]:
+    taken, count = [], 0
+    for group in row_groups(cache, TRAIN, ["pixels"]):
+        taken.append(pixels_of(group.pixels, cache))
+        count += len(taken[-1])
+        if count >= IMAGES:
+            break
+    pixels = np.concatenate(taken)[:IMAGES]
+    return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]

@@ -1,0 +1,158 @@
+"""The keys that sign releases.
+
+    python -m steps.release.keys make   release.pem   # once
+    python -m steps.release.keys show   release.pem   # the public keys, as devices want them
+    python -m steps.release.keys rotate release.pem   # a new key; the old ones go on signing too
+    python -m steps.release.keys retire release.pem   # the old ones no longer sign
+
+The file holds private keys, the newest first, and every one of them signs each release: so after
+`rotate`, devices may get the new public key one by one, and `retire` comes when all have it.
+"""
+
+import argparse
+import base64
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.protocol.signature import signed_content
+from steps.errors import UserError
+from steps.settings.profile import PROJECT
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+KEY_VARIABLE = "LAKEHOUSE_VISION_RELEASE_KEY"
+"""May hold what a key file holds, where a file does not fit, as in CI."""
+
+PEM = re.compile(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
+
+logger = logging.getLogger("steps")
+
+
+def signing_keys(key_file: str | None) -> list["Ed25519PrivateKey"]:
+    """The keys of the environment variable, or else of a file; none where neither is set.
+
+    Args:
+        key_file: a path; a relative one starts at the project's folder.
+
+    Raises:
+        UserError: there is no such file, or it holds no Ed25519 key.
+    """
+    if text := os.environ.get(KEY_VARIABLE):
+        return _parse(text, f"the environment variable {KEY_VARIABLE}")
+    if key_file is None:
+        return []
+    return _read(PROJECT / Path(key_file).expanduser())
+
+
+def public_keys(key_file: str | None) -> list[str]:
+    """The public keys of :func:`signing_keys`, the newest first, as devices want them."""
+    return [public_key(key) for key in signing_keys(key_file)]
+
+
+def sign(stated: dict[str, Any], keys: list["Ed25519PrivateKey"]) -> dict[str, Any]:
+    """A release statement with the signature of each key; as it is where there are no keys."""
+    if not keys:
+        logger.warning(
+            "the release is NOT SIGNED: whoever can write to the registry can give devices a "
+            "model; make a key (python -m steps.release.keys make release.pem) and name it as "
+            "release.key_file in the profile"
+        )
+        return stated
+    content = signed_content(stated)
+    signatures = {public_key(key): base64.b64encode(key.sign(content)).decode() for key in keys}
+    return stated | {"signatures": signatures}
+
+
+def public_key(key: "Ed25519PrivateKey") -> str:
+    """The public key as devices want it: base64 of its 32 bytes."""
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def _read(path: Path) -> list["Ed25519PrivateKey"]:
+    if not path.is_file():
+        raise UserError(
+            f"there is no file of release keys {path}; "
+            f"run: python -m steps.release.keys make {path}"
+        )
+    return _parse(path.read_text(encoding="ascii", errors="replace"), str(path))
+
+
+def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        keys = [load_pem_private_key(pem.encode(), password=None) for pem in PEM.findall(text)]
+    except ValueError as error:
+        raise UserError(f"a key in {place} is damaged; restore it from your copy") from error
+    known = [key for key in keys if isinstance(key, Ed25519PrivateKey)]
+    if not known or known != keys:
+        raise UserError(
+            f"{place} holds no Ed25519 key; run: python -m steps.release.keys make <file>"
+        )
+    return known
+
+
+def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
+    """Write keys so that only their owner reads them, whole or not at all."""
+    from cryptography.hazmat.primitives import serialization
+
+    pem = b"".join(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        for key in keys
+    )
+    target = path if new else path.with_name(f".{path.name}.part")
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise UserError(
+            f"{target} exists; a new key beside the old ones: python -m steps.release.keys rotate "
+            f"{path}"
+        ) from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    if not new:
+        os.replace(target, path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and print the public keys that sign from now on, the newest first."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    parser = argparse.ArgumentParser(
+        prog="python -m steps.release.keys",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=["make", "show", "rotate", "retire"])
+    parser.add_argument("file", type=Path, help="the file of private keys")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "make":
+            keys = [Ed25519PrivateKey.generate()]
+            _write(options.file, keys, new=True)
+        else:
+            keys = _read(options.file.resolve())
+        if options.command == "rotate":
+            keys = [Ed25519PrivateKey.generate(), *keys]
+            _write(options.file, keys, new=False)
+        elif options.command == "retire":
+            keys = keys[:1]
+            _write(options.file, keys, new=False)
+    except UserError as error:
+        sys.exit(f"keys: {error}")
+    for key in keys:
+        print(public_key(key))
+
+
+if __name__ == "__main__":
+    main()

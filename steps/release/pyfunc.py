@@ -1,0 +1,67 @@
+"""The released files as a pyfunc: what Spark, REST and Python load from the registry."""
+
+import base64
+import io
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edge.inference.record import INT8_FILE, MODEL_FILE, RECORD_FILE
+from edge.inference.reference_images import REFERENCE_IMAGES_FILE
+from steps.settings.profile import PROJECT
+
+EDGE = PROJECT / "edge"
+MODEL_CODE = Path(__file__).with_name("pyfunc_model.py")
+REQUIREMENTS = ("numpy", "onnxruntime", "pillow", "pybase64", "uvloop", "httptools")
+"""All that the model needs beside mlflow; pinned to the versions it was proven with.
+
+pybase64 takes a twentieth of the time of Python's own base64. The last two are for `mlflow models
+serve`: where uvicorn finds them it takes them. On asyncio's own loop and with more than one worker,
+it would hold back every answer by 40 ms (uvicorn #3149).
+"""
+
+ARTIFACTS = {
+    "model": MODEL_FILE,
+    "record": RECORD_FILE,
+    "int8": INT8_FILE,
+    "reference": REFERENCE_IMAGES_FILE,
+}
+
+
+def pyfunc_arguments(folder: Path) -> dict[str, Any]:
+    """What :func:`mlflow.pyfunc.log_model` and ``save_model`` are called with.
+
+    The model is code, not a pickle. Its one column ``image`` takes anything by its signature,
+    because MLflow decodes base64 for a binary column in only some forms of a request, and
+    leniently; the model itself takes bytes and strict base64 and refuses the rest.
+
+    Args:
+        folder: holds ``model.onnx`` and ``record.json``, and the other files where there are any.
+    """
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    # the note that the class has no type hints speaks to authors, not to those who export
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
+    return {
+        "python_model": str(MODEL_CODE),
+        "artifacts": {
+            name: str(folder / file) for name, file in ARTIFACTS.items() if (folder / file).exists()
+        },
+        "code_paths": [str(EDGE)],
+        "pip_requirements": [f"{package}=={version(package)}" for package in REQUIREMENTS],
+        "signature": ModelSignature(inputs=Schema([ColSpec(AnyType(), "image")])),
+        "input_example": pd.DataFrame({"image": [base64.b64encode(_grey()).decode()]}),
+    }
+
+
+def _grey() -> bytes:
+    """An image that shows nothing: what to post, without keeping one of anybody's."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(file, "JPEG")
+    return file.getvalue()

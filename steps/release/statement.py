@@ -1,0 +1,74 @@
+"""A release: the signed statement in a version's tags that tells devices what to fetch."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from edge.inference.record import sha256_of
+from edge.protocol.release import RELEASE_TAG
+from steps.errors import UserError
+from steps.pipeline.commands import next_command
+from steps.release.keys import sign
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ARTIFACTS = "artifacts"
+"""Where MLflow keeps a pyfunc's files below the version's root."""
+
+
+def state_release(
+    model: str, version: str, files: list[Path], keys: "list[Ed25519PrivateKey] | None" = None
+) -> int:
+    """Write the release statement into a version's tags.
+
+    Args:
+        model: the registered ONNX model.
+        version: the version to release.
+        files: the files as they were logged.
+        keys: all sign the statement; without any it is unsigned, with a warning.
+
+    Returns:
+        The release number: one more than any release of this model before. Two at once would
+        take the same: hold the model's claim (:func:`steps.registry.aliases.claim`).
+    """
+    stated_files = {
+        f"{ARTIFACTS}/{file.name}": {"sha256": sha256_of(file), "bytes": file.stat().st_size}
+        for file in files
+    }
+    return _state(model, version, stated_files, keys or [])
+
+
+def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int:
+    """State a version's files anew, under the next number: how devices go back to it.
+
+    Raises:
+        UserError: the version was never released.
+    """
+    if RELEASE_TAG not in version.tags:
+        raise UserError(
+            f"version {version.version} of {version.name} was never released; "
+            f"run: {next_command('export')}"
+        )
+    files = json.loads(version.tags[RELEASE_TAG])["files"]
+    return _state(version.name, str(version.version), files, keys)
+
+
+def fetch_files(version: ModelVersion, into: Path) -> Path:
+    """Download the files that a version is released with; returns their folder, below ``into``."""
+    uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
+
+
+def _state(model: str, version: str, files: dict[str, Any], keys: list) -> int:
+    client = MlflowClient()
+    number = 1 + int(client.get_registered_model(model).tags.get(RELEASE_TAG, 0))
+    statement = sign({"release": number, "model": model, "version": version, "files": files}, keys)
+    # the number first: cut off in between, one is left out, and none comes twice
+    client.set_registered_model_tag(model, RELEASE_TAG, str(number))
+    client.set_model_version_tag(model, version, RELEASE_TAG, json.dumps(statement))
+    return number

@@ -1,0 +1,168 @@
+"""What the report of an ingest shows."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from steps.ingestion.counts import rows_of
+from steps.pipeline.commands import rerun_command
+from steps.pipeline.outputs import IngestOutputs
+from steps.pipeline.report import Report, plain
+from steps.settings.profile import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from pyspark.sql import DataFrame, SparkSession
+
+    from steps.ingestion.labels import Labelled
+
+BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
+UNLABELLED = "(none)"
+OTHERS = "(others)"
+LABELS_SHOWN = 9
+"""Colours of a plot, the most frequent labels and one for the rest: more cannot be told apart."""
+
+SAMPLES_A_LABEL = 5
+
+
+def fill_report(
+    report: Report,
+    spark: "SparkSession",
+    profile: Profile,
+    outputs: IngestOutputs,
+    run_id: str,
+    labelled: "Labelled | None",
+) -> None:
+    """Counts by label, device and hour; samples; light and size; duplicates; the quarantine."""
+    images = rows_of(spark, profile, "images", outputs.source)
+    report.headline("images", outputs.images)
+    report.headline("new in this run", outputs.new_images)
+    report.headline("duplicates", outputs.duplicates)
+    report.headline("in quarantine", outputs.quarantined)
+    groups = _groups(images, run_id)
+    if not groups.empty:
+        for column, title in (("label", "By label"), ("device", "By device")):
+            report.table(title, [column, "images", "new"], _totals(groups, column))
+        shown = _frequent(groups)
+        hours = _stacked(shown, "hour", range(24), "hour (UTC)")
+        report.plot("By hour of the day", hours, "Images by capture time.")
+        light = _stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
+        report.plot("Brightness", light)
+        halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
+        report.plot("Size", _stacked(shown, "size", halves, "kilobytes a file", power=True))
+        report.images("Samples of each label", _samples(images))
+    if labelled:
+        report.table(
+            "Labels merged in",
+            ["added", "changed", "in conflict", "of no image"],
+            [[labelled.added, labelled.changed, len(labelled.conflicts), labelled.unknown]],
+            "In conflict, and left as they were: " + ", ".join(labelled.conflicts[:10])
+            if labelled.conflicts
+            else "",
+        )
+    if reasons := _reasons(rows_of(spark, profile, "quarantine", outputs.source)):
+        report.table(
+            "In quarantine",
+            ["reason", "files", "for instance", "what was said of it"],
+            reasons,
+            f"Once its cause is mended, take it again: {rerun_command(retry_quarantine='true')}",
+        )
+
+
+def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
+    """Counts by all that the plots show: read once, and as many rows however many images."""
+    return (
+        images.selectExpr(
+            f"coalesce(label, '{UNLABELLED}') AS label",
+            f"coalesce(device_id, '{UNLABELLED}') AS device",
+            "hour(captured_at) AS hour",
+            f"CAST(floor({BRIGHTNESS} / 16) AS INT) AS light",
+            "CAST(floor(2 * log2(bytes / 1000)) AS INT) AS size",
+            f"CAST(ingest_run_id = '{run_id}' AS INT) AS new",
+        )
+        .groupBy("label", "device", "hour", "light", "size")
+        .agg({"*": "count", "new": "sum"})
+        .withColumnsRenamed({"count(1)": "images", "sum(new)": "new"})
+        .toPandas()
+    )
+
+
+def _totals(groups: "pd.DataFrame", column: str) -> list[list[Any]]:
+    totals = groups.groupby(column)[["images", "new"]].sum().sort_index()
+    return [[key, int(row["images"]), int(row["new"])] for key, row in totals.iterrows()]
+
+
+def _frequent(groups: "pd.DataFrame") -> "pd.DataFrame":
+    """The counts, with one name for all labels that are too many for a plot."""
+    totals = groups.groupby("label")["images"].sum().sort_values(ascending=False)
+    if len(totals) <= LABELS_SHOWN:
+        return groups
+    rare = groups["label"].isin(totals.index[LABELS_SHOWN - 1 :])
+    return groups.assign(label=groups["label"].mask(rare, OTHERS))
+
+
+def _stacked(
+    groups: "pd.DataFrame", column: str, places: range, title: str, scale=1, power=False
+) -> "Figure":
+    """Bars of images by a column, one colour a label."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.4))
+    axes = figure.subplots()
+    counts = groups.pivot_table("images", column, "label", "sum", fill_value=0)
+    counts = counts.reindex(places, fill_value=0)
+    bottom = counts.iloc[:, 0] * 0
+    for label in counts:
+        axes.bar(list(places), counts[label], 0.92, bottom=bottom, align="edge", label=plain(label))
+        bottom = bottom + counts[label]
+    step = max(1, len(places) // 8)
+    ticks = list(places)[::step]
+    axes.set_xticks(ticks)
+    axes.set_xticklabels([f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks])
+    axes.set_xlabel(title)
+    axes.set_ylabel("images")
+    axes.spines[["top", "right"]].set_visible(False)
+    # beside the bars, whose highest may be anywhere
+    axes.legend(
+        title="label", frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small"
+    )
+    return figure
+
+
+def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
+    from PIL import Image
+
+    chosen = (
+        images.selectExpr(
+            "path",
+            "sha256",
+            "row_number() OVER (PARTITION BY label ORDER BY xxhash64(sha256)) AS place",
+        )
+        .where(f"place <= {SAMPLES_A_LABEL}")
+        .limit(6 * SAMPLES_A_LABEL)
+    )
+    rows = (
+        images.join(chosen.hint("broadcast"), ["path", "sha256"])
+        .orderBy("label", "place")
+        .select("label", "file_name", "content")
+        .collect()
+    )
+    return [
+        (
+            f"{row['label'] or UNLABELLED} · {row['file_name']}",
+            Image.open(io.BytesIO(row["content"])),
+        )
+        for row in rows
+    ]
+
+
+def _reasons(quarantined: "DataFrame") -> list[list[Any]]:
+    rows = (
+        quarantined.groupBy("reason")
+        .agg({"*": "count", "file_name": "min", "error": "min"})
+        .orderBy("reason")
+        .collect()
+    )
+    return [
+        [row["reason"], row["count(1)"], row["min(file_name)"], row["min(error)"]] for row in rows
+    ]

@@ -1,0 +1,165 @@
+"""What the report of a training shows."""
+
+import numpy as np
+from PIL import Image
+
+from steps.dataset.cache import Cache
+from steps.dataset.confounders import confounders
+from steps.dataset.split import GUARD, PARTS, TEST
+from steps.evaluation.metrics import bootstrap, wilson
+from steps.evaluation.predictions import Evaluation, images_of
+from steps.evaluation.slices import BRIGHT, NIGHT, Slice
+from steps.pipeline.report import Report
+from steps.training.fit_result import FitResult
+
+MISTAKES = 12
+
+
+def fill_report(
+    report: Report,
+    held_out: Evaluation,
+    by_slice: list[Slice],
+    fitted: FitResult,
+    cache: Cache,
+    peak_rate: float,
+) -> None:
+    """Accuracy and how sure it is, curves, confusion, labels, slices, the worst mistakes."""
+    metrics = held_out.metrics()
+    report.headline("held-out accuracy", f"{metrics['accuracy']:.1%}")
+    report.headline("95 % interval", _interval(held_out))
+    report.headline("held-out images", len(held_out.classes))
+    report.headline("best epoch", f"{fitted.best + 1} of {len(fitted.epochs)}")
+    if held_out.threshold is not None:
+        report.headline(f"threshold for {held_out.labels[1]}", f"{held_out.threshold:.3f}")
+    if found := confounders(cache):
+        report.table(
+            "What to beware of",
+            ["goes with the label", "labels it names right", "chance"],
+            [[one.kind, f"{one.told:.1%}", f"{one.chance:.1%}"] for one in found],
+            " ".join(one.sentence for one in found),
+        )
+    report.plot(
+        "Epochs",
+        _curves(fitted, peak_rate),
+        f"The learning rate warms up over the first epoch to {peak_rate:.2g} and follows half a "
+        "cosine down; the weights kept are the last that are not worse on validation than the "
+        "best by more than its standard error (dotted).",
+    )
+    report.table(
+        "Confusion on the held-out part",
+        ["label", *(f"said {label}" for label in held_out.labels)],
+        [
+            [label, *map(int, row)]
+            for label, row in zip(held_out.labels, held_out.confusion(), strict=True)
+        ],
+    )
+    report.table(
+        "By label",
+        ["label", "images", "recall", "95 % interval", "precision", "PR-AUC"],
+        [_label_row(held_out, metrics, number) for number in range(len(held_out.labels))],
+        f"Log loss {metrics['log_loss']:.4f}; expected calibration error "
+        f"{metrics['calibration_error']:.4f}.",
+    )
+    report.table(
+        "By slice",
+        ["", "", "images", "accuracy", "95 % interval", "precision", "recall", "PR-AUC", "ECE"],
+        [_slice_row(one) for one in by_slice],
+        "Hours are UTC. Night: a mean brightness below "
+        f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over the "
+        "labels that a slice has. Intervals here and above are Wilson's, as if each image said "
+        "something of its own. Neighbours do not: where there are mistakes, the interval at the "
+        "top is drawn by whole hours.",
+    )
+    report.table(
+        "The split",
+        ["part", *cache.labels],
+        [
+            [part, *(cache.counts[part].get(label, 0) for label in cache.labels)]
+            for part in (*PARTS, GUARD)
+            if part in cache.counts
+        ],
+        "Whole blocks of time go to one part; images near a border (guard) are left out.",
+    )
+    if worst := held_out.worst(MISTAKES):
+        pixels = images_of(cache, TEST, [held_out.paths[index] for index in worst])
+        report.images(
+            "The worst mistakes",
+            [
+                (_caption(held_out, index), Image.fromarray(pixels[held_out.paths[index]]))
+                for index in worst
+            ],
+            "As the network saw them.",
+        )
+
+
+def _interval(held_out: Evaluation) -> str:
+    """By blocks of an hour, unless nothing was wrong: then drawing blocks knows no spread."""
+    right = held_out.right
+    blocks = np.array([*map(str, held_out.captured_at.astype("datetime64[h]"))])
+    bounds = None if right.all() else bootstrap(right.astype(float), blocks)
+    return _span(*(bounds or wilson(int(right.sum()), len(right))))
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.1%} – {high:.1%}"
+
+
+def _label_row(held_out: Evaluation, metrics: dict[str, float], number: int) -> list:
+    label, true = held_out.labels[number], held_out.classes == number
+    if not true.any():
+        return [label, 0, "–", "–", "–", "–"]
+    return [
+        label,
+        int(true.sum()),
+        round(metrics[f"recall_{label}"], 4),
+        _span(*wilson(int(held_out.right[true].sum()), int(true.sum()))),
+        round(metrics[f"precision_{label}"], 4),
+        round(metrics[f"pr_auc_{label}"], 4),
+    ]
+
+
+def _slice_row(one: Slice) -> list:
+    numbers = [one.precision, one.recall, one.pr_auc, one.calibration_error]
+    return [
+        one.kind,
+        one.value,
+        one.images,
+        round(one.accuracy, 4),
+        _span(one.low, one.high),
+        *(round(number, 4) for number in numbers),
+    ]
+
+
+def _caption(held_out: Evaluation, index: int) -> str:
+    said = held_out.predicted[index]
+    return (
+        f"{held_out.labels[held_out.classes[index]]}, said {held_out.labels[said]} "
+        f"({held_out.probabilities[index, said]:.0%}) · {held_out.paths[index].rsplit('/', 1)[-1]}"
+    )
+
+
+def _curves(fitted: FitResult, peak_rate: float):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = np.arange(1, len(fitted.epochs) + 1)
+    figure = Figure(figsize=(9.5, 2.6))
+    losses, accuracy, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
+    losses.plot(epochs, [e["loss"] for e in fitted.epochs], label="training")
+    losses.plot(epochs, [e["validation_loss"] for e in fitted.epochs], label="validation")
+    losses.set_ylabel("loss")
+    losses.set_yscale("log")
+    losses.legend(frameon=False)
+    accuracy.plot(epochs, [e["validation_accuracy"] for e in fitted.epochs], color="C1")
+    accuracy.set_ylabel("validation accuracy")
+    accuracy.set_ylim(top=1.005)
+    rate.plot(epochs, [e["learning_rate"] for e in fitted.epochs], color="grey")
+    rate.set_ylim(0, peak_rate * 1.05)
+    rate.set_ylabel("learning rate")
+    for axes in (losses, accuracy, rate):
+        axes.axvline(fitted.best + 1, color="grey", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,114 @@
+"""What the report of a search shows."""
+
+import math
+
+from steps.pipeline.report import Report, run_link
+from steps.settings.search_space import Choice, Range, SearchSpace
+from steps.tuning.hyperopt_space import typed
+from steps.tuning.trials import FAILED, FINISHED, Trial
+
+
+def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None:
+    """The best so far, what went with a low loss, and each trial with a link to its run."""
+    ranked = sorted(trials, key=lambda trial: trial.validation_loss)
+    best = ranked[0]
+    report.headline("trials", len(trials))
+    left = sum(trial.outcome not in (FINISHED, FAILED) for trial in trials)
+    report.headline("left early", left)
+    report.headline("failed", sum(trial.outcome == FAILED for trial in trials))
+    report.headline("best validation loss", f"{best.validation_loss:.4f}")
+    report.headline("its accuracy", f"{best.validation_accuracy:.1%}")
+    report.plot(
+        "The best so far",
+        _best_so_far(trials),
+        "By trial, in the order of the search; the first is train's default.",
+    )
+    report.plot(
+        "What goes with a low loss",
+        _parallel_coordinates(ranked, space),
+        "A line a trial, through its hyperparameters to its loss: the stronger, the better.",
+    )
+    names = list(space.searched())
+    report.table(
+        "Trials, best first",
+        ["run", *names, "validation loss", "accuracy", "epochs", "outcome"],
+        [
+            [
+                run_link(trial.run_id),
+                *(_rounded(trial.hyperparameters[name]) for name in names),
+                _rounded(trial.validation_loss) if trial.outcome != FAILED else "–",
+                round(trial.validation_accuracy, 4),
+                len(trial.losses),
+                trial.outcome + (f": {trial.error}"[:120] if trial.error else ""),
+            ]
+            for trial in ranked
+        ],
+    )
+
+
+def _rounded(value: float | str) -> float | str:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _best_so_far(trials: list[Trial]):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 2.4))
+    axes = figure.subplots()
+    done = [(n, t.validation_loss) for n, t in enumerate(trials, 1) if t.outcome != FAILED]
+    failed = [n for n, t in enumerate(trials, 1) if t.outcome == FAILED]
+    numbers, losses = zip(*done, strict=True)
+    lowest = [min(losses[: n + 1]) for n in range(len(losses))]
+    axes.plot(numbers, losses, "o", markersize=4, color="C0", alpha=0.6, label="trial")
+    axes.step(numbers, lowest, where="post", color="C1", label="best so far")
+    axes.plot(failed, [max(losses)] * len(failed), "x", color="C3")
+    axes.set_yscale("log")
+    axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("validation loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def _parallel_coordinates(ranked: list[Trial], space: SearchSpace):
+    from matplotlib.figure import Figure
+
+    done = [trial for trial in ranked if trial.outcome != FAILED]
+    dimensions = space.searched()
+    figure = Figure(figsize=(9, 3))
+    axes = figure.subplots()
+    losses = [math.log(max(trial.validation_loss, 1e-9)) for trial in done]
+    for place, trial in reversed(list(enumerate(done))):
+        heights = [_height(of, trial.point[name]) for name, of in dimensions.items()]
+        heights.append(_share(losses[place], min(losses), max(losses)))
+        shade = 1 - place / max(1, len(done) - 1)
+        axes.plot(heights, color="C0", alpha=0.15 + 0.85 * shade, linewidth=1 + 1.5 * shade)
+    for number, (name, of) in enumerate(dimensions.items()):
+        values = [typed(name, value) for value in of.values()]
+        ends = [(values[0], -0.03), (values[-1], 1.03)] if len(values) > 1 else [(values[0], 0.55)]
+        for value, height in ends:
+            axes.text(number, height, f"{value}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(dimensions) + 1), [*dimensions, "loss (log)"])
+    axes.set_yticks([])
+    axes.set_ylim(-0.08, 1.08)
+    axes.grid(axis="x", color="grey", alpha=0.4)
+    axes.spines[:].set_visible(False)
+    figure.tight_layout()
+    return figure
+
+
+def _height(of: Range | Choice, place: float) -> float:
+    if isinstance(of, Choice):
+        return _share(place, 0, len(of.choices) - 1)
+    if of.step:
+        return _share(place * of.step, 0, of.high - of.low)
+    if of.scale == "log":
+        return _share(math.log(place), math.log(of.low), math.log(of.high))
+    return _share(place, of.low, of.high)
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return 0.5 if high <= low else (value - low) / (high - low)

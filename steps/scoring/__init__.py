@@ -1,0 +1,1 @@
+"""Scoring on Spark, into the table of scores."""

@@ -1,0 +1,138 @@
+"""What Spark's Python workers do to score: they import this and the scoring core, no more."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from steps.lake.data_file import DataFile, Layout, added
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from edge.inference.scoring import Scorer
+
+ROWS_A_GROUP = 10_000
+"""Of a data file."""
+
+IMAGES_AT_ONCE = 16
+"""A few images together use the processor's caches better than one or many."""
+
+
+class ScoreBatches(NamedTuple):
+    """Turns record batches of ``path``, ``sha256`` and ``content`` into rows of ``scores``.
+
+    Where there is no column ``content``, a worker reads the image by its path, and finds its
+    SHA-256 then.
+
+    Attributes:
+        sent_as: the folder's name, as ``SparkContext.addFile`` sent it to each worker.
+        schema: the Arrow schema of the rows.
+        model, model_version: stand on every row, as do the next two.
+    """
+
+    sent_as: str
+    schema: "pa.Schema"
+    model: str
+    model_version: str
+    scored_at: datetime
+    score_run_id: str
+
+    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+
+        for rows in self.rows(batches):
+            yield pa.RecordBatch.from_pylist(rows, schema=self.schema)
+
+    def rows(self, batches: Iterator["pa.RecordBatch"]) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a few images after another."""
+        from pyspark import SparkFiles
+
+        scorer = _scorer(SparkFiles.get(self.sent_as))
+        constant = {
+            "model": self.model,
+            "model_version": self.model_version,
+            "scored_by": "spark",
+            "scored_at": self.scored_at,
+            "score_run_id": self.score_run_id,
+        }
+        for batch in batches:
+            images = batch.to_pylist()
+            for start in range(0, len(images), IMAGES_AT_ONCE):
+                rows = _score(scorer, images[start : start + IMAGES_AT_ONCE])
+                yield [row | constant for row in rows]
+
+
+class ScoreIntoFiles(NamedTuple):
+    """Writes the rows into data files of the table itself, and gives a row of ``ADDED`` for each.
+
+    So they need not cross to the JVM, whose own way to write takes seconds until it is warm.
+    """
+
+    score: ScoreBatches
+    layout: Layout
+
+    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        file, waiting = None, []
+        for rows in self.score.rows(batches):
+            file = file or DataFile(self.layout, {})
+            waiting += rows
+            if len(waiting) >= ROWS_A_GROUP:
+                file.write(waiting)
+                waiting = []
+        if file:
+            file.write(waiting)
+            yield added([file.close()])
+
+
+@cache
+def _scorer(folder: str) -> "Scorer":
+    """One model a worker, however many tasks it runs."""
+    from edge.inference.scoring import Scorer
+
+    return Scorer(folder, threads=1)
+
+
+def _score(scorer: "Scorer", images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of some images, in their order; one that cannot be read has a reason."""
+    import numpy as np
+
+    from edge.inference.scoring import UnreadableError, prepare_bytes
+
+    rows: list[dict[str, Any]] = []
+    prepared: list[np.ndarray] = []
+    readable: list[dict[str, Any]] = []
+    for image in images:
+        started = time.perf_counter()
+        row = {"path": image["path"], "sha256": image.get("sha256")}
+        rows.append(row)
+        try:
+            content = image["content"] if "content" in image else _read(row)
+            prepared.append(prepare_bytes(content, scorer.record.input_size))
+        except (UnreadableError, OSError) as error:
+            row["reason"] = str(error)
+            continue
+        row["latency_ms"] = (time.perf_counter() - started) * 1000
+        readable.append(row)
+    if not readable:
+        return rows
+    started = time.perf_counter()
+    probabilities = scorer.score_prepared(np.stack(prepared))
+    share = (time.perf_counter() - started) * 1000 / len(readable)
+    for row, answer in zip(readable, scorer.record.answers(probabilities), strict=True):
+        row["label"], row["score"] = answer.label, answer.score
+        row["probabilities"] = list(answer.probabilities.items())
+        row["latency_ms"] += share
+    return rows
+
+
+def _read(row: dict[str, Any]) -> bytes:
+    """A file's bytes by the row's path; its SHA-256 goes into the row."""
+    import hashlib
+
+    from steps.ingestion.landing import read
+
+    content = read(row["path"])
+    row["sha256"] = hashlib.sha256(content).hexdigest()
+    return content

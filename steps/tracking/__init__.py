@@ -1,1 +1,0 @@
-"""What MLflow keeps of a step: its run and what that keeps, its cache key, card and models."""

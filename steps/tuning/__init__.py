@@ -1,0 +1,1 @@
+"""The hyperparameter search: Hyperopt on Spark."""

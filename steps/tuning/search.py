@@ -1,0 +1,175 @@
+"""The search for hyperparameters: Hyperopt's TPE in waves, the trials of a wave run by Spark.
+
+A wave is suggested from all trials before it and runs whole before the next, so that a seed
+decides a search, however fast each trial is.
+"""
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from steps.dataset.cache import Cache
+from steps.settings.search_space import SearchSpace
+from steps.training.plan import Plan
+from steps.tuning.hyperopt_space import hyperopt_space, point_of, typed
+from steps.tuning.trials import FAILED, OUTCOME, POINT, Trial, nested_trials, objective, write_off
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+STARTUP = 5
+"""Trials before TPE has enough to go by; until then they are drawn at random."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search ends.
+
+    Attributes:
+        trials: how many, failed ones among them.
+        parallelism: trials at the same time: the size of a wave.
+        seconds: time limit; trials that run when it is over are failed. None: no limit.
+        patience: ends after so many trials without a lower loss; 0 never does.
+    """
+
+    trials: int
+    parallelism: int
+    seconds: float | None = None
+    patience: int = 0
+
+
+def search(
+    spark: "SparkSession",
+    plan: Plan,
+    cache: Cache,
+    space: SearchSpace,
+    limits: Limits,
+    seed: int,
+    tracking_uri: str,
+    parent_run_id: str,
+    before: Sequence[Trial] = (),
+) -> list[Trial]:
+    """Run the trials, each a nested MLflow run.
+
+    The first trial is the plan as it is, so that what is found is no worse by the validation
+    part than the default. A trial that fails, diverges or whose process dies is recorded as
+    failed, and the search goes on.
+
+    Args:
+        spark: runs one trial a task.
+        plan: what the trials share, and the first of them.
+        cache: the prepared images; every worker has to reach them.
+        space: what is searched.
+        limits: when to end.
+        seed: of the suggestions; the plan's is that of the trainings.
+        tracking_uri: the MLflow store that the workers log to.
+        parent_run_id: the run that the trials are nested in.
+        before: trials of a search that was cut off, which count as this one's.
+
+    Returns:
+        All trials, wave by wave.
+    """
+    import hyperopt
+    import numpy as np
+
+    warnings.filterwarnings("ignore", message="Spark session is not provided")  # of one it was
+    deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+    trials = list(before)
+    while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):
+        left = None if deadline is None else int(deadline - time.monotonic())
+        if left is not None and left < 1:
+            logger.info("the time limit of the search is reached")
+            break
+        wave = min(limits.parallelism, limits.trials - len(trials))
+        spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
+        _remember(spark_trials, trials)
+        hyperopt.fmin(
+            objective(plan, cache, space, tracking_uri, parent_run_id, trials),
+            hyperopt_space(space),
+            algo=partial(_suggest, point_of(asdict(plan), space)),
+            max_evals=len(trials) + wave,
+            max_queue_len=wave,
+            trials=spark_trials,
+            rstate=np.random.default_rng([seed, len(trials)]),
+            show_progressbar=False,
+            return_argmin=False,
+        )
+        trials += _ended(spark_trials, len(trials), space, tracking_uri, parent_run_id)
+        best = min((trial.validation_loss for trial in trials), default=math.inf)
+        logger.info("%d of %d trials, lowest loss %.4f", len(trials), limits.trials, best)
+    return trials
+
+
+def should_stop_early(trials: list[Trial], patience: int) -> bool:
+    """Whether the last so many trials found nothing better than those before them."""
+    losses = [trial.validation_loss for trial in trials]
+    if not patience or len(losses) <= patience:
+        return False
+    return min(losses[:-patience]) <= min(losses[-patience:])
+
+
+def _suggest(first: dict[str, float], new_ids, domain, trials, seed) -> list[dict]:
+    """The default first, then what TPE says, one at a time."""
+    from hyperopt import tpe
+    from hyperopt.fmin import generate_trial
+
+    if not trials.trials:
+        return [generate_trial(new_ids[0], first)]
+    return tpe.suggest(new_ids[:1], domain, trials, seed, n_startup_jobs=STARTUP, verbose=False)
+
+
+def _remember(spark_trials, trials: list[Trial]) -> None:
+    """Tell Hyperopt of trials that ended before."""
+    import hyperopt
+    from hyperopt.fmin import generate_trial
+
+    docs = []
+    for id_, trial in zip(spark_trials.new_trial_ids(len(trials)), trials, strict=True):
+        failed = trial.outcome == FAILED
+        result = {"status": "fail"} if failed else {"status": "ok", "loss": trial.validation_loss}
+        done = {"state": hyperopt.JOB_STATE_DONE, "result": result}
+        docs.append(generate_trial(id_, trial.point) | done)
+    spark_trials.insert_trial_docs(docs)
+    spark_trials.refresh()
+
+
+def _ended(
+    spark_trials, before: int, space: SearchSpace, tracking_uri: str, parent_run_id: str
+) -> list[Trial]:
+    """The trials of a wave; the runs of those whose process died or was stopped are ended here."""
+    import hyperopt
+    from hyperopt.base import JOB_STATE_CANCEL
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri)
+    running = [run for run in nested_trials(client, parent_run_id) if run.info.status == "RUNNING"]
+    ended = []
+    for doc in spark_trials._dynamic_trials[before:]:
+        if doc["state"] == hyperopt.JOB_STATE_DONE:
+            ended.append(Trial(**doc["result"]["trial"]))
+            continue
+        point = {name: value[0] for name, value in doc["misc"]["vals"].items()}
+        found = hyperopt.space_eval(hyperopt_space(space), point)
+        chosen = {name: typed(name, value) for name, value in found.items()}
+        cancelled = doc["state"] == JOB_STATE_CANCEL
+        error = "stopped by the time limit" if cancelled else "its process died"
+        here = json.dumps(point_of(chosen, space))
+        mine = [run.info.run_id for run in running if run.data.tags.get(POINT) == here]
+        run_id = mine[0] if mine else ""  # the newest
+        if run_id:
+            client.set_tag(run_id, OUTCOME, FAILED)
+            write_off(client, run_id, error, "KILLED" if cancelled else "FAILED")
+        ended.append(Trial(run_id, point, chosen, FAILED, error=error))
+    known = {trial.run_id for trial in ended}
+    for run in running:
+        if run.info.run_id not in known:
+            write_off(client, run.info.run_id, "its worker was lost: Spark ran it again", "FAILED")
+    return ended

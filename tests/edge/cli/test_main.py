@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import pytest
+
+from edge.cameras.camera import CameraError
+from edge.cli.main import main
+
+MODULES = """
+import importlib, pkgutil, sys, edge
+names = [m.name for m in pkgutil.walk_packages(edge.__path__, "edge.") if "__main__" not in m.name]
+for name in names:
+    importlib.import_module(name)
+print(*names)
+heavy = {"tensorflow", "pyspark", "mlflow", "pandas", "steps", "picamera2"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+
+
+def test_the_device_needs_no_training_environment():
+    done = subprocess.run([sys.executable, "-c", MODULES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"edge.cli.pull", "edge.inference.scoring", "edge.cameras.simulated"} <= set(
+        done.stdout.split()
+    )
+
+
+def test_a_capture_loads_no_runtime():
+    code = (
+        "import sys, edge.cli.main, edge.inference.scoring; sys.exit('onnxruntime' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("command", [[], ["capture"], ["pull"], ["score"]])
+def test_help_explains_every_option(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for word in {"": ["capture", "pull", "score"], "capture": ["minutes", "480", "UTC"]}.get(
+        "".join(command), ["default"]
+    ):
+        assert word in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--count", "0"],
+        ["--count", "-1"],
+        ["--count", "x"],
+        ["--period", "0"],
+        ["--period", "soon"],
+        ["--start", "today"],
+        ["--seed", "-1"],
+    ],
+)
+def test_a_wrong_value_names_its_option(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["capture", "--to", "landing", *options])
+    assert ended.value.code == 2
+    assert f"argument {options[0]}" in capsys.readouterr().err
+
+
+def test_debug_shows_the_trace(tmp_path):
+    with pytest.raises(CameraError):
+        main(["capture", "--to", str(tmp_path), "--camera", "none", "--debug"])

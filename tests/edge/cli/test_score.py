@@ -1,0 +1,57 @@
+import json
+import shutil
+
+import pytest
+from tiny_model import statement
+
+from edge.cameras.folder import FolderCamera
+from edge.cli.main import main
+from edge.cli.score import scored
+from edge.inference.scoring import Scorer
+from edge.update.current import CurrentModel, NoModelError
+
+
+@pytest.fixture
+def models(tmp_path, model_folder):
+    """A model's folder as a pull leaves it, with version 4 in use."""
+    home = tmp_path / "models" / "brightness"
+    shutil.copytree(model_folder, home / "4")
+    stated = statement(model_folder, "brightness", "4")
+    (home / "4" / "release.json").write_text(json.dumps(stated))
+    (home / "current").symlink_to("4")
+    return home
+
+
+def test_rows_are_aligned_and_written(models, tmp_path, capsys):
+    command = ["score", "--models", str(models), "--count", "3", "--json", str(tmp_path / "rows")]
+    assert main(command) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["file", "label", "score", "ms", "version"]
+    assert len(lines) == 3 and {len(line) for line in lines} == {len(header)}
+    rows = json.loads((tmp_path / "rows").read_text())
+    assert [list(row) for row in rows] == [["file", "label", "score", "ms", "version"]] * 3
+    assert rows[0]["file"] == "2026-07-27T00:00:00+00:00"
+    for row, line in zip(rows, lines, strict=True):
+        assert row["label"] in ("dark", "bright") and 0.5 <= row["score"] <= 1
+        assert row["ms"] > 0 and row["version"] == "4"
+        assert line.split()[:3] == [row["file"], row["label"], f"{row['score']:.4f}"]
+
+
+def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
+    folder = tmp_path / "images"
+    command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
+    assert main(command) == 0
+    rows = list(scored(CurrentModel(models), FolderCamera(folder).frames(None)))
+    paths = sorted(folder.iterdir())
+    expected = Scorer(models / "current").score(paths)
+    assert [row.file for row in rows] == [path.name for path in paths]
+    assert [row.score for row in rows] == [float(scores.max()) for scores in expected]
+
+
+def test_a_missing_model_names_the_next_command(tmp_path, capsys):
+    with pytest.raises(NoModelError):
+        CurrentModel(tmp_path / "models" / "package-onnx")
+    assert main(["score", "--models", str(tmp_path / "models" / "package-onnx")]) == 1
+    said = capsys.readouterr().err
+    assert "python -m edge pull --server URL --model package-onnx --into" in said
+    assert said.count("\n") == 1

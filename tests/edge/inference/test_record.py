@@ -1,0 +1,87 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.inference.record import ModelRecord, RecordError, sha256_of
+
+RECORD = ModelRecord(
+    labels=["empty", "package"],
+    input_size=(128, 96),
+    prepare_version="1",
+    source={"model": "package", "version": "2"},
+    metrics={"accuracy": 0.98},
+    files={"model.onnx": "0" * 64},
+)
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    RECORD.write(tmp_path)
+    assert ModelRecord.read(tmp_path) == RECORD
+
+
+def test_the_same_record_gives_the_same_bytes(tmp_path):
+    RECORD.write(tmp_path)
+    first = (tmp_path / "record.json").read_bytes()
+    ModelRecord.read(tmp_path).write(tmp_path)
+    assert (tmp_path / "record.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '"labels"',
+        json.dumps({"labels": ["a"], "input_size": [1, 1]}),
+        json.dumps({"labels": ["a"], "input_size": 5, "prepare_version": "1"}),
+        json.dumps({"labels": ["a"], "input_size": [1, 1], "prepare_version": "1", "new": 1}),
+    ],
+)
+def test_a_damaged_record_is_refused(tmp_path, text):
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(RecordError, match="record.json is not a model record"):
+        ModelRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "of_package", "label"),
+    [
+        (None, 0.25, "empty"),
+        (None, 0.75, "package"),
+        (0.25, 0.25, "package"),
+        (0.875, 0.75, "empty"),
+    ],
+)
+def test_an_answer_has_the_label_decided_on_and_its_probability(threshold, of_package, label):
+    record = replace(RECORD, threshold=threshold)
+    named = {"empty": 1 - of_package, "package": of_package}
+    (answer,) = record.answers(np.float32([list(named.values())]))
+    assert answer == (label, named[label], named)
+
+
+def test_each_image_has_an_answer_and_none_has_none():
+    answers = RECORD.answers(np.float32([[0.5, 0.5], [0.25, 0.75], [1, 0]]))
+    assert [answer.label for answer in answers] == ["empty", "package", "empty"]
+    assert RECORD.answers(np.empty((0, 2), np.float32)) == []
+
+
+def test_a_missing_record_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ModelRecord.read(tmp_path)
+
+
+def test_another_version_of_prepare_is_refused():
+    RECORD.require_prepare("1")
+    with pytest.raises(RecordError, match="prepare version 1.* has version 2"):
+        RECORD.require_prepare("2")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )

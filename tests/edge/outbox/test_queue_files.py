@@ -1,0 +1,189 @@
+"""Images that are dated later, and files that a kill, a power cut or a bad disk leaves behind."""
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from agent_fakes import NOON, FakeClock, agent_of, landed, send_all
+from PIL import Image
+from waiting_images import all_names, frame, queue_in
+
+from edge.outbox import stamping
+from edge.outbox.queue import Queue
+from edge.outbox.queue_files import forget
+from edge.outbox.reason import Reason
+from edge.outbox.results import Result
+from edge.outbox.stamping import with_exif
+from edge.outbox.store import DATABASE, Store
+
+LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
+
+
+def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(label="0"), "imx708", Reason.PERIOD, clock.now())
+    clock.go_on(600)
+    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
+    assert queue.next() is None and queue.size()["undated"] == 2
+    queue.date(clock.now())
+    assert queue.next() is None
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    image = queue.next()
+    assert image.name == "2026-07-13T11%3A50%3A00_rpi_sensor_a7_porch_0.jpg"
+    with Image.open(image.path) as opened:
+        assert opened.getexif()[0x0132] == "2026:07:13 11:50:00"
+    assert [name[11:25] for name in all_names(queue)] == ["11%3A50%3A00_r", "12%3A00%3A00_r"]
+
+
+@pytest.mark.parametrize("saved", [LONG_AGO, datetime(2026, 7, 11, 0, 3, tzinfo=UTC)])
+def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
+    clock = FakeClock(saved, is_set=False)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
+    clock.start_again(NOON)
+    queue.date(clock.now())
+    image = queue.next()
+    assert image.name == "1970-01-01T00%3A03%3A00_rpi_sensor_a7_porch.jpg"
+    with Image.open(image.path) as opened:
+        assert 0x0132 not in opened.getexif()
+
+
+def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
+    clock.go_on(5)
+    queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
+    with queue._store.transaction() as database:
+        database.execute("DELETE FROM images")
+    (queue._store.images / ".half.part").write_bytes(b"x")
+    queue._store.close()
+    names = all_names(queue_in(tmp_path))
+    assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["old", "new", "both", "new, and the row as before"])
+def test_a_kill_while_an_image_is_dated_leaves_it_once(tmp_path, left):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    old = next((tmp_path / "images").iterdir())
+    copy = shutil.copy(old, tmp_path / "copy")
+    clock.set_to(NOON)
+    if left == "new, and the row as before":  # a power cut undid the last seconds of the database
+        queue._store.close()
+        shutil.copy(tmp_path / DATABASE, tmp_path / "before")
+        queue = queue_in(tmp_path)
+        queue.date(clock.now())
+        queue._store.close()
+        shutil.copy(tmp_path / "before", tmp_path / DATABASE)
+        queue = Queue(Store(tmp_path / "another"), 1, 0, "a7", "porch")
+    elif left == "new":  # the row is changed, the old file not yet gone
+        queue.date(clock.now())
+        os.replace(copy, old)
+    elif left == "both":  # the new file is there, its row not changed yet
+        name = old.name.replace("undated.jpg", "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg")
+        shutil.copy(old, old.with_name(name))
+    queue._store.close()
+    again = queue_in(tmp_path)
+    again.date(clock.now())
+    assert again.size()["images"] == 1
+    assert len(all_names(again)) == 1 and list((tmp_path / "images").iterdir()) == []
+    assert again._store.counts() == {"sent": 1}
+
+
+class KilledError(Exception):
+    """Stands for a kill: what would come after it does not."""
+
+
+@pytest.mark.parametrize("at", ["unlink", "transaction"])
+def test_a_kill_while_an_image_is_let_go_loses_neither_it_nor_where_it_is(
+    tmp_path, monkeypatch, clock, at
+):
+    def killed(*arguments, **options):
+        raise KilledError
+
+    agent = agent_of(tmp_path, clock)
+    queue, results = agent.parts.queue, agent.parts.results
+    number = queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    results.add(Result("m", "4", reason="x"), clock.now(), number)
+    with monkeypatch.context() as kill, pytest.raises(KilledError):
+        kill.setattr(*((Path, at) if at == "unlink" else (agent.parts.store, at)), killed)
+        agent.sender.work()
+    agent.parts.store.close()
+    agent = agent_of(tmp_path, clock)
+    send_all(agent)
+    (stated,) = (tmp_path / "landing").glob("results/a7/*.jsonl")
+    assert [json.loads(stated.read_bytes())["file_name"]] == landed(tmp_path)
+    assert agent.parts.store.counts() == {"sent": 1}
+    assert list((tmp_path / "store/images").iterdir()) == []
+
+
+def test_an_image_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_path):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    clock.go_on(10)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    file = queue._store.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
+    in_the_way = tmp_path / "images" / file.replace("undated.jpg", name)
+    in_the_way.mkdir()
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert [name[11:25] for name in all_names(queue)] == ["12%3A00%3A00_r"]
+    in_the_way.rmdir()
+    queue.date(clock.now())
+    assert all_names(queue) == [name] and "lost" not in queue._store.counts()
+
+
+def test_images_that_are_dropped_while_they_are_dated_are_gone_and_not_lost(
+    tmp_path, monkeypatch, caplog
+):
+    """The queue is full, and the clock was just set: one thread drops what the other dates."""
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    numbers = [queue.keep(frame(), "x", Reason.PERIOD, clock.now()) for _ in range(2)]
+
+    def dropped_meanwhile(*arguments):
+        forget(queue._store, numbers)
+        return with_exif(*arguments)
+
+    monkeypatch.setattr(stamping, "with_exif", dropped_meanwhile)
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert queue.size()["images"] == 0 and list((tmp_path / "images").iterdir()) == []
+    assert queue._store.counts() == {} and caplog.records == []
+
+
+@pytest.mark.parametrize("meanwhile", ["dated", "sent"])
+def test_an_image_that_is_dated_or_sent_while_it_is_dropped_is_gone_and_counted_once(
+    tmp_path, monkeypatch, meanwhile
+):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    if meanwhile == "sent":
+        clock.set_to(NOON)
+        queue.date(clock.now())
+    queue._most = queue.size()["bytes"] + 1024
+    with monkeypatch.context() as other_thread:
+        transaction = queue._store.transaction
+
+        def after_the_other_thread(**options):
+            other_thread.undo()
+            clock.set_to(NOON)
+            queue.date(clock.now())
+            if meanwhile == "sent":
+                queue.sent(queue.next(), "there.jpg")
+            return transaction(**options)
+
+        other_thread.setattr(queue._store, "transaction", after_the_other_thread)
+        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    assert len(list((tmp_path / "images").iterdir())) == queue.size()["images"] == 1
+    assert queue._store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}

@@ -1,0 +1,168 @@
+"""Images that the disk does not give back: for a while, or for good."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from agent_fakes import NOON, FakeClock, agent_of, landed, live, looks
+from waiting_images import all_names, frame, queue_in
+
+from edge.agent.settings import CaptureSettings
+from edge.cli.agent_commands import _summary
+from edge.outbox import queue_files
+from edge.outbox.queue_files import UNREADABLE, forget
+from edge.outbox.reading import PATIENCE_SECONDS
+from edge.outbox.reason import Reason
+
+LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
+EVERY_SECOND = CaptureSettings(period_seconds=1)
+NONE = CaptureSettings(period_seconds=0)
+
+
+def gone(path):
+    path.unlink()
+
+
+def damaged(path):
+    """The disk answers with an input/output error, and has the file all the same."""
+    path.rename(path.parent.parent / f"whole {path.name}")
+    path.symlink_to("/proc/self/mem")
+
+
+def mended(path):
+    (path.parent.parent / f"whole {path.name}").rename(path)
+
+
+def no_file(path):
+    path.unlink()
+    path.mkdir()
+
+
+FAULTS = [gone, damaged, no_file]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_an_image_that_cannot_be_read_is_lost_at_last(tmp_path, clock, fault):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    image = queue.next()
+    fault(image.path)
+    if fault is damaged:
+        assert queue.read(image, 100.0) is None
+        assert queue.read(image, 99.0 + PATIENCE_SECONDS) is None
+        assert queue.next() == image and queue._store.counts() == {}
+        assert queue.size()["unreadable"] == 1
+    for _ in range(2):
+        assert queue.read(image, 100.0 + PATIENCE_SECONDS) is None
+    assert queue.next() is None and queue._store.counts() == {"lost": 1}
+    assert queue.size()["unreadable"] == 0
+    assert list((tmp_path / "images").iterdir()) == []
+    assert (tmp_path / UNREADABLE / image.path.name).is_symlink() == (fault is damaged)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_an_image_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fault):
+    clock = FakeClock(LONG_AGO)
+    queue = queue_in(tmp_path)
+    for seconds in (0, 10, 10):
+        clock.go_on(seconds)
+        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    first = queue._store.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    fault(tmp_path / "images" / first)
+    clock.set_to(NOON)
+    queue.date(clock.now())
+    assert [name[11:25] for name in all_names(queue)] == ["11%3A59%3A50_r", "12%3A00%3A00_r"]
+    clock.go_on(PATIENCE_SECONDS)
+    queue.date(clock.now())
+    assert queue._store.counts() == {"lost": 1, "sent": 2} and queue.size()["images"] == 0
+
+
+def test_an_image_that_cannot_be_read_holds_up_nothing_else(tmp_path, clock):
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
+    looks(agent, clock, 3)
+    damaged(agent.parts.queue.next().path)
+    live(agent, clock, 5)
+    assert len(landed(tmp_path)) == 7 and (tmp_path / "landing/status/a7.json").exists()
+    said = agent.status()
+    assert said["healthy"] and said["landing_failure"] is None
+    assert dict(_summary(said))["disk !"] == "cannot be read: 0 images lost, 1 tried again"
+
+
+def test_a_card_that_gives_nothing_back_for_a_while_costs_no_image(tmp_path, clock):
+    """As where the power is too weak for a night: the images of days are waiting."""
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
+    looks(agent, clock, 30)
+    paths = list((tmp_path / "store/images").iterdir())
+    for path in paths:
+        damaged(path)
+    for _ in range(round(2.5 * PATIENCE_SECONDS)):
+        agent.sender.work()
+        clock.go_on(1)
+    said = agent.status()
+    assert said["counts"] == {"lost": 2} and said["queue"]["images"] == 28
+    assert dict(_summary(said))["disk !"] == "cannot be read: 2 images lost, 28 tried again"
+    for path in paths:
+        aside = tmp_path / "store" / UNREADABLE / path.name
+        mended(aside if aside.is_symlink() else path)
+    for _ in range(30):
+        agent.sender.work()
+        clock.go_on(1)
+    assert len(landed(tmp_path)) == 28 and agent.parts.queue.size()["images"] == 0
+    agent.parts.store.close()
+    agent = agent_of(tmp_path, clock, capture=NONE)
+    live(agent, clock, 1)
+    assert len(landed(tmp_path)) == 30 and agent.parts.store.counts() == {"sent": 30}
+    assert "disk !" not in dict(_summary(agent.status()))
+
+
+def test_a_worn_out_card_does_not_fill_up_with_what_it_cannot_read(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(queue_files, "MOST_ASIDE", 2)
+    queue = queue_in(tmp_path)
+    for _ in range(3):
+        queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+        damaged(queue.next().path)
+        queue.read(queue.next(), clock.uptime())
+        clock.go_on(PATIENCE_SECONDS)
+        queue.read(queue.next(), clock.uptime())
+    assert queue._store.counts() == {"lost": 3}
+    assert len(list((tmp_path / UNREADABLE).iterdir())) == 2
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_an_image_that_was_dropped_meanwhile_is_not_lost(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    image = queue.next()
+    forget(queue._store, [image.id])
+    assert queue.read(image, clock.uptime()) is None and queue._store.counts() == {}
+
+
+def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(tmp_path, clock):
+    queue = queue_in(tmp_path)
+    queue.keep(frame(), "x", Reason.PERIOD, clock.now())
+    path = queue.next().path
+    forget(queue._store, [1])
+    path.write_bytes(b"whole")
+    damaged(path)
+    queue._store.close()
+    queue = queue_in(tmp_path)
+    aside = tmp_path / UNREADABLE / path.name
+    assert queue.next() is None and queue._store.counts() == {"lost": 1} and aside.is_symlink()
+    queue._store.close()
+    queue = queue_in(tmp_path)
+    assert queue.next() is None and queue._store.counts() == {"lost": 1} and aside.is_symlink()
+    queue._store.close()
+    (tmp_path / f"whole {path.name}").rename(aside)
+    queue = queue_in(tmp_path)
+    assert queue.next().path == path and queue._store.counts() == {}
+
+
+def test_a_start_waits_for_no_more_than_one_failure_of_what_was_set_aside(tmp_path, monkeypatch):
+    aside = tmp_path / UNREADABLE
+    aside.mkdir()
+    for number in range(5):
+        (aside / f"period.{number}.undated.jpg").symlink_to("/proc/self/mem")
+    read, tried = Path.read_bytes, []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: tried.append(path) or read(path))
+    queue_in(tmp_path)
+    assert len(tried) == 1 and len(list(aside.iterdir())) == 5

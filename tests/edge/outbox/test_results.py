@@ -1,0 +1,175 @@
+import json
+import re
+import shutil
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from agent_fakes import NOON, FakeClock
+
+from edge.inference.record import ModelRecord
+from edge.outbox.landing import Landing
+from edge.outbox.results import DATED_AT_ONCE, ROWS_A_FILE, Result, Results
+from edge.outbox.store import DATABASE, Store
+
+RECORD = ModelRecord(["0", "1"], (64, 48), "1", threshold=0.3)
+
+
+@pytest.fixture
+def results(tmp_path) -> Results:
+    return Results(Store(tmp_path), 1000, "a7")
+
+
+def result(score: float = 0.9, **fields) -> Result:
+    return Result("m", "4", "1", score, {"0": 1 - score, "1": score}, 1.5, **fields)
+
+
+def test_a_result_is_decided_by_the_record():
+    made = Result.of("m", "4", RECORD, np.float32([0.6, 0.4]), 1.234)
+    assert (made.label, round(made.score, 3), made.ms) == ("1", 0.4, 1.23)
+    assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
+
+
+def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
+    results.add(result(), clock.now())
+    results.add(Result("m", "4", reason="unreadable: empty"), clock.now())
+    batch = results.next(however_few=True)
+    assert re.fullmatch(r"results/a7/[0-9a-f]{12}-00000001-[0-9a-f]{8}\.jsonl", batch.name)
+    first, second = map(json.loads, batch.content.splitlines())
+    assert first == {
+        **{"file_name": None, "sha256": None, "model": "m", "model_version": "4"},
+        **{"label": "1", "score": 0.9, "latency_ms": 1.5, "reason": None},
+        **{"scored_by": "edge:a7", "scored_at": NOON.isoformat()},
+        "probabilities": {"0": pytest.approx(0.1), "1": 0.9},
+    }
+    assert second["reason"] == "unreadable: empty" and second["probabilities"] is None
+
+
+def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
+    results.add(result(), clock.now())
+    first = results.next(however_few=True)
+    results.add(result(0.7), clock.now())
+    results._store.close()
+    again = Results(Store(tmp_path), 1000, "a7")
+    assert again.next(however_few=False) == first
+    again.sent(first)
+    second = again.next(however_few=True)
+    assert second.number == first.number + 1 and second.content.count(b"\n") == 1
+    again.sent(second)
+    assert again.next(however_few=True) is None and again.size() == {"results": 2, "unsent": 0}
+
+
+def test_a_file_is_closed_and_sent_for_good(results, clock):
+    """No power cut may undo either: other rows would stand under the same number."""
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.add(result(), clock.now())
+    batch = results.next(however_few=True)
+    results.sent(batch)
+    for first in ("INSERT INTO batches", "UPDATE batches SET sent"):
+        place = next(n for n, statement in enumerate(said) if statement.startswith(first))
+        settings = [n for n in said[:place] if n.startswith("PRAGMA synchronous")]
+        assert settings[-1] == "PRAGMA synchronous = FULL"
+        after = [n for n in said[place:] if n == "COMMIT" or n.startswith("PRAGMA")]
+        assert after[0] == "COMMIT"
+
+
+def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
+    """A disk that lies about what it has written loses a closed file of results in a power cut."""
+    zone = tmp_path / "landing"
+    zone.mkdir()
+    Store(tmp_path).close()
+    shutil.copy(tmp_path / DATABASE, tmp_path / "before")
+    for score in (0.9, 0.7):
+        shutil.copy(tmp_path / "before", tmp_path / DATABASE)
+        results = Results(Store(tmp_path), 1000, "a7")
+        results.add(result(score), clock.now())
+        batch = results.next(however_few=True)
+        assert batch.number == 1 and Landing(str(zone)).put(batch.name, batch.content) == batch.name
+        results.sent(batch)
+        results._store.close()
+    files = list((zone / "results" / "a7").iterdir())
+    assert sorted(json.loads(file.read_bytes())["score"] for file in files) == [0.7, 0.9]
+
+
+def test_few_results_wait_and_many_go_at_once(tmp_path, clock):
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for _ in range(ROWS_A_FILE - 1):
+        results.add(result(), clock.now())
+    assert results.next(however_few=False) is None
+    results.add(result(), clock.now())
+    assert results.next(however_few=False).content.count(b"\n") == ROWS_A_FILE
+
+
+def test_a_result_waits_for_its_image(results, clock):
+    results.add(result(), clock.now(), image=7)
+    assert results.next(however_few=True) is None
+
+
+def test_results_of_an_unset_clock_wait_for_the_time(results):
+    clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
+    results.add(result(), clock.now())
+    clock.go_on(60)
+    assert results.next(however_few=True) is None
+    clock.set_to(NOON)
+    results.date(clock.now())
+    stated = json.loads(results.next(however_few=True).content)
+    assert stated["scored_at"] == "2026-07-13T11:59:00+00:00"
+
+
+def test_many_results_are_dated_in_few_transactions(tmp_path):
+    """One for each would write every page of the database many times onto the card."""
+    clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for _ in range(DATED_AT_ONCE + 10):
+        results.add(result(), clock.now())
+    clock.set_to(NOON)
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.date(clock.now())
+    undated = "SELECT count(*) FROM results WHERE NOT known"
+    assert results._store.rows(undated)[0][0] == 10 and said.count("COMMIT") == 1
+    results.date(clock.now())
+    assert results._store.rows(undated)[0][0] == 0 and said.count("COMMIT") == 2
+    results.date(clock.now())
+    assert said.count("COMMIT") == 2
+
+
+def test_what_is_asked_every_second_reads_no_whole_table(results, clock):
+    """With half a million rows that would hold up the next result."""
+    results.add(result(), clock.now())
+    said = []
+    results._store._connection.set_trace_callback(said.append)
+    results.date(clock.now())
+    results.next(however_few=False)
+    results._store._connection.set_trace_callback(None)
+    queries = [query for query in said if query.startswith("SELECT") and "FROM results" in query]
+    assert len(queries) == 2
+    for query in queries:
+        (plan,) = results._store.rows(f"EXPLAIN QUERY PLAN {query}")
+        assert "USING" in plan["detail"]
+
+
+def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
+    results = Results(Store(tmp_path), 100, "a7")
+    for _ in range(60):
+        results.add(result(), clock.now())
+    results.sent(results.next(however_few=True))
+    for _ in range(60):
+        results.add(result(), clock.now())
+    assert results.size() == {"results": 100, "unsent": 60}
+    assert results._store.counts() == {}
+    for _ in range(60):
+        results.add(result(), clock.now())
+    assert results.size() == {"results": 100, "unsent": 100}
+    assert results._store.counts() == {"results_dropped": 20}
+
+
+def test_the_history_is_thinned_out_evenly(tmp_path, clock):
+    results = Results(Store(tmp_path), 10**6, "a7")
+    for number in range(900):
+        results.add(result(number / 900), clock.now())
+    scores = [row["score"] for row in results.history(rows=900)]
+    assert len(scores) == 300 and scores[-1] == 899 / 900
+    assert np.allclose(np.diff(scores), 3 / 900)
+    assert len(results.history(rows=86400)) == 4

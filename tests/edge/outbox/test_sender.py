@@ -1,0 +1,127 @@
+import errno
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from edge.outbox.landing import Landing, LandingError
+
+
+class Share(MemoryFileSystem):
+    """A file system on which half a file can be seen, as on a share."""
+
+    protocol, store, pseudo_dirs = "share", {}, [""]
+    seen: list[str] = []
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return MemoryFileSystem._strip_protocol(path.replace("share://", "memory://"))
+
+    def pipe_file(self, path, value, **options):
+        self.seen.append(path)
+        super().pipe_file(path, value, **options)
+
+
+@pytest.fixture(params=["folder", "memory", "share"])
+def url(request, tmp_path):
+    MemoryFileSystem.store.clear()
+    Share.store.clear()
+    fsspec.register_implementation("share", Share, clobber=True)
+    return {"folder": str(tmp_path), "memory": "memory://zone", "share": "share://zone"}[
+        request.param
+    ]
+
+
+def content_of(url: str) -> dict[str, bytes]:
+    filesystem, root = fsspec.core.url_to_fs(url)
+    return {
+        path[len(root) :].lstrip("/"): filesystem.cat_file(path) for path in filesystem.find(root)
+    }
+
+
+def test_a_file_is_there_whole_and_once(url):
+    landing = Landing(url)
+    assert landing.put("a.jpg", b"one") == "a.jpg"
+    assert landing.put("a.jpg", b"one") == "a.jpg"
+    assert landing.put("results/a7/x.jsonl", b"rows") == "results/a7/x.jsonl"
+    assert content_of(url) == {"a.jpg": b"one", "results/a7/x.jsonl": b"rows"}
+    assert all(path.rpartition("/")[2].startswith(".") for path in Share.seen)
+
+
+def test_another_image_of_the_same_name_takes_no_ones_place(url):
+    landing = Landing(url)
+    landing.put("a.jpg", b"one")
+    elsewhere = landing.put("a.jpg", b"two")
+    assert elsewhere.startswith("again-") and elsewhere.endswith("/a.jpg")
+    assert landing.put("a.jpg", b"two") == elsewhere
+    assert content_of(url) == {"a.jpg": b"one", elsewhere: b"two"}
+
+
+def test_a_status_takes_the_place_of_the_last_one(url):
+    landing = Landing(url)
+    for content in (b"one", b"two"):
+        landing.put("status/a7.json", content, replace=True)
+    assert content_of(url) == {"status/a7.json": b"two"}
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """What is synced, in order; ``fails`` says with which error a folder's syncing fails."""
+    done, fsync = [], os.fsync
+
+    def noted(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if path.is_dir() and noted.fails:
+            raise OSError(noted.fails, os.strerror(noted.fails))
+        done.append(path)
+        fsync(descriptor)
+
+    noted.fails = None
+    monkeypatch.setattr(os, "fsync", noted)
+    return done, noted
+
+
+def test_on_a_disk_neither_file_nor_name_is_lost_once_it_was_put(tmp_path, synced):
+    done, _ = synced
+    landing = Landing(str(tmp_path))
+    landing.put("results/a7/x.jsonl", b"rows")
+    folders = [tmp_path / "results/a7", tmp_path / "results", tmp_path]
+    assert done == [tmp_path / "results/a7/.x.jsonl.part", *folders]
+    done.clear()
+    landing.put("results/a7/x.jsonl", b"rows")  # again, as after a power cut before the first ended
+    assert done == folders
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_put"),
+    [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EACCES, True), (errno.EIO, False)],
+    ids=errno.errorcode.get,
+)
+def test_a_share_that_syncs_no_folders_is_taken_as_it_is_and_a_failing_disk_is_not(
+    tmp_path, synced, fault, is_put
+):
+    synced[1].fails = fault
+    if is_put:
+        assert Landing(str(tmp_path)).put("a.jpg", b"one") == "a.jpg"
+    else:
+        with pytest.raises(OSError, match="Input/output error"):
+            Landing(str(tmp_path)).put("a.jpg", b"one")
+
+
+def test_a_landing_folder_is_never_made(tmp_path):
+    with pytest.raises(LandingError, match="make or mount it"):
+        Landing(str(tmp_path / "away")).put("a.jpg", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_mounted_is_not_filled(tmp_path):
+    with pytest.raises(LandingError, match="is not mounted"):
+        Landing(str(tmp_path), mount=str(tmp_path)).put("a.jpg", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_file_system_is_named():
+    with pytest.raises(LandingError, match="nosuch"):
+        Landing("nosuch://bucket/x").put("a.jpg", b"x")

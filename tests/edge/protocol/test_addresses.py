@@ -1,0 +1,92 @@
+"""No address is shown with who asks and with which password."""
+
+import pytest
+from agent_fakes import agent_of, send_all
+
+from edge.agent.settings import CaptureSettings, LandingSettings, ModelSettings
+from edge.cli.main import main
+from edge.protocol.addresses import without_userinfo
+from edge.update.server import RegistryError, Server
+
+CLOSED = "127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@host:5000/x", "https://host:5000/x"),
+        ("https://token@host", "https://host"),
+        ("rtsp://me:p@ss#?@camera/1", "rtsp://camera/1"),
+        (
+            "no one at https://me:pw@a, nor at http://b:1/c",
+            "no one at https://a, nor at http://b:1/c",
+        ),
+        ("https://host/path@2", "https://host/path@2"),
+        ("me@host is no address", "me@host is no address"),
+        ("", ""),
+    ],
+)
+def test_the_rest_of_an_address_stays(text, shown):
+    assert without_userinfo(text) == shown
+
+
+@pytest.mark.parametrize(
+    "address", [f"http://me:secret@{CLOSED}", "https://me:secret@[x", "no://me:secret@host"]
+)
+def test_a_server_that_cannot_be_asked_is_named_without(address):
+    with pytest.raises(RegistryError) as error:
+        Server(address).get("/x", {"name": "m"})
+    assert "secret" not in str(error.value) and "server" in str(error.value)
+
+
+def test_the_user_in_an_address_still_asks(monkeypatch):
+    server = Server("http://me:secret@mlflow")
+    asked = []
+
+    def send(request, **options):
+        asked.append(request.headers["Authorization"])
+        raise OSError
+
+    monkeypatch.setattr(server._session, "send", send)
+    with pytest.raises(OSError):
+        server.get("/x", {})
+    assert asked[0].startswith("Basic ") and server.address == "http://mlflow"
+
+
+def test_the_devices_state_has_none(tmp_path):
+    agent = agent_of(
+        tmp_path,
+        model=ModelSettings(f"http://me:secret@{CLOSED}", "brightness"),
+        capture=CaptureSettings(period_seconds=1),
+        landing=LandingSettings("nosuch://me:secret@host/zone"),
+    )
+    agent.parts.watcher.look()
+    send_all(agent)
+    agent.parts.follower.work()
+    said = agent.status()
+    assert CLOSED in said["model_failure"] and "nosuch://host/zone" in said["landing_failure"]
+    assert "secret" not in str(said)
+
+
+def test_a_stores_own_words_are_shown_without(tmp_path, monkeypatch):
+    agent = agent_of(tmp_path, capture=CaptureSettings(period_seconds=1))
+
+    def refuses(*arguments):
+        raise ConnectionError("cannot connect to sftp://me:secret@host")
+
+    monkeypatch.setattr(agent.sender._landing, "put", refuses)
+    agent.parts.watcher.look()
+    send_all(agent)
+    assert agent.status()["landing_failure"] == "cannot connect to sftp://host"
+
+
+def test_the_command_line_shows_none(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{CLOSED}")
+    (tmp_path / "a.jpg").touch()
+    assert main(["predict", "--server", f"http://me:secret@{CLOSED}", str(tmp_path / "a.jpg")])
+    assert main(["pull", "--model", "m", "--into", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit):
+        main(["pull", "--help"])
+    said = capsys.readouterr()
+    assert "at http://127.0.0.1:9" in said.err
+    assert "me:secret@" not in said.out + said.err

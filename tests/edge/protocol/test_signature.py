@@ -1,0 +1,140 @@
+"""Signed releases on the device: whose it takes, and whose it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from file_snapshot import snapshot
+from signing import FOREIGN, NEXT, OURS, public, signing
+
+from edge.cli.main import main
+from edge.cli.pull import pull
+from edge.protocol.release import ReleaseError
+from edge.protocol.signature import SignatureError, read_keys
+
+
+def after_signing(change):
+    """Alters what was signed."""
+
+    def both(stated: dict) -> None:
+        signing(OURS)(stated)
+        change(stated)
+
+    return both
+
+
+def numbered(number: int, *keys: Ed25519PrivateKey):
+    def change(stated: dict) -> None:
+        stated["release"] = number
+        signing(*keys)(stated)
+
+    return change
+
+
+@pytest.mark.parametrize("signers", [(OURS,), (NEXT, OURS), (OURS, NEXT)])
+@pytest.mark.parametrize("trusted", [(OURS,), (FOREIGN, OURS)])
+def test_a_release_signed_by_a_pinned_key_is_taken(registered, tmp_path, signers, trusted):
+    version = registered.publish(change=signing(*signers))
+    keys = [public(key) for key in trusted]
+    assert pull(registered.server, registered.name, "champion", tmp_path, keys).version == version
+
+
+def changed(key: str, value: object):
+    return lambda stated: stated.update({key: value})
+
+
+def another_hash(stated: dict) -> None:
+    stated["files"]["artifacts/model.onnx"]["sha256"] = "0" * 64
+
+
+def another_ones_signature(stated: dict) -> None:
+    """The foreign key's signature under our key's name."""
+    signing(FOREIGN)(stated)
+    stated["signatures"] = {public(OURS): stated["signatures"][public(FOREIGN)]}
+
+
+REFUSED = {
+    "unsigned": (None, "is not signed"),
+    "a foreign key": (signing(FOREIGN), "none of which this device trusts"),
+    "the number was raised": (after_signing(changed("release", 9)), "is false"),
+    "a hash was changed": (after_signing(another_hash), "is false"),
+    "a field was added": (after_signing(changed("more", 1)), "is false"),
+    "signature of another": (another_ones_signature, "is false"),
+    "no base64": (after_signing(changed("signatures", {public(OURS): "§"})), "is false"),
+    "no text": (after_signing(changed("signatures", {public(OURS): 5})), "is false"),
+    "a list": (after_signing(changed("signatures", [1])), "is not signed"),
+    "empty": (after_signing(changed("signatures", {})), "is not signed"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_no_pinned_key_signed_is_refused(registered, tmp_path, change, message):
+    registered.publish(alias="good", change=signing(OURS))
+    keys = [public(OURS)]
+    pull(registered.server, registered.name, "good", tmp_path, keys)
+    before = snapshot(tmp_path)
+    registered.publish(change=change)
+    with pytest.raises(SignatureError, match=message):
+        pull(registered.server, registered.name, "champion", tmp_path, keys)
+    assert snapshot(tmp_path) == before
+
+
+def test_an_older_release_is_refused_though_it_is_signed(registered, tmp_path):
+    old = registered.publish(change=numbered(1, OURS))
+    registered.publish(change=numbered(2, OURS))
+    keys = [public(OURS)]
+    pull(registered.server, registered.name, "champion", tmp_path, keys)
+    registered.set_alias("champion", old)
+    with pytest.raises(ReleaseError, match="release 1 of .* is not newer than release 2"):
+        pull(registered.server, registered.name, "champion", tmp_path, keys)
+    assert (tmp_path / registered.name / "current").readlink() == Path("release-2")
+
+
+def test_a_damaged_statement_on_the_device_does_not_lock_it_out(registered, tmp_path):
+    registered.publish()
+    done = pull(registered.server, registered.name, "champion", tmp_path)
+    (done.folder / "release.json").write_text("{")
+    pull(registered.server, registered.name, "champion", tmp_path)
+    assert json.loads((done.folder / "release.json").read_text())["release"] == 1
+
+
+def test_another_models_release_is_refused_though_it_is_signed(registered, tmp_path):
+    def change(stated):
+        stated["model"] = "another"
+        signing(OURS)(stated)
+
+    registered.publish(change=change)
+    with pytest.raises(ReleaseError, match="carries the release statement of another"):
+        pull(registered.server, registered.name, "champion", tmp_path, [public(OURS)])
+
+
+def test_keys_beside_the_models_are_pinned(registered, tmp_path, capsys):
+    registered.publish()
+    command = ["pull", "--server", registered.server, "--model", registered.name]
+    command += ["--into", str(tmp_path)]
+    assert main(command) == 0
+    assert "no key is pinned" in capsys.readouterr().err
+    (tmp_path / "release-keys.txt").write_text(f"# ours\n{public(OURS)}  # since July\n")
+    assert main(command) == 1
+    assert "is not signed" in capsys.readouterr().err
+    registered.publish(change=numbered(2, OURS))
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no key"),
+        ("# none\n", "holds no key"),
+        ("abc", "no public key"),
+        (None, "no file"),
+    ],
+)
+def test_a_file_of_keys_without_keys_is_refused(tmp_path, text, message):
+    path = tmp_path / "keys"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SignatureError, match=message):
+        read_keys(path)

@@ -1,0 +1,123 @@
+"""Which of a release's networks a device uses: by its reference scores, and by the clock."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from tiny_model import write_model, write_reference_images
+
+from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
+from edge.inference.reference_images import ReferenceImages
+from edge.update.self_test import CHOICE_FILE, Choice, tried
+
+GOOD = {
+    MODEL_FILE: {"accuracy": 0.95},
+    INT8_FILE: {"accuracy": 0.945, "agreement": 0.99},
+}
+
+
+def make_slow(path) -> None:
+    """The same answers, after two products of large matrices that come to nothing."""
+
+    model = onnx.load(path)
+    nodes = model.graph.node
+    softmax = next(node for node in nodes if node.op_type == "Softmax")
+    large = np.full((300, 300), 1e-9, np.float32)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(large, "large"), numpy_helper.from_array(np.float32([0]), "no")]
+    )
+    extra = [
+        helper.make_node("ReduceMax", ["logits"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["large", "most"], ["scaled"]),
+        helper.make_node("MatMul", ["scaled", "large"], ["once"]),
+        helper.make_node("MatMul", ["once", "large"], ["twice"]),
+        helper.make_node("ReduceMax", ["twice"], ["all"], keepdims=0),
+        helper.make_node("Mul", ["all", "no"], ["nothing"]),
+        helper.make_node("Add", ["logits", "nothing"], ["slow"]),
+    ]
+    softmax.input[0] = "slow"
+    place = list(nodes).index(softmax)
+    ordered = [*nodes[:place], *extra, *nodes[place:]]
+    del nodes[:]
+    nodes.extend(ordered)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """Two networks with the same scores; returns the folder's maker."""
+
+    def make(slow: str | None, metrics=GOOD, off: float = 0.0):
+        folder = write_reference_images(write_model(tmp_path / "release", file_metrics=metrics))
+        (folder / INT8_FILE).write_bytes((folder / MODEL_FILE).read_bytes())
+        if slow:
+            make_slow(folder / slow)
+        reference = ReferenceImages.read(folder)
+        for image in reference.images:
+            image.scores[INT8_FILE] = [score + off for score in image.scores[MODEL_FILE]]
+        reference.write(folder)
+        return folder
+
+    return make
+
+
+WORSE = {"accuracy": 0.93, "agreement": 0.99}
+DISAGREES = {"accuracy": 0.95, "agreement": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "why"),
+    [
+        ({"slow": MODEL_FILE}, INT8_FILE, "times as fast here"),
+        ({"slow": INT8_FILE}, MODEL_FILE, "int8 is 0.* times as fast here"),
+        ({"slow": MODEL_FILE, "off": 0.05}, INT8_FILE, "times as fast here"),
+        ({"slow": MODEL_FILE, "off": 0.2}, MODEL_FILE, "a reference image's score is 0.2 off"),
+        (
+            {"slow": MODEL_FILE, "metrics": GOOD | {INT8_FILE: WORSE}},
+            *(MODEL_FILE, "its accuracy is 2.0% lower"),
+        ),
+        (
+            {"slow": MODEL_FILE, "metrics": GOOD | {INT8_FILE: DISAGREES}},
+            *(MODEL_FILE, "what Keras says on 90.0% of"),
+        ),
+        ({"slow": MODEL_FILE, "metrics": {}}, MODEL_FILE, "what Keras says on 0.0% of"),
+    ],
+)
+def test_int8_is_used_where_it_is_good_and_faster_here(release, options, file, why):
+    choice = tried(release(**options), threads=1)
+    assert choice.file == file
+    assert re.search(why, choice.why)
+    assert all(ms > 0 for ms in choice.ms.values())
+
+
+def test_a_release_without_reference_images_is_used_in_float(tmp_path):
+    folder = write_model(tmp_path)
+    (folder / INT8_FILE).write_bytes((folder / MODEL_FILE).read_bytes())
+    choice = tried(folder)
+    assert choice.file == MODEL_FILE and "no reference images" in choice.why
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"file": "model.onnx"}', '{"file": "../up"}'])
+def test_a_damaged_choice_is_the_float_network(tmp_path, text):
+    assert Choice.read(tmp_path).file == MODEL_FILE
+    (tmp_path / CHOICE_FILE).write_text(text)
+    assert Choice.read(tmp_path).file == MODEL_FILE
+
+
+def test_a_choice_comes_back_as_it_was_written(tmp_path):
+    choice = Choice(INT8_FILE, {MODEL_FILE: 9.5, INT8_FILE: 3.25}, "int8 is 2.92 times as fast")
+    (tmp_path / CHOICE_FILE).write_text(choice.text())
+    assert Choice.read(tmp_path) == choice
+    (tmp_path / CHOICE_FILE).write_text(replace(choice, file="another.onnx").text())
+    assert Choice.read(tmp_path).file == MODEL_FILE
+
+
+def test_a_record_of_more_labels_than_reference_scores_is_refused(tmp_path):
+    folder = write_reference_images(write_model(tmp_path))
+    ModelRecord(["a", "b", "c"], (64, 48), "1").write(folder)
+    with pytest.raises(Exception, match="are no probabilities of 3 classes"):
+        tried(folder)

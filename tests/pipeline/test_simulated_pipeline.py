@@ -1,0 +1,238 @@
+"""The whole pipeline on a small simulated set, as a user runs it, and what each step gave."""
+
+import hashlib
+import json
+import re
+
+import mlflow
+import numpy as np
+import pytest
+
+from edge.inference.record import ModelRecord
+from edge.inference.scoring import Scorer
+from steps.pipeline.outputs import (
+    ExportOutputs,
+    IngestOutputs,
+    MainOutputs,
+    ScoreOutputs,
+    TrainOutputs,
+)
+
+pytestmark = pytest.mark.slow
+
+IMAGES = 120
+STEPS = ("ingest", "tune", "train", "register", "promote", "export")
+QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory, workshop_factory):
+    """A pipeline that ran once: few epochs, so that any accuracy is good enough."""
+    workshop = workshop_factory(tmp_path_factory.mktemp("pipeline"), min_accuracy=0.0)
+    landing = workshop.home / "landing"
+    workshop.capture(landing, IMAGES)
+    (landing / "2026-07-13T09%3A15%3A30_rpi_sensor_1_porch_0.jpg").write_bytes(b"not an image")
+    done = workshop.mlflow_run("main", source=landing, **QUICK)
+    assert done.returncode == 0
+    assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
+    return workshop
+
+
+@pytest.fixture(autouse=True)
+def store(pipeline):
+    mlflow.set_tracking_uri(pipeline.store)
+
+
+def outputs_of(pipeline, step, record):
+    run_id = pipeline.runs(step)[0].info.run_id
+    return record.model_validate_json(mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json"))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_keeps_the_contract_of_a_run(pipeline, step):
+    (run,) = pipeline.runs(step)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["profile"] == "test"
+    assert re.fullmatch("[0-9a-f]{32}", run.data.tags["cache_key"])
+    assert run.data.tags["mlflow.parentRunId"] == pipeline.runs("main")[0].info.run_id
+    kept = {file.path for file in pipeline.client.list_artifacts(run.info.run_id)}
+    assert {"report.html", "outputs.json"} <= kept
+    assert run.data.params["profile"] == str(pipeline.profile)
+
+
+@pytest.mark.parametrize(
+    ("step", "inputs"),
+    [
+        ("tune", ["ingest"]),
+        ("train", ["ingest", "tune"]),
+        ("register", ["train"]),
+        ("promote", ["register"]),
+    ],
+)
+def test_a_step_names_the_runs_it_read(pipeline, step, inputs):
+    tags = pipeline.runs(step)[0].data.tags
+    assert {k: v for k, v in tags.items() if k.startswith("input.")} == {
+        f"input.{name}": pipeline.runs(name)[0].info.run_id for name in inputs
+    }
+
+
+def test_ingest_keeps_every_image_and_quarantines_the_broken_one(pipeline):
+    ingested = outputs_of(pipeline, "ingest", IngestOutputs)
+    assert (ingested.images, ingested.quarantined) == (IMAGES, 1)
+    assert sum(ingested.labels.values()) == IMAGES
+    assert set(ingested.labels) == {"0", "1"}
+    dataset = pipeline.runs("train")[0].inputs.dataset_inputs[0].dataset
+    assert json.loads(dataset.source)["delta_table_version"] == ingested.version
+
+
+def test_every_trial_is_a_nested_run(pipeline):
+    trials = pipeline.runs("trial")
+    assert len(trials) == QUICK["tune_trials"]
+    assert {t.data.tags["mlflow.parentRunId"] for t in trials} == {
+        pipeline.runs("tune")[0].info.run_id
+    }
+    assert all({"learning_rate", "width", "dropout"} <= set(t.data.params) for t in trials)
+
+
+def test_the_network_was_trained_by_two_ranks_of_horovod(pipeline):
+    trained = outputs_of(pipeline, "train", TrainOutputs)
+    assert (trained.launcher, trained.processes) == ("horovod", 2)
+    history = pipeline.client.get_metric_history(pipeline.runs("train")[0].info.run_id, "loss")
+    assert len(history) == QUICK["train_epochs"]
+
+
+def test_the_aliases_name_linked_versions(pipeline):
+    keras = pipeline.client.get_model_version_by_alias("package", "champion")
+    onnx = pipeline.client.get_model_version_by_alias("package-onnx", "champion")
+    assert (
+        pipeline.client.get_model_version_by_alias("package", "challenger").version == keras.version
+    )
+    assert onnx.tags["keras_version"] == str(keras.version)
+    assert keras.tags["onnx_version"] == str(onnx.version)
+    assert keras.tags["run.train"] == pipeline.runs("train")[0].info.run_id
+
+
+def test_keras_and_onnx_agree_on_every_held_out_image(pipeline, tmp_path):
+    from steps.dataset.batches import pixels_of, row_groups
+    from steps.dataset.cache_filling import find_or_fill
+    from steps.registry.versions import load_keras
+    from steps.settings.profile import load_profile
+
+    exported = outputs_of(pipeline, "export", ExportOutputs)
+    selection = outputs_of(pipeline, "train", TrainOutputs).selection
+    cache = find_or_fill(selection, load_profile(str(pipeline.profile)), spark=None)
+    model = load_keras(pipeline.client.get_model_version_by_alias("package", "champion"))
+    uri = f"models:/{exported.model}/{exported.version}/artifacts"
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path))
+    scorer = Scorer(folder)
+    seen = 0
+    for group in row_groups(cache, "test", ["pixels"]):
+        pixels = pixels_of(group.pixels, cache)
+        np.testing.assert_allclose(
+            scorer.score_prepared(pixels),
+            np.asarray(model(pixels, training=False)),
+            atol=1e-4,
+            rtol=0,
+        )
+        seen += len(pixels)
+    assert seen == exported.held_out == cache.rows("test")
+    assert ModelRecord.read(folder).labels == ["0", "1"]
+
+
+def test_an_unchanged_pipeline_is_reused_and_says_so(pipeline):
+    ran = {step: len(pipeline.runs(step)) for step in STEPS}
+    done = pipeline.mlflow_run("main", source=pipeline.home / "landing", **QUICK)
+    assert done.returncode == 0
+    assert done.stderr.count("reuse run") == len(STEPS)
+    assert {step: len(pipeline.runs(step)) for step in STEPS} == ran
+    reused = outputs_of(pipeline, "main", MainOutputs).runs
+    assert reused["ingest"] == pipeline.runs("ingest")[0].info.run_id
+
+
+def test_a_dry_run_tells_what_new_images_would_run(pipeline):
+    newer = pipeline.home / "landing" / "2026-07-30T09%3A15%3A30_rpi_sensor_1_porch_0.jpg"
+    newer.write_bytes(next((pipeline.home / "landing").glob("*_0.jpg")).read_bytes())
+    ran = {step: len(pipeline.runs(step)) for step in STEPS}
+    done = pipeline.mlflow_run("main", source=pipeline.home / "landing", dry_run="true", **QUICK)
+    newer.unlink()
+    assert done.returncode == 0
+    assert done.stderr.count("run, because") == len(STEPS)
+    assert {step: len(pipeline.runs(step)) for step in STEPS} == ran
+
+
+def test_train_again_gives_the_same_weights(pipeline):
+    (first,) = pipeline.runs("train")
+    inputs = {f"{step}_run_id": first.data.tags[f"input.{step}"] for step in ("ingest", "tune")}
+    assert pipeline.mlflow_run("train", epochs=QUICK["train_epochs"], **inputs).returncode == 0
+    second = pipeline.runs("train")[0]
+    assert second.info.run_id != first.info.run_id
+    assert weights_digest(second) == weights_digest(first)
+
+
+def weights_digest(run) -> str:
+    from steps.training.networks import load
+
+    digest = hashlib.sha256()
+    for weights in load(run.info.run_id).get_weights():
+        digest.update(weights.tobytes())
+    return digest.hexdigest()
+
+
+def test_export_again_gives_the_same_bytes(pipeline):
+    before = outputs_of(pipeline, "export", ExportOutputs)
+    assert pipeline.mlflow_run("export").returncode == 0
+    after = outputs_of(pipeline, "export", ExportOutputs)
+    assert after.files == before.files
+    assert after.release == before.release + 1
+
+
+def test_the_device_scores_ten_new_frames(pipeline):
+    done = pipeline.mlflow_run("device", models=str(pipeline.home / "device"))
+    assert done.returncode == 0
+    row = re.compile(r"\S+T\d\d\S+ +[01] +[01]\.\d{4} ")
+    table = [line for line in done.stdout.splitlines() if row.match(line)]
+    assert "file" in done.stdout and "version" in done.stdout
+    assert len(table) == 10
+    assert "make ui" in done.stdout
+
+
+def test_spark_scores_each_image_once(pipeline):
+    assert pipeline.mlflow_run("score").returncode == 0
+    first = outputs_of(pipeline, "score", ScoreOutputs)
+    assert (first.scored, first.unreadable) == (IMAGES, 0)
+    assert pipeline.mlflow_run("score").returncode == 0
+    assert outputs_of(pipeline, "score", ScoreOutputs).scored == 0
+
+
+LONGER = QUICK | {"train_epochs": 20, "train_patience": 0, "train_launcher": "single"}
+
+
+def epochs_kept(pipeline) -> int:
+    kept = pipeline.home.rglob("epoch-*.npz")
+    return max((int(path.stem.removeprefix("epoch-")) for path in kept), default=0)
+
+
+def test_a_pipeline_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(pipeline):
+    given = LONGER | {"source": pipeline.home / "landing", "until": "train"}
+    output = pipeline.interrupt("main", lambda: epochs_kept(pipeline) >= 2, **given)
+    by_step, by_pipeline = re.findall("stopped; go on with: (.*)", output)
+    stopped = pipeline.runs("train")[0]
+    assert stopped.info.status == "KILLED"
+    inputs = {step: pipeline.runs(step)[0].info.run_id for step in ("ingest", "tune")}
+    pinned = {"resume": stopped.info.run_id, **inputs}
+    assert all(f"-P {name}_run_id={run_id}" in by_step for name, run_id in pinned.items())
+    assert by_pipeline.endswith(" -P from=train")
+
+    done = pipeline.mlflow_run("main", **given)
+    assert done.returncode == 0
+    assert f"it goes on from run {stopped.info.run_id}, which was cut off" in done.stderr
+    assert pipeline.runs("train")[0].data.tags["resumed"] == stopped.info.run_id
+    assert outputs_of(pipeline, "train", TrainOutputs).epochs == LONGER["train_epochs"]
+    assert epochs_kept(pipeline) == 0
+
+
+def test_a_training_that_is_stopped_before_its_first_epoch_starts_again(pipeline):
+    before = len(pipeline.runs("train"))
+    output = pipeline.interrupt("train", lambda: len(pipeline.runs("train")) > before, seed=1)
+    (said,) = re.findall("stopped; go on with: (.*)", output)
+    assert "-e train" in said and "resume_run_id" not in said

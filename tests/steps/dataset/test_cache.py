@@ -1,0 +1,133 @@
+"""The plan of a cache: classes, parts and row groups; and its name."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from steps.dataset import cache as caches
+from steps.dataset.cache import cache_name
+from steps.dataset.cache_filling import GROUPS, ROWS_A_GROUP, plan
+from steps.dataset.split import GUARD, PARTS, Split
+from steps.errors import UserError
+from steps.pipeline.outputs import Selection
+
+SELECTION = Selection(
+    table="/lake/images",
+    version=3,
+    source="file:/landing",
+    input_size=(16, 24),
+    block_minutes=10,
+    guard_minutes=1,
+    split_seed=0,
+)
+OTHER = {
+    "table": "/lake/others",
+    "table_id": "another",
+    "version": 4,
+    "source": "file:/landing/deeper",
+    "input_size": (24, 16),
+    "block_minutes": 20,
+    "guard_minutes": 2,
+    "split_seed": 1,
+}
+
+
+def _known(count: int, labels: str = "ab", devices: int = 3, seed: int = 0) -> pd.DataFrame:
+    """Images a minute apart, of which every seventh has no time."""
+    rng = np.random.default_rng(seed)
+    moments = [datetime(2026, 7, 13) + timedelta(minutes=n) for n in range(count)]
+    return pd.DataFrame(
+        {
+            "sha256": [rng.bytes(32).hex() for _ in range(count)],
+            "path": [f"file:/landing/{n}.jpg" for n in range(count)],
+            "device_id": [str(n % devices) if n % devices else None for n in range(count)],
+            "captured_at": [pd.NaT if n % 7 == 0 else m for n, m in enumerate(moments)],
+            "label": list(rng.choice(list(labels), count)),
+        }
+    )
+
+
+@pytest.mark.parametrize("field", Selection.model_fields)
+def test_each_field_of_a_selection_changes_the_name(field):
+    other = SELECTION.model_copy(update={field: OTHER[field]})
+    assert cache_name(other) != cache_name(SELECTION)
+    assert cache_name(SELECTION.model_copy()) == cache_name(SELECTION)
+
+
+@pytest.mark.parametrize("constant", ["PREPARE_VERSION", "LAYOUT"])
+def test_other_pixels_or_another_layout_change_the_name(monkeypatch, constant):
+    before = cache_name(SELECTION)
+    monkeypatch.setattr(caches, constant, "other")
+    assert cache_name(SELECTION) != before
+
+
+@pytest.mark.parametrize("count", [300, 999, 7000])
+def test_row_groups_are_equal_and_their_number_a_multiple_of_twelve(count):
+    rows, _, _ = plan(_known(count), SELECTION)
+    for part in PARTS:
+        sizes = rows[rows["part"] == part].groupby("row_group").size()
+        assert list(sizes.index) == list(range(len(sizes)))
+        assert len(sizes) % GROUPS == 0
+        assert sizes.max() - sizes.min() <= 1
+        assert sizes.max() <= ROWS_A_GROUP
+    assert (rows[rows["part"] == "train"]["row_group"].max() > 12) == (count == 7000)
+
+
+@pytest.mark.parametrize("labels", ["ab", "zyxwv"])
+def test_every_image_gets_the_class_of_its_label_and_the_part_of_its_time(labels):
+    known = _known(900, labels)
+    rows, ordered, counts = plan(known, SELECTION)
+    assert ordered == sorted(labels)
+    assert [ordered[number] for number in rows["class"]] == list(rows["label"])
+    split = Split(SELECTION.block_minutes, SELECTION.guard_minutes, SELECTION.split_seed)
+    parts = {
+        row.sha256: split.part_of(
+            None if pd.isna(row.captured_at) else row.captured_at.to_pydatetime(),
+            row.device_id,
+            row.sha256,
+        )
+        for row in known.itertuples()
+    }
+    kept = {sha256: part for sha256, part in parts.items() if part != GUARD}
+    assert dict(zip(rows["sha256"], rows["part"], strict=True)) == kept
+    assert 0 < len(kept) < len(parts)
+    for part in (*PARTS, GUARD):
+        labels_there = [row.label for row in known.itertuples() if parts[row.sha256] == part]
+        assert counts[part] == {label: labels_there.count(label) for label in set(labels_there)}
+
+
+def test_more_images_move_no_other_and_the_order_of_the_table_does_not_count():
+    known = _known(600)
+    first, _, _ = plan(known[::2], SELECTION)
+    more, _, _ = plan(known, SELECTION)
+    parts = more.set_index("sha256")["part"]
+    assert (parts[first["sha256"]].values == first["part"].values).all()
+    shuffled, _, _ = plan(known.sample(frac=1, random_state=1), SELECTION)
+    pd.testing.assert_frame_equal(shuffled, more)
+
+
+def test_equal_bytes_count_once_and_under_the_first_path():
+    known = _known(300)
+    copies = known[:40].assign(path="file:/landing/zz copy.jpg", label="b")
+    rows, _, counts = plan(pd.concat([copies, known]), SELECTION)
+    assert rows["sha256"].is_unique and "file:/landing/zz copy.jpg" not in set(rows["path"])
+    assert sum(sum(labels.values()) for labels in counts.values()) == 300
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (_known(0), "0 labelled images with 0 labels (none): a network needs two"),
+        (_known(50, "a"), "50 labelled images with 1 label (a): a network needs two"),
+        (_known(9), "no image labelled"),
+        (_known(300).assign(label=["rare"] + ["common"] * 299), "no image labelled rare; pass"),
+        (_known(300).assign(device_id="1", captured_at=datetime(2026, 7, 13, 5)),
+         "no image labelled a or b; pass shorter blocks (-P block_minutes=5 -P guard_minutes=1)"),
+    ],
+)  # fmt: skip
+def test_too_few_labels_are_told_in_a_line(known, message):
+    with pytest.raises(UserError) as caught:
+        plan(known, SELECTION)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,181 @@
+"""How Spark fills a cache from Delta, once."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from drawing import drawn, encoded, jpeg
+
+from edge.inference.scoring import prepare
+from steps.dataset.batches import pixels_of, row_groups
+from steps.dataset.cache import Cache, cache_name
+from steps.dataset.cache_filling import find_or_fill
+from steps.dataset.split import PARTS, Split
+from steps.errors import UserError
+from steps.lake.tables import current_version, id_of, open_table, table_path
+from steps.pipeline.outputs import Selection
+from steps.settings.profile import Profile
+
+pytestmark = pytest.mark.slow
+
+SIZE = (16, 24)
+SOURCE = "file:/landing zone"
+START = datetime(2026, 7, 13)
+CHOSEN = {f"{n:02}.jpg": jpeg(n) for n in range(60)}
+CHOSEN |= {"1/a b.png": encoded(drawn(100, "LA"), "PNG"), "0/by folder.jpg": jpeg(101)}
+BY_FOLDER = {"1/a b.png": "1", "0/by folder.jpg": "0"}
+
+
+def _row(name: str, content: bytes, source: str = SOURCE, **changed) -> dict:
+    """An image as ingest leaves it: one a minute, its label whether the minute is odd."""
+    number = int(name[:2]) if name[:2].isdigit() else None
+    return {
+        "path": f"{source}/{name}",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "content": content,
+        "device_id": None if number is None else "1",
+        "captured_at": START if number is None else START + timedelta(minutes=number),
+        "captured_from": "file" if number is None else "name",
+        "label": BY_FOLDER.get(name) or str(number % 2),
+        "replaced_at": None,
+    } | changed
+
+
+PASSED_OVER = [
+    _row("10.unlabelled.jpg", jpeg(102), label=None),
+    _row("11.rewritten.jpg", jpeg(103), replaced_at=START),
+    _row("12.elsewhere.jpg", jpeg(104), source="file:/landing zone 2"),
+    _row("99.again.jpg", CHOSEN["05.jpg"], label="zz"),  # equal bytes count once
+]
+LATER = [_row("13.later.jpg", jpeg(105))]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A selection of a lake, and the cache that was filled from it."""
+
+    spark: Callable
+    profile: Profile
+    selection: Selection
+    cache: Cache
+
+
+@pytest.fixture(scope="module")
+def filled(lake, tmp_path_factory) -> Filled:
+    profile = lake.fresh(tmp_path_factory.mktemp("filled"))
+    images = open_table(lake.spark, profile, "images")
+
+    def append(rows: list[dict]) -> None:
+        frame = lake.spark.createDataFrame(rows, images.toDF().schema)
+        frame.write.format("delta").mode("append").save(table_path(profile, "images"))
+
+    append([_row(name, content) for name, content in CHOSEN.items()] + PASSED_OVER)
+    version = current_version(images)
+    append(LATER)
+
+    selection = Selection(
+        table=table_path(profile, "images"),
+        table_id=id_of(images),
+        version=version,
+        source=SOURCE,
+        input_size=SIZE,
+        block_minutes=1,
+        guard_minutes=0,
+        split_seed=0,
+    )
+
+    @contextmanager
+    def spark():
+        yield lake.spark
+
+    return Filled(spark, profile, selection, find_or_fill(selection, profile, spark))
+
+
+def _spark_must_not_start():
+    raise AssertionError("Spark was started")
+
+
+def _read(cache: Cache, part: str) -> pd.DataFrame:
+    columns = ["path", "sha256", "pixels", "label"]
+    frames = [
+        pd.DataFrame(
+            {
+                "name": [path.removeprefix(f"{SOURCE}/") for path in group.path],
+                "label": group.label,
+                "pixels": list(pixels_of(group.pixels, cache)),
+            }
+        )
+        for group in row_groups(cache, part, columns)
+    ]
+    return pd.concat(frames).assign(part=part)
+
+
+def test_a_cache_holds_the_selection_as_prepare_makes_it(filled):
+    rows = pd.concat([_read(filled.cache, part) for part in PARTS])
+    assert sorted(rows["name"]) == sorted(CHOSEN)
+    for row in rows.itertuples():
+        np.testing.assert_array_equal(row.pixels, prepare(CHOSEN[row.name], SIZE))
+    expected = [_row(name, b"")["label"] for name in rows["name"]]
+    assert [filled.cache.labels[number] for number in rows["label"]] == expected
+    counts = rows.groupby("part")["label"].value_counts()
+    assert filled.cache.counts == {
+        part: {filled.cache.labels[number]: n for number, n in counts[part].items()}
+        for part in PARTS
+    }
+
+
+def test_each_file_is_one_row_group_of_the_rows_that_the_manifest_says(filled):
+    for part in PARTS:
+        folders = Path(filled.cache.url, f"part={part}").glob("row_group=*")
+        files = [list(folder.glob("*.parquet")) for folder in folders]
+        assert all(len(inside) == 1 for inside in files)
+        metadata = [pq.read_metadata(inside[0]) for inside in files]
+        assert [file.num_row_groups for file in metadata] == [1] * len(files)
+        assert sorted(file.num_rows for file in metadata) == sorted(filled.cache.group_rows[part])
+
+
+def test_an_equal_selection_finds_the_cache_without_spark(filled):
+    again = find_or_fill(filled.selection.model_copy(), filled.profile, _spark_must_not_start)
+    assert again == filled.cache
+    other = filled.selection.model_copy(update={"split_seed": 1})
+    with pytest.raises(AssertionError, match="Spark was started"):
+        find_or_fill(other, filled.profile, _spark_must_not_start)
+
+
+def test_a_table_that_was_begun_anew_has_none_of_it(filled):
+    before = filled.selection.model_copy(update={"table_id": "another"})
+    with pytest.raises(UserError, match="begun anew since; run: mlflow run .* -e ingest"):
+        find_or_fill(before, filled.profile, filled.spark)
+
+
+def test_an_attempt_without_a_manifest_is_no_cache(filled):
+    folder = Path(filled.profile.cache, cache_name(filled.selection))
+    manifest = folder / "manifest.json"
+    kept = manifest.read_text(encoding="utf-8")
+    assert json.loads(kept)["url"] == filled.cache.url
+    manifest.unlink()
+    try:
+        second = find_or_fill(filled.selection, filled.profile, filled.spark)
+    finally:
+        manifest.write_text(kept, encoding="utf-8")
+    assert second.url != filled.cache.url
+    assert dataclasses.replace(second, url=filled.cache.url) == filled.cache
+    by_name = [_read(cache, "train").set_index("name") for cache in (filled.cache, second)]
+    assert set(by_name[0].index) == set(by_name[1].index)
+
+
+def test_what_a_file_was_copied_at_parts_no_images(filled):
+    rows = pd.concat([_read(filled.cache, part) for part in PARTS]).set_index("name")
+    split = Split(filled.selection.block_minutes, filled.selection.guard_minutes, 0)
+    for name in BY_FOLDER:
+        sha256 = _row(name, CHOSEN[name])["sha256"]
+        assert rows.loc[name, "part"] == split.part_of(None, None, sha256)

@@ -1,0 +1,100 @@
+"""The cache as PyTorch reads it, where PyTorch is: in .venv, or Debian's for the same Python."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from small_cache import bright_or_not, numbered, write_cache
+
+from steps.settings.profile import PROJECT
+
+DEBIAN = Path("/usr/lib/python3/dist-packages/torch")
+
+EPOCHS = """
+import importlib.util, json, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("example", sys.argv[1])
+example = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(example)
+for seed in (1, 1, 2):
+    for batch in example.batches(Path(sys.argv[2]), "train", 8, seed):
+        pixels = (batch["pixels"] * 255).round().int()
+        print(json.dumps({
+            "type": str(batch["pixels"].dtype), "shape": list(batch["pixels"].shape),
+            "corners": pixels[:, :, 0, 0].tolist(), "sums": pixels.sum((1, 2, 3)).tolist(),
+            "labels": batch["label"].tolist(), "seed": seed}))
+    print("null")
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs Python where it finds PyTorch; returns what it printed."""
+    environment = dict(os.environ)
+    if importlib.util.find_spec("torch") is None:
+        if not any(DEBIAN.glob(f"_C.cpython-3{sys.version_info.minor}-*.so")):
+            pytest.skip(
+                "PyTorch is not installed, so NOTHING is known of the cache under it: "
+                "`$(setup/uv.sh) pip install --python .venv torch` (its CPU build is small), "
+                "or on Debian 12 "
+                "`apt-get install --no-install-recommends python3-torch` (150 MB)"
+            )
+        place = tmp_path_factory.mktemp("torch")
+        (place / "torch").symlink_to(DEBIAN)  # without what else is beside it: an older numpy
+        environment["PYTHONPATH"] = str(place)
+
+    def run_python(*command: str) -> str:
+        command = [sys.executable, "-W", "ignore", *command]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    return run_python
+
+
+def _written(folder: Path, *arguments, **options) -> Path:
+    cache = write_cache(folder, *arguments, **options)
+    (folder / "manifest.json").write_text(json.dumps(asdict(cache)), encoding="utf-8")
+    return folder
+
+
+EXAMPLE = str(PROJECT / "docs" / "pytorch_epoch.py")
+
+
+@pytest.mark.slow
+def test_an_epoch_holds_each_image_once_as_planes(tmp_path: Path, run):
+    folder = _written(
+        tmp_path / "cache", {"train": [5] * 11 + [4]}, size=(4, 6), labels=tuple("abc")
+    )
+    epochs: list[list[int]] = [[]]
+    for line in run("-c", EPOCHS, EXAMPLE, str(folder)).splitlines():
+        batch = json.loads(line)
+        if batch is None:
+            epochs.append([])
+            continue
+        assert batch["type"] == "torch.float32" and batch["shape"][1:] == [3, 4, 6]
+        assert batch["shape"][0] == len(batch["labels"]) <= 8
+        for (low, high, mark), total, label in zip(
+            batch["corners"], batch["sums"], batch["labels"], strict=True
+        ):
+            number = low + 256 * high
+            expected, class_ = numbered(number, (4, 6), 3)
+            assert (mark, total, label) == (7, expected.sum(), class_)
+            epochs[-1].append(number)
+    first, again, other, rest = epochs
+    assert rest == []
+    assert sorted(first) == sorted(other) == list(range(59))
+    assert first == again != other
+
+
+@pytest.mark.slow
+def test_the_example_learns(tmp_path: Path, run):
+    folder = _written(tmp_path / "cache", {"train": [40] * 12}, size=(32, 32), draw=bright_or_not)
+    count, _, _, _, loss = run(EXAMPLE, str(folder), "8").split()
+    assert count == "480"
+    assert float(loss) < 0.6  # a guess is 0.69

@@ -1,0 +1,49 @@
+"""The parameters that choose images, and the selection that they make of an ingest run."""
+
+import pytest
+
+from steps.dataset.selection import SelectionParameters
+from steps.dataset.split import Split
+from steps.errors import UserError
+from steps.pipeline.outputs import IngestOutputs, Selection
+from steps.settings.parameters import parse
+
+INGESTED = IngestOutputs(
+    table="/lake/images",
+    version=7,
+    source="file:/landing",
+    images=10,
+    new_images=2,
+    duplicates=0,
+    quarantined=1,
+    labels={"a": 5, "b": 5},
+)
+GIVEN = ["--input_size=64", "--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
+
+
+def test_a_selection_is_the_ingest_parted_as_the_parameters_say():
+    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED) == Selection(
+        table="/lake/images",
+        version=7,
+        source="file:/landing",
+        input_size=(64, 64),
+        block_minutes=30,
+        guard_minutes=2,
+        split_seed=5,
+    )
+
+
+def test_without_parameters_the_split_is_the_usual_one():
+    selection = SelectionParameters().selection(INGESTED)
+    assert Split() == Split(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["--input_size=31", "--input_size=1025", "--block_minutes=0", "--guard_minutes=-1"]
+    + ["--split_seed=-1", "--split_seed=x"],
+)
+def test_a_value_out_of_its_bounds_is_told(value):
+    with pytest.raises(UserError, match=value[2:].partition("=")[0]) as caught:
+        parse(SelectionParameters, "train", [value])
+    assert "\n" not in str(caught.value)

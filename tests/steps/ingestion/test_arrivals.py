@@ -1,0 +1,182 @@
+"""The ledger of arrivals: what is noted, in which chunks, and what is new to it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from drawing import jpeg
+from fsspec.implementations.local import LocalFileSystem
+
+from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.landing import LandedFile, list_landing_zone
+from steps.settings.profile import load_profile
+
+SOURCE = "file:/landing zone"
+NOON = datetime(2026, 7, 13, 12, 30, 5, 123456, tzinfo=UTC)
+PLENTY = Limits(files=1000, bytes=10**9)
+
+
+@pytest.fixture
+def profile(tmp_path):
+    return load_profile("local").model_copy(update={"lake": str(tmp_path / "lake")})
+
+
+@pytest.fixture
+def arrivals(profile) -> Arrivals:
+    return Arrivals(profile, SOURCE)
+
+
+def _files(*sizes: int) -> list[LandedFile]:
+    return [
+        LandedFile(f"{SOURCE}/{number}.jpg", size, NOON + timedelta(seconds=number))
+        for number, size in enumerate(sizes)
+    ]
+
+
+def _chunks(arrivals: Arrivals) -> list[list[str]]:
+    """The names in each chunk, as Spark would read them."""
+    visible = [path for path in Path(arrivals.chunks).iterdir() if path.name[0] not in "._"]
+    return [
+        [Path(json.loads(line)["path"]).stem for line in path.read_text("utf-8").splitlines()]
+        for path in sorted(visible)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "chunks"),
+    [
+        ([1, 1, 1, 1, 1], Limits(2, 100), ["01", "23", "4"]),
+        ([1, 1, 1, 1], Limits(4, 100), ["0123"]),
+        ([4, 4, 4], Limits(9, 8), ["01", "2"]),
+        ([4, 5, 4], Limits(9, 8), ["0", "1", "2"]),
+        ([99, 1, 99, 99], Limits(9, 8), ["0", "1", "2", "3"]),
+        ([0, 0, 0, 9], Limits(2, 8), ["01", "2", "3"]),
+        ([], Limits(2, 8), []),
+    ],
+)
+def test_chunks_are_bounded_and_hold_one_file_at_least(arrivals, sizes, limits, chunks):
+    assert arrivals.note(_files(*sizes), limits) == len(chunks)
+    assert _chunks(arrivals) == [list(chunk) for chunk in chunks]
+
+
+def test_chunks_of_later_calls_come_after_those_before(arrivals):
+    files = _files(*[1] * 7)
+    for start in range(0, 7, 2):
+        arrivals.note(files[start : start + 2], Limits(1, 100))
+    assert _chunks(arrivals) == [[str(number)] for number in range(7)]
+
+
+def test_what_was_noted_is_not_new(arrivals, profile):
+    files = _files(1, 2, 0)
+    assert not arrivals.exists()
+    assert arrivals.new_among(files) == files
+    arrivals.note(files[:2], PLENTY)
+    assert arrivals.exists()
+    for ledger in (arrivals, Arrivals(profile, SOURCE)):
+        assert ledger.new_among(files) == files[2:]
+
+
+def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch):
+    read, cat_file = [], LocalFileSystem.cat_file
+
+    def count_read(self, path, **options):
+        read.append(path)
+        return cat_file(self, path, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", count_read)
+    files = _files(1, 1, 1)
+    for number in range(3):
+        arrivals.note([files[number]], PLENTY)
+        for _ in range(2):
+            assert set(Arrivals(profile, SOURCE).noted()) == set(map(tuple, files[: number + 1]))
+    assert len(read) == len(set(read)) == 3
+
+
+def test_a_landing_zone_has_a_ledger_of_its_own(arrivals, profile):
+    arrivals.note(_files(1), PLENTY)
+    other = Arrivals(profile, f"{SOURCE}/deeper")
+    assert not other.exists() and other.new_among(_files(1)) == _files(1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bytes": 2},
+        {"modified_at": NOON + timedelta(microseconds=1)},
+        {"modified_at": NOON - timedelta(days=1)},
+        {"path": f"{SOURCE}/0.JPG"},
+    ],
+)
+def test_a_file_of_another_size_time_or_path_is_new(arrivals, change):
+    [file] = _files(1)
+    arrivals.note([file], PLENTY)
+    rewritten = file._replace(**change)
+    assert arrivals.new_among([file, rewritten]) == [rewritten]
+    arrivals.note([rewritten], PLENTY)
+    assert arrivals.new_among([file, rewritten]) == []
+
+
+def test_what_is_known_otherwise_is_not_new(arrivals):
+    files = _files(1, 2, 3)
+    arrivals.note(files[:1], PLENTY)
+    arrivals.know([files[1], files[2]._replace(bytes=4)])
+    assert arrivals.new_among(files) == files[2:]
+
+
+def test_a_chunk_that_is_half_written_is_not_read(arrivals):
+    files = _files(1, 2)
+    arrivals.note(files[:1], PLENTY)
+    hidden = Path(arrivals.chunks) / "_00000001-cut.json"
+    hidden.write_text('{"path": "file:/landing zone/1.jpg", "byt')
+    assert arrivals.new_among(files) == files[1:]
+    arrivals.note(files[1:], PLENTY)
+    assert _chunks(arrivals) == [["0"], ["1"]]
+
+
+def test_cut_off_between_two_chunks_the_rest_is_new(arrivals, profile, monkeypatch):
+    files = _files(1, 2, 3, 4, 5)
+    rename = arrivals._filesystem.mv
+    renamed = []
+
+    def cut_off(hidden, name):
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        rename(hidden, name)
+        renamed.append(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(arrivals._filesystem, "mv", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            arrivals.note(files, Limits(1, 100))
+    again = Arrivals(profile, SOURCE)
+    assert again.new_among(files) == files[2:]
+    again.note(again.new_among(files), Limits(2, 100))
+    assert _chunks(again) == [["0"], ["1"], ["2", "3"], ["4"]]
+    assert again.new_among(files) == []
+
+
+@pytest.mark.parametrize("name", [b"a\nb", "\u2028ü🦊".encode(), b'"\\', b"caf\xe9", b"a%20b"])
+def test_every_name_that_a_file_can_have_is_noted_once(arrivals, tmp_path, name):
+    zone = tmp_path / "zone"
+    zone.mkdir()
+    (zone / (name + b".jpg").decode(errors="surrogateescape")).write_bytes(jpeg(1))
+    files = list_landing_zone(str(zone)).files
+    arrivals.note(arrivals.new_among(files), PLENTY)
+    assert len(files) == 1 and arrivals.new_among(files) == []
+
+
+def test_chunks_are_pending_until_they_are_settled(arrivals, profile):
+    assert not arrivals.has_pending()
+    arrivals.note(_files(1, 1), Limits(1, 100))
+    assert arrivals.has_pending()
+    arrivals.settle()
+    assert not arrivals.has_pending() and not Arrivals(profile, SOURCE).has_pending()
+    arrivals.note(_files(1, 1, 1)[2:], PLENTY)
+    assert Arrivals(profile, SOURCE).has_pending()
+
+
+def test_a_note_that_was_cut_off_while_written_settles_nothing(arrivals):
+    arrivals.note(_files(1), PLENTY)
+    Path(arrivals.home, "settled").write_bytes(b"")
+    assert arrivals.has_pending()

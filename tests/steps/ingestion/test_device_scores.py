@@ -1,0 +1,248 @@
+"""The closed loop: a device scores a frame, and the lake has the image, the score, the device."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from small_lake import make_small_lake
+
+from edge.agent.agent import Agent
+from edge.agent.clock import Clock, Moment
+from edge.agent.settings import (
+    CaptureSettings,
+    LandingSettings,
+    ScoreSettings,
+    Settings,
+    StoreSettings,
+)
+from edge.cameras.simulated import SimulatedCamera
+from edge.inference.record import ModelRecord
+from edge.outbox.results import Result
+from steps.ingestion import device_scores as edge_results
+from steps.ingestion.device_scores import rows_of, take_in_results
+from steps.ingestion.device_status import row_of, take_in_status
+from steps.lake.tables import current_version, open_table
+
+RECORD = ModelRecord(["0", "1"], (64, 48), "1")
+
+
+class Hurried(Clock):
+    """The clock of a device on which ten seconds pass between two looks."""
+
+    skipped = 0.0
+
+    def now(self) -> Moment:
+        now = super().now()
+        return Moment(now.shown + timedelta(seconds=self.skipped), now.uptime, now.boot, now.known)
+
+    def uptime(self) -> float:
+        return super().uptime() + self.skipped
+
+
+class Model:
+    """Unsure of every third frame, sure of the others; stands where a pulled model would."""
+
+    class current:  # noqa: N801
+        version, release = "4", 7
+
+    failure = None
+
+    def __init__(self):
+        self.number = 0
+
+    def refresh(self):
+        pass
+
+    def score(self, image):
+        self.number += 1
+        second = 0.55 if self.number % 3 == 1 else 0.99
+        scores = np.float32([1 - second, second])
+        return Result.of("package-onnx", "4", RECORD, scores, 2.5)
+
+
+def device(tmp_path, zone) -> Agent:
+    zone.mkdir(exist_ok=True)
+    clock = Hurried(trusted=True)
+    camera = SimulatedCamera(
+        clock.now().shown, timedelta(seconds=10), 1, now=lambda: clock.now().shown
+    )
+    agent = Agent(
+        Settings(
+            device="a7",
+            landing=LandingSettings(str(zone)),
+            capture=CaptureSettings(period_seconds=0),
+            score=ScoreSettings(uncertain_per_hour=3600, control_per_day=0),
+            store=StoreSettings(tmp_path / "store", free_megabytes=0),
+        ),
+        clock,
+        camera,
+    )
+    agent.parts.model = agent.parts.watcher._model = Model()
+    return agent
+
+
+def look_and_send(agent: Agent, frames: int) -> None:
+    for _ in range(frames):
+        agent.parts.watcher.look()
+        agent.parts.clock.skipped += 10
+    agent.parts.clock.skipped += 600  # the next file of results is due
+    while agent.sender.work():
+        pass
+
+
+@pytest.fixture
+def small(lake, tmp_path):
+    return make_small_lake(lake, tmp_path)
+
+
+def _take_in(small, run_id="run") -> tuple[int, int]:
+    return (
+        take_in_results(small.spark, small.profile, small.source, run_id),
+        take_in_status(small.spark, small.profile, small.source, run_id),
+    )
+
+
+@pytest.mark.slow
+def test_from_frame_to_row(small, tmp_path):
+    agent = device(tmp_path, small.zone)
+    look_and_send(agent, 4)
+    small.ingest()
+    assert _take_in(small) == (1, 1)
+
+    scores = small.table_of("scores")
+    assert len(scores) == 4 and set(scores["scored_by"]) == {"edge:a7"}
+    assert set(scores["model_version"]) == {"4"} and set(scores["score_run_id"]) == {"run"}
+    kept = scores[scores["path"].notna()]
+    images = small.table("images").set_index("path")
+    assert len(images) == len(kept) == 2 and set(kept["path"]) == set(images.index)
+    assert dict(kept[["path", "sha256"]].values) == images["sha256"].to_dict()
+    assert set(images["device_id"]) == {"a7"} and set(images["captured_from"]) == {"name"}
+    assert kept["score"].round(2).tolist() == [0.55] * 2
+    image = images.iloc[0]
+    assert image["camera_make"] == "RaspberryPi" and image["camera_model"] == "simulated"
+
+    (row,) = small.table_of("devices").to_dict("records")
+    assert (row["device_id"], row["model_version"], row["release"]) == ("a7", "4", 7)
+    assert row["frames"] == 4 and row["images_waiting"] == 0 and row["health_issues"] is not None
+
+    # nothing new, nothing done
+    before = _versions(small)
+    assert _take_in(small, "again") == (0, 0) and _versions(small) == before
+
+    # the device goes on: what is new comes once, its row says the newest
+    look_and_send(agent, 3)
+    assert _take_in(small, "second") == (1, 1)
+    assert len(small.table_of("scores")) == 7
+    (row,) = small.table_of("devices").to_dict("records")
+    assert row["frames"] == 7 and row["ingest_run_id"] == "second"
+
+
+@pytest.mark.slow
+def test_a_cut_off_is_completed_once_and_what_is_damaged_is_kept(small, tmp_path, monkeypatch):
+    look_and_send(device(tmp_path, small.zone), 2)
+    (good,) = (small.zone / "results" / "a7").iterdir()
+    bad = good.with_name("bad.jsonl")
+    bad.write_bytes(good.read_bytes().splitlines()[0] + b'\n{"model": 3}\n\xff\n')
+    (small.zone / "status" / "b8.json").write_text("[]")
+
+    append = edge_results.read
+    monkeypatch.setattr(edge_results, "read", _fails)
+    with pytest.raises(Exception, match="the power fails"):
+        _take_in(small)
+    monkeypatch.setattr(edge_results, "read", append)
+    assert _take_in(small) == (0, 1)  # they were noted before the power failed
+    assert len(small.table_of("scores")) == 3
+    (kept,) = small.table_of("quarantine").to_dict("records")
+    assert kept["reason"] == "results" and kept["content"] == bad.read_bytes()
+    assert kept["error"].startswith("line 2: ValueError: model is 3")
+
+    # even where Spark forgets how far it was
+    arrivals = edge_results._Results(small.profile, small.source)
+    shutil.rmtree(arrivals.checkpoint)
+    assert _take_in(small)[0] == 0 and len(small.table_of("scores")) == 3
+    assert len(small.table_of("quarantine")) == 1
+
+
+def _fails(path):
+    raise OSError("the power fails")
+
+
+def _versions(small) -> dict[str, int]:
+    names = ("scores", "devices", "quarantine")
+    return {name: current_version(open_table(small.spark, small.profile, name)) for name in names}
+
+
+RESULT = {
+    **{"file_name": None, "sha256": None, "model": "m", "model_version": "4", "label": "1"},
+    **{"score": 1, "latency_ms": None, "reason": None, "scored_by": "edge:a7"},
+    **{"scored_at": "2026-07-13T12:00:00+02:00", "probabilities": {"0": 0, "1": 1}},
+}
+
+
+def test_a_row_is_as_the_table_wants_it():
+    (row,), wrong = rows_of(json.dumps(RESULT | {"file_name": "a.jpg"}).encode(), "file:/z", "run")
+    assert not wrong and row["path"] == "file:/z/a.jpg"
+    assert row["scored_at"] == datetime(2026, 7, 13, 10, tzinfo=UTC)
+    assert row["score"] == 1.0 and row["probabilities"] == {"0": 0.0, "1": 1.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score": "high"},
+        {"scored_by": "spark"},
+        {"scored_at": "2026-07-13T12:00:00"},
+        {"scored_at": "yesterday"},
+        {"probabilities": [1]},
+        {"probabilities": {"0": "x"}},
+        {"model": None},
+        {"file_name": 7},
+        {"score": 10**400},
+        {"scored_at": "0001-01-01T00:00:00+05:00"},
+        {"scored_at": "9999-12-31T23:59:59-05:00"},
+        {"label": "\ud800"},
+        {"probabilities": {"\ud800": 1}},
+        {"probabilities": []},
+    ],
+)
+def test_what_is_no_result_is_named_and_the_others_are_taken(change):
+    lines = [json.dumps(RESULT), json.dumps(RESULT | change), json.dumps(RESULT)]
+    rows, wrong = rows_of("\n".join(lines).encode(), "file:/z", "run")
+    assert len(rows) == 2 and wrong.startswith("line 2: ")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{}", b"\x00\xff", b"[" * 100_000])
+def test_what_is_no_file_of_results_has_no_rows(content):
+    rows, wrong = rows_of(content, "file:/z", "run")
+    assert rows == [] and wrong
+
+
+UNHOLDABLE = (
+    {"release": 2**31},
+    {"camera_restarts": -(2**31) - 1},
+    {"frames": 10**30},
+    {"temperature": 10**400},
+    {"started_at": "0001-01-01T00:00:00+05:00"},
+    {"last_frame_at": ""},
+    {"health_issues": ["\ud800"]},
+)
+
+
+@pytest.mark.slow
+def test_what_the_table_of_devices_cannot_hold_is_left_and_the_others_are_taken(small, tmp_path):
+    said = device(tmp_path, small.zone).status()
+    for number, change in enumerate(({}, *UNHOLDABLE)):
+        stated = said | {"device": f"a{number}"} | change
+        (small.zone / "status").mkdir(exist_ok=True)
+        (small.zone / "status" / f"a{number}.json").write_text(json.dumps(stated))
+    assert take_in_status(small.spark, small.profile, small.source, "run") == 1
+    assert set(small.table_of("devices")["device_id"]) == {"a0"}
+
+
+def test_a_status_from_a_clock_that_is_wrong_is_none(tmp_path):
+    said = device(tmp_path, tmp_path / "zone").status()
+    assert row_of(said)["device_id"] == "a7"
+    with pytest.raises(ValueError, match="from the future"):
+        row_of(said | {"reported_at": "2096-01-01T00:00:00+00:00"})

@@ -1,0 +1,165 @@
+"""What the workers write into ``images``: the rows that Spark would write, and bounds that hold."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from drawing import file_name, jpeg
+from pyarrow import parquet
+from small_lake import make_small_lake
+
+from steps.ingestion import image_files as image_files
+from steps.ingestion.image_files import ADDED, data_file_writer
+from steps.ingestion.landing import list_landing_zone
+from steps.ingestion.stream import ARRIVAL
+from steps.lake.tables import COLUMNS, open_table, table_path
+from steps.lake.transaction import Append
+
+pytestmark = pytest.mark.slow
+
+DAYS = [file_name(day=day, hour=hour) for day in (1, 2, 3) for hour in (0, 23)]
+OTHERS = {"shoes/1.jpg": jpeg(7), "hüte/2.jpg": jpeg(8), "cut.jpg": jpeg(9)[:200]}
+FILES = {name: jpeg(seed) for seed, name in enumerate(DAYS)} | OTHERS
+
+
+@pytest.fixture(scope="module")
+def small(lake, tmp_path_factory):
+    """A lake with all files taken in."""
+    small = make_small_lake(lake, tmp_path_factory.mktemp("data-files"))
+    small.put(FILES)
+    small.ingest()
+    return small
+
+
+@pytest.fixture
+def other(small, lake, tmp_path):
+    """A lake without rows, beside the same landing zone."""
+    other = make_small_lake(lake, tmp_path)
+    other.zone = small.zone
+    open_table(lake.spark, other.profile, "images")
+    return other
+
+
+def _images(small) -> Path:
+    return Path(table_path(small.profile, "images"))
+
+
+def _actions(small, kind: str) -> list[dict]:
+    logs = sorted((_images(small) / "_delta_log").glob("*.json"))
+    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    return [line[kind] for line in lines if kind in line]
+
+
+def _comparable(rows: pd.DataFrame) -> list[dict]:
+    records = rows.drop(columns=["ingested_at"]).sort_values("path").to_dict("records")
+    return json.loads(json.dumps(records, default=repr))
+
+
+def test_the_rows_are_those_that_spark_writes_where_a_table_asks_for_more(small, other, lake):
+    lake.spark.sql(
+        f"ALTER TABLE delta.`{table_path(other.profile, 'images')}` "
+        "ADD CONSTRAINT some_bytes CHECK (bytes > 0)"
+    )
+    assert not Append(lake.spark, table_path(other.profile, "images"), "a").possible
+    other.ingest()
+    for name in ("images", "quarantine"):
+        assert _comparable(small.table(name)) == _comparable(other.table(name))
+    assert len(small.table("images")) == len(FILES) - 1
+
+
+def test_a_file_is_of_one_day_uncompressed_and_within_the_bounds_that_delta_knows(small):
+    added = _actions(small, "add")
+    assert {add["partitionValues"]["date"] for add in added} >= {
+        f"2026-07-{d:02}" for d in (1, 2, 3)
+    }
+    for add in added:
+        path = _images(small) / add["path"]
+        assert path.stat().st_size == add["size"]
+        table = parquet.read_table(path, partitioning=None)
+        group = parquet.ParquetFile(path).metadata.row_group(0)
+        assert {group.column(i).compression for i in range(group.num_columns)} == {"UNCOMPRESSED"}
+        stats = json.loads(add["stats"])
+        assert stats["numRecords"] == table.num_rows
+        for row in table.to_pylist():
+            for name, least in stats["minValues"].items():
+                most = stats["maxValues"][name]
+                if isinstance(value := row[name], datetime):
+                    least, most = (datetime.fromisoformat(text) for text in (least, most))
+                    most += timedelta(milliseconds=1)
+                assert value is None or least <= value <= most
+        nulls = {name: table[name].null_count for name in stats["nullCount"]}
+        assert stats["nullCount"] == nulls
+        assert set(stats["nullCount"]) >= {"path", "sha256", "captured_at", "label", "replaced_at"}
+
+
+def test_a_row_is_found_by_its_exact_time_of_arrival(small, lake):
+    for time in small.table("images")["ingested_at"]:
+        condition = f"ingested_at = timestamp '{time.tz_localize(UTC).isoformat()}'"
+        images = lake.spark.read.format("delta").load(str(_images(small)))
+        assert images.where(condition).count() >= 1
+
+
+def test_the_history_counts_what_was_added(small):
+    [write] = [info for info in _actions(small, "commitInfo") if info["operation"] == "WRITE"]
+    added = _actions(small, "add")
+    assert write["operationMetrics"] == {
+        "numFiles": str(len(added)),
+        "numOutputRows": str(len(FILES) - 1),
+        "numOutputBytes": str(sum(add["size"] for add in added)),
+    }
+
+
+def _write(small) -> list:
+    files = [tuple(file) for file in list_landing_zone(str(small.zone)).files]
+    writer = data_file_writer(small.rules(), table_path(small.profile, "images"))
+    return small.spark.createDataFrame(files, ARRIVAL).mapInArrow(writer, ADDED).collect()
+
+
+def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
+    added = _write(other)
+    actions, rows = [row["action"] for row in added], sum(len(row["images"]) for row in added)
+    assert len(list(_images(other).glob("date=*/*.parquet"))) == len(actions)
+    assert other.table("images").empty
+    first = Append(other.spark, table_path(other.profile, "images"), "chunk")
+    assert first.possible and not first.done
+    assert first.commit(actions, rows) == 1
+    assert len(other.table("images")) == rows == len(FILES) - 1
+    assert Append(other.spark, table_path(other.profile, "images"), "chunk").done
+    assert not Append(other.spark, table_path(other.profile, "images"), "another").done
+
+
+def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch):
+    monkeypatch.setattr(image_files, "MOST_OPEN", 2)
+    monkeypatch.setattr(image_files, "BYTES_A_BATCH", 1)
+    table = table_path(other.profile, "images")
+    rows = [
+        {"path": f"file:/{n}", "bytes": n, "modified_at": datetime(2026, 7, 1, tzinfo=UTC)}
+        for n in range(9)
+    ]
+    monkeypatch.setattr(
+        image_files,
+        "row_of",
+        lambda file, rules: (
+            file
+            | {
+                "date": file["modified_at"].date() + timedelta(days=file["bytes"] % 3),
+                "sha256": "5feceb66",
+                "content": b"x",
+            }
+        ),
+    )
+    import pyarrow as pa
+
+    writer = data_file_writer(other.rules(), table)
+    [added] = writer([pa.RecordBatch.from_pylist(rows)])
+    adds = [json.loads(row["action"])["add"] for row in added.to_pylist()]
+    assert sum(len(row["images"]) for row in added.to_pylist()) == 9
+    assert Counter(add["partitionValues"]["date"] for add in adds).total() > 3
+    written = pa.concat_tables(
+        [parquet.read_table(Path(table) / add["path"], partitioning=None) for add in adds]
+    )
+    assert sorted(written["bytes"].to_pylist()) == list(range(9))
+    assert set(written.column_names) < set(COLUMNS["images"].replace(":", " ").split())

@@ -1,0 +1,168 @@
+"""Labels from a table, merged into the images, with real tables of every kind."""
+
+import hashlib
+
+import pandas as pd
+import pytest
+from drawing import file_name, jpeg
+from small_lake import make_small_lake
+
+from steps.errors import UserError
+from steps.ingestion.labels import Labelled, merge_labels
+
+pytestmark = pytest.mark.slow
+
+UNLABELLED, LABELLED = file_name(hour=1, label=""), file_name(hour=2)
+FOLDER = "old shoes/it's 100%.jpg"
+FILES = {UNLABELLED: jpeg(1), LABELLED: jpeg(2), FOLDER: jpeg(3)}
+BEFORE = {UNLABELLED: None, LABELLED: "0", FOLDER: "old shoes"}
+AFTER = {UNLABELLED: "parcel", LABELLED: "shoes", FOLDER: "old shoes"}
+
+
+@pytest.fixture
+def small(lake, tmp_path):
+    small = make_small_lake(lake, tmp_path)
+    small.put(FILES)
+    small.ingest()
+    return small
+
+
+def _labels(small) -> dict[str, str | None]:
+    rows = small.table("images").set_index("name")["label"]
+    return {name: None if pd.isna(label) else label for name, label in rows.items()}
+
+
+def _keys(small, labels_by: str) -> dict[str, str]:
+    """What names each image in a table of labels."""
+    return {
+        "file_name": {name: name.rsplit("/", 1)[-1] for name in FILES},
+        "path": {name: f"{small.zone}/{name}" for name in FILES},
+        "path with file:": {name: f"{small.source}/{name}" for name in FILES},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
+    }[labels_by]
+
+
+def _write(small, kind: str, rows: pd.DataFrame) -> str:
+    place = small.zone.parent / f"labels.{kind}"
+    if kind == "csv":
+        rows.to_csv(place, index=False)
+    elif kind == "parquet":
+        rows.to_parquet(place)
+    else:
+        small.spark.createDataFrame(rows).write.format("delta").save(str(place))
+    return str(place)
+
+
+def _merge(small, rows: list[tuple], key: str = "file_name", kind: str = "csv") -> Labelled:
+    table = _write(small, kind, pd.DataFrame(rows, columns=[key, "label"]))
+    return merge_labels(small.spark, small.profile, small.source, table, key)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels_by"),
+    [
+        ("csv", "file_name"),
+        ("csv", "path"),
+        ("parquet", "path with file:"),
+        ("parquet", "sha256"),
+        ("delta", "sha256"),
+        ("delta", "path"),
+    ],
+)
+def test_labels_are_merged_from_every_kind_of_table_by_every_key(small, kind, labels_by):
+    keys = _keys(small, labels_by)
+    rows = [(keys[name], label) for name, label in AFTER.items()] + [("nobody", "shoes")]
+    done = _merge(small, rows, labels_by.split()[0], kind)
+    assert done == Labelled(added=1, changed=1, conflicts=[], unknown=1)
+    assert _labels(small) == AFTER
+    assert small.table("images").set_index("name")["content"].to_dict() == FILES
+
+
+def test_an_old_version_still_shows_the_old_labels(small):
+    before = small.versions()["images"]
+    _merge(small, list(AFTER.items()))
+    assert small.versions()["images"] == before + 1
+    old = small.spark.read.format("delta").option("versionAsOf", before)
+    rows = old.load(f"{small.profile.lake}/images").select("path", "label").collect()
+    assert {row["path"].removeprefix(f"{small.source}/"): row["label"] for row in rows} == BEFORE
+
+
+def test_labels_that_are_there_already_write_no_version(small):
+    _merge(small, list(AFTER.items()))
+    before = small.versions()
+    assert _merge(small, list(AFTER.items())) == Labelled(0, 0, [], 1)
+    assert small.versions() == before
+
+
+def test_what_is_labelled_twice_differently_is_reported_and_left(small):
+    conflict = [(LABELLED, "shoes"), (LABELLED, "boots"), (UNLABELLED, "parcel")]
+    done = _merge(small, [*conflict, (UNLABELLED, "parcel")])
+    assert done == Labelled(added=1, changed=0, conflicts=[LABELLED], unknown=0)
+    assert _labels(small) == BEFORE | {UNLABELLED: "parcel"}
+
+
+def test_rows_without_a_key_or_a_label_say_nothing(small):
+    assert _merge(small, [(LABELLED, None), (None, "shoes")]) == Labelled(0, 0, [], 0)
+    assert _labels(small) == BEFORE
+
+
+def test_numbers_are_labels_as_they_are_written(small):
+    assert _merge(small, [(UNLABELLED, 7)], kind="parquet").added == 1
+    assert _labels(small)[UNLABELLED] == "7"
+
+
+def test_images_of_another_source_are_not_labelled(small):
+    table = _write(small, "csv", pd.DataFrame({"file_name": [UNLABELLED], "label": ["x"]}))
+    done = merge_labels(small.spark, small.profile, f"{small.source}/old", table, "file_name")
+    assert done == Labelled(0, 0, [], 1)
+    assert _labels(small) == BEFORE
+
+
+def test_equal_bytes_are_labelled_together_by_sha256(small):
+    small.put({file_name(hour=5, label=""): FILES[UNLABELLED]})
+    small.ingest()
+    sha256 = hashlib.sha256(FILES[UNLABELLED]).hexdigest()
+    assert _merge(small, [(sha256, "parcel")], "sha256").added == 2
+
+
+def _nothing(place):
+    pass
+
+
+def _no_key(place):
+    place.write_text("name,label\na.jpg,shoes\n")
+
+
+def _no_label(place):
+    place.write_text("file_name,class\na.jpg,shoes\n")
+
+
+def _nothing_in_it(place):
+    place.write_text("")
+
+
+def _empty_folder(place):
+    place.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "says"),
+    [
+        (_nothing, "missing.csv", "cannot read the labels"),
+        (_nothing, "missing.parquet", "cannot read the labels"),
+        (_nothing, "missing table", "cannot read the labels"),
+        (_empty_folder, "folder", "cannot read the labels"),
+        (_no_key, "labels.parquet", "cannot read the labels"),
+        (_no_key, "labels.csv", "has no column file_name"),
+        (_no_label, "labels.csv", "has no column label"),
+        (_nothing_in_it, "labels.csv", "has no column file_name and label"),
+    ],
+)
+def test_a_table_that_is_none_is_told_in_one_line(lake, tmp_path, make, name, says):
+    place = tmp_path / name
+    make(place)
+    small = make_small_lake(lake, tmp_path)
+    with pytest.raises(UserError, match=says) as caught:
+        merge_labels(small.spark, small.profile, small.source, str(place), "file_name")
+    assert str(place) in str(caught.value) and "\n" not in str(caught.value)
+    assert "labels" in str(caught.value).partition("pass -P")[2]

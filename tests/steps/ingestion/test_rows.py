@@ -1,0 +1,58 @@
+"""One file's row: what a setting of the ingest keeps of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from drawing import drawn, encoded, file_name
+from PIL import ExifTags, Image
+
+from steps.ingestion.rows import Rules, row_of
+
+NAMED = r"(?P<time>[^_]+)_rpi_sensor_(?P<device>[^_]+)_(?P<view>[^_]+)(_(?P<label>[^_.]+))?\."
+
+
+@pytest.mark.parametrize(
+    ("gps", "place"),
+    [("drop", None), ("keep", {"latitude": -33.51, "longitude": 18.25, "altitude": None})],
+)
+def test_where_an_image_was_taken_is_kept_only_where_it_is_asked_for(tmp_path, gps, place):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera"
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
+        {
+            ExifTags.GPS.GPSLatitudeRef: "S",
+            ExifTags.GPS.GPSLatitude: (33, 30, 36),
+            ExifTags.GPS.GPSLongitudeRef: "E",
+            ExifTags.GPS.GPSLongitude: (18, 15, 0),
+        }
+    )
+    image = tmp_path / file_name()
+    image.write_bytes(encoded(drawn(1), exif=exif))
+    file = {
+        "path": f"file:{image}",
+        "bytes": image.stat().st_size,
+        "modified_at": datetime(2026, 7, 1, tzinfo=UTC),
+    }
+    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, gps=gps))
+    assert row["gps"] == (place and pytest.approx(place))
+    assert row["camera_make"] == "a camera"
+    # nor does it stay behind among the readable strings
+    assert not any("GPS" in name for name in row["exif"])
+
+
+@pytest.mark.parametrize(
+    ("named", "origin"),
+    [
+        ("2026-07-13T12%3A30%3A05", "name"),
+        ("1970-01-01T00%3A00%3A05", "name"),
+        ("1889-07-13T12%3A30%3A05", "file"),
+        ("0001-01-01T00%3A00%3A00", "file"),
+    ],
+)
+def test_a_time_before_all_cameras_is_none(tmp_path, named, origin):
+    image = tmp_path / f"{named}_rpi_sensor_3_porch_1.jpg"
+    image.write_bytes(encoded(drawn(1)))
+    changed = datetime(2026, 7, 1, tzinfo=UTC)
+    file = {"path": f"file:{image}", "bytes": image.stat().st_size, "modified_at": changed}
+    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
+    assert row["captured_from"] == origin and (row["captured_at"] == changed) == (origin == "file")

@@ -1,0 +1,80 @@
+"""What a version of a table has lost is noticed from its log and a listing."""
+
+from pathlib import Path
+
+import pytest
+from delta.tables import DeltaTable
+
+from steps.lake.delta_log import missing_files_error
+from steps.lake.tables import id_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def table(lake, tmp_path_factory) -> Path:
+    """Five commits: a checkpoint at version 2, the file of the first taken out at version 3."""
+    path = tmp_path_factory.mktemp("table") / "t"
+    rows = lake.spark.createDataFrame([(day, f"a b%{day}") for day in range(3)], "n INT, p STRING")
+    for number in range(3):
+        (
+            rows.where(f"n = {number}").write.format("delta").mode("append").partitionBy("p")
+            .option("delta.checkpointInterval", "2").save(str(path))
+        )  # fmt: skip
+    lake.spark.sql(f"DELETE FROM delta.`{path}` WHERE n = 0")
+    rows.where("n = 1").write.format("delta").mode("append").save(str(path))
+    assert list(path.glob("_delta_log/*2.checkpoint.parquet"))
+    return path
+
+
+def data_files(table: Path, version: int, lake) -> list[Path]:
+    reader = lake.spark.read.format("delta").option("versionAsOf", version)
+    return [
+        Path(row[0].removeprefix("file:"))
+        for row in reader.load(str(table)).selectExpr("_metadata.file_path").distinct().collect()
+    ]
+
+
+@pytest.mark.parametrize("version", range(5))
+def test_a_whole_version_has_lost_nothing(table, version):
+    assert missing_files_error(str(table), version, "") is None
+
+
+@pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
+def test_a_table_that_was_begun_anew_is_another_one(table, lake, version):
+    id_ = id_of(DeltaTable.forPath(lake.spark, str(table)))
+    assert missing_files_error(str(table), version, id_) is None
+    assert missing_files_error(str(table), version, id_[::-1]) == f"{table} was begun anew"
+
+
+@pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
+@pytest.mark.parametrize(
+    ("damage", "said"), [(b"", "another size"), (None, "gone")], ids=["cut", "deleted"]
+)
+def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, said):
+    from urllib.parse import unquote
+
+    file = Path(unquote(str(data_files(table, version, lake)[0])))
+    content = file.read_bytes()
+    file.unlink() if damage is None else file.write_bytes(damage)
+    try:
+        assert said in missing_files_error(str(table), version, "")
+    finally:
+        file.write_bytes(content)
+
+
+def test_what_a_later_version_took_out_is_not_missed(table, lake):
+    gone = {f.name for f in table.rglob("part-*")} - {f.name for f in data_files(table, 4, lake)}
+    (file,) = [path for path in table.rglob("part-*") if path.name in gone]
+    content = file.read_bytes()
+    file.unlink()
+    try:
+        assert missing_files_error(str(table), 4, "") is None
+        assert "gone" in missing_files_error(str(table), 2, "")
+    finally:
+        file.write_bytes(content)
+
+
+def test_a_version_or_a_table_that_is_not_there(table, tmp_path):
+    assert missing_files_error(str(table), 9, "") == f"version 9 of {table} is gone"
+    assert "is gone" in missing_files_error(str(tmp_path / "none"), 0, "")

@@ -1,0 +1,115 @@
+"""Bodies that a scoring server has to refuse: some by hand, and as many more as are asked for."""
+
+import base64
+import io
+import json
+import random
+from collections.abc import Iterator
+
+from PIL import Image
+
+JSON = {"Content-Type": "application/json"}
+Body = tuple[str, bytes, dict[str, str]]
+
+
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _posted(name: str, body: object) -> Body:
+    return name, json.dumps(body).encode(), JSON
+
+
+def _bomb() -> str:
+    file = io.BytesIO()
+    Image.new("1", (12000, 12000)).save(file, "PNG")
+    return base64_of(file.getvalue())
+
+
+def bad_bodies(good: bytes) -> list[Body]:
+    """One of each kind that we know of.
+
+    Args:
+        good: an image that would be scored.
+    """
+    text = base64_of(good)
+    cells = {
+        "not base64": "hello!!",
+        "base64 of half a byte": "abcde",
+        "umlauts": "äöü",
+        "not an image": base64_of(b"hello"),
+        "empty": "",
+        "null": None,
+        "a number": 3,
+        "a bool": True,
+        "an object": {"a": 1},
+        "nested lists": [[text]],
+        "truncated": base64_of(good[: len(good) // 2]),
+        "a header alone": base64_of(good[:20]),
+        "a bomb": _bomb(),
+        "a lone surrogate": "\ud800",
+        "bytes as a list": list(good[:50]),
+        "33 MB": base64_of(b"\xff" * (33 << 20)),
+    }
+    frames = {
+        "another column": {"columns": ["image"], "data": [[text]]},
+        "no columns": {"data": [[text]]},
+        "the column twice": {"columns": ["image", "image"], "data": [[text, text]]},
+        "ragged": {"columns": ["image"], "data": [[text, 1]]},
+        "no data": {"columns": ["image"]},
+        "one of two is bad": {"columns": ["image"], "data": [[text], ["xx"]]},
+        "a list": [1],
+        "null": None,
+    }
+    bodies = [
+        *({"dataframe_split": frame} for frame in frames.values()),
+        *({"dataframe_records": rows} for rows in ({"image": text}, "x", [1, 2], [{"b": text}])),
+        *(
+            {"inputs": value}
+            for value in (None, text, 5, [1, 2], {"pic": [text]}, {}, {"image": 5})
+        ),
+        *({"instances": value} for value in (None, "x", [1])),
+        *({}, [1], "a", None, {"inputs": [1], "instances": [2]}, {"messages": [1]}, {"input": "x"}),
+    ]
+    return [
+        *(
+            _posted(f"{name} ({key})", {key: rows})
+            for name, cell in cells.items()
+            for key, rows in (
+                ("dataframe_split", {"columns": ["image"], "data": [[cell]]}),
+                ("inputs", [{"image": cell}]),
+            )
+        ),
+        *(_posted(json.dumps(body)[:60], body) for body in bodies),
+        ("no JSON", b"{", JSON),
+        ("nothing", b"", JSON),
+        ("no UTF-8", b"\xff\xfe", JSON),
+        ("nested too deep", b'{"inputs":' + b"[" * 100_000 + b"]" * 100_000 + b"}", JSON),
+        ("a number too long", b'{"inputs":' + b"9" * 5000 + b"}", JSON),
+        ("no content type", b"{}", {}),
+        ("CSV that is none", b"\xff\xfe", {"Content-Type": "text/csv"}),
+        ("Parquet that is none", b"PAR1", {"Content-Type": "application/vnd.apache.parquet"}),
+    ]
+
+
+def damaged_bodies(good: bytes, count: int, seed: int = 0) -> Iterator[Body]:
+    """A request that would be answered, with something broken in it, another in each."""
+    rng = random.Random(seed)
+    text = base64_of(good)
+    whole = json.dumps({"dataframe_split": {"columns": ["image"], "data": [[text]]}})
+    head = whole[: whole.index(text)]
+    for number in range(count):
+        kind = number % 4
+        if kind == 0:  # the image ends too early
+            cell = base64_of(good[: rng.randrange(len(good) // 2)])
+            yield f"cut image {number}", whole.replace(text, cell).encode(), JSON
+        elif kind == 1:  # a character that base64 has not got
+            place = rng.randrange(len(text))
+            cell = text[:place] + rng.choice("!§*%~") + text[place + 1 :]
+            yield f"wrong base64 {number}", whole.replace(text, cell).encode(), JSON
+        elif kind == 2:  # the body ends too early
+            yield f"cut body {number}", whole[: rng.randrange(len(whole) - 1)].encode(), JSON
+        else:  # another word where MLflow expects its own
+            place = rng.randrange(2, len(head) - 12)
+            broken = whole[:place] + rng.choice("#@^") + whole[place + 1 :]
+            yield f"wrong word {number}", broken.encode(), JSON

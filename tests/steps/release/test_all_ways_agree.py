@@ -1,0 +1,214 @@
+"""The same real images by Keras, ONNX, Spark, REST and the device's agent; and a server that
+is posted what it cannot score."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import requests
+from bad_bodies import bad_bodies, base64_of, damaged_bodies
+from small_registry import SELECTION, trained, write_profile
+
+from edge.cli.main import main as edge_main
+from edge.inference.record import ModelRecord
+from edge.inference.scoring import Scorer, prepare
+from edge.update.self_test import CHOICE_FILE
+from steps import export, promote, register
+from steps.evaluation.predictions import keras_predict
+from steps.registry.local_server import tracking_server
+from steps.registry.versions import load_keras, require_version
+from steps.scoring.table import Model, Scoring
+from steps.settings.profile import PROJECT
+from steps.training.networks import build
+
+IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
+COUNT = 50
+BAD_BODIES = int(os.environ.get("BAD_BODIES", "200"))
+"""Damaged requests beyond the table's seventy; several thousand prove more and take a minute."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def released(empty_store, tmp_path_factory):
+    """A network with random weights, registered, promoted and exported; its store is in use."""
+    home = tmp_path_factory.mktemp("released")
+    shutil.copy(empty_store, home / "mlflow.db")
+    store = f"sqlite:///{home}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", store)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        mlflow.set_tracking_uri(store)
+        profile = write_profile(home, min_accuracy=0.0)
+        trained(profile, _network(), SELECTION)
+        for step in (register, promote, export):
+            step.STEP.main(["--profile", str(profile)])
+        yield home
+        mlflow.set_tracking_uri(None)
+
+
+def _network():
+    """Weights large enough to have opinions on images."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    model = build("compact", SELECTION.input_size, 2, seed=5)
+    noise = np.random.default_rng(5).integers(0, 256, (16, *SELECTION.input_size, 3), np.uint8)
+    for _ in range(3):
+        model(noise, training=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def served(released):
+    """The address of ``mlflow models serve`` with the champion."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/package-onnx@champion"]
+        + ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=released,
+        env=os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(400):
+            assert server.poll() is None
+            try:
+                if requests.get(f"{address}/health", timeout=2).ok:
+                    break
+            except requests.RequestException:
+                time.sleep(0.3)
+        yield address
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)  # it stops when it is asked to
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    if not IMAGES.is_dir():
+        pytest.skip(f"NOT PROVEN HERE: the real images are not at {IMAGES}")
+    folder = tmp_path_factory.mktemp("images")
+    every = sorted(IMAGES.glob("*.jpg"))
+    for image in every[:: len(every) // COUNT][:COUNT]:
+        shutil.copy(image, folder)
+    return folder
+
+
+def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
+    files = sorted(images.iterdir())
+    version = require_version("package-onnx", "champion", made_by="export")
+    folder = mlflow.artifacts.download_artifacts(
+        artifact_uri="models:/package-onnx@champion/artifacts", dst_path=tmp_path / "model"
+    )
+    record = ModelRecord.read(folder)
+    expected = Scorer(folder).score(files)
+    labels = [record.labels[index] for index in record.decide(expected)]
+    assert expected[:, 0].std() > 1e-3 and len(files) == COUNT
+
+    pixels = np.stack([prepare(file, record.input_size) for file in files])
+    keras = load_keras(require_version("package", "champion", made_by="promote"))
+    by_keras = keras_predict(keras)(pixels)
+    np.testing.assert_allclose(by_keras, expected, rtol=0, atol=1e-4)
+    assert [record.labels[index] for index in record.decide(by_keras)] == labels
+
+    profile = lake.fresh(tmp_path)
+    scoring = Scoring(
+        lake.spark, profile, "package-onnx@champion", lambda: Model(version, folder), "run"
+    )
+    scoring.score_files(str(images))
+    rows = lake.spark.read.format("delta").load(f"{profile.lake}/scores").collect()
+    by_spark = {Path(row["path"]).name: row for row in rows}
+    assert len(rows) == COUNT
+    _equal(by_spark.get, files, labels, expected, record)
+    assert {row["model_version"] for row in rows} == {str(version.version)}
+
+    assert edge_main(["predict", "--server", served, *map(str, files)]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == labels
+    body = {"dataframe_records": [{"image": base64_of(file.read_bytes())} for file in files]}
+    answer = requests.post(f"{served}/invocations", json=body, timeout=60).json()["predictions"]
+    by_rest = {
+        file.name: row | {"probabilities": {n: row[f"probability_{n}"] for n in record.labels}}
+        for file, row in zip(files, answer, strict=True)
+    }
+    _equal(by_rest.get, files, labels, expected, record)
+
+    with tracking_server() as server:
+        agent = [str(EDGE_PYTHON), "-m", "edge"]
+        pull = ["pull", "--server", server, "--model", "package-onnx", "--into", tmp_path / "edge"]
+        score = ["score", "--models", tmp_path / "edge" / "package-onnx", "--count", str(COUNT)]
+        score += ["--camera", f"folder:{images}", "--json", tmp_path / "rows.json"]
+        subprocess.run([*agent, *map(str, pull)], cwd=PROJECT, check=True)
+    # the float network, whether or not int8 was faster in this moment
+    (tmp_path / "edge" / "package-onnx" / "current" / CHOICE_FILE).unlink()
+    subprocess.run([*agent, *map(str, score)], cwd=PROJECT, check=True)
+    by_agent = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["file"] for row in by_agent] == [file.name for file in files]
+    assert [row["label"] for row in by_agent] == labels
+    scores = expected[np.arange(COUNT), record.decide(expected)]
+    np.testing.assert_allclose([row["score"] for row in by_agent], scores, rtol=0, atol=1e-5)
+
+
+def _equal(found, files, labels, expected, record) -> None:
+    rows = [found(file.name) for file in files]
+    assert [row["label"] for row in rows] == labels
+    np.testing.assert_allclose(
+        [[row["probabilities"][label] for label in record.labels] for row in rows],
+        expected,
+        rtol=0,
+        atol=1e-5,
+    )
+
+
+def test_every_bad_body_is_refused_and_the_server_goes_on(served):
+    from drawing import jpeg
+
+    good = jpeg(0)
+    bodies = [*bad_bodies(good), *damaged_bodies(good, BAD_BODIES)]
+
+    def post(body):
+        _, content, headers = body
+        return requests.post(f"{served}/invocations", data=content, headers=headers, timeout=120)
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(post, bodies))
+    wrong = {
+        name: answer.status_code
+        for (name, *_), answer in zip(bodies, answers, strict=True)
+        if answer.status_code != 400 or not answer.json()["message"]
+    }
+    assert wrong == {}
+    reasons = {
+        name: answer.json()["message"] for (name, *_), answer in zip(bodies, answers, strict=True)
+    }
+    for name, reason in {
+        "not base64": "image 0 is refused: not base64",
+        "not an image": "image 0 is refused: not an image",
+        "truncated": "image 0 is refused: damaged",
+        "a bomb": "image 0 is refused: too large",
+        "33 MB": "image 0 is refused: too large",
+        "null": "image 0 is refused",
+    }.items():
+        assert reason in reasons[f"{name} (dataframe_split)"]
+    row = {"columns": ["image"], "data": [[base64_of(good)]]}
+    answer = requests.post(f"{served}/invocations", json={"dataframe_split": row}, timeout=60)
+    assert answer.status_code == 200 and answer.json()["predictions"][0]["label"]

@@ -1,0 +1,171 @@
+"""The released model as MLflow keeps it, loads it, and serves it over REST."""
+
+import base64
+import contextlib
+import threading
+import time
+
+import fastapi.applications
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+import uvicorn
+from drawing import jpeg
+from mlflow.pyfunc import scoring_server
+from starlette.middleware.base import BaseHTTPMiddleware
+
+from edge.inference.scoring import Scorer
+from steps.release.pyfunc import pyfunc_arguments
+
+# advice to authors
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
+
+IMAGES = [jpeg(seed) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def loaded(exported, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pyfunc") / "model"
+    mlflow.pyfunc.save_model(folder, **pyfunc_arguments(exported))
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+@pytest.fixture(scope="module")
+def scored(exported) -> np.ndarray:
+    """What the device finds in the same images."""
+    return Scorer(exported).score(IMAGES)
+
+
+def _expected(scored: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "label": ["bright" if dark < bright else "dark" for dark, bright in scored],
+            "score": scored.max(axis=1),
+            "probability_dark": scored[:, 0],
+            "probability_bright": scored[:, 1],
+        }
+    ).astype({"score": float, "probability_dark": float, "probability_bright": float})
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_images_score_as_on_the_device(loaded, scored, count):
+    found = loaded.predict(pd.DataFrame({"image": IMAGES[:count]}))
+    pd.testing.assert_frame_equal(found, _expected(scored[:count]), rtol=1e-5)
+    assert scored[:, 0].std() > 0
+
+
+TEXTS = [base64.b64encode(image).decode() for image in IMAGES]
+LAYOUTS = {
+    "split": {"dataframe_split": {"columns": ["image"], "data": [[text] for text in TEXTS]}},
+    "records": {"dataframe_records": [{"image": text} for text in TEXTS]},
+    "inputs": {"inputs": [{"image": text} for text in TEXTS]},
+    "columns": {"inputs": {"image": TEXTS}},
+    "indexed": {
+        "dataframe_split": {
+            "index": list(range(len(TEXTS))),
+            "columns": ["image"],
+            "data": [[text] for text in TEXTS],
+        }
+    },
+}
+
+
+@pytest.fixture
+def server(loaded, monkeypatch):
+    """Starts MLflow's server as it is in a process of `mlflow models serve`, in this process."""
+    module = type(loaded.unwrap_python_model()).rows.__globals__
+    # what the model's code sets there, to be set back
+    monkeypatch.setattr(fastapi.applications, "BaseHTTPMiddleware", BaseHTTPMiddleware)
+    monkeypatch.setattr(scoring_server, "invocations", scoring_server.invocations)
+    monkeypatch.setenv("__MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+
+    with contextlib.ExitStack() as stack:
+
+        def started(prepared=True):
+            if prepared:
+                module["_answer_plain_requests"](loaded.unwrap_python_model())
+                module["_refuse_unreadable_requests"]()
+            return stack.enter_context(running(scoring_server.init(loaded)))
+
+        yield started
+
+
+@contextlib.contextmanager
+def running(app):
+    """The address of a server, in a thread of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["served", "by mlflow alone"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_rest_request_carries_base64(server, scored, layout, prepared):
+    answer = requests.post(f"{server(prepared)}/invocations", json=LAYOUTS[layout])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    found = pd.DataFrame(answer.json()["predictions"])
+    pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
+
+
+def by_mlflow(*_):
+    return scoring_server.InvocationsResponse("by MLflow", 200, "text/plain")
+
+
+@pytest.mark.parametrize("layout", ["split", "records", "inputs"])
+def test_a_plain_request_never_reaches_mlflows_parsing(server, monkeypatch, layout):
+    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
+    assert "predictions" in requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": ["image", "image"], "data": [TEXTS[:2]]}},
+        {"dataframe_split": {"columns": ["image"], "data": [TEXTS[:1], TEXTS[:2]]}},
+        {"dataframe_records": [{"image": TEXTS[0], "device": "3"}]},
+        {"dataframe_records": [TEXTS[:1]]},
+        {"dataframe_records": [{"image": TEXTS[0]}], "params": {"a": 1}},
+        {"inputs": [{"image": None}]},
+        {"inputs": []},
+        [TEXTS],
+    ],
+)
+def test_any_other_request_is_mlflows(server, monkeypatch, body):
+    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
+    assert requests.post(f"{server()}/invocations", json=body).text == "by MLflow"
+
+
+@pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
+def test_what_is_no_scoring_is_answered_as_ever(server, path):
+    assert requests.get(f"{server()}{path}").status_code == 200
+
+
+@pytest.mark.parametrize("layout", ["split", "columns"])
+def test_mlflows_time_limit_stands_around_each_request(server, loaded, monkeypatch, layout):
+    monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "1")
+    answered = threading.Event()
+    monkeypatch.setattr(
+        type(loaded.unwrap_python_model()), "rows", lambda *_: answered.wait(30), raising=True
+    )
+    status = requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).status_code
+    answered.set()
+    assert status == 504
+
+
+def test_base64_in_lines_is_taken_too(loaded, scored):
+    text = base64.encodebytes(IMAGES[0]).decode()
+    assert text.count("\n") > 3
+    found = loaded.predict(pd.DataFrame({"image": [text]}))
+    pd.testing.assert_frame_equal(found, _expected(scored[:1]), rtol=1e-5)
+
+
+def test_a_request_without_images_is_refused(loaded):
+    with pytest.raises(mlflow.MlflowException, match="image"):
+        loaded.predict(pd.DataFrame({"path": ["porch.jpg"]}))

@@ -1,0 +1,76 @@
+"""The release statement in the tags of a version, as devices read it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from edge.protocol.release import RELEASE_TAG, Release
+from steps.release.statement import state_release
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    (tmp_path / "model.onnx").write_bytes(b"graph" * 100)
+    (tmp_path / "record.json").write_text("{}\n", encoding="utf-8")
+    return [tmp_path / "model.onnx", tmp_path / "record.json"]
+
+
+@pytest.fixture
+def registry(store) -> MlflowClient:
+    client = MlflowClient()
+    for model in ("package-onnx", "package-onnx-old"):
+        client.create_registered_model(model)
+        for _ in range(3):
+            client.create_model_version(model, source="file:///nowhere")
+    return client
+
+
+def _stated(registry: MlflowClient, model: str, version: str) -> dict:
+    return json.loads(registry.get_model_version(model, version).tags[RELEASE_TAG])
+
+
+def test_a_statement_says_what_to_fetch(registry, files):
+    assert state_release("package-onnx", "2", files) == 1
+    assert _stated(registry, "package-onnx", "2") == {
+        "release": 1,
+        "model": "package-onnx",
+        "version": "2",
+        "files": {
+            f"artifacts/{file.name}": {
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "bytes": len(file.read_bytes()),
+            }
+            for file in files
+        },
+    }
+    for version in ("1", "3"):
+        assert RELEASE_TAG not in registry.get_model_version("package-onnx", version).tags
+
+
+def test_a_device_reads_the_statement(registry, files):
+    state_release("package-onnx", "3", files)
+    tags = registry.get_model_version("package-onnx", "3").tags
+    release = Release.parse(tags[RELEASE_TAG])
+    assert (release.release, release.model, release.version) == (1, "package-onnx", "3")
+    assert [(file.name, file.bytes) for file in release.files] == [
+        ("model.onnx", 500),
+        ("record.json", 3),
+    ]
+
+
+@pytest.mark.parametrize("versions", ["123", "321", "121", "11"])
+def test_each_release_of_a_model_has_the_next_number(registry, files, versions):
+    numbers = [state_release("package-onnx", version, files) for version in versions]
+    assert numbers == list(range(1, len(versions) + 1))
+    for version in set(versions):
+        newest = max(i + 1 for i, released in enumerate(versions) if released == version)
+        assert _stated(registry, "package-onnx", version)["release"] == newest
+
+
+def test_releases_of_another_model_do_not_count(registry, files):
+    assert state_release("package-onnx-old", "1", files) == 1
+    assert state_release("package-onnx-old", "2", files) == 2
+    assert state_release("package-onnx", "1", files) == 1

@@ -1,0 +1,93 @@
+"""What the report of a training shows, for a judgement worked out by hand."""
+
+import numpy as np
+import pytest
+from small_cache import write_cache
+
+from steps.evaluation.predictions import Evaluation
+from steps.evaluation.slices import slices
+from steps.pipeline.report import Report
+from steps.reports.train import fill_report
+from steps.training.fit_result import FitResult
+
+FITTED = FitResult(
+    [],
+    [
+        {"loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.5, "learning_rate": 3e-3},
+        {"loss": 0.4, "validation_loss": 0.3, "validation_accuracy": 0.9, "learning_rate": 2e-3},
+        {"loss": 0.2, "validation_loss": 0.5, "validation_accuracy": 0.8, "learning_rate": 1e-3},
+    ],
+    best=1,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "cache"
+    cache = write_cache(folder, {"train": [6], "validation": [2], "test": [2, 2]})
+    cache.counts["guard"] = {"b": 3}
+    return cache
+
+
+def _report(cache, said: list[int], brightness: list[float]) -> Report:
+    """The report of images 8 to 11, whose classes are 0, 1, 0, 1."""
+    probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in said])
+    paths = [f"file:/landing/{number}.jpg" for number in range(8, 12)]
+    held_out = Evaluation(
+        cache.labels,
+        probabilities,
+        np.array([0, 1, 0, 1]),
+        paths,
+        np.array(brightness),
+        ["1", "1", None, None],
+        np.array([f"2026-07-13T0{hour}:30" for hour in (4, 4, 5, 6)], "datetime64[ns]"),
+        threshold=0.4,
+    )
+    report = Report("train", "run")
+    fill_report(report, held_out, slices(held_out), FITTED, cache, 3e-3)
+    return report
+
+
+def _section(report: Report, title: str):
+    return next((section for section in report.sections if section.title == title), None)
+
+
+def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
+    report = _report(cache, said=[0, 1, 0, 0], brightness=[110, 39.9, 40, 12])
+    headlines = dict(report.headlines)
+    assert headlines.pop("95 % interval") == "0.0% – 100.0%"  # by three hours, of 1, 1 and 0
+    assert headlines == {
+        "held-out accuracy": "75.0%",
+        "held-out images": "4",
+        "best epoch": "2 of 3",
+        "threshold for b": "0.400",
+    }
+    assert _section(report, "Confusion on the held-out part").rows == [["a", 2, 0], ["b", 1, 1]]
+    assert [row[:3] for row in _section(report, "By label").rows] == [["a", 2, 1.0], ["b", 2, 0.5]]
+    assert [row[:4] for row in _section(report, "By slice").rows] == [
+        ["device", "1", 2, 1.0],
+        ["device", "unknown", 2, 0.5],
+        ["hour", "04:00", 2, 1.0],
+        ["hour", "05:00", 1, 1.0],
+        ["hour", "06:00", 1, 0.0],
+        ["brightness", "bright", 1, 1.0],
+        ["brightness", "dim", 1, 1.0],
+        ["brightness", "night", 2, 0.5],
+    ]
+    assert _section(report, "The split").rows == [
+        ["train", 3, 3],
+        ["validation", 1, 1],
+        ["test", 2, 2],
+        ["guard", 0, 3],
+    ]
+    ((caption, image),) = _section(report, "The worst mistakes").images
+    assert caption == "b, said a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
+    assert _section(report, "Epochs").plot.startswith("<svg")
+    assert "b, said a (90%)" in report.html()
+
+
+def test_a_training_without_mistakes_shows_none(cache):
+    report = _report(cache, said=[0, 1, 0, 1], brightness=[100] * 4)
+    assert _section(report, "The worst mistakes") is None
+    assert _section(report, "What to beware of") is None  # images of both labels on one day
+    assert dict(report.headlines)["held-out accuracy"] == "100.0%"

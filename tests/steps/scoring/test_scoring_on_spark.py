@@ -1,0 +1,141 @@
+"""Scores by Spark: once each, by the model of the moment, bad images with their reason."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from drawing import jpeg
+from mlflow.entities.model_registry import ModelVersion
+
+from edge.inference.record import ModelRecord
+from edge.inference.scoring import Scorer
+from steps.errors import UserError
+from steps.lake.lease import lease
+from steps.lake.tables import open_table
+from steps.scoring.table import Model, Scoring, ledger_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def registry(exported):
+    """What the registry names, which a test changes."""
+    return {"model": _model("1", exported)}
+
+
+def _model(version: str, folder) -> Model:
+    return Model(ModelVersion("it's-onnx", version, 0), str(folder))
+
+
+@pytest.fixture
+def scoring(lake, registry, tmp_path):
+    return scoring_by("it's-onnx@champion", lake, registry, tmp_path)
+
+
+def scoring_by(alias: str, lake, registry, tmp_path) -> Scoring:
+    return Scoring(lake.spark, lake.fresh(tmp_path), alias, lambda: registry["model"], "run")
+
+
+def rows_of(lake, tmp_path) -> list:
+    table = open_table(lake.spark, lake.fresh(tmp_path), "scores").toDF()
+    return sorted(table.collect(), key=lambda row: (row["path"], row["model_version"]))
+
+
+def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
+    lake, scoring, registry, exported, other_exported, tmp_path
+):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.jpg").write_bytes(jpeg(number))
+    (folder / "5.jpg").write_bytes(b"no image")
+    (folder / "6.jpg").write_bytes(b"")
+    (folder / "7.jpg").write_bytes(jpeg(7)[:300])
+    assert scoring.score_files(str(folder)) == 8
+    rows = rows_of(lake, tmp_path)
+    assert [row["reason"] for row in rows[:5]] == [None] * 5
+    scores = Scorer(exported).score([jpeg(number) for number in range(5)])
+    assert [row["score"] for row in rows[:5]] == pytest.approx(
+        scores.max(axis=1).tolist(), abs=1e-5
+    )
+    for row, reason in zip(rows[5:], ("not an image", "empty", "damaged"), strict=True):
+        assert row["score"] is None and row["label"] is None and reason in row["reason"]
+        assert len(row["sha256"]) == 64
+    assert {row["model"] for row in rows} == {"it's-onnx"}
+
+    registry["model"] = _model("2", other_exported)
+    (folder / "8.jpg").write_bytes(jpeg(8))
+    assert scoring.score_files(str(folder)) == 1
+    assert scoring.score_files(str(folder)) == 0
+    rows = rows_of(lake, tmp_path)
+    assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
+    (score,) = Scorer(other_exported).score([jpeg(8)]).max(axis=1)
+    assert rows[8]["score"] == pytest.approx(float(score), abs=1e-5)
+
+
+def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_exported, tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    assert scoring.score_files(str(folder)) == 1
+    registry["model"] = _model("2", other_exported)
+    canary = scoring_by("it's-onnx@canary", lake, registry, tmp_path)
+    assert canary.score_files(str(folder)) == 1
+    assert scoring.score_files(str(folder)) == canary.score_files(str(folder)) == 0
+    assert [row["model_version"] for row in rows_of(lake, tmp_path)] == ["1", "2"]
+
+
+def test_who_does_not_hold_the_ledger_notes_and_scores_nothing(lake, scoring, tmp_path):
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    ledger = Path(ledger_of(lake.fresh(tmp_path), str(folder), "it's-onnx@champion"))
+    with lease(str(ledger), "first") as first:
+        # as by another machine that took this one for dead
+        claim = json.loads((ledger / "lease.json").read_text())
+        (ledger / "lease.json").write_text(json.dumps(claim | {"run_id": "x", "host": "elsewhere"}))
+        with pytest.raises(UserError, match="run x took .*; run again: mlflow run "):
+            scoring.score_files(str(folder), first.require)
+    assert rows_of(lake, tmp_path) == [] and not (ledger / "arrivals").exists()
+    (ledger / "lease.json").unlink()
+    with lease(str(ledger), "second") as second:
+        assert scoring.score_files(str(folder), second.require) == 1
+    assert (ledger / "arrivals").exists() and len(rows_of(lake, tmp_path)) == 1
+
+
+@pytest.mark.parametrize("spark_writes", [False, True])
+def test_a_batch_that_is_written_twice_counts_once(lake, scoring, exported, tmp_path, spark_writes):
+    """Where a table asks more of a writer than to add files, Spark writes the same rows."""
+    if spark_writes:
+        lake.spark.sql(
+            f"ALTER TABLE delta.`{tmp_path}/lake/scores` ADD CONSTRAINT a CHECK (model IS NOT NULL)"
+        )
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(jpeg(0))
+    (folder / "1.jpg").write_bytes(b"no image")
+    scoring.score_files(str(folder))
+    (checkpoint,) = (tmp_path / "lake" / "_ingest").glob("*/checkpoint")
+    checkpoint.rename(checkpoint.with_name("lost"))
+    scoring.score_files(str(folder))
+    good, bad = rows_of(lake, tmp_path)
+    [answer] = ModelRecord.read(exported).answers(Scorer(exported).score([jpeg(0)]))
+    assert (good["label"], good["reason"]) == (answer.label, None)
+    assert good["probabilities"] == pytest.approx(answer.probabilities, abs=1e-5)
+    assert (bad["score"], bad["probabilities"]) == (None, None) and "image" in bad["reason"]
+    assert (bad["scored_by"], bad["score_run_id"]) == ("spark", "run")
+    assert good["scored_at"] == bad["scored_at"] and good["latency_ms"] > 0
+    found = lake.spark.read.format("delta").load(f"{tmp_path}/lake/scores")
+    assert found.where(f"path = '{good['path']}' AND scored_by = 'spark'").count() == 1
+
+
+def test_a_worker_imports_neither_mlflow_nor_tensorflow():
+    code = (
+        "import sys, steps.scoring.worker, edge.inference.scoring, steps.ingestion.landing\n"
+        "heavy = {'mlflow', 'tensorflow', 'pydantic', 'petastorm'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
