@@ -11,6 +11,10 @@ export SOURCE ?=
 WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# `make test SEED=7` runs files and the tests in them in the random order that 7 gives.
+SEED ?=
+ORDER = $(if $(SEED),--random-order --random-order-seed=$(SEED))
+
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 
@@ -43,10 +47,10 @@ run: setup ## From images to a scoring device: make run [SOURCE=folder-or-URI]
 	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run the tests: make test [ARGS="-k name"]
-	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
 prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
-	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
 cluster: setup ## The whole pipeline on a cluster that is started on this machine
 	@setup/cluster.sh
@@ -57,7 +61,7 @@ check: setup ## Linting, formatting, types and the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
 ui: setup ## Open the tracking server's pages on this machine only
 	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1
