@@ -38,7 +38,7 @@ emulation: ## Make the systems for the device's tests: an emulated Pi, and a vir
 	@setup/emulation.sh
 
 run: setup ## From images to a scoring device: make run [SOURCE=folder-or-URI]
-	@set -e; source_="$$SOURCE"; camera=held-out; \
+	@set -e; source_="$$SOURCE"; camera=test-set; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
 	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \

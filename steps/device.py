@@ -32,7 +32,7 @@ class Parameters(StepParameters):
     frames: int = Field(10, ge=1, description="number of frames to score")
     camera: str = Field(
         "simulated",
-        description="simulated, or held-out: images that the model's training left out",
+        description="simulated, or test-set: images of the test split of the model's training",
     )
     seed: int = Field(
         1,
@@ -46,9 +46,9 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     """Serve the registry where it is no server yet, pull, score, show the table."""
     if not EDGE_PYTHON.exists():
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
-    if parameters.camera not in ("simulated", "held-out"):
+    if parameters.camera not in ("simulated", "test-set"):
         raise UserError(
-            f"there is no camera {parameters.camera!r} here; pass -P camera=simulated or held-out"
+            f"there is no camera {parameters.camera!r} here; pass -P camera=simulated or test-set"
         )
     name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
@@ -106,9 +106,9 @@ def _edge(*arguments: str, **environment: str) -> None:
 def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Path) -> Sequence[str]:
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed))
-    images = folder / "held-out"
+    images = folder / "test-set"
     images.mkdir()
-    for number, path in enumerate(_held_out(run.profile, parameters, train_run_id)):
+    for number, path in enumerate(_test_images(run.profile, parameters, train_run_id)):
         file = images / path.rpartition("/")[2]
         try:
             content = read(path)
@@ -121,8 +121,8 @@ def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Pat
     return ("--camera", f"folder:{images}")
 
 
-def _held_out(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
-    """Paths of images of the part that judged the model, drawn by the seed."""
+def _test_images(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
+    """Return the paths of some test images of the training, drawn by the seed."""
     import numpy as np
 
     from steps.dataset.batches import row_groups

@@ -37,11 +37,11 @@ class Parameters(StepParameters):
 
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
-    """Convert, compare on every held-out image, register, release."""
+    """Convert, compare on every test image, register, release."""
     from steps.dataset.cache_filling import find_or_fill
-    from steps.evaluation.model_predictions import record_of
     from steps.lake.session import spark_session
     from steps.release.keys import signing_keys
+    from steps.release.model_record import make_record
     from steps.release.package import write_package
     from steps.training.tensorflow_settings import configure_tensorflow
 
@@ -49,7 +49,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     configure_tensorflow(threads=0)
     source = require_version(run.profile.model, parameters.alias, made_by="promote")
     trained = read_outputs(source.tags["run.train"], TrainOutputs)
-    record = record_of(
+    record = make_record(
         trained,
         metrics=trained.metrics,
         source={
@@ -71,7 +71,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     mlflow.log_metrics(
         {
             "max_difference": package.max_difference,
-            "held_out": package.held_out,
+            "test_images": package.test_images,
             "onnx_bytes": sizes["model.onnx"],
             "int8_bytes": sizes["model.int8.onnx"],
             "int8_agreement": package.record.file_metrics["model.int8.onnx"]["agreement"],
@@ -95,7 +95,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
             ]
             for name, digest in hashes.items()
         ],
-        f"On the {package.held_out} held-out images.",
+        f"On the {package.test_images} test images.",
     )
     run.report.next_command = next_command("device", alias=alias_argument(parameters.alias))
     return ExportOutputs(
@@ -106,7 +106,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         source_version=str(source.version),
         files=hashes,
         max_difference=package.max_difference,
-        held_out=package.held_out,
+        test_images=package.test_images,
     )
 
 

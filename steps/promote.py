@@ -27,7 +27,8 @@ from steps.settings.profile import Profile
 WITHDRAWN = "withdrawn"
 """Tag of a version that was put aside by hand: no judgement brings it back."""
 
-VERDICT = "verdict"
+RESULT = "promotion"
+"""Tag of a version: the result of its comparison."""
 
 logger = logging.getLogger("steps")
 
@@ -53,7 +54,9 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 
 def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    from steps.evaluation.comparison import compare_to_champion
+    from steps.evaluation.comparison import compare_to_champion, load_candidate
+    from steps.release.model_record import make_record
+    from steps.release.onnx_metrics import measure_onnx
     from steps.reports.promote import fill_report
     from steps.training.tensorflow_settings import configure_tensorflow
 
@@ -68,20 +71,29 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         )
     champion = version_by_alias(challenger.name, CHAMPION)
     before = number_by_alias(challenger.name, parameters.alias)
-    trial = compare_to_champion(challenger, champion, run.profile)
-    mlflow.log_metrics({_metric_name(name): value for name, value in trial.metrics.items()})
-    mlflow.log_metrics({f"{who}_accuracy": value for who, value in trial.accuracies().items()})
-    fill_report(run.report, challenger, champion, trial)
-    caution = f" ({trial.caution})" if trial.caution else ""
-    if not trial.verdict.passed:
-        _note(challenger, f"refused: {trial.verdict}{caution}", run.id)
-        mend = "ingest more and train on them" if trial.verdict.needed else "train another"
+    candidate = load_candidate(challenger)
+    other = champion if champion and champion.version != challenger.version else None
+    comparison = compare_to_champion(
+        candidate,
+        load_candidate(other) if other else None,
+        measure_onnx(candidate.model, make_record(candidate.trained)),
+        run.profile,
+    )
+    mlflow.log_metrics({_metric_name(name): value for name, value in comparison.metrics.items()})
+    mlflow.log_metrics({f"{who}_accuracy": value for who, value in comparison.accuracies().items()})
+    fill_report(run.report, challenger, champion, comparison)
+    caution = f" ({comparison.warning})" if comparison.warning else ""
+    if not comparison.result.passed:
+        _note(challenger, f"refused: {comparison.result}{caution}", run.id)
+        mend = (
+            "ingest more and train on them" if comparison.result.images_needed else "train another"
+        )
         raise UserError(
             f"version {challenger.version} of {challenger.name} is not promoted: "
-            f"{trial.verdict}{caution}; {mend}, or change promotion in the profile"
+            f"{comparison.result}{caution}; {mend}, or change promotion in the profile"
         )
     if caution:
-        logger.warning("%s", trial.caution)
+        logger.warning("%s", comparison.warning)
     with claim(challenger.name, run.id):
         now = number_by_alias(challenger.name, parameters.alias)
         if now != before:
@@ -94,7 +106,7 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.report.headline(parameters.alias, f"version {challenger.version}")
     run.report.next_command = next_command("export", alias=alias_argument(parameters.alias))
-    return _outputs(challenger, parameters.alias, "promoted", trial.accuracies())
+    return _outputs(challenger, parameters.alias, "promoted", comparison.accuracies())
 
 
 def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
@@ -143,14 +155,14 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 def _outputs(version: ModelVersion, alias: str, said: str, metrics) -> PromoteOutputs:
     return PromoteOutputs(
-        model=version.name, version=str(version.version), alias=alias, verdict=said, metrics=metrics
+        model=version.name, version=str(version.version), alias=alias, reason=said, metrics=metrics
     )
 
 
 def _note(version: ModelVersion, said: str, run_id: str) -> None:
     """The verdict on the version, for whoever looks at the registry."""
     client = MlflowClient()
-    client.set_model_version_tag(version.name, version.version, VERDICT, said)
+    client.set_model_version_tag(version.name, version.version, RESULT, said)
     client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
     client.update_model_version(version.name, version.version, description=said)
 

@@ -75,7 +75,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the best epoch's weights, judge them."""
     from steps.dataset.cache_filling import find_or_fill
     from steps.dataset.split import TEST, VALIDATION
-    from steps.evaluation.predictions import evaluate, keras_predict
+    from steps.evaluation.predictions import predict_by_keras
     from steps.evaluation.slices import slices
     from steps.evaluation.threshold import choose_threshold
     from steps.lake.session import spark_session
@@ -129,13 +129,13 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
     with stages.of("judging"):
-        threshold = choose_threshold(evaluate(keras_predict(model), cache, VALIDATION))
-        held_out = evaluate(keras_predict(model), cache, TEST, threshold)
-        metrics = held_out.metrics()
+        threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
+        test = predict_by_keras(model, cache, TEST, threshold=threshold)
+        metrics = test.metrics()
         mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
-        by_slice = slices(held_out)
+        by_slice = slices(test)
         mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
-    fill_report(run.report, held_out, by_slice, fitted, cache, peak_rate(plan, processes))
+    fill_report(run.report, test, by_slice, fitted, cache, peak_rate(plan, processes))
     stages.show(run.report)
     run.report.next_command = next_command("register", train_run_id=run.id)
     for folder in folders_of(run.profile, run.id):

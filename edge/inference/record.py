@@ -78,13 +78,8 @@ class ModelRecord:
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
     def decide(self, probabilities: "np.ndarray") -> "np.ndarray":
-        """The class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
-
-        The most probable one; of two classes with a threshold, the second from there on.
-        """
-        if self.threshold is None:
-            return probabilities.argmax(axis=1)
-        return (probabilities[:, 1] >= self.threshold).astype(int)
+        """Return the class of each image by :func:`decide`, with the record's threshold."""
+        return decide(probabilities, self.threshold)
 
     def answers(self, probabilities: "np.ndarray") -> list[Answer]:
         """What a network's output says of each image, by its probabilities ``[N, classes]``."""
@@ -101,6 +96,16 @@ class ModelRecord:
                 f"the model was trained with prepare version {self.prepare_version}, "
                 f"this scoring core has version {version}: update the edge folder"
             )
+
+
+def decide(probabilities: "np.ndarray", threshold: float | None) -> "np.ndarray":
+    """Return the class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
+
+    The most probable one; of two classes with a threshold, the second from there on.
+    """
+    if threshold is None:
+        return probabilities.argmax(axis=1)
+    return (probabilities[:, 1] >= threshold).astype(int)
 
 
 def sha256_of(path: str | os.PathLike) -> str:

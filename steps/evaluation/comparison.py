@@ -1,92 +1,144 @@
-"""The trial of a challenger: both models on the images that its training held out."""
+"""The comparison of a challenger with the champion, on the test images of the challenger's
+training."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
+from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.split import TEST
-from steps.evaluation.model_predictions import Judged, judged, onnx_limits, record_of
-from steps.evaluation.predictions import keras_predict
-from steps.evaluation.promotion_rules import Verdict, judge
+from steps.dataset.split import TEST, TRAIN, VALIDATION, Split
+from steps.evaluation.predictions import Predictions, predict_by_keras
+from steps.evaluation.promotion_rules import PairedCounts, PromotionResult, evaluate_rules
+from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
-from steps.pipeline.outputs import TrainOutputs
+from steps.pipeline.outputs import Selection, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.registry.versions import load_keras
 from steps.settings.profile import Profile
 
+if TYPE_CHECKING:
+    import keras
+
+
+class Candidate(NamedTuple):
+    """A registered version, loaded: its network and the outputs of its training."""
+
+    model: "keras.Model"
+    trained: TrainOutputs
+
+
+def load_candidate(version: ModelVersion) -> Candidate:
+    """Load a registered version and the outputs of the run that trained it."""
+    return Candidate(load_keras(version), read_outputs(version.tags["run.train"], TrainOutputs))
+
 
 @dataclass(frozen=True)
-class Trial:
-    """What came out.
+class Comparison:
+    """The result of a comparison.
 
     Attributes:
-        challenger: what it says of each image.
-        champion: what the other says of the same; None where there is no other.
-        seen: ``bool [N]``: the images that the champion knows from its own training.
-        metrics: the challenger's, with ``onnx_bytes`` and ``latency_ms``.
-        verdict: by the profile's rules.
-        cache: the images, as the challenger saw them.
+        challenger: its predictions.
+        champion: the champion's for the same images; None if there is no other version.
+        seen: ``bool [N]``: the images that the champion's own training used.
+        metrics: the challenger's, with those of its slices and of its ONNX graph.
+        result: by the profile's rules.
+        cache: the images, prepared for the challenger.
     """
 
-    challenger: Judged
-    champion: Judged | None
-    seen: np.ndarray
+    challenger: Predictions
+    champion: Predictions | None
+    seen: NDArray[np.bool_]
     metrics: dict[str, float]
-    verdict: Verdict
+    result: PromotionResult
     cache: Cache
 
     def accuracies(self) -> dict[str, float]:
-        """By who was judged."""
+        """Return the accuracy of ``challenger`` and, if there is one, ``champion``."""
         both = {"challenger": self.challenger, "champion": self.champion}
-        return {who: float(said.right.mean()) for who, said in both.items() if said}
+        return {name: float(one.correct.mean()) for name, one in both.items() if one}
+
+    def champion_metrics(self) -> dict[str, float]:
+        """Return the champion's metrics and those of its slices; none if there is no champion."""
+        return _metrics(self.champion) if self.champion else {}
 
     @property
-    def caution(self) -> str:
-        """What to know of the comparison; empty where nothing speaks against it."""
+    def warning(self) -> str:
+        """A sentence on images that leaked into the champion's training; empty if none did."""
         if not self.seen.any():
             return ""
         return (
-            f"the champion knows {self.seen.sum()} of the {len(self.seen)} images from its own "
-            "training, which was split otherwise, and looks better on them than it is"
+            f"{self.seen.sum()} of the {len(self.seen)} test images were used to train the "
+            "champion, whose accuracy may be overestimated"
         )
 
 
 def compare_to_champion(
-    challenger: ModelVersion, champion: ModelVersion | None, profile: Profile
-) -> Trial:
-    """Judge a challenger, beside the champion where that is another version.
+    challenger: Candidate,
+    champion: Candidate | None,
+    onnx_metrics: dict[str, float],
+    profile: Profile,
+) -> Comparison:
+    """Evaluate a challenger, and the champion if that is another version, on the same images.
 
-    Both see the same rows at the same Delta version: the test part of the challenger's training,
-    prepared for each network at its own size. Where the champion's training was split otherwise,
-    it may know some of them. They stay in: that is no more than unfair to the challenger, so it
-    lets no worse one through, but the trial has it as a caution.
+    Both predict the same rows at the same Delta version: the test split of the challenger's
+    training, prepared for each network at its own size. If the champion was trained on another
+    split, it may have seen some of them. They stay in: that favours the champion alone, so no
+    worse challenger passes, and the comparison carries a warning.
+
+    Args:
+        challenger: the version that may be promoted.
+        champion: the version that it would replace, or None.
+        onnx_metrics: ``onnx_bytes`` and ``latency_ms`` of the challenger's ONNX graph.
+        profile: has the promotion rules, and the cache that is filled if it lacks the images.
     """
-    ours = read_outputs(challenger.tags["run.train"], TrainOutputs)
-    model, record = load_keras(challenger), record_of(ours)
-    cache = _held_out(ours, ours, profile)
-    said = judged(keras_predict(model), record, cache, TEST)
-    with tempfile.TemporaryDirectory() as folder:
-        metrics = said.metrics() | onnx_limits(model, record, Path(folder))
-    other, seen = None, np.zeros(len(said.truth), bool)
-    if champion and champion.version != challenger.version:
-        theirs = read_outputs(champion.tags["run.train"], TrainOutputs)
-        other = judged(
-            keras_predict(load_keras(champion)),
-            record_of(theirs),
-            _held_out(ours, theirs, profile),
-            TEST,
-        )
-        seen = said.seen_in(theirs.selection)
-    paired = said.against(other) if other else None
-    verdict = judge(metrics, len(said.truth), paired, profile.promotion)
-    return Trial(said, other, seen, metrics, verdict, cache)
+    selection = challenger.trained.selection
+    cache, ours = _predict(challenger, selection, profile)
+    metrics = _metrics(ours) | onnx_metrics
+    theirs, paired, seen = None, None, np.zeros(len(ours), bool)
+    if champion:
+        _, theirs = _predict(champion, selection, profile)
+        paired = pair(ours, theirs)
+        seen = used_in_training(ours, champion.trained.selection)
+    result = evaluate_rules(metrics, len(ours), paired, profile.promotion)
+    return Comparison(ours, theirs, seen, metrics, result, cache)
 
 
-def _held_out(judged_on: TrainOutputs, shown_to: TrainOutputs, profile: Profile) -> Cache:
-    selection = judged_on.selection.model_copy(update={"input_size": shown_to.selection.input_size})
-    return find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
+def _metrics(predictions: Predictions) -> dict[str, float]:
+    return predictions.metrics() | slice_metrics(predictions)
+
+
+def _predict(
+    candidate: Candidate, selection: Selection, profile: Profile
+) -> tuple[Cache, Predictions]:
+    trained = candidate.trained
+    selection = selection.model_copy(update={"input_size": trained.selection.input_size})
+    cache = find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
+    return cache, predict_by_keras(candidate.model, cache, TEST, trained.labels, trained.threshold)
+
+
+def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
+    """Count the discordant pairs of two models on the same images."""
+    if not np.array_equal(challenger.sha256, champion.sha256):
+        raise RuntimeError("the two models have predicted different images")
+    return PairedCounts(
+        images=len(challenger),
+        only_champion=int((champion.correct & ~challenger.correct).sum()),
+        only_challenger=int((challenger.correct & ~champion.correct).sum()),
+    )
+
+
+def used_in_training(images: Predictions, training: Selection) -> NDArray[np.bool_]:
+    """Return which images a training used to fit or to choose its network: ``bool [N]``.
+
+    The rule of its split needs no more than the images themselves: those that were ingested
+    after that training count too if it would have used them.
+    """
+    split = Split(training.block_minutes, training.guard_minutes, training.split_seed)
+    times = images.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None
+    parts = map(split.part_of, times, images.devices, images.sha256)
+    used = np.array([part in (TRAIN, VALIDATION) for part in parts], bool)
+    return used & np.char.startswith(images.paths.astype(str), training.source + "/")

@@ -1,131 +1,178 @@
-"""The judgement of a network on a part of the cache."""
+"""What a model predicts for every image of a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge.inference.record import decide
 from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache
 from steps.evaluation.metrics import metrics_of
 
+if TYPE_CHECKING:
+    import keras
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``."""
+
+COLUMNS = ["pixels", "label", "path", "sha256", "device_id", "captured_at"]
+
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Probabilities for every image of a part, in the order of the cache.
+class Predictions:
+    """The predictions of a model for the images of a split, ordered by the images' SHA-256.
 
     Attributes:
-        labels: class names in the order of the columns.
+        labels: the model's class names, in the order of its probabilities.
         probabilities: ``float32 [N, classes]``.
-        classes: ``int32 [N]``: what the images are.
-        paths: where the images came from.
-        brightness: mean of the prepared pixels, 0–255.
+        truth: the true label of each image, ``str [N]``; it may be none of the model's.
+        sha256, paths: which images, ``str [N]``.
         devices: the camera of each image, or None.
-        captured_at: ``datetime64 [N]``, UTC; NaT where it is not known.
-        threshold: for two labels: the second is said where its probability reaches it. None:
-            the most probable label is said.
+        captured_at: ``datetime64 [N]``, UTC; NaT if it is not known.
+        brightness: mean of the prepared pixels, 0–255.
+        threshold: for two labels, the probability from which the second is predicted. None: the
+            most probable label is predicted.
     """
 
     labels: list[str]
-    probabilities: np.ndarray
-    classes: np.ndarray
-    paths: list[str]
-    brightness: np.ndarray
-    devices: list[str | None]
-    captured_at: np.ndarray
+    probabilities: NDArray[np.float32]
+    truth: NDArray[np.str_]
+    sha256: NDArray[np.str_]
+    paths: NDArray[np.str_]
+    devices: NDArray[np.object_]
+    captured_at: NDArray[np.datetime64]
+    brightness: NDArray[np.floating[Any]]
     threshold: float | None = None
 
     @property
-    def predicted(self) -> np.ndarray:
-        """``int [N]``: the class that is said."""
-        if self.threshold is None:
-            return self.probabilities.argmax(axis=1)
-        return (self.probabilities[:, 1] >= self.threshold).astype(int)
+    def predicted(self) -> NDArray[np.str_]:
+        """The predicted label of each image, ``str [N]``."""
+        predicted: NDArray[np.str_] = np.array(self.labels)[
+            decide(self.probabilities, self.threshold)
+        ]
+        return predicted
 
     @property
-    def right(self) -> np.ndarray:
-        """``bool [N]``: whether what is said is true."""
-        return self.predicted == self.classes
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether that is the true label, ``bool [N]``."""
+        return np.equal(self.predicted, self.truth)
 
-    def only(self, chosen: np.ndarray) -> "Evaluation":
-        """The judgement of some of the images: ``bool [N]``."""
-        numbers = np.flatnonzero(chosen)
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> "Predictions":
+        """Return the predictions for some of the images: ``bool [N]``."""
         return replace(
             self,
-            probabilities=self.probabilities[numbers],
-            classes=self.classes[numbers],
-            paths=[self.paths[n] for n in numbers],
-            brightness=self.brightness[numbers],
-            devices=[self.devices[n] for n in numbers],
-            captured_at=self.captured_at[numbers],
+            probabilities=self.probabilities[chosen],
+            truth=self.truth[chosen],
+            sha256=self.sha256[chosen],
+            paths=self.paths[chosen],
+            devices=self.devices[chosen],
+            captured_at=self.captured_at[chosen],
+            brightness=self.brightness[chosen],
         )
 
     def metrics(self) -> dict[str, float]:
-        """Those of :func:`steps.evaluation.metrics.metrics_of`."""
-        names = np.array(self.labels)
-        return metrics_of(
-            self.labels, self.probabilities, names[self.classes], names[self.predicted]
+        """Return those of :func:`steps.evaluation.metrics.metrics_of`."""
+        return metrics_of(self.labels, self.probabilities, self.truth, self.predicted)
+
+    def confusion(self) -> NDArray[np.int_]:
+        """Return ``int [classes, classes]``: true label by row, predicted label by column."""
+        return np.array(
+            [
+                [((self.truth == true) & (self.predicted == label)).sum() for label in self.labels]
+                for true in self.labels
+            ]
         )
 
-    def confusion(self) -> np.ndarray:
-        """``int [classes, classes]``: true label by row, said by column."""
-        table = np.zeros((len(self.labels),) * 2, int)
-        np.add.at(table, (self.classes, self.predicted), 1)
-        return table
-
     def worst(self, count: int) -> list[int]:
-        """Indices of the wrong images whose true label was given the least, worst first."""
-        wrong = np.flatnonzero(~self.right)
-        given = self.probabilities[wrong, self.classes[wrong]]
-        return wrong[np.argsort(given, kind="stable")][:count].tolist()
+        """Return the indices of the wrong images with the least probable true label, worst first.
+
+        The true labels have to be labels of the model.
+        """
+        wrong = np.flatnonzero(~self.correct)
+        columns = [self.labels.index(label) for label in self.truth[wrong]]
+        of_truth = self.probabilities[wrong, columns]
+        return [int(index) for index in wrong[np.argsort(of_truth, kind="stable")][:count]]
 
 
-def evaluate(
-    predict: Callable[[np.ndarray], np.ndarray],
+def predict_split(
+    models: Mapping[str, Predict],
     cache: Cache,
     part: str,
+    labels: list[str] | None = None,
     threshold: float | None = None,
-) -> Evaluation:
-    """Let a network judge every image of a part.
+) -> dict[str, Predictions]:
+    """Predict every image of a split by each of some models, reading the split once.
 
     Args:
-        predict: ``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``.
-        cache: the prepared images.
+        models: by name.
+        cache: the images, prepared at the models' size.
         part: ``train``, ``validation`` or ``test``.
-        threshold: as :class:`Evaluation` has it.
+        labels: the models' class names; None: the cache's.
+        threshold: as :class:`Predictions` has it.
     """
-    columns = ["pixels", "label", "path", "device_id", "captured_at"]
-    probabilities, classes, paths, brightness, devices, moments = [], [], [], [], [], []
-    for group in row_groups(cache, part, columns):
+    columns: list[tuple[Any, ...]] = []
+    for group in row_groups(cache, part, COLUMNS):
         pixels = pixels_of(group.pixels, cache)
-        probabilities.append(predict(pixels))
-        classes.append(group.label)
-        paths += group.path.tolist()
-        brightness.append(pixels.mean(axis=(1, 2, 3)))
-        devices += group.device_id.tolist()
-        moments.append(group.captured_at.astype("datetime64[ns]"))
-    return Evaluation(
-        cache.labels,
-        np.concatenate(probabilities),
-        np.concatenate(classes),
-        paths,
-        np.concatenate(brightness),
-        devices,
-        np.concatenate(moments),
-        threshold,
+        columns.append(
+            (
+                np.array(cache.labels)[group.label],
+                group.sha256,
+                group.path,
+                group.device_id,
+                group.captured_at.astype("datetime64[us]"),
+                pixels.mean(axis=(1, 2, 3)),
+                *(predict(pixels) for predict in models.values()),
+            )
+        )
+    values = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    order = np.argsort(values[1], kind="stable")
+    truth, sha256, paths, devices, captured_at, brightness, *by_model = (
+        value[order] for value in values
     )
+    return {
+        name: Predictions(
+            labels or cache.labels,
+            probabilities,
+            truth,
+            sha256,
+            paths,
+            devices,
+            captured_at,
+            brightness,
+            threshold,
+        )
+        for name, probabilities in zip(models, by_model, strict=True)
+    }
 
 
-def images_of(cache: Cache, part: str, paths: list[str]) -> dict[str, np.ndarray]:
-    """The prepared pixels ``uint8 [H, W, 3]`` of some of a part's images, by path."""
-    found: dict[str, np.ndarray] = {}
-    for group in row_groups(cache, part, ["pixels", "path"]):
-        for path, pixels in zip(group.path, pixels_of(group.pixels, cache), strict=True):
-            if path in paths:
-                found[path] = pixels
+def predict_by_keras(
+    model: "keras.Model",
+    cache: Cache,
+    part: str,
+    labels: list[str] | None = None,
+    threshold: float | None = None,
+) -> Predictions:
+    """Predict every image of a split by a Keras model, as :func:`predict_split` does."""
+    models = {"keras": keras_predict(model)}
+    return predict_split(models, cache, part, labels, threshold)["keras"]
+
+
+def read_pixels(cache: Cache, part: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
+    """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
+    found: dict[str, NDArray[np.uint8]] = {}
+    for group in row_groups(cache, part, ["pixels", "sha256"]):
+        for digest, pixels in zip(group.sha256, pixels_of(group.pixels, cache), strict=True):
+            if digest in sha256:
+                found[digest] = pixels
     return found
 
 
-def keras_predict(model) -> Callable[[np.ndarray], np.ndarray]:
-    """A Keras model as :func:`evaluate` calls it."""
+def keras_predict(model: "keras.Model") -> Predict:
+    """Return a Keras model as a function of pixels, in inference mode."""
     return lambda pixels: np.asarray(model(pixels, training=False))

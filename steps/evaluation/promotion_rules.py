@@ -1,9 +1,9 @@
-"""The rules by which a challenger becomes champion: numbers in, a verdict out.
+"""The rules by which a challenger becomes champion: metrics in, a result with reasons out.
 
-Absolute thresholds hold for what was measured. That a challenger is no worse than the champion is
-shown, not assumed: a test of non-inferiority on the same images, in which only those count on
-which the two disagree. Where too few images were held out to show it, the verdict says how many
-would do.
+Absolute thresholds apply to the challenger's own metrics. That it is no worse than the champion is
+shown, not assumed: by a test of non-inferiority on the same images, in which only discordant pairs
+count (images on which just one of the two is correct). If there are too few test images to show it,
+the result says how many are needed.
 """
 
 import logging
@@ -22,54 +22,60 @@ from steps.settings.profile import Promotion
 
 
 @dataclass(frozen=True)
-class Paired:
-    """How two models did on the same images.
+class PairedCounts:
+    """The discordant pairs of two models on the same images.
 
     Attributes:
-        images: how many.
-        lost: the champion is right, the challenger wrong.
-        won: the challenger is right, the champion wrong.
+        images: number of images.
+        only_champion: images on which the champion alone is correct.
+        only_challenger: images on which the challenger alone is correct.
     """
 
     images: int
-    lost: int
-    won: int
+    only_champion: int
+    only_challenger: int
 
     @property
     def difference(self) -> float:
         """The challenger's accuracy minus the champion's."""
-        return (self.won - self.lost) / self.images
+        return (self.only_challenger - self.only_champion) / self.images
 
     def mcnemar(self) -> float:
-        """The two-sided p-value of McNemar's exact test: that the two are equally good."""
-        split = self.won + self.lost
-        if split == 0:
+        """Return the two-sided p-value of McNemar's exact test: that both are equally good."""
+        discordant = self.only_challenger + self.only_champion
+        if discordant == 0:
             return 1.0
-        fewer = range(min(self.won, self.lost) + 1)
-        return min(1.0, 2 * sum(math.comb(split, k) for k in fewer) / 2**split)
+        fewer = range(min(self.only_challenger, self.only_champion) + 1)
+        tail: int = sum(math.comb(discordant, k) for k in fewer)
+        return min(1.0, 2 * float(tail / 2**discordant))
 
     def score(self, margin: float) -> float:
-        """Tango's score statistic against a challenger that is worse by ``margin``.
+        """Return Tango's score statistic against a challenger that is worse by ``margin``.
 
-        Standard normal where it is worse by just that; the greater, the surer that it is not.
-        T. Tango, Statistics in Medicine 17 (1998), 891–908.
+        It is standard normal if the challenger is worse by just that; the greater, the surer
+        that it is not. T. Tango, Statistics in Medicine 17 (1998), 891–908.
 
-        >>> Paired(images=52, lost=0, won=0).score(0.05) > 1.645 > Paired(51, 0, 0).score(0.05)
+        >>> PairedCounts(52, 0, 0).score(0.05) > 1.645 > PairedCounts(51, 0, 0).score(0.05)
         True
         """
-        n, b, c, delta = self.images, self.lost, self.won, -margin
+        n, b, c, delta = self.images, self.only_champion, self.only_challenger, -margin
         linear = -(b + c) + (2 * n - c + b) * delta
         constant = -b * delta * (1 - delta)
-        lost_rate = (math.sqrt(linear**2 - 8 * n * constant) - linear) / (4 * n)
-        return (c - b - n * delta) / math.sqrt(n * (2 * lost_rate + delta * (1 - delta)))
+        rate = (math.sqrt(linear**2 - 8 * n * constant) - linear) / (4 * n)
+        return (c - b - n * delta) / math.sqrt(n * (2 * rate + delta * (1 - delta)))
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Passed, or the reasons against; ``needed`` images where too few were held out."""
+class PromotionResult:
+    """Whether a challenger passes the rules.
+
+    Attributes:
+        refusals: the reasons against it; none if it passes.
+        images_needed: how many test images could decide it; None if more would not help.
+    """
 
     refusals: list[str] = field(default_factory=list)
-    needed: int | None = None
+    images_needed: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -80,44 +86,44 @@ class Verdict:
         return "; ".join(self.refusals) or "passed"
 
 
-def judge(
-    metrics: dict[str, float], images: int, paired: Paired | None, rules: Promotion
-) -> Verdict:
-    """Whether a challenger may become champion.
+def evaluate_rules(
+    metrics: dict[str, float], images: int, paired: PairedCounts | None, rules: Promotion
+) -> PromotionResult:
+    """Decide whether a challenger may become champion.
 
     Args:
         metrics: the challenger's, by name; a slice's as ``<metric>@<slice>``; ``onnx_bytes`` and
             ``latency_ms`` of its ONNX graph.
-        images: the number held out.
-        paired: against the champion; None where there is none.
+        images: the number of test images.
+        paired: the discordant pairs with the champion; None if there is no champion.
         rules: the profile's.
     """
     needed = images_needed(1 - rules.min_accuracy, rules.confidence)
     if images < needed:
         reason = (
-            f"{images} held-out images are too few: even if all are right, "
+            f"{images} test images are too few: even if all are correct, "
             f"{rules.min_accuracy:g} at {rules.confidence:.0%} confidence needs {needed}"
         )
-        return Verdict([reason], needed)
-    refusals = _against_thresholds(metrics, rules)
+        return PromotionResult([reason], needed)
+    refusals = _threshold_errors(metrics, rules)
     if paired is None:
-        return Verdict(refusals)
-    refusal, enough = _against_champion(paired, rules)
-    return Verdict(refusals + ([refusal] if refusal else []), enough)
+        return PromotionResult(refusals)
+    regression, enough = _regression_error(paired, rules)
+    return PromotionResult(refusals + ([regression] if regression else []), enough)
 
 
 def images_needed(margin: float, confidence: float) -> int:
-    """Images on which nothing may go wrong, to exclude with confidence a rate of ``margin``.
+    """Return how many images without a mistake exclude an error rate of ``margin``.
 
     >>> images_needed(0.1, 0.95), images_needed(0.01, 0.95), images_needed(1, 0.95)
     (25, 268, 0)
     """
-    if margin <= 0:  # to show that nothing ever goes wrong, no number is enough
+    if margin <= 0:  # no number of images shows that there is never a mistake
         return 1
     return math.ceil(NormalDist().inv_cdf(confidence) ** 2 * (1 - margin) / margin)
 
 
-def _against_thresholds(metrics: dict[str, float], rules: Promotion) -> list[str]:
+def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
     thresholds = {"accuracy": MetricThreshold(rules.min_accuracy, greater_is_better=True)}
     for name, limit in (
         ("onnx_bytes", rules.max_onnx_bytes),
@@ -125,39 +131,39 @@ def _against_thresholds(metrics: dict[str, float], rules: Promotion) -> list[str
     ):
         if limit is not None:
             thresholds[name] = MetricThreshold(limit, greater_is_better=False)
-    # it would tell of each metric that passed
-    logging.getLogger("mlflow.models.evaluation.validation").setLevel(logging.WARNING)
-    refusals = []
     for name, bound in rules.thresholds.items():
         if bound.min is not None:
             thresholds[name] = MetricThreshold(bound.min, greater_is_better=True)
         else:
             thresholds[name] = MetricThreshold(bound.max, greater_is_better=False)
+    # it would log each metric that passes
+    logging.getLogger("mlflow.models.evaluation.validation").setLevel(logging.WARNING)
+    errors = []
     for name, threshold in thresholds.items():
         try:  # one by one: each failure is a reason of its own
             validate_evaluation_results({name: threshold}, EvaluationResult(metrics, {}))
         except ModelValidationFailedException:
-            refusals.append(_said(name, metrics.get(name), threshold))
-    return refusals
+            errors.append(_threshold_error(name, metrics.get(name), threshold))
+    return errors
 
 
-def _said(name: str, value: float | None, threshold: MetricThreshold) -> str:
+def _threshold_error(name: str, value: float | None, threshold: MetricThreshold) -> str:
     if value is None:
-        return f"there is no metric {name!r} on the held-out images"
-    words = "below the least" if threshold.greater_is_better else "above the most"
-    return f"{name} {value:.4g} is {words}, {threshold.threshold:g}"
+        return f"the test images have no metric {name!r}"
+    bound = "below the minimum" if threshold.greater_is_better else "above the maximum"
+    return f"{name} {value:.4g} is {bound}, {threshold.threshold:g}"
 
 
-def _against_champion(paired: Paired, rules: Promotion) -> tuple[str | None, int | None]:
-    """Why the challenger is not known to be as good, and the images that would decide it."""
+def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[str | None, int | None]:
+    """Return why the challenger may be worse than the champion, and the images needed."""
     margin, sure = rules.max_regression, NormalDist().inv_cdf(rules.confidence)
     counts = (
-        f"of {paired.images} images {paired.lost} are lost and {paired.won} won against the "
-        "champion"
+        f"of {paired.images} images, the champion alone is correct on {paired.only_champion} and "
+        f"the challenger alone on {paired.only_challenger}"
     )
     if paired.difference < 0 and paired.difference <= -margin:
-        return f"more than {margin:g} below the champion's accuracy: {counts}", None
-    # nothing can show that two are exactly as good: not worse has to do; and by 1 none can be worse
+        return f"accuracy is more than {margin:g} below the champion's: {counts}", None
+    # with no margin nothing can show equality, so "not worse" suffices; by 1 none can be worse
     if margin in (0, 1):
         return None, None
     score = paired.score(margin)
@@ -166,6 +172,6 @@ def _against_champion(paired: Paired, rules: Promotion) -> tuple[str | None, int
     needed = math.ceil(paired.images * (sure / score) ** 2)
     return (
         f"{counts}, which is too few to show at {rules.confidence:.0%} confidence that it is no "
-        f"more than {margin:g} worse; about {needed} held-out images would do",
+        f"more than {margin:g} worse; about {needed} test images are needed",
         needed,
     )

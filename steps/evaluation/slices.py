@@ -1,26 +1,26 @@
-"""The judgement of a network by slice: each camera, hour and brightness for itself."""
+"""Predictions by slice: each camera, hour and brightness on its own."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from steps.evaluation.metrics import wilson
-from steps.evaluation.predictions import Evaluation
+from steps.evaluation.predictions import Predictions
 
 NIGHT, BRIGHT = 40, 110
-"""Mean brightness (0–255) below which an image is of the night, and from which it is bright."""
+"""Mean brightness (0–255) below which an image is dark, and from which it is bright."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What was reached on some of the held-out images.
+    """The metrics of some of a split's images.
 
     Attributes:
         kind: ``device``, ``hour`` (UTC) or ``brightness``.
         value: which one.
-        images: how many.
+        images: number of images.
         accuracy, low, high: with Wilson's 95 % interval, 0–1.
-        precision, recall, pr_auc: the means over the labels that are there, 0–1.
+        precision, recall, pr_auc: the means over the labels that the images have, 0–1.
         calibration_error: 0–1.
     """
 
@@ -36,39 +36,57 @@ class Slice:
     calibration_error: float
 
 
-def slices(judged: Evaluation) -> list[Slice]:
-    """Each camera's, each hour's and each brightness' images; those without a value apart."""
+def slices(predictions: Predictions) -> list[Slice]:
+    """Return a slice for each camera, hour and brightness; unknown values are slices too."""
     unknown = "unknown"
-    hours = judged.captured_at.astype("datetime64[h]")
+    hours = predictions.captured_at.astype("datetime64[h]")
     values = {
-        "device": np.array([device or unknown for device in judged.devices]),
+        "device": np.array([device or unknown for device in predictions.devices]),
         "hour": np.array([unknown if np.isnat(h) else f"{str(h)[-2:]}:00" for h in hours]),
-        "brightness": np.array([brightness_of(light) for light in judged.brightness]),
+        "brightness": np.array([brightness_of(mean) for mean in predictions.brightness]),
     }
     return [
-        _slice(kind, str(value), judged.only(found == value))
+        _slice(kind, str(value), predictions.subset(found == value))
         for kind, found in values.items()
         for value in np.unique(found)
     ]
 
 
+def slice_metrics(predictions: Predictions) -> dict[str, float]:
+    """Return each metric of each slice that has images, as ``<metric>@<slice>``.
+
+    The slices are those that promotion rules may name: ``day`` and ``night`` by brightness, and
+    ``device=<ID>``.
+    """
+    night = predictions.brightness < NIGHT
+    slices = {"day": ~night, "night": night}
+    slices |= {f"device={id_}": predictions.devices == id_ for id_ in set(predictions.devices)}
+    return {
+        f"{metric}@{name}": value
+        for name, rows in slices.items()
+        if rows.any()
+        for metric, value in predictions.subset(rows).metrics().items()
+    }
+
+
 def brightness_of(mean: float) -> str:
-    """``night``, ``dim`` or ``bright`` for a mean brightness of 0–255."""
+    """Return ``night``, ``dim`` or ``bright`` for a mean brightness of 0–255."""
     return "night" if mean < NIGHT else "dim" if mean < BRIGHT else "bright"
 
 
-def _slice(kind: str, value: str, judged: Evaluation) -> Slice:
-    metrics = judged.metrics()
+def _slice(kind: str, value: str, predictions: Predictions) -> Slice:
+    metrics = predictions.metrics()
 
     def mean(name: str) -> float:
-        found = [metrics[key] for label in judged.labels if (key := f"{name}_{label}") in metrics]
+        keys = [f"{name}_{label}" for label in predictions.labels]
+        found = [metrics[key] for key in keys if key in metrics]
         return sum(found) / len(found)
 
-    low, high = wilson(int(judged.right.sum()), len(judged.classes))
+    low, high = wilson(int(predictions.correct.sum()), len(predictions))
     return Slice(
         kind,
         value,
-        len(judged.classes),
+        len(predictions),
         metrics["accuracy"],
         low,
         high,

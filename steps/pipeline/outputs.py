@@ -66,8 +66,8 @@ class TrainOutputs(Outputs):
     """A trained network, kept in the run as ``model.keras``, and what it reached.
 
     ``threshold``, for two labels: the second is said where its probability reaches it; chosen on
-    the validation part. None: the most probable label is said. ``metrics`` are of the held-out
-    part, by that threshold.
+    the validation part. None: the most probable label is said. ``metrics`` are of the test
+    split, by that threshold.
     """
 
     labels: list[str]
@@ -88,12 +88,12 @@ class RegisterOutputs(Outputs):
 
 
 class PromoteOutputs(Outputs):
-    """The version that carries the alias after the verdict, with the reason."""
+    """The version that the alias names now, and why."""
 
     model: str
     version: str
     alias: str
-    verdict: str
+    reason: str
     metrics: dict[str, float]
 
 
@@ -107,7 +107,7 @@ class ExportOutputs(Outputs):
     source_version: str
     files: dict[str, str]
     max_difference: float
-    held_out: int
+    test_images: int
 
 
 class ScoreOutputs(Outputs):

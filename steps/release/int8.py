@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache
@@ -62,7 +63,7 @@ class _Calibration:
         self._name = name
         self._batches = iter(_batches(cache))
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)
         return None if batch is None else {self._name: batch}
 
@@ -73,7 +74,7 @@ class _Calibration:
         raise NotImplementedError("the calibration reads all its images at once")
 
 
-def _batches(cache: Cache) -> list[np.ndarray]:
+def _batches(cache: Cache) -> list[NDArray[np.uint8]]:
     taken, count = [], 0
     for group in row_groups(cache, TRAIN, ["pixels"]):
         taken.append(pixels_of(group.pixels, cache))

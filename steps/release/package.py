@@ -1,4 +1,4 @@
-"""What is released of a network: two ONNX graphs, proven on the held-out part, their record and
+"""The files of a release: two ONNX graphs, compared with Keras on the test split, their record and
 reference images."""
 
 import logging
@@ -11,8 +11,7 @@ from edge.inference.reference_images import REFERENCE_IMAGES_FILE
 from edge.inference.scoring import Scorer
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
-from steps.evaluation.model_predictions import Judged, judged
-from steps.evaluation.predictions import keras_predict
+from steps.evaluation.predictions import Predict, Predictions, keras_predict, predict_split
 from steps.release.int8 import to_int8
 from steps.release.onnx_graph import require_parity, to_onnx
 from steps.release.reference_images import select_reference_images
@@ -25,21 +24,24 @@ logger = logging.getLogger("steps")
 RECORDED = ("accuracy", "recall_", "precision_")
 """Metrics that are counts of images, and so the same wherever they are computed."""
 
+KERAS = "keras"
+
 
 @dataclass(frozen=True)
 class Package:
-    """The files in a folder, and what was found in comparing them with Keras.
+    """The files in a folder, and how they compare with Keras.
 
     Attributes:
         files: the graphs, the record and the reference images.
         record: as it was written.
-        max_difference: of a probability of the float graph, over ``held_out`` images.
+        max_difference: of a probability of the float graph, over the test images.
+        test_images: the number of test images.
     """
 
     files: list[Path]
     record: ModelRecord
     max_difference: float
-    held_out: int
+    test_images: int
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -54,42 +56,40 @@ def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folde
 
     Args:
         model: the Keras network.
-        record: what is known of it but for its files.
-        cache: the images that it was trained and judged on.
+        record: its record but for its files.
+        cache: the images that it was trained and evaluated on.
         folder: where the files are written.
 
     Raises:
-        steps.release.onnx_graph.ParityError: the float graph is not what Keras computes.
+        steps.release.onnx_graph.ParityError: the float graph does not compute what Keras computes.
     """
     graph = to_onnx(model)
     (folder / MODEL_FILE).write_bytes(graph)
     scratch = folder / "scratch"
     scratch.mkdir()
     (folder / INT8_FILE).write_bytes(to_int8(graph, cache, scratch))
-    record = replace(
-        record, files={name: sha256_of(folder / name) for name in (MODEL_FILE, INT8_FILE)}
-    )
+    hashes = {name: sha256_of(folder / name) for name in (MODEL_FILE, INT8_FILE)}
+    record = replace(record, files=hashes)
     record.write(folder)
-    difference, held_out = require_parity(model, Scorer(folder), cache, TEST)
-    scorers = {name: Scorer(folder, model_file=name) for name in record.files}
-    by_file = {
-        name: judged(scorer.score_prepared, record, cache, TEST) for name, scorer in scorers.items()
-    }
-    by_keras = judged(keras_predict(model), record, cache, TEST)
-    record = replace(
-        record, file_metrics={name: _metrics(found, by_keras) for name, found in by_file.items()}
-    )
+    scorers = {name: Scorer(folder, model_file=name) for name in hashes}
+    models: dict[str, Predict] = {name: scorer.score_prepared for name, scorer in scorers.items()}
+    models[KERAS] = keras_predict(model)
+    predictions = predict_split(models, cache, TEST, record.labels, record.threshold)
+    by_keras = predictions.pop(KERAS)
+    difference = require_parity(by_keras, predictions[MODEL_FILE])
+    file_metrics = {name: _metrics(found, by_keras) for name, found in predictions.items()}
+    record = replace(record, file_metrics=file_metrics)
     record.write(folder)
-    select_reference_images(by_file[MODEL_FILE], scorers, cache).write(folder)
-    files = [folder / name for name in (MODEL_FILE, INT8_FILE, RECORD_FILE, REFERENCE_IMAGES_FILE)]
-    return Package(files, record, difference, held_out)
+    select_reference_images(predictions[MODEL_FILE], scorers, cache).write(folder)
+    files = [folder / name for name in (*hashes, RECORD_FILE, REFERENCE_IMAGES_FILE)]
+    return Package(files, record, difference, len(by_keras))
 
 
-def _metrics(found: Judged, by_keras: Judged) -> dict[str, float]:
-    """What a graph reached, and how often it says what Keras says."""
+def _metrics(found: Predictions, by_keras: Predictions) -> dict[str, float]:
+    """Return a graph's metrics, and how often it predicts what Keras predicts."""
     metrics = {
         name: round(value, 6)
         for name, value in found.metrics().items()
-        if name.startswith(RECORDED) and "@" not in name
+        if name.startswith(RECORDED)
     }
-    return metrics | {"agreement": round(float((found.said == by_keras.said).mean()), 6)}
+    return metrics | {"agreement": round(float((found.predicted == by_keras.predicted).mean()), 6)}

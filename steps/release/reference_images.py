@@ -8,10 +8,9 @@ from PIL import Image
 
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
 from edge.inference.scoring import Scorer, prepare_bytes
-from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
-from steps.evaluation.model_predictions import Judged
+from steps.evaluation.predictions import Predictions, read_pixels
 
 A_LABEL = 4
 """reference images of each label."""
@@ -20,7 +19,7 @@ QUALITY = 90
 
 
 def select_reference_images(
-    judged: Judged, scorers: Mapping[str, Scorer], cache: Cache
+    predictions: Predictions, scorers: Mapping[str, Scorer], cache: Cache
 ) -> ReferenceImages:
     """Choose reference images, and let each file of a model score them.
 
@@ -28,26 +27,22 @@ def select_reference_images(
     cached, at the network's size, encoded anew; the scores are those of the encoded images.
 
     Args:
-        judged: what the float model says of the held-out images.
+        predictions: the float model's, for the test images.
         scorers: by the name of the model's file.
         cache: where the images are.
     """
-    chosen = _chosen(judged)
-    images = {}
-    for group in row_groups(cache, TEST, ["pixels", "sha256"], None):
-        for sha256, pixels in zip(group.sha256, pixels_of(group.pixels, cache), strict=True):
-            if sha256 in chosen:
-                images[sha256] = _reference_image(pixels, scorers)
-    return ReferenceImages(tuple(images[sha256] for sha256 in chosen))
+    chosen = _chosen(predictions)
+    pixels = read_pixels(cache, TEST, chosen)
+    return ReferenceImages(tuple(_reference_image(pixels[digest], scorers) for digest in chosen))
 
 
-def _chosen(judged: Judged) -> list[str]:
+def _chosen(predictions: Predictions) -> list[str]:
     chosen: list[str] = []
-    for index, label in enumerate(judged.labels):
-        rows = np.flatnonzero(judged.truth == label)
-        by_doubt = rows[np.argsort(judged.probabilities[rows, index], kind="stable")]
+    for index, label in enumerate(predictions.labels):
+        rows = np.flatnonzero(predictions.truth == label)
+        by_doubt = rows[np.argsort(predictions.probabilities[rows, index], kind="stable")]
         places = np.linspace(0, len(rows) - 1, min(A_LABEL, len(rows))).round().astype(int)
-        chosen += judged.sha256[by_doubt[places]].tolist()
+        chosen += predictions.sha256[by_doubt[places]].tolist()
     return list(dict.fromkeys(chosen))
 
 

@@ -1,13 +1,14 @@
-"""What the report of a promotion shows: the comparison, and where the two disagree."""
+"""What the report of a promotion shows: the comparison, and the images on which both disagree."""
+
+from typing import Any
 
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
 from steps.dataset.split import TEST
-from steps.evaluation.comparison import Trial
-from steps.evaluation.model_predictions import Judged
-from steps.evaluation.predictions import images_of
+from steps.evaluation.comparison import Comparison, pair
+from steps.evaluation.predictions import Predictions, read_pixels
 from steps.pipeline.report import Report
 
 DISAGREEMENTS = 24
@@ -19,71 +20,90 @@ def fill_report(
     report: Report,
     challenger: ModelVersion,
     champion: ModelVersion | None,
-    trial: Trial,
+    comparison: Comparison,
 ) -> None:
-    """The verdict, each metric of both, the paired test, and the images in dispute."""
-    ours, theirs = trial.challenger, trial.champion
+    """Add the result, the metrics of both, the discordant pairs, and the disagreements."""
+    ours, theirs = comparison.challenger, comparison.champion
     report.headline("challenger", f"version {challenger.version}")
     report.headline("champion before", f"version {champion.version}" if champion else "none")
-    report.headline("held-out images", len(ours.truth))
-    report.headline("verdict", "passed" if trial.verdict.passed else "refused")
-    if trial.verdict.refusals:
-        report.table("Why not", ["reason"], [[reason] for reason in trial.verdict.refusals])
-    beside = theirs.metrics() if theirs else {}
-    rows = [
-        [name, round(value, 4), round(beside[name], 4) if name in beside else "-"]
-        for name, value in trial.metrics.items()
+    report.headline("test images", len(ours))
+    report.headline("result", "passed" if comparison.result.passed else "refused")
+    if comparison.result.refusals:
+        report.table("Why not", ["reason"], [[reason] for reason in comparison.result.refusals])
+    _metric_tables(report, comparison, challenger.tags.get("delta_version", "?"))
+    if theirs is not None:
+        _discordant_pairs(report, comparison, theirs)
+        _disagreements(report, comparison, theirs)
+
+
+def _metric_tables(report: Report, comparison: Comparison, delta_version: str) -> None:
+    theirs = comparison.champion_metrics()
+    rows: list[list[Any]] = [
+        [name, round(value, 4), round(theirs[name], 4) if name in theirs else "-"]
+        for name, value in comparison.metrics.items()
     ]
     header = ["metric", "challenger", "champion"]
     report.table(
-        "The same held-out images",
+        "On the same test images",
         header,
-        [row for row in rows if "@" not in str(row[0])],
-        f"Of Delta version {challenger.tags.get('delta_version', '?')}.",
+        [row for row in rows if "@" not in row[0]],
+        f"Of Delta version {delta_version}.",
     )
     report.table(
         "By slice",
         header,
-        [row for row in rows if "@" in str(row[0]) and str(row[0]).startswith(OF_SLICES)],
-        "The others are among the run's metrics.",
+        [row for row in rows if "@" in row[0] and row[0].startswith(OF_SLICES)],
+        "The run's metrics have the others.",
     )
-    if theirs is None:
-        return
-    chosen = {"all": np.ones(len(ours.truth), bool)}
-    if trial.caution:
-        chosen |= {"new to both": ~trial.seen, "known to the champion": trial.seen}
+
+
+def _discordant_pairs(report: Report, comparison: Comparison, theirs: Predictions) -> None:
+    ours = comparison.challenger
+    chosen = {"all": np.ones(len(ours), bool)}
+    if comparison.warning:
+        chosen |= {"new to both": ~comparison.seen, "known to the champion": comparison.seen}
     report.table(
-        "Pair by pair",
-        ["held-out images", "won", "lost", "difference of accuracy", "McNemar's exact p"],
-        [_pairs(name, ours.only(rows), theirs.only(rows)) for name, rows in chosen.items()],
-        "Won: the challenger is right where the champion is wrong; lost: the other way round."
-        + f" Caution: {trial.caution}." * bool(trial.caution),
+        "Discordant pairs",
+        [
+            "test images",
+            "only challenger correct",
+            "only champion correct",
+            "difference of accuracy",
+            "McNemar's exact p",
+        ],
+        [_pair_row(name, ours.subset(rows), theirs.subset(rows)) for name, rows in chosen.items()],
+        f"Caution: {comparison.warning}." if comparison.warning else "",
     )
-    disputed = np.flatnonzero(ours.said != theirs.said)[:DISAGREEMENTS]
-    if len(disputed):
-        pixels = images_of(trial.cache, TEST, ours.paths[disputed].tolist())
-        report.images(
-            "Where the two disagree",
-            [
-                (
-                    f"{ours.truth[i]}: challenger {ours.said[i]}, champion {theirs.said[i]} · "
-                    f"{ours.paths[i].rsplit('/', 1)[-1]}",
-                    Image.fromarray(pixels[ours.paths[i]]),
-                )
-                for i in disputed
-            ],
-            "As the challenger saw them.",
-        )
 
 
-def _pairs(name: str, ours: Judged, theirs: Judged) -> list:
-    if not len(ours.truth):
+def _pair_row(name: str, ours: Predictions, theirs: Predictions) -> list[Any]:
+    if not len(ours):
         return [f"{name}: none", "-", "-", "-", "-"]
-    paired = ours.against(theirs)
+    paired = pair(ours, theirs)
     return [
         f"{name}: {paired.images}",
-        paired.won,
-        paired.lost,
+        paired.only_challenger,
+        paired.only_champion,
         round(paired.difference, 4),
         round(paired.mcnemar(), 4),
     ]
+
+
+def _disagreements(report: Report, comparison: Comparison, theirs: Predictions) -> None:
+    ours = comparison.challenger
+    rows = np.flatnonzero(ours.predicted != theirs.predicted)[:DISAGREEMENTS]
+    if not len(rows):
+        return
+    pixels = read_pixels(comparison.cache, TEST, ours.sha256[rows].tolist())
+    report.images(
+        "Where the two disagree",
+        [
+            (
+                f"{ours.truth[i]}: challenger {ours.predicted[i]}, "
+                f"champion {theirs.predicted[i]} · {ours.paths[i].rpartition('/')[2]}",
+                Image.fromarray(pixels[ours.sha256[i]]),
+            )
+            for i in rows
+        ],
+        "As the challenger saw them.",
+    )

@@ -7,7 +7,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.confounders import confounders
 from steps.dataset.split import GUARD, PARTS, TEST
 from steps.evaluation.metrics import bootstrap, wilson
-from steps.evaluation.predictions import Evaluation, images_of
+from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
 from steps.training.fit_result import FitResult
@@ -17,20 +17,20 @@ MISTAKES = 12
 
 def fill_report(
     report: Report,
-    held_out: Evaluation,
+    test: Predictions,
     by_slice: list[Slice],
     fitted: FitResult,
     cache: Cache,
     peak_rate: float,
 ) -> None:
     """Accuracy and how sure it is, curves, confusion, labels, slices, the worst mistakes."""
-    metrics = held_out.metrics()
-    report.headline("held-out accuracy", f"{metrics['accuracy']:.1%}")
-    report.headline("95 % interval", _interval(held_out))
-    report.headline("held-out images", len(held_out.classes))
+    metrics = test.metrics()
+    report.headline("test accuracy", f"{metrics['accuracy']:.1%}")
+    report.headline("95 % interval", _interval(test))
+    report.headline("test images", len(test))
     report.headline("best epoch", f"{fitted.best + 1} of {len(fitted.epochs)}")
-    if held_out.threshold is not None:
-        report.headline(f"threshold for {held_out.labels[1]}", f"{held_out.threshold:.3f}")
+    if test.threshold is not None:
+        report.headline(f"threshold for {test.labels[1]}", f"{test.threshold:.3f}")
     if found := confounders(cache):
         report.table(
             "What to beware of",
@@ -46,17 +46,14 @@ def fill_report(
         "best by more than its standard error (dotted).",
     )
     report.table(
-        "Confusion on the held-out part",
-        ["label", *(f"said {label}" for label in held_out.labels)],
-        [
-            [label, *map(int, row)]
-            for label, row in zip(held_out.labels, held_out.confusion(), strict=True)
-        ],
+        "Confusion on the test set",
+        ["label", *(f"predicted {label}" for label in test.labels)],
+        [[label, *map(int, row)] for label, row in zip(test.labels, test.confusion(), strict=True)],
     )
     report.table(
         "By label",
         ["label", "images", "recall", "95 % interval", "precision", "PR-AUC"],
-        [_label_row(held_out, metrics, number) for number in range(len(held_out.labels))],
+        [_label_row(test, metrics, number) for number in range(len(test.labels))],
         f"Log loss {metrics['log_loss']:.4f}; expected calibration error "
         f"{metrics['calibration_error']:.4f}.",
     )
@@ -80,39 +77,40 @@ def fill_report(
         ],
         "Whole blocks of time go to one part; images near a border (guard) are left out.",
     )
-    if worst := held_out.worst(MISTAKES):
-        pixels = images_of(cache, TEST, [held_out.paths[index] for index in worst])
+    if worst := test.worst(MISTAKES):
+        pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
         report.images(
             "The worst mistakes",
             [
-                (_caption(held_out, index), Image.fromarray(pixels[held_out.paths[index]]))
+                (_caption(test, index), Image.fromarray(pixels[test.sha256[index]]))
                 for index in worst
             ],
             "As the network saw them.",
         )
 
 
-def _interval(held_out: Evaluation) -> str:
+def _interval(test: Predictions) -> str:
     """By blocks of an hour, unless nothing was wrong: then drawing blocks knows no spread."""
-    right = held_out.right
-    blocks = np.array([*map(str, held_out.captured_at.astype("datetime64[h]"))])
-    bounds = None if right.all() else bootstrap(right.astype(float), blocks)
-    return _span(*(bounds or wilson(int(right.sum()), len(right))))
+    correct = test.correct
+    blocks = np.array([*map(str, test.captured_at.astype("datetime64[h]"))])
+    bounds = None if correct.all() else bootstrap(correct.astype(float), blocks)
+    return _span(*(bounds or wilson(int(correct.sum()), len(correct))))
 
 
 def _span(low: float, high: float) -> str:
     return f"{low:.1%} – {high:.1%}"
 
 
-def _label_row(held_out: Evaluation, metrics: dict[str, float], number: int) -> list:
-    label, true = held_out.labels[number], held_out.classes == number
+def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> list:
+    label = test.labels[number]
+    true = test.truth == label
     if not true.any():
         return [label, 0, "–", "–", "–", "–"]
     return [
         label,
         int(true.sum()),
         round(metrics[f"recall_{label}"], 4),
-        _span(*wilson(int(held_out.right[true].sum()), int(true.sum()))),
+        _span(*wilson(int(test.correct[true].sum()), int(true.sum()))),
         round(metrics[f"precision_{label}"], 4),
         round(metrics[f"pr_auc_{label}"], 4),
     ]
@@ -130,12 +128,11 @@ def _slice_row(one: Slice) -> list:
     ]
 
 
-def _caption(held_out: Evaluation, index: int) -> str:
-    said = held_out.predicted[index]
-    return (
-        f"{held_out.labels[held_out.classes[index]]}, said {held_out.labels[said]} "
-        f"({held_out.probabilities[index, said]:.0%}) · {held_out.paths[index].rsplit('/', 1)[-1]}"
-    )
+def _caption(test: Predictions, index: int) -> str:
+    predicted = test.predicted[index]
+    probability = test.probabilities[index, test.labels.index(predicted)]
+    name = test.paths[index].rpartition("/")[2]
+    return f"{test.truth[index]}, predicted {predicted} ({probability:.0%}) · {name}"
 
 
 def _curves(fitted: FitResult, peak_rate: float):

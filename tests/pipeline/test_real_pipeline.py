@@ -1,4 +1,4 @@
-"""The pipeline on a slice of real images, to a held-out accuracy worth having."""
+"""The pipeline on a slice of real images, to a test accuracy worth having."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def pipeline(tmp_path_factory, workshop_factory):
     return workshop
 
 
-def test_the_held_out_part_is_told_apart(pipeline):
+def test_the_test_images_are_classified(pipeline):
     (run,) = pipeline.runs("train")
     mlflow.set_tracking_uri(pipeline.store)
     text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/outputs.json")
@@ -39,7 +39,7 @@ def test_the_held_out_part_is_told_apart(pipeline):
 
 def test_the_device_scores_images_that_training_left_out(pipeline):
     models = pipeline.home / "device"
-    done = pipeline.mlflow_run("device", camera="held-out", models=str(models))
+    done = pipeline.mlflow_run("device", camera="test-set", models=str(models))
     assert done.returncode == 0
     record = json.loads((models / "package-onnx" / "current" / "record.json").read_text())
     assert record["labels"] == ["0", "1"]

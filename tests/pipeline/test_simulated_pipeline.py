@@ -112,7 +112,7 @@ def test_the_aliases_name_linked_versions(pipeline):
     assert keras.tags["run.train"] == pipeline.runs("train")[0].info.run_id
 
 
-def test_keras_and_onnx_agree_on_every_held_out_image(pipeline, tmp_path):
+def test_keras_and_onnx_agree_on_every_test_image(pipeline, tmp_path):
     from steps.dataset.batches import pixels_of, row_groups
     from steps.dataset.cache_filling import find_or_fill
     from steps.registry.versions import load_keras
@@ -135,7 +135,7 @@ def test_keras_and_onnx_agree_on_every_held_out_image(pipeline, tmp_path):
             rtol=0,
         )
         seen += len(pixels)
-    assert seen == exported.held_out == cache.rows("test")
+    assert seen == exported.test_images == cache.rows("test")
     assert ModelRecord.read(folder).labels == ["0", "1"]
 
 

@@ -46,7 +46,7 @@ RUN = "[run][.][--env-manager][local]"
 def test_a_source_is_passed_on_as_it_is(checkout, source):
     assert _make_run(checkout, f"SOURCE={source}") == [
         f"{RUN}[-P][source={source}]",
-        f"{RUN}[-e][device][-P][camera=held-out]",
+        f"{RUN}[-e][device][-P][camera=test-set]",
     ]
 
 

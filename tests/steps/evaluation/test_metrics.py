@@ -1,4 +1,4 @@
-"""Measures and their intervals, against the literature's numbers and another implementation's."""
+"""Metrics and their intervals, against the literature's numbers and another implementation's."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from steps.evaluation.metrics import average_precision, bootstrap, calibration_e
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_average_precision_is_what_scikit_learn_finds(seed):
+def test_average_precision_equals_scikit_learns(seed):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 20, 60) / 20  # with ties
     true = rng.random(60) < 0.3
@@ -17,7 +17,7 @@ def test_average_precision_is_what_scikit_learn_finds(seed):
 
 
 @pytest.mark.parametrize(
-    ("right", "count", "low", "high"),
+    ("correct", "count", "low", "high"),
     # Newcombe, Statistics in Medicine 17 (1998), 857–872, table I, method 3
     [
         (81, 263, 0.2553, 0.3662),
@@ -26,14 +26,14 @@ def test_average_precision_is_what_scikit_learn_finds(seed):
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_wilsons_interval(right, count, low, high):
-    assert wilson(right, count) == pytest.approx((low, high), abs=5e-5)
+def test_wilsons_interval(correct, count, low, high):
+    assert wilson(correct, count) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_confidence_that_holds_has_no_calibration_error():
     confidence = np.repeat([0.75, 0.95], [4, 20])
-    right = np.repeat([True, False, True, False], [3, 1, 19, 1])
-    assert calibration_error(confidence, right) == pytest.approx(0)
+    correct = np.repeat([True, False, True, False], [3, 1, 19, 1])
+    assert calibration_error(confidence, correct) == pytest.approx(0)
     assert calibration_error(np.ones(10), np.arange(10) < 6) == pytest.approx(0.4)
     assert calibration_error(np.array([0.55, 0.95]), np.array([True, False])) == pytest.approx(0.7)
 

@@ -24,7 +24,7 @@ SELECTION = Selection(
     input_size=SIZE,
     block_minutes=60,
     guard_minutes=0,
-    split_seed=6,  # by which the images of GROUPS["test"] are held out indeed
+    split_seed=6,  # by which the images of GROUPS["test"] are indeed in the test split
 )
 
 

@@ -139,7 +139,7 @@ class Registry:
         for name in (self.name, f"{self.name}-onnx"):
             client.set_registered_model_alias(name, "champion", champion)
         for version in "12":
-            for tag in ("withdrawn", "verdict"):
+            for tag in ("withdrawn", "promotion"):
                 client.delete_model_version_tag(self.name, version, tag)
 
     def named(self, alias: str = "champion", suffix: str = "") -> str:

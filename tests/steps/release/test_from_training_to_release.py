@@ -76,16 +76,17 @@ def test_from_challenger_to_release_and_back(profile, capsys):
     run_of(export, profile, capsys)
     registered(profile, capsys, rows=8)
     said = refused(promote, profile)
-    assert "version 2 of package is not promoted: accuracy" in said and "are lost" in said
+    assert "version 2 of package is not promoted: accuracy" in said
+    assert "the champion alone is correct" in said
     assert alias("package") == "1"
     second = MlflowClient().get_model_version("package", "2")
-    assert second.tags["verdict"].startswith("refused") and second.description
+    assert second.tags["promotion"].startswith("refused") and second.description
     shown = report(second.tags["run.promote"])
     assert "Where the two disagree" in shown and shown.count("data:image/jpeg") > 5
 
     registered(profile, capsys, seed=3)
     run_id = run_of(promote, profile, capsys)
-    assert alias("package") == "3" and "Pair by pair" in report(run_id)
+    assert alias("package") == "3" and "Discordant pairs" in report(run_id)
     run_of(export, profile, capsys)
     assert alias("package-onnx") == "2"
 
@@ -149,11 +150,14 @@ def _require_reference_images(folder: Path, record: ModelRecord) -> None:
 def test_each_rule_can_refuse(store, tmp_path, capsys):
     registered(write_profile(tmp_path), capsys)
     for promotion, says in (
-        ({"min_accuracy": 0.999}, "60 held-out images are too few"),
+        ({"min_accuracy": 0.999}, "60 test images are too few"),
         ({"max_onnx_bytes": 100}, "onnx_bytes"),
         ({"max_latency_ms": 1e-6}, "latency_ms"),
         ({"thresholds": {"recall_bright@day": {"min": 1.1}}}, "recall_bright@day 1 is below"),
-        ({"thresholds": {"recall_cat": {"min": 0.1}}}, "there is no metric 'recall_cat'"),
+        (
+            {"thresholds": {"recall_cat": {"min": 0.1}}},
+            "no metric 'recall_cat'",
+        ),
         ({"thresholds": {"log_loss": {"max": 1e-6}}}, "log_loss"),
     ):
         assert says in refused(promote, write_profile(tmp_path, **promotion))
@@ -167,12 +171,12 @@ def test_too_few_images_to_compare_are_told_with_the_count(store, tmp_path, caps
     run_of(promote, profile, capsys)
     registered(profile, capsys, seed=1)
     said = refused(promote, profile)
-    assert "too few to show" in said and "about 133 held-out images would do" in said
+    assert "too few to show" in said and "about 133 test images are needed" in said
     assert "; ingest more and train on them" in said
     assert alias("package") == "1"
 
 
-def test_a_champion_that_knows_held_out_images_is_flagged(profile, capsys, caplog):
+def test_a_champion_that_was_trained_on_test_images_is_flagged(profile, capsys, caplog):
     """It was trained on another split; under its own, nothing is said."""
     split_otherwise = SELECTION.model_copy(update={"split_seed": 4})
     run_id = trained(profile, light_meter(), split_otherwise)
@@ -180,7 +184,7 @@ def test_a_champion_that_knows_held_out_images_is_flagged(profile, capsys, caplo
     run_of(promote, profile, capsys)
     registered(profile, capsys, seed=1)
     shown = report(run_of(promote, profile, capsys))
-    flagged = "the champion knows 2 of the 60 images from its own training"
+    flagged = "2 of the 60 test images were used to train the champion"
     version = MlflowClient().get_model_version_by_alias("package", "champion")
     assert alias("package") == "2" and flagged in version.description and flagged in caplog.text
     assert flagged in shown and "new to both: 58" in shown
@@ -189,7 +193,7 @@ def test_a_champion_that_knows_held_out_images_is_flagged(profile, capsys, caplo
     registered(profile, capsys, seed=2)
     shown = report(run_of(promote, profile, capsys))
     assert alias("package") == "3"
-    assert "the champion knows" not in shown + caplog.text
+    assert "used to train the champion" not in shown + caplog.text
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(profile, capsys, monkeypatch):

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,12 @@ import pytest
 
 from edge.inference.record import MODEL_FILE
 from edge.inference.scoring import Scorer
-from steps.evaluation.predictions import evaluate, keras_predict
+from steps.evaluation.predictions import (
+    Predictions,
+    keras_predict,
+    predict_by_keras,
+    predict_split,
+)
 from steps.release.onnx_graph import OPSET, TOLERANCE, ParityError, require_parity, to_onnx
 from steps.settings.profile import PROJECT
 from steps.training.networks import NETWORKS, build
@@ -77,43 +83,39 @@ def test_every_network_converts_and_scores_as_in_keras(network):
     np.testing.assert_allclose(scored, keras_predict(model)(pixels), atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["validation", "test"])
-def test_parity_is_found_on_every_image_of_a_part(exported, keras_model, bright_cache, part):
-    scorer = Scorer(exported)
-    difference, count = require_parity(keras_model, scorer, bright_cache, part)
-    assert count == bright_cache.rows(part)
-    by_keras, by_onnx = (
-        evaluate(predict, bright_cache, part).probabilities
-        for predict in (keras_predict(keras_model), scorer.score_prepared)
-    )
-    assert difference == pytest.approx(np.abs(by_keras - by_onnx).max(), rel=0.01, abs=1e-7)
-    assert difference < TOLERANCE
+@pytest.fixture(scope="module")
+def by_keras(keras_model, bright_cache) -> Predictions:
+    return predict_by_keras(keras_model, bright_cache, "test")
 
 
-def test_the_graph_of_other_weights_is_refused(other_exported, keras_model, bright_cache):
-    with pytest.raises(ParityError, match="from Keras; 0.0001 is allowed"):
-        require_parity(keras_model, Scorer(other_exported), bright_cache, "test")
+def by_onnx(folder, cache) -> Predictions:
+    return predict_split({"onnx": Scorer(folder).score_prepared}, cache, "test")["onnx"]
 
 
-class _OffOnce:
-    """A scorer that is off in one image, by as much as it is told."""
-
-    def __init__(self, scorer: Scorer, off: float):
-        self._scorer, self._off = scorer, off
-
-    def score_prepared(self, pixels: np.ndarray) -> np.ndarray:
-        scores = self._scorer.score_prepared(pixels)
-        scores[0, 1] += self._off
-        self._off = 0
-        return scores
+def test_parity_is_checked_on_every_image(exported, by_keras, bright_cache):
+    found = by_onnx(exported, bright_cache)
+    assert len(found) == bright_cache.rows("test")
+    difference = require_parity(by_keras, found)
+    expected = np.abs(by_keras.probabilities - found.probabilities).max()
+    assert difference == pytest.approx(expected, rel=0.01, abs=1e-7) and difference < TOLERANCE
 
 
-def test_one_image_that_is_off_is_enough(exported, keras_model, bright_cache):
-    with pytest.raises(ParityError, match="ONNX is up to 2.*e-04 from Keras"):
-        require_parity(keras_model, _OffOnce(Scorer(exported), 2.5e-4), bright_cache, "test")
-    require_parity(keras_model, _OffOnce(Scorer(exported), 5e-5), bright_cache, "test")
+def test_a_graph_of_other_weights_is_refused(other_exported, by_keras, bright_cache):
+    with pytest.raises(ParityError, match="from Keras by up to .*; 0.0001 is allowed"):
+        require_parity(by_keras, by_onnx(other_exported, bright_cache))
+
+
+def test_one_image_that_differs_is_enough(by_keras):
+    def shifted(difference: float) -> Predictions:
+        probabilities = by_keras.probabilities.copy()
+        probabilities[0, 1] += difference
+        return replace(by_keras, probabilities=probabilities)
+
+    with pytest.raises(ParityError, match="differ from Keras by up to 2.*e-04"):
+        require_parity(by_keras, shifted(2.5e-4))
+    require_parity(by_keras, shifted(5e-5))
     with pytest.raises(ParityError, match="up to nan"):
-        require_parity(keras_model, _OffOnce(Scorer(exported), math.nan), bright_cache, "test")
+        require_parity(by_keras, shifted(math.nan))
 
 
 def test_a_conversion_repeats_itself(exported, keras_model, other_exported):
@@ -123,6 +125,7 @@ def test_a_conversion_repeats_itself(exported, keras_model, other_exported):
 
 CONVERT = """
 import sys
+from dataclasses import replace
 import keras
 from steps.release.onnx_graph import to_onnx
 sys.stdout.buffer.write(to_onnx(keras.models.load_model(sys.argv[1])))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_cache import write_cache
 
-from steps.evaluation.predictions import Evaluation
+from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
 from steps.pipeline.report import Report
 from steps.reports.train import fill_report
@@ -29,22 +29,23 @@ def cache(tmp_path_factory):
     return cache
 
 
-def _report(cache, said: list[int], brightness: list[float]) -> Report:
+def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
     """The report of images 8 to 11, whose classes are 0, 1, 0, 1."""
-    probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in said])
+    probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in predicted])
     paths = [f"file:/landing/{number}.jpg" for number in range(8, 12)]
-    held_out = Evaluation(
+    test = Predictions(
         cache.labels,
         probabilities,
-        np.array([0, 1, 0, 1]),
-        paths,
+        np.array(["a", "b", "a", "b"]),
+        np.array([f"{number:064x}" for number in range(8, 12)]),
+        np.array(paths),
+        np.array(["1", "1", None, None]),
+        np.array([f"2026-07-13T0{hour}:30" for hour in (4, 4, 5, 6)], "datetime64[us]"),
         np.array(brightness),
-        ["1", "1", None, None],
-        np.array([f"2026-07-13T0{hour}:30" for hour in (4, 4, 5, 6)], "datetime64[ns]"),
         threshold=0.4,
     )
     report = Report("train", "run")
-    fill_report(report, held_out, slices(held_out), FITTED, cache, 3e-3)
+    fill_report(report, test, slices(test), FITTED, cache, 3e-3)
     return report
 
 
@@ -53,16 +54,16 @@ def _section(report: Report, title: str):
 
 
 def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
-    report = _report(cache, said=[0, 1, 0, 0], brightness=[110, 39.9, 40, 12])
+    report = _report(cache, predicted=[0, 1, 0, 0], brightness=[110, 39.9, 40, 12])
     headlines = dict(report.headlines)
     assert headlines.pop("95 % interval") == "0.0% – 100.0%"  # by three hours, of 1, 1 and 0
     assert headlines == {
-        "held-out accuracy": "75.0%",
-        "held-out images": "4",
+        "test accuracy": "75.0%",
+        "test images": "4",
         "best epoch": "2 of 3",
         "threshold for b": "0.400",
     }
-    assert _section(report, "Confusion on the held-out part").rows == [["a", 2, 0], ["b", 1, 1]]
+    assert _section(report, "Confusion on the test set").rows == [["a", 2, 0], ["b", 1, 1]]
     assert [row[:3] for row in _section(report, "By label").rows] == [["a", 2, 1.0], ["b", 2, 0.5]]
     assert [row[:4] for row in _section(report, "By slice").rows] == [
         ["device", "1", 2, 1.0],
@@ -81,13 +82,13 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
         ["guard", 0, 3],
     ]
     ((caption, image),) = _section(report, "The worst mistakes").images
-    assert caption == "b, said a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
+    assert caption == "b, predicted a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
     assert _section(report, "Epochs").plot.startswith("<svg")
-    assert "b, said a (90%)" in report.html()
+    assert "b, predicted a (90%)" in report.html()
 
 
 def test_a_training_without_mistakes_shows_none(cache):
-    report = _report(cache, said=[0, 1, 0, 1], brightness=[100] * 4)
+    report = _report(cache, predicted=[0, 1, 0, 1], brightness=[100] * 4)
     assert _section(report, "The worst mistakes") is None
     assert _section(report, "What to beware of") is None  # images of both labels on one day
-    assert dict(report.headlines)["held-out accuracy"] == "100.0%"
+    assert dict(report.headlines)["test accuracy"] == "100.0%"

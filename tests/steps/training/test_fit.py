@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from small_cache import write_cache
 
 from steps.errors import UserError
-from steps.evaluation.predictions import evaluate, keras_predict
+from steps.evaluation.predictions import predict_by_keras
 from steps.pipeline.outputs import Selection
 from steps.pipeline.runs import RESUMED
 from steps.settings.profile import load_profile
@@ -58,7 +58,7 @@ def test_a_bright_square_is_learned(bright_cache, fitted):
     assert fitted.epochs[-1]["loss"] < fitted.epochs[0]["loss"] / 2
     model, _ = prepare_model(PLAN, bright_cache)
     model.set_weights(fitted.weights)
-    assert evaluate(keras_predict(model), bright_cache, "test").metrics()["accuracy"] > 0.9
+    assert predict_by_keras(model, bright_cache, "test").metrics()["accuracy"] > 0.9
 
 
 def test_an_equal_plan_gives_equal_weights(bright_cache, fitted):
@@ -82,14 +82,15 @@ def test_the_weights_are_those_of_the_epoch_that_is_kept(bright_cache, fitted):
     assert len(losses) == PLAN.epochs
     model, _ = prepare_model(PLAN, bright_cache)
     model.set_weights(fitted.weights)
-    judged = evaluate(keras_predict(model), bright_cache, "validation").metrics()
-    assert judged["log_loss"] == pytest.approx(losses[fitted.best], rel=1e-3)
-    evaluated = evaluate(keras_predict(model), bright_cache, "validation")
-    of_each = -np.log(evaluated.probabilities[np.arange(len(evaluated.classes)), evaluated.classes])
+    predictions = predict_by_keras(model, bright_cache, "validation")
+    metrics = predictions.metrics()
+    assert metrics["log_loss"] == pytest.approx(losses[fitted.best], rel=1e-3)
+    is_true = predictions.truth[:, None] == np.array(predictions.labels)
+    of_each = -np.log(predictions.probabilities[is_true])
     error = of_each.std() / np.sqrt(len(of_each))
     assert fitted.epochs[fitted.best]["validation_loss_error"] == pytest.approx(error, rel=1e-2)
     expected = fitted.epochs[fitted.best]["validation_accuracy"]
-    assert judged["accuracy"] == pytest.approx(expected)
+    assert metrics["accuracy"] == pytest.approx(expected)
 
 
 def test_each_epoch_is_told_as_it_ends_and_may_end_the_training(bright_cache):
@@ -121,7 +122,7 @@ def test_padding_counts_for_nothing(tmp_path):
     fitted = fit(plan, cache, SingleProcess())
     model, _ = prepare_model(plan, cache)
     model.set_weights(fitted.weights)
-    judged = evaluate(keras_predict(model), cache, "validation").metrics()
+    judged = predict_by_keras(model, cache, "validation").metrics()
     told = fitted.epochs[fitted.best]
     assert told["validation_loss"] == pytest.approx(judged["log_loss"], rel=1e-3)
     assert told["validation_accuracy"] == pytest.approx(judged["accuracy"])

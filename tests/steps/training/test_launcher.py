@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from steps.errors import UserError
-from steps.evaluation.predictions import evaluate, keras_predict
+from steps.evaluation.predictions import predict_by_keras
 from steps.settings.profile import PROJECT
 from steps.training.fit_result import FitResult
 from steps.training.launcher import launch, resolve_launcher
@@ -92,7 +92,7 @@ def test_two_ranks_learn_together_and_repeat_themselves_on_spark(trained, bright
     # what the ranks summed up over their shards is what one process finds over all
     model, _ = prepare_model(PLAN, bright_cache)
     model.set_weights(first.weights)
-    judged = evaluate(keras_predict(model), bright_cache, "validation").metrics()
+    judged = predict_by_keras(model, bright_cache, "validation").metrics()
     told = first.epochs[first.best]
     assert judged["log_loss"] == pytest.approx(told["validation_loss"], rel=1e-3)
     assert judged["accuracy"] == pytest.approx(told["validation_accuracy"])

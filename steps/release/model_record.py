@@ -1,0 +1,18 @@
+"""The record of a trained network."""
+
+from typing import Any
+
+from edge.inference.record import ModelRecord
+from edge.inference.scoring import PREPARE_VERSION
+from steps.pipeline.outputs import TrainOutputs
+
+
+def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
+    """Return the record of a run of train; ``fields`` are further fields of the record."""
+    return ModelRecord(
+        labels=trained.labels,
+        input_size=trained.selection.input_size,
+        prepare_version=PREPARE_VERSION,
+        threshold=trained.threshold,
+        **fields,
+    )

@@ -1,0 +1,59 @@
+"""How two models compare on the same images, and which of these a training used."""
+
+import numpy as np
+import pytest
+from made_predictions import make_predictions
+
+from steps.dataset.split import TRAIN, VALIDATION, Split
+from steps.evaluation.comparison import pair, used_in_training
+from steps.pipeline.outputs import Selection
+
+COUNT = 400
+TRAINING = Selection(
+    table="file:/lake/images",
+    version=3,
+    source="file:/landing",
+    input_size=(32, 32),
+    block_minutes=60,
+    guard_minutes=6,
+    split_seed=1,
+)
+
+
+def test_a_training_used_what_its_own_split_gave_it():
+    images = make_predictions(COUNT)
+    used = used_in_training(images, TRAINING)
+    split = Split(60, 6, 1)
+    for number in range(COUNT):
+        moment = images.captured_at[number].astype("datetime64[us]").item()
+        part = split.part_of(moment, "3", images.sha256[number])
+        assert used[number] == (part in (TRAIN, VALIDATION))
+    assert 0.4 < used.mean() < 0.85
+
+
+def test_without_a_time_the_bytes_decide_as_they_did_in_training():
+    images = make_predictions(COUNT, captured_at=np.full(COUNT, "NaT", "datetime64[us]"))
+    split = Split(60, 6, 1)
+    parts = [split.part_of(None, "3", sha256) for sha256 in images.sha256]
+    used = used_in_training(images, TRAINING)
+    assert used.tolist() == [part in (TRAIN, VALIDATION) for part in parts]
+
+
+def test_images_of_another_source_were_not_used():
+    elsewhere = np.array([f"file:/landing-two/{number}.jpg" for number in range(COUNT)])
+    assert not used_in_training(make_predictions(COUNT, paths=elsewhere), TRAINING).any()
+
+
+def test_discordant_pairs_are_images_on_which_one_model_alone_is_correct():
+    probabilities = {"+": [0.9, 0.1], "-": [0.1, 0.9]}  # correct, wrong
+    challenger, champion = (
+        make_predictions(5, probabilities=np.array([probabilities[one] for one in model]))
+        for model in ("+---+", "-++-+")
+    )
+    paired = pair(challenger, champion)
+    assert (paired.images, paired.only_challenger, paired.only_champion) == (5, 1, 2)
+
+
+def test_predictions_of_different_images_are_no_pairs():
+    with pytest.raises(RuntimeError, match="different images"):
+        pair(make_predictions(5), make_predictions(6))
