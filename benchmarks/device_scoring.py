@@ -1,9 +1,13 @@
-"""What scoring takes in the device's environment: ``python -m benchmarks.device_scoring MODEL …``.
+"""What scoring takes in the device's environment, against nothing but onnxruntime and Pillow.
 
-Prints JSON: ratios of medians, from images that each way scores in turn. ``benchmarks.edge``
-starts it, since the device's environment is another one.
+    make run                        # once: there has to be a released model
+    .venv-edge/bin/python -m benchmarks.device_scoring
+
+Ratios of medians, from images that each way scores in turn. ``benchmarks.edge`` starts it, since
+the device's environment is another one. The last line is JSON.
 """
 
+import argparse
 import json
 import random
 import statistics
@@ -14,17 +18,32 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
 from benchmarks.bare_onnxruntime import Bare
+from benchmarks.images import add_images, images_folder
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.inference.scoring import Scorer
 
+PROJECT = Path(__file__).resolve().parents[1]
+MODEL = PROJECT / "data" / "device" / "package-onnx" / "current"
 LORES = (240, 320)
 WARM_UP = 20
 
 
 def main() -> None:
-    """Measure on the images that are named."""
-    model, rounds, images = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    """Measure on the images of a folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=MODEL, help="folder of a release")
+    add_images(parser)
+    parser.add_argument("--files", type=int, default=300, help="images a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    options.images = images_folder(options.images)
+    if not (options.model / MODEL_FILE).exists():
+        parser.error(f"there is no released model in {options.model}; run: make run")
+    model, rounds = options.model, options.rounds
+    images = [str(path) for path in sorted(options.images.glob("*.jpg"))[: options.files]]
     scorer, bare = Scorer(model, threads=1), Bare(str(model / MODEL_FILE), threads=1)
     bare_int8 = Bare(str(model / INT8_FILE), threads=1)
     rng = np.random.default_rng(0)
@@ -53,6 +72,8 @@ def main() -> None:
                     f"{way}_ms": round(statistics.median(ms[way] for ms in measured), 3)
                     for way in ("jpeg", "array", "lores", "int8")
                 },
+                "files": len(images),
+                "rounds": rounds,
             }
         )
     )

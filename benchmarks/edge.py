@@ -21,7 +21,9 @@ from pathlib import Path
 
 import mlflow
 
-from benchmarks.ingest import IMAGES
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
+from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine, peak_megabytes
 from benchmarks.traffic import Counted
 from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
@@ -57,34 +59,32 @@ def main() -> None:
         default=PROJECT / "data" / "device" / "package-onnx",
         help="folder of a pulled model; default: where make run pulls it to",
     )
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    add_images(parser)
     parser.add_argument("--files", type=int, default=300, help="images a round")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    options.images = images_folder(options.images)
     current = options.models / "current"
     if not (current / RELEASE_FILE).exists():
-        parser.error(f"there is no pulled model in {options.models}: make run")
+        parser.error(f"there is no pulled model in {options.models}; run: make run")
     images = sorted(options.images.glob("*.jpg"))[: options.files]
-    print(machine(), flush=True)
-    figures = scoring(current, images, options.rounds)
+    print(f"{machine()}, {len(images)} images a round", flush=True)
+    figures = scoring(current, options)
     print(figures, flush=True)
     figures |= starting(options.models, images[0], options.rounds)
     print(figures, flush=True)
     figures |= running(options.models, options.images, figures["bare_memory_mb"])
     print(figures, flush=True)
     figures |= transfer(options.models)
-    print(json.dumps(figures | int8(current) | {"rounds": options.rounds}))
+    print(json.dumps(figures | int8(current) | {"files": len(images), "rounds": options.rounds}))
 
 
-def scoring(model: Path, images: list[Path], rounds: int) -> dict[str, float]:
+def scoring(model: Path, options: argparse.Namespace) -> dict[str, float]:
     """Ratios of latencies, in the device's own environment."""
-    command = [DEVICE_PYTHON, "-m", "benchmarks.device_scoring", str(model), str(rounds)]
-    done = subprocess.run(
-        command + [str(path) for path in images],
-        cwd=PROJECT,
-        check=True,
-        stdout=subprocess.PIPE,
-    )
+    command = [DEVICE_PYTHON, "-m", "benchmarks.device_scoring", "--model", str(model)]
+    command += ["--images", str(options.images), "--files", str(options.files)]
+    command += ["--rounds", str(options.rounds)]
+    done = subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
 
 

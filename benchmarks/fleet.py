@@ -22,6 +22,7 @@ import argparse
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
 from benchmarks.fleet_servers import ALIAS, CACHED_SECONDS, FILES, MODEL, cached, publish, served
 from benchmarks.machine import machine

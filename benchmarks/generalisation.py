@@ -18,6 +18,7 @@ left out is right; the held-out part is not touched. Left out are in turn
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -29,20 +30,21 @@ from urllib.parse import unquote
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
 from benchmarks.caches import write_part
+from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from edge.inference.scoring import prepare
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST, TRAIN, VALIDATION, Split
 from steps.evaluation.predictions import keras_predict
-from steps.settings.profile import PROJECT
 from steps.training.fit import fit
 from steps.training.fit_result import FitResult
 from steps.training.model import network_of
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 
-IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SIDE = 128
 DUSK = (0.7, 0.5, 0.35, 0.25, 0.18)
 """What is left of the light."""
@@ -65,18 +67,20 @@ class Images:
 def main() -> None:
     """Train for each case and print what is right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    add_images(parser)
     parser.add_argument("--held-out", action="store_true", help="judge on the held-out part")
     parser.add_argument("--leave", nargs="+", default=["hours", "dusk"], help="hours, light, dusk")
     parser.add_argument("--split-seeds", type=int, nargs="+", help="default: 0, or 0 to 4")
     parser.add_argument("--block-minutes", type=int, default=60)
     parser.add_argument("--set", nargs="+", default=[], help="fields of Plan, as name=value")
     options = parser.parse_args()
+    options.images = images_folder(options.images)
     seeds = options.split_seeds or (range(5) if options.held_out else [0])
     plan = replace(Plan(patience=15), **dict(map(_setting, options.set)))
     print(machine())
     print(plan, flush=True)
     right: dict[str, float] = {}
+    evaluated = 0
     for seed in seeds:
         images = read(options.images, Split(options.block_minutes, seed=seed))
         cases = held_out(images) if options.held_out else left_out(images, options.leave)
@@ -85,6 +89,7 @@ def main() -> None:
             started = time.monotonic()
             found, fitted = judge(plan, train, validation, judged)
             right[f"seed {seed} {name}"] = float(found.mean())
+            evaluated += len(found)
             best = fitted.epochs[fitted.best]
             print(
                 f"seed {seed}  {name:18} {found.mean():.4f} of {len(found):3}  "
@@ -93,7 +98,8 @@ def main() -> None:
                 f"{time.monotonic() - started:.0f} s){mistakes(judged, found)}",
                 flush=True,
             )
-    print(json.dumps({"mean": round(statistics.mean(right.values()), 4)} | right))
+    mean = round(statistics.mean(right.values()), 4)
+    print(json.dumps({"mean": mean, "images": evaluated} | right))
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from pathlib import Path
 from PIL import Image, ImageStat
 from pyspark.sql import SparkSession
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
+from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from steps.ingest import Parameters
 from steps.ingestion.arrivals import Limits
@@ -34,20 +38,19 @@ from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import take_in
 from steps.lake.session import spark_session
-from steps.settings.profile import PROJECT, Profile, load_profile
-
-IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
+from steps.settings.profile import Profile, load_profile
 
 
 def main() -> None:
     """Run the rounds, print a line for each and the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    add_images(parser)
     parser.add_argument("--files", type=int, default=2000, help="images a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compression", default="snappy", help="the port's, as Spark names it")
     parser.add_argument("--work", type=Path, help="folder for the copies; default: a temporary one")
     options = parser.parse_args()
+    options.images = images_folder(options.images)
     print(machine())
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         home = Path(folder)
@@ -114,9 +117,9 @@ def repeat(images: Path, zone: Path, files: int, number: int = 0) -> None:
         original = originals[place % len(originals)]
         hour, minute, second = place // len(originals) % 24, place % 60, place // 60 % 60
         time_of_day = f"{hour:02}%3A{minute:02}%3A{second:02}"
-        rest = original.name[original.name.index("_rpi") :].replace("_front", f"_front{place}")
+        view, _, label = original.name[original.name.index("_rpi") :].rpartition("_")
         content = original.read_bytes() + f"{number} {place}".encode()
-        (zone / f"{original.name[:11]}{time_of_day}{rest}").write_bytes(content)
+        (zone / f"{original.name[:11]}{time_of_day}{view}{place}_{label}").write_bytes(content)
 
 
 def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:

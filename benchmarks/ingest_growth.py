@@ -13,12 +13,15 @@ line is JSON.
 import argparse
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
 from benchmarks.ingest import ingest, repeat, timed
 from benchmarks.machine import Memory, machine, peak_megabytes

@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
 from benchmarks.machine import machine
 from steps.settings.profile import PROJECT
 
@@ -29,7 +31,7 @@ FLOOR = (
 )
 PROJECT_OF_THE_FLOOR = "entry_points: {main: {command: python floor.py}}"
 QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 2}
-IMAGES = 96
+COUNT = 96
 
 
 def main() -> None:
@@ -59,6 +61,8 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "rounds": options.rounds,
+                "images": COUNT,
                 "floor_seconds": round(clock["floor"], 2),
                 "warm_vs_floor": round(clock["main"] / clock["floor"], 2),
                 "mlflow_run_vs_floor": round(clock["mlflow run"] / clock["floor"], 2),
@@ -102,7 +106,7 @@ def _write_project_of_the_floor(home: Path) -> Path:
 def _finish(home: Path, pipeline: list[str]) -> None:
     """Run the pipeline until nothing of it is left to run."""
     if not (home / "landing").is_dir():
-        taken = ["--to", str(home / "landing"), "--count", str(IMAGES), "--period", "60"]
+        taken = ["--to", str(home / "landing"), "--count", str(COUNT), "--period", "60"]
         subprocess.run([sys.executable, "-m", "edge", "capture", *taken], cwd=PROJECT, check=True)
     _time(pipeline, home)
 

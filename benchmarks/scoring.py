@@ -25,7 +25,10 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 
-from benchmarks.ingest import IMAGES, repeat
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
+from benchmarks.images import add_images, images_folder
+from benchmarks.ingest import repeat
 from benchmarks.machine import machine
 from benchmarks.scoring_rest import measure_rest, require_wrk
 from edge.inference.record import MODEL_FILE, ModelRecord, sha256_of
@@ -40,13 +43,14 @@ SIZE = (128, 128)
 def main() -> None:
     """Measure each way in each round and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    add_images(parser)
     parser.add_argument("--files", type=int, default=2000, help="images a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=8, help="of REST, by number of clients")
     parser.add_argument("--only", choices=["spark", "rest"], help="one of the two; default: both")
     parser.add_argument("--work", type=Path, help="folder for the copies; default: a temporary one")
     options = parser.parse_args()
+    options.images = images_folder(options.images)
     if options.only != "spark":
         require_wrk()
     print(machine(), flush=True)
@@ -56,8 +60,9 @@ def main() -> None:
             [sys.executable, "-c", f"from benchmarks.scoring import export; export({str(home)!r})"],
             check=True,
         )
+        some = next(options.images.glob("*.jpg"))
         with multiprocessing.get_context("spawn").Pool(
-            os.cpu_count(), initializer=load, initargs=(str(home / "model"),)
+            os.cpu_count(), initializer=load, initargs=(str(home / "model"), some)
         ) as pool:
             found: dict[str, float] = {}
             if options.only != "rest":
@@ -90,11 +95,11 @@ def export(home: str) -> None:
     mlflow.pyfunc.save_model(Path(home, "pyfunc"), **pyfunc_arguments(folder))
 
 
-def load(folder: str) -> None:
+def load(folder: str, image: Path) -> None:
     """In a plain process: the model, once."""
     global scorer
     scorer = Scorer(folder, threads=1)
-    scorer.score([next(IMAGES.glob("*.jpg"))])
+    scorer.score([image])
 
 
 def score(path: str) -> float:

@@ -20,6 +20,7 @@ import argparse
 import json
 import multiprocessing
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,22 +28,22 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
 from benchmarks.caches import cache_of, write_caches
+from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from benchmarks.reading import epoch_seconds, input_ratio, memory_ratio, peak
 from steps.dataset.cache import Cache
-from steps.settings.profile import PROJECT
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess
-
-IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 
 
 def main() -> None:
     """Run the rounds and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder of JPEG files")
+    add_images(parser)
     parser.add_argument("--files", type=int, default=480, help="images in the cache")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="of a training; the first is apart")
@@ -51,6 +52,7 @@ def main() -> None:
         "--only", nargs="+", help="some of: input, memory, horovod, trials, peak (memory)"
     )
     options = parser.parse_args()
+    options.images = images_folder(options.images)
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

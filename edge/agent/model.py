@@ -10,6 +10,7 @@ import numpy as np
 from edge.inference.errors import UserError
 from edge.inference.scoring import UnreadableError, prepare, prepare_bytes
 from edge.outbox.results import Result
+from edge.protocol.backoff import backoff_seconds
 from edge.update.current import CurrentModel, NoModelError, link_state
 from edge.update.probation import Probation
 from edge.update.self_test import UNLOADABLE
@@ -21,8 +22,6 @@ FRAMES_OF_PROBATION = 3
 
 LONGEST_PAUSE_SECONDS = 300.0
 """Between two attempts to load what failed: each reads and hashes all files."""
-
-MOST_DOUBLINGS = 10
 
 
 class ModelInUse:
@@ -149,8 +148,9 @@ class ModelInUse:
     def _put_away(self, why: str) -> None:
         """Use no model until the next look, or after a pause if that one failed too."""
         self.current, self.failure = None, why
-        pause = 2.0 ** min(self._attempts - 1, MOST_DOUBLINGS) if self._attempts else 0.0
-        self._not_before = self._uptime() + min(pause, LONGEST_PAUSE_SECONDS)
+        # the first attempt after a failure comes at once: it may be what a new release left
+        pause = backoff_seconds(self._attempts, 1.0, LONGEST_PAUSE_SECONDS)
+        self._not_before = self._uptime() + pause
         self._attempts, self._failed = self._attempts + 1, link_state(self._folder)
 
     def _noted(self, change: Callable[[], None]) -> bool:

@@ -15,14 +15,12 @@ from edge.inference.scoring import UnreadableError
 from edge.outbox.queue import Queue
 from edge.outbox.reason import Reason
 from edge.outbox.results import Result, Results
+from edge.protocol.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Between two attempts to open a camera."""
-
-MOST_DOUBLINGS = 10
-"""Of the pause; beyond, a number would end that an absent camera does not."""
 
 ATTEMPTS = 10
 """To open a camera again that did deliver: then its library is started anew, with the process."""
@@ -162,8 +160,7 @@ class Watcher:
         self.close()
         if delivered and self._attempts > ATTEMPTS:
             raise error
-        doublings = min(self._attempts - 1, MOST_DOUBLINGS)
-        pause = min(FIRST_PAUSE_SECONDS * 2**doublings, LONGEST_PAUSE_SECONDS)
+        pause = backoff_seconds(self._attempts, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock.uptime() + pause
 
     def _say(self, failure: CameraError) -> None:

@@ -11,6 +11,7 @@ from edge.outbox.landing import Landing
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
 from edge.protocol.addresses import without_userinfo
+from edge.protocol.backoff import backoff_seconds
 from edge.protocol.landing_names import status_name
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Sender:
         self._device, self._status, self._clock = device, status, clock
         self._report_seconds, self._retry_most = report_seconds, retry_most_seconds
         self._jitter = jitter
-        self._report_due, self._pause, self._not_before = clock.uptime(), 0.0, 0.0
+        self._report_due, self._failures, self._not_before = clock.uptime(), 0, 0.0
         self.failure: str | None = None
         self.failing_since: float | None = None
         self.sent_at: str | None = None
@@ -79,7 +80,7 @@ class Sender:
         except Exception as error:
             self._failed(_said(error))
             raise
-        self.failure, self.failing_since, self._pause = None, None, 0.0
+        self.failure, self.failing_since, self._failures = None, None, 0
         return done
 
     def _send_one(self) -> bool:
@@ -121,8 +122,9 @@ class Sender:
         self.failure = said
         if self.failing_since is None:
             self.failing_since = self._clock.uptime()
-        self._pause = min(max(FIRST_RETRY_SECONDS, 2 * self._pause), self._retry_most)
-        self._not_before = self._clock.uptime() + self._pause * (0.5 + 0.5 * self._jitter())
+        self._failures += 1
+        pause = backoff_seconds(self._failures, FIRST_RETRY_SECONDS, self._retry_most)
+        self._not_before = self._clock.uptime() + pause * (0.5 + 0.5 * self._jitter())
 
 
 class _NotLandedError(Exception):

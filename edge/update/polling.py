@@ -2,6 +2,8 @@
 
 import random
 
+from edge.protocol.backoff import backoff_seconds
+
 JITTER = 0.2
 """How far one wait may be from the period, as a share of it."""
 
@@ -40,6 +42,5 @@ class PollTimes:
         """
         if failures <= 0:
             return self.period * self._random.uniform(1 - JITTER, 1 + JITTER)
-        # no power beyond what `longest` needs: a float has an end, a dead server has none
-        longest = min(self.longest, self.period * 2.0 ** min(failures, 60))
+        longest = backoff_seconds(failures, first=2 * self.period, longest=self.longest)
         return self._random.uniform(longest / 2, longest)
