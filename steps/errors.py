@@ -1,17 +1,55 @@
-"""Errors that a user can cause and mend."""
+"""Errors that a user causes and can fix."""
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RUN = "mlflow run ."
-"""How a step is run, as errors tell it: what follows is `-e <step> -P …`."""
+"""How errors say that a step is run; ``-e <step> -P …`` follows."""
 if Path(sys.prefix).parent.resolve() == Path(__file__).resolve().parents[1]:
     RUN += " --env-manager local"  # this Python is the project's own
 
 
-class UserError(Exception):
-    """A mistake of input or set-up, told in one line: what is wrong, and what to type next.
+@dataclass(frozen=True)
+class RunStep:
+    """A fix: run a step.
 
-    A step that ends with it prints the line without a stack trace (``--debug`` shows it),
-    exits with status 1, and leaves its run FAILED with the line as the tag ``failure``.
+    Attributes:
+        step: the entry point.
+        parameters: what it is given; an empty one is left out.
     """
+
+    step: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunAgain:
+    """A fix: run the step that failed again, or resume it if it can be resumed.
+
+    Attributes:
+        changed: parameters that replace the given ones; an empty one is left out.
+    """
+
+    changed: dict[str, str] = field(default_factory=dict)
+
+
+class UserError(Exception):
+    """A mistake of input or set-up in one line: what is wrong, and what to type next.
+
+    A step that fails with it prints the line without a stack trace (``--debug`` shows it),
+    exits with status 1, and leaves its run FAILED with the line as the tag ``failure``.
+
+    Args:
+        message: what is wrong and what is needed.
+        fix: what to run next. The step that fails turns it into :attr:`command`, since only the
+            step knows the profile, the experiment and the parameters.
+    """
+
+    def __init__(self, message: str, fix: RunStep | RunAgain | None = None):
+        super().__init__(message)
+        self.fix = fix
+        self.command = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; run: {self.command}" if self.command else super().__str__()

@@ -9,8 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command, rerun_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
@@ -97,7 +96,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         ],
         f"On the {package.test_images} test images.",
     )
-    run.report.next_command = next_command("device", alias=alias_argument(parameters.alias))
+    run.report.next_command = run.commands.next("device", alias=alias_argument(parameters.alias))
     return ExportOutputs(
         model=version.name,
         version=str(version.version),
@@ -133,7 +132,8 @@ def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
                 f"the artifact store did not keep version {version.version} of {version.name} "
-                f"as it was written; check the store and run: {rerun_command()}"
+                "as it was written; check the store",
+                RunAgain(),
             )
 
 
@@ -152,8 +152,7 @@ def _release(
     with claim(version.name, run.id):
         if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
-                f"{source.name}@{alias} no longer names version {source.version}; "
-                f"run: {rerun_command()}"
+                f"{source.name}@{alias} no longer names version {source.version}", RunAgain()
             )
         release = state_release(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"

@@ -9,7 +9,6 @@ from pydantic import Field
 from edge.inference.image import MAX_PIXELS
 from steps.errors import UserError
 from steps.ingestion.landing import fingerprint, for_fsspec, list_landing_zone, normalised
-from steps.pipeline.commands import next_command
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
@@ -160,8 +159,9 @@ def _say(
     )
     log_delta_version(outputs.table, version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
-    fill_report(run.report, spark, run.profile, outputs, run.id, labelled)
-    run.report.next_command = next_command("tune", ingest_run_id=run.id)
+    retry = run.commands.rerun(retry_quarantine="true")
+    fill_report(run.report, spark, run.profile, outputs, run.id, labelled, retry)
+    run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 
 

@@ -5,8 +5,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from pydantic import Field
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command
+from steps.errors import RunStep, UserError
 from steps.pipeline.outputs import InspectOutputs, MainOutputs
 from steps.pipeline.pipeline_state import lines, read_unfinished
 from steps.pipeline.runs import ENDED, LATEST, experiment_id, resolve_input
@@ -51,7 +50,7 @@ def inspect(run: StepRun, parameters: Parameters) -> InspectOutputs:
         print(f"  {name:28} {value:g}")
     if left:
         run.report.next_command = left.next_command
-        print(f"go on with: {left.next_command}")
+        print(f"resume with: {left.next_command}")
     run.report.table("Figures", ["figure", "value"], [list(item) for item in figures.items()])
     return InspectOutputs(figures=figures)
 
@@ -73,7 +72,7 @@ def _newest_pipeline() -> str:
         # one that was refused before its first step left nothing to show
         if not _is_dry(run) and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
             return run.info.run_id
-    raise UserError(f"the pipeline has not run here yet; run: {next_command('main')}")
+    raise UserError("the pipeline has not run here yet", RunStep("main"))
 
 
 def _is_dry(run: Run) -> bool:

@@ -15,7 +15,6 @@ from steps import export, ingest, promote, register, train, tune
 from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts
-from steps.pipeline.commands import go_on_with, next_command, rerun_command, resume_command
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.outages import fail_fast
 from steps.pipeline.outputs import MainOutputs, StepDone
@@ -75,16 +74,16 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     done: list[StepDone] = []
     try:
         for step in PIPELINE[: asked.end]:
-            go_on_with(rerun_command(**asked.rest(step.name)))
+            run.commands.resume_with(**asked.rest(step.name))
             _go(step, run.profile, parameters, asked, runs, done)
     except (Exception, KeyboardInterrupt):
         with fail_fast(), suppress(Exception):  # the tracking server may be what is away
-            keep_unfinished(done, resume_command())
+            keep_unfinished(done, run.commands.resume())
         raise
     finally:
         if done:
             fill_report(run.report, done)
-    run.report.next_command = next_command("device")
+    run.report.next_command = run.commands.next("device")
     return MainOutputs(runs=runs, steps=done)
 
 

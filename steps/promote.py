@@ -7,8 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command, rerun_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import claim, move_alias
@@ -99,13 +98,14 @@ def _judge(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         if now != before:
             raise UserError(
                 f"{challenger.name}@{parameters.alias} moved from version {before} to {now} "
-                f"while this run judged; run: {rerun_command()}"
+                "while this run compared them",
+                RunAgain(),
             )
         _note(challenger, f"passed: {parameters.alias}{caution}", run.id)
         reason = parameters.reason or "passed the profile's promotion"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.report.headline(parameters.alias, f"version {challenger.version}")
-    run.report.next_command = next_command("export", alias=alias_argument(parameters.alias))
+    run.report.next_command = run.commands.next("export", alias=alias_argument(parameters.alias))
     return _outputs(challenger, parameters.alias, "promoted", comparison.accuracies())
 
 
@@ -133,7 +133,7 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             logger.warning(
                 "version %s has no ONNX version yet, so no device follows; run: %s",
                 version.version,
-                next_command("export", alias=alias_argument(alias)),
+                run.commands.next("export", alias=alias_argument(alias)),
             )
         if alias == CHAMPION:  # a ring may try what was withdrawn, which it stays
             if before and before != str(version.version):
@@ -147,7 +147,7 @@ def _put(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         ["alias", "before", "now", "reason"],
         [[alias, before or "-", str(version.version), reason]],
     )
-    run.report.next_command = next_command(
+    run.report.next_command = run.commands.next(
         "device" if released else "export", alias=alias_argument(alias)
     )
     return _outputs(version, alias, reason, {})

@@ -11,8 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.inference.scoring import PREPARE_VERSION
-from steps.errors import UserError
-from steps.pipeline.commands import next_command, rerun_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import claim, move_alias
@@ -84,7 +83,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
         ["metric", "value"],
         [[k, round(v, 4)] for k, v in trained.metrics.items()],
     )
-    run.report.next_command = next_command("promote", register_run_id=run.id)
+    run.report.next_command = run.commands.next("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
 
 
@@ -113,7 +112,8 @@ def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndar
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
         raise UserError(
             f"the artifact store did not keep version {version.version} of {version.name} as it "
-            f"was written; check the store and run: {rerun_command()}"
+            "was written; check the store",
+            RunAgain(),
         )
 
 

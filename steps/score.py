@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 
 from steps.errors import UserError
 from steps.ingestion.landing import list_landing_zone
-from steps.pipeline.commands import next_command
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
 from steps.pipeline.run_files import read_outputs
@@ -109,7 +108,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     if reasons:
         rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
         run.report.table("Not scored", ["reason", "images"], rows)
-    run.report.next_command = next_command("upkeep")
+    run.report.next_command = run.commands.next("upkeep")
     return outputs
 
 

@@ -13,8 +13,7 @@ import mlflow
 from pydantic import AfterValidator, Field
 
 from steps.dataset.selection import SelectionParameters
-from steps.errors import UserError
-from steps.pipeline.commands import go_on_with, next_command, rerun_command, resume_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
 from steps.pipeline.runs import RESUMED
@@ -118,7 +117,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
             with _kept(run, checkpoints.folder, resumes=start is not None):
                 fitted = launch(launcher, processes, plan, cache, spark, run.id, checkpoints, start)
         except RankKilled as error:
-            raise UserError(f"{error}; go on with: {resume_command()}") from error
+            raise UserError(str(error), RunAgain()) from error
     epochs = fitted.epochs[len(start.fitted.epochs) if start else 0 :]
     stages.part("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
 
@@ -137,7 +136,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         mlflow.log_dict([asdict(one) for one in by_slice], "slices.json")
     fill_report(run.report, test, by_slice, fitted, cache, peak_rate(plan, processes))
     stages.show(run.report)
-    run.report.next_command = next_command("register", train_run_id=run.id)
+    run.report.next_command = run.commands.next("register", train_run_id=run.id)
     for folder in folders_of(run.profile, run.id):
         remove_checkpoints(folder)
     return TrainOutputs(
@@ -163,7 +162,7 @@ def _kept(run: StepRun, folder: str, resumes: bool) -> Iterator[None]:
         with suppress(Exception):  # the store of the checkpoints may be what failed
             if resumes or has_checkpoint(folder):
                 inputs = {step + RUN_ID: run_id for step, run_id in run.inputs.items()}
-                go_on_with(rerun_command(resume_run_id=run.id, **inputs))
+                run.commands.resume_with(resume_run_id=run.id, **inputs)
 
 
 def _ranks(parameters: Parameters, profile: Profile, resolve) -> tuple[str, int]:

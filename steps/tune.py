@@ -7,7 +7,6 @@ from pydantic import Field
 
 from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
-from steps.pipeline.commands import go_on_with, next_command, rerun_command
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 from steps.pipeline.runs import RESUMED
@@ -50,7 +49,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag("searched", searched)
     before = _before(parameters.resume_run_id, searched)
-    go_on_with(rerun_command(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"]))
+    run.commands.resume_with(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"])
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
     limits = Limits(
         parameters.trials,
@@ -77,7 +76,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             )
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
-        go_on_with(rerun_command())  # the failed ones would count
+        run.commands.resume_with()  # not with the failed ones, which would count
         why = failed[-1].error if failed else "the time limit came before the first"
         raise UserError(
             f"no trial came to an end ({' '.join(why.split())[:200]}); change tuning in the "
@@ -89,7 +88,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     )
     fill_report(run.report, trials, space)
     stages.show(run.report)
-    run.report.next_command = next_command(
+    run.report.next_command = run.commands.next(
         "train", ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
     )
     return TuneOutputs(

@@ -15,9 +15,8 @@ import fsspec
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import tidy
 from steps.dataset.split import PARTS, Split
-from steps.errors import UserError
+from steps.errors import RunStep, UserError
 from steps.lake.tables import id_of, path_is_under
-from steps.pipeline.commands import next_command
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
@@ -65,7 +64,7 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
     from pyspark.sql import functions as F
 
     if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
-        raise UserError(f"{selection.table} was begun anew since; run: {next_command('ingest')}")
+        raise UserError(f"{selection.table} was recreated since: ingest again", RunStep("ingest"))
     images = (
         spark.read.format("delta")
         .option("versionAsOf", selection.version)
@@ -128,7 +127,8 @@ def plan(
         raise UserError(
             f"{len(rows)} labelled images with {len(labels)} label{'s'[: len(labels) != 1]} "
             f"({', '.join(labels) or 'none'}): a network needs two; label more images by name "
-            f"or folder and run: {next_command('ingest')}"
+            "or folder",
+            RunStep("ingest"),
         )
     times = [None if time != time else time.to_pydatetime() for time in rows["captured_at"]]
     parts = map(split.part_of, times, rows["device_id"], rows["sha256"])

@@ -13,8 +13,7 @@ from typing import TypeGuard
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from steps.errors import UserError
-from steps.pipeline.commands import rerun_command
+from steps.errors import RunAgain, UserError
 
 SECONDS = 60.0
 """How long a holder that gives no more sign of life still counts."""
@@ -44,7 +43,8 @@ class Lease:
                 taken = f"run {claim['run_id']} took" if claim else "something took away"
                 raise UserError(
                     f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
-                    f"nothing is lost; run again: {rerun_command()}"
+                    "nothing is lost",
+                    RunAgain(),
                 )
             if time.time() - claim["at"] > SECONDS / 2:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
@@ -131,16 +131,15 @@ def _take(filesystem, path: str, run_id: str) -> None:
             if holder := _holder(filesystem, path):
                 raise UserError(
                     f"run {holder['run_id']} on {holder['host']} is at this source; wait "
-                    f"for it to end and run again: {rerun_command()}"
+                    "for it to end",
+                    RunAgain(),
                 ) from None
             filesystem.rm_file(path)
         except (ValueError, NotImplementedError):  # no exclusive creation here
             if not _holder(filesystem, path):
                 filesystem.pipe_file(path, _claim(run_id))
                 return
-    raise UserError(
-        f"another run has just begun at this source; wait for it to end: {rerun_command()}"
-    )
+    raise UserError("another run has just begun at this source; wait for it to end", RunAgain())
 
 
 def _claim(run_id: str) -> bytes:

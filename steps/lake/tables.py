@@ -5,9 +5,8 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
-from steps.errors import UserError
+from steps.errors import RunStep, UserError
 from steps.ingestion.image_metadata import COLUMNS as COLUMNS_OF_IMAGE
-from steps.pipeline.commands import next_command
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def view_tables(spark: "SparkSession", profile: Profile) -> list[str]:
 
     found = [name for name in COLUMNS if DeltaTable.isDeltaTable(spark, table_path(profile, name))]
     if not found:
-        raise UserError(f"no table in {profile.lake} yet; run: {next_command('ingest')}")
+        raise UserError(f"no table in {profile.lake} yet: ingest images first", RunStep("ingest"))
     for name in found:
         _view(spark, name, f"delta.`{table_path(profile, name)}`")
     return found

@@ -8,10 +8,9 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import ExecutionException
 
-from steps.errors import UserError
-from steps.pipeline.commands import resume_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.runs import experiment_id, newest_nested
-from steps.settings.parameters import StepParameters, given
+from steps.settings.parameters import StepParameters, non_default_parameters
 from steps.settings.profile import PROJECT
 
 
@@ -20,10 +19,10 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
 
     Args:
         step: the entry point.
-        parameters: of the step; those that are not as by default are passed.
+        parameters: of the step; those that differ from their defaults are passed.
 
     Raises:
-        UserError: it failed; what is wrong it has told itself.
+        UserError: it failed, and has said itself what is wrong.
     """
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # the entry point's `python` is the one that runs here
@@ -32,7 +31,7 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         submitted = mlflow.projects.run(
             str(PROJECT),
             entry_point=step,
-            parameters=given(parameters),
+            parameters=non_default_parameters(parameters),
             experiment_id=experiment_id(),
             env_manager="local",
             run_name=step,
@@ -43,5 +42,5 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
     except ExecutionException as error:
-        raise UserError(f"{step} failed; mend it, and go on with: {resume_command()}") from error
+        raise UserError(f"{step} failed; fix the error above", RunAgain()) from error
     return mlflow.get_run(submitted.run_id)

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from steps.errors import UserError
-from steps.pipeline.commands import resume_command
+from steps.pipeline.commands import Commands
 from steps.pipeline.outages import fail_fast, outage
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import REPORT_FILE
@@ -21,19 +21,20 @@ logger = logging.getLogger("steps")
 
 
 @contextmanager
-def ending(run: Run, report: Report) -> Iterator[None]:
-    """Around a step's work: where it fails or is stopped, so does its run, and what is below it.
+def end_with_status(run: Run, report: Report, commands: Commands) -> Iterator[None]:
+    """Around a step's work: if it fails or is stopped, end its run and those nested in it so.
 
-    How to go on from there is said: in the terminal, on the report, or in an error's last line.
+    The terminal, the report, or the error's last line names the command that resumes the step.
 
     Args:
         run: the open run.
-        report: of the run; kept with the failure on it.
+        report: of the run; logged with the failure on it.
+        commands: of the step.
     """
     try:
         yield
     except KeyboardInterrupt:
-        logger.error("%s: stopped; go on with: %s", report.step, resume_command())
+        logger.error("%s: stopped; resume with: %s", report.step, commands.resume())
         _end_nested(run, "KILLED")
         mlflow.end_run("KILLED")
         keep_status(run)
@@ -43,14 +44,16 @@ def ending(run: Run, report: Report) -> Iterator[None]:
             with fail_fast(), suppress(Exception):  # the run may not be reached either
                 fail(report.step, away)
             raise
+        if isinstance(error, UserError):
+            commands.add_to(error)
         report.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
-        report.next_command = resume_command()
+        report.next_command = commands.resume()
         mlflow.log_text(report.html(), REPORT_FILE)
         _end_nested(run, "FAILED")
         if isinstance(error, UserError):
             fail(report.step, str(error))
         else:
-            error.add_note(f"{report.step} failed; mend it, and go on with: {resume_command()}")
+            error.add_note(f"{report.step} failed; fix it, then resume with: {commands.resume()}")
         raise
 
 

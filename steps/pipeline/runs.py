@@ -7,8 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command
+from steps.errors import RunStep, UserError
 
 LATEST = "latest"
 FINISHED = ("FINISHED",)
@@ -31,7 +30,7 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
     if wanted == LATEST:
         runs = finished_runs(step, count=1)
         if not runs:
-            raise UserError(f"no finished run of {step} to go on from; run: {next_command(step)}")
+            raise UserError(f"{step} has no finished run yet", RunStep(step))
         return runs[0].info.run_id
     try:
         run = MlflowClient().get_run(wanted)
@@ -51,9 +50,7 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
             f"pass -P {step}_run_id=<ID of a run of {step}> or latest"
         )
     if run.info.status not in statuses:
-        raise UserError(
-            f"run {wanted} of {step} did not finish ({run.info.status}); run: {next_command(step)}"
-        )
+        raise UserError(f"run {wanted} of {step} did not finish ({run.info.status})", RunStep(step))
     return wanted
 
 

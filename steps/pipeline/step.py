@@ -22,8 +22,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, key_parts
-from steps.pipeline.commands import resume_command, under_way
-from steps.pipeline.failures import ending, fail
+from steps.pipeline.commands import Commands
+from steps.pipeline.failures import end_with_status, fail
 from steps.pipeline.outages import outage
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
@@ -31,7 +31,7 @@ from steps.pipeline.run_files import keep, read_outputs
 from steps.pipeline.runs import resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.tracking_store import use_tracking_store
-from steps.settings.parameters import TRUE, StepParameters, given, parse
+from steps.settings.parameters import TRUE, StepParameters, non_default_parameters, parse
 from steps.settings.profile import Profile, load_profile
 from steps.settings.profile_file import VARIABLE
 
@@ -54,12 +54,14 @@ class StepRun:
         profile: where things run.
         inputs: run ID by step, resolved; a step whose ID was given as ``none`` is left out.
         report: what a reader should see; kept as ``report.html`` when the step ends.
+        commands: what to run next, and what resumes the step.
     """
 
     id: str
     profile: Profile
     inputs: dict[str, str]
     report: Report
+    commands: Commands
 
     def read(self, step: str, outputs: type[Outputs]) -> Any:
         """The ``outputs.json`` of an input."""
@@ -152,26 +154,31 @@ class Step:
                 fail(self.name, str(error))
             raise
         use_tracking_store(profile)
-        with under_way(self.name, parameters) as here:
-            try:
-                with mlflow.start_run(run_name=_run_name(self.name)) as run:
-                    here.experiment = mlflow.get_experiment(run.info.experiment_id).name
-                    self._carry_out(run, profile, parameters)
-                keep_status(run)
-            except Exception as error:
-                if away := outage(error):
-                    raise UserError(
-                        f"{away}; when it does, go on with: {resume_command()}"
-                    ) from error
-                raise
+        commands = Commands(self.name, parameters)
+        try:
+            with mlflow.start_run(run_name=_run_name(self.name)) as run:
+                commands.experiment = mlflow.get_experiment(run.info.experiment_id).name
+                self._carry_out(run, profile, parameters, commands)
+            keep_status(run)
+        except Exception as error:
+            if away := outage(error):
+                raise UserError(
+                    f"{away}; once it does, resume with: {commands.resume()}"
+                ) from error
+            raise
         return run.info.run_id
 
-    def _carry_out(self, run: Run, profile: Profile, parameters: Any) -> None:
+    def _carry_out(self, run: Run, profile: Profile, parameters: Any, commands: Commands) -> None:
         """Call the function, and have the run carry all of the contract."""
         started = time.monotonic()
         run_id = run.info.run_id
-        report = Report(self.name, run_id, about=_first_line(parameters), given=given(parameters))
-        with ending(run, report):
+        report = Report(
+            self.name,
+            run_id,
+            about=_first_line(parameters),
+            given=non_default_parameters(parameters),
+        )
+        with end_with_status(run, report, commands):
             mlflow.set_tags(_tags(self.name, profile, run))
             report.inputs = inputs = self._resolve_inputs(parameters)
             parts = self.key_parts(parameters, profile, inputs)
@@ -180,7 +187,7 @@ class Step:
                 | {f"input.{step}": id_ for step, id_ in inputs.items()}
             )
             _log_parameters(run_id, parameters)
-            outputs = self.run(StepRun(run_id, profile, inputs, report), parameters)
+            outputs = self.run(StepRun(run_id, profile, inputs, report, commands), parameters)
             report.seconds = time.monotonic() - started
             mlflow.log_metric("seconds", report.seconds)
             report.outputs = outputs.model_dump(mode="json")

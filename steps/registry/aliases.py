@@ -19,10 +19,11 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command
+from steps.errors import RunStep, UserError
+from steps.pipeline.commands import Commands
 from steps.pipeline.tracking_store import use_tracking_store
 from steps.registry.versions import number_by_alias
+from steps.settings.parameters import StepParameters
 from steps.settings.profile import load_profile
 
 CLAIM = "claim."
@@ -154,7 +155,7 @@ def history(model: str, alias: str) -> list[Move]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise UserError(
-            f"there is no registered model {model!r}; run: {next_command('register')}"
+            f"there is no registered model {model!r}: register one first", RunStep("register")
         ) from error
     prefix = f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]
@@ -191,6 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
         use_tracking_store(load_profile(options.profile))
         moves = _shown(options.model, options.alias)
     except UserError as error:
+        Commands(parameters=StepParameters(profile=options.profile)).add_to(error)
         sys.exit(f"aliases: {error}")
     for move in moves:
         print(

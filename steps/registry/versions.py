@@ -5,8 +5,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from steps.errors import UserError
-from steps.pipeline.commands import next_command
+from steps.errors import RunStep, UserError
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -49,8 +48,8 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
         others = ", ".join(sorted(_aliases(model)))
         raise UserError(
             f"the registered model {model!r} has no alias {alias!r}"
-            + (f", only {others}" if others else "")
-            + f"; run: {next_command(made_by, alias='' if alias == CHAMPION else alias)}"
+            + (f", only {others}" if others else ""),
+            RunStep(made_by, {"alias": alias_argument(alias)}),
         )
     return version
 

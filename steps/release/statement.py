@@ -10,8 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from edge.inference.record import sha256_of
 from edge.protocol.release import RELEASE_TAG
-from steps.errors import UserError
-from steps.pipeline.commands import next_command
+from steps.errors import RunStep, UserError
 from steps.release.keys import sign
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int
     """
     if RELEASE_TAG not in version.tags:
         raise UserError(
-            f"version {version.version} of {version.name} was never released; "
-            f"run: {next_command('export')}"
+            f"version {version.version} of {version.name} was never released", RunStep("export")
         )
     files = json.loads(version.tags[RELEASE_TAG])["files"]
     return _state(version.name, str(version.version), files, keys)

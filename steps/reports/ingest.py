@@ -4,7 +4,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from steps.ingestion.counts import rows_of
-from steps.pipeline.commands import rerun_command
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import Report, plain
 from steps.settings.profile import Profile
@@ -32,6 +31,7 @@ def fill_report(
     outputs: IngestOutputs,
     run_id: str,
     labelled: "Labelled | None",
+    retry_command: str,
 ) -> None:
     """Counts by label, device and hour; samples; light and size; duplicates; the quarantine."""
     images = rows_of(spark, profile, "images", outputs.source)
@@ -65,7 +65,7 @@ def fill_report(
             "In quarantine",
             ["reason", "files", "for instance", "what was said of it"],
             reasons,
-            f"Once its cause is mended, take it again: {rerun_command(retry_quarantine='true')}",
+            f"Once its cause is fixed, ingest it again: {retry_command}",
         )
 
 

@@ -92,8 +92,8 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
 
 
-def given(parameters: StepParameters) -> dict[str, str]:
-    """The parameters that are not as by default, as text."""
+def non_default_parameters(parameters: StepParameters) -> dict[str, str]:
+    """Return the parameters that differ from their defaults, as text."""
     return {
         name: str(value)
         for name, value in parameters.model_dump().items()

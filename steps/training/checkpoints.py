@@ -8,8 +8,7 @@ import fsspec
 import numpy as np
 
 from steps.dataset.cache_eviction import CHECKPOINTS
-from steps.errors import UserError
-from steps.pipeline.commands import rerun_command
+from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 from steps.training.fit_result import Checkpoint, FitResult
@@ -111,8 +110,8 @@ def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint)
             break
     else:
         raise UserError(
-            f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs'); "
-            f"run: {rerun_command(resume_run_id='')}"
+            f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs')",
+            RunAgain({"resume_run_id": ""}),
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
         record = json.loads(str(arrays["record"]))
@@ -127,12 +126,13 @@ def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint)
         if name in OF_INGEST:
             ingested = MlflowClient().get_run(run_id).data.tags["input.ingest"]
             raise UserError(
-                f"run {run_id} trained on other images: go on with: "
-                f"{rerun_command(ingest_run_id=ingested)}"
+                f"run {run_id} trained on other images",
+                RunAgain({"ingest_run_id": ingested}),
             )
         raise UserError(
-            f"run {run_id} trained with {name} {before}, not {now.get(name)}: pass its "
-            f"parameters again: {rerun_command(**{name: str(before)})}"
+            f"run {run_id} trained with {name} {before}, not {now.get(name)}; pass its "
+            "parameters again",
+            RunAgain({name: str(before)}),
         )
     fitted = FitResult(groups["weights"], record["epochs"], record["best"])
     return Checkpoint(fitted, groups["variables"])

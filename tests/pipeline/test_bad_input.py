@@ -80,7 +80,7 @@ def test_a_profile_with_an_unknown_key(workshop, capsys):
 def test_nothing_to_go_on_from(workshop, capsys):
     said = fails_with(tune, workshop, capsys)
     typed = f"{RUN} -e ingest -P profile={workshop.profile}"
-    assert said == f"tune: no finished run of ingest to go on from; run: {typed}"
+    assert said == f"tune: ingest has no finished run yet; run: {typed}"
 
 
 def test_a_run_that_does_not_exist(workshop, capsys):

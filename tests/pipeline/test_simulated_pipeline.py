@@ -215,7 +215,7 @@ def epochs_kept(pipeline) -> int:
 def test_a_pipeline_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(pipeline):
     given = LONGER | {"source": pipeline.home / "landing", "until": "train"}
     output = pipeline.interrupt("main", lambda: epochs_kept(pipeline) >= 2, **given)
-    by_step, by_pipeline = re.findall("stopped; go on with: (.*)", output)
+    by_step, by_pipeline = re.findall("stopped; resume with: (.*)", output)
     stopped = pipeline.runs("train")[0]
     assert stopped.info.status == "KILLED"
     inputs = {step: pipeline.runs(step)[0].info.run_id for step in ("ingest", "tune")}
@@ -234,5 +234,5 @@ def test_a_pipeline_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(
 def test_a_training_that_is_stopped_before_its_first_epoch_starts_again(pipeline):
     before = len(pipeline.runs("train"))
     output = pipeline.interrupt("train", lambda: len(pipeline.runs("train")) > before, seed=1)
-    (said,) = re.findall("stopped; go on with: (.*)", output)
+    (said,) = re.findall("stopped; resume with: (.*)", output)
     assert "-e train" in said and "resume_run_id" not in said

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from steps import main
 from steps.errors import UserError
-from steps.pipeline import commands as resume
+from steps.pipeline import commands
 from steps.pipeline.cache_key import cache_key
 from steps.pipeline.outputs import MainOutputs, Outputs
 from steps.pipeline.pipeline_state import says
@@ -56,7 +56,7 @@ class SmallPipeline:
         monkeypatch.setattr(main, "PIPELINE", tuple(self.step(*item) for item in steps.items()))
         monkeypatch.setattr(main, "run_entry_point", self.run_step)
         # commands are told as in the project's own environment, whatever this one is
-        monkeypatch.setattr(resume, "RUN", "mlflow run . --env-manager local")
+        monkeypatch.setattr(commands, "RUN", "mlflow run . --env-manager local")
 
     def step(self, name: str, parameters: type[StepParameters]) -> Step:
         def holds(outputs: Made, profile) -> str | None:
@@ -114,7 +114,7 @@ class SmallPipeline:
         model = main.make_parameters()
         with mlflow.start_run() as run:
             report = Report("main", run.info.run_id)
-            opened = StepRun(run.info.run_id, self.profile, {}, report)
+            opened = StepRun(run.info.run_id, self.profile, {}, report, commands.Commands())
             outputs = main.main(opened, model(**parameters))
         return outputs.runs, {
             step.step: says(step.run_id if step.reused else None, step.reason)

@@ -13,7 +13,7 @@ from steps.pipeline.runs import resolve_input
 WHOLE, FAILS, STOPPED, BREAKS = ([f"--bake_minutes={n}"] for n in (40, 60, 61, 62))
 REFUSED, MISTYPED = ["--mill_turns=0"], ["--bake_minute=60"]
 DRY, DRY_TOO = ["--dry_run", "--bake_minutes=50"], ["--dry_run=1", "--bake_minutes=50"]
-AGAIN = "go on with: mlflow run . --env-manager local -P bake_minutes={} -P from=bake"
+AGAIN = "resume with: mlflow run . --env-manager local -P bake_minutes={} -P from=bake"
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_what_ran_what_failed_and_why_is_shown(pipeline, shown, argv, ending, ba
     assert re.fullmatch(r"mill +– +\w{32}  run, because it has not run yet", lines[1])
     assert re.fullmatch(rf"bake +(–|\d s) +\w{{32}}  {bake}", lines[2])
     assert "  mill.images                  7" in lines
-    assert [line for line in lines if line.startswith("go on")] == rest
+    assert [line for line in lines if line.startswith("resume with")] == rest
 
 
 def test_a_pipeline_that_failed_before_its_first_step_says_why(pipeline, shown):
@@ -90,7 +90,7 @@ def test_a_pipeline_that_failed_before_its_first_step_says_why(pipeline, shown):
     assert shown() == [
         f"main      run {run_id}, which failed",
         f"failed: {NO_GRAIN}",
-        "go on with: mlflow run . --env-manager local -P mill_turns=0 -P from=mill",
+        "resume with: mlflow run . --env-manager local -P mill_turns=0 -P from=mill",
     ]
 
 

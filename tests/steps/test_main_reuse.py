@@ -11,7 +11,7 @@ from small_pipeline import COLD, SmallPipeline
 from steps import main
 from steps.errors import UserError
 from steps.pipeline import reuse
-from steps.pipeline.commands import resume_command, under_way
+from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import KEY_FILE, SIZES_FILE
 from steps.pipeline.step import StepRun
@@ -194,17 +194,14 @@ def test_a_pipeline_of_no_step_is_told(pipeline, start, until):
 )
 def test_a_pipeline_that_ends_early_has_the_graph_up_to_there(pipeline, minutes, error, said):
     typed = main.make_parameters()(bake_minutes=minutes)
-    with pytest.raises(error), under_way("main", typed), mlflow.start_run() as run:
+    with pytest.raises(error), mlflow.start_run() as run:
         report = Report("main", run.info.run_id)
-        opened = StepRun(run.info.run_id, pipeline.profile, {}, report)
-        try:
-            main.main(opened, typed)
-        finally:
-            said_onward = resume_command()
+        commands = Commands("main", typed)
+        main.main(StepRun(run.info.run_id, pipeline.profile, {}, report, commands), typed)
     page = report.html()
     assert said in page and 'class="failed"' in page and 'class="ran"' in page
-    again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
-    assert said_onward == again
+    typed_again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"
+    assert commands.resume() == typed_again
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from steps import score
 from steps.errors import UserError
+from steps.pipeline.commands import Commands
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
@@ -24,7 +25,9 @@ def ingested(lake: str, version: int) -> str:
 def run_of(store, monkeypatch):
     monkeypatch.setattr(score, "log_delta_version", lambda *_: None)
     profile = load_profile("local").model_copy(update={"lake": "file:/here"})
-    return lambda ingest: StepRun("1" * 32, profile, {"ingest": ingest}, Report("score", "1" * 32))
+    return lambda ingest: StepRun(
+        "1" * 32, profile, {"ingest": ingest}, Report("score", "1" * 32), Commands()
+    )
 
 
 def test_later_looks_take_what_was_taken_in_since(run_of):

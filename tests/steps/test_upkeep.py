@@ -12,6 +12,7 @@ from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import take_in
 from steps.lake.tables import current_version, open_table, table_path
+from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
 from steps.settings.parameters import parse
@@ -34,7 +35,9 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     # the session that the tests share stands for the one that the step would start and stop
     monkeypatch.setattr("steps.lake.session.spark_session", lambda *_: nullcontext(lake.spark))
     with mlflow.start_run() as run:
-        opened = StepRun(run.info.run_id, profile, {}, Report("upkeep", run.info.run_id))
+        opened = StepRun(
+            run.info.run_id, profile, {}, Report("upkeep", run.info.run_id), Commands()
+        )
         outputs = upkeep(opened, Parameters())
 
     files_before, files_after = outputs.compacted["images"]

@@ -20,7 +20,7 @@ from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import PARTS, Split
-from steps.errors import UserError
+from steps.errors import RunStep, UserError
 from steps.lake.tables import current_version, id_of, open_table, table_path
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
@@ -153,8 +153,9 @@ def test_an_equal_selection_finds_the_cache_without_spark(filled):
 
 def test_a_table_that_was_begun_anew_has_none_of_it(filled):
     before = filled.selection.model_copy(update={"table_id": "another"})
-    with pytest.raises(UserError, match="begun anew since; run: mlflow run .* -e ingest"):
+    with pytest.raises(UserError, match="recreated since") as caught:
         find_or_fill(before, filled.profile, filled.spark)
+    assert caught.value.fix == RunStep("ingest")
 
 
 def test_an_attempt_without_a_manifest_is_no_cache(filled):

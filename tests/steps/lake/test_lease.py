@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from steps.errors import UserError
+from steps.errors import RunAgain, UserError
 from steps.lake import lease as module
 from steps.lake.lease import SECONDS, lease
 from steps.settings.profile import PROJECT
@@ -202,8 +202,9 @@ def test_a_holder_that_was_taken_for_dead_is_told_and_leaves_the_other_alone(hom
     with lease(str(home), "asleep") as held:
         held.require()
         _leave(home)
-        with pytest.raises(UserError, match="run theirs took .* run again: mlflow run "):
+        with pytest.raises(UserError, match="run theirs took .* nothing is lost") as caught:
             held.require()
+        assert caught.value.fix == RunAgain()
         time.sleep(0.1)  # some signs of life later
         assert json.loads(_file(home).read_text())["run_id"] == "theirs"
 

@@ -1,24 +1,18 @@
-"""The commands that go on from a step can be typed as they stand."""
+"""The commands that a step names can be typed as they stand."""
 
 import pytest
 
-from steps.pipeline import commands as resume
-from steps.pipeline.commands import (
-    command,
-    go_on_with,
-    next_command,
-    rerun_command,
-    resume_command,
-    under_way,
-)
+from steps.errors import RunAgain, RunStep, UserError
+from steps.pipeline import commands as module
+from steps.pipeline.commands import Commands
 from steps.settings.parameters import StepParameters
 
 RUN = "1" * 32
 
 
 @pytest.fixture(autouse=True)
-def named(monkeypatch):
-    monkeypatch.setattr(resume, "RUN", "mlflow run .")
+def any_python(monkeypatch):
+    monkeypatch.setattr(module, "RUN", "mlflow run .")
 
 
 @pytest.mark.parametrize(
@@ -32,29 +26,56 @@ def named(monkeypatch):
     ],
 )
 def test_a_command_has_the_parameters_as_they_were_given(step, given, changed, typed):
-    assert command(step, StepParameters(**given), **changed) == typed
+    assert Commands(step, StepParameters(**given)).rerun(**changed) == typed
 
 
 FARM = StepParameters(profile="farm", override="model=hen", debug=True)
 PLACE = "-P profile=farm -P override=model=hen"
+EGGS = "mlflow run . --experiment-name eggs"
 
 
-def test_what_is_told_goes_on_in_the_same_place():
-    with under_way("promote", FARM) as here:
-        assert rerun_command() == f"mlflow run . -e promote {PLACE} -P debug=True"
-        here.experiment = "eggs"
-        assert rerun_command(debug="") == f"mlflow run . --experiment-name eggs -e promote {PLACE}"
-        typed = next_command("export", register_run_id=RUN, alias="")
-    assert typed == (
-        f"mlflow run . --experiment-name eggs -e export {PLACE} -P register_run_id={RUN}"
-    )
-    assert next_command("ingest") == "mlflow run . -e ingest"
+def test_a_command_runs_in_the_same_place():
+    assert Commands("promote", FARM).rerun() == f"mlflow run . -e promote {PLACE} -P debug=True"
+    commands = Commands("promote", FARM, "eggs")
+    assert commands.rerun(debug="") == f"{EGGS} -e promote {PLACE}"
+    typed = commands.next("export", register_run_id=RUN, alias="")
+    assert typed == f"{EGGS} -e export {PLACE} -P register_run_id={RUN}"
+    assert Commands().next("ingest") == "mlflow run . -e ingest"
 
 
-def test_a_step_says_how_to_go_on_should_it_end_badly():
-    with under_way("train", StepParameters()):
-        assert resume_command() == "mlflow run . -e train"
-        go_on_with(rerun_command(resume_run_id=RUN))
-        assert resume_command() == f"mlflow run . -e train -P resume_run_id={RUN}"
-    with under_way("train", StepParameters()):
-        assert resume_command() == "mlflow run . -e train"
+def test_a_step_is_run_again_until_it_can_be_resumed():
+    commands = Commands("train", StepParameters())
+    assert commands.resume() == "mlflow run . -e train"
+    commands.resume_with(resume_run_id=RUN)
+    assert commands.resume() == f"mlflow run . -e train -P resume_run_id={RUN}"
+    assert Commands("train", StepParameters()).resume() == "mlflow run . -e train"
+    commands.resume_with()
+    assert commands.resume() == "mlflow run . -e train"
+
+
+@pytest.mark.parametrize(
+    ("fix", "line"),
+    [
+        (None, "the oven is cold"),
+        (RunStep("ingest"), f"the oven is cold; run: {EGGS} -e ingest {PLACE}"),
+        (
+            RunStep("export", {"alias": "canary"}),
+            f"the oven is cold; run: {EGGS} -e export {PLACE} -P alias=canary",
+        ),
+        (
+            RunAgain({"debug": "", "seed": "2"}),
+            f"the oven is cold; run: {EGGS} -e train {PLACE} -P seed=2",
+        ),
+        (
+            RunAgain(),
+            f"the oven is cold; run: {EGGS} -e train {PLACE} -P debug=True -P resume_run_id={RUN}",
+        ),
+    ],
+)
+def test_an_error_gets_the_command_that_fixes_it(fix, line):
+    commands = Commands("train", FARM, "eggs")
+    commands.resume_with(resume_run_id=RUN)
+    error = UserError("the oven is cold", fix)
+    assert str(error) == "the oven is cold"
+    commands.add_to(error)
+    assert str(error) == line

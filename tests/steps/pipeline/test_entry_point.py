@@ -9,8 +9,8 @@ from bakery import Parameters
 from mlflow.exceptions import ExecutionException
 
 from steps.errors import UserError
-from steps.main import Parameters as Chain
-from steps.pipeline.commands import go_on_with, rerun_command, under_way
+from steps.main import Parameters as MainParameters
+from steps.pipeline.commands import Commands
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.runs import experiment_id
 from steps.settings.parameters import parse
@@ -56,11 +56,12 @@ def test_an_entry_point_is_given_what_differs_from_its_defaults(submitted, chose
 
 
 def test_a_step_that_fails_is_named_with_the_command_to_go_on(submitted):
-    asked = Chain(source="my images", force="tune", until="train")
-    with pytest.raises(UserError) as caught, under_way("main", asked):
-        go_on_with(rerun_command(**{"from": "bake"}))
+    commands = Commands("main", MainParameters(source="my images", force="tune", until="train"))
+    commands.resume_with(**{"from": "bake"})
+    with pytest.raises(UserError) as caught:
         run_entry_point("bake", Parameters(minutes=60))
+    commands.add_to(caught.value)
     assert str(caught.value) == (
-        "bake failed; mend it, and go on with: mlflow run . --env-manager local "
+        "bake failed; fix the error above; run: mlflow run . --env-manager local "
         "-P 'source=my images' -P force=tune -P until=train -P from=bake"
     )

@@ -137,5 +137,5 @@ def test_a_step_ends_in_one_line_with_the_command_that_goes_on(store, hasty, mon
             STEP.main(["--minutes", "45", *debug])
     said = str(ended.value).removeprefix("bake: ")
     assert said.startswith(f"{address} does not answer (") and "\n" not in said
-    assert "when it does, go on with: mlflow run . --env-manager local -e bake" in said
+    assert "once it does, resume with: mlflow run . --env-manager local -e bake" in said
     assert said.endswith("-P minutes=45")

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from steps.errors import RUN, UserError
+from steps.pipeline.commands import Commands
 from steps.pipeline.runs import RESUMED, experiment_id, finished_runs, resolve_input, resumed_by
 
 NEWEST = 1_800_000_000_000
@@ -39,6 +40,7 @@ def refusal(step: str, wanted: str) -> str:
     with pytest.raises(UserError) as caught:
         resolve_input(step, wanted)
     assert "\n" not in str(caught.value)
+    Commands().add_to(caught.value)
     return str(caught.value)
 
 
@@ -81,7 +83,7 @@ def test_latest_is_no_deleted_run(experiment):
 def test_without_a_finished_run_there_is_no_latest(experiment, status):
     made(experiment, status=status)
     said = refusal("knead", "latest")
-    assert said == f"no finished run of knead to go on from; run: {RUN} -e knead"
+    assert said == f"knead has no finished run yet; run: {RUN} -e knead"
 
 
 def test_an_id_means_that_run_however_old(experiment):

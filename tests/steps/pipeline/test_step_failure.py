@@ -73,7 +73,7 @@ def test_another_error_keeps_its_trace_and_fails_the_run(milled, capsys):
         STEP.main(["--minutes", "59"])
     assert caught.traceback[-1].name == "bake"
     assert caught.value.__notes__[-1].endswith(
-        "go on with: mlflow run . --env-manager local -e bake -P minutes=59"
+        "resume with: mlflow run . --env-manager local -e bake -P minutes=59"
     )
     (run,) = baked()
     assert run.info.status == "FAILED" and "failure" not in run.data.tags

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from steps.errors import UserError
+from steps.errors import RunStep, UserError
 from steps.registry import aliases
 from steps.registry.aliases import claim, history, main, move_alias
 
@@ -45,8 +45,11 @@ def test_each_move_is_kept_with_its_reason(model, capsys):
 
 
 def test_a_model_that_is_not_there_is_told(store):
-    with pytest.raises(UserError, match="run: mlflow run .*-e register"):
+    with pytest.raises(UserError, match="no registered model 'shoes'") as caught:
         history("shoes", "champion")
+    assert caught.value.fix == RunStep("register")
+    with pytest.raises(SystemExit, match="run: mlflow run .*-e register"):
+        main(["shoes", "champion"])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from steps.errors import RUN, UserError
+from steps.errors import RunStep, UserError
 from steps.registry.versions import (
     CHAMPION,
     alias_state,
@@ -73,18 +73,17 @@ def test_an_alias_names_one_version_or_none(package, change, names):
 @pytest.mark.parametrize(
     ("model", "alias", "only", "how"),
     [
-        ("package", "challenger", ", only champion", " -P alias=challenger"),
+        ("package", "challenger", ", only champion", "challenger"),
         ("shoes", CHAMPION, "", ""),
-        ("package", "Champion", ", only champion", " -P alias=Champion"),
+        ("package", "Champion", ", only champion", "Champion"),
     ],
 )
 def test_a_missing_alias_is_told_with_the_step_that_sets_it(package, model, alias, only, how):
     assert version_by_alias(model, alias) is None
     with pytest.raises(UserError) as caught:
         require_version(model, alias, made_by="promote")
-    assert str(caught.value) == (
-        f"the registered model {model!r} has no alias {alias!r}{only}; run: {RUN} -e promote{how}"
-    )
+    assert str(caught.value) == (f"the registered model {model!r} has no alias {alias!r}{only}")
+    assert caught.value.fix == RunStep("promote", {"alias": how})
 
 
 def test_the_required_version_is_the_one_that_the_alias_names(package):

@@ -264,7 +264,7 @@ def test_nothing_half_done_is_ever_named_and_a_rerun_completes(case, fault, regi
         require_whole_aliases(registry.name)
         if fault != "no artifacts":
             assert f": {line.address} does not answer (" in said, (number, at, said)
-            assert "; when it does, go on with: mlflow run . " in said
+            assert "; once it does, resume with: mlflow run . " in said
         if said:
             step.run(registry)
         assert step.came_about(registry), (number, at)

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from small_cache import write_cache
 
-from steps.errors import UserError
+from steps.errors import RunAgain, UserError
 from steps.evaluation.predictions import predict_by_keras
 from steps.pipeline.outputs import Selection
 from steps.pipeline.runs import RESUMED
@@ -165,8 +165,9 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
     assert resumed.best == fitted.best
 
     other = TrainingFingerprint(replace(PLAN, epochs=9), SELECTION, 1)
-    with pytest.raises(UserError, match="trained with epochs 8, not 9.* -P epochs=8"):
+    with pytest.raises(UserError, match="trained with epochs 8, not 9") as caught:
         last_checkpoint(profile, "cut", other)
+    assert caught.value.fix == RunAgain({"epochs": "8"})
     remove_checkpoints(checkpoints.folder)
     with pytest.raises(UserError, match="run cut has no checkpoint"):
         last_checkpoint(profile, "cut", setting)
@@ -183,15 +184,16 @@ def test_what_to_type_names_parameters_that_there_are(store, tmp_path):
     )
     for run_id in (first, second):
         assert last_checkpoint(profile, run_id, kept).fitted.epochs == [{"loss": 1.0}]
-    for field, value, told in [
-        ("version", 4, f"-P ingest_run_id={'1' * 32}"),
-        ("table_id", "anew", f"-P ingest_run_id={'1' * 32}"),
-        ("input_size", (64, 64), "-P input_size=32"),
-        ("split_seed", 5, "-P split_seed=0"),
+    for field, value, changed in [
+        ("version", 4, {"ingest_run_id": "1" * 32}),
+        ("table_id", "another", {"ingest_run_id": "1" * 32}),
+        ("input_size", (64, 64), {"input_size": "32"}),
+        ("split_seed", 5, {"split_seed": "0"}),
     ]:
         other = TrainingFingerprint(PLAN, SELECTION.model_copy(update={field: value}), 1)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError) as caught:
             last_checkpoint(profile, first, other)
+        assert caught.value.fix == RunAgain(changed)
 
 
 def test_a_training_ends_when_it_gets_no_better(bright_cache):
