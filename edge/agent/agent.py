@@ -48,7 +48,7 @@ class Agent:
             parts.results,
             settings.device,
             self.status,
-            parts.clock,
+            parts.clock.now,
             60 * landing.report_minutes,
             landing.retry_most_seconds,
         )

@@ -8,11 +8,11 @@ has been up is always known, so what happened before can be dated afterwards.
 import sqlite3
 import time
 import uuid
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.agent.timekeeping import is_synchronised, rtc_agrees
+from edge.outbox.moment import Moment
 from edge.outbox.store import Store
 
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
@@ -21,37 +21,6 @@ EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SET_IN = "clock set in boot"
 """The fact that says in which start of the machine somebody vouched for the clock."""
-
-DAY_SECONDS = 86_400
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When something happened.
-
-    Attributes:
-        shown: the time that the clock showed, with its zone.
-        uptime: seconds that the machine had been up, sleep included.
-        boot: of which start of the machine.
-        known: whether the clock had been set.
-    """
-
-    shown: datetime
-    uptime: float
-    boot: str
-    known: bool
-
-    def dated(self, now: "Moment") -> "Moment":
-        """This moment with the right time, once that is known.
-
-        Of an earlier start of the machine nobody knows it any more: see :func:`without_day`.
-        """
-        if self.known or not now.known:
-            return self
-        if self.boot != now.boot:
-            return replace(self, shown=without_day(self.shown))
-        shown = now.shown - timedelta(seconds=now.uptime - self.uptime)
-        return replace(self, shown=shown, known=True)
 
 
 class Clock:
@@ -73,7 +42,7 @@ class Clock:
         """This moment."""
         shown = datetime.now().astimezone()
         if shown < EARLIEST:
-            return Moment(shown, self.uptime(), self._boot, known=False)
+            return Moment(shown, self.uptime(), self._boot, is_synced=False)
         # once it was set it goes right: a network that is away later takes nothing from that,
         # though the kernel's estimate of the error grows beyond its limit within nine hours
         self._is_set = self._is_set or is_synchronised() or rtc_agrees(shown)
@@ -87,18 +56,7 @@ class Clock:
 
     def _note(self, store: Store) -> None:
         try:
-            store.note(SET_IN, self._boot)
+            store.set_fact(SET_IN, self._boot)
         except sqlite3.OperationalError:  # a full disk: with the next moment, or a later one
             return
         self._store = None
-
-
-def without_day(shown: datetime) -> datetime:
-    """The time of day (UTC) that a clock showed, on 1 January 1970.
-
-    Where nobody knows when something was, a date that may be days too old would pass for true.
-
-    >>> without_day(datetime(2026, 7, 13, 12, 30, tzinfo=UTC)).isoformat()
-    '1970-01-01T12:30:00+00:00'
-    """
-    return datetime.fromtimestamp(shown.timestamp() % DAY_SECONDS, UTC)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.inference.errors import UserError
 from edge.inference.scoring import UnreadableError, prepare, prepare_bytes
-from edge.outbox.results import Result
+from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
 from edge.update.current import CurrentModel, NoModelError, link_state
 from edge.update.probation import Probation

@@ -112,5 +112,5 @@ def _camera(settings: CameraSettings) -> Camera:
         return FolderCamera(settings.source)
     from edge.cameras.simulated import SimulatedCamera
 
-    now = Clock().now().shown
+    now = Clock().now().wall_time
     return SimulatedCamera(now, timedelta(seconds=1), settings.seed)

@@ -4,7 +4,7 @@ import random
 
 from edge.agent.settings import CaptureSettings, ScoreSettings
 from edge.outbox.reason import Reason
-from edge.outbox.results import Result
+from edge.outbox.result import Result
 
 PAUSE_SECONDS = 1.0
 """Between two kept images, since their names count seconds."""
@@ -72,7 +72,7 @@ class Selection:
     def _of(self, uptime: float, moves: bool, result: Result | None, drawn: bool) -> Reason | None:
         if self._demanded:
             self._demanded = False
-            return Reason.DEMAND
+            return Reason.MANUAL_TRIGGER
         pause = self._capture.motion_pause_seconds
         if self._capture.motion and moves and uptime - self._moved_at >= pause:
             self._moved_at = uptime

@@ -3,8 +3,8 @@
 from typing import Any
 
 from edge.agent import machine
-from edge.agent.clock import Moment
 from edge.agent.parts import Parts
+from edge.outbox.moment import Moment
 from edge.outbox.sender import Sender
 
 OVERDUE_SECONDS = 60.0
@@ -32,7 +32,7 @@ def health_issues(parts: Parts, sender: Sender) -> list[str]:
     if unsent and since is not None and parts.clock.uptime() - since > UNSENT_SECONDS:
         found.append(f"nothing can be sent: {unsent}")
     now = parts.clock.now()
-    if not now.known and now.uptime - parts.started.uptime > UNSET_SECONDS:
+    if not now.is_synced and now.uptime - parts.started.uptime > UNSET_SECONDS:
         found.append(
             f"{UNSET_CLOCK}: let a time server be reached "
             "(timedatectl timesync-status), or set trust_clock = true"
@@ -47,10 +47,10 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     return {
         "device": parts.settings.device,
         "view": parts.settings.view,
-        "reported_at": now.shown.isoformat(timespec="seconds"),
-        "clock_set": now.known,
-        "clock_failure": None if now.known else UNSET_CLOCK,
-        "started_at": parts.started.dated(now).shown.isoformat(timespec="seconds"),
+        "reported_at": now.wall_time.isoformat(timespec="seconds"),
+        "clock_set": now.is_synced,
+        "clock_failure": None if now.is_synced else UNSET_CLOCK,
+        "started_at": _iso(parts.started.resolve(now) or parts.started),
         "healthy": not wrong,
         "health_issues": wrong,
         "model": parts.settings.model.name if parts.settings.model else None,
@@ -65,7 +65,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "last_frame_at": _iso(seen.moment),
         "label": seen.result and seen.result.label,
         "score": seen.result and seen.result.score,
-        "latency_ms": seen.result and seen.result.ms,
+        "latency_ms": seen.result and seen.result.latency_ms,
         "kept": dict(seen.kept),
         "queue": parts.queue.size(),
         "results": parts.results.size(),
@@ -87,4 +87,4 @@ def _model_failure(parts: Parts) -> str | None:
 
 
 def _iso(moment: Moment | None) -> str | None:
-    return moment and moment.shown.isoformat(timespec="seconds")
+    return moment.wall_time.isoformat(timespec="seconds") if moment else None

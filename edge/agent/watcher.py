@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge.agent.clock import EARLIEST, Clock, Moment
+from edge.agent.clock import EARLIEST, Clock
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot, UnreadableFrameError
 from edge.inference.scoring import UnreadableError
+from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
 from edge.outbox.reason import Reason
-from edge.outbox.results import Result, Results
+from edge.outbox.result import Result
+from edge.outbox.results import Results
 from edge.protocol.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ class Watcher:
                 self._camera.open()
                 self._is_open = True
             # the clock may be set while a frame is waited for: that frame shows the time before
-            was_set = self._clock.now().known
+            was_set = self._clock.now().is_synced
             with self._camera.shot() as shot:
                 self._attempts, self.seen.failure = 0, None
                 self._take(shot, was_set)
@@ -171,4 +173,4 @@ class Watcher:
 
     def _trouble(self, text: str) -> None:
         said = " ".join(text.split())[:300]
-        self.seen.troubles.append((self._clock.now().shown.isoformat(timespec="seconds"), said))
+        self.seen.troubles.append((self._clock.now().wall_time.isoformat(timespec="seconds"), said))

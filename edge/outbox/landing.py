@@ -13,8 +13,8 @@ from fsspec.implementations.local import LocalFileSystem
 from edge.files.atomic import sync_folder, write_synced
 from edge.inference.errors import UserError
 
-WHOLE_AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
-"""Stores where a file is seen only once it is whole. A rename there would be a copy."""
+ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
+"""Stores that show a file only when it is complete. A rename there would be a copy."""
 
 
 class LandingError(UserError):
@@ -22,13 +22,13 @@ class LandingError(UserError):
 
 
 class Landing:
-    """Puts files into the landing zone, each whole and once.
+    """The landing zone, which gets every file complete and once.
 
     Args:
         url: a folder, or a URL of a file system that fsspec knows.
         options: of that file system, such as an endpoint or credentials.
-        mount: a path that has to be a mount point: an unmounted one is an empty folder, which
-            would fill the device's own disk.
+        mount: a path that must be a mount point: files in an unmounted folder would fill the
+            device's own disk.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None, mount: str = ""):
@@ -36,15 +36,15 @@ class Landing:
         self._opened: tuple[fsspec.AbstractFileSystem, str] | None = None
 
     def put(self, name: str, content: bytes, replace: bool = False) -> str:
-        """Write a file and return the name under which it is there.
+        """Write a file and return its name in the landing zone.
 
-        A file of that name with the same bytes is this one, sent before; one with other bytes
-        stays, and this one goes into a folder that its own bytes name.
+        An existing file of that name with the same bytes is this file, sent before. One with other
+        bytes stays, and this file goes into a folder named for its content.
 
         Args:
             name: below the landing zone.
             content: its bytes.
-            replace: put it in the place of another.
+            replace: whether to replace an existing file.
 
         Raises:
             LandingError: the file system is not known, or the landing zone is not mounted.
@@ -55,17 +55,19 @@ class Landing:
         if not replace and filesystem.exists(path):
             if filesystem.size(path) == len(content) and filesystem.cat_file(path) == content:
                 if isinstance(filesystem, LocalFileSystem):
-                    _sync_folders(Path(path), Path(root))  # power may have failed before that
+                    _sync_folders(
+                        Path(path), Path(root)
+                    )  # a power cut may have come before the sync
                 return name
             name = f"again-{hashlib.sha256(content).hexdigest()[:12]}/{name}"
             path = f"{root}/{name}"
         folder = posixpath.dirname(path)
         if isinstance(filesystem, LocalFileSystem):
-            # on a disk or a share it is synced, and then its name: the queue lets it go
+            # sync the file, then its name: afterwards the queue deletes its own file
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_synced(Path(path), content)
             _sync_folders(Path(path), Path(root))
-        elif set(_protocols(filesystem)) & WHOLE_AT_ONCE:
+        elif set(_protocols(filesystem)) & ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)
         else:
             filesystem.makedirs(folder, exist_ok=True)
@@ -84,18 +86,18 @@ class Landing:
                 filesystem, root = fsspec.core.url_to_fs(self.url, **self._options)
             except (ValueError, ImportError) as error:
                 raise LandingError(
-                    f"cannot write to {self.url}: {error}; install fsspec's package for it"
+                    f"cannot write to {self.url}: {error}; install the fsspec package for it"
                 ) from error
             self._opened = filesystem, root.rstrip("/")
         filesystem, root = self._opened
         filesystem.invalidate_cache()
         if isinstance(filesystem, LocalFileSystem) and not os.path.isdir(root):
-            raise LandingError(f"the landing folder {root} is not there: make or mount it")
+            raise LandingError(f"the landing folder {root} does not exist: create or mount it")
         return filesystem, root
 
 
 def _sync_folders(path: Path, root: Path) -> None:
-    """Make a file's name survive a power cut, and those of the folders that were made for it."""
+    """Sync a file's name and those of its folders, so that they survive a power cut."""
     for folder in path.parents:
         sync_folder(folder)
         if folder == root:

@@ -1,11 +1,12 @@
-"""Reads the images that wait; what the disk does not give back is tried for some minutes."""
+"""Reads the images that wait, and retries for some minutes if the disk fails."""
 
 import errno
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from edge.outbox.queue_files import forget, set_aside
+from edge.outbox.queue_files import move_unreadable
 from edge.outbox.store import Store
 
 logger = logging.getLogger(__name__)
@@ -13,16 +14,16 @@ logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 300.0
 
 GONE = {errno.ENOENT, errno.EISDIR}
-"""What a disk says that works, of a file that is not there."""
+"""What an intact disk answers for a file that does not exist."""
 
 
 class Reader:
-    """Reads images, and gives up one that the disk has not given back for some minutes.
+    """Reads images, and gives up on one that the disk has failed to read for some minutes.
 
-    Where the power is weak or the card is reset, any file may fail for a while.
+    While power is low or an SD card resets, any file may fail.
 
     Args:
-        store: where they are.
+        store: where the images are.
     """
 
     def __init__(self, store: Store):
@@ -30,17 +31,17 @@ class Reader:
         self._failing: dict[int, float] = {}
 
     @property
-    def failing(self) -> str:
-        """The numbers of the images that could not be read, as a list in SQL."""
-        return ", ".join(map(str, list(self._failing)))  # another thread changes them
+    def failing(self) -> Collection[int]:
+        """The IDs of the images that could not be read."""
+        return list(self._failing)  # another thread changes them
 
-    def read(self, number: int, path: Path, uptime: float) -> bytes | None:
-        """An image's bytes; None where it was dropped meanwhile, fails for now, or is given up.
+    def read(self, image_id: int, path: Path, uptime: float) -> bytes | None:
+        """Return an image's bytes, or None if it fails for now, was dropped, or is given up.
 
         Args:
-            number: of the image.
+            image_id: of its row.
             path: its file.
-            uptime: of now, seconds.
+            uptime: now, in seconds.
 
         Raises:
             OSError, sqlite3.OperationalError: it cannot be given up, as on a full disk.
@@ -48,23 +49,23 @@ class Reader:
         try:
             content = path.read_bytes()
         except OSError as error:
-            if self._store.rows("SELECT id FROM images WHERE id = ?", (number,)):
-                self._failed(number, path, error, uptime)
+            if self._store.images.has(image_id):
+                self._handle_failure(image_id, path, error, uptime)
             return None
-        self._failing.pop(number, None)
+        self._failing.pop(image_id, None)
         return content
 
-    def _failed(self, number: int, path: Path, error: OSError, uptime: float) -> None:
-        if number not in self._failing:
-            logger.warning("the image %s cannot be read (%s): tried again", path.name, error)
-        since = self._failing.setdefault(number, uptime)
+    def _handle_failure(self, image_id: int, path: Path, error: OSError, uptime: float) -> None:
+        if image_id not in self._failing:
+            logger.warning("cannot read the image %s (%s): trying again", path.name, error)
+        since = self._failing.setdefault(image_id, uptime)
         if error.errno not in GONE and uptime - since < PATIENCE_SECONDS:
             return
-        logger.error("the image %s cannot be read (%s) and is lost", path.name, error)
+        logger.error("cannot read the image %s (%s): it is lost", path.name, error)
         with suppress(FileNotFoundError):
-            set_aside(self._store, path)
-        forget(self._store, [number])
+            move_unreadable(self._store, path)
+        self._store.drop_images([image_id])
         self._store.count(lost=1)
-        del self._failing[number]
-        # a card that gives nothing back costs one image in these minutes, and not all
+        del self._failing[image_id]
+        # an SD card that fails altogether costs one image in these minutes, not all of them
         self._failing = dict.fromkeys(self._failing, uptime)

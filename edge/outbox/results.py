@@ -1,65 +1,24 @@
-"""What the model said of each frame: kept on the device, and sent in files of many rows."""
+"""The results of all frames: kept on the device, and sent in files of many rows."""
 
 import json
 import sqlite3
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-
-from edge.agent.clock import Moment
-from edge.inference.record import ModelRecord
+from edge.outbox.moment import Moment
+from edge.outbox.result import Result
 from edge.outbox.store import Store
 from edge.protocol.landing_names import results_name
 
-ROWS_A_FILE = 1000
+ROWS_PER_FILE = 1000
 DATED_AT_ONCE = 1000
-POINTS = 300
-"""Of a curve."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a model said of one frame.
-
-    Attributes:
-        model: the registered model's name.
-        version: its version.
-        label: the class that the record decides on; None where there is no score.
-        score: its probability, 0–1.
-        probabilities: of each label.
-        ms: milliseconds for preparing and scoring.
-        reason: why there is no score.
-    """
-
-    model: str
-    version: str
-    label: str | None = None
-    score: float | None = None
-    probabilities: dict[str, float] | None = None
-    ms: float | None = None
-    reason: str | None = None
-
-    @classmethod
-    def of(
-        cls, model: str, version: str, record: ModelRecord, probabilities: np.ndarray, ms: float
-    ) -> "Result":
-        """From a network's output for one image, ``float32 [classes]``."""
-        (answer,) = record.answers(probabilities[None])
-        return cls(model, version, *answer, round(ms, 2))
-
-    @property
-    def margin(self) -> float:
-        """How far the likeliest class is before the next one, 0–1; 1 without a score."""
-        if not self.probabilities or len(self.probabilities) < 2:
-            return 1.0
-        first, second = sorted(self.probabilities.values(), reverse=True)[:2]
-        return first - second
+MAX_POINTS = 300
+"""Of the page's curve."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A file of results to send: its name never stands for other rows."""
+    """A file of results to send; the same name always means the same rows."""
 
     number: int
     name: str
@@ -67,167 +26,88 @@ class Batch:
 
 
 class Results:
-    """The local store of scores.
+    """The bounded local store of results.
 
     Args:
         store: where they are kept.
-        most: rows; beyond them the oldest go, those that were sent first.
+        max_rows: beyond them the oldest are deleted, first those that were sent.
         device: for the rows and the files' names.
     """
 
-    def __init__(self, store: Store, most: int, device: str):
-        self._store, self._most, self._device = store, most, device
-        self._room = 0
+    def __init__(self, store: Store, max_rows: int, device: str):
+        self._store, self._max_rows, self._device = store, max_rows, device
+        self._free_rows = 0
 
-    def add(self, result: Result, moment: Moment, image: int | None = None) -> bool:
-        """Keep a result; returns whether there was space for it.
+    def add(self, result: Result, moment: Moment, image_id: int | None = None) -> bool:
+        """Keep a result; return False if the disk is full.
 
         Args:
-            result: what the model said.
+            result: of the model.
             moment: when the frame was taken.
-            image: the number of the kept image, as the queue gave it.
+            image_id: of the kept image, from the queue.
         """
         try:
-            if self._room == 0:
-                self._room = self._make_room()
-            with self._store.transaction() as database:
-                database.execute(
-                    "INSERT INTO results (shown, uptime, boot, known, model, version, label, score,"
-                    " ms, reason, probabilities, image) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                    (moment.shown.isoformat(), moment.uptime, moment.boot, moment.known)
-                    + (result.model, result.version, result.label, result.score, result.ms)
-                    + (result.reason, json.dumps(result.probabilities), image),
-                )
+            if self._free_rows == 0:
+                self._free_rows = self._make_space()
+            self._store.results.add(result, moment, image_id)
         except sqlite3.OperationalError:  # a full disk
             return False
-        self._room -= 1
+        self._free_rows -= 1
         return True
 
     def date(self, now: Moment) -> None:
-        """Date what was scored before the clock was set, where that can be known.
+        """Date the results from before the clock was set, as far as that can be known.
 
-        At most :data:`DATED_AT_ONCE` rows, so that a result of now need not wait for them.
+        At most :data:`DATED_AT_ONCE` rows, so that they do not delay a new result.
         """
-        dates = []
-        for row in self._store.rows(
-            "SELECT id, shown, uptime, boot FROM results WHERE NOT known ORDER BY id LIMIT ?",
-            (DATED_AT_ONCE,),
-        ):
-            shown = datetime.fromisoformat(row["shown"])
-            moment = Moment(shown, row["uptime"], row["boot"], known=False).dated(now)
-            if moment.known or row["boot"] != now.boot:
-                dates.append((moment.shown.isoformat(), row["id"]))
-        if dates:
-            with self._store.transaction() as database:
-                database.executemany("UPDATE results SET shown = ?, known = 1 WHERE id = ?", dates)
+        resolved = [
+            (id, moment.resolve(now)) for id, moment in self._store.results.undated(DATED_AT_ONCE)
+        ]
+        if dated := [(id, moment.wall_time) for id, moment in resolved if moment]:
+            self._store.results.date(dated)
 
-    def next(self, however_few: bool) -> Batch | None:
-        """The next file to send; after a kill the same rows under the same name again.
+    def next(self, allow_partial: bool) -> Batch | None:
+        """Return the next file to send; after a kill, it has the same rows and the same name.
 
-        A row waits until its image was sent or dropped, so the file can say where that is.
+        A row waits until its image was sent or dropped, so that it can name the image.
 
         Args:
-            however_few: make a file of less than :data:`ROWS_A_FILE` rows too.
+            allow_partial: whether a file may have fewer than :data:`ROWS_PER_FILE` rows.
         """
-        open_batches = self._store.rows(
-            "SELECT number FROM batches WHERE NOT sent ORDER BY number LIMIT 1"
-        )
-        number = open_batches[0]["number"] if open_batches else self._close_a_batch(however_few)
+        number = self._store.results.open_batch()
+        if number is None:
+            at_least = 1 if allow_partial else ROWS_PER_FILE
+            number = self._store.results.close_batch(at_least, ROWS_PER_FILE)
         if number is None:
             return None
-        rows = self._store.rows("SELECT * FROM results WHERE batch = ? ORDER BY id", (number,))
-        lines = [json.dumps(self._stated(row), sort_keys=True) + "\n" for row in rows]
-        content = "".join(lines).encode()
+        scored_by = {"scored_by": f"edge:{self._device}"}
+        rows = (asdict(row) | scored_by for row in self._store.results.in_batch(number))
+        content = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows).encode()
         name = results_name(self._device, self._store.id, number, content)
         return Batch(number, name, content)
 
-    def sent(self, batch: Batch) -> None:
-        """A file of results is in the landing zone."""
-        with self._store.transaction(durable=True) as database:
-            database.execute("UPDATE batches SET sent = 1 WHERE number = ?", (batch.number,))
+    def mark_sent(self, batch: Batch) -> None:
+        """Record that a file of results is in the landing zone."""
+        self._store.results.mark_sent(batch.number)
 
-    def history(self, rows: int) -> list[dict]:
-        """Of the newest ``rows`` results as many as make a curve, evenly, oldest first."""
-        last = self._store.rows("SELECT max(id) AS id FROM results")[0]["id"] or 0
-        ids = range(last, max(last - rows, 0), -max(rows // POINTS, 1))
-        found = self._store.rows(
-            "SELECT shown, label, score, version, probabilities FROM results WHERE id IN "
-            f"({', '.join('?' * len(ids))}) AND score IS NOT NULL ORDER BY id",
-            tuple(ids),
-        )
+    def history(self, rows: int) -> list[dict[str, Any]]:
+        """Return points of a curve, evenly from the newest ``rows`` results, oldest first."""
+        last = self._store.results.last_id()
+        ids = range(last, max(last - rows, 0), -max(rows // MAX_POINTS, 1))
         return [
-            {"at": row["shown"], "label": row["label"], "score": row["score"]}
-            | {"version": row["version"], "probabilities": json.loads(row["probabilities"])}
-            for row in found
+            {"at": row.scored_at, "label": row.label, "score": row.score}
+            | {"version": row.model_version, "probabilities": row.probabilities}
+            for row in self._store.results.scored(ids)
         ]
 
     def size(self) -> dict[str, int]:
-        """How many results are kept, and how many of them are not sent yet."""
-        return dict(
-            self._store.rows(
-                "SELECT (SELECT count(*) FROM results) AS results, "
-                "(SELECT count(*) FROM results WHERE batch IS NULL OR batch IN "
-                "(SELECT number FROM batches WHERE NOT sent)) AS unsent"
-            )[0]
-        )
+        """Return how many results are kept, and how many of them were not sent."""
+        return self._store.results.total()
 
-    def _close_a_batch(self, however_few: bool) -> int | None:
-        """Put the oldest rows that are complete into a new batch; returns its number."""
-        # what goes to the landing zone under its number has to be what stands under it here
-        with self._store.transaction(durable=True) as database:
-            ready = database.execute(
-                "SELECT id FROM results WHERE batch IS NULL AND known AND image IS NULL "
-                "ORDER BY id LIMIT ?",
-                (ROWS_A_FILE,),
-            ).fetchall()
-            if not ready or (len(ready) < ROWS_A_FILE and not however_few):
-                return None
-            number = database.execute("INSERT INTO batches (sent) VALUES (0)").lastrowid
-            database.executemany(
-                "UPDATE results SET batch = ? WHERE id = ?", [(number, row["id"]) for row in ready]
-            )
-            return number
-
-    def _stated(self, row: sqlite3.Row) -> dict:
-        """A row as the lake takes it."""
-        return {
-            "file_name": row["file_name"],
-            "sha256": row["sha256"],
-            "model": row["model"],
-            "model_version": row["version"],
-            "label": row["label"],
-            "score": row["score"],
-            "latency_ms": row["ms"],
-            "reason": row["reason"],
-            "scored_by": f"edge:{self._device}",
-            "scored_at": row["shown"],
-            "probabilities": json.loads(row["probabilities"]),
-        }
-
-    def _make_room(self) -> int:
-        """Delete the oldest rows where there are too many; returns for how many there is room."""
-        total = self._store.rows("SELECT count(*) AS n FROM results")[0]["n"]
-        spare = max(self._most // 100, 1)
-        if total + spare <= self._most:
-            return min(self._most - total, spare)
-        excess = total + spare - self._most
-        with self._store.transaction() as database:
-            gone = database.execute(
-                "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IN "
-                "(SELECT number FROM batches WHERE sent) ORDER BY id LIMIT ?)",
-                (excess,),
-            ).rowcount
-            unsent = 0
-            if gone < excess:
-                unsent = database.execute(
-                    "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IS NULL "
-                    "ORDER BY id LIMIT ?)",
-                    (excess - gone,),
-                ).rowcount
-            database.execute(
-                "DELETE FROM batches WHERE sent AND number NOT IN "
-                "(SELECT batch FROM results WHERE batch IS NOT NULL)"
-            )
-        if unsent:
+    def _make_space(self) -> int:
+        """Delete the oldest rows if there are too many; return how many more may be added."""
+        spare = max(self._max_rows // 100, 1)
+        excess = self._store.results.count() + spare - self._max_rows
+        if excess > 0 and (unsent := self._store.results.delete_oldest(excess)):
             self._store.count(results_dropped=unsent)
         return spare

@@ -10,7 +10,7 @@ import numpy as np
 from tiny_model import statement, write_model
 
 from edge.agent.agent import Agent
-from edge.agent.clock import EARLIEST, Moment
+from edge.agent.clock import EARLIEST
 from edge.agent.settings import (
     CameraSettings,
     CaptureSettings,
@@ -21,6 +21,7 @@ from edge.agent.settings import (
     StoreSettings,
 )
 from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+from edge.outbox.moment import Moment
 
 NOBODY = "http://127.0.0.1:9"
 """Where no server answers."""
@@ -38,8 +39,8 @@ class FakeClock:
         self._shown, self._uptime, self.boot, self._is_set = shown, 100.0, boot, is_set
 
     def now(self) -> Moment:
-        known = self._is_set and self._shown >= EARLIEST
-        return Moment(self._shown, self._uptime, self.boot, known)
+        is_synced = self._is_set and self._shown >= EARLIEST
+        return Moment(self._shown, self._uptime, self.boot, is_synced)
 
     def uptime(self) -> float:
         return self._uptime
@@ -82,7 +83,7 @@ class FakeCamera:
         grey = self.number % 256 if self.grey is None else self.grey
         pixels = np.full((48, 64, 3), grey, np.uint8)
         pixels[0, 0] = self.number % 251, self.number // 251 % 256, 7
-        yield Shot.of(Frame(pixels, self.clock.now().shown, label=self.label))
+        yield Shot.of(Frame(pixels, self.clock.now().wall_time, label=self.label))
 
     def close(self) -> None:
         self.is_open = False

@@ -20,5 +20,5 @@ def all_names(queue: Queue) -> list[str]:
     names = []
     while image := queue.next():
         names.append(image.name)
-        queue.sent(image, image.name)
+        queue.mark_sent(image, image.name)
     return names

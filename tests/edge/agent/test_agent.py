@@ -56,7 +56,7 @@ def test_a_demand_keeps_the_next_frame(tmp_path, clock):
     looks(agent, clock, 2)
     agent.demand()
     looks(agent, clock, 2)
-    assert agent.parts.watcher.seen.kept == {Reason.DEMAND: 1}
+    assert agent.parts.watcher.seen.kept == {Reason.MANUAL_TRIGGER: 1}
 
 
 def test_a_stalled_camera_is_started_again(tmp_path, clock):
@@ -122,7 +122,7 @@ def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
 
 def agent_jpeg(agent, clock) -> bytes:
     looks(agent, clock, 1)
-    return agent.parts.queue.next().path.read_bytes()
+    return agent.parts.queue.path(agent.parts.queue.next()).read_bytes()
 
 
 def _show(agent, image, clock):
@@ -132,7 +132,7 @@ def _show(agent, image, clock):
     def shot():
         pixels = image if isinstance(image, np.ndarray) else np.zeros((4, 4, 3), np.uint8)
         encoded = image if isinstance(image, bytes) else None
-        yield Shot.of(Frame(pixels, clock.now().shown, encoded=encoded))
+        yield Shot.of(Frame(pixels, clock.now().wall_time, encoded=encoded))
 
     agent.parts.camera.shot = shot
 

@@ -63,7 +63,7 @@ def test_a_fault_of_our_own_is_said_with_its_trace_and_not_tried_all_the_time(
 ):
     agent = agent_of(tmp_path, clock)
 
-    def broken(however_few):
+    def broken(allow_partial):
         agent.stop()
         raise KeyError("no such column")
 
@@ -83,7 +83,7 @@ def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
     live(agent, clock, 5)
     os.rename(tmp_path / "landing", tmp_path / "away")
     live(agent, clock, 30)
-    assert "make or mount it" in agent.status()["landing_failure"]
+    assert "create or mount it" in agent.status()["landing_failure"]
     os.rename(tmp_path / "away", tmp_path / "landing")
     live(agent, clock, 40)
     assert len(landed(tmp_path)) == len(set(landed(tmp_path))) == 75
@@ -202,7 +202,7 @@ def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk
     def full(*arguments, **options):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(agent.parts.store, "transaction", full)
+    monkeypatch.setattr(agent.parts.store.database, "transaction", full)
     send_all(agent)
     assert "disk is full" in agent.sender.failure and len(landed(tmp_path)) == 1
     monkeypatch.undo()
@@ -221,5 +221,7 @@ def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
     assert shutil.disk_usage(small_disk).free >= 900_000
     size = agent.parts.queue.size()
     assert size["images"] + agent.parts.store.counts()["dropped"] == 1500
-    newest = agent.parts.store.rows("SELECT max(id) AS id, min(id) AS first FROM images")[0]
+    newest = agent.parts.store.database.rows("SELECT max(id) AS id, min(id) AS first FROM images")[
+        0
+    ]
     assert newest["id"] == 1500 and newest["first"] == 1501 - size["images"]

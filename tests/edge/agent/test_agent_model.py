@@ -57,7 +57,8 @@ def test_a_new_model_that_fails_on_a_real_frame_is_undone(tmp_path, clock, with_
     looks(agent, clock, 1)
     assert agent.parts.watcher.seen.result.score is not None
     reasons = [
-        row["reason"] for row in agent.parts.store.rows("SELECT reason FROM results ORDER BY id")
+        row["reason"]
+        for row in agent.parts.store.database.rows("SELECT reason FROM results ORDER BY id")
     ]
     assert reasons[0].startswith("the model fails") and reasons[1] is None
 

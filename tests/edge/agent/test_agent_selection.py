@@ -3,7 +3,7 @@ import pytest
 from edge.agent.selection import Allowance, Selection
 from edge.agent.settings import CaptureSettings, ScoreSettings
 from edge.outbox.reason import Reason
-from edge.outbox.results import Result
+from edge.outbox.result import Result
 
 DAY = 86_400
 
@@ -60,7 +60,7 @@ def test_motion_is_kept_with_a_pause():
 def test_a_demand_is_met_once_and_comes_before_all():
     selection = Selection(CaptureSettings(period_seconds=60), NONE)
     selection.demand()
-    assert selection.reason(0.0, True, result(0.5)) == Reason.DEMAND
+    assert selection.reason(0.0, True, result(0.5)) == Reason.MANUAL_TRIGGER
     assert selection.reason(0.5, True, result(0.5)) is None
     assert selection.reason(1.0, True, result(0.5)) == Reason.PERIOD
 

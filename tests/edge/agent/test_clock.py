@@ -41,7 +41,7 @@ def machine(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("state", "known"),
+    ("state", "is_synced"),
     [
         pytest.param({}, False, id="a saved time was restored, and nobody has told the right one"),
         pytest.param({"error": 4000}, True, id="a time server, by the kernel"),
@@ -54,37 +54,37 @@ def machine(tmp_path, monkeypatch):
         pytest.param({"trusted": True}, True, id="the settings say so"),
     ],
 )
-def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, known):
+def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, is_synced):
     now = machine(**state).now()
-    assert now.known is known
-    assert abs(now.shown - datetime.now(UTC)) < timedelta(seconds=5)
+    assert now.is_synced is is_synced
+    assert abs(now.wall_time - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_a_time_server_that_was_heard_once_is_enough(machine, monkeypatch):
     heard = machine(error=4000)
-    assert heard.now().known
+    assert heard.now().is_synced
     monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
-    assert heard.now().known
+    assert heard.now().is_synced
 
 
 def test_what_was_heard_holds_for_the_next_process_until_the_machine_starts_again(
     machine, monkeypatch, tmp_path
 ):
     store = Store(tmp_path / "store")
-    assert not machine(store=store).now().known
-    assert machine(error=4000, store=store).now().known
+    assert not machine(store=store).now().is_synced
+    assert machine(error=4000, store=store).now().is_synced
     store.close()
     store = Store(tmp_path / "store")
-    assert machine(store=store).now().known
+    assert machine(store=store).now().is_synced
     (tmp_path / "boot_id").write_text("another start\n")
     monkeypatch.setattr(clock, "BOOT_ID", tmp_path / "boot_id")
-    assert not machine(store=store).now().known
+    assert not machine(store=store).now().is_synced
 
 
 def test_a_trusted_clock_is_trusted_as_long_as_the_settings_say_so(machine, tmp_path):
     store = Store(tmp_path / "store")
-    assert machine(trusted=True, store=store).now().known
-    assert not machine(store=store).now().known
+    assert machine(trusted=True, store=store).now().is_synced
+    assert not machine(store=store).now().is_synced
 
 
 def test_on_a_full_disk_what_was_heard_is_noted_later(machine, monkeypatch, tmp_path):
@@ -94,26 +94,26 @@ def test_on_a_full_disk_what_was_heard_is_noted_later(machine, monkeypatch, tmp_
     store = Store(tmp_path / "store")
     heard = machine(error=4000, store=store)
     with monkeypatch.context() as disk:
-        disk.setattr(store, "note", full)
-        assert heard.now().known
-    assert heard.now().known
-    assert machine(store=store).now().known
+        disk.setattr(store, "set_fact", full)
+        assert heard.now().is_synced
+    assert heard.now().is_synced
+    assert machine(store=store).now().is_synced
 
 
 def test_a_clock_that_cannot_be_right_is_not_set_whoever_vouches_for_it(machine, monkeypatch):
     vouched = machine(error=4000)
     with monkeypatch.context() as wrong:
         wrong.setattr(clock, "EARLIEST", datetime.now(UTC) + timedelta(days=1))
-        assert not vouched.now().known
+        assert not vouched.now().is_synced
     monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
-    assert not vouched.now().known
+    assert not vouched.now().is_synced
 
 
 def test_a_clock_that_is_set_later_is_noticed(machine, tmp_path):
     waits = machine()
-    assert not waits.now().known
+    assert not waits.now().is_synced
     (tmp_path / "synchronized").touch()
-    assert waits.now().known
+    assert waits.now().is_synced
 
 
 class Kernel:
@@ -148,7 +148,7 @@ def test_uptime_dates_across_an_adjusted_clock():
     then = fake.now()
     fake.go_on(30)
     fake.set_to(NOON)
-    assert then.dated(fake.now()).shown == NOON - timedelta(seconds=30)
+    assert then.resolve(fake.now()).wall_time == NOON - timedelta(seconds=30)
 
 
 def test_of_an_earlier_start_nothing_but_the_time_of_day_is_claimed():
@@ -156,5 +156,5 @@ def test_of_an_earlier_start_nothing_but_the_time_of_day_is_claimed():
     fake = FakeClock(NOON - timedelta(days=3), is_set=False)
     then = fake.now()
     fake.start_again(NOON)
-    dated = then.dated(fake.now())
-    assert dated.shown == datetime(1970, 1, 1, 12, tzinfo=UTC) and not dated.known
+    dated = then.resolve(fake.now())
+    assert dated.wall_time == datetime(1970, 1, 1, 12, tzinfo=UTC) and not dated.is_synced

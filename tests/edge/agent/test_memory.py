@@ -22,7 +22,7 @@ from edge.agent.settings import (
 HOURS = float(os.environ.get("HOURS", "1"))
 SECONDS_A_LOOK = 4.0
 GROWTH_MEGABYTES = 12.0
-FAULTS = ("none", "none", "landing away", "stalled", "gone", "clock back", "demand", "unsure")
+FAULTS = ("none", "none", "landing away", "stalled", "gone", "clock back", "trigger", "unsure")
 
 
 @pytest.mark.proof
@@ -77,8 +77,8 @@ def _cause(fault, agent, tmp_path, clock) -> None:
     elif fault in ("stalled", "gone"):
         agent.parts.camera.fault = fault
     elif fault == "clock back":
-        clock.set_to(clock.now().shown.replace(minute=0, second=0))
-    elif fault == "demand":
+        clock.set_to(clock.now().wall_time.replace(minute=0, second=0))
+    elif fault == "trigger":
         agent.demand()
     elif fault == "unsure":
         agent.parts.camera.grey = 127  # every frame is uncertain

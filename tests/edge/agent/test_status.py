@@ -17,7 +17,7 @@ def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, 
     os.rename(tmp_path / "landing", tmp_path / "away")
     live(agent, clock, 60 * minutes, step=10)
     said = agent.status()
-    assert "make or mount it" in said["landing_failure"] and said["healthy"] is is_well
+    assert "create or mount it" in said["landing_failure"] and said["healthy"] is is_well
     assert all("nothing can be sent: the landing folder" in what for what in said["health_issues"])
     os.rename(tmp_path / "away", tmp_path / "landing")
     live(agent, clock, 120, step=10)

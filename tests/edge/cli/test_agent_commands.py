@@ -33,9 +33,9 @@ def test_it_looks_scores_sends_and_ends_when_it_is_told_to(tmp_path, capsys):
         assert main(["status", "--config", str(config)]) == 0
         said = capsys.readouterr().out
         assert "brightness version 4, release 1" in said and "a7, since" in said
-        before = agent.status()["kept"].get("demand", 0)
+        before = agent.status()["kept"].get("manual_trigger", 0)
         os.kill(agent.process.pid, signal.SIGUSR1)
-        agent.wait_for(lambda: agent.status()["kept"].get("demand", 0) > before)
+        agent.wait_for(lambda: agent.status()["kept"].get("manual_trigger", 0) > before)
         agent.process.send_signal(signal.SIGTERM)
         assert agent.process.wait(30) == 0
     assert main(["status", "--config", str(config)]) == 1

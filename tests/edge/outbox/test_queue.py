@@ -8,8 +8,9 @@ from PIL import Image
 from waiting_images import all_names, frame, queue_in
 
 from edge.cameras.camera import Exposure
+from edge.outbox.database import DAMAGED, StoreError
 from edge.outbox.reason import Reason
-from edge.outbox.store import DAMAGED, DATABASE, Store, StoreError
+from edge.outbox.store import DATABASE, Store
 
 
 def test_images_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
@@ -18,7 +19,7 @@ def test_images_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
     assert queue.keep(kept, "imx708", Reason.PERIOD, clock.now())
     image = queue.next()
     assert image.name == "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch_1.jpg"
-    with Image.open(image.path) as opened:
+    with Image.open(queue.path(image)) as opened:
         exif = opened.getexif()
     assert exif[0x0110] == "imx708" and exif[0x0132] == "2026:07:13 12:00:00"
 
@@ -29,7 +30,7 @@ def test_a_device_in_another_zone_names_in_utc_and_keeps_its_own_time_in_exif(tm
     queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
     image = queue.next()
     assert image.name == "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg"
-    with Image.open(image.path) as opened:
+    with Image.open(queue.path(image)) as opened:
         details = opened.getexif().get_ifd(0x8769)
     assert (details[0x9003], details[0x9011]) == ("2026:07:13 17:30:00", "+05:30")
 
@@ -39,16 +40,16 @@ def test_a_jpeg_file_keeps_its_bytes_and_what_is_none_becomes_one(tmp_path, cloc
     encoded = io.BytesIO()
     Image.new("RGB", (8, 8)).save(encoded, "JPEG")
     queue.keep(frame(encoded=encoded.getvalue()), "folder", Reason.PERIOD, clock.now())
-    assert queue.next().path.read_bytes() == encoded.getvalue()
-    queue.sent(queue.next(), "x")
+    assert queue.path(queue.next()).read_bytes() == encoded.getvalue()
+    queue.mark_sent(queue.next(), "x")
     queue.keep(frame(encoded=b"\x89PNG"), "folder", Reason.PERIOD, clock.now())
-    assert queue.next().path.read_bytes().startswith(b"\xff\xd8")
+    assert queue.path(queue.next()).read_bytes().startswith(b"\xff\xd8")
 
 
 def test_the_important_ones_are_sent_first_and_then_the_oldest(tmp_path, clock):
     queue = queue_in(tmp_path)
-    for reason in (Reason.PERIOD, Reason.CONTROL, Reason.PERIOD, Reason.DEMAND, Reason.UNCERTAIN):
-        queue.keep(frame(), "x", reason, clock.now())
+    for name in ("PERIOD", "CONTROL", "PERIOD", "MANUAL_TRIGGER", "UNCERTAIN"):
+        queue.keep(frame(), "x", Reason[name], clock.now())
         clock.go_on(60)
     minutes = [name.split("%3A")[1] for name in all_names(queue)]
     assert minutes == ["03", "04", "01", "00", "02"]
@@ -79,14 +80,14 @@ def test_an_unimportant_image_never_drives_out_important_ones(tmp_path, clock):
 
 def test_the_floor_of_free_space_is_left_to_others(tmp_path, clock):
     queue = queue_in(tmp_path, floor=10**6, free=10**6 + 500)
-    assert queue.keep(frame(), "x", Reason.DEMAND, clock.now()) is None
+    assert queue.keep(frame(), "x", Reason.MANUAL_TRIGGER, clock.now()) is None
     assert queue._store.counts() == {"dropped": 1} and queue.size()["images"] == 0
 
 
 def test_others_who_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    queue._floor, queue._free = 10**9, lambda _: 0
+    queue._min_free_bytes, queue._free_bytes = 10**9, lambda _: 0
     assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
     assert queue.size()["images"] == 1
 
@@ -104,19 +105,19 @@ def test_a_damaged_database_loses_no_image(tmp_path, clock):
 def test_what_has_to_survive_a_power_cut_is_synced(tmp_path):
     store = Store(tmp_path)
     level = "PRAGMA synchronous"
-    with store.transaction(durable=True) as database:
+    with store.database.transaction(durable=True) as database:
         assert database.execute(level).fetchone()[0] == 2  # FULL
-    with pytest.raises(ZeroDivisionError), store.transaction(durable=True):
+    with pytest.raises(ZeroDivisionError), store.database.transaction(durable=True):
         1 / 0  # noqa: B018
-    with store.transaction() as database:
+    with store.database.transaction() as database:
         assert database.execute(level).fetchone()[0] == 1  # NORMAL
 
 
 def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):
     Store(tmp_path).close()
-    monkeypatch.setattr("edge.outbox.store.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("edge.outbox.database.LOCK_SECONDS", 0.1)
     first = Store(tmp_path)
-    with pytest.raises(StoreError, match="is another agent running"):
+    with pytest.raises(StoreError, match="stop the other agent"):
         Store(tmp_path)
     assert not (tmp_path / DAMAGED).exists()
     first.close()

@@ -11,12 +11,10 @@ from agent_fakes import NOON, FakeClock, agent_of, landed, send_all
 from PIL import Image
 from waiting_images import all_names, frame, queue_in
 
-from edge.outbox import stamping
 from edge.outbox.queue import Queue
-from edge.outbox.queue_files import forget
 from edge.outbox.reason import Reason
-from edge.outbox.results import Result
-from edge.outbox.stamping import with_exif
+from edge.outbox.result import Result
+from edge.outbox.stamp import Stamp
 from edge.outbox.store import DATABASE, Store
 
 LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
@@ -35,7 +33,7 @@ def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
     queue.date(clock.now())
     image = queue.next()
     assert image.name == "2026-07-13T11%3A50%3A00_rpi_sensor_a7_porch_0.jpg"
-    with Image.open(image.path) as opened:
+    with Image.open(queue.path(image)) as opened:
         assert opened.getexif()[0x0132] == "2026:07:13 11:50:00"
     assert [name[11:25] for name in all_names(queue)] == ["11%3A50%3A00_r", "12%3A00%3A00_r"]
 
@@ -49,7 +47,7 @@ def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
     queue.date(clock.now())
     image = queue.next()
     assert image.name == "1970-01-01T00%3A03%3A00_rpi_sensor_a7_porch.jpg"
-    with Image.open(image.path) as opened:
+    with Image.open(queue.path(image)) as opened:
         assert 0x0132 not in opened.getexif()
 
 
@@ -58,9 +56,9 @@ def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
     queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
     clock.go_on(5)
     queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
-    with queue._store.transaction() as database:
+    with queue._store.database.transaction() as database:
         database.execute("DELETE FROM images")
-    (queue._store.images / ".half.part").write_bytes(b"x")
+    (queue._store.image_folder / ".half.part").write_bytes(b"x")
     queue._store.close()
     names = all_names(queue_in(tmp_path))
     assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
@@ -113,7 +111,7 @@ def test_a_kill_while_an_image_is_let_go_loses_neither_it_nor_where_it_is(
     number = queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     results.add(Result("m", "4", reason="x"), clock.now(), number)
     with monkeypatch.context() as kill, pytest.raises(KilledError):
-        kill.setattr(*((Path, at) if at == "unlink" else (agent.parts.store, at)), killed)
+        kill.setattr(Path if at == "unlink" else agent.parts.store.database, at, killed)
         agent.sender.work()
     agent.parts.store.close()
     agent = agent_of(tmp_path, clock)
@@ -130,7 +128,7 @@ def test_an_image_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_pa
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     clock.go_on(10)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    file = queue._store.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    file = queue._store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
     name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
     in_the_way = tmp_path / "images" / file.replace("undated.jpg", name)
     in_the_way.mkdir()
@@ -150,11 +148,13 @@ def test_images_that_are_dropped_while_they_are_dated_are_gone_and_not_lost(
     queue = queue_in(tmp_path)
     numbers = [queue.keep(frame(), "x", Reason.PERIOD, clock.now()) for _ in range(2)]
 
-    def dropped_meanwhile(*arguments):
-        forget(queue._store, numbers)
-        return with_exif(*arguments)
+    apply = Stamp.apply
 
-    monkeypatch.setattr(stamping, "with_exif", dropped_meanwhile)
+    def dropped_meanwhile(*arguments):
+        queue._store.drop_images(numbers)
+        return apply(*arguments)
+
+    monkeypatch.setattr(Stamp, "apply", dropped_meanwhile)
     clock.set_to(NOON)
     queue.date(clock.now())
     assert queue.size()["images"] == 0 and list((tmp_path / "images").iterdir()) == []
@@ -171,19 +171,19 @@ def test_an_image_that_is_dated_or_sent_while_it_is_dropped_is_gone_and_counted_
     if meanwhile == "sent":
         clock.set_to(NOON)
         queue.date(clock.now())
-    queue._most = queue.size()["bytes"] + 1024
+    queue._max_bytes = queue.size()["bytes"] + 1024
     with monkeypatch.context() as other_thread:
-        transaction = queue._store.transaction
+        transaction = queue._store.database.transaction
 
         def after_the_other_thread(**options):
             other_thread.undo()
             clock.set_to(NOON)
             queue.date(clock.now())
             if meanwhile == "sent":
-                queue.sent(queue.next(), "there.jpg")
+                queue.mark_sent(queue.next(), "there.jpg")
             return transaction(**options)
 
-        other_thread.setattr(queue._store, "transaction", after_the_other_thread)
+        other_thread.setattr(queue._store.database, "transaction", after_the_other_thread)
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     assert len(list((tmp_path / "images").iterdir())) == queue.size()["images"] == 1
     assert queue._store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}

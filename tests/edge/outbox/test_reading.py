@@ -10,7 +10,7 @@ from waiting_images import all_names, frame, queue_in
 from edge.agent.settings import CaptureSettings
 from edge.cli.agent_commands import _summary
 from edge.outbox import queue_files
-from edge.outbox.queue_files import UNREADABLE, forget
+from edge.outbox.queue_files import UNREADABLE
 from edge.outbox.reading import PATIENCE_SECONDS
 from edge.outbox.reason import Reason
 
@@ -46,7 +46,7 @@ def test_an_image_that_cannot_be_read_is_lost_at_last(tmp_path, clock, fault):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     image = queue.next()
-    fault(image.path)
+    fault(queue.path(image))
     if fault is damaged:
         assert queue.read(image, 100.0) is None
         assert queue.read(image, 99.0 + PATIENCE_SECONDS) is None
@@ -57,7 +57,7 @@ def test_an_image_that_cannot_be_read_is_lost_at_last(tmp_path, clock, fault):
     assert queue.next() is None and queue._store.counts() == {"lost": 1}
     assert queue.size()["unreadable"] == 0
     assert list((tmp_path / "images").iterdir()) == []
-    assert (tmp_path / UNREADABLE / image.path.name).is_symlink() == (fault is damaged)
+    assert (tmp_path / UNREADABLE / queue.path(image).name).is_symlink() == (fault is damaged)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -67,7 +67,7 @@ def test_an_image_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fau
     for seconds in (0, 10, 10):
         clock.go_on(seconds)
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    first = queue._store.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    first = queue._store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
     fault(tmp_path / "images" / first)
     clock.set_to(NOON)
     queue.date(clock.now())
@@ -80,7 +80,7 @@ def test_an_image_that_cannot_be_read_keeps_no_other_from_its_date(tmp_path, fau
 def test_an_image_that_cannot_be_read_holds_up_nothing_else(tmp_path, clock):
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
     looks(agent, clock, 3)
-    damaged(agent.parts.queue.next().path)
+    damaged(agent.parts.queue.path(agent.parts.queue.next()))
     live(agent, clock, 5)
     assert len(landed(tmp_path)) == 7 and (tmp_path / "landing/status/a7.json").exists()
     said = agent.status()
@@ -116,11 +116,11 @@ def test_a_card_that_gives_nothing_back_for_a_while_costs_no_image(tmp_path, clo
 
 
 def test_a_worn_out_card_does_not_fill_up_with_what_it_cannot_read(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(queue_files, "MOST_ASIDE", 2)
+    monkeypatch.setattr(queue_files, "MAX_UNREADABLE", 2)
     queue = queue_in(tmp_path)
     for _ in range(3):
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-        damaged(queue.next().path)
+        damaged(queue.path(queue.next()))
         queue.read(queue.next(), clock.uptime())
         clock.go_on(PATIENCE_SECONDS)
         queue.read(queue.next(), clock.uptime())
@@ -133,15 +133,15 @@ def test_an_image_that_was_dropped_meanwhile_is_not_lost(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     image = queue.next()
-    forget(queue._store, [image.id])
+    queue._store.drop_images([image.id])
     assert queue.read(image, clock.uptime()) is None and queue._store.counts() == {}
 
 
 def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    path = queue.next().path
-    forget(queue._store, [1])
+    path = queue.path(queue.next())
+    queue._store.drop_images([1])
     path.write_bytes(b"whole")
     damaged(path)
     queue._store.close()
@@ -154,7 +154,7 @@ def test_a_file_without_a_row_that_cannot_be_read_keeps_no_agent_from_its_start(
     queue._store.close()
     (tmp_path / f"whole {path.name}").rename(aside)
     queue = queue_in(tmp_path)
-    assert queue.next().path == path and queue._store.counts() == {}
+    assert queue.path(queue.next()) == path and queue._store.counts() == {}
 
 
 def test_a_start_waits_for_no_more_than_one_failure_of_what_was_set_aside(tmp_path, monkeypatch):

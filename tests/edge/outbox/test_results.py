@@ -9,7 +9,8 @@ from agent_fakes import NOON, FakeClock
 
 from edge.inference.record import ModelRecord
 from edge.outbox.landing import Landing
-from edge.outbox.results import DATED_AT_ONCE, ROWS_A_FILE, Result, Results
+from edge.outbox.result import Result
+from edge.outbox.results import DATED_AT_ONCE, ROWS_PER_FILE, Results
 from edge.outbox.store import DATABASE, Store
 
 RECORD = ModelRecord(["0", "1"], (64, 48), "1", threshold=0.3)
@@ -26,14 +27,14 @@ def result(score: float = 0.9, **fields) -> Result:
 
 def test_a_result_is_decided_by_the_record():
     made = Result.of("m", "4", RECORD, np.float32([0.6, 0.4]), 1.234)
-    assert (made.label, round(made.score, 3), made.ms) == ("1", 0.4, 1.23)
+    assert (made.label, round(made.score, 3), made.latency_ms) == ("1", 0.4, 1.23)
     assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
 
 
 def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
     results.add(result(), clock.now())
     results.add(Result("m", "4", reason="unreadable: empty"), clock.now())
-    batch = results.next(however_few=True)
+    batch = results.next(allow_partial=True)
     assert re.fullmatch(r"results/a7/[0-9a-f]{12}-00000001-[0-9a-f]{8}\.jsonl", batch.name)
     first, second = map(json.loads, batch.content.splitlines())
     assert first == {
@@ -47,25 +48,25 @@ def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
 
 def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
     results.add(result(), clock.now())
-    first = results.next(however_few=True)
+    first = results.next(allow_partial=True)
     results.add(result(0.7), clock.now())
     results._store.close()
     again = Results(Store(tmp_path), 1000, "a7")
-    assert again.next(however_few=False) == first
-    again.sent(first)
-    second = again.next(however_few=True)
+    assert again.next(allow_partial=False) == first
+    again.mark_sent(first)
+    second = again.next(allow_partial=True)
     assert second.number == first.number + 1 and second.content.count(b"\n") == 1
-    again.sent(second)
-    assert again.next(however_few=True) is None and again.size() == {"results": 2, "unsent": 0}
+    again.mark_sent(second)
+    assert again.next(allow_partial=True) is None and again.size() == {"results": 2, "unsent": 0}
 
 
 def test_a_file_is_closed_and_sent_for_good(results, clock):
     """No power cut may undo either: other rows would stand under the same number."""
     said = []
-    results._store._connection.set_trace_callback(said.append)
+    results._store.database._connection.set_trace_callback(said.append)
     results.add(result(), clock.now())
-    batch = results.next(however_few=True)
-    results.sent(batch)
+    batch = results.next(allow_partial=True)
+    results.mark_sent(batch)
     for first in ("INSERT INTO batches", "UPDATE batches SET sent"):
         place = next(n for n, statement in enumerate(said) if statement.startswith(first))
         settings = [n for n in said[:place] if n.startswith("PRAGMA synchronous")]
@@ -84,9 +85,9 @@ def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
         shutil.copy(tmp_path / "before", tmp_path / DATABASE)
         results = Results(Store(tmp_path), 1000, "a7")
         results.add(result(score), clock.now())
-        batch = results.next(however_few=True)
+        batch = results.next(allow_partial=True)
         assert batch.number == 1 and Landing(str(zone)).put(batch.name, batch.content) == batch.name
-        results.sent(batch)
+        results.mark_sent(batch)
         results._store.close()
     files = list((zone / "results" / "a7").iterdir())
     assert sorted(json.loads(file.read_bytes())["score"] for file in files) == [0.7, 0.9]
@@ -94,26 +95,26 @@ def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
 
 def test_few_results_wait_and_many_go_at_once(tmp_path, clock):
     results = Results(Store(tmp_path), 10**6, "a7")
-    for _ in range(ROWS_A_FILE - 1):
+    for _ in range(ROWS_PER_FILE - 1):
         results.add(result(), clock.now())
-    assert results.next(however_few=False) is None
+    assert results.next(allow_partial=False) is None
     results.add(result(), clock.now())
-    assert results.next(however_few=False).content.count(b"\n") == ROWS_A_FILE
+    assert results.next(allow_partial=False).content.count(b"\n") == ROWS_PER_FILE
 
 
 def test_a_result_waits_for_its_image(results, clock):
-    results.add(result(), clock.now(), image=7)
-    assert results.next(however_few=True) is None
+    results.add(result(), clock.now(), image_id=7)
+    assert results.next(allow_partial=True) is None
 
 
 def test_results_of_an_unset_clock_wait_for_the_time(results):
     clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
     results.add(result(), clock.now())
     clock.go_on(60)
-    assert results.next(however_few=True) is None
+    assert results.next(allow_partial=True) is None
     clock.set_to(NOON)
     results.date(clock.now())
-    stated = json.loads(results.next(however_few=True).content)
+    stated = json.loads(results.next(allow_partial=True).content)
     assert stated["scored_at"] == "2026-07-13T11:59:00+00:00"
 
 
@@ -125,12 +126,12 @@ def test_many_results_are_dated_in_few_transactions(tmp_path):
         results.add(result(), clock.now())
     clock.set_to(NOON)
     said = []
-    results._store._connection.set_trace_callback(said.append)
+    results._store.database._connection.set_trace_callback(said.append)
     results.date(clock.now())
-    undated = "SELECT count(*) FROM results WHERE NOT known"
-    assert results._store.rows(undated)[0][0] == 10 and said.count("COMMIT") == 1
+    undated = "SELECT count(*) FROM results WHERE NOT is_synced"
+    assert results._store.database.rows(undated)[0][0] == 10 and said.count("COMMIT") == 1
     results.date(clock.now())
-    assert results._store.rows(undated)[0][0] == 0 and said.count("COMMIT") == 2
+    assert results._store.database.rows(undated)[0][0] == 0 and said.count("COMMIT") == 2
     results.date(clock.now())
     assert said.count("COMMIT") == 2
 
@@ -139,14 +140,14 @@ def test_what_is_asked_every_second_reads_no_whole_table(results, clock):
     """With half a million rows that would hold up the next result."""
     results.add(result(), clock.now())
     said = []
-    results._store._connection.set_trace_callback(said.append)
+    results._store.database._connection.set_trace_callback(said.append)
     results.date(clock.now())
-    results.next(however_few=False)
-    results._store._connection.set_trace_callback(None)
+    results.next(allow_partial=False)
+    results._store.database._connection.set_trace_callback(None)
     queries = [query for query in said if query.startswith("SELECT") and "FROM results" in query]
     assert len(queries) == 2
     for query in queries:
-        (plan,) = results._store.rows(f"EXPLAIN QUERY PLAN {query}")
+        (plan,) = results._store.database.rows(f"EXPLAIN QUERY PLAN {query}")
         assert "USING" in plan["detail"]
 
 
@@ -154,7 +155,7 @@ def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
     results = Results(Store(tmp_path), 100, "a7")
     for _ in range(60):
         results.add(result(), clock.now())
-    results.sent(results.next(however_few=True))
+    results.mark_sent(results.next(allow_partial=True))
     for _ in range(60):
         results.add(result(), clock.now())
     assert results.size() == {"results": 100, "unsent": 60}

@@ -111,7 +111,7 @@ def test_a_share_that_syncs_no_folders_is_taken_as_it_is_and_a_failing_disk_is_n
 
 
 def test_a_landing_folder_is_never_made(tmp_path):
-    with pytest.raises(LandingError, match="make or mount it"):
+    with pytest.raises(LandingError, match="create or mount it"):
         Landing(str(tmp_path / "away")).put("a.jpg", b"x")
     assert list(tmp_path.iterdir()) == []
 

@@ -91,7 +91,7 @@ def test_an_image_on_demand_needs_the_pages_own_header(page, agent, clock):
     assert agent.parts.watcher.seen.kept == {}
     assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
     look(agent, clock, 1)
-    assert agent.parts.watcher.seen.kept == {"demand": 1}
+    assert agent.parts.watcher.seen.kept == {"manual_trigger": 1}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1.evil.example"])

@@ -9,7 +9,7 @@ import pytest
 from small_lake import make_small_lake
 
 from edge.agent.agent import Agent
-from edge.agent.clock import Clock, Moment
+from edge.agent.clock import Clock
 from edge.agent.settings import (
     CaptureSettings,
     LandingSettings,
@@ -19,7 +19,8 @@ from edge.agent.settings import (
 )
 from edge.cameras.simulated import SimulatedCamera
 from edge.inference.record import ModelRecord
-from edge.outbox.results import Result
+from edge.outbox.moment import Moment
+from edge.outbox.result import Result
 from steps.ingestion import device_scores as edge_results
 from steps.ingestion.device_scores import rows_of, take_in_results
 from steps.ingestion.device_status import row_of, take_in_status
@@ -35,7 +36,9 @@ class Hurried(Clock):
 
     def now(self) -> Moment:
         now = super().now()
-        return Moment(now.shown + timedelta(seconds=self.skipped), now.uptime, now.boot, now.known)
+        return Moment(
+            now.wall_time + timedelta(seconds=self.skipped), now.uptime, now.boot, now.is_synced
+        )
 
     def uptime(self) -> float:
         return super().uptime() + self.skipped
@@ -66,7 +69,7 @@ def device(tmp_path, zone) -> Agent:
     zone.mkdir(exist_ok=True)
     clock = Hurried(trusted=True)
     camera = SimulatedCamera(
-        clock.now().shown, timedelta(seconds=10), 1, now=lambda: clock.now().shown
+        clock.now().wall_time, timedelta(seconds=10), 1, now=lambda: clock.now().wall_time
     )
     agent = Agent(
         Settings(

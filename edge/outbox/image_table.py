@@ -1,0 +1,163 @@
+"""The rows of the images that wait to be sent: all SQL statements about them."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import cast
+
+from edge.outbox.database import Database, read_moment
+from edge.outbox.moment import Moment
+from edge.outbox.reason import Reason
+from edge.outbox.stamp import Stamp
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image's file, as its row describes it.
+
+    Attributes:
+        file: its name in the folder of images.
+        name: its name in the landing zone; None until its time is known.
+        sha256: of its bytes; None until its time is known.
+        size: bytes.
+    """
+
+    file: str
+    name: str | None
+    sha256: str | None
+    size: int
+
+    @classmethod
+    def of(cls, file: str, name: str | None, content: bytes) -> "ImageFile":
+        """Describe a file by its names and its content."""
+        return cls(file, name, hashlib.sha256(content).hexdigest() if name else None, len(content))
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image whose time is known, so that it can be sent."""
+
+    id: int
+    file: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class UndatedImage:
+    """An image that waits for its time: ``stamp`` is what its EXIF will say."""
+
+    id: int
+    file: str
+    moment: Moment
+    stamp: Stamp
+
+
+class ImageTable:
+    """The images that wait; every method is one transaction.
+
+    Args:
+        database: where the rows are.
+    """
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def add(
+        self,
+        image: ImageFile,
+        reason: Reason,
+        moment: Moment | None = None,
+        stamp: Stamp | None = None,
+    ) -> int:
+        """Add an image and return its ID; an undated one needs its moment and its stamp."""
+        when = (moment.wall_time.isoformat(), moment.uptime, moment.boot) if moment else ("", 0, "")
+        with self._database.transaction() as connection:
+            added = connection.execute(
+                "INSERT INTO images (file, name, sha256, bytes, reason, rank, wall_time, uptime,"
+                " boot, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(image.file, image.name, image.sha256, image.size),
+                    *(reason, reason.rank, *when, stamp and stamp.to_json()),
+                ),
+            )
+        return cast(int, added.lastrowid)
+
+    def replace_file(self, id: int, image: ImageFile, durable: bool = False) -> bool:
+        """Set the file of an image; return False if the image was dropped meanwhile."""
+        with self._database.transaction(durable) as connection:
+            updated = connection.execute(
+                "UPDATE images SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
+                (image.file, image.name, image.sha256, image.size, id),
+            )
+        return updated.rowcount > 0
+
+    def delete(self, ids: Collection[int]) -> list[str]:
+        """Delete images that will not be sent; return the files of those that still waited."""
+        these = json.dumps(list(ids))
+        with self._database.transaction() as connection:
+            # read in the transaction: an image that is dated meanwhile gets another file
+            files = connection.execute(
+                "SELECT file FROM images WHERE id IN (SELECT value FROM json_each(?))", (these,)
+            ).fetchall()
+            connection.execute(
+                "UPDATE results SET image_id = NULL "
+                "WHERE image_id IN (SELECT value FROM json_each(?))",
+                (these,),
+            )
+            connection.execute(
+                "DELETE FROM images WHERE id IN (SELECT value FROM json_each(?))", (these,)
+            )
+        return [row["file"] for row in files]
+
+    def delete_sent(self, image: NamedImage, landed_as: str) -> None:
+        """Delete an image that is in the landing zone; its results say under which name."""
+        with self._database.transaction(durable=True) as connection:
+            connection.execute(
+                "UPDATE results SET file_name = ?, sha256 = ?, image_id = NULL WHERE image_id = ?",
+                (landed_as, image.sha256, image.id),
+            )
+            connection.execute("DELETE FROM images WHERE id = ?", (image.id,))
+
+    def next_to_send(self, failing: Collection[int]) -> NamedImage | None:
+        """Return the oldest of the most important images, one that fails to be read last."""
+        rows = self._database.rows(
+            "SELECT id, file, name, sha256 FROM images WHERE name IS NOT NULL ORDER BY "
+            "id IN (SELECT value FROM json_each(?)), rank DESC, id LIMIT 1",
+            (json.dumps(list(failing)),),
+        )
+        return NamedImage(**dict(rows[0])) if rows else None
+
+    def undated(self) -> list[UndatedImage]:
+        """Return the images whose time is not known yet."""
+        rows = self._database.rows("SELECT * FROM images WHERE name IS NULL")
+        return [
+            UndatedImage(row["id"], row["file"], read_moment(row), Stamp.from_json(row["stamp"]))
+            for row in rows
+        ]
+
+    def has(self, id: int) -> bool:
+        """Return whether an image still waits."""
+        return bool(self._database.rows("SELECT id FROM images WHERE id = ?", (id,)))
+
+    def ids_by_file(self) -> dict[str, int]:
+        """Return the ID of each file's image."""
+        return {row["file"]: row["id"] for row in self._database.rows("SELECT * FROM images")}
+
+    def sizes_up_to(self, rank: int) -> list[tuple[int, int]]:
+        """Return the ID and size of each image up to a rank, in the order to drop them."""
+        rows = self._database.rows(
+            "SELECT id, bytes FROM images WHERE rank <= ? ORDER BY rank, id", (rank,)
+        )
+        return [(row["id"], row["bytes"]) for row in rows]
+
+    def total(self, failing: Collection[int]) -> dict[str, int]:
+        """Return how many images wait, their bytes, and how many are undated or unreadable."""
+        (row,) = self._database.rows(
+            "SELECT count(*) AS images, coalesce(sum(bytes), 0) AS bytes, "
+            "count(*) - count(name) AS undated, count(*) FILTER "
+            "(WHERE id IN (SELECT value FROM json_each(?))) AS unreadable FROM images",
+            (json.dumps(list(failing)),),
+        )
+        return dict(row)
