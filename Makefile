@@ -1,4 +1,4 @@
-# `make run` is all it takes: it sets up what is missing. See `make help`.
+# `make run` sets up what is missing and runs everything. `make help` lists the targets.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # A folder or URI of images for `make run`. Without one, the simulated camera takes some.
 export SOURCE ?=
 
-# Test files at the same time. Each worker has a Spark session of its own, about 2 GB.
+# Workers that run test files in parallel. Each has its own Spark session, about 2 GB.
 WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -18,26 +18,26 @@ ORDER = $(if $(SEED),--random-order --random-order-seed=$(SEED))
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 
-setup: ## Build .venv, .venv-edge, the Horovod wheel and Delta's jars, as far as they are missing
+setup: ## Build .venv and .venv-edge, the Horovod wheel and Delta's jars, if they are missing
 	@setup/machine.sh
 	@setup/environments.sh
 	@$(PYTHON) -m steps.lake.jars
 
-lock: ## Remake requirements.lock from conda.yaml
+lock: ## Make requirements.lock from conda.yaml again
 	@setup/lock.sh
 
-horovod: ## Compile the Horovod wheel into the cache, where it is missing
+horovod: ## Compile the Horovod wheel into the cache, if it is missing
 	@setup/machine.sh
 	@setup/horovod.sh
 
-jars: ## Fetch Delta's jars into the cache, where they are missing
+jars: ## Fetch Delta's jars into the cache, if they are missing
 	@$(PYTHON) -m steps.lake.jars
 
-emulation: ## Make the systems for the device's tests: an emulated Pi, and a virtual camera
+emulation: ## Build what the device's tests need: an emulated Pi and a virtual camera
 	@setup/machine.sh
 	@setup/emulation.sh
 
-run: setup ## From images to a scoring device: make run [SOURCE=folder-or-URI]
+run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI]
 	@set -e; source_="$$SOURCE"; camera=test-set; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
@@ -49,25 +49,25 @@ run: setup ## From images to a scoring device: make run [SOURCE=folder-or-URI]
 test: setup ## Run the tests: make test [ARGS="-k name"]
 	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
-prove: setup ## Run the long proofs: kills and faults, again and again; KILLS=50 for more
+prove: setup ## Run the long tests that kill and break things repeatedly; KILLS=50 for more
 	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
-cluster: setup ## The whole pipeline on a cluster that is started on this machine
+cluster: setup ## Run the pipeline on a cluster that is started on this machine
 	@setup/cluster.sh
 	@$(PYTHON) -m steps.lake.jars s3
 	@$(PYTHON) -m pytest -m cluster tests/cluster $(ARGS)
 
-check: setup ## Linting, formatting, types and the fast tests
+check: setup ## Check lint, format and types, and run the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
-ui: setup ## Open the tracking server's pages on this machine only
+ui: setup ## Serve MLflow's pages on this machine only
 	@PATH="$$PWD/.venv/bin:$$PATH" mlflow ui --host 127.0.0.1
 
 clean: ## Remove the environments; data, runs and the cache stay
 	rm -rf .venv .venv-edge .venv-cluster
 
-help: ## This list
+help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
