@@ -1,7 +1,6 @@
 """The parts of a device, made as the settings say, each with those that it works with."""
 
 import logging
-from datetime import timedelta
 
 from edge.agent.clock import Clock
 from edge.agent.follower import Follower
@@ -10,7 +9,8 @@ from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.agent.settings import CameraSettings, Settings
 from edge.agent.watcher import Watcher
-from edge.cameras.camera import Camera
+from edge.cameras.camera import Camera, CameraOptions
+from edge.cameras.kinds import make_camera
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
 from edge.outbox.store import Store
@@ -44,7 +44,7 @@ class Parts:
         self.settings, self.store = settings, Store(kept.folder)
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
-        self.camera = camera or _camera(settings.camera)
+        self.camera = camera or make_camera(settings.camera.kind, _camera_options(settings.camera))
         self.queue = Queue(
             self.store,
             round(kept.images_megabytes * MEGABYTE),
@@ -89,28 +89,13 @@ class Parts:
         )
 
 
-def _camera(settings: CameraSettings) -> Camera:
-    width, height = settings.size
-    if settings.kind == "picamera2":
-        from edge.cameras.picamera2 import Picamera2Camera
-
-        return Picamera2Camera(
-            size=(height, width),
-            number=int(settings.source),
-            lores=settings.scored_size[::-1],
-            upside_down=settings.upside_down,
-            controls=settings.controls,
-            patience=settings.stalled_seconds,
-        )
-    if settings.kind == "opencv":
-        from edge.cameras.opencv import OpenCVCamera
-
-        return OpenCVCamera(settings.source, (height, width), settings.stalled_seconds)
-    if settings.kind == "folder":
-        from edge.cameras.folder import FolderCamera
-
-        return FolderCamera(settings.source)
-    from edge.cameras.simulated import SimulatedCamera
-
-    now = Clock().now().wall_time
-    return SimulatedCamera(now, timedelta(seconds=1), settings.seed)
+def _camera_options(settings: CameraSettings) -> CameraOptions:
+    return CameraOptions(
+        source=settings.source,
+        size=settings.size[::-1],
+        scored_size=settings.scored_size[::-1],
+        upside_down=settings.upside_down,
+        controls=settings.controls,
+        stalled_seconds=settings.stalled_seconds,
+        seed=settings.seed,
+    )

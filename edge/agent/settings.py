@@ -3,13 +3,13 @@
 Each has its unit in its name or its comment; what a setting is for stands in docs/device.md.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from edge.agent.settings_file import SettingsError, at_least, between, fits, read
+from edge.agent.settings_file import SettingsError, at_least, between, fits, one_of, read
+from edge.cameras.kinds import CAMERAS, camera_class
 from edge.protocol.addresses import without_userinfo
 
 
@@ -17,7 +17,7 @@ from edge.protocol.addresses import without_userinfo
 class CameraSettings:
     """``[camera]``: which camera, and how it is set."""
 
-    kind: Literal["picamera2", "opencv", "folder", "simulated"] = "picamera2"
+    kind: str = fits("picamera2", one_of(CAMERAS))
     source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
     size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of what is kept
     scored_size: tuple[int, int] = fits((320, 240), between(16, 10_000))  # of picamera2's lores
@@ -116,11 +116,9 @@ class Settings:
                     "a part of file names"
                 )
         camera = settings.camera
-        if camera.kind == "picamera2" and not re.fullmatch("[0-9]+", camera.source):
-            raise SettingsError(
-                f"camera.source in {path} is {camera.source!r}: for picamera2 it is a camera's "
-                'number (rpicam-hello --list-cameras); a device wants kind = "opencv"'
-            )
+        if error := camera_class(camera.kind).source_error(camera.source):
+            source = without_userinfo(camera.source)
+            raise SettingsError(f"camera.source in {path} is {source!r}: {error}")
         if settings.model and urlsplit(settings.model.server).scheme not in ("http", "https"):
             raise SettingsError(
                 f"model.server in {path} is {without_userinfo(settings.model.server)!r}: "

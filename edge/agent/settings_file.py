@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ def between(least: float, most: float) -> Check:
 def at_least(least: float) -> Check:
     """A number from some value up."""
     return lambda value: None if value >= least else f"it has to be {least} or more"
+
+
+def one_of(names: Iterable[str]) -> Check:
+    """One of some names, which are read at each check."""
+    return lambda value: None if value in names else f"it has to be one of {', '.join(names)}"
 
 
 def read(kind: type, path: Path) -> Any:
@@ -102,8 +107,6 @@ def _converted(hint: Any, value: Any) -> tuple[Any, str]:
     """The value as its kind (None where it is of another), and that kind in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if origin is typing.Literal:
-        return (value if value in arguments else None), f"one of {', '.join(arguments)}"
     if origin is tuple:
         whole = isinstance(value, list) and len(value) == len(arguments)
         good = whole and all(type(item) is int for item in value)

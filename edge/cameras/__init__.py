@@ -1,7 +1,9 @@
-"""Cameras: one interface, ``camera.Camera``, which yields ``camera.Frame``; one driver a file.
+"""Cameras: one interface, ``camera.Camera``, which yields ``camera.Frame``; one file per camera.
 
-- ``simulated``: draws a front porch (``porch``) by day and night, and knows the labels
-- ``picamera2``: the camera of a Raspberry Pi; ``pixel_formats``: from what it gives to RGB
-- ``opencv``: a camera at USB or in the network
+- ``kinds``: the table ``CAMERAS``, by which command line and agent find a camera
+- ``picamera2``: the camera of a Raspberry Pi; ``sensor_modes``, ``pixel_formats`` serve it
+- ``opencv``: a USB or network camera
 - ``folder``: the images in a folder
+- ``simulated``: draws a front porch (``porch``) by day and night, and knows the labels
+- ``jpeg``: a frame as a JPEG file with EXIF
 """

@@ -1,35 +1,39 @@
-"""What every camera is: something that yields frames, or looks once when it is asked to."""
+"""The interface of every camera: it yields frames, or takes one shot on request."""
 
-from collections.abc import Callable, Iterator
+import itertools
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.inference.errors import UserError
 
 
 class CameraError(UserError):
-    """A camera cannot deliver."""
+    """A camera cannot deliver a frame."""
 
 
 class StalledError(CameraError):
-    """A camera that is open does not deliver any more: close it and open it again."""
+    """An open camera has stopped delivering: close it and open it again."""
 
 
 class NoNewFrameError(CameraError):
-    """There is nothing new before the camera, which is no fault of it."""
+    """The camera has no new frame, which is not a fault."""
 
 
 class UnreadableFrameError(NoNewFrameError):
-    """What is newest before the camera is no image; there is none until another comes."""
+    """The newest file is not an image; there is no frame until another file comes."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How an image was exposed: seconds, and the ISO value of the gain."""
+    """The exposure of an image: seconds, and the gain as an ISO value."""
 
     seconds: float
     iso: int
@@ -42,13 +46,13 @@ class Frame:
     Attributes:
         pixels: ``uint8 [h, w, 3]``, RGB, upright.
         captured_at: when the image was taken; always with a time zone.
-        label: the class, where the camera knows it ("1": a package is in view, "0": none).
-        encoded: the file's bytes, where the image was a file already.
+        label: the class, if the camera knows it ("1": a package is in view, "0": none).
+        encoded: the file's bytes, if the image was already a file.
         file_name: that file's name, without its folder.
-        exposure: where the camera says it.
+        exposure: if the camera reports it.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint8]
     captured_at: datetime
     label: str | None = None
     encoded: bytes | None = None
@@ -56,65 +60,122 @@ class Frame:
     exposure: Exposure | None = None
 
     @property
-    def image(self) -> bytes | np.ndarray:
-        """What to score: the file's bytes where they exist, otherwise the pixels."""
+    def image(self) -> bytes | NDArray[np.uint8]:
+        """The image to score: the file's bytes if there are any, otherwise the pixels."""
         return self.pixels if self.encoded is None else self.encoded
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A look through a camera: what is scored at once, and the whole image if it is to be kept.
+    """One moment of a camera: the image to score at once, and the full frame to keep.
 
     Attributes:
-        image: what ``prepare`` takes: a file's bytes, or RGB pixels, which may be smaller than the
-            frame.
+        image: a file's bytes, or RGB pixels, which may be smaller than the frame.
         captured_at: when it was taken; always with a time zone.
-        frame: gives the whole image; only while the shot is held.
-        has_own_time: whether ``captured_at`` is the image's, and not this machine's clock's.
+        frame: returns the full frame; only valid while the shot is held.
+        has_own_time: whether ``captured_at`` comes from the image, not from this machine's clock.
     """
 
-    image: bytes | np.ndarray
+    image: bytes | NDArray[np.uint8]
     captured_at: datetime
     frame: Callable[[], Frame]
     has_own_time: bool = False
 
     @classmethod
     def of(cls, frame: Frame) -> "Shot":
-        """The shot of a camera that has no smaller stream."""
+        """Make the shot of a camera that has no smaller stream."""
         return cls(frame.image, frame.captured_at, lambda: frame)
 
 
-class Camera(Protocol):
-    """A source of frames.
+@dataclass(frozen=True)
+class CameraOptions:
+    """The options of all cameras; each camera reads those that it knows.
+
+    Attributes:
+        source: which camera, device, address or folder; "" for the camera's default.
+        size: (height, width) of the frames in pixels.
+        scored_size: (height, width) of the smaller stream that is scored, if there is one.
+        upside_down: whether to turn the image by 180°.
+        controls: libcamera's controls, by name.
+        stalled_seconds: seconds without a frame after which the camera counts as stalled.
+        period: time between two frames of :meth:`Camera.frames`.
+        start: capture time of the first simulated frame.
+        seed: of the simulated porch.
+    """
+
+    source: str = ""
+    size: tuple[int, int] = (480, 640)
+    scored_size: tuple[int, int] = (240, 320)
+    upside_down: bool = False
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    stalled_seconds: float = 20.0
+    period: timedelta = timedelta(0)
+    start: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    seed: int = 1
+
+
+class Camera(ABC):
+    """A source of frames; its class stands in the table :data:`edge.cameras.kinds.CAMERAS`.
 
     Attributes:
         model: the camera's model, as it goes into EXIF.
+        description: of the kind, for the command line's help.
+        source_syntax: how the command line appends the source, such as ``:PATH``.
+        default_count: how many frames ``capture`` takes by default; ``None`` for all.
+        period: time between two of :meth:`frames`.
     """
 
     model: str
+    description: ClassVar[str]
+    source_syntax: ClassVar[str] = ""
+    default_count: ClassVar[int | None] = None
+    period: timedelta = timedelta(0)
+
+    @classmethod
+    @abstractmethod
+    def from_options(cls, options: CameraOptions) -> Self:
+        """Make the camera, without opening it."""
+
+    @classmethod
+    def source_error(cls, source: str) -> str | None:
+        """Return what is wrong with a source, or None."""
+        return None
 
     def frames(self, count: int | None) -> Iterator[Frame]:
-        """Yield ``count`` frames in order, or for ``None`` as many as the camera has.
+        """Open the camera, yield ``count`` frames, one a period, and close it.
+
+        Args:
+            count: ``None`` for as many as the camera has.
 
         Raises:
             CameraError: the camera cannot deliver.
         """
-        ...
+        self.open()
+        try:
+            begin = time.monotonic()
+            for number in itertools.count() if count is None else range(count):
+                due = begin + number * self.period.total_seconds()
+                time.sleep(max(due - time.monotonic(), 0))
+                with self.shot() as shot:
+                    frame = shot.frame()
+                yield frame
+        finally:
+            self.close()
 
+    @abstractmethod
     def open(self) -> None:
-        """Start the camera; raises :class:`CameraError` where it cannot be started."""
-        ...
+        """Start the camera; raises :class:`CameraError` if it does not start."""
 
+    @abstractmethod
     def shot(self) -> AbstractContextManager[Shot]:
-        """Look now; the camera's buffers are held until the context ends.
+        """Take a shot; the camera's buffers are held until the context ends.
 
         Raises:
-            NoNewFrameError: there is nothing that was not seen before.
-            UnreadableFrameError: there is, and it cannot be read as an image.
-            StalledError: the camera delivers no more.
+            NoNewFrameError: there is no frame that was not seen before.
+            UnreadableFrameError: there is one, but it cannot be read as an image.
+            StalledError: the camera has stopped delivering.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
-        """Stop the camera; what is closed already stays so."""
-        ...
+        """Stop the camera; closing it twice does no harm."""

@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edge.cameras.camera import (
+    Camera,
     CameraError,
+    CameraOptions,
     Frame,
     NoNewFrameError,
     Shot,
@@ -27,8 +29,8 @@ UNREADABLE = (*DAMAGE, Image.DecompressionBombError)
 DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x8769, 0x9003, 0x9011
 
 
-class FolderCamera:
-    """A camera that shows the images of a folder, sorted by name; subfolders are left out.
+class FolderCamera(Camera):
+    """A camera that shows the images of a folder, sorted by name, without its subfolders.
 
     Its frames carry the files' own bytes and names.
 
@@ -37,11 +39,23 @@ class FolderCamera:
     """
 
     model = "folder"
+    description = "the images in a folder, by name"
+    source_syntax = ":PATH"
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
         self._seen = (-1, "", 0)
-        self._unreadable: str | None = None  # why that one is no image
+        self._unreadable: str | None = None  # why the file seen last is not an image
+
+    @classmethod
+    def from_options(cls, options: CameraOptions) -> "FolderCamera":
+        """Make the camera of a folder."""
+        return cls(options.source)
+
+    @classmethod
+    def source_error(cls, source: str) -> str | None:
+        """Return what is wrong with a source: a folder has to be named."""
+        return None if source else "name a folder"
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield the first ``count`` images, or all of them for ``None``.
@@ -56,17 +70,17 @@ class FolderCamera:
             yield _read(path, _content(path), _changed_at(path))
 
     def open(self) -> None:
-        """See that the folder is there; what is in it already counts as new."""
+        """Check that the folder exists; the images in it count as new."""
         self._paths()
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
-        """The newest image, once.
+        """Return the newest image, once.
 
         Raises:
             CameraError: there is no such folder, or this user may not read the newest image.
             NoNewFrameError: the newest image was seen before.
-            UnreadableFrameError: the newest file is no image, or not a whole one yet.
+            UnreadableFrameError: the newest file is not an image, or not complete yet.
         """
         newest = max(map(_age, self._paths()), default=(-1, "", 0))
         if newest == self._seen and self._unreadable:
@@ -88,7 +102,7 @@ class FolderCamera:
         yield Shot(encoded, taken, lambda: _read(path, encoded, taken), own_time is not None)
 
     def close(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: a folder needs no stop."""
 
     def _paths(self) -> list[Path]:
         try:
@@ -98,32 +112,30 @@ class FolderCamera:
                 if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
             ]
         except OSError as error:
-            raise CameraError(
-                f"no folder {self.folder}: give one with images, folder:PATH"
-            ) from error
+            raise CameraError(f"no folder {self.folder}: name one with images") from error
 
 
 def _age(path: Path) -> tuple[int, str, int]:
-    """By which the newest image is the largest; a file that is still written grows."""
+    """Return a key that is largest for the newest image; it changes while a file grows."""
     try:
         status = path.stat()
-    except FileNotFoundError:  # it went while the folder was listed
+    except FileNotFoundError:  # removed while the folder was listed
         return (-1, path.name, 0)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _access_error(path, error) from error
     return (status.st_mtime_ns, path.name, status.st_size)
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:  # it went since the folder was listed
+    except FileNotFoundError as error:  # removed since the folder was listed
         raise NoNewFrameError(f"{path} is gone") from error
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _access_error(path, error) from error
 
 
-def _refused(path: Path, error: OSError) -> CameraError:
+def _access_error(path: Path, error: OSError) -> CameraError:
     why = f"{path} cannot be read ({error.strerror})"
     return CameraError(f"{why}: let this user read it, or remove it")
 
@@ -137,10 +149,10 @@ def _local(seconds: float) -> datetime:
 
 
 def _read(path: Path, encoded: bytes, changed: datetime) -> Frame:
-    """The whole image; ``changed`` is its time where EXIF has none."""
+    """Read the full image; ``changed`` is its time if EXIF has none."""
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            image.load()  # what is wrong with its pixels is told here, and not taken for EXIF's
+            image.load()  # here, so that damaged pixels are not taken for damaged EXIF
             taken = _taken_at(image)
             pixels = np.asarray(as_rgb(_upright(image)))
     except UNREADABLE as error:

@@ -1,10 +1,11 @@
-"""A frame as a JPEG file: its pixels once, and what took it and when as EXIF, at any later time."""
+"""A frame as a JPEG file: its pixels are encoded once; EXIF (camera, time) may follow later."""
 
 import io
 from datetime import datetime
 from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
@@ -17,11 +18,11 @@ START, APP1 = b"\xff\xd8", b"\xff\xe1"
 
 def encode_jpeg(frame: Frame, model: str) -> bytes:
     """Encode a frame's pixels as JPEG, with EXIF: make, model, software and the capture time."""
-    return stamped(encode_pixels(frame.pixels), model, frame.captured_at, frame.exposure)
+    return add_exif(encode_pixels(frame.pixels), model, frame.captured_at, frame.exposure)
 
 
-def encode_pixels(pixels: np.ndarray) -> bytes:
-    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF; anything else: ValueError."""
+def encode_pixels(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF; ValueError for others."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}")
     encoded = io.BytesIO()
@@ -30,22 +31,22 @@ def encode_pixels(pixels: np.ndarray) -> bytes:
 
 
 def is_jpeg(content: bytes | None) -> TypeGuard[bytes]:
-    """Whether there are bytes that begin as a JPEG file does."""
+    """Return whether there are bytes, and they begin as a JPEG file does."""
     return content is not None and content.startswith(START + b"\xff")
 
 
-def stamped(
+def add_exif(
     jpeg: bytes, model: str, captured_at: datetime | None, exposure: Exposure | None = None
 ) -> bytes:
-    """A JPEG with EXIF put in; its pixels are not encoded again.
+    """Add EXIF to a JPEG without encoding its pixels again.
 
     picamera2's own EXIF has no offset from UTC, and is missing for cameras without gains.
 
     Args:
-        jpeg: has no EXIF yet.
+        jpeg: without EXIF.
         model: of the camera.
-        captured_at: with a time zone; ``None`` where no clock knew it.
-        exposure: where the camera said it.
+        captured_at: with a time zone; ``None`` if the clock was not set.
+        exposure: if the camera reported it.
     """
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0131] = MAKE, model, SOFTWARE
@@ -64,6 +65,6 @@ def stamped(
 
 
 def _offset(captured_at: datetime) -> str:
-    """The offset from UTC as EXIF writes it, such as +02:00."""
+    """Return the offset from UTC as EXIF writes it, such as +02:00."""
     written = captured_at.strftime("%z")
     return f"{written[:3]}:{written[3:5]}"

@@ -1,4 +1,4 @@
-"""Any camera that OpenCV opens: at USB (V4L2), or in the network (RTSP, HTTP)."""
+"""Any camera that OpenCV opens: on USB (V4L2) or in the network (RTSP, HTTP)."""
 
 import threading
 from collections.abc import Iterator
@@ -7,34 +7,47 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+from edge.cameras.camera import Camera, CameraError, CameraOptions, Frame, Shot, StalledError
 from edge.protocol.addresses import without_userinfo
 
 INSTALL = "sudo apt install -y python3-opencv"
 
 
-class OpenCVCamera:
+class OpenCVCamera(Camera):
     """A camera through OpenCV.
 
-    A thread takes frame after frame and lets them go, unless one is asked for: a camera hands
-    out its frames in order, and without that a look would get one from before the last pause.
+    A thread reads every frame and drops it unless one was requested: a camera hands out its
+    frames in order, so a shot would otherwise get one from before the last pause.
 
     Args:
         source: a number (``0`` is ``/dev/video0``), a device, a URL or a video file.
-        size: (height, width) that the camera is asked for; it gives what it has.
+        size: (height, width) to request; the camera may deliver another size.
         patience: seconds without a frame after which the camera counts as stalled.
     """
 
     model = "opencv"
+    description = "a number, device, URL or video file"
+    source_syntax = ":SOURCE"
 
     def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
         self.source, self.size, self.patience = source, size, patience
         self._shown = without_userinfo(source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
 
+    @classmethod
+    def from_options(cls, options: CameraOptions) -> "OpenCVCamera":
+        """Make the camera of a source."""
+        return cls(options.source, options.size, options.stalled_seconds)
+
+    @classmethod
+    def source_error(cls, source: str) -> str | None:
+        """Return what is wrong with a source: one has to be named."""
+        return None if source else f"name {cls.description}"
+
     def open(self) -> None:
-        """Start the camera; raises :class:`CameraError` where OpenCV cannot open it."""
+        """Start the camera; raises :class:`CameraError` if OpenCV cannot open it."""
         try:
             import cv2
         except ImportError as error:
@@ -50,7 +63,7 @@ class OpenCVCamera:
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
-        """The next frame.
+        """Wait for the next frame.
 
         Raises:
             CameraError: the camera is not open.
@@ -60,7 +73,7 @@ class OpenCVCamera:
             raise CameraError("the camera is not open")
         newest = self._feed.next(self.patience)
         if newest is None:
-            raise StalledError(f"no frame of {self._shown} within {self.patience:g} s")
+            raise StalledError(f"no frame from {self._shown} within {self.patience:g} s")
         pixels, captured_at = newest
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 
@@ -70,36 +83,24 @@ class OpenCVCamera:
             feed, self._feed = self._feed, None
             feed.stop(self.patience)
 
-    def frames(self, count: int | None) -> Iterator[Frame]:
-        """Yield ``count`` frames as they come, or for ``None`` until it is stopped."""
-        self.open()
-        try:
-            number = 0
-            while count is None or number < count:
-                with self.shot() as shot:
-                    yield shot.frame()
-                number += 1
-        finally:
-            self.close()
-
 
 class _Feed:
-    """One opening of a camera, with a thread of its own: one that hangs is left behind with it.
+    """An open camera with a thread of its own, so that a thread that hangs is left with it.
 
     Args:
-        capture: OpenCV's, which only that thread uses from now on, and releases.
+        capture: OpenCV's; from now on only that thread uses it, and releases it.
     """
 
     def __init__(self, capture: Any):
         self.capture = capture
         self._stop, self._wanted = threading.Event(), threading.Event()
         self._arrived = threading.Condition()
-        self._newest: tuple[np.ndarray, datetime] | None = None
+        self._newest: tuple[NDArray[np.uint8], datetime] | None = None
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
 
-    def next(self, patience: float) -> tuple[np.ndarray, datetime] | None:
-        """The next frame, B, G, R, and when it came; None where none came within the patience."""
+    def next(self, patience: float) -> tuple[NDArray[np.uint8], datetime] | None:
+        """Return the next frame (B, G, R) and its time; None if none comes within ``patience``."""
         with self._arrived:
             self._newest = None
             self._wanted.set()
@@ -107,7 +108,7 @@ class _Feed:
             return self._newest
 
     def stop(self, patience: float) -> None:
-        """End the thread as soon as the driver lets it, and wait for that for so many seconds."""
+        """Ask the thread to end, and wait for that up to ``patience`` seconds."""
         self._stop.set()
         self._thread.join(patience)
 

@@ -1,44 +1,60 @@
 """The camera of a Raspberry Pi, through the picamera2 library."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from edge.cameras.camera import CameraError, Exposure, Frame, Shot, StalledError
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.cameras.camera import (
+    Camera,
+    CameraError,
+    CameraOptions,
+    Exposure,
+    Frame,
+    Shot,
+    StalledError,
+)
 from edge.cameras.pixel_formats import as_rgb
+from edge.cameras.sensor_modes import full_view_mode
 
 logger = logging.getLogger(__name__)
 
 INSTALL = "sudo apt install -y python3-picamera2"
 SETTLE_SECONDS = 2.0
-"""What exposure and white balance need to find the scene after the start."""
+"""Time that exposure and white balance need to settle after the start."""
 
 CONTINUOUS_FOCUS = {"AfMode": 2}
-"""A camera that can focus does not do so by itself: libcamera starts it in manual mode."""
+"""libcamera starts a camera that can focus in manual mode."""
 
 
-class Picamera2Camera:
+class Picamera2Camera(Camera):
     """The camera at a Pi's ribbon cable, or a USB camera that libcamera knows.
 
-    A Pi's camera has two streams of each moment: ``main`` is what is kept, ``lores`` a small one
-    that is scored, so that no large image is converted only to be made small again. Where
-    there is one stream, or ``lores`` would be the larger one, ``main`` serves both.
+    A Pi's camera has two streams of each moment: ``main`` is kept, and the smaller ``lores`` is
+    scored, so that no large image has to be resized. If there is only one stream, or ``lores``
+    would be the larger one, ``main`` serves both.
 
     Args:
         period: time between two of :meth:`frames`; the first one comes at once.
         size: (height, width) of the frames in pixels.
-        number: which camera, as ``rpicam-hello --list-cameras`` counts them.
-        lores: (height, width) of what is scored; ``None`` for no second stream.
-        upside_down: turns the image by 180°.
-        controls: libcamera's, by name, such as ``{"ExposureTime": 20000}``.
-        patience: seconds without a frame after which the camera counts as stalled; more than
-            its longest exposure.
+        number: of the camera in the list of ``rpicam-hello --list-cameras``.
+        lores: (height, width) of the scored stream; ``None`` for no second stream.
+        upside_down: whether to turn the image by 180°.
+        controls: libcamera's controls by name, such as ``{"ExposureTime": 20000}``.
+        patience: seconds without a frame after which the camera counts as stalled; has to be
+            longer than its longest exposure.
     """
 
     model = "picamera2"
+    description = "a Raspberry Pi's own"
+    source_syntax = "[:NUMBER]"
+    default_count = 1
 
     def __init__(
         self,
@@ -56,8 +72,28 @@ class Picamera2Camera:
         self.upside_down, self.controls, self.patience = upside_down, dict(controls or {}), patience
         self._camera: Any = None
 
+    @classmethod
+    def from_options(cls, options: CameraOptions) -> "Picamera2Camera":
+        """Make the camera of a number, by default 0."""
+        return cls(
+            options.period,
+            options.size,
+            int(options.source or 0),
+            options.scored_size,
+            options.upside_down,
+            options.controls,
+            options.stalled_seconds,
+        )
+
+    @classmethod
+    def source_error(cls, source: str) -> str | None:
+        """Return what is wrong with a source: it has to be a camera's number."""
+        if re.fullmatch("[0-9]*", source):
+            return None
+        return "for picamera2 it is a camera's number (rpicam-hello --list-cameras)"
+
     def open(self) -> None:
-        """Open, configure and start the camera, and wait until it has found its exposure.
+        """Open, configure and start the camera, and wait until its exposure has settled.
 
         Raises:
             CameraError: picamera2 is not installed, there is no such camera, or it is in use.
@@ -68,13 +104,13 @@ class Picamera2Camera:
             raise CameraError(f"picamera2 cannot be imported ({error}): {INSTALL}") from error
         if self.number >= len(Picamera2.global_camera_info()):
             raise CameraError(
-                f"no camera number {self.number}: look which there are, rpicam-hello --list-cameras"
+                f"no camera number {self.number}: list the cameras, rpicam-hello --list-cameras"
             )
         try:
             self._camera = Picamera2(self.number)
             self._configure(self._camera)
             self._camera.start()
-        except RuntimeError as error:  # what picamera2 and libcamera raise for anything
+        except RuntimeError as error:  # picamera2 and libcamera raise it for any failure
             self.close()
             raise CameraError(
                 f"camera number {self.number} does not start ({error}): end other programs that "
@@ -92,7 +128,7 @@ class Picamera2Camera:
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
-        """The next frame: its ``lores`` pixels, and on demand its ``main`` ones.
+        """Wait for the next frame: its ``lores`` pixels, and on request its ``main`` ones.
 
         Raises:
             CameraError: the camera is not open.
@@ -117,27 +153,7 @@ class Picamera2Camera:
 
             yield Shot(small, captured_at, frame)
 
-    def frames(self, count: int | None) -> Iterator[Frame]:
-        """Yield ``count`` frames, one a period; for ``None`` it goes on until it is stopped.
-
-        Raises:
-            CameraError: picamera2 is not installed, or there is no such camera.
-        """
-        self.open()
-        try:
-            begin = time.monotonic()
-            number = 0
-            while count is None or number < count:
-                due = begin + number * self.period.total_seconds()
-                time.sleep(max(due - time.monotonic(), 0))
-                with self.shot() as shot:
-                    frame = shot.frame()
-                yield frame
-                number += 1
-        finally:
-            self.close()
-
-    def _configure(self, camera) -> None:
+    def _configure(self, camera: Any) -> None:
         configuration = self._configuration(camera, self.lores)
         try:
             camera.configure(configuration)
@@ -151,64 +167,33 @@ class Picamera2Camera:
         colours = getattr(self._streams["colour_space"], "range", None)
         self._limited = getattr(colours, "name", None) == "Limited"
 
-    def _configuration(self, camera, lores: tuple[int, int] | None) -> dict[str, Any]:
+    def _configuration(self, camera: Any, lores: tuple[int, int] | None) -> Any:
         import libcamera
 
         controls = CONTINUOUS_FOCUS if "AfMode" in camera.camera_controls else {}
-        raw = _whole_view(camera, self.size) if _is_at_the_ribbon(camera) else {}
+        # picamera2's own criterion of a camera at the ribbon cable; others have no sensor modes
+        is_pi_camera = "ColorFilterArrangement" in camera.camera_properties
+        raw = full_view_mode(camera.sensor_modes, self.size) if is_pi_camera else {}
+        # libcamera gives sizes as (width, height)
         return camera.create_still_configuration(
-            main={"format": "BGR888", "size": _across(self.size)},
-            lores=None if lores is None else {"format": "YUV420", "size": _across(lores)},
+            main={"format": "BGR888", "size": self.size[::-1]},
+            lores=None if lores is None else {"format": "YUV420", "size": lores[::-1]},
             raw=raw,
             transform=libcamera.Transform(hflip=self.upside_down, vflip=self.upside_down),
             controls=controls | self.controls,
-            # the camera goes on into the second buffer while the first one is scored …
-            buffer_count=2,
-            # … and a frame is one of after the request, not one that has waited for a period
-            queue=False,
+            buffer_count=2,  # the camera fills the second one while the first is scored
+            queue=False,  # a frame from after the request, not one that has waited
         )
 
-    def _pixels(self, request, name: str):
+    def _pixels(self, request: Any, name: str) -> NDArray[np.uint8]:
         stream = self._streams[name]
         width, height = stream["size"]
         array = request.make_array(name)
         return as_rgb(array, stream["format"], (height, width), self._limited)
 
 
-def _across(size: tuple[int, int]) -> tuple[int, int]:
-    """libcamera's order: (width, height)."""
-    return size[1], size[0]
-
-
-def _is_at_the_ribbon(camera) -> bool:
-    """Whether it is one of the Pi's own cameras, as picamera2 itself decides it."""
-    return "ColorFilterArrangement" in camera.camera_properties
-
-
-def _whole_view(camera, size: tuple[int, int]) -> dict[str, Any]:
-    """The smallest sensor mode that covers a size and sees all that the sensor sees.
-
-    Left to itself, libcamera takes a small mode for a small image, and that of a v2 camera
-    shows no more than the middle of the view.
-    """
-    modes = [mode for mode in camera.sensor_modes if "crop_limits" in mode]
-    if not modes:
-        return {}
-    seen = max(_area(mode["crop_limits"][2:]) for mode in modes)
-    whole = [mode for mode in modes if _area(mode["crop_limits"][2:]) >= 0.98 * seen]
-    covering = [
-        mode for mode in whole if mode["size"][0] >= size[1] and mode["size"][1] >= size[0]
-    ] or whole
-    mode = min(covering, key=lambda mode: (_area(mode["size"]), -mode["bit_depth"]))
-    return {"format": str(mode["format"]), "size": mode["size"]}
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
-
-
 def _exposure(metadata: Mapping[str, Any]) -> Exposure | None:
-    """What libcamera says of one frame: microseconds and gains; USB cameras say nothing."""
+    """Return a frame's exposure from libcamera's metadata, which USB cameras lack."""
     if "ExposureTime" not in metadata or "AnalogueGain" not in metadata:
         return None
     gain = metadata["AnalogueGain"] * metadata.get("DigitalGain", 1.0)

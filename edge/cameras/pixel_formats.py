@@ -1,6 +1,7 @@
-"""From the pixel formats of libcamera to RGB."""
+"""Convert the pixel formats of libcamera to RGB."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from edge.cameras.camera import CameraError
@@ -16,24 +17,24 @@ PACKED = {
 
 
 def as_rgb(
-    array: np.ndarray, pixel_format: str, size: tuple[int, int], limited: bool = False
-) -> np.ndarray:
-    """A stream's buffer as RGB.
+    array: NDArray[np.uint8], pixel_format: str, size: tuple[int, int], limited: bool = False
+) -> NDArray[np.uint8]:
+    """Convert a stream's buffer to RGB.
 
-    Colour planes of half the size are enlarged bilinearly, and converted as in JPEG (BT.601).
+    Colour planes of half the size are enlarged bilinearly and converted as in JPEG (BT.601).
 
     Args:
-        array: as picamera2's ``make_array`` gives it: for YUV420 and NV12
+        array: as picamera2's ``make_array`` returns it: for YUV420 and NV12
             ``uint8 [h * 3 / 2, stride]``, with the padding that the hardware adds to a row.
-        pixel_format: libcamera's name of it.
+        pixel_format: its name in libcamera.
         size: (height, width) of the image; both even.
-        limited: brightness goes from 16 to 235, as in video, instead of 0 to 255.
+        limited: whether brightness goes from 16 to 235, as in video, instead of 0 to 255.
 
     Returns:
         ``uint8 [height, width, 3]``.
 
     Raises:
-        CameraError: the format is none of those that cameras of a Pi or at USB have.
+        CameraError: the format is not one of those of Pi and USB cameras.
     """
     height, width = size
     if pixel_format in PACKED:
@@ -51,12 +52,14 @@ def as_rgb(
         colours = np.moveaxis(array[:, :width, 1].reshape(height, width // 2, 2), 2, 0)
     else:
         raise CameraError(
-            f"the camera gives {pixel_format}, which is not read here: try another size"
+            f"the camera delivers {pixel_format}, which is not supported: try another size"
         )
     return _from_planes(brightness, colours, limited)
 
 
-def _from_planes(brightness: np.ndarray, colours: np.ndarray, limited: bool) -> np.ndarray:
+def _from_planes(
+    brightness: NDArray[np.uint8], colours: NDArray[np.uint8], limited: bool
+) -> NDArray[np.uint8]:
     luma = Image.fromarray(np.ascontiguousarray(brightness))
     blue, red = (
         Image.fromarray(np.ascontiguousarray(plane)).resize(luma.size, Image.Resampling.BILINEAR)

@@ -1,39 +1,38 @@
 """A simulated camera: a front porch by day and night, with and without packages.
 
-What it sees is a function of the seed and the capture time alone, so the same call gives the
-same pixels, and a second run picks up where the first one ended.
+A frame depends on the seed and the capture time only, so the same call gives the same pixels,
+and a second run continues where the first one ended.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 
-from edge.cameras.camera import Frame, Shot
+from edge.cameras.camera import Camera, CameraOptions, Frame, Shot
 from edge.cameras.porch.light import Daylight, PorchLight
+from edge.cameras.porch.projection import Bytes, Floats32, Sketch
 from edge.cameras.porch.scenery import draw_scenery
 from edge.cameras.porch.sensor import LINEAR, Sensor
-from edge.cameras.porch.things import (
-    CAR_ROWS,
-    Package,
-    draw_car,
-    draw_cat,
-    draw_chair,
-    draw_package,
-)
+from edge.cameras.porch.sky import Sky
+from edge.cameras.porch.street import CAR_ROWS, draw_car
+from edge.cameras.porch.things import Package, draw_cat, draw_chair, draw_package
 
 DELIVERY_HOURS = 5.0
-"""Every so often a delivery comes. It shares no factor with 24, so that over some days every
-hour is seen with a package and without."""
+"""Hours between two deliveries. They share no factor with 24, so that after some days every hour
+was seen with a package and without."""
 
 CAR_COLOURS = ((150, 40, 38), (52, 70, 110), (214, 214, 212), (60, 62, 66), (170, 160, 130))
 LAMPLIGHT = np.array((1.0, 0.66, 0.34), np.float32)
 WINDOWLIGHT = np.array((1.0, 0.74, 0.34), np.float32)
-DELIVERY, CHAIR, CAR, CLOUDS, MOMENT, NOISE = range(2, 8)
+DELIVERY, CHAIR, CAR, _CLOUDS, MOMENT, NOISE = range(2, 8)
+"""The streams of random numbers of a seed."""
 
 
-class SimulatedCamera:
+class SimulatedCamera(Camera):
     """A camera that draws a porch.
 
     Args:
@@ -50,6 +49,8 @@ class SimulatedCamera:
     """
 
     model = "simulated"
+    description = "a drawn front porch"
+    default_count = 480
 
     def __init__(
         self,
@@ -61,41 +62,43 @@ class SimulatedCamera:
         self.start, self.period, self.seed, self._now = start, period, seed, now
         self._scenery = draw_scenery(seed)
         self._light = PorchLight()
-        self._sky_rows = int(np.flatnonzero(self._scenery.sky.any(axis=1))[-1]) + 1
+        self._sky = Sky(seed, self._scenery.sky)
         self._sensor = Sensor(np.random.default_rng([seed, NOISE]))
-        self._clouds = _cloud_strip(np.random.default_rng([seed, CLOUDS]))
+
+    @classmethod
+    def from_options(cls, options: CameraOptions) -> "SimulatedCamera":
+        """Make the camera of a seed."""
+        return cls(options.start, options.period, options.seed)
 
     def frames(self, count: int | None) -> Iterator[Frame]:
-        """Yield ``count`` frames, one a period; for ``None`` it goes on for ever."""
-        number = 0
-        while count is None or number < count:
+        """Yield ``count`` frames, one a period of simulated time; for ``None`` without end."""
+        for number in itertools.count() if count is None else range(count):
             yield self.at(self.start + number * self.period)
-            number += 1
 
     def open(self) -> None:
-        """There is nothing to start."""
+        """Do nothing: a drawing needs no start."""
 
     @contextmanager
     def shot(self) -> Iterator[Shot]:
-        """The porch as it is now."""
+        """Return the porch as it is now."""
         yield Shot.of(self.at(self._now()))
 
     def close(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: a drawing needs no stop."""
 
     def at(self, time: datetime) -> Frame:
-        """The frame of one capture time; the light goes by the clock of its time zone."""
+        """Return the frame of one capture time; the light follows the clock of its time zone."""
         packages = self.packages(time)
         return Frame(self._render(time, packages), time, label="1" if packages else "0")
 
     def packages(self, time: datetime) -> list[Package]:
-        """The packages on the porch at a time: none, or one or two since a delivery."""
+        """Return the packages on the porch at a time: none, or one or two since a delivery."""
         hours = _seconds(time) / 3600
         number = int(hours // DELIVERY_HOURS)
         rng = np.random.default_rng([self.seed, DELIVERY, number])
         arrival = rng.uniform(0, 2.6)
-        taken_in = arrival + rng.uniform(1.5, 3.6)
-        if not arrival <= hours - number * DELIVERY_HOURS < min(taken_in, DELIVERY_HOURS):
+        removal = arrival + rng.uniform(1.5, 3.6)
+        if not arrival <= hours - number * DELIVERY_HOURS < min(removal, DELIVERY_HOURS):
             return []
         packages = [Package.random(rng)]
         second = Package.random(rng)
@@ -103,27 +106,26 @@ class SimulatedCamera:
             packages.append(second)
         return sorted(packages, key=lambda package: -package.z)
 
-    def _render(self, time: datetime, packages: list[Package]) -> np.ndarray:
+    def _render(self, time: datetime, packages: list[Package]) -> Bytes:
         seconds = _seconds(time)
         rng = np.random.default_rng([self.seed, MOMENT, seconds])
         hour = time.hour + time.minute / 60 + time.second / 3600
-        daylight = Daylight.at(hour, self._cloud_cover(seconds))
+        daylight = Daylight.at(hour, self._sky.cover(seconds))
         sketch = self._scenery.sketch.copy()
         self._draw_street(sketch, seconds, daylight)
         self._draw_porch(sketch, packages, daylight, seconds, rng)
         colour, surface = sketch.reduced()
         light = self._illumination(surface, packages, daylight)
-        for band, albedo in zip(light, colour, strict=True):
-            band *= LINEAR[albedo]
+        light *= LINEAR[np.stack(colour)]
         if daylight.night:
             windows = surface[2] * np.float32(daylight.night * 0.22 / 255)
             halo = self._light.halo * np.float32(daylight.night * 0.35)
             light += np.multiply.outer(WINDOWLIGHT, windows)
             light += np.multiply.outer(LAMPLIGHT, halo)
-        self._fill_sky(light, daylight, seconds)
+        self._sky.fill(light, daylight, seconds)
         return self._sensor.expose(light, rng)
 
-    def _draw_street(self, sketch, seconds: int, daylight: Daylight) -> None:
+    def _draw_street(self, sketch: Sketch, seconds: int, daylight: Daylight) -> None:
         rng = np.random.default_rng([self.seed, CAR, seconds // 7200])
         if rng.random() < 0.5:
             colour = CAR_COLOURS[rng.integers(len(CAR_COLOURS))]
@@ -131,29 +133,38 @@ class SimulatedCamera:
             draw_car(sketch, rng.uniform(-7, 7), colour, moving and daylight.night > 0.5)
             sketch.restore(self._scenery.sketch, self._scenery.porch, CAR_ROWS)
 
-    def _draw_porch(self, sketch, packages, daylight: Daylight, seconds: int, rng) -> None:
-        things = [
+    def _draw_porch(
+        self,
+        sketch: Sketch,
+        packages: list[Package],
+        daylight: Daylight,
+        seconds: int,
+        rng: np.random.Generator,
+    ) -> None:
+        things: list[tuple[float, float, Callable[[float], None]]] = [
             (
                 package.z,
-                lambda lit, p=package: draw_package(sketch, p, daylight.sunward, lit),
                 package.x,
+                partial(draw_package, sketch, package, daylight.sunward),
             )
             for package in packages
         ]
         chair = np.random.default_rng([self.seed, CHAIR, seconds // 14400])
         if chair.random() < 0.25:
             x, z = chair.uniform((-0.92, 2.3), (-0.82, 2.6))
-            things.append((z, lambda lit: draw_chair(sketch, x, z, lit), x))
+            things.append((z, x, partial(draw_chair, sketch, x, z)))
         if rng.random() < 0.15:
             side = -1 if packages and packages[-1].x > 0 else 1
             cat_x, cat_z = side * rng.uniform(0.35, 0.62), rng.uniform(1.7, 2.4)
             grey, facing = rng.random(), int(rng.choice((-1, 1)))
-            things.append((cat_z, lambda lit: draw_cat(sketch, cat_x, cat_z, grey, facing), cat_x))
-        for z, draw, x in sorted(things, key=lambda thing: -thing[0]):
+            things.append((cat_z, cat_x, lambda _: draw_cat(sketch, cat_x, cat_z, grey, facing)))
+        for z, x, draw in sorted(things, key=lambda thing: -thing[0]):
             draw(float(self._light.sun_on_floor(daylight, x, z)))
 
-    def _illumination(self, surface, packages, daylight: Daylight) -> np.ndarray:
-        """Linear light that falls on each pixel: ``float32 [3, CANVAS, CANVAS]``."""
+    def _illumination(
+        self, surface: list[Bytes], packages: list[Package], daylight: Daylight
+    ) -> Floats32:
+        """Return the linear light that falls on each pixel: ``float32 [3, CANVAS, CANVAS]``."""
         takes_sun, takes_lamp, _, floor = (band * np.float32(1 / 255) for band in surface)
         shadows = self._light.shadows(packages, daylight)
         ambient = self._scenery.shelter * (1 - np.float32(0.75) * floor * (1 - shadows["sky"]))
@@ -169,37 +180,7 @@ class SimulatedCamera:
             light += np.multiply.outer(LAMPLIGHT, lamp)
         return light
 
-    def _cloud_cover(self, seconds: int) -> float:
-        """How much of the sky is covered, 0–1: drifts over hours."""
-        number, part = divmod(seconds / 10800, 1)
-        before, after = (
-            np.random.default_rng([self.seed, CLOUDS, int(number) + later]).beta(0.8, 1.1)
-            for later in (0, 1)
-        )
-        return float(before + (after - before) * part)
-
-    def _fill_sky(self, light: np.ndarray, daylight: Daylight, seconds: int) -> None:
-        rows = self._sky_rows
-        clouds = np.roll(self._clouds, -seconds // 40, axis=1)[:rows, : light.shape[2]]
-        clouds = np.clip((clouds - np.float32(0.62 - 0.5 * daylight.clouds)) * 2.6, 0, 1)
-        seen = self._scenery.sky[:rows]
-        gradient = daylight.sky()[:rows].astype(np.float32)
-        white = (gradient.mean(axis=1, keepdims=True) * 0.55 + gradient * 0.45) * 1.35
-        white *= 1 - 0.35 * daylight.clouds
-        for band, clear, cloudy in zip(light, gradient.T, white.T, strict=True):
-            sky = clear[:, None] + (cloudy - clear)[:, None].astype(np.float32) * clouds
-            band[:rows] += (sky - band[:rows]) * seen
-
 
 def _seconds(time: datetime) -> int:
-    """Seconds on the clock's face since 1970, whatever the zone: noon is noon everywhere."""
+    """Return the seconds of the wall clock since 1970, so that noon is noon in every zone."""
     return int((time.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-
-
-def _cloud_strip(rng: np.random.Generator) -> np.ndarray:
-    """A band of cloud that joins at its ends: ``float32 [256, 2048]`` of 0–1."""
-    rows, columns = np.fft.fftfreq(256)[:, None] * 2.5, np.fft.fftfreq(2048)[None]
-    power = 1 / (np.hypot(rows, columns) + 0.004) ** 1.7
-    waves = np.fft.ifft2(np.fft.fft2(rng.standard_normal((256, 2048))) * power).real
-    low, high = np.percentile(waves, (2, 98))
-    return ((waves - low) / (high - low)).clip(0, 1).astype(np.float32)

@@ -1,103 +1,83 @@
-"""The command line's options of a camera, and the camera that they mean."""
+"""The command line's options of a camera, and the camera that they select."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
 
-from edge.cameras.camera import Camera, CameraError
+from edge.cameras.camera import Camera, CameraOptions
+from edge.cameras.kinds import CAMERAS, camera_class, make_camera, usage
 
 
-def add_camera(command: argparse.ArgumentParser, start: str, period: float) -> None:
-    """Add the options that say which camera.
+def add_camera_options(command: argparse.ArgumentParser, start: str, period: float) -> None:
+    """Add the options that select a camera.
 
     Args:
+        command: the command that needs a camera.
         start: default of ``--start``, as ISO text.
         period: default of ``--period``, in minutes.
     """
+    kinds = ", ".join(f"{usage(kind)} ({camera_class(kind).description})" for kind in CAMERAS)
     group = command.add_argument_group("camera")
-    group.add_argument(
-        "--camera",
-        default="simulated",
-        metavar="KIND",
-        help="simulated, picamera2 (a Raspberry Pi's own), opencv:SOURCE (a number, device, URL or "
-        "video file), or folder:PATH (the images in a folder, by name)",
-    )
+    group.add_argument("--camera", default="simulated", metavar="KIND", help=kinds)
     group.add_argument(
         "--period",
-        type=_positive,
+        type=_parse_period,
         default=period,
         metavar="MIN",
-        help="minutes between two frames: simulated ones, or with picamera2 real ones",
+        help="minutes between two frames: simulated time, or with picamera2 real time",
     )
     group.add_argument(
         "--start",
-        type=_moment,
+        type=_parse_time,
         default=start,
         metavar="ISO",
         help="simulated: capture time of the first frame, UTC unless it has an offset",
     )
     group.add_argument(
         "--seed",
-        type=_seed,
+        type=_parse_seed,
         default=1,
         metavar="N",
-        help="simulated: another whole number is another porch",
+        help="simulated: each whole number is another porch",
     )
 
 
-def open_camera(options: argparse.Namespace) -> Camera:
-    """The camera that the options say; raises :class:`CameraError` where there is no such kind."""
-    kind, _, place = options.camera.partition(":")
+def selected_camera(options: argparse.Namespace) -> Camera:
+    """Make the selected camera; raises :class:`CameraError` if there is no such one."""
+    kind, _, source = options.camera.partition(":")
     period = timedelta(minutes=options.period)
-    if kind == "simulated":
-        from edge.cameras.simulated import SimulatedCamera
-
-        return SimulatedCamera(options.start, period, options.seed)
-    if kind == "picamera2":
-        from edge.cameras.picamera2 import Picamera2Camera
-
-        return Picamera2Camera(period)
-    if kind == "opencv" and place:
-        from edge.cameras.opencv import OpenCVCamera
-
-        return OpenCVCamera(place)
-    if kind == "folder" and place:
-        from edge.cameras.folder import FolderCamera
-
-        return FolderCamera(place)
-    raise CameraError(
-        f"no camera {options.camera!r}: use --camera simulated, picamera2, opencv:SOURCE or "
-        "folder:PATH"
+    return make_camera(
+        kind, CameraOptions(source, period=period, start=options.start, seed=options.seed)
     )
 
 
-def _moment(text: str) -> datetime:
+def parse_count(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _parse_time(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time such as 2026-07-13T06:00:00"
+            f"{text!r} is not a time such as 2026-07-13T06:00:00"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def whole_count(text: str) -> int:
-    """Read a whole number from 1 up."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
-    return int(text)
-
-
-def _seed(text: str) -> int:
+def _parse_seed(text: str) -> int:
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
-def _positive(text: str) -> float:
+def _parse_period(text: str) -> float:
     try:
-        number = float(text)
+        minutes = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number <= 525600:  # a year; shuts out "inf" and "nan" as well
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to 525600")
-    return number
+        minutes = 0.0
+    if not 0 < minutes <= 525600:  # a year; excludes "inf" and "nan" as well
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 525600")
+    return minutes

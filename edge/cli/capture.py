@@ -1,41 +1,90 @@
-"""Frames from a camera into a landing folder."""
+"""``python -m edge capture``: frames from a camera into a landing folder."""
 
+import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cameras.camera import Camera, Frame
 from edge.cameras.jpeg import encode_jpeg, is_jpeg
+from edge.cameras.kinds import CAMERAS, camera_class
+from edge.cli.camera_options import add_camera_options, parse_count, selected_camera
 from edge.cli.wording import pluralize
 from edge.protocol.landing_names import image_name
 
 QUIET_SECONDS = 5.0
-"""Progress is shown once a capture takes longer than this."""
+"""A capture that takes longer shows its progress."""
 
 
 @dataclass(frozen=True)
-class Captured:
-    """What a capture did: counts of files."""
+class CaptureResult:
+    """The counts of files that a capture has written, and skipped as they existed."""
 
     written: int
     skipped: int
 
 
-def capture(camera: Camera, folder: Path, count: int | None, device: str, view: str) -> Captured:
-    """Write a camera's frames into a landing folder as JPEG files.
-
-    An image that was a JPEG file already keeps its bytes and its name; any other gets
-    a name by its time and EXIF. No reader ever sees half a file: it is written under a hidden
-    name and renamed. What exists already is left alone, so a second run adds nothing.
+def add_capture_command(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command.
 
     Args:
-        camera: where the frames come from.
-        folder: the landing folder; made where it is missing.
+        add: makes a command from its name, its function and its purpose.
+    """
+    command = add("capture", _run, "write frames from a camera into a landing folder, as JPEG")
+    command.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        default=argparse.SUPPRESS,
+        metavar="FOLDER",
+        help="the landing folder; created if it is missing",
+    )
+    counts = ", ".join(f"{kind} {camera_class(kind).default_count or 'all'}" for kind in CAMERAS)
+    command.add_argument(
+        "--count",
+        type=parse_count,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help=f"how many frames (default: {counts})",
+    )
+    command.add_argument(
+        "--device", default="1", metavar="ID", help="the device's ID, for the file name"
+    )
+    command.add_argument(
+        "--view",
+        default="porch",
+        metavar="NAME",
+        help="the name of the camera's view, for the file name",
+    )
+    add_camera_options(command, start="2026-07-13T00:15:00", period=30)
+
+
+def _run(options: argparse.Namespace) -> None:
+    camera = selected_camera(options)
+    count = getattr(options, "count", camera.default_count)
+    result = capture(camera, options.to, count, options.device, options.view)
+    skipped = f", {result.skipped} existed already" if result.skipped else ""
+    print(f"{pluralize(result.written, 'frame')} written to {options.to}{skipped}")
+
+
+def capture(
+    camera: Camera, folder: Path, count: int | None, device: str, view: str
+) -> CaptureResult:
+    """Write a camera's frames into a landing folder as JPEG files.
+
+    An image that was already a JPEG file keeps its bytes and its name; any other gets EXIF, and
+    a name by its time. A reader never sees an incomplete file: each is written under a hidden
+    name and renamed. Files that exist are skipped, so a second run adds nothing.
+
+    Args:
+        camera: the source of the frames.
+        folder: the landing folder; created if it is missing.
         count: how many frames, or ``None`` for as many as the camera has.
         device: the device's ID, for the file name.
-        view: what the camera looks at, for the file name.
+        view: the name of the camera's view, for the file name.
 
     Raises:
         edge.cameras.camera.CameraError: the camera cannot deliver.
@@ -49,13 +98,13 @@ def capture(camera: Camera, folder: Path, count: int | None, device: str, view: 
         if path.exists():
             skipped += 1
         else:
-            _write_whole(path, _as_jpeg(frame, camera.model))
+            _write(path, _as_jpeg(frame, camera.model))
             written += 1
         now = time.monotonic()
         if now - begin > QUIET_SECONDS and now - shown > 1:
             shown = now
             _show_progress(written + skipped, count, now - begin)
-    return Captured(written, skipped)
+    return CaptureResult(written, skipped)
 
 
 def _landing_name(frame: Frame, device: str, view: str) -> str:
@@ -69,7 +118,7 @@ def _as_jpeg(frame: Frame, model: str) -> bytes:
     return frame.encoded if is_jpeg(frame.encoded) else encode_jpeg(frame, model)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(content)
     os.replace(temporary, path)

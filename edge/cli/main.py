@@ -1,62 +1,70 @@
-"""The command line: ``python -m edge run|status|capture|pull|score|predict``."""
+"""``python -m edge``: the parser of all commands, and how their errors are shown."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from edge.cli.agent_commands import add_agent_commands
-from edge.cli.camera_options import add_camera, open_camera, whole_count
-from edge.cli.capture import capture
+from edge.cli.capture import add_capture_command
 from edge.cli.model_commands import add_model_commands
-from edge.cli.wording import pluralize
 from edge.inference.errors import UserError
 from edge.inference.record import RecordError
 
 PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
-"""What is typed here to run a command; where it is installed, that says so."""
+"""The program's name in messages; the installed command sets the variable."""
 
-MENDABLE = (
+USER_ERRORS = (
     *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
     *(NotADirectoryError, IsADirectoryError),
 )
-"""What the user can mend: one line instead of a stack trace."""
+"""The errors that the user can fix: they are shown as one line instead of a stack trace."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status.
+    """Run a command and return the exit status.
 
     Args:
-        arguments: as on the command line; ``None`` takes the process's own.
+        arguments: as on the command line; ``None`` for the process's own.
     """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except MENDABLE as error:
+    except USER_ERRORS as error:
         if options.debug:
             raise
-        print(f"edge {options.command}: {error}", file=sys.stderr)
+        print(f"edge {options.command}: {_message(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, PermissionError) and error.filename:
+        return f"this user may not access {error.filename}: put sudo before the command"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="The device's side: run the agent, or one thing alone: capture frames, pull "
-        "the released model, score frames with it, or let a server score images.",
+        description="Run the agent of a device, or one of its tasks alone: capture frames, pull "
+        "the released model, score frames with it, or have a server score images.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = partial(_add_command, commands)
     add_agent_commands(add)
-    _add_capture(add)
+    add_capture_command(add)
     add_model_commands(add)
     return parser
 
 
-def _add_command(commands, name: str, run: Callable, purpose: str) -> argparse.ArgumentParser:
+def _add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    purpose: str,
+) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
         help=purpose,
@@ -68,43 +76,6 @@ def _add_command(commands, name: str, run: Callable, purpose: str) -> argparse.A
         "--debug",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="show the stack trace of any error",
+        help="show the stack trace of an error",
     )
     return command
-
-
-def _add_capture(add: Callable[..., argparse.ArgumentParser]) -> None:
-    command = add("capture", _capture, "write frames from a camera into a landing folder, as JPEG")
-    command.add_argument(
-        "--to",
-        type=Path,
-        required=True,
-        default=argparse.SUPPRESS,
-        metavar="FOLDER",
-        help="the landing folder; made where it is missing",
-    )
-    command.add_argument(
-        "--count",
-        type=whole_count,
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="how many frames (default: simulated 480, picamera2 1, folder all)",
-    )
-    command.add_argument(
-        "--device", default="1", metavar="ID", help="the device's ID, for the file name"
-    )
-    command.add_argument(
-        "--view",
-        default="porch",
-        metavar="NAME",
-        help="what the camera looks at, for the file name",
-    )
-    add_camera(command, start="2026-07-13T00:15:00", period=30)
-
-
-def _capture(options: argparse.Namespace) -> None:
-    camera = open_camera(options)
-    count = getattr(options, "count", {"simulated": 480, "picamera2": 1}.get(options.camera))
-    done = capture(camera, options.to, count, options.device, options.view)
-    known = f", {done.skipped} there already" if done.skipped else ""
-    print(f"{pluralize(done.written, 'frame')} written to {options.to}{known}")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.cli.camera_options import add_camera, open_camera, whole_count
+from edge.cli.camera_options import add_camera_options, parse_count, selected_camera
 from edge.inference.errors import UserError
 from edge.protocol.signature import KEYS_FILE, read_keys
 
@@ -111,7 +111,7 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
         help="where pull put the model's versions",
     )
     command.add_argument(
-        "--count", type=whole_count, default=10, metavar="N", help="how many frames"
+        "--count", type=parse_count, default=10, metavar="N", help="how many frames"
     )
     command.add_argument(
         "--json",
@@ -120,7 +120,7 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
         default=argparse.SUPPRESS,
         help="write the rows to a file too, as JSON",
     )
-    add_camera(command, start="2026-07-27T00:00:00", period=150)
+    add_camera_options(command, start="2026-07-27T00:00:00", period=150)
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -134,7 +134,7 @@ def _score(options: argparse.Namespace) -> None:
             f"{error}: {options.program} pull --server URL --model {options.models.name} "
             f"--into {options.models.parent}"
         ) from error
-    frames = open_camera(options).frames(options.count)
+    frames = selected_camera(options).frames(options.count)
     rows = print_table(scored(model, frames), model.scorer.record.labels)
     if hasattr(options, "json"):
         write_rows(rows, options.json)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from edge.cameras.camera import Exposure
-from edge.cameras.jpeg import stamped
+from edge.cameras.jpeg import add_exif
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Stamp:
         """
         if self.is_original:
             return jpeg
-        return stamped(jpeg, self.camera_model, captured_at, self.exposure)
+        return add_exif(jpeg, self.camera_model, captured_at, self.exposure)
 
     def to_json(self) -> str:
         """Return the stamp as JSON."""

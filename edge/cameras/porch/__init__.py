@@ -1,8 +1,8 @@
-"""A front porch, drawn: what the simulated camera looks at.
+"""A drawn front porch: the view of the simulated camera.
 
 - ``projection``: the pinhole camera and polygons in space; ``shapes`` made of them
-- ``street`` and ``scenery``: the street, and the porch before it, which never change
-- ``things``: what comes and goes: packages, a chair, a cat, a car
-- ``light``: sun, clouds, sky, lantern and their shadows at a time of day
+- ``street``, ``scenery``: the street with its cars, and the porch, which never changes
+- ``things``: the things that come and go: packages, a chair, a cat
+- ``light``, ``sky``: sun, lantern and their shadows at a time of day; the clouded sky
 - ``sensor``: exposure, shake, noise: from light to pixels
 """

@@ -5,20 +5,32 @@ Colours are linear light: 1.0 is white paper in full sun at noon.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from edge.cameras.porch.projection import CANVAS, floor_coordinates, project
-from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END
+from edge.cameras.porch.projection import (
+    CANVAS,
+    Floats,
+    Floats32,
+    floor_coordinates,
+    project,
+)
+from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END, share
 from edge.cameras.porch.things import Package
 
 SUNRISE, SUNSET, NOON_ELEVATION = 5.3, 20.7, 62.0
 ROOF = 2.8
 
 
-def smoothstep(low: float, high: float, value):
-    """0 below ``low``, 1 above ``high``, smooth between; for numbers and arrays."""
+def smoothstep(low: float, high: float, value: Any) -> Any:
+    """Return 0 below ``low``, 1 above ``high``, and smooth steps between.
+
+    Args:
+        low, high: where the step begins and ends.
+        value: a number or an array, whose kind the result has.
+    """
     part = np.clip((value - low) / (high - low), 0, 1)
     return part * part * (3 - 2 * part)
 
@@ -37,15 +49,15 @@ class Daylight:
     """
 
     elevation: float
-    sunward: np.ndarray
-    sun: np.ndarray
-    ambient: np.ndarray
+    sunward: Floats
+    sun: Floats
+    ambient: Floats
     night: float
     clouds: float
 
     @classmethod
     def at(cls, hour: float, clouds: float) -> "Daylight":
-        """The light at an hour of the day (0–24, fractions count) under clouds of 0–1."""
+        """Return the light at an hour of the day (0–24, fractions count) under clouds of 0–1."""
         phase = (hour - SUNRISE) / (SUNSET - SUNRISE)
         elevation = (
             NOON_ELEVATION * math.sin(math.pi * phase)
@@ -69,8 +81,8 @@ class Daylight:
         night = 1 - float(smoothstep(-4, 5, elevation))
         return cls(elevation, sunward, sun, ambient, night, clouds)
 
-    def sky(self) -> np.ndarray:
-        """The sky's colour by canvas row, from the upper edge to the horizon: ``[CANVAS, 3]``."""
+    def sky(self) -> Floats:
+        """Return the sky's colour by canvas row, from the top to the horizon: ``[CANVAS, 3]``."""
         rows = np.linspace(0, 1, CANVAS)[:, None] * 3.2
         depth = np.clip(rows, 0, 1) ** 1.3
         day = float(smoothstep(-6, 12, self.elevation))
@@ -81,13 +93,14 @@ class Daylight:
         veil = 0.55 * self.clouds
         clear = zenith * (1 - depth) + horizon * depth
         glow = np.array((1.0, 0.42, 0.16)) * depth + np.array((0.3, 0.14, 0.3)) * (1 - depth)
-        return (clear * (1 - veil) + grey * veil) * (1 - 0.45 * dusk) + glow * 0.62 * dusk
+        veiled = clear * (1 - veil) + grey * veil
+        return np.asarray(veiled * (1 - 0.45 * dusk) + glow * 0.62 * dusk)
 
 
 class PorchLight:
-    """How the porch lies in sun and lamplight; the parts that never change are kept."""
+    """Sun and lamplight on the porch; the parts that never change are kept."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.floor_x, self.floor_z = floor_coordinates()
         x, y, z = LAMP
         distance2 = (self.floor_x - x) ** 2 + (self.floor_z - z) ** 2 + y * y
@@ -102,34 +115,39 @@ class PorchLight:
         beyond = ((columns - column) ** 2 + (rows - row) ** 2) / 26.0**2
         self.halo = (0.55 / (1 + beyond) ** 1.5).astype(np.float32)
 
-    def floor_sun(self, daylight: Daylight) -> np.ndarray:
-        """The direct sun on the floor: ``float32 [CANVAS, CANVAS]`` of 0–1, 0 off the floor."""
-        lit = np.zeros_like(self.lamp)
+    def floor_sun(self, daylight: Daylight) -> Floats32:
+        """Return the direct sun on the floor, else 0: ``float32 [CANVAS, CANVAS]`` of 0–1."""
+        lit: Floats32 = np.zeros_like(self.lamp)
         first = int(np.flatnonzero(self.floor_z[:, 0] < PORCH_END + 0.1)[0])
         lit[first:] = self.sun_on_floor(daylight, self.floor_x[first:], self.floor_z[first:])
         return lit
 
-    def sun_on_floor(self, daylight: Daylight, x, z):
-        """How much direct sun reaches floor points past the roof and the pillars, 0–1."""
+    def sun_on_floor(self, daylight: Daylight, x: Any, z: Any) -> Any:
+        """Return how much direct sun (0–1) reaches floor points past roof and pillars.
+
+        Args:
+            daylight: of the moment.
+            x, z: the points in metres: numbers or arrays, whose kind the result has.
+        """
         right, up, ahead = daylight.sunward
         lit = smoothstep(-0.06, 0.06, z - (PORCH_END + 0.1 - ROOF * ahead / up))
         length = max(math.hypot(right, ahead), 1e-6)
         for pillar_x, pillar_z in PILLARS:
             along = ((pillar_x - x) * right + (pillar_z - z) * ahead) / length
-            aside = ((pillar_x - x) * ahead - (pillar_z - z) * right) / length
-            shadow = (1 - smoothstep(0.1, 0.16, np.abs(aside))) * (along > -0.1)
+            across = ((pillar_x - x) * ahead - (pillar_z - z) * right) / length
+            shadow = (1 - smoothstep(0.1, 0.16, np.abs(across))) * (along > -0.1)
             lit = lit * (1 - shadow)
         return lit
 
-    def shadows(self, packages: list[Package], daylight: Daylight) -> dict[str, np.ndarray]:
-        """The packages' shadows on the floor.
+    def shadows(self, packages: list[Package], daylight: Daylight) -> dict[str, Floats32]:
+        """Draw the packages' shadows on the floor.
 
         Returns:
-            What is left near the packages of the light from ``sun``, ``lamp`` and ``sky``:
-            ``float32 [CANVAS, CANVAS]`` of 0–1, or 1 where nothing casts a shadow.
+            The share of the light from ``sun``, ``lamp`` and ``sky`` that remains near the
+            packages: ``float32 [CANVAS, CANVAS]`` of 0–1, or a single 1 without packages.
         """
         right, up, ahead = daylight.sunward
-        shades = dict.fromkeys(("sun", "lamp", "sky"), np.float32(1))
+        shades = dict.fromkeys(("sun", "lamp", "sky"), np.ones((), np.float32))
         if not packages:
             return shades
         for kind, blur in (("sun", 1.0), ("lamp", 2.5), ("sky", 7.0)):
@@ -144,25 +162,25 @@ class PorchLight:
                 else:
                     shift = np.zeros(2)
                 _fill_hull(shade, np.concatenate([base, base + shift]))
-            shades[kind] = np.float32(shade.filter(ImageFilter.BoxBlur(blur))) / 255
+            shades[kind] = share(shade.filter(ImageFilter.BoxBlur(blur)))
         return shades
 
 
-def _fill_hull(shade: Image.Image, points: np.ndarray) -> None:
+def _fill_hull(shade: Image.Image, points: Floats) -> None:
     """Fill the convex hull of floor points (x, z)."""
-    ordered = sorted(map(tuple, points))
-    hull = []
-    for pipeline in (ordered, ordered[::-1]):
-        half = []
-        for point in pipeline:
+    ordered = sorted((float(x), float(z)) for x, z in points)
+    hull: list[tuple[float, float]] = []
+    for direction in (ordered, ordered[::-1]):
+        half: list[tuple[float, float]] = []
+        for point in direction:
             while len(half) > 1 and _turns_right(half[-2], half[-1], point):
                 half.pop()
             half.append(point)
         hull += half[:-1]
     outline = project(np.insert(np.array(hull), 1, 0.0, axis=1))
     if len(outline) > 2:
-        ImageDraw.Draw(shade).polygon([tuple(point) for point in outline], fill=0)
+        ImageDraw.Draw(shade).polygon([(float(x), float(y)) for x, y in outline], fill=0)
 
 
-def _turns_right(a, b, c) -> bool:
+def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0

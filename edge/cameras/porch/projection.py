@@ -1,4 +1,4 @@
-"""The pinhole camera, and a sketch pad on which polygons in space are drawn.
+"""The pinhole camera, and the sketch on which polygons in space are drawn.
 
 Space is in metres: x to the right, y up from the porch floor, z away from the house. The
 camera hangs above the door, at (0, EYE, 0), and looks down at the floor by PITCH.
@@ -7,7 +7,14 @@ camera hangs above the door, at (0, EYE, 0), and looks down at the floor by PITC
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Colour = Floats | tuple[int, int, int]
+"""Red, green and blue, 0–255."""
 
 CANVAS = 496
 """Side of the drawn square in pixels: the image's 480 and a margin for the camera's shake."""
@@ -19,10 +26,10 @@ NEAR = 0.2
 SUPERSAMPLING = 2
 
 
-def project(points) -> np.ndarray:
+def project(points: ArrayLike) -> Floats:
     """Project ``[n, 3]`` points in metres to ``float [m, 2]`` canvas pixels (column, row).
 
-    What lies behind the lens is clipped away, so m may differ from n, and may be 0.
+    Points behind the lens are clipped away, so m may differ from n, and may be 0.
     """
     x, y, z = np.asarray(points, float).T
     up, depth = y - EYE, z
@@ -37,10 +44,10 @@ def project(points) -> np.ndarray:
     seen = _clip_near(turned)
     if not len(seen):
         return np.empty((0, 2))
-    return CANVAS / 2 + FOCAL * seen[:, :2] / seen[:, 2:] * [1, -1]
+    return np.asarray(CANVAS / 2 + FOCAL * seen[:, :2] / seen[:, 2:] * [1, -1])
 
 
-def _clip_near(points: np.ndarray) -> np.ndarray:
+def _clip_near(points: Floats) -> Floats:
     kept = []
     for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
         if start[2] >= NEAR:
@@ -50,10 +57,10 @@ def _clip_near(points: np.ndarray) -> np.ndarray:
     return np.array(kept).reshape(-1, 3)
 
 
-def floor_coordinates() -> tuple[np.ndarray, np.ndarray]:
-    """The floor point (x, z) in metres behind each canvas pixel: two ``float32 [CANVAS, CANVAS]``.
+def floor_coordinates() -> tuple[Floats32, Floats32]:
+    """Return x and z of the floor behind each canvas pixel: two ``float32 [CANVAS, CANVAS]``.
 
-    Above the horizon z is a large number, so that "far away" needs no special case.
+    Above the horizon z is a large number, so that no special case is needed.
     """
     column, row = np.meshgrid(*[(np.arange(CANVAS) + 0.5 - CANVAS / 2) / FOCAL] * 2)
     fall = row * math.cos(PITCH) + math.sin(PITCH)
@@ -78,32 +85,41 @@ class Sketch:
         self.surface = surface or Image.new("CMYK", (side, side), (0, 0, 0, 0))
 
     def copy(self) -> "Sketch":
-        """A second sketch to draw on, which leaves this one as it is."""
+        """Return a copy to draw on."""
         return Sketch(self.colour.copy(), self.surface.copy())
 
     def restore(self, original: "Sketch", where: Image.Image, rows: tuple[int, int]) -> None:
-        """Bring an earlier sketch back between two canvas rows, where a mask (mode L) is set."""
+        """Restore an earlier sketch between two canvas rows, where a mask (mode L) is set."""
         upper, lower = (row * SUPERSAMPLING for row in rows)
         band = (0, upper, where.width, lower)
         self.colour.paste(original.colour.crop(band), band, where.crop(band))
         self.surface.paste(original.surface.crop(band), band, where.crop(band))
 
-    def polygon(self, points, colour, sun=1.0, lamp=1.0, glow=0.0, floor=0.0) -> None:
+    def polygon(self, points: ArrayLike, colour: Colour, **light: float) -> None:
         """Draw a polygon of ``[n, 3]`` points in metres with an sRGB colour of 0–255."""
-        self.flat_polygon(project(points), colour, sun, lamp, glow, floor)
+        self.flat_polygon(project(points), colour, **light)
 
-    def flat_polygon(self, pixels, colour, sun=1.0, lamp=1.0, glow=0.0, floor=0.0) -> None:
+    def flat_polygon(
+        self,
+        pixels: Floats,
+        colour: Colour,
+        sun: float = 1.0,
+        lamp: float = 1.0,
+        glow: float = 0.0,
+        floor: float = 0.0,
+    ) -> None:
         """Draw a polygon of ``[n, 2]`` canvas pixels."""
         if len(pixels) < 3:
             return
-        outline = [tuple(point) for point in np.asarray(pixels) * SUPERSAMPLING]
+        outline = [(float(x), float(y)) for x, y in pixels * SUPERSAMPLING]
         light = tuple(int(255 * min(max(value, 0), 1)) for value in (sun, lamp, glow, floor))
         ImageDraw.Draw(self.colour).polygon(outline, fill=tuple(int(c) for c in colour))
         ImageDraw.Draw(self.surface).polygon(outline, fill=light)
 
-    def reduced(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The bands of both images without the supersampling: ``uint8 [CANVAS, CANVAS]`` each."""
-        return tuple(
-            [np.asarray(band) for band in image.reduce(SUPERSAMPLING).split()]
-            for image in (self.colour, self.surface)
-        )
+    def reduced(self) -> tuple[list[Bytes], list[Bytes]]:
+        """Return the bands of both images without supersampling: ``uint8 [CANVAS, CANVAS]``."""
+        return _bands(self.colour), _bands(self.surface)
+
+
+def _bands(image: Image.Image) -> list[Bytes]:
+    return [np.asarray(band) for band in image.reduce(SUPERSAMPLING).split()]

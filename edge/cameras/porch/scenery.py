@@ -1,11 +1,18 @@
-"""Everything that never changes: the porch, with the street behind it; drawn once for a seed."""
+"""The scenery that never changes: the porch, with the street behind it; drawn once a seed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageChops
 
-from edge.cameras.porch.projection import SUPERSAMPLING, Sketch, floor_coordinates, project
+from edge.cameras.porch.projection import (
+    SUPERSAMPLING,
+    Colour,
+    Floats32,
+    Sketch,
+    floor_coordinates,
+    project,
+)
 from edge.cameras.porch.shapes import draw_leaves, draw_level, draw_upright
 from edge.cameras.porch.street import GROUND, draw_garden, draw_street
 
@@ -16,20 +23,20 @@ LAMP = (-0.98, 1.92, 2.05)
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """Everything that stands still.
+    """The scene without its things.
 
     Attributes:
         sketch: the empty scene.
-        porch: mask (mode L, as large as the sketch) of what is nearer than the street.
-        sky: ``float32 [CANVAS, CANVAS]``, 1 where the sky is seen.
-        shelter: ``float32 [CANVAS, CANVAS]``, how much of the sky's light comes in under
-            the roof: 1 outside, less towards the house.
+        porch: mask (mode L, as large as the sketch) of all that is nearer than the street.
+        sky: ``float32 [CANVAS, CANVAS]``, 1 if the pixel shows the sky.
+        shelter: ``float32 [CANVAS, CANVAS]``, how much of the sky's light arrives under the
+            roof: 1 outside, less towards the house.
     """
 
     sketch: Sketch
     porch: Image.Image
-    sky: np.ndarray
-    shelter: np.ndarray
+    sky: Floats32
+    shelter: Floats32
 
 
 def draw_scenery(seed: int) -> Scenery:
@@ -45,25 +52,30 @@ def draw_scenery(seed: int) -> Scenery:
     _railing(sketch)
     _bush(sketch, rng)
     _lantern(sketch)
-    porch = _where(ImageChops.difference(outside, sketch.colour).convert("L"))
+    porch = _mask(ImageChops.difference(outside, sketch.colour).convert("L"))
     _roughen(sketch, rng, 0.03)
-    drawn = _where(sketch.surface.getchannel("M"))
-    inside = np.float32(porch.reduce(SUPERSAMPLING)) / 255
+    drawn = _mask(sketch.surface.getchannel("M"))
+    inside = share(porch.reduce(SUPERSAMPLING))
     _, z = floor_coordinates()
     depth = np.clip((z - 0.9) / (PORCH_END - 0.9), 0, 1)
     return Scenery(
         sketch,
         porch,
-        sky=1 - np.float32(drawn.reduce(SUPERSAMPLING)) / 255,
-        shelter=1 - inside * (1 - (0.42 + 0.4 * depth)),
+        sky=1 - share(drawn.reduce(SUPERSAMPLING)),
+        shelter=np.asarray(1 - inside * (1 - (0.42 + 0.4 * depth)), np.float32),
     )
 
 
-def _where(channel: Image.Image) -> Image.Image:
+def share(channel: Image.Image) -> Floats32:
+    """Return a channel of 0–255 as ``float32`` of 0–1."""
+    return np.asarray(channel, np.float32) / np.float32(255)
+
+
+def _mask(channel: Image.Image) -> Image.Image:
     return channel.point(lambda value: 255 if value else 0)
 
 
-def _floor(sketch, rng):
+def _floor(sketch: Sketch, rng: np.random.Generator) -> None:
     draw_level(sketch, WALL_X, 3.4, 0.3, PORCH_END, (84, 66, 52), 0.0, floor=1)
     for x in np.arange(WALL_X, 3.4, 0.135):
         for start, end in ((0.3, 1.75), (1.76, PORCH_END)):
@@ -78,8 +90,8 @@ def _floor(sketch, rng):
     draw_level(sketch, -0.57, 0.37, 1.03, 1.37, (98, 84, 68), 0.004, floor=1)
 
 
-def _wall(sketch, rng):
-    def patch(z0, z1, y0, y1, colour, **light):
+def _wall(sketch: Sketch, rng: np.random.Generator) -> None:
+    def patch(z0: float, z1: float, y0: float, y1: float, colour: Colour, **light: float) -> None:
         corners = [(WALL_X, y0, z0), (WALL_X, y0, z1), (WALL_X, y1, z1), (WALL_X, y1, z0)]
         sketch.polygon(corners, colour, **light)
 
@@ -91,8 +103,8 @@ def _wall(sketch, rng):
     patch(0.3, 2.3, 0, 0.12, (222, 218, 208), sun=0.35)
 
 
-def _post(sketch, x, z, half, y0, y1):
-    """A white square post; the side that looks to the middle is a little darker."""
+def _post(sketch: Sketch, x: float, z: float, half: float, y0: float, y1: float) -> None:
+    """Draw a white square post; the side towards the middle is a little darker."""
     side = x - half if x > 0 else x + half
     corners = [
         (side, y0, z - half),
@@ -104,7 +116,7 @@ def _post(sketch, x, z, half, y0, y1):
     draw_upright(sketch, x - half, x + half, y0, y1, z - half, (232, 230, 224), sun=0.18)
 
 
-def _railing(sketch):
+def _railing(sketch: Sketch) -> None:
     z = PORCH_END - 0.1
     for x in np.arange(0.78, RAIL_X, 0.135):
         _post(sketch, x, z, 0.017, 0.08, 0.8)
@@ -116,7 +128,7 @@ def _railing(sketch):
     _post(sketch, 0.66, PORCH_END - 0.1, 0.05, 0, 0.98)
 
 
-def _bush(sketch, rng):
+def _bush(sketch: Sketch, rng: np.random.Generator) -> None:
     pot = project([(0.98, 0.34, 2.62), (1.34, 0.34, 2.62), (1.28, 0, 2.62), (1.04, 0, 2.62)])
     sketch.flat_polygon(pot, (172, 98, 70), 0.3, 0.9)
     draw_leaves(
@@ -124,7 +136,7 @@ def _bush(sketch, rng):
     )
 
 
-def _lantern(sketch):
+def _lantern(sketch: Sketch) -> None:
     x, y, z = LAMP
     draw_upright(sketch, WALL_X, x, y + 0.15, y + 0.18, z, (40, 40, 42), sun=0.3)
     draw_upright(
@@ -143,8 +155,8 @@ def _lantern(sketch):
         )
 
 
-def _roughen(sketch, rng, strength: float) -> None:
-    """Give flat colours a grain, fine and coarse."""
+def _roughen(sketch: Sketch, rng: np.random.Generator, strength: float) -> None:
+    """Add a fine and a coarse grain to flat colours."""
     side = sketch.colour.width
     grain = np.zeros((side, side), np.float32)
     for scale in (1, 4, 16):

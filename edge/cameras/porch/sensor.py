@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge.cameras.porch.projection import CANVAS
+from edge.cameras.porch.projection import CANVAS, Bytes, Floats32
 
 SIDE = 480
 """Side of the image in pixels."""
@@ -27,22 +27,22 @@ class Sensor:
     """A small camera's sensor.
 
     Args:
-        rng: where its noise comes from; drawn once, every image shows another part of it.
+        rng: of its noise, which is drawn once; each image shows another part of it.
     """
 
     def __init__(self, rng: np.random.Generator):
         coarse = rng.standard_normal((SIDE, SIDE, 3), np.float32).repeat(2, 0).repeat(2, 1)
         self._noise = 0.7 * coarse + rng.standard_normal((2 * SIDE, 2 * SIDE, 1), np.float32)
 
-    def expose(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def expose(self, light: Floats32, rng: np.random.Generator) -> Bytes:
         """Turn linear light into an image.
 
-        The exposure follows the scene's brightness, but not all the way: night stays dark.
-        What is amplified more is noisier. The camera shakes by some pixels.
+        The exposure follows the scene's brightness only in part, so that night stays dark. A
+        higher gain brings more noise. The camera shakes by some pixels.
 
         Args:
             light: ``float32 [3, CANVAS, CANVAS]``, linear.
-            rng: where the shake and the part of the noise come from.
+            rng: of the shake, and of the part of the noise.
 
         Returns:
             ``uint8 [SIDE, SIDE, 3]``, sRGB.

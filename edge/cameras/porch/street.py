@@ -1,8 +1,10 @@
-"""What lies before the porch: the garden, the street, houses and trees."""
+"""The view from the porch: the garden, the street with its cars, houses and trees."""
+
+import math
 
 import numpy as np
 
-from edge.cameras.porch.projection import Sketch
+from edge.cameras.porch.projection import Colour, Sketch
 from edge.cameras.porch.shapes import draw_leaves, draw_level, draw_upright
 
 GROUND = -0.35
@@ -15,6 +17,10 @@ HOUSES = (
     (6, 17, 4.2, 2.6, (138, 154, 166), (74, 76, 86)),
     (20, 32, 4.6, 3.0, (186, 168, 150), (98, 74, 64)),
 )
+
+
+CAR_ROWS = (100, 190)
+"""The canvas rows between which a car is drawn."""
 
 
 def draw_street(sketch: Sketch, rng: np.random.Generator) -> None:
@@ -82,5 +88,39 @@ def draw_garden(sketch: Sketch, rng: np.random.Generator, porch_end: float) -> N
     draw_leaves(sketch, rng, (-4.6, 3.1, 8.3), (1.7, 1.5, 0.8), 240, 8, (92, 126, 60), 0.9, 0.05)
 
 
-def _ground(sketch, x0, x1, z0, z1, colour, **light):
+def draw_car(sketch: Sketch, x: float, colour: Colour, headlights: bool) -> None:
+    """Draw a car in the street, its middle at x; its lights glow when they are on."""
+    z = 11.6
+    shape = [
+        (-2.1, 0.25),
+        (2.1, 0.25),
+        (2.1, 0.85),
+        (1.5, 0.95),
+        (0.9, 1.42),
+        (-0.9, 1.42),
+        (-1.6, 0.95),
+        (-2.1, 0.9),
+    ]
+    glass = [(-1.35, 0.95), (1.2, 0.95), (0.8, 1.33), (-0.82, 1.33)]
+    for outline, paint, sun in ((shape, colour, 0.8), (glass, (62, 72, 82), 0.5)):
+        sketch.polygon([(x + u, GROUND + v, z) for u, v in outline], paint, sun=sun, lamp=0.03)
+    angles = np.linspace(0, 2 * np.pi, 14)
+    for wheel in (-1.3, 1.3):
+        rim = [
+            (x + wheel + 0.33 * math.cos(a), GROUND + 0.33 + 0.33 * math.sin(a), z) for a in angles
+        ]
+        sketch.polygon(rim, (34, 34, 36), sun=0.6, lamp=0.03)
+    for end in (-2.05, 1.85):
+        lamp = [
+            (x + end, GROUND + 0.62, z),
+            (x + end + 0.2, GROUND + 0.62, z),
+            (x + end + 0.2, GROUND + 0.8, z),
+            (x + end, GROUND + 0.8, z),
+        ]
+        sketch.polygon(lamp, (240, 236, 220), lamp=0.03, glow=1.0 if headlights else 0.02)
+
+
+def _ground(
+    sketch: Sketch, x0: float, x1: float, z0: float, z1: float, colour: Colour, **light: float
+) -> None:
     draw_level(sketch, x0, x1, z0, z1, colour, GROUND, **light)

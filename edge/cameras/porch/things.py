@@ -1,18 +1,14 @@
-"""What comes and goes on the porch: packages, a chair, a cat, and a car in the street."""
+"""The things that come and go on the porch: packages, a chair and a cat."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge.cameras.porch.projection import Sketch, project
-from edge.cameras.porch.street import GROUND
+from edge.cameras.porch.projection import Colour, Floats, Sketch
 
 CARDBOARD = ((186, 146, 100), (170, 128, 84), (200, 164, 120), (156, 116, 78))
 MAILERS = ((226, 222, 212), (74, 92, 124), (206, 186, 96), (58, 60, 66))
-CAR_ROWS = (100, 190)
-"""The canvas rows between which a car is drawn."""
-
 TAPES = ((206, 178, 132), (236, 228, 208), (60, 110, 170))
 
 
@@ -46,15 +42,15 @@ class Package:
             tape=tuple(rng.permutation(np.array(TAPES))[0]) if boxed else None,
         )
 
-    def footprint(self, margin: float = 0.0) -> np.ndarray:
-        """The four corners on the floor, ``float [4, 2]`` (x, z), widened by a margin in metres."""
+    def footprint(self, margin: float = 0.0) -> Floats:
+        """Return the corners on the floor: ``float [4, 2]`` (x, z), plus a margin in metres."""
         half = np.array((self.width, self.depth)) / 2 + margin
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
         cos, sin = math.cos(self.turn), math.sin(self.turn)
-        return corners @ np.array([(cos, sin), (-sin, cos)]) + (self.x, self.z)
+        return np.asarray(corners @ np.array([(cos, sin), (-sin, cos)]) + (self.x, self.z))
 
 
-def draw_package(sketch: Sketch, package: Package, sunward: np.ndarray, lit: float) -> None:
+def draw_package(sketch: Sketch, package: Package, sunward: Floats, lit: float) -> None:
     """Draw a package, each side as bright as it faces the sun.
 
     Args:
@@ -62,7 +58,7 @@ def draw_package(sketch: Sketch, package: Package, sunward: np.ndarray, lit: flo
         lit: how much sun reaches the package past roof and pillars, 0–1.
     """
     base = np.insert(package.footprint(), 1, 0.0, axis=1)
-    top = base + (0, package.height, 0)
+    top = base + np.array((0, package.height, 0))
     sides = []
     for i in range(4):
         j = (i + 1) % 4
@@ -90,8 +86,8 @@ def draw_package(sketch: Sketch, package: Package, sunward: np.ndarray, lit: flo
         sketch.polygon(_between(top, 0.25, 0.75, 0.25, 0.7), (240, 238, 232), **light)
 
 
-def _between(quad, left, right, low, high) -> np.ndarray:
-    """The part of a quadrilateral between two fractions of its width and two of its height."""
+def _between(quad: Floats, left: float, right: float, low: float, high: float) -> Floats:
+    """Return the part of a quadrilateral between fractions of its width and its height."""
     a, b, c, d = quad
     return np.array(
         [
@@ -101,7 +97,16 @@ def _between(quad, left, right, low, high) -> np.ndarray:
     )
 
 
-def _strip(sketch, side, left, right, low, colour, light, high=1.0):
+def _strip(
+    sketch: Sketch,
+    side: Floats,
+    left: float,
+    right: float,
+    low: float,
+    colour: Colour,
+    light: dict[str, float],
+    high: float = 1.0,
+) -> None:
     sketch.polygon(_between(side, left, right, min(low, high), max(low, high)), colour, **light)
 
 
@@ -109,7 +114,9 @@ def draw_chair(sketch: Sketch, x: float, z: float, lit: float) -> None:
     """Draw a small wooden chair with its middle at (x, z), back to the wall on the left."""
     wood = np.array((118, 84, 58))
 
-    def bar(x0, x1, y0, y1, z0, z1, tint=1.0):
+    def bar(
+        x0: float, x1: float, y0: float, y1: float, z0: float, z1: float, tint: float = 1.0
+    ) -> None:
         if y1 < 1.7:
             top = [(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)]
             sketch.polygon(top, wood * 1.15 * tint, sun=lit * 0.8)
@@ -134,21 +141,21 @@ def draw_cat(sketch: Sketch, x: float, z: float, grey: float, facing: int) -> No
     """Draw a sitting cat at (x, z); ``facing`` is 1 (to the right) or -1, ``grey`` 0–1."""
     fur = np.array((64, 58, 54)) * (1 - grey) + np.array((176, 122, 72)) * grey
 
-    def blob(cx, cy, rx, ry, tint=1.0):
+    def blob(cx: float, cy: float, rx: float, ry: float, tint: float = 1.0) -> None:
         angles = np.linspace(0, 2 * np.pi, 20)
         rim = np.stack(
             [x + facing * (cx + rx * np.cos(angles)), cy + ry * np.sin(angles), np.full(20, z)],
             axis=1,
         )
-        sketch.flat_polygon(project(rim), fur * tint, 0.15, 0.7)
+        sketch.polygon(rim, fur * tint, sun=0.15, lamp=0.7)
 
-    def ear(cx):
+    def ear(cx: float) -> None:
         tip = [
             (x + facing * (cx - 0.035), 0.36, z),
             (x + facing * (cx + 0.03), 0.37, z),
             (x + facing * (cx + 0.005), 0.44, z),
         ]
-        sketch.flat_polygon(project(tip), fur * 0.9, 0.15, 0.7)
+        sketch.polygon(tip, fur * 0.9, sun=0.15, lamp=0.7)
 
     for step in np.linspace(0, 1, 8):
         blob(-0.1 - 0.16 * step, 0.03 + 0.09 * step**2, 0.032, 0.022, 0.85)
@@ -158,35 +165,3 @@ def draw_cat(sketch: Sketch, x: float, z: float, grey: float, facing: int) -> No
     blob(0.07, 0.32, 0.07, 0.062, 1.1)
     ear(0.035)
     ear(0.1)
-
-
-def draw_car(sketch: Sketch, x: float, colour, headlights: bool) -> None:
-    """Draw a car in the street, its middle at x; its lights glow when they are on."""
-    z = 11.6
-    shape = [
-        (-2.1, 0.25),
-        (2.1, 0.25),
-        (2.1, 0.85),
-        (1.5, 0.95),
-        (0.9, 1.42),
-        (-0.9, 1.42),
-        (-1.6, 0.95),
-        (-2.1, 0.9),
-    ]
-    glass = [(-1.35, 0.95), (1.2, 0.95), (0.8, 1.33), (-0.82, 1.33)]
-    for outline, paint, sun in ((shape, colour, 0.8), (glass, (62, 72, 82), 0.5)):
-        sketch.polygon([(x + u, GROUND + v, z) for u, v in outline], paint, sun=sun, lamp=0.03)
-    angles = np.linspace(0, 2 * np.pi, 14)
-    for wheel in (-1.3, 1.3):
-        rim = [
-            (x + wheel + 0.33 * math.cos(a), GROUND + 0.33 + 0.33 * math.sin(a), z) for a in angles
-        ]
-        sketch.polygon(rim, (34, 34, 36), sun=0.6, lamp=0.03)
-    for end in (-2.05, 1.85):
-        lamp = [
-            (x + end, GROUND + 0.62, z),
-            (x + end + 0.2, GROUND + 0.62, z),
-            (x + end + 0.2, GROUND + 0.8, z),
-            (x + end, GROUND + 0.8, z),
-        ]
-        sketch.polygon(lamp, (240, 236, 220), lamp=0.03, glow=1.0 if headlights else 0.02)

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from edge.cameras.camera import Exposure, Frame
-from edge.cameras.jpeg import encode_jpeg, encode_pixels, stamped
+from edge.cameras.jpeg import add_exif, encode_jpeg, encode_pixels
 
 TIME = datetime(2026, 7, 13, 3, 4, 54, tzinfo=timezone(timedelta(hours=2)))
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
@@ -25,12 +25,12 @@ def test_exif_says_what_took_the_image_and_when():
 
 def test_a_stamp_leaves_the_pixels_as_they_are():
     plain = encode_pixels(PIXELS)
-    with Image.open(io.BytesIO(stamped(plain, "imx708", TIME))) as image:
+    with Image.open(io.BytesIO(add_exif(plain, "imx708", TIME))) as image:
         assert np.array_equal(np.asarray(image), np.asarray(Image.open(io.BytesIO(plain))))
-    assert stamped(plain, "imx708", TIME) == stamped(plain, "imx708", TIME)
+    assert add_exif(plain, "imx708", TIME) == add_exif(plain, "imx708", TIME)
 
 
 def test_a_time_that_no_clock_knew_is_not_made_up():
-    with Image.open(io.BytesIO(stamped(encode_pixels(PIXELS), "imx708", None))) as image:
+    with Image.open(io.BytesIO(add_exif(encode_pixels(PIXELS), "imx708", None))) as image:
         exif = image.getexif()
     assert exif[0x0110] == "imx708" and 0x0132 not in exif and 0x9003 not in exif.get_ifd(0x8769)

@@ -83,7 +83,7 @@ def test_a_camera_that_ends_is_stalled_and_can_be_opened_again(stand_in):
     stand_in.setattr(VideoCapture, "stalls_after", 0)
     camera = OpenCVCamera("rtsp://porch", patience=0.05)
     camera.open()
-    with pytest.raises(StalledError, match="no frame of rtsp://porch"), camera.shot():
+    with pytest.raises(StalledError, match="no frame from rtsp://porch"), camera.shot():
         pass
     camera.close()
     stand_in.setattr(VideoCapture, "stalls_after", None)
@@ -123,7 +123,7 @@ def test_a_cameras_password_is_not_shown(stand_in):
     camera = OpenCVCamera("rtsp://me:secret@porch/1", patience=0.05)
     camera.open()
     assert camera._feed.capture.source == "rtsp://me:secret@porch/1"
-    with pytest.raises(StalledError, match="no frame of rtsp://porch/1"), camera.shot():
+    with pytest.raises(StalledError, match="no frame from rtsp://porch/1"), camera.shot():
         pass
     camera.close()
     stand_in.setattr(VideoCapture, "isOpened", lambda capture: False)

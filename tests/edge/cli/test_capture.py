@@ -102,8 +102,13 @@ def test_the_command_writes_labelled_frames(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--camera", "webcam"], "no camera 'webcam': use --camera simulated"),
-        (["--camera", "folder:"], "no camera 'folder:'"),
+        (
+            ["--camera", "webcam"],
+            "'webcam' is not a kind of camera: use picamera2[:NUMBER], opencv",
+        ),
+        (["--camera", "folder:"], "'' is not a source of folder:PATH: name a folder"),
+        (["--camera", "opencv"], "'' is not a source of opencv:SOURCE: name a number, device"),
+        (["--camera", "picamera2:/dev/video0"], "for picamera2 it is a camera's number"),
         (["--camera", "folder:/no/such/folder"], "no folder /no/such/folder"),
         (["--camera", "picamera2"], "sudo apt install -y python3-picamera2"),
     ],
