@@ -14,7 +14,7 @@ import requests
 from mlflow import MlflowClient
 
 from steps.registry.local_server import free_port
-from steps.release.statement import ARTIFACTS, state_release
+from steps.release.statement import ARTIFACTS, release_version
 
 MODEL, ALIAS = "package-onnx", "champion"
 FILES = {
@@ -77,7 +77,7 @@ def publish(folder: Path, seed: int) -> None:
     client.log_artifacts(run.info.run_id, str(folder / str(seed)), "model")
     source = f"{run.info.artifact_uri}/model"
     version = client.create_model_version(MODEL, source, run.info.run_id).version
-    state_release(MODEL, version, files)
+    release_version(MODEL, version, files)
     client.set_registered_model_alias(MODEL, ALIAS, version)
 
 

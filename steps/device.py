@@ -1,4 +1,4 @@
-"""Device: what a Pi does, here: pull the released model from the registry, and score with it.
+"""Device: do here what a Raspberry Pi does: pull the released model from the registry, and score.
 
 The edge agent runs in its own environment, without TensorFlow, Spark and MLflow.
 """
@@ -28,7 +28,7 @@ EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 class Parameters(StepParameters):
     """Pull the released model by alias as a device does, and score new frames with it."""
 
-    alias: Alias = Field(CHAMPION, description="the alias that the device follows")
+    alias: Alias = Field(CHAMPION, description="alias that the device follows")
     frames: int = Field(10, ge=1, description="number of frames to score")
     camera: str = Field(
         "simulated",
@@ -37,18 +37,21 @@ class Parameters(StepParameters):
     seed: int = Field(
         1,
         ge=0,
-        description="of the simulated camera, 1 being the porch of make run; or of the choice",
+        description="of the simulated camera, or of the choice of test images",
     )
     models: str = Field("data/device", description="folder for the pulled models")
 
 
 def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
-    """Serve the registry where it is no server yet, pull, score, show the table."""
+    """Serve the registry if it is no server yet, pull the model, score, show the table."""
+    from steps.reports.device import fill_report
+
     if not EDGE_PYTHON.exists():
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
     if parameters.camera not in ("simulated", "test-set"):
         raise UserError(
-            f"there is no camera {parameters.camera!r} here; pass -P camera=simulated or test-set"
+            f"{parameters.camera!r} is not a camera of this step; pass -P camera=simulated or "
+            "-P camera=test-set"
         )
     name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
@@ -57,31 +60,32 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         _edge(
             "pull",
             *("--model", name, "--alias", parameters.alias, "--into", str(models)),
-            *_pinned(run.profile, Path(temporary, "keys")),
-            MLFLOW_TRACKING_URI=server,  # not an argument, which all on this machine could read
+            *_trusted_keys(run.profile, Path(temporary, "keys")),
+            MLFLOW_TRACKING_URI=server,  # not an argument, which every local user could read
         )
     with tempfile.TemporaryDirectory() as temporary:
         rows_file = Path(temporary, "rows.json")
         _edge(
             "score",
             *("--models", str(models / name), "--count", str(parameters.frames)),
-            *_camera(run, parameters, version.tags["run.train"], Path(temporary)),
+            *_camera_arguments(run, parameters, version.tags["run.train"], Path(temporary)),
             *("--json", str(rows_file)),
         )
         rows = json.loads(rows_file.read_text())
-    print(
-        "\nGo on with:\n  make ui\n  make run SOURCE=<folder or URI with your own images>",
+    print(  # noqa: T201 - the end of the README's first command
+        "\nNext:\n  make ui\n  make run SOURCE=<folder or URI with your own images>",
         flush=True,
     )
-    run.report.headline("frames", len(rows))
-    run.report.headline("model", f"{name} version {version.version}")
-    run.report.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
+    outputs = DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
+    fill_report(run.report, outputs, rows)
     run.report.next_command = "make ui"
-    return DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
+    return outputs
 
 
-def _pinned(profile: Profile, file: Path) -> Sequence[str]:
-    """The public keys of the profile's release key, as a device has them in a file."""
+def _trusted_keys(profile: Profile, file: Path) -> Sequence[str]:
+    """Write the public keys of the profile's release keys as a device has them; return arguments.
+
+    Without a key the release is unsigned, and so accepted."""
     keys = public_keys(profile.release.key_file)
     if not keys:
         return ()
@@ -90,20 +94,23 @@ def _pinned(profile: Profile, file: Path) -> Sequence[str]:
 
 
 def _edge(*arguments: str, **environment: str) -> None:
-    """Run the agent; what it says goes to the terminal, its failure is this step's."""
+    """Run a command of the agent; its output goes to the terminal, its error is this step's."""
     done = subprocess.run(
         [str(EDGE_PYTHON), "-m", "edge", *arguments],
         cwd=PROJECT,
         env=os.environ | environment,
         stderr=subprocess.PIPE,
         text=True,
+        check=False,
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"edge {arguments[0]} failed"]
         raise UserError(lines[-1])
 
 
-def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Path) -> Sequence[str]:
+def _camera_arguments(
+    run: StepRun, parameters: Parameters, train_run_id: str, folder: Path
+) -> Sequence[str]:
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed))
     images = folder / "test-set"
@@ -113,10 +120,8 @@ def _camera(run: StepRun, parameters: Parameters, train_run_id: str, folder: Pat
         try:
             content = read(path)
         except FileNotFoundError as error:
-            raise UserError(
-                f"{path} is not where ingest found it any more; pass -P camera=simulated"
-            ) from error
-        # two folders may have a file of the same name
+            raise UserError(f"{path} no longer exists; pass -P camera=simulated") from error
+        # two folders may have files of the same name
         (file.with_name(f"{number}-{file.name}") if file.exists() else file).write_bytes(content)
     return ("--camera", f"folder:{images}")
 

@@ -1,19 +1,21 @@
-"""Export: what an alias names becomes an ONNX model, proven equal and released to devices."""
+"""Export: convert the version that an alias names to ONNX, and release it to devices."""
 
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord, sha256_of
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
-from steps.registry.aliases import claim, move_alias
+from steps.registry.aliases import lock_aliases, move_alias
 from steps.registry.versions import (
     CHAMPION,
     alias_argument,
@@ -28,85 +30,72 @@ from steps.release.pyfunc import EDGE
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 
 class Parameters(StepParameters):
     """Convert the Keras version that an alias names, and release it as `<model>-onnx`."""
 
-    alias: Alias = Field(CHAMPION, description="which version is exported, and released as")
+    alias: Alias = Field(
+        CHAMPION, description="alias of the version to export, which the release gets too"
+    )
 
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
-    """Convert, compare on every test image, register, release."""
+    """Convert to ONNX, compare on every test image, register, release."""
     from steps.dataset.cache_filling import find_or_fill
     from steps.lake.session import spark_session
     from steps.release.keys import signing_keys
-    from steps.release.model_record import make_record
     from steps.release.package import write_package
+    from steps.reports.export import fill_report
     from steps.training.tensorflow_settings import configure_tensorflow
 
     keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
     source = require_version(run.profile.model, parameters.alias, made_by="promote")
     trained = read_outputs(source.tags["run.train"], TrainOutputs)
-    record = make_record(
-        trained,
-        metrics=trained.metrics,
-        source={
-            "model": source.name,
-            "version": str(source.version),
-            "train_run_id": source.tags["run.train"],
-        },
-    )
     cache = find_or_fill(
         trained.selection, run.profile, lambda: spark_session(run.profile, "export")
     )
     with tempfile.TemporaryDirectory() as folder:
-        package = write_package(load_keras(source), record, cache, Path(folder))
+        package = write_package(load_keras(source), _record(source, trained), cache, Path(folder))
         version = _register(run, source, Path(folder))
-        _require_kept(version, package.hashes)
+        _require_intact(version, package.hashes)
         release = _release(run, parameters.alias, source, version, package.files, keys)
-        hashes = package.hashes
-        sizes = {file.name: file.stat().st_size for file in package.files}
     mlflow.log_metrics(
         {
             "max_difference": package.max_difference,
             "test_images": package.test_images,
-            "onnx_bytes": sizes["model.onnx"],
-            "int8_bytes": sizes["model.int8.onnx"],
-            "int8_agreement": package.record.file_metrics["model.int8.onnx"]["agreement"],
+            "onnx_bytes": package.sizes[MODEL_FILE],
+            "int8_bytes": package.sizes[INT8_FILE],
+            "int8_agreement": package.record.file_metrics[INT8_FILE]["agreement"],
         }
     )
-    run.report.headline("released", f"{version.name} version {version.version}")
-    run.report.headline("release", f"{release}, {'signed' if keys else 'not signed'}")
-    run.report.headline("largest difference to Keras", f"{package.max_difference:.1e}")
-    run.report.table(
-        "Files",
-        ["file", "KiB", "accuracy", "agrees with Keras", "SHA-256"],
-        [
-            [
-                name,
-                round(sizes[name] / 1024),
-                *(
-                    package.record.file_metrics.get(name, {}).get(metric, "-")
-                    for metric in ("accuracy", "agreement")
-                ),
-                digest,
-            ]
-            for name, digest in hashes.items()
-        ],
-        f"On the {package.test_images} test images.",
-    )
-    run.report.next_command = run.commands.next("device", alias=alias_argument(parameters.alias))
-    return ExportOutputs(
+    outputs = ExportOutputs(
         model=version.name,
         version=str(version.version),
         alias=parameters.alias,
         release=release,
         source_version=str(source.version),
-        files=hashes,
+        files=package.hashes,
         max_difference=package.max_difference,
         test_images=package.test_images,
     )
+    fill_report(run.report, outputs, package, signed=bool(keys))
+    run.report.next_command = run.commands.next("device", alias=alias_argument(parameters.alias))
+    return outputs
+
+
+def _record(source: ModelVersion, trained: TrainOutputs) -> ModelRecord:
+    from steps.release.model_record import make_record
+
+    origin = {
+        "model": source.name,
+        "version": str(source.version),
+        "train_run_id": source.tags["run.train"],
+    }
+    return make_record(trained, metrics=trained.metrics, source=origin)
 
 
 def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
@@ -122,17 +111,16 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
     return mlflow.register_model(logged.model_uri, released_as(source.name), tags=tags)
 
 
-def _require_kept(version: ModelVersion, hashes: dict[str, str]) -> None:
-    """Read the version's files back: an alias names nothing that the store has not got whole."""
-    from edge.inference.record import sha256_of
+def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
+    """Read the files back: an alias must not name a version that the store has not kept."""
     from steps.release.statement import fetch_files
 
     with tempfile.TemporaryDirectory() as folder:
         kept = fetch_files(version, Path(folder))
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
             raise UserError(
-                f"the artifact store did not keep version {version.version} of {version.name} "
-                "as it was written; check the store",
+                f"the artifact store returns version {version.version} of {version.name} otherwise "
+                "than it was written; check the store",
                 RunAgain(),
             )
 
@@ -143,18 +131,18 @@ def _release(
     source: ModelVersion,
     version: ModelVersion,
     files: list[Path],
-    keys: list,
+    keys: "list[Ed25519PrivateKey]",
 ) -> int:
-    """State the release and let the alias name it, unless the Keras alias has moved meanwhile."""
-    from steps.release.statement import state_release
+    """State the release and move the alias to it, unless the Keras alias has moved meanwhile."""
+    from steps.release.statement import release_version
 
     number = str(version.version)
-    with claim(version.name, run.id):
+    with lock_aliases(version.name, run.id):
         if number_by_alias(source.name, alias) != str(source.version):
             raise UserError(
                 f"{source.name}@{alias} no longer names version {source.version}", RunAgain()
             )
-        release = state_release(version.name, number, files, keys)
+        release = release_version(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"
         move_alias(version.name, alias, number, run.id, reason)
     MlflowClient().set_model_version_tag(source.name, source.version, "onnx_version", number)

@@ -14,7 +14,7 @@ from edge.inference.scoring import PREPARE_VERSION
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
-from steps.registry.aliases import claim, move_alias
+from steps.registry.aliases import lock_aliases, move_alias
 from steps.registry.versions import CHALLENGER, has_version, load_keras
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
@@ -22,6 +22,8 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     import keras
     import numpy as np
+    from mlflow.models.model import ModelInfo
+    from numpy.typing import NDArray
 
 
 class Parameters(StepParameters):
@@ -31,32 +33,45 @@ class Parameters(StepParameters):
 
 
 def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
-    """Log the network with its signature, and register what was logged."""
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
+    """Log the network with its signature, register it, check it, and set the alias."""
+    from steps.reports.register import fill_report
     from steps.training.networks import load
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
-    import keras
-
-    # of the example, which MLflow tries
-    keras.config.disable_interactive_logging()
-    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
     trained = run.read("train", TrainOutputs)
     model = load(run.inputs["train"])
-    height, width = trained.selection.input_size
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, height, width, 3), "pixels")]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(trained.labels)))]),
-    )
-    example = _ramp(height, width)
-    logged = mlflow.tensorflow.log_model(
+    example = _gradient(*trained.selection.input_size)
+    logged = _log_model(model, trained, example)
+    mlflow.log_metrics(trained.metrics, model_id=logged.model_id)
+    name = run.profile.model
+    tags = _lineage_tags(run.inputs["train"], trained, run.id)
+    version = mlflow.register_model(logged.model_uri, name, tags=tags)
+    _require_intact(version, model, example)
+    with lock_aliases(name, run.id):
+        move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
+    fill_report(run.report, version, trained)
+    run.report.next_command = run.commands.next("promote", register_run_id=run.id)
+    return RegisterOutputs(model=name, version=str(version.version))
+
+
+def _log_model(
+    model: "keras.Model", trained: TrainOutputs, example: "NDArray[np.uint8]"
+) -> "ModelInfo":
+    import keras
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    # MLflow predicts the example
+    keras.config.disable_interactive_logging()
+    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
+    outputs = TensorSpec(np.dtype("float32"), (-1, len(trained.labels)))
+    inputs = TensorSpec(np.dtype("uint8"), (-1, *example.shape[1:]), "pixels")
+    return mlflow.tensorflow.log_model(
         model,
         name="model",
-        signature=signature,
+        signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
         input_example=example,
         pip_requirements=_requirements(),
         metadata={
@@ -68,41 +83,26 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
             "threshold": trained.threshold,
         },
     )
-    mlflow.log_metrics(trained.metrics, model_id=logged.model_id)
-    name = run.profile.model
-    version = mlflow.register_model(
-        logged.model_uri, name, tags=_lineage_tags(run.inputs["train"], trained, run.id)
-    )
-    _require_kept(version, model, example)
-    with claim(name, run.id):
-        move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
-    run.report.headline("model", name)
-    run.report.headline("version", version.version)
-    run.report.table(
-        "Held-out metrics",
-        ["metric", "value"],
-        [[k, round(v, 4)] for k, v in trained.metrics.items()],
-    )
-    run.report.next_command = run.commands.next("promote", register_run_id=run.id)
-    return RegisterOutputs(model=name, version=str(version.version))
 
 
 def _requirements() -> list[str]:
-    """All that the network needs beside mlflow, in the versions that it was trained with."""
+    """Return what the network needs besides mlflow, in the versions that trained it."""
     tensorflow = packages_distributions()["tensorflow"][0].replace("_", "-")  # or -cpu
     return [f"{package}=={version_of(package)}" for package in (tensorflow, "keras", "numpy")]
 
 
-def _ramp(height: int, width: int) -> "np.ndarray":
-    """An example of the input that shows nobody: ``uint8 [1, H, W, 3]``, dark to bright."""
+def _gradient(height: int, width: int) -> "NDArray[np.uint8]":
+    """Return an example of the input without private content: ``uint8 [1, H, W, 3]``."""
     import numpy as np
 
     row = np.linspace(0, 255, width).astype(np.uint8)
     return np.broadcast_to(row[None, None, :, None], (1, height, width, 3)).copy()
 
 
-def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndarray") -> None:
-    """Load the version back: an alias names nothing that the store has not got whole."""
+def _require_intact(
+    version: ModelVersion, model: "keras.Model", example: "NDArray[np.uint8]"
+) -> None:
+    """Load the version back: an alias must not name a version that the store has not kept."""
     import numpy as np
 
     from steps.evaluation.predictions import keras_predict
@@ -111,14 +111,14 @@ def _require_kept(version: ModelVersion, model: "keras.Model", example: "np.ndar
     same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
         raise UserError(
-            f"the artifact store did not keep version {version.version} of {version.name} as it "
-            "was written; check the store",
+            f"the artifact store returns version {version.version} of {version.name} otherwise "
+            "than it was written; check the store",
             RunAgain(),
         )
 
 
 def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:
-    """Tags that lead from the version to its runs and to its images."""
+    """Return tags that lead from the version to its runs and its images."""
     inputs = MlflowClient().get_run(train_run_id).data.tags
     return {
         "run.register": run_id,
@@ -134,7 +134,7 @@ def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict
 def _invalid_reason(outputs: RegisterOutputs, profile: Profile) -> str | None:
     if has_version(outputs.model, outputs.version):
         return None
-    return f"version {outputs.version} of {outputs.model} is gone"
+    return f"version {outputs.version} of {outputs.model} no longer exists"
 
 
 STEP = Step(

@@ -2,7 +2,6 @@
 
 import logging
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,9 @@ from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
-    from steps.scoring.table import Model
+    from pyspark.sql import SparkSession
 
-REASONS_SHOWN = 20
+    from steps.scoring.table import Model
 
 logger = logging.getLogger("steps")
 
@@ -32,16 +31,16 @@ logger = logging.getLogger("steps")
 class Parameters(StepParameters):
     """Score the images that this version of the model has not scored yet.
 
-    With `source`, score the files there that the alias has not scored yet, as they are."""
+    With `source`, score the files there that the alias has not scored yet, without ingesting."""
 
     ingest_run_id: str = Field(
         "latest", description="run of ingest whose images are scored; none with a source"
     )
-    alias: Alias = Field(CHAMPION, description="which released version scores")
+    alias: Alias = Field(CHAMPION, description="alias of the released version that scores")
     source: str = Field("", description="folder or URI whose new files are scored")
     trigger: str = Field(
         "available_now",
-        description="available_now: once; continuous; or once a period, such as '10 minutes'",
+        description="available_now: once; continuous; or a period, such as '10 minutes'",
     )
 
     @model_validator(mode="before")
@@ -55,7 +54,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     from steps.ingestion.polling import period_of, polls
     from steps.lake.lease import lease
     from steps.lake.session import spark_session
-    from steps.lake.tables import current_version, open_table, table_path
+    from steps.reports.score import fill_report
     from steps.scoring.table import Scoring, ledger_of
 
     period = period_of(parameters.trigger)
@@ -76,53 +75,47 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
                 if parameters.source:
                     new = scoring.score_files(parameters.source, held.require)
                     if new or number == 0:
-                        logger.info("look %d: %d new files", number + 1, new)
+                        logger.info("poll %d: %d new files", number + 1, new)
                 elif images := _images(run, number):
                     scoring.score_images(images)
-        table = open_table(spark, run.profile, "scores")
-        mine = table.toDF().where(f"score_run_id = '{run.id}'")
-        groups = mine.groupBy("model_version", "label", "reason").count().collect()
-        outputs = ScoreOutputs(
-            table=table_path(run.profile, "scores"),
-            version=current_version(table),
-            scored=sum(group["count"] for group in groups if group["reason"] is None),
-            unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
-            model=registry.name,
-            model_version=str(registry.model().version.version),
-        )
+        outputs, groups = _outputs(spark, run, registry.model())
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
-    run.report.headline("scored", outputs.scored)
-    run.report.headline("unreadable", outputs.unreadable)
-    run.report.headline("model", f"{outputs.model} version {outputs.model_version}")
-    by_label: Counter = Counter()
-    reasons: Counter = Counter()
-    for version, label, reason, count in groups:
-        by_label[str(version), label or "none"] += count
-        if reason is not None:
-            reasons[reason] += count
-    run.report.table(
-        "By label",
-        ["version", "label", "images"],
-        [[*key, count] for key, count in sorted(by_label.items())],
-    )
-    if reasons:
-        rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
-        run.report.table("Not scored", ["reason", "images"], rows)
+    fill_report(run.report, outputs, groups)
     run.report.next_command = run.commands.next("upkeep")
     return outputs
+
+
+def _outputs(
+    spark: "SparkSession", run: StepRun, model: "Model"
+) -> tuple[ScoreOutputs, list[tuple[int, str | None, str | None, int]]]:
+    """Count the rows of this run; return its outputs, and the counts by version, label, reason."""
+    from steps.lake.tables import current_version, open_table, table_path
+
+    table = open_table(spark, run.profile, "scores")
+    own = table.toDF().where(f"score_run_id = '{run.id}'")
+    groups = own.groupBy("model_version", "label", "reason").count().collect()
+    outputs = ScoreOutputs(
+        table=table_path(run.profile, "scores"),
+        version=current_version(table),
+        scored=sum(group["count"] for group in groups if group["reason"] is None),
+        unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
+        model=model.version.name,
+        model_version=str(model.version.version),
+    )
+    return outputs, groups
 
 
 class _Registry:
     """Asks the registry at each batch which version the alias names, and fetches a new one."""
 
     def __init__(self, name: str, alias: str, folder: str):
-        self.name, self._alias, self._folder = name, alias, Path(folder)
+        self._name, self._alias, self._folder = name, alias, Path(folder)
 
     def model(self) -> "Model":
-        """The model of now, its files on this machine."""
+        """Return the version that the alias names now, with its files on this machine."""
         from steps.scoring.table import Model
 
-        version = require_version(self.name, self._alias, made_by="export")
+        version = require_version(self._name, self._alias, made_by="export")
         folder = self._folder / f"version-{version.version}"
         if not folder.exists():
             logger.info("scoring with %s version %s", version.name, version.version)
@@ -130,23 +123,19 @@ class _Registry:
         return Model(version, str(folder))
 
 
-def _images(run: StepRun, look: int) -> IngestOutputs | None:
-    """The rows of the ingest that was asked for; at later looks, those of the newest.
-
-    None where that one is of another lake, which is nobody's mistake.
-    """
+def _images(run: StepRun, poll: int) -> IngestOutputs | None:
+    """Return the ingested images to score: at the first poll those that were asked for, later those
+    of the newest ingest, or None if that went into another lake."""
     from steps.lake.tables import table_path
 
-    if look == 0:
-        images = run.read("ingest", IngestOutputs)
-    else:
-        images = read_outputs(resolve_input("ingest", LATEST), IngestOutputs)
+    run_id = run.inputs["ingest"] if poll == 0 else resolve_input("ingest", LATEST)
+    images = read_outputs(run_id, IngestOutputs)
     if images.table != table_path(run.profile, "images"):
-        if look > 0:
+        if poll > 0:
             return None
         raise UserError(
-            f"the run of ingest took its images into {images.table}, which is not in the lake "
-            f"of profile {run.profile.name}; pass -P ingest_run_id=<another> or -P profile=…"
+            f"the ingest run wrote to {images.table}, which is not in the lake of profile "
+            f"{run.profile.name}; pass -P ingest_run_id=<another> or -P profile=…"
         )
     log_delta_version(images.table, images.version, "scoring")
     return images

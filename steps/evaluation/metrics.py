@@ -101,7 +101,7 @@ def bootstrap(
 ) -> tuple[float, float] | None:
     """Return the 95 % block-bootstrap interval of a mean: (low, high).
 
-    Values are alike within a block, so whole blocks are drawn.
+    Values are alike within a block, so the draws are of blocks.
 
     Args:
         values: ``float [N]``.

@@ -103,7 +103,7 @@ class Predictions:
 def predict_split(
     models: Mapping[str, Predict],
     cache: Cache,
-    part: str,
+    split: str,
     labels: list[str] | None = None,
     threshold: float | None = None,
 ) -> dict[str, Predictions]:
@@ -112,12 +112,12 @@ def predict_split(
     Args:
         models: by name.
         cache: the images, prepared at the models' size.
-        part: ``train``, ``validation`` or ``test``.
+        split: ``train``, ``validation`` or ``test``.
         labels: the models' class names; None: the cache's.
         threshold: as :class:`Predictions` has it.
     """
     columns: list[tuple[Any, ...]] = []
-    for group in row_groups(cache, part, COLUMNS):
+    for group in row_groups(cache, split, COLUMNS):
         pixels = pixels_of(group.pixels, cache)
         columns.append(
             (
@@ -154,19 +154,19 @@ def predict_split(
 def predict_by_keras(
     model: "keras.Model",
     cache: Cache,
-    part: str,
+    split: str,
     labels: list[str] | None = None,
     threshold: float | None = None,
 ) -> Predictions:
     """Predict every image of a split by a Keras model, as :func:`predict_split` does."""
     models = {"keras": keras_predict(model)}
-    return predict_split(models, cache, part, labels, threshold)["keras"]
+    return predict_split(models, cache, split, labels, threshold)["keras"]
 
 
-def read_pixels(cache: Cache, part: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
+def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
     """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
     found: dict[str, NDArray[np.uint8]] = {}
-    for group in row_groups(cache, part, ["pixels", "sha256"]):
+    for group in row_groups(cache, split, ["pixels", "sha256"]):
         for digest, pixels in zip(group.sha256, pixels_of(group.pixels, cache), strict=True):
             if digest in sha256:
                 found[digest] = pixels

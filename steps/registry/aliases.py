@@ -1,7 +1,7 @@
-"""Aliases that move one at a time, each move with its reason.
+"""Aliases that one run at a time moves, each move with its reason.
 
-A registry sets an alias without asking what it named before. So whoever moves one holds the
-model's claim meanwhile, and every move is kept as a tag of the registered model:
+MLflow sets an alias without a check of what it named before. So a run that moves one holds a lock
+on the registered model, and every move is kept as a tag of that model:
 
     python -m steps.registry.aliases package champion
 """
@@ -22,14 +22,14 @@ from mlflow.exceptions import MlflowException
 from steps.errors import RunStep, UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.tracking_store import use_tracking_store
-from steps.registry.versions import number_by_alias
+from steps.registry.versions import CHAMPION, find, number_by_alias
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import load_profile
 
-CLAIM = "claim."
+LOCK = "lock."
 HISTORY = "history."
-CLAIM_SECONDS = 60.0
-"""A claim older than this is of a run that was killed: what is done under one takes seconds."""
+LOCK_SECONDS = 60.0
+"""An older lock is of a run that was killed: what needs a lock takes seconds."""
 
 REASON_CHARACTERS = 1000
 POLL_SECONDS = 0.3
@@ -38,7 +38,7 @@ logger = logging.getLogger("steps")
 
 
 class Move(NamedTuple):
-    """One move of an alias: from a version (None: it was not set) to another, and why."""
+    """A move of an alias from a version (None: it was not set) to another, and why."""
 
     at: str
     before: str | None
@@ -48,82 +48,78 @@ class Move(NamedTuple):
 
 
 @contextmanager
-def claim(model: str, run_id: str) -> Iterator[None]:
-    """Hold a registered model's aliases for the length of a block.
+def lock_aliases(model: str, run_id: str) -> Iterator[None]:
+    """Lock a registered model's aliases for the length of a block.
 
-    Each run writes its claim and then looks for others, so of two at least one sees the other.
-    The one with the greater ID takes its claim back until it sees none; the other waits until it
-    is alone. Whoever comes later has to look what moved meanwhile.
+    Each run writes a tag of its own and then looks for others', so of two at least one sees the
+    other. The one with the greater ID removes its tag until it sees none; the other waits until
+    it is alone. An alias may have moved meanwhile: read it again inside the block.
 
     Args:
         model: the registered model's name; it has to exist.
-        run_id: the run that holds it.
+        run_id: the run that takes the lock.
 
     Raises:
-        UserError: others have held it for minutes.
+        UserError: another run has held the lock for minutes.
     """
     client = MlflowClient()
-    mine = CLAIM + run_id
-    client.set_registered_model_tag(model, mine, str(time.time()))
+    own = LOCK + run_id
+    client.set_registered_model_tag(model, own, str(time.time()))
     try:
-        _wait_until_alone(client, model, mine)
+        _wait_until_alone(client, model, own)
         yield
     finally:
         try:
-            client.delete_registered_model_tag(model, mine)
-        except MlflowException as error:  # the registry went away: the claim lapses by itself
-            logger.warning("the claim on %s stays for %.0f s: %s", model, CLAIM_SECONDS, error)
+            client.delete_registered_model_tag(model, own)
+        except MlflowException as error:  # without the registry the lock expires by itself
+            logger.warning("the lock on %s stays for %.0f s: %s", model, LOCK_SECONDS, error)
 
 
-def _wait_until_alone(client: MlflowClient, model: str, mine: str) -> None:
-    until = time.monotonic() + 3 * CLAIM_SECONDS
+def _wait_until_alone(client: MlflowClient, model: str, own: str) -> None:
+    deadline = time.monotonic() + 3 * LOCK_SECONDS
 
-    def look() -> list[str]:
-        others = _others(client, model, mine)
-        if others and time.monotonic() > until:
+    def others() -> list[str]:
+        found = _other_locks(client, model, own)
+        if found and time.monotonic() > deadline:
             raise UserError(
-                f"run {min(others).removeprefix(CLAIM)} is moving an alias of {model}; see what "
-                "it did and run again"
+                f"run {min(found).removeprefix(LOCK)} is moving an alias of {model}; wait until "
+                "it ends and run again"
             )
-        return others
+        return found
 
-    while others := look():
-        if min(others) < mine:
-            client.delete_registered_model_tag(model, mine)
-            while look():
+    while found := others():
+        if min(found) < own:
+            client.delete_registered_model_tag(model, own)
+            while others():
                 time.sleep(POLL_SECONDS)
         else:
             time.sleep(POLL_SECONDS)
-        # anew, or so that it does not grow old
-        client.set_registered_model_tag(model, mine, str(time.time()))
+        # set it again, or renew it before it expires
+        client.set_registered_model_tag(model, own, str(time.time()))
 
 
-def _others(client: MlflowClient, model: str, mine: str) -> list[str]:
+def _other_locks(client: MlflowClient, model: str, own: str) -> list[str]:
     tags = client.get_registered_model(model).tags
     return [
         key
         for key, since in tags.items()
-        if key.startswith(CLAIM)
-        and key != mine
-        and abs(time.time() - float(since)) < CLAIM_SECONDS
-        and _is_running(client, key.removeprefix(CLAIM))
+        if key.startswith(LOCK)
+        and key != own
+        and abs(time.time() - float(since)) < LOCK_SECONDS
+        and _is_running(client, key.removeprefix(LOCK))
     ]
 
 
 def _is_running(client: MlflowClient, run_id: str) -> bool:
-    try:
-        return client.get_run(run_id).info.status == "RUNNING"
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
+    run = find(client.get_run, run_id)
+    return run is not None and run.info.status == "RUNNING"
 
 
 def move_alias(model: str, alias: str, version: str, run_id: str, reason: str) -> None:
-    """Let an alias name a version, and keep why. Hold the model's :func:`claim`.
+    """Let an alias name a version, and keep the reason. Hold :func:`lock_aliases`.
 
-    The reason is written first: cut off in between, a move is listed that did not come about,
-    which the next line of the history shows; an alias never moves without a reason.
+    The reason is written first, so an alias never moves without one. If the run is interrupted in
+    between, the history has a move that did not happen, which its next line shows.
     """
     client = MlflowClient()
     before = number_by_alias(model, alias)
@@ -144,25 +140,22 @@ def move_alias(model: str, alias: str, version: str, run_id: str, reason: str) -
 
 
 def history(model: str, alias: str) -> list[Move]:
-    """The moves of an alias, oldest first.
+    """Return the moves of an alias, oldest first.
 
     Raises:
         UserError: there is no such registered model.
     """
-    try:
-        tags = MlflowClient().get_registered_model(model).tags
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+    registered = find(MlflowClient().get_registered_model, model)
+    if registered is None:
         raise UserError(
             f"there is no registered model {model!r}: register one first", RunStep("register")
-        ) from error
-    prefix = f"{HISTORY}{alias}."
+        )
+    tags, prefix = registered.tags, f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]
 
 
-def _shown(model: str, alias: str) -> list[Move]:
-    """The moves of an alias, of which there is one at least.
+def _require_history(model: str, alias: str) -> list[Move]:
+    """Return the moves of an alias.
 
     Raises:
         UserError: there is no such alias, or none of its moves was kept.
@@ -172,30 +165,31 @@ def _shown(model: str, alias: str) -> list[Move]:
     registered = MlflowClient().get_registered_model(model)
     if version := registered.aliases.get(alias):
         raise UserError(
-            f"{model}@{alias} is version {version}, and was set by hand: no move was kept"
+            f"{model}@{alias} names version {version} but has no history: it was set outside of "
+            "this project"
         )
     moved = {key.split(".")[1] for key in registered.tags if key.startswith(HISTORY)}
     known = ", ".join(sorted(moved | set(registered.aliases))) or "none yet"
-    raise UserError(f"{model} has no alias {alias!r}; there are: {known}")
+    raise UserError(f"{model} has no alias {alias!r}; it has: {known}")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the history of an alias, a line a move."""
+    """Print the history of an alias, one line per move."""
     parser = argparse.ArgumentParser(
-        prog="python -m steps.registry.aliases", description="The history of an alias."
+        prog="python -m steps.registry.aliases", description="Print the history of an alias."
     )
-    parser.add_argument("model", help="the registered model")
-    parser.add_argument("alias", nargs="?", default="champion")
-    parser.add_argument("--profile", default="local", help="says where the registry is")
+    parser.add_argument("model", help="name of the registered model")
+    parser.add_argument("alias", nargs="?", default=CHAMPION)
+    parser.add_argument("--profile", default="local", help="profile that names the registry")
     options = parser.parse_args(arguments)
     try:
         use_tracking_store(load_profile(options.profile))
-        moves = _shown(options.model, options.alias)
+        moves = _require_history(options.model, options.alias)
     except UserError as error:
         Commands(parameters=StepParameters(profile=options.profile)).add_to(error)
         sys.exit(f"aliases: {error}")
     for move in moves:
-        print(
+        print(  # noqa: T201 - the output of this command
             f"{move.at}  {move.before or '-':>4} → {move.version:<4}  {move.reason}  {move.run_id}"
         )
 

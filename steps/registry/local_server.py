@@ -1,4 +1,4 @@
-"""An MLflow server for those who can only speak to one."""
+"""An MLflow server over the local tracking store, for clients that need one."""
 
 import logging
 import os
@@ -22,13 +22,13 @@ START_SECONDS = 120
 
 @contextmanager
 def tracking_server() -> Iterator[str]:
-    """The address of a server over the current tracking store.
+    """Serve the current tracking store for the length of a block; yield the server's address.
 
-    A store that is a server already is used as it is. Over any other, such as SQLite, one is
+    A store that is a server already is used as it is. For any other, such as SQLite, a server is
     started on the loopback interface, and stopped at the end.
 
     Raises:
-        UserError: the server does not answer.
+        UserError: the server does not start.
     """
     store = mlflow.get_tracking_uri()
     if store.startswith(("http://", "https://")):
@@ -36,16 +36,16 @@ def tracking_server() -> Iterator[str]:
         return
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    logger.info("serving the registry on %s while the device pulls …", address)
+    logger.info("serving the registry on %s …", address)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
     ]
-    quiet = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    # a session of its own, so that its workers end with it
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    # in a session of its own, so that its workers can be stopped with it
     server = subprocess.Popen(
         command,
-        env=quiet | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        env=environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -54,12 +54,12 @@ def tracking_server() -> Iterator[str]:
         _wait_for(address, server)
         yield address
     finally:
-        with suppress(ProcessLookupError):  # it may have ended by itself
+        with suppress(ProcessLookupError):  # it may have stopped by itself
             os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
 
 
-def _wait_for(address: str, server: subprocess.Popen) -> None:
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(requests.RequestException):
@@ -67,13 +67,14 @@ def _wait_for(address: str, server: subprocess.Popen) -> None:
                 return
         time.sleep(0.3)
     raise UserError(
-        f"no MLflow server came up on {address}; try: mlflow server --port 5000, "
-        "and set MLFLOW_TRACKING_URI to it"
+        f"the MLflow server on {address} did not start; run: mlflow server --port 5000, "
+        "and set MLFLOW_TRACKING_URI=http://127.0.0.1:5000"
     )
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,4 +1,7 @@
-"""The model registry: versions, aliases, and the way back from a version to its run."""
+"""Registered versions, and the aliases that name them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -7,45 +10,61 @@ from mlflow.exceptions import MlflowException
 
 from steps.errors import RunStep, UserError
 
+if TYPE_CHECKING:
+    import keras
+
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
 
-def released_as(model: str) -> str:
-    """The registered model under which a Keras model is released, as ONNX."""
-    return f"{model}-onnx"
+def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()) -> Any:
+    """Ask the tracking store; return None if the thing asked for does not exist.
 
-
-def version_by_alias(model: str, alias: str) -> ModelVersion | None:
-    """The version that an alias names; None where there is no such model or alias."""
+    Args:
+        ask: a method of ``MlflowClient``.
+        arguments: of the method.
+        missing: error codes that also mean that the thing does not exist.
+    """
     try:
-        return MlflowClient().get_model_version_by_alias(model, alias)
+        return ask(*arguments)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", *missing):
             return None
         raise
 
 
+def released_as(model: str) -> str:
+    """Return the registered model under which a Keras model is released, as ONNX."""
+    return f"{model}-onnx"
+
+
+def version_by_alias(model: str, alias: str) -> ModelVersion | None:
+    """Return the version that an alias names; None if there is no such model or alias."""
+    ask = MlflowClient().get_model_version_by_alias
+    return find(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
+
+
 def number_by_alias(model: str, alias: str) -> str | None:
-    """The number of the version that an alias names; None where there is no such model or alias."""
+    """Return the number of the version that an alias names; None if there is none."""
     version = version_by_alias(model, alias)
     return str(version.version) if version else None
 
 
 def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
-    """The version that an alias names.
+    """Return the version that an alias names.
 
     Args:
         model: the registered model's name.
         alias: such as ``champion``.
-        made_by: the step that sets the alias, named where it is missing.
+        made_by: the step that sets the alias, which the error names.
 
     Raises:
         UserError: there is no such model or alias.
     """
     version = version_by_alias(model, alias)
     if version is None:
-        others = ", ".join(sorted(_aliases(model)))
+        registered = find(MlflowClient().get_registered_model, model)
+        others = ", ".join(sorted(registered.aliases)) if registered else ""
         raise UserError(
             f"the registered model {model!r} has no alias {alias!r}"
             + (f", only {others}" if others else ""),
@@ -54,57 +73,39 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
     return version
 
 
-def _aliases(model: str) -> dict[str, str]:
-    try:
-        return MlflowClient().get_registered_model(model).aliases
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-
-
 def require_version_number(model: str, version: str) -> ModelVersion:
-    """A version by its number.
+    """Return a version by its number.
 
     Raises:
-        UserError: there is no such version, or it is not whole.
+        UserError: there is no such version, or it is incomplete.
     """
-    try:
-        found = MlflowClient().get_model_version(model, version)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+    found = find(MlflowClient().get_model_version, model, version)
+    if found is None:
         raise UserError(
-            f"the registered model {model!r} has no version {version}; see them in: mlflow ui"
-        ) from error
+            f"the registered model {model!r} has no version {version}; list them with: mlflow ui"
+        )
     if found.status != "READY":
         raise UserError(
-            f"version {version} of {model} is not whole ({found.status}): register it again"
+            f"version {version} of {model} is incomplete ({found.status}): register it again"
         )
     return found
 
 
+def has_version(model: str, version: str) -> bool:
+    """Return whether a version is registered."""
+    return find(MlflowClient().get_model_version, model, version) is not None
+
+
 def alias_state(model: str, alias: str) -> str:
-    """Which version an alias names now, as text for a cache key."""
+    """Return which version an alias names now, as text for a cache key."""
     return f"{model}@{alias}={number_by_alias(model, alias)}"
 
 
 def alias_argument(alias: str) -> str:
-    """An alias as commands name it: not at all where it is the default, ``champion``."""
+    """Return an alias as an argument of a command: empty for the default, ``champion``."""
     return "" if alias == CHAMPION else alias
 
 
-def load_keras(version: ModelVersion):
-    """The Keras model of a registered version."""
+def load_keras(version: ModelVersion) -> "keras.Model":
+    """Load the Keras model of a registered version."""
     return mlflow.tensorflow.load_model(f"models:/{version.name}/{version.version}")
-
-
-def has_version(model: str, version: str) -> bool:
-    """Whether a version is still registered."""
-    try:
-        MlflowClient().get_model_version(model, version)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
-    return True

@@ -1,1 +1,1 @@
-"""From a Keras model to a release: the ONNX graphs, their parity, the signed statement."""
+"""From a Keras model to a release: the ONNX graphs, their parity, the release statement."""

@@ -1,4 +1,4 @@
-"""An ONNX graph whose names and order follow from what it computes alone."""
+"""A canonical form of ONNX graphs: names and order depend only on what a graph computes."""
 
 from typing import TYPE_CHECKING
 
@@ -6,16 +6,15 @@ if TYPE_CHECKING:
     import onnx
 
 BATCH = "N"
-"""The name of the axis of images."""
+"""The name of the batch axis."""
 
 
 def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
-    """The same graph, its nodes and constants ordered and named as they are met from the outputs.
+    """Return the same graph with nodes and constants ordered and named from the outputs on.
 
-    tf2onnx goes through sets of objects: which of two equal constants it keeps, under which name,
-    and whether it keeps both, differs from one process to the next. The names of the graph's
-    inputs and outputs stay; what no output needs is left out. Nodes with graphs inside (If, Loop,
-    Scan) are not supported.
+    tf2onnx iterates over sets: which of two equal constants it keeps, and under which name,
+    differs between processes. The graph's inputs and outputs keep their names; what no output
+    needs is left out. Nodes that contain graphs (If, Loop, Scan) are not supported.
     """
     import onnx
 
@@ -32,7 +31,7 @@ def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
     result = onnx.GraphProto(name="graph", input=graph.input, output=graph.output)
     for value in (*result.input, *result.output):
         for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param:  # tf2onnx numbers it, and all in one process
+            if dimension.dim_param:  # tf2onnx numbers it by what it converted before
                 dimension.dim_param = BATCH
     for place, node in enumerate(nodes):
         added = result.node.add()
@@ -50,11 +49,11 @@ def _content(constant: "onnx.TensorProto") -> bytes:
     unnamed = type(constant)()
     unnamed.CopyFrom(constant)
     unnamed.ClearField("name")
-    return unnamed.SerializeToString(deterministic=True)
+    return bytes(unnamed.SerializeToString(deterministic=True))
 
 
 def _in_order(graph: "onnx.GraphProto") -> list["onnx.NodeProto"]:
-    """The nodes that the outputs need, each after those that it reads."""
+    """Return the nodes that the outputs need, each after those that it reads."""
     made_by = {name: place for place, node in enumerate(graph.node) for name in node.output}
     placed: dict[int, None] = {}
     waiting = [made_by[output.name] for output in reversed(graph.output)]

@@ -12,7 +12,7 @@ from steps.dataset.split import TRAIN
 from steps.release.canonical_graph import canonical
 
 IMAGES = 128
-"""For calibration: the first of the training part, whose order follows from the images."""
+"""For calibration: the first of the training split, whose order depends only on the images."""
 
 BATCH = 16
 
@@ -20,16 +20,16 @@ BATCH = 16
 def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
     """Quantise a float graph statically; the same graph and images give the same bytes.
 
-    Convolutions and matrix products compute in int8, weights by channel; activations have the
-    range that the calibration images give them. What prepares the pixels, and the softmax,
-    stay in float. Weights keep to 7 of the 8 bits: an x86-64 processor without VNNI adds products
-    pairwise in 16 bits, which 8 would overflow, to other scores than on a Pi and anywhere else
-    (onnxruntime, "Quantize ONNX models": "when and why do I need to try U8U8?").
+    Convolutions and matrix products compute in int8, with weights quantised per channel and
+    activations by the range of the calibration images. Scaling and softmax stay in float. Weights
+    use 7 of the 8 bits: an x86-64 processor without VNNI adds products pairwise in 16 bits, which
+    8 bits would overflow, and its scores would differ from a Pi's (onnxruntime, "Quantize ONNX
+    models": "when and why do I need to try U8U8?").
 
     Args:
         graph: the ONNX graph ``uint8 [N, H, W, 3]`` to probabilities, as ``to_onnx`` makes it.
-        cache: the prepared images; those of the training part calibrate.
-        folder: for the files that onnxruntime's quantiser works on.
+        cache: the prepared images; those of the training split calibrate.
+        folder: for the temporary files of onnxruntime's quantiser.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -53,11 +53,11 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
     quantised = onnx.load(target)
     quantised.graph.CopyFrom(canonical(quantised.graph))
     onnx.checker.check_model(quantised, full_check=True)
-    return quantised.SerializeToString(deterministic=True)
+    return bytes(quantised.SerializeToString(deterministic=True))
 
 
 class _Calibration:
-    """The calibration images as onnxruntime's quantiser reads them."""
+    """The calibration images, as onnxruntime's quantiser reads them."""
 
     def __init__(self, cache: Cache, name: str):
         self._name = name
@@ -71,15 +71,15 @@ class _Calibration:
         return IMAGES // BATCH
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        raise NotImplementedError("the calibration reads all its images at once")
+        raise NotImplementedError("the calibration reads all images at once")
 
 
 def _batches(cache: Cache) -> list[NDArray[np.uint8]]:
-    taken, count = [], 0
+    groups, count = [], 0
     for group in row_groups(cache, TRAIN, ["pixels"]):
-        taken.append(pixels_of(group.pixels, cache))
-        count += len(taken[-1])
+        groups.append(pixels_of(group.pixels, cache))
+        count += len(groups[-1])
         if count >= IMAGES:
             break
-    pixels = np.concatenate(taken)[:IMAGES]
+    pixels = np.concatenate(groups)[:IMAGES]
     return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]

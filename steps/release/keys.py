@@ -1,12 +1,12 @@
-"""The keys that sign releases.
+"""The keys that sign releases; releases are unsigned unless the profile names a key file.
 
     python -m steps.release.keys make   release.pem   # once
-    python -m steps.release.keys show   release.pem   # the public keys, as devices want them
-    python -m steps.release.keys rotate release.pem   # a new key; the old ones go on signing too
-    python -m steps.release.keys retire release.pem   # the old ones no longer sign
+    python -m steps.release.keys show   release.pem   # the public keys, as devices need them
+    python -m steps.release.keys rotate release.pem   # add a new key; the old ones still sign too
+    python -m steps.release.keys retire release.pem   # remove all keys but the newest
 
-The file holds private keys, the newest first, and every one of them signs each release: so after
-`rotate`, devices may get the new public key one by one, and `retire` comes when all have it.
+The file holds private keys, the newest first, and each of them signs every release. So after
+`rotate`, devices can get the new public key one by one; `retire` when all have it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY_VARIABLE = "LAKEHOUSE_VISION_RELEASE_KEY"
-"""May hold what a key file holds, where a file does not fit, as in CI."""
+"""May hold the content of a key file, if a file is impractical, as in CI."""
 
 PEM = re.compile(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 
@@ -34,13 +34,13 @@ logger = logging.getLogger("steps")
 
 
 def signing_keys(key_file: str | None) -> list["Ed25519PrivateKey"]:
-    """The keys of the environment variable, or else of a file; none where neither is set.
+    """Return the keys of the environment variable, or else of a file; none if neither is set.
 
     Args:
         key_file: a path; a relative one starts at the project's folder.
 
     Raises:
-        UserError: there is no such file, or it holds no Ed25519 key.
+        UserError: the file does not exist, or holds no Ed25519 key.
     """
     if text := os.environ.get(KEY_VARIABLE):
         return _parse(text, f"the environment variable {KEY_VARIABLE}")
@@ -50,34 +50,33 @@ def signing_keys(key_file: str | None) -> list["Ed25519PrivateKey"]:
 
 
 def public_keys(key_file: str | None) -> list[str]:
-    """The public keys of :func:`signing_keys`, the newest first, as devices want them."""
+    """Return the public keys of :func:`signing_keys`, the newest first, as devices need them."""
     return [public_key(key) for key in signing_keys(key_file)]
 
 
-def sign(stated: dict[str, Any], keys: list["Ed25519PrivateKey"]) -> dict[str, Any]:
-    """A release statement with the signature of each key; as it is where there are no keys."""
+def sign(statement: dict[str, Any], keys: list["Ed25519PrivateKey"]) -> dict[str, Any]:
+    """Return a release statement with the signature of each key; unchanged without keys."""
     if not keys:
         logger.warning(
-            "the release is NOT SIGNED: whoever can write to the registry can give devices a "
-            "model; make a key (python -m steps.release.keys make release.pem) and name it as "
+            "the release is NOT SIGNED: anyone who can write to the registry can give devices a "
+            "model; to sign, run: python -m steps.release.keys make release.pem, and set "
             "release.key_file in the profile"
         )
-        return stated
-    content = signed_content(stated)
+        return statement
+    content = signed_content(statement)
     signatures = {public_key(key): base64.b64encode(key.sign(content)).decode() for key in keys}
-    return stated | {"signatures": signatures}
+    return statement | {"signatures": signatures}
 
 
 def public_key(key: "Ed25519PrivateKey") -> str:
-    """The public key as devices want it: base64 of its 32 bytes."""
+    """Return the public key as devices need it: base64 of its 32 bytes."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def _read(path: Path) -> list["Ed25519PrivateKey"]:
     if not path.is_file():
         raise UserError(
-            f"there is no file of release keys {path}; "
-            f"run: python -m steps.release.keys make {path}"
+            f"there is no key file {path}; run: python -m steps.release.keys make {path}"
         )
     return _parse(path.read_text(encoding="ascii", errors="replace"), str(path))
 
@@ -89,7 +88,7 @@ def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
     try:
         keys = [load_pem_private_key(pem.encode(), password=None) for pem in PEM.findall(text)]
     except ValueError as error:
-        raise UserError(f"a key in {place} is damaged; restore it from your copy") from error
+        raise UserError(f"a key in {place} is damaged; restore it from a backup") from error
     known = [key for key in keys if isinstance(key, Ed25519PrivateKey)]
     if not known or known != keys:
         raise UserError(
@@ -99,7 +98,7 @@ def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
 
 
 def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
-    """Write keys so that only their owner reads them, whole or not at all."""
+    """Write keys atomically, readable by their owner only."""
     from cryptography.hazmat.primitives import serialization
 
     pem = b"".join(
@@ -115,8 +114,7 @@ def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise UserError(
-            f"{target} exists; a new key beside the old ones: python -m steps.release.keys rotate "
-            f"{path}"
+            f"{target} exists; to add a key, run: python -m steps.release.keys rotate {path}"
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)
@@ -125,7 +123,7 @@ def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and print the public keys that sign from now on, the newest first."""
+    """Run a command and print the public keys of the file, the newest first."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     parser = argparse.ArgumentParser(
@@ -134,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=["make", "show", "rotate", "retire"])
-    parser.add_argument("file", type=Path, help="the file of private keys")
+    parser.add_argument("file", type=Path, help="file of private keys")
     options = parser.parse_args(arguments)
     try:
         if options.command == "make":
@@ -151,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"keys: {error}")
     for key in keys:
-        print(public_key(key))
+        print(public_key(key))  # noqa: T201 - the output of this command
 
 
 if __name__ == "__main__":

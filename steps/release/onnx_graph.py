@@ -33,16 +33,18 @@ def to_onnx(model: "keras.Model") -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     height, width = model.input_shape[1:3]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, height, width, 3], tf.uint8, "pixels")])
-    def probabilities(pixels):
+    def probabilities(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model(pixels, training=False)}
 
+    signature = [tf.TensorSpec([None, height, width, 3], tf.uint8, "pixels")]
     graph, _ = tf2onnx.convert.from_function(
-        probabilities, input_signature=probabilities.input_signature, opset=OPSET
+        tf.function(probabilities, input_signature=signature),
+        input_signature=signature,
+        opset=OPSET,
     )
     graph.graph.CopyFrom(canonical(graph.graph))
     onnx.checker.check_model(graph, full_check=True)
-    return graph.SerializeToString(deterministic=True)
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 def require_parity(keras: Predictions, onnx: Predictions) -> float:

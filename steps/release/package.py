@@ -33,20 +33,19 @@ class Package:
 
     Attributes:
         files: the graphs, the record and the reference images.
+        hashes: SHA-256 by file name.
+        sizes: bytes by file name.
         record: as it was written.
         max_difference: of a probability of the float graph, over the test images.
         test_images: the number of test images.
     """
 
     files: list[Path]
+    hashes: dict[str, str]
+    sizes: dict[str, int]
     record: ModelRecord
     max_difference: float
     test_images: int
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """SHA-256 by file name."""
-        return {file.name: sha256_of(file) for file in self.files}
 
 
 def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folder: Path) -> Package:
@@ -82,7 +81,14 @@ def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folde
     record.write(folder)
     select_reference_images(predictions[MODEL_FILE], scorers, cache).write(folder)
     files = [folder / name for name in (*hashes, RECORD_FILE, REFERENCE_IMAGES_FILE)]
-    return Package(files, record, difference, len(by_keras))
+    return Package(
+        files,
+        {file.name: sha256_of(file) for file in files},
+        {file.name: file.stat().st_size for file in files},
+        record,
+        difference,
+        len(by_keras),
+    )
 
 
 def _metrics(found: Predictions, by_keras: Predictions) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A release: the signed statement in a version's tags that tells devices what to fetch."""
+"""A release: the statement in a version's tags that lists what devices fetch; signed with keys."""
 
 import json
 from pathlib import Path
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ARTIFACTS = "artifacts"
-"""Where MLflow keeps a pyfunc's files below the version's root."""
+"""The folder of a pyfunc's files in its version."""
 
 
-def state_release(
+def release_version(
     model: str, version: str, files: list[Path], keys: "list[Ed25519PrivateKey] | None" = None
 ) -> int:
     """Write the release statement into a version's tags.
@@ -29,21 +29,21 @@ def state_release(
         model: the registered ONNX model.
         version: the version to release.
         files: the files as they were logged.
-        keys: all sign the statement; without any it is unsigned, with a warning.
+        keys: each signs the statement; without any it is unsigned, with a warning.
 
     Returns:
-        The release number: one more than any release of this model before. Two at once would
-        take the same: hold the model's claim (:func:`steps.registry.aliases.claim`).
+        The release number: one more than any release of this model before. Hold
+        :func:`steps.registry.aliases.lock_aliases`, so that no other run takes the same.
     """
-    stated_files = {
+    statement_files = {
         f"{ARTIFACTS}/{file.name}": {"sha256": sha256_of(file), "bytes": file.stat().st_size}
         for file in files
     }
-    return _state(model, version, stated_files, keys or [])
+    return _write_statement(model, version, statement_files, keys or [])
 
 
 def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int:
-    """State a version's files anew, under the next number: how devices go back to it.
+    """Release a version again, under the next number, so that devices go back to it.
 
     Raises:
         UserError: the version was never released.
@@ -53,20 +53,22 @@ def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int
             f"version {version.version} of {version.name} was never released", RunStep("export")
         )
     files = json.loads(version.tags[RELEASE_TAG])["files"]
-    return _state(version.name, str(version.version), files, keys)
+    return _write_statement(version.name, str(version.version), files, keys)
 
 
 def fetch_files(version: ModelVersion, into: Path) -> Path:
-    """Download the files that a version is released with; returns their folder, below ``into``."""
+    """Download the files of a released version; return their folder, below ``into``."""
     uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
 
 
-def _state(model: str, version: str, files: dict[str, Any], keys: list) -> int:
+def _write_statement(
+    model: str, version: str, files: dict[str, Any], keys: "list[Ed25519PrivateKey]"
+) -> int:
     client = MlflowClient()
     number = 1 + int(client.get_registered_model(model).tags.get(RELEASE_TAG, 0))
     statement = sign({"release": number, "model": model, "version": version, "files": files}, keys)
-    # the number first: cut off in between, one is left out, and none comes twice
+    # the number first: an interruption in between skips a number, but never uses one twice
     client.set_registered_model_tag(model, RELEASE_TAG, str(number))
     client.set_model_version_tag(model, version, RELEASE_TAG, json.dumps(statement))
     return number

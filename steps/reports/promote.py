@@ -36,6 +36,15 @@ def fill_report(
         _disagreements(report, comparison, theirs)
 
 
+def fill_manual_report(
+    report: Report, alias: str, before: str | None, version: str, reason: str
+) -> None:
+    """Add the move of an alias that no comparison decided."""
+    report.headline(alias, f"version {version}")
+    header = ["alias", "before", "now", "reason"]
+    report.table("Set by hand", header, [[alias, before or "-", version, reason]])
+
+
 def _metric_tables(report: Report, comparison: Comparison, delta_version: str) -> None:
     theirs = comparison.champion_metrics()
     rows: list[list[Any]] = [

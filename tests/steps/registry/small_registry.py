@@ -1,13 +1,18 @@
-"""Trainings that were none: networks whose answers are known, with the run and the cache that a
-training leaves, so that what comes after it runs without Spark."""
+"""Runs of train without training: networks with known predictions, and the run and the cache that
+training leaves, so that later steps run without Spark."""
 
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import mlflow
 import numpy as np
+import pytest
 import yaml
 from small_cache import bright_or_not, write_cache
 
@@ -28,13 +33,30 @@ SELECTION = Selection(
 )
 
 
-def light_meter(rows: int = 32, turned: bool = False, seed: int = 0):
-    """Sees whether anything bright is in the upper rows: in all 32, it is always right.
+@contextmanager
+def copied_store(database: Path, home: Path) -> Iterator[str]:
+    """Use a copy of a SQLite store; what is logged goes to the artifacts of the original."""
+    shutil.copy(database, home / "mlflow.db")
+    uri = f"sqlite:///{home}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+            patch.delenv(variable, raising=False)
+        mlflow.set_tracking_uri(uri)
+        yield uri
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(None)
+
+
+def light_meter(rows: int = 32, inverted: bool = False, seed: int = 0):
+    """Make a network that detects a bright pixel in the upper rows; with all 32 it is always right.
 
     Args:
-        rows: how many it sees.
-        turned: says the contrary.
-        seed: a little noise in its weights, which changes no answer.
+        rows: how many rows it sees.
+        inverted: it predicts the other label.
+        seed: a little noise in its weights, which changes no prediction.
     """
     import keras
 
@@ -45,7 +67,7 @@ def light_meter(rows: int = 32, turned: bool = False, seed: int = 0):
     x = keras.layers.GlobalMaxPooling2D()(x)
     dense = keras.layers.Dense(2, activation="softmax", name="probabilities")
     model = keras.Model(pixels, dense(x))
-    sign = -1 if turned else 1
+    sign = -1 if inverted else 1
     weights = np.tile([-2.0, 2.0], (3, 1)) * sign
     noise = np.random.default_rng(seed).normal(0, 0.01, weights.shape)
     dense.set_weights([weights + noise, np.array([4.0, -4.0]) * sign])
@@ -53,7 +75,7 @@ def light_meter(rows: int = 32, turned: bool = False, seed: int = 0):
 
 
 def write_profile(home: Path, **promotion) -> Path:
-    """The local profile, its places below a folder."""
+    """Write a copy of the local profile with its data below a folder."""
     content = yaml.safe_load((PROJECT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
     content |= {"lake": str(home / "lake"), "cache": str(home / "cache")}
     content["promotion"] |= promotion
@@ -63,7 +85,7 @@ def write_profile(home: Path, **promotion) -> Path:
 
 
 def fill_cache(profile: Profile, selection: Selection = SELECTION, groups=GROUPS) -> None:
-    """The selection's cache: images with and without a bright square."""
+    """Write the selection's cache: images with and without a bright square."""
     folder = Path(profile.cache, cache_name(selection))
     if not (folder / "manifest.json").exists():
         folder.mkdir(parents=True)
@@ -74,13 +96,13 @@ def fill_cache(profile: Profile, selection: Selection = SELECTION, groups=GROUPS
 
 
 def trained(profile_path: Path, model, selection: Selection = SELECTION, **outputs) -> str:
-    """A finished run of train with a network; its ID."""
+    """Log a finished run of train with a network; return its ID."""
     fill_cache(load_profile(str(profile_path)), selection)
     with mlflow.start_run(tags={"step": "train", "input.ingest": "1" * 32}) as run:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder, "model.keras"))
             mlflow.log_artifact(str(Path(folder, "model.keras")))
-        left = {
+        defaults = {
             "selection": selection,
             "labels": ["dark", "bright"],
             "network": "light meter",
@@ -89,11 +111,11 @@ def trained(profile_path: Path, model, selection: Selection = SELECTION, **outpu
             "epochs": 1,
             "metrics": {"accuracy": 1.0},
         }
-        mlflow.log_text(TrainOutputs(**left | outputs).model_dump_json(), "outputs.json")
+        mlflow.log_text(TrainOutputs(**defaults | outputs).model_dump_json(), "outputs.json")
     return run.info.run_id
 
 
-def run_of(step, profile_path: Path, capsys, *arguments: str) -> str:
-    """Run a step as the command line does; its run's ID."""
+def run_step(step: ModuleType, profile_path: Path, *arguments: str) -> str:
+    """Run a step as the command line does; return its run's ID."""
     step.STEP.main(["--profile", str(profile_path), *arguments])
-    return capsys.readouterr().out.strip().splitlines()[-1].removeprefix("run_id=")
+    return mlflow.last_active_run().info.run_id

@@ -1,4 +1,4 @@
-"""Aliases that move one at a time, and what is kept of each move."""
+"""Aliases that one run at a time moves, and the history of their moves."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from steps.errors import RunStep, UserError
 from steps.registry import aliases
-from steps.registry.aliases import claim, history, main, move_alias
+from steps.registry.aliases import history, lock_aliases, main, move_alias
 
 NAME = 'it\'s "ours"'
 
@@ -31,7 +31,7 @@ def run() -> str:
 def test_each_move_is_kept_with_its_reason(model, capsys):
     for version, reason in (("1", "first"), ("2", "better"), ("2", "again"), ("1", "sees ghosts")):
         move_alias(model, "champion", version, "a" * 32, reason)
-    move_alias(model, "canary", "3", "b" * 32, "a ring")
+    move_alias(model, "canary", "3", "b" * 32, "a rollout group")
     moves = history(model, "champion")
     assert [move[1:4] for move in moves] == [
         (None, "1", "first"),
@@ -40,11 +40,11 @@ def test_each_move_is_kept_with_its_reason(model, capsys):
     ]
     assert str(MlflowClient().get_model_version_by_alias(model, "champion").version) == "1"
     main([model, "canary"])
-    said = capsys.readouterr().out
-    assert "→ 3" in said and "a ring" in said and said.count("\n") == 1
+    printed = capsys.readouterr().out
+    assert "→ 3" in printed and "a rollout group" in printed and printed.count("\n") == 1
 
 
-def test_a_model_that_is_not_there_is_told(store):
+def test_a_missing_model_is_an_error(store):
     with pytest.raises(UserError, match="no registered model 'shoes'") as caught:
         history("shoes", "champion")
     assert caught.value.fix == RunStep("register")
@@ -53,79 +53,82 @@ def test_a_model_that_is_not_there_is_told(store):
 
 
 @pytest.mark.parametrize(
-    ("alias", "said"),
+    ("alias", "error"),
     [
-        ("nosuch", "has no alias 'nosuch'; there are: canary, challenger, gone"),
-        ("champion", "has no alias 'champion'; there are: canary, challenger, gone"),
-        ("challenger", "is version 3, and was set by hand: no move was kept"),
+        ("nosuch", "has no alias 'nosuch'; it has: canary, challenger, gone"),
+        ("champion", "has no alias 'champion'; it has: canary, challenger, gone"),
+        ("challenger", "names version 3 but has no history: it was set outside of this project"),
     ],
 )
-def test_an_alias_without_a_move_is_told(model, capsys, alias, said):
-    move_alias(model, "canary", "1", "a" * 32, "a ring")
-    move_alias(model, "gone", "1", "a" * 32, "a ring")
+def test_an_alias_without_a_history_is_an_error(model, capsys, alias, error):
+    move_alias(model, "canary", "1", "a" * 32, "a rollout group")
+    move_alias(model, "gone", "1", "a" * 32, "a rollout group")
     client = MlflowClient()
     client.delete_registered_model_alias(model, "gone")
     client.set_registered_model_alias(model, "challenger", "3")
     with pytest.raises(SystemExit) as ended:
         main([model, alias])
-    assert ended.value.code.startswith("aliases: ") and ended.value.code.endswith(said)
+    assert ended.value.code.startswith("aliases: ") and ended.value.code.endswith(error)
     assert capsys.readouterr().out == ""
-    # what is told is there
+    # an alias that is listed has a history
     main([model, "gone"])
-    assert "a ring" in capsys.readouterr().out
+    assert "a rollout group" in capsys.readouterr().out
 
 
-def test_a_model_without_an_alias_is_told(model):
-    with pytest.raises(SystemExit, match="has no alias 'champion'; there are: none yet"):
+def test_a_model_without_aliases_is_an_error(model):
+    with pytest.raises(SystemExit, match="has no alias 'champion'; it has: none yet"):
         main([model])
 
 
 @pytest.mark.parametrize("holder", [0, 1])
-def test_whoever_comes_later_waits(model, holder):
+def test_the_later_run_waits(model, holder):
     runs = sorted([run(), run()])
     order: list[str] = []
 
-    def come_later() -> None:
-        with claim(model, runs[1 - holder]):
+    def lock_later() -> None:
+        with lock_aliases(model, runs[1 - holder]):
             order.append("later")
 
     with ThreadPoolExecutor(1) as pool:
-        with claim(model, runs[holder]):
-            coming = pool.submit(come_later)
-            time.sleep(0.4)  # long enough for several looks
+        with lock_aliases(model, runs[holder]):
+            waiting = pool.submit(lock_later)
+            time.sleep(0.4)  # long enough for several polls
             order.append("first")
-        coming.result()
+        waiting.result()
     assert order == ["first", "later"]
 
 
-def test_a_claim_that_never_ends_is_told(model, monkeypatch):
-    monkeypatch.setattr(aliases, "CLAIM_SECONDS", 0.3)
+def test_a_lock_that_is_never_released_is_an_error(model, monkeypatch):
+    monkeypatch.setattr(aliases, "LOCK_SECONDS", 0.3)
     held = run()
-    # one that is renewed for ever
-    monkeypatch.setattr(aliases, "_others", lambda client, model, mine: [f"claim.{held}"])
-    with pytest.raises(UserError, match=f"run {held} is moving an alias"), claim(model, run()):
+    # one that is renewed again and again
+    monkeypatch.setattr(aliases, "_other_locks", lambda client, model, own: [f"lock.{held}"])
+    with (
+        pytest.raises(UserError, match=f"run {held} is moving an alias"),
+        lock_aliases(model, run()),
+    ):
         pass
 
 
-def test_claims_that_nobody_holds_any_more_do_not_count(model, monkeypatch):
+def test_locks_of_ended_and_killed_runs_do_not_count(model, monkeypatch):
     client = MlflowClient()
     ended, killed, mine = sorted([run(), run(), run()])
     client.set_terminated(ended, "FAILED")
-    client.set_registered_model_tag(model, f"claim.{ended}", str(time.time()))
-    old = time.time() - aliases.CLAIM_SECONDS - 1
-    client.set_registered_model_tag(model, f"claim.{killed}", str(old))
-    client.set_registered_model_tag(model, "claim." + "0" * 32, str(time.time()))
-    with claim(model, mine):
+    client.set_registered_model_tag(model, f"lock.{ended}", str(time.time()))
+    old = time.time() - aliases.LOCK_SECONDS - 1
+    client.set_registered_model_tag(model, f"lock.{killed}", str(old))
+    client.set_registered_model_tag(model, "lock." + "0" * 32, str(time.time()))
+    with lock_aliases(model, mine):
         pass
 
 
 @pytest.mark.slow
-def test_of_many_at_once_never_two_hold_it(model):
-    """Whoever holds it finds nobody else inside; and all get through."""
+def test_of_many_runs_only_one_at_a_time_holds_the_lock(model):
+    """Each finds itself alone inside; and all get through."""
     inside, most = [], []
 
     def compete(run_id: str) -> None:
-        with claim(model, run_id):
+        with lock_aliases(model, run_id):
             inside.append(run_id)
             time.sleep(0.05)
             most.append(len(inside))
@@ -135,4 +138,4 @@ def test_of_many_at_once_never_two_hold_it(model):
     with ThreadPoolExecutor(4, initializer=mlflow.set_tracking_uri, initargs=(uri,)) as pool:
         list(pool.map(compete, [run() for _ in range(8)]))
     assert most == [1] * 8
-    assert not [key for key in MlflowClient().get_registered_model(model).tags if "claim" in key]
+    assert not [key for key in MlflowClient().get_registered_model(model).tags if "lock" in key]

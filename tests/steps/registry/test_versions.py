@@ -1,4 +1,4 @@
-"""The registry: which version an alias names, and what is said where it names none."""
+"""The registry: which version an alias names, and the error if it names none."""
 
 import mlflow
 import pytest
@@ -35,7 +35,7 @@ def _moved(client: MlflowClient) -> None:
     client.set_registered_model_alias("package", CHAMPION, "2")
 
 
-def _taken_away(client: MlflowClient) -> None:
+def _alias_deleted(client: MlflowClient) -> None:
     client.delete_registered_model_alias("package", CHAMPION)
 
 
@@ -57,7 +57,7 @@ def _another_alias(client: MlflowClient) -> None:
         (_nothing, "1"),
         (_another_alias, "1"),
         (_moved, "2"),
-        (_taken_away, None),
+        (_alias_deleted, None),
         (_version_deleted, None),
         (_model_deleted, None),
     ],
@@ -71,19 +71,21 @@ def test_an_alias_names_one_version_or_none(package, change, names):
 
 
 @pytest.mark.parametrize(
-    ("model", "alias", "only", "how"),
+    ("model", "alias", "only", "argument"),
     [
         ("package", "challenger", ", only champion", "challenger"),
         ("shoes", CHAMPION, "", ""),
         ("package", "Champion", ", only champion", "Champion"),
     ],
 )
-def test_a_missing_alias_is_told_with_the_step_that_sets_it(package, model, alias, only, how):
+def test_a_missing_alias_is_an_error_with_the_step_that_sets_it(
+    package, model, alias, only, argument
+):
     assert version_by_alias(model, alias) is None
     with pytest.raises(UserError) as caught:
         require_version(model, alias, made_by="promote")
-    assert str(caught.value) == (f"the registered model {model!r} has no alias {alias!r}{only}")
-    assert caught.value.fix == RunStep("promote", {"alias": how})
+    assert str(caught.value) == f"the registered model {model!r} has no alias {alias!r}{only}"
+    assert caught.value.fix == RunStep("promote", {"alias": argument})
 
 
 def test_the_required_version_is_the_one_that_the_alias_names(package):
@@ -106,8 +108,8 @@ def test_a_deleted_version_is_no_longer_registered(package, change):
 
 
 @pytest.mark.parametrize("ask", [version_by_alias, has_version])
-def test_another_trouble_of_the_registry_is_not_taken_for_an_answer(store, monkeypatch, ask):
-    # nothing listens on port 9, discard, and one try is enough to know it
+def test_another_failure_of_the_registry_is_no_answer(store, monkeypatch, ask):
+    # nothing listens on port 9 (discard), and one try shows it
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     with pytest.raises(MlflowException):

@@ -1,4 +1,4 @@
-"""Bodies that a scoring server has to refuse: some by hand, and as many more as are asked for."""
+"""Bodies that a scoring server has to refuse: a table, and any number of damaged ones."""
 
 import base64
 import io
@@ -27,10 +27,10 @@ def _bomb() -> str:
 
 
 def bad_bodies(good: bytes) -> list[Body]:
-    """One of each kind that we know of.
+    """Return one body of each known kind.
 
     Args:
-        good: an image that would be scored.
+        good: an image that the server can score.
     """
     text = base64_of(good)
     cells = {
@@ -93,23 +93,23 @@ def bad_bodies(good: bytes) -> list[Body]:
 
 
 def damaged_bodies(good: bytes, count: int, seed: int = 0) -> Iterator[Body]:
-    """A request that would be answered, with something broken in it, another in each."""
+    """Yield valid requests, each with one thing broken."""
     rng = random.Random(seed)
     text = base64_of(good)
-    whole = json.dumps({"dataframe_split": {"columns": ["image"], "data": [[text]]}})
-    head = whole[: whole.index(text)]
+    body = json.dumps({"dataframe_split": {"columns": ["image"], "data": [[text]]}})
+    head = body[: body.index(text)]
     for number in range(count):
         kind = number % 4
         if kind == 0:  # the image ends too early
             cell = base64_of(good[: rng.randrange(len(good) // 2)])
-            yield f"cut image {number}", whole.replace(text, cell).encode(), JSON
-        elif kind == 1:  # a character that base64 has not got
+            yield f"truncated image {number}", body.replace(text, cell).encode(), JSON
+        elif kind == 1:  # a character that is not base64
             place = rng.randrange(len(text))
             cell = text[:place] + rng.choice("!§*%~") + text[place + 1 :]
-            yield f"wrong base64 {number}", whole.replace(text, cell).encode(), JSON
+            yield f"wrong base64 {number}", body.replace(text, cell).encode(), JSON
         elif kind == 2:  # the body ends too early
-            yield f"cut body {number}", whole[: rng.randrange(len(whole) - 1)].encode(), JSON
-        else:  # another word where MLflow expects its own
+            yield f"truncated body {number}", body[: rng.randrange(len(body) - 1)].encode(), JSON
+        else:  # another word instead of MLflow's
             place = rng.randrange(2, len(head) - 12)
-            broken = whole[:place] + rng.choice("#@^") + whole[place + 1 :]
+            broken = body[:place] + rng.choice("#@^") + body[place + 1 :]
             yield f"wrong word {number}", broken.encode(), JSON

@@ -1,5 +1,5 @@
 """The same real images by Keras, ONNX, Spark, REST and the device's agent; and a server that
-is posted what it cannot score."""
+receives what it cannot score."""
 
 import json
 import os
@@ -35,14 +35,14 @@ IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 COUNT = 50
 BAD_BODIES = int(os.environ.get("BAD_BODIES", "200"))
-"""Damaged requests beyond the table's seventy; several thousand prove more and take a minute."""
+"""Number of damaged requests besides the table's seventy."""
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def released(empty_store, tmp_path_factory):
-    """A network with random weights, registered, promoted and exported; its store is in use."""
+    """The home of a store that is in use, with a network of random weights as released champion."""
     home = tmp_path_factory.mktemp("released")
     shutil.copy(empty_store, home / "mlflow.db")
     store = f"sqlite:///{home}/mlflow.db"
@@ -60,7 +60,7 @@ def released(empty_store, tmp_path_factory):
 
 
 def _network():
-    """Weights large enough to have opinions on images."""
+    """Return a network whose random weights are large enough to tell images apart."""
     import keras
 
     keras.utils.set_random_seed(5)
@@ -78,8 +78,11 @@ def served(released):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/package-onnx@champion"]
-        + ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
+        [
+            *(sys.executable, "-m", "mlflow", "models", "serve"),
+            *("-m", "models:/package-onnx@champion", "--env-manager", "local"),
+            *("--host", "127.0.0.1", "--port", str(port)),
+        ],
         cwd=released,
         env=os.environ | {"PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"},
         stdout=subprocess.DEVNULL,
@@ -97,7 +100,7 @@ def served(released):
                 time.sleep(0.3)
         yield address
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)  # it stops when it is asked to
+        server.wait(timeout=20)  # it stops on SIGTERM
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGKILL)
@@ -158,7 +161,7 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
         score = ["score", "--models", tmp_path / "edge" / "package-onnx", "--count", str(COUNT)]
         score += ["--camera", f"folder:{images}", "--json", tmp_path / "rows.json"]
         subprocess.run([*agent, *map(str, pull)], cwd=PROJECT, check=True)
-    # the float network, whether or not int8 was faster in this moment
+    # use the float network, whether or not int8 was faster just now
     (tmp_path / "edge" / "package-onnx" / "current" / CHOICE_FILE).unlink()
     subprocess.run([*agent, *map(str, score)], cwd=PROJECT, check=True)
     by_agent = json.loads((tmp_path / "rows.json").read_text())
@@ -179,7 +182,7 @@ def _equal(found, files, labels, expected, record) -> None:
     )
 
 
-def test_every_bad_body_is_refused_and_the_server_goes_on(served):
+def test_every_bad_body_is_refused_and_the_server_still_answers(served):
     from drawing import jpeg
 
     good = jpeg(0)

@@ -1,9 +1,9 @@
-"""The registry or the artifact store goes away in the middle of register, promote and export.
+"""The registry or the artifact store fails in the middle of register, promote and export.
 
-Between a step and a real server stands a line. A step is run once whole, to see what it asks of the
-server; then again and again, and at one of those requests the server is gone, or only its answer is
-lost, or the artifact store is replaced by something that is none. Whatever the request: the step
-says so in one line, no alias names what is not whole, and once all is back, a rerun completes.
+A proxy stands between a step and a real server. A step runs once to the end, to see its requests;
+then again and again, and at one of the requests the server is unreachable, or only its response is
+lost, or the artifact store fails. Whatever the request: the step fails with one line, no alias
+names an incomplete version, and once the server is back, a rerun completes.
 
     FAULT_POINTS=all make prove ARGS=tests/steps/release/test_faults.py    # at every request
 """
@@ -23,8 +23,8 @@ import mlflow
 import pytest
 import requests
 import yaml
-from line import Line, Request
 from mlflow import MlflowClient
+from proxy import Proxy, Request
 from small_registry import light_meter, trained, write_profile
 
 from edge.protocol.release import Release
@@ -33,13 +33,13 @@ from steps.registry import aliases
 from steps.registry.versions import load_keras, version_by_alias
 
 POINTS = os.environ.get("FAULT_POINTS", "2")
-"""Requests at which each fault comes, spread over a step; or ``all``."""
+"""Number of requests at which each fault comes, spread over a step; or ``all``."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 
 class Server:
-    """A tracking server with an artifact store of its own, which can be lost and come back."""
+    """A tracking server with an artifact store of its own, which can fail and come back."""
 
     def __init__(self, home):
         self.home, self.artifacts = home, home / "artifacts"
@@ -51,10 +51,12 @@ class Server:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-            + ["--port", str(self.port), "--workers", "1"]
-            + ["--backend-store-uri", f"sqlite:///{self.home}/mlflow.db"]
-            + ["--artifacts-destination", str(self.artifacts)],
+            [
+                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+                *("--port", str(self.port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{self.home}/mlflow.db"),
+                *("--artifacts-destination", str(self.artifacts)),
+            ],
             env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -66,7 +68,7 @@ class Server:
                     return
             except requests.RequestException:
                 time.sleep(0.3)
-        raise RuntimeError("the server did not come up")
+        raise RuntimeError("the server did not start")
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -93,11 +95,11 @@ def server(empty_store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def line(server):
-    with pytest.MonkeyPatch.context() as patch, Line(server.port).open() as line:
+def proxy(server):
+    with pytest.MonkeyPatch.context() as patch, Proxy(server.port).open() as proxy:
         patch.chdir(server.home)
         for name, value in {
-            "MLFLOW_TRACKING_URI": line.address,
+            "MLFLOW_TRACKING_URI": proxy.address,
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
             "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
             "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
@@ -105,11 +107,11 @@ def line(server):
         }.items():
             patch.setenv(name, value)
         patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(aliases, "CLAIM_SECONDS", 1.0)  # of the run that was cut off
-        mlflow.set_tracking_uri(line.address)
-        # the empty store's own experiment keeps its artifacts beside it, not with this server
+        patch.setattr(aliases, "LOCK_SECONDS", 1.0)  # of the run that was interrupted
+        mlflow.set_tracking_uri(proxy.address)
+        # the empty store's default experiment keeps its artifacts elsewhere, not with this server
         mlflow.set_experiment("faults")
-        yield line
+        yield proxy
         mlflow.set_experiment(experiment_id="0")
         mlflow.set_tracking_uri(None)
 
@@ -133,8 +135,8 @@ class Registry:
         step.STEP.main(["--profile", str(self.profile), *arguments])
         return mlflow.last_active_run().info.run_id
 
-    def let(self, champion: str) -> None:
-        """Champion is a version again, whatever was tried before."""
+    def reset(self, champion: str) -> None:
+        """Make a version the champion again, whatever happened before."""
         client = MlflowClient()
         for name in (self.name, f"{self.name}-onnx"):
             client.set_registered_model_alias(name, "champion", champion)
@@ -147,7 +149,7 @@ class Registry:
 
 
 @pytest.fixture(scope="module")
-def registry(server, line):
+def registry(server, proxy):
     home = server.home / "home"
     home.mkdir()
     profile = write_profile(home)
@@ -165,17 +167,17 @@ def registry(server, line):
 
 @dataclass(frozen=True)
 class Case:
-    """A step that is cut off.
+    """A step that is interrupted.
 
     Attributes:
-        before: makes sure that the step has something to do.
+        prepare: makes sure that the step has something to do.
         run: runs it.
-        came_about: whether everything that it is for is there.
+        is_done: whether its result is there.
     """
 
-    before: Callable[[Registry], None]
+    prepare: Callable[[Registry], None]
     run: Callable[[Registry], object]
-    came_about: Callable[[Registry], bool]
+    is_done: Callable[[Registry], bool]
 
 
 def newest(registry: Registry, suffix: str = "") -> str:
@@ -190,32 +192,32 @@ CASES = {
         lambda registry: registry.named("challenger") == newest(registry),
     ),
     "promote": Case(
-        lambda registry: registry.let("1"),
+        lambda registry: registry.reset("1"),
         lambda registry: registry.run(promote, "--register_run_id", registry.registered[1]),
         lambda registry: registry.named() == "2",
     ),
     "roll back": Case(
-        lambda registry: registry.let("2"),
+        lambda registry: registry.reset("2"),
         lambda registry: registry.run(promote, "--version", "1", "--reason", "sees ghosts"),
         lambda registry: registry.named() == registry.named(suffix="-onnx") == "1",
     ),
     "export": Case(
-        lambda registry: registry.let("2"),
+        lambda registry: registry.reset("2"),
         lambda registry: registry.run(export),
         lambda registry: registry.named(suffix="-onnx") == newest(registry, "-onnx"),
     ),
 }
 
 FAULTS = {
-    "gone": lambda request: True,
-    "answer lost": lambda request: request.changes,
+    "unreachable": lambda request: True,
+    "response lost": lambda request: request.changes,
     "no artifacts": lambda request: request.of_artifacts,
 }
-"""Each with the requests at which it makes a difference."""
+"""Each with the requests at which it matters."""
 
 
-def require_whole_aliases(name: str) -> None:
-    """Load what each alias names, and find the reason why it does."""
+def require_complete_aliases(name: str) -> None:
+    """Load what each alias names, and find the reason of its move."""
     for alias in ("challenger", "champion"):
         version = version_by_alias(name, alias)
         assert version.status == "READY"
@@ -229,44 +231,54 @@ def require_whole_aliases(name: str) -> None:
     mlflow.pyfunc.load_model(uri)
 
 
-def points(asked: list[Request], makes_a_difference: Callable[[Request], bool]) -> list[int]:
-    """The numbers, from 1, of the requests at which a fault comes."""
-    every = [number for number, request in enumerate(asked, 1) if makes_a_difference(request)]
+def points(requests: list[Request], matters: Callable[[Request], bool]) -> list[int]:
+    """Return the numbers, from 1, of the requests at which a fault comes."""
+    every = [number for number, request in enumerate(requests, 1) if matters(request)]
     if POINTS == "all" or len(every) <= int(POINTS):
         return every
-    step = len(every) / int(POINTS)  # of one it is the middle, of two a quarter and three, …
+    step = len(every) / int(POINTS)  # one: the middle; two: a quarter and three quarters; …
     return [every[int(step * (place + 0.5))] for place in range(int(POINTS))]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(registry, proxy) -> dict[str, list[Request]]:
+    """The requests of each step without a fault."""
+    requests = {}
+    for case, step in CASES.items():
+        step.prepare(registry)
+        proxy.break_at(None)
+        step.run(registry)
+        requests[case] = proxy.requests
+    return requests
 
 
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_half_done_is_ever_named_and_a_rerun_completes(case, fault, registry, line, server):
-    step = CASES[case]
-    step.before(registry)
-    line.break_at(None)
-    step.run(registry)
-    asked = line.requests
-    assert len(asked) > 10
-    numbers = points(asked, FAULTS[fault])
+def test_no_alias_names_an_incomplete_version_and_a_rerun_completes(
+    case, fault, registry, undisturbed, proxy, server
+):
+    step, seen = CASES[case], undisturbed[case]
+    assert len(seen) > 10
+    numbers = points(seen, FAULTS[fault])
     assert numbers
     for number in numbers:
-        step.before(registry)
-        line.break_at(number, server.lose_artifacts if fault == "no artifacts" else fault)
-        said = ""
+        step.prepare(registry)
+        proxy.break_at(number, server.lose_artifacts if fault == "no artifacts" else fault)
+        error = ""
         try:
             step.run(registry)
-        except SystemExit as ended:  # in one line: a trace would be another error, and fail here
-            said = str(ended.code)
-        at = line.requests[number - 1]
-        line.break_at(None)
+        except SystemExit as ended:  # in one line: a stack trace would fail here
+            error = str(ended.code)
+        at = proxy.requests[number - 1]
+        proxy.break_at(None)
         server.find_artifacts()
-        require_whole_aliases(registry.name)
+        require_complete_aliases(registry.name)
         if fault != "no artifacts":
-            assert f": {line.address} does not answer (" in said, (number, at, said)
-            assert "; once it does, resume with: mlflow run . " in said
-        if said:
+            assert f": {proxy.address} does not answer (" in error, (number, at, error)
+            assert "; once it does, resume with: mlflow run . " in error
+        if error:
             step.run(registry)
-        assert step.came_about(registry), (number, at)
-        require_whole_aliases(registry.name)
-        print(f"{case}, {fault} at request {number} of {len(asked)}: {at.method} {at.path[:60]}")
+        assert step.is_done(registry), (number, at)
+        require_complete_aliases(registry.name)
+        print(f"{case}, {fault} at request {number} of {len(seen)}: {at.method} {at.path[:60]}")

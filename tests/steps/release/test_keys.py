@@ -1,4 +1,4 @@
-"""The release keys: made once, rotated, retired, and what they sign."""
+"""The release keys: how they are made, rotated and retired, and what they sign."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from edge.protocol.release import Release
 from edge.protocol.signature import SignatureError
 from steps.errors import UserError
 from steps.release.keys import KEY_VARIABLE, main, public_key, signing_keys
-from steps.release.statement import release_again, state_release
+from steps.release.statement import release_again, release_version
 
 NAME = 'it\'s a "model"'
 
@@ -23,23 +23,23 @@ def key_file(tmp_path, capsys):
     return tmp_path / "release.pem"
 
 
-def printed(capsys, *arguments: object) -> list[str]:
+def run_keys(capsys, *arguments: object) -> list[str]:
     main([str(argument) for argument in arguments])
     return capsys.readouterr().out.split()
 
 
 def test_keys_are_made_rotated_and_retired(key_file, capsys):
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
-    (first,) = printed(capsys, "show", key_file)
+    (first,) = run_keys(capsys, "show", key_file)
     assert len(base64.b64decode(first)) == 32
-    second, kept = printed(capsys, "rotate", key_file)
+    second, kept = run_keys(capsys, "rotate", key_file)
     assert kept == first != second
     assert [public_key(key) for key in signing_keys(str(key_file))] == [second, first]
-    assert printed(capsys, "retire", key_file) == [second]
+    assert run_keys(capsys, "retire", key_file) == [second]
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     with pytest.raises(SystemExit, match="exists"):
         main(["make", str(key_file)])
-    assert printed(capsys, "show", key_file) == [second]
+    assert run_keys(capsys, "show", key_file) == [second]
 
 
 def test_the_environment_comes_before_the_file(key_file, monkeypatch):
@@ -52,7 +52,7 @@ def test_the_environment_comes_before_the_file(key_file, monkeypatch):
         signing_keys(str(key_file))
 
 
-def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
+def test_a_missing_file_is_an_error_with_the_command_that_makes_it(tmp_path):
     with pytest.raises(UserError, match="run: python -m steps.release.keys make"):
         signing_keys(str(tmp_path / "none.pem"))
     (tmp_path / "damaged.pem").write_text(
@@ -75,27 +75,27 @@ def test_devices_with_the_old_or_the_new_key_accept_while_keys_change(
     client = MlflowClient()
     client.create_registered_model(NAME)
     client.create_model_version(NAME, source="file:///nowhere")
-    (old,) = printed(capsys, "show", key_file)
-    new, _ = printed(capsys, "rotate", key_file)
-    assert state_release(NAME, "1", files, signing_keys(str(key_file))) == 1
-    stated = Release.parse(client.get_model_version(NAME, "1").tags["release"])
+    (old,) = run_keys(capsys, "show", key_file)
+    new, _ = run_keys(capsys, "rotate", key_file)
+    assert release_version(NAME, "1", files, signing_keys(str(key_file))) == 1
+    first = Release.parse(client.get_model_version(NAME, "1").tags["release"])
     for key in (old, new):
-        stated.require_signature([key])
-    printed(capsys, "retire", key_file)
+        first.require_signature([key])
+    run_keys(capsys, "retire", key_file)
     version = client.get_model_version(NAME, "1")
     assert release_again(version, signing_keys(str(key_file))) == 2
     again = Release.parse(client.get_model_version(NAME, "1").tags["release"])
     again.require_signature([new])
     with pytest.raises(SignatureError, match="none of which this device trusts"):
         again.require_signature([old])
-    assert again.files == stated.files
+    assert again.files == first.files
 
 
 def test_without_a_key_a_release_is_unsigned_and_says_so(store, files, caplog):
     client = MlflowClient()
     client.create_registered_model("package-onnx")
     client.create_model_version("package-onnx", source="file:///nowhere")
-    state_release("package-onnx", "1", files)
+    release_version("package-onnx", "1", files)
     assert "NOT SIGNED" in caplog.text and "steps.release.keys make" in caplog.text
     tag = client.get_model_version("package-onnx", "1").tags["release"]
     assert "signatures" not in json.loads(tag)

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from edge.protocol.release import RELEASE_TAG, Release
-from steps.release.statement import state_release
+from steps.release.statement import release_version
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def registry(store) -> MlflowClient:
     return client
 
 
-def _stated(registry: MlflowClient, model: str, version: str) -> dict:
+def _statement(registry: MlflowClient, model: str, version: str) -> dict:
     return json.loads(registry.get_model_version(model, version).tags[RELEASE_TAG])
 
 
-def test_a_statement_says_what_to_fetch(registry, files):
-    assert state_release("package-onnx", "2", files) == 1
-    assert _stated(registry, "package-onnx", "2") == {
+def test_a_statement_lists_the_files_to_fetch(registry, files):
+    assert release_version("package-onnx", "2", files) == 1
+    assert _statement(registry, "package-onnx", "2") == {
         "release": 1,
         "model": "package-onnx",
         "version": "2",
@@ -51,7 +51,7 @@ def test_a_statement_says_what_to_fetch(registry, files):
 
 
 def test_a_device_reads_the_statement(registry, files):
-    state_release("package-onnx", "3", files)
+    release_version("package-onnx", "3", files)
     tags = registry.get_model_version("package-onnx", "3").tags
     release = Release.parse(tags[RELEASE_TAG])
     assert (release.release, release.model, release.version) == (1, "package-onnx", "3")
@@ -63,14 +63,14 @@ def test_a_device_reads_the_statement(registry, files):
 
 @pytest.mark.parametrize("versions", ["123", "321", "121", "11"])
 def test_each_release_of_a_model_has_the_next_number(registry, files, versions):
-    numbers = [state_release("package-onnx", version, files) for version in versions]
+    numbers = [release_version("package-onnx", version, files) for version in versions]
     assert numbers == list(range(1, len(versions) + 1))
     for version in set(versions):
         newest = max(i + 1 for i, released in enumerate(versions) if released == version)
-        assert _stated(registry, "package-onnx", version)["release"] == newest
+        assert _statement(registry, "package-onnx", version)["release"] == newest
 
 
 def test_releases_of_another_model_do_not_count(registry, files):
-    assert state_release("package-onnx-old", "1", files) == 1
-    assert state_release("package-onnx-old", "2", files) == 2
-    assert state_release("package-onnx", "1", files) == 1
+    assert release_version("package-onnx-old", "1", files) == 1
+    assert release_version("package-onnx-old", "2", files) == 2
+    assert release_version("package-onnx", "1", files) == 1

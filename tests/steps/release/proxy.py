@@ -1,4 +1,4 @@
-"""A line to an HTTP server that goes away at a chosen request."""
+"""A proxy of an HTTP server that fails at a chosen request."""
 
 import http.client
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """One that went over the line."""
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -24,12 +24,12 @@ class Request(NamedTuple):
         return self.method != "GET" and not self.path.partition("?")[0].endswith("/search")
 
 
-class Line:
-    """Stands between a client and a server, and keeps what was asked of it.
+class Proxy:
+    """A proxy between a client and a server that records the requests.
 
     Attributes:
-        address: where the client finds the server.
-        requests: what came since the last :meth:`break_at`.
+        address: the proxy's, for the client.
+        requests: those since the last :meth:`break_at`.
     """
 
     def __init__(self, port: int):
@@ -41,7 +41,7 @@ class Line:
         self.break_at(None)
 
     @contextmanager
-    def open(self) -> Iterator["Line"]:
+    def open(self) -> Iterator["Proxy"]:
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield self
@@ -49,18 +49,20 @@ class Line:
             self._server.shutdown()
             self._server.server_close()
 
-    def break_at(self, number: int | None, fault: "str | Callable[[], None]" = "gone") -> None:
-        """Count from here, and break at a request.
+    def break_at(
+        self, number: int | None, fault: "str | Callable[[], None]" = "unreachable"
+    ) -> None:
+        """Count requests from here, and fail at one of them.
 
         Args:
-            number: from 1; None: never.
-            fault: ``gone``: it and all after it are not delivered; ``answer lost``: it still is;
-                or what else happens before it is delivered.
+            number: of the request, from 1; None: none fails.
+            fault: ``unreachable``: it and all later ones are not delivered; ``response lost``: it
+                still is, but not its response; or a function that is called before it is delivered.
         """
         self.requests, self._break_at, self._fault = [], number, fault
 
     def _deliver(self, request: Request) -> tuple[bool, bool]:
-        """Whether it reaches the server, and whether the answer comes back."""
+        """Return whether it reaches the server, and whether the response comes back."""
         with self._lock:
             self.requests.append(request)
             count = len(self.requests)
@@ -70,34 +72,36 @@ class Line:
             if count == self._break_at:
                 self._fault()
             return True, True
-        return self._fault == "answer lost" and count == self._break_at, False
+        return self._fault == "response lost" and count == self._break_at, False
 
-    def _handler(line) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def pass_on(self) -> None:
+            def forward(self) -> None:
                 assert "chunked" not in self.headers.get("Transfer-Encoding", "")
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                there, back = line._deliver(Request(self.command, self.path))
-                if there:
-                    server = http.client.HTTPConnection("127.0.0.1", line._port, timeout=60)
+                reaches_server, comes_back = proxy._deliver(Request(self.command, self.path))
+                if reaches_server:
+                    server = http.client.HTTPConnection("127.0.0.1", proxy._port, timeout=60)
                     server.request(self.command, self.path, body, dict(self.headers))
-                    answer = server.getresponse()
-                    content = answer.read()
+                    response = server.getresponse()
+                    content = response.read()
                     server.close()
-                if not back:
+                if not comes_back:
                     self.close_connection = True
                     return
-                self.send_response_only(answer.status)
-                for name, value in answer.getheaders():
+                self.send_response_only(response.status)
+                for name, value in response.getheaders():
                     if name.lower() not in ("transfer-encoding", "content-length", "connection"):
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,4 +1,4 @@
-"""Which images a scoring takes at each of its looks."""
+"""Which images score takes at each of its polls."""
 
 import mlflow
 import pytest
@@ -13,7 +13,7 @@ from steps.settings.profile import load_profile
 
 
 def ingested(lake: str, version: int) -> str:
-    """A finished run of ingest; its ID."""
+    """Log a finished run of ingest; return its ID."""
     counts = {"images": 1, "new_images": 1, "duplicates": 0, "quarantined": 0, "labels": {}}
     outputs = IngestOutputs(table=f"{lake}/images", version=version, source="file:/a", **counts)
     with mlflow.start_run(tags={"step": "ingest"}) as run:
@@ -30,14 +30,14 @@ def run_of(store, monkeypatch):
     )
 
 
-def test_later_looks_take_what_was_taken_in_since(run_of):
+def test_later_polls_score_what_was_ingested_since(run_of):
     run = run_of(ingested("file:/here", 3))
     ingested("file:/here", 4)
     with mlflow.start_run():
-        assert [score._images(run, look).version for look in (0, 1)] == [3, 4]
+        assert [score._images(run, poll).version for poll in (0, 1)] == [3, 4]
 
 
-def test_an_ingest_into_another_lake_is_a_mistake_only_where_it_was_asked_for(run_of):
+def test_an_ingest_into_another_lake_is_an_error_only_if_it_was_asked_for(run_of):
     run = run_of(ingested("file:/here", 3))
     elsewhere = run_of(ingested("file:/elsewhere", 9))
     with mlflow.start_run():
