@@ -1,6 +1,5 @@
 """Export: convert the version that an alias names to ONNX, and release it to devices."""
 
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ from steps.registry.versions import (
     require_version,
 )
 from steps.release.keys import public_keys
-from steps.release.pyfunc import EDGE
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
@@ -150,12 +148,12 @@ def _release(
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """Where the alias points, which keys sign, and the code that travels with the model without
-    an import."""
+    """Return where the alias points and which keys sign.
+
+    The code that ships with the model is in the cache key already: the pyfunc imports it.
+    """
     keys = public_keys(profile.release.key_file)
-    shipped = b"".join(file.read_bytes() for file in sorted(EDGE.rglob("*.py")))
-    digest = hashlib.sha256(shipped).hexdigest()
-    return f"{alias_state(profile.model, parameters.alias)} {digest} {keys}"
+    return f"{alias_state(profile.model, parameters.alias)} {keys}"
 
 
 def _invalid_reason(outputs: ExportOutputs, profile: Profile) -> str | None:

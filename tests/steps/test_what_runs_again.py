@@ -1,20 +1,30 @@
-"""Which steps of the real pipeline run after a change: by the files, parameters and settings."""
+"""Which steps of the real pipeline run after a change, by their real states and a real registry."""
 
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from steps import export, main, train
+from steps import main, train
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.pipeline import cache_key as cache_key_module
+from steps.pipeline import source_code
 from steps.pipeline.cache_key import cache_key
+from steps.registry.versions import CHAMPION
 from steps.release import keys as keys_module
 from steps.settings.profile import PROJECT, Profile, Release, load_profile
 
 ALL = ("ingest", "tune", "train", "register", "promote", "export")
 FROM_TUNE, FROM_TRAIN, FROM_PROMOTE = ALL[1:], ALL[2:], ALL[4:]
+
+
+@pytest.fixture(autouse=True)
+def registry(store) -> None:
+    """An empty registry, which each test fills as the pipeline does."""
 
 
 @pytest.fixture
@@ -31,17 +41,64 @@ def landing(tmp_path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Path:
+    """A copy of the project's files."""
+    copy = tmp_path_factory.mktemp("copied")
+    for folder in ("steps", "edge"):
+        shutil.copytree(
+            PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(PROJECT / "requirements.lock", copy)
+    return copy
+
+
+@pytest.fixture
+def edit(copied, monkeypatch) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
+    """Edits a file of the copy, whose code the keys are made of, for the length of a test."""
+    for module in (cache_key_module, source_code):
+        monkeypatch.setattr(module, "PROJECT", copied)
+    monkeypatch.setattr(cache_key_module, "LOCK", copied / "requirements.lock")
+    before: dict[Path, str] = {}
+
+    def change(file: str, by: Callable[[str], str]) -> None:
+        assert (PROJECT / file).is_file()
+        if (path := copied / file).exists():  # of the others no key is made
+            before[path] = path.read_text(encoding="utf-8")
+            path.write_text(by(before[path]), encoding="utf-8")
+
+    yield change
+    for path, text in before.items():
+        path.write_text(text, encoding="utf-8")
+
+
 def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
     """The key of each step; steps are handed each other's keys in place of run IDs."""
     asked = main.Parameters(source=str(landing), **parameters)
     found: dict[str, str] = {}
     for step in main.PIPELINE:
-        if step.name == "export":  # reads what the alias names, which promote has moved
-            step = replace(step, state=lambda *_: found["promote"])
         chosen = main._parameters_of(step, asked, found)
         inputs = {name: found[name] for name in step.input_names()}
         found[step.name] = cache_key(step.key_parts(chosen, profile, inputs))
+        if step.name == "promote":
+            _promote(profile.model, found["promote"])
     return found
+
+
+def _promote(model: str, key: str) -> None:
+    """Let the champion be the version that a run of promote of this key promotes."""
+    client = MlflowClient()
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        assert error.error_code == "RESOURCE_ALREADY_EXISTS"
+    promoted = client.search_model_versions(f"name = '{model}' and tag.key = '{key}'")
+    version = (
+        promoted[0]
+        if promoted
+        else client.create_model_version(model, "file:///model", tags={"key": key})
+    )
+    client.set_registered_model_alias(model, CHAMPION, version.version)
 
 
 def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
@@ -63,6 +120,7 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/pipeline/report.py", ()),  # how a report looks
         ("steps/pipeline/report.html.j2", ()),
         ("edge/cli/capture.py", ()),
+        ("edge/cameras/simulated.py", ()),
         ("edge/inference/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
         ("edge/inference/image.py", ALL),
         ("steps/dataset/cache.py", FROM_TUNE),
@@ -73,6 +131,7 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/training/launcher.py", FROM_TRAIN),
         ("steps/train.py", FROM_TRAIN),
         ("steps/evaluation/promotion_rules.py", FROM_PROMOTE),
+        ("edge/inference/reference_images.py", ("export",)),
         ("steps/release/pyfunc_model.py", ("export",)),  # named, not imported
         ("steps/ingestion/image_metadata.py", ALL),
         ("steps/ingestion/stream.py", ALL),
@@ -80,15 +139,29 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("requirements.lock", ALL),
     ],
 )
-def test_an_edit_of_a_file(landing, profile, monkeypatch, file, expected):
-    assert (PROJECT / file).is_file()
-    before, digest = keys(landing, profile), cache_key_module._digest
-    monkeypatch.setattr(
-        cache_key_module,
-        "_digest",
-        lambda path: digest(path) + ("edited" if path == PROJECT / file else ""),
-    )
+def test_an_edit_of_a_file(landing, profile, edit, file, expected):
+    before = keys(landing, profile)
+    edit(file, lambda text: f"{text}edited = True\n")
     assert runs(before, keys(landing, profile)) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("steps/reports/train.py", '"By label"', '"For each label"'),  # a caption
+        ("steps/pipeline/report.html.j2", "<h1>", "<h1 class='wide'>"),
+        ("steps/training/fit.py", "\n    ", "\n    # why it is so\n    "),
+        ("steps/training/fit.py", '"""', '"""Really: '),  # a docstring
+        ("steps/train.py", 'description="', 'description="really, '),  # a parameter's help
+        ("edge/inference/scoring.py", '"""', '"""Really: '),
+        ("requirements.lock", "#", "# Really:"),
+    ],
+)
+def test_a_remark_runs_nothing(landing, profile, edit, file, old, new):
+    before = keys(landing, profile)
+    assert old in (PROJECT / file).read_text(encoding="utf-8")
+    edit(file, lambda text: text.replace(old, new, 1))
+    assert runs(before, keys(landing, profile)) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +215,7 @@ def test_a_setting_of_the_profile(landing, profile, setting, value, first):
     assert runs(keys(landing, profile), after)[:1] == ((first,) if first else ())
 
 
-def test_what_was_taken_in_may_leave_the_landing_zone(landing, profile):
+def test_what_was_ingested_may_leave_the_landing_zone(landing, profile):
     (landing / "second.jpg").write_bytes(b"2")
     before = keys(landing, profile)
     zone = list_landing_zone(str(landing))
@@ -154,7 +227,7 @@ def test_what_was_taken_in_may_leave_the_landing_zone(landing, profile):
     assert runs(before, keys(landing, profile)) == ALL
 
 
-def test_other_first_weights_in_the_same_file_are_others(landing, profile, tmp_path):
+def test_other_initial_weights_in_the_same_file_count(landing, profile, tmp_path):
     weights = tmp_path / "first.weights.h5"
     weights.write_bytes(b"1")
     before = keys(landing, profile, train_weights=str(weights))
@@ -162,7 +235,7 @@ def test_other_first_weights_in_the_same_file_are_others(landing, profile, tmp_p
     assert runs(before, keys(landing, profile, train_weights=str(weights))) == FROM_TRAIN
 
 
-def test_where_horovod_was_built_since_auto_is_another_launcher(landing, profile, monkeypatch):
+def test_if_horovod_was_built_since_auto_is_another_launcher(landing, profile, monkeypatch):
     def built(answer: bool, **parameters) -> dict[str, str]:
         monkeypatch.setattr(train, "horovod_is_built", lambda: answer)
         return keys(landing, profile, **parameters)
@@ -172,16 +245,23 @@ def test_where_horovod_was_built_since_auto_is_another_launcher(landing, profile
     assert runs(built(False, **single), built(True, **single)) == ()
 
 
-def test_another_release_key_exports_anew(profile, monkeypatch, tmp_path):
-    monkeypatch.setattr(export, "alias_state", lambda model, alias: "")
+def test_another_release_key_exports_again(landing, profile, tmp_path):
     files = [tmp_path / name for name in ("a.pem", "b.pem")]
     for file in files:
         keys_module.main(["make", str(file)])
-    signed = [None, *map(str, files)]
-    states = {
-        export.STEP.state(
-            export.Parameters(), profile.model_copy(update={"release": Release(key_file=file)})
-        )
-        for file in signed
-    }
-    assert len(states) == 3
+    unsigned, first, second = (
+        keys(landing, profile.model_copy(update={"release": Release(key_file=file)}))
+        for file in (None, *map(str, files))
+    )
+    assert runs(unsigned, first) == runs(first, second) == ("export",)
+
+
+def test_an_alias_that_was_moved_by_hand_exports_again(landing, profile):
+    before = keys(landing, profile)
+    moved = main.Parameters(source=str(landing))
+    client = MlflowClient()
+    other = client.create_model_version(profile.model, "file:///other").version
+    client.set_registered_model_alias(profile.model, CHAMPION, other)
+    export = main.PIPELINE[-1]
+    chosen = main._parameters_of(export, moved, before)
+    assert cache_key(export.key_parts(chosen, profile, {})) != before["export"]

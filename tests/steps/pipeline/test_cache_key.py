@@ -5,7 +5,9 @@ import re
 import pytest
 
 from steps.pipeline import cache_key as cache_key_module
-from steps.pipeline.cache_key import cache_key, differences, key_parts, sources
+from steps.pipeline import source_code
+from steps.pipeline.cache_key import cache_key, differences, key_parts
+from steps.pipeline.source_code import sources
 from steps.settings.profile import PROJECT
 
 FILES = {
@@ -78,7 +80,8 @@ def bakery(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(cache_key_module, "PROJECT", tmp_path)
+    for module in (cache_key_module, source_code):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.setattr(cache_key_module, "LOCK", tmp_path / "requirements.lock")
     return tmp_path
 
@@ -99,8 +102,16 @@ def test_a_module_is_made_of_all_that_it_imports(bakery):
 def test_an_edit_of_a_used_file_changes_the_key(bakery, name):
     before = key_of(GIVEN)
     with (bakery / name).open("a", encoding="utf-8") as file:
-        file.write("# \n")
+        file.write("edited = True\n")
     assert key_of(GIVEN) != before
+
+
+@pytest.mark.parametrize("name", sorted(name for name in USED if name.endswith(".py")))
+def test_a_remark_in_a_used_file_does_not(bakery, name):
+    before = key_of(GIVEN)
+    text = (bakery / name).read_text(encoding="utf-8")
+    (bakery / name).write_text(f"# why\n\n{text}\n'''said of it'''\n", encoding="utf-8")
+    assert key_of(GIVEN) == before
 
 
 @pytest.mark.parametrize("name", sorted(FILES.keys() - USED - {"requirements.lock"}))
@@ -114,7 +125,8 @@ def test_another_place_of_the_project_does_not(bakery, monkeypatch):
     before = key_of(GIVEN)
     moved = bakery.with_name("elsewhere")
     bakery.rename(moved)
-    monkeypatch.setattr(cache_key_module, "PROJECT", moved)
+    for module in (cache_key_module, source_code):
+        monkeypatch.setattr(module, "PROJECT", moved)
     monkeypatch.setattr(cache_key_module, "LOCK", moved / "requirements.lock")
     assert key_of(GIVEN) == before
 
@@ -134,6 +146,8 @@ def test_a_file_beside_a_module_that_names_it_changes_the_key(bakery):
 
 def test_another_lock_changes_the_key(bakery):
     before = key_of(GIVEN)
+    (bakery / "requirements.lock").write_text("# by hand\nmlflow==3\n")
+    assert key_of(GIVEN) == before
     (bakery / "requirements.lock").write_text("mlflow==4\n")
     assert key_of(GIVEN) != before
 
