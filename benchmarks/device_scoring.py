@@ -50,11 +50,11 @@ def main() -> None:
     pixels = rng.integers(0, 256, (*bare.size, 3), np.uint8)
     lores = rng.integers(0, 256, (*LORES, 3), np.uint8)
     ways: dict[str, Callable[[str], object]] = {
-        "jpeg": lambda path: scorer.score([path]),
+        "jpeg": lambda path: scorer.predict([path]),
         "bare_jpeg": lambda path: bare.run(bare.decode(path)),
-        "array": lambda _: scorer.score([pixels]),
+        "array": lambda _: scorer.predict([pixels]),
         "bare_array": lambda _: bare.run(pixels),
-        "lores": lambda _: scorer.score([lores]),
+        "lores": lambda _: scorer.predict([lores]),
         "int8": lambda _: bare_int8.run(pixels),
     }
     measured = [_medians(ways, images) for _ in range(rounds)]

@@ -99,12 +99,12 @@ def load(folder: str, image: Path) -> None:
     """In a plain process: the model, once."""
     global scorer
     scorer = Scorer(folder, threads=1)
-    scorer.score([image])
+    scorer.predict([image])
 
 
 def score(path: str) -> float:
     """In a plain process: one image, from its file to its score."""
-    return float(scorer.score([path]).max())
+    return scorer.predict([path])[0].score
 
 
 def limit(pool, files: list[str], most: int | None = None) -> float:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
-from edge.inference.image import MAX_PIXELS
 from steps.errors import UserError
 from steps.ingestion.landing import fingerprint, for_fsspec, list_landing_zone, normalised
 from steps.pipeline.delta_dataset import log_delta_version
@@ -46,11 +45,6 @@ class Parameters(StepParameters):
     statistics: Literal["full", "sampled"] = Field(
         "full", description="full: of all pixels; sampled: JPEG decoded at a quarter of its sides"
     )
-    max_megapixels: float = Field(
-        MAX_PIXELS // 1_000_000,
-        gt=0,
-        description="an image with more is quarantined as a decompression bomb",
-    )
     labels: str = Field("", description="CSV, Parquet or Delta with labels to merge in")
     labels_by: Literal["file_name", "path", "sha256"] = Field(
         "file_name", description="the column of labels that names an image"
@@ -85,7 +79,6 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         names="any" if parameters.labels else parameters.names,
         gps=parameters.gps,
         statistics=parameters.statistics,
-        max_pixels=round(parameters.max_megapixels * 1e6),
         run_id=run.id,
     )
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.inference.errors import UserError
-from edge.inference.scoring import UnreadableError, prepare, prepare_bytes
+from edge.inference.image import UnreadableError
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
 from edge.update.current import CurrentModel, NoModelError, link_state
@@ -77,26 +77,16 @@ class ModelInUse:
         if self.current is None:
             return None
         model, version = self._folder.name, str(self.current.version)
-        record = self.current.scorer.record
-        begin = time.perf_counter()
         try:
-            if isinstance(image, bytes):
-                pixels = prepare_bytes(image, record.input_size)
-            else:
-                pixels = prepare(image, record.input_size)
-        except (UnreadableError, ValueError, MemoryError) as error:
+            (prediction,) = self.current.scorer.predict([image])
+        except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
-        try:
-            probabilities = self.current.scorer.score_prepared(pixels[None])[0]
-            ms = 1000 * (time.perf_counter() - begin)
-            if probabilities.shape != (len(record.labels),) or not np.isfinite(probabilities).all():
-                raise ValueError(f"{probabilities} are no probabilities")
         except (ValueError, *UNLOADABLE) as error:
             reason = " ".join(str(error).split())
             self._fails(self.current, reason)
             return Result(model, version, reason=f"the model fails: {reason}")
         self._works(self.current)
-        return Result.of(model, version, record, probabilities, ms)
+        return Result.of(model, version, prediction)
 
     def _load(self) -> None:
         if not self._has_recovered:

@@ -11,7 +11,7 @@ from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot, UnreadableFrameError
-from edge.inference.scoring import UnreadableError
+from edge.inference.image import UnreadableError
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
 from edge.outbox.reason import Reason
@@ -140,7 +140,7 @@ class Watcher:
     def _moves(self, shot: Shot) -> bool:
         try:
             return self._motion.seen(shot.image)
-        except (UnreadableError, OSError, ValueError, SyntaxError):  # it is no image
+        except UnreadableError:
             return False
 
     def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:

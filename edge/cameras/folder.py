@@ -1,14 +1,13 @@
 """A folder of images as a camera."""
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from edge.cameras.camera import (
     Camera,
@@ -19,12 +18,18 @@ from edge.cameras.camera import (
     Shot,
     UnreadableFrameError,
 )
-from edge.inference.image import DAMAGE, EXIF_DAMAGE, UPRIGHT, orientation_of
-from edge.inference.scoring import DRAFTED, as_rgb
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-
-UNREADABLE = (*DAMAGE, Image.DecompressionBombError)
+from edge.inference.image import (
+    DRAFTED,
+    EXIF_DAMAGE,
+    SUFFIXES,
+    UPRIGHT,
+    UnreadableError,
+    as_rgb,
+    open_image,
+    orientation_of,
+    parse_exif_offset,
+    parse_exif_time,
+)
 
 DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x8769, 0x9003, 0x9011
 
@@ -91,13 +96,13 @@ class FolderCamera(Camera):
         encoded = _content(path)
         self._seen, self._unreadable = newest, None
         try:
-            with Image.open(io.BytesIO(encoded)) as image:
+            with open_image(encoded) as image:
                 if image.format not in DRAFTED:
                     image.load()  # as a PNG does to look for EXIF: half a file is not yet one
                 own_time = _taken_at(image)
                 taken = own_time or _local(newest[0] / 1e9)
-        except UNREADABLE as error:
-            self._unreadable = f"{path.name} is not a readable image: {_why(error)}"
+        except UnreadableError as error:
+            self._unreadable = f"{path.name} is not a readable image: {error}"
             raise UnreadableFrameError(self._unreadable) from error
         yield Shot(encoded, taken, lambda: _read(path, encoded, taken), own_time is not None)
 
@@ -151,19 +156,13 @@ def _local(seconds: float) -> datetime:
 def _read(path: Path, encoded: bytes, changed: datetime) -> Frame:
     """Read the full image; ``changed`` is its time if EXIF has none."""
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with open_image(encoded) as image:
             image.load()  # here, so that damaged pixels are not taken for damaged EXIF
             taken = _taken_at(image)
             pixels = np.asarray(as_rgb(_upright(image)))
-    except UNREADABLE as error:
-        raise CameraError(f"{path} is not a readable image ({_why(error)}): remove it") from error
+    except UnreadableError as error:
+        raise CameraError(f"{path} is not a readable image ({error}): remove it") from error
     return Frame(pixels, taken or changed, encoded=encoded, file_name=path.name)
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "no format that Pillow knows"  # its own message names an object in memory
-    return str(error) or type(error).__name__
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -180,17 +179,8 @@ def _taken_at(image: Image.Image) -> datetime | None:
         exif = image.getexif()
         details = exif.get_ifd(EXIF_FOLDER)
         written = details.get(DATE_TIME_ORIGINAL) or exif.get(DATE_TIME)
-        # cameras without a clock write zeros or spaces, which is a ValueError
-        taken = _moment(str(written), str(details.get(OFFSET_TIME_ORIGINAL)))
-        taken.astimezone(UTC)  # as names have it: the first and the last day of all time overflow
+        offset = parse_exif_offset(str(details.get(OFFSET_TIME_ORIGINAL)))
+        taken = parse_exif_time(str(written), offset)
     except EXIF_DAMAGE:
         return None
-    return taken
-
-
-def _moment(written: str, offset: str) -> datetime:
-    time = datetime.strptime(written, "%Y:%m:%d %H:%M:%S")
-    try:
-        return time.replace(tzinfo=datetime.strptime(offset, "%z").tzinfo)
-    except ValueError:
-        return time.astimezone()
+    return taken.astimezone() if taken and offset is None else taken

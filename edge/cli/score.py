@@ -1,13 +1,11 @@
 """New frames, scored with the current model."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.cameras.camera import Frame
-from edge.inference.scoring import prepare
 from edge.update.current import CurrentModel
 
 COLUMNS = ("file", "label", "score", "ms", "version")
@@ -34,17 +32,13 @@ class Scored:
 
 def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
     """Score frames one by one, as they come."""
-    record = model.scorer.record
     for frame in frames:
-        begin = time.perf_counter()
-        pixels = prepare(frame.image, record.input_size)[None]
-        (answer,) = record.answers(model.scorer.score_prepared(pixels))
-        ms = 1000 * (time.perf_counter() - begin)
+        (prediction,) = model.scorer.predict([frame.image])
         yield Scored(
             frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
-            answer.label,
-            answer.score,
-            round(ms, 2),
+            prediction.label,
+            prediction.score,
+            round(prediction.latency_ms, 2),
             model.version,
         )
 

@@ -1,11 +1,46 @@
-"""An encoded image: how large it may be, which side is up, what is raised where it is damaged."""
+"""Encoded images: their formats and limits, how one is opened, and what its EXIF says."""
 
+import io
+import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from itertools import chain
+from typing import NamedTuple
 
-from PIL import Image
+import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 89_478_485
-"""Of an image as it is stored, where Pillow too begins to warn of decompression bombs."""
+"""Of an image as it is stored. Pillow warns of decompression bombs above this very number: within
+our limit it does not, and no process needs to change Pillow's."""
+
+MAX_BYTES = 3 * MAX_PIXELS + 2**20
+"""Of an encoded image: the largest one fits as uncompressed RGB, with a mebibyte of metadata."""
+
+
+class ImageFormat(NamedTuple):
+    """How files of a format are recognized: by their names' endings and their first bytes."""
+
+    suffixes: tuple[str, ...]
+    signatures: tuple[bytes, ...]
+
+
+FORMATS = {
+    "JPEG": ImageFormat((".jpg", ".jpeg"), (b"\xff\xd8\xff",)),
+    "PNG": ImageFormat((".png",), (b"\x89PNG",)),
+    "WEBP": ImageFormat((".webp",), (b"RIFF",)),
+    "TIFF": ImageFormat((".tif", ".tiff"), (b"II*\0", b"MM\0*")),
+    "BMP": ImageFormat((".bmp",), (b"BM",)),
+}
+"""By Pillow's names. It is asked for no others: it would hand an EPS file to Ghostscript."""
+
+SUFFIXES = tuple(chain.from_iterable(known.suffixes for known in FORMATS.values()))
+SIGNATURES = tuple(chain.from_iterable(known.signatures for known in FORMATS.values()))
+
+DRAFTED = ("JPEG", "MPO")
+"""The formats that Pillow can decode smaller than they are; an MPO is a JPEG with more images."""
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -20,6 +55,9 @@ UPRIGHT = {
 
 SIDEWAYS = tuple(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
+EARLIEST, LATEST = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)
+"""Local times between these have an equal in UTC."""
+
 EXIF_DAMAGE = (
     *(SyntaxError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError),
     *(ArithmeticError, AttributeError),
@@ -33,10 +71,110 @@ DAMAGE = (
 """What Pillow's decoders raise on damaged bytes."""
 
 
+class UnreadableError(ValueError):
+    """The bytes are not an image that can be ingested, trained on or scored.
+
+    Attributes:
+        reason: in a word or two: ``empty``, ``not an image``, ``truncated``, ``damaged``,
+            ``decompression bomb``, ``too large``.
+        detail: what is wrong exactly; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+@contextmanager
+def open_image(content: bytes) -> Iterator[Image.Image]:
+    """Open an encoded image that keeps the limits, by the size that its header states.
+
+    Raises:
+        UnreadableError: it does not, or Pillow cannot open it; also for whatever Pillow raises
+            inside the block, so decode there.
+    """
+    if not content:
+        raise UnreadableError("empty")
+    if len(content) > MAX_BYTES:
+        raise UnreadableError("too large", f"{len(content)} bytes, the limit is {MAX_BYTES}")
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                size = f"{width} × {height} pixels, the limit is {MAX_PIXELS}"
+                raise UnreadableError("decompression bomb", size)
+            yield image
+    except UnreadableError:
+        raise
+    except UnidentifiedImageError as error:
+        if content.startswith(SIGNATURES):
+            raise UnreadableError(_cut_or_damaged(content), "its header is unreadable") from error
+        raise UnreadableError("not an image", "its format is unknown") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableError("decompression bomb", str(error)) from error
+    except DAMAGE as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise UnreadableError(_cut_or_damaged(content), detail) from error
+
+
+def _cut_or_damaged(content: bytes) -> str:
+    """Return whether the end is missing, by the format's own end mark or length."""
+    if content.startswith(b"\xff\xd8"):
+        is_complete = content.rstrip(b"\0").endswith(b"\xff\xd9")
+    elif content.startswith(b"\x89PNG"):
+        is_complete = b"IEND" in content[-64:]
+    elif content.startswith(b"RIFF"):
+        is_complete = len(content) >= int.from_bytes(content[4:8], "little") + 8
+    elif content.startswith(b"BM"):
+        is_complete = len(content) >= int.from_bytes(content[2:6], "little")
+    else:
+        is_complete = False  # the parts of a TIFF may stand anywhere
+    return "damaged" if is_complete else "truncated"
+
+
 def orientation_of(image: Image.Image) -> int:
-    """An image's EXIF orientation, 1–8; 1 where it has none, or EXIF that cannot be read."""
+    """Return an image's EXIF orientation, 1–8; 1 if it has none, or if its EXIF is damaged."""
     try:
         orientation = image.getexif().get(0x0112)
     except EXIF_DAMAGE:
         return 1
     return orientation if orientation in UPRIGHT else 1
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGB of 8 bits."""
+    if image.mode == "RGB":
+        return image  # converting would copy it
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion clips values above 255, which leaves a white image.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def parse_exif_time(written: str, offset: timedelta | None) -> datetime | None:
+    """Return a time as EXIF writes it, with a zone if its offset from UTC is known.
+
+    None if it is not a valid time: cameras without a clock write zeros or spaces.
+
+    >>> parse_exif_time("2026:07:13 12:30:05", None)
+    datetime.datetime(2026, 7, 13, 12, 30, 5)
+    """
+    try:
+        time = datetime.strptime(written, "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    if not EARLIEST <= time <= LATEST:
+        return None
+    return time if offset is None else time.replace(tzinfo=timezone(offset))
+
+
+def parse_exif_offset(written: str) -> timedelta | None:
+    """Return an offset from UTC as EXIF writes it, such as +02:00; None if it is not a valid one.
+
+    >>> parse_exif_offset("-03:30") == timedelta(hours=-3, minutes=-30)
+    True
+    """
+    match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", written)
+    if match is None or int(match[2]) > 14:
+        return None
+    return int(f"{match[1]}1") * timedelta(hours=int(match[2]), minutes=int(match[3]))

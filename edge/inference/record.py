@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 MODEL_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
@@ -20,18 +21,20 @@ class RecordError(ValueError):
     """The record is damaged, or was written for another version of the scoring core."""
 
 
-class Answer(NamedTuple):
-    """What a model says of one image.
+class Prediction(NamedTuple):
+    """What a model predicts for one image.
 
     Attributes:
         label: the class that the record decides on.
         score: its probability, 0–1.
         probabilities: of each label, in the record's order.
+        latency_ms: milliseconds for preparing and scoring; 0 if nobody measured them.
     """
 
     label: str
     score: float
     probabilities: dict[str, float]
+    latency_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,24 @@ class ModelRecord:
         text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def decide(self, probabilities: "np.ndarray") -> "np.ndarray":
+    def decide(self, probabilities: "NDArray[np.floating]") -> "NDArray[np.integer]":
         """Return the class of each image by :func:`decide`, with the record's threshold."""
         return decide(probabilities, self.threshold)
 
-    def answers(self, probabilities: "np.ndarray") -> list[Answer]:
-        """What a network's output says of each image, by its probabilities ``[N, classes]``."""
+    def decode(
+        self, probabilities: "NDArray[np.floating]", latency_ms: float = 0.0
+    ) -> list[Prediction]:
+        """Return the prediction for each image, by its probabilities ``[N, classes]``.
+
+        Args:
+            probabilities: a network's output.
+            latency_ms: milliseconds that each image took.
+        """
         decided, rows = self.decide(probabilities).tolist(), probabilities.tolist()
         return [
-            Answer(self.labels[index], row[index], dict(zip(self.labels, row, strict=True)))
+            Prediction(
+                self.labels[index], row[index], dict(zip(self.labels, row, strict=True)), latency_ms
+            )
             for index, row in zip(decided, rows, strict=True)
         ]
 

@@ -1,28 +1,38 @@
-"""The scoring core: the one place where an image becomes a number.
+"""The scoring core: the one place where an image becomes a prediction.
 
-Training fills its cache through :func:`prepare`, Spark and REST score through
-:class:`Scorer`, and so does the device: the same JPEG gets the same score in all of them.
+Training fills its cache through :func:`prepare`; Spark, REST and the device score through
+:class:`Scorer`: the same JPEG gets the same score in all of them.
 """
 
-import io
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 
-from edge.inference.image import DAMAGE, MAX_PIXELS, SIDEWAYS, UPRIGHT, orientation_of
-from edge.inference.record import MODEL_FILE, ModelRecord
+from edge.inference.image import (
+    DRAFTED,
+    MAX_BYTES,
+    SIDEWAYS,
+    UPRIGHT,
+    UnreadableError,
+    as_rgb,
+    open_image,
+    orientation_of,
+)
+from edge.inference.record import MODEL_FILE, ModelRecord, Prediction
 
 PREPARE_VERSION = "1"
 """Changes whenever :func:`prepare` computes other pixels: caches and models carry it."""
 
+ImageSource = bytes | str | os.PathLike[str] | NDArray[np.uint8]
+"""An encoded image as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels of a camera."""
 
-DRAFTED = ("JPEG", "MPO")
-"""The formats that Pillow can decode smaller than they are."""
 
-
-def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Turn an image into the network's input.
 
     A JPEG is decoded at the smallest of its DCT scales (1, 1/2, 1/4, 1/8) that still covers
@@ -31,86 +41,51 @@ def prepare(image: bytes | str | os.PathLike | np.ndarray, size: tuple[int, int]
     is not kept).
 
     Args:
-        image: an encoded image as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels
-            as a camera delivers them. Pixels of the wanted size already, as from a camera's
-            second stream, are taken as they are, without a copy.
+        image: what is to be scored. Pixels of the wanted size, as from a camera's second
+            stream, are returned as they are, without a copy.
         size: (height, width) in pixels.
 
     Returns:
         ``uint8 [height, width, 3]``, RGB, 0–255.
 
     Raises:
-        PIL.UnidentifiedImageError: the bytes are not an image.
-        OSError: the image is truncated or cannot be read.
-        ValueError: the array is not ``uint8 [h, w, 3]``.
+        UnreadableError: the image is damaged or too large, or the array is of another shape.
+        OSError: the path cannot be read.
 
     >>> prepare(np.zeros((480, 640, 3), np.uint8), (128, 128)).shape
     (128, 128, 3)
     """
-    height, width = size
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"expected uint8 [h, w, 3], got {image.dtype} {list(image.shape)}")
-        if image.shape[:2] == (height, width):
-            return np.ascontiguousarray(image)
-        return _resize(Image.fromarray(image), width, height)
-    with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-        return _prepare_opened(opened, size)
+        return _prepare_pixels(image, size)
+    if not isinstance(image, bytes):
+        with open(image, "rb") as file:
+            image = file.read(MAX_BYTES + 1)
+    with open_image(image) as opened:
+        if opened.format not in DRAFTED:
+            # A PNG is decoded to look for its EXIF: here an error of its pixels is none of EXIF.
+            opened.load()
+        upright = UPRIGHT.get(orientation_of(opened))
+        height, width = size
+        # the wanted size as the file stores it: some lie on their side
+        opened.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
+        turned = opened if upright is None else opened.transpose(upright)
+        return _resize(as_rgb(turned), size)
 
 
-class UnreadableError(ValueError):
-    """The bytes are no image that can be scored; the message says why."""
-
-
-MAX_BYTES = 32 * 1024 * 1024
-"""Of an encoded image."""
-
-
-def prepare_bytes(content: bytes, size: tuple[int, int]) -> np.ndarray:
-    """:func:`prepare` for bytes from anyone, with one error for whatever is wrong with them.
-
-    Raises:
-        UnreadableError: they are no image, a damaged one, or one too large.
-    """
-    if len(content) > MAX_BYTES:
-        raise UnreadableError(f"too large: {len(content)} bytes, {MAX_BYTES} are the most")
+def _prepare_pixels(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        shape = f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}"
+        raise UnreadableError("not an image", shape)
+    if pixels.shape[:2] == size:
+        return np.ascontiguousarray(pixels)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                return _prepare_opened(image, size)
-    except Image.DecompressionBombError as error:
-        raise UnreadableError(f"too large: {error}") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableError("not an image" if content else "empty") from error
-    except DAMAGE as error:
-        raise UnreadableError(f"damaged: {type(error).__name__}: {error}") from error
-    raise UnreadableError(f"too large: {width} × {height} pixels, {MAX_PIXELS} are the most")
+        return _resize(Image.fromarray(pixels), size)
+    except MemoryError as error:
+        raise UnreadableError("too large", f"{list(pixels.shape)} pixels") from error
 
 
-def _prepare_opened(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+def _resize(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size
-    if image.format not in DRAFTED:
-        image.load()  # as a PNG does to look for EXIF: what is wrong with its pixels is told here
-    upright = UPRIGHT.get(orientation_of(image))
-    # the wanted size as the file stores it: some lie on their side
-    image.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
-    if upright is not None:
-        image = image.transpose(upright)
-    return _resize(as_rgb(image), width, height)
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """An image as RGB of 8 bits, whatever its mode."""
-    if image.mode == "RGB":
-        return image  # converting would copy it
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion cuts off what is above 255, which leaves a white image.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def _resize(image: Image.Image, width: int, height: int) -> np.ndarray:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
@@ -129,11 +104,13 @@ class Scorer:
     Example::
 
         scorer = Scorer("models/current")
-        probabilities = scorer.score(["porch.jpg"])
-        label = scorer.record.labels[scorer.record.decide(probabilities)[0]]
+        (prediction,) = scorer.predict(["porch.jpg"])
+        print(prediction.label, prediction.score)
     """
 
-    def __init__(self, folder: str | os.PathLike, threads: int = 0, model_file: str = MODEL_FILE):
+    def __init__(
+        self, folder: str | os.PathLike[str], threads: int = 0, model_file: str = MODEL_FILE
+    ):
         import onnxruntime  # here, so that preparing an image loads no runtime
 
         folder = Path(folder)
@@ -148,16 +125,61 @@ class Scorer:
         )
         self._input = self._session.get_inputs()[0].name
 
-    def score(self, images) -> np.ndarray:
-        """Score images given as :func:`prepare` takes them.
+    def predict(self, images: Iterable[ImageSource]) -> list[Prediction]:
+        """Return a prediction for each image, in their order.
 
-        Returns:
-            ``float32 [len(images), classes]``: probabilities in the order of ``record.labels``.
+        Raises:
+            UnreadableError: the first image that is one; see :meth:`predict_each`.
+            OSError: a path cannot be read.
+            ValueError: the network's output is not probabilities.
         """
-        return self.score_prepared(
-            np.stack([prepare(image, self.record.input_size) for image in images])
-        )
+        return [_require_prediction(found) for found in self.predict_each(images)]
 
-    def score_prepared(self, pixels: np.ndarray) -> np.ndarray:
+    def predict_each(self, images: Iterable[ImageSource]) -> list[Prediction | UnreadableError]:
+        """Return a prediction for each image, or why that one is unreadable, in their order.
+
+        Raises:
+            OSError, ValueError: as :meth:`predict`.
+        """
+        found: list[UnreadableError | float] = []
+        pixels: list[NDArray[np.uint8]] = []
+        for image in images:
+            began = time.perf_counter()
+            try:
+                pixels.append(prepare(image, self.record.input_size))
+                found.append(1000 * (time.perf_counter() - began))
+            except UnreadableError as error:
+                found.append(error)
+        predictions = iter(self._predict_prepared(pixels))
+        return [
+            one
+            if isinstance(one, UnreadableError)
+            else (prediction := next(predictions))._replace(latency_ms=one + prediction.latency_ms)
+            for one in found
+        ]
+
+    def _predict_prepared(self, pixels: list[NDArray[np.uint8]]) -> list[Prediction]:
+        if not pixels:
+            return []
+        began = time.perf_counter()
+        probabilities = self.score_prepared(np.stack(pixels))
+        ms = 1000 * (time.perf_counter() - began) / len(pixels)
+        expected = len(pixels), len(self.record.labels)
+        if probabilities.shape != expected or not np.isfinite(probabilities).all():
+            values = " ".join(map(str, probabilities.ravel()[:4]))
+            raise ValueError(
+                f"{list(probabilities.shape)} {values} are not probabilities of "
+                f"{expected[1]} classes"
+            )
+        return self.record.decode(probabilities, ms)
+
+    def score_prepared(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score ``uint8 [N, H, W, 3]`` from :func:`prepare`; returns ``float32 [N, classes]``."""
-        return self._session.run(None, {self._input: pixels})[0]
+        probabilities: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
+        return probabilities
+
+
+def _require_prediction(found: Prediction | UnreadableError) -> Prediction:
+    if isinstance(found, UnreadableError):
+        raise found
+    return found

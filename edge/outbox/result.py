@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge.inference.record import ModelRecord
+from edge.inference.record import Prediction
 
 
 @dataclass(frozen=True)
@@ -31,17 +28,10 @@ class Result:
     reason: str | None = None
 
     @classmethod
-    def of(
-        cls,
-        model: str,
-        version: str,
-        record: ModelRecord,
-        probabilities: NDArray[np.float32],
-        latency_ms: float,
-    ) -> "Result":
-        """Return the result of a network's output for one image, ``float32 [classes]``."""
-        (answer,) = record.answers(probabilities[None])
-        return cls(model, version, *answer, round(latency_ms, 2))
+    def of(cls, model: str, version: str, prediction: Prediction) -> "Result":
+        """Return the result for what a model predicts."""
+        *predicted, latency_ms = prediction
+        return cls(model, version, *predicted, round(latency_ms, 2))
 
     @property
     def margin(self) -> float:

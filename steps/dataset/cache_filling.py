@@ -159,11 +159,9 @@ def plan(
 def _preparer(input_size: tuple[int, int]) -> Callable:
     def prepare_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
-        from PIL import Image
 
         from edge.inference.scoring import prepare
 
-        Image.MAX_IMAGE_PIXELS = None  # what is too large, ingest has decided
         for batch in batches:
             table = pa.Table.from_batches([batch])
             pixels = [prepare(c.as_py(), input_size).tobytes() for c in table["content"]]

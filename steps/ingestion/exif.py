@@ -3,12 +3,17 @@
 import re
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from PIL import ExifTags, Image
 
-from edge.inference.image import EXIF_DAMAGE, orientation_of
+from edge.inference.image import (
+    EXIF_DAMAGE,
+    orientation_of,
+    parse_exif_offset,
+    parse_exif_time,
+)
 
 LONGEST_TEXT = 200
 """Characters of a value that are kept."""
@@ -38,7 +43,7 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
             columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
     columns["exif_error"] = columns["exif_error"] or next(_of_damage(told), None)
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
-    offset = _offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
+    offset = parse_exif_offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
     return columns | {
         "orientation": orientation_of(image),
@@ -47,7 +52,7 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
         "exposure_seconds": exposure,
         "iso": None if iso is None else min(int(iso), 2**31 - 1),
         "exif_captured_at": _time(texts, offset),
-        "utc_offset_minutes": offset,
+        "utc_offset_minutes": None if offset is None else offset // timedelta(minutes=1),
         "exif": texts,
     }
 
@@ -77,21 +82,10 @@ def _text(value: Any) -> str:
     return text.encode(errors="replace").decode()  # lone surrogates have no UTF-8
 
 
-def _time(texts: dict[str, str], offset: int | None) -> datetime | None:
-    text = texts.get("DateTimeOriginal") or texts.get("DateTime") or ""
-    try:
-        local = datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
-        zone = UTC if offset is None else timezone(timedelta(minutes=offset))
-        return local.replace(tzinfo=zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _offset(text: str) -> int | None:
-    match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", text)
-    if match is None or int(match[2]) > 14:
-        return None
-    return int(f"{match[1]}1") * (int(match[2]) * 60 + int(match[3]))
+def _time(texts: dict[str, str], offset: timedelta | None) -> datetime | None:
+    written = texts.get("DateTimeOriginal") or texts.get("DateTime") or ""
+    time = parse_exif_time(written, offset or timedelta())
+    return time and time.astimezone(UTC)
 
 
 def _number(value: Any) -> float | None:

@@ -1,13 +1,12 @@
 """What Pillow knows of an image: its metadata and its statistics."""
 
-import io
 import warnings
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from edge.inference.image import DAMAGE
+from edge.inference.image import open_image
 from steps.ingestion.exif import read_exif
 
 COLUMNS = """
@@ -37,34 +36,14 @@ Statistics = Literal["full", "sampled"]
 SAMPLED_SCALE = 4
 """A sampled JPEG is decoded at a quarter of its width and height."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-"""Those of a camera: Pillow would try all it knows, and hand an EPS to Ghostscript."""
-
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 LEVELS = np.arange(256)
 
 
-class Unreadable(Exception):
-    """A file that is no image we can take in.
-
-    Attributes:
-        reason: ``empty``, ``not an image``, ``truncated``, ``damaged`` or
-            ``decompression bomb``.
-    """
-
-    def __init__(self, reason: str, error: str = ""):
-        super().__init__(error or reason)
-        self.reason = reason
-
-
-def describe(
-    content: bytes, max_pixels: int = 100_000_000, statistics: Statistics = "full"
-) -> dict[str, Any]:
+def describe(content: bytes, statistics: Statistics = "full") -> dict[str, Any]:
     """Decode an image once, for its metadata and the statistics of its pixels.
 
     Args:
         content: the file's bytes.
-        max_pixels: width × height above which it counts as a decompression bomb.
         statistics: ``full``: of all pixels; ``sampled``: a JPEG's are those of the image
             decoded at a quarter of its sides.
 
@@ -74,29 +53,15 @@ def describe(
         statistics and histogram (256 counts) a band.
 
     Raises:
-        Unreadable: with the reason.
+        edge.inference.image.UnreadableError: with the reason.
     """
-    if not content:
-        raise Unreadable("empty")
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd EXIF: `exif_error` says what matters
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            width, height = image.size
-            if statistics == "sampled" and image.format == "JPEG":
-                image.draft(image.mode, (width // SAMPLED_SCALE, height // SAMPLED_SCALE))
-            image.load()
-            exif = read_exif(image)
-    except UnidentifiedImageError as error:
-        if content.startswith(SIGNATURES):
-            raise Unreadable(_cut_or_damaged(content), "its header cannot be read") from error
-        raise Unreadable("not an image", "no format that Pillow knows") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unreadable("decompression bomb", str(error)) from error
-    except DAMAGE as error:
-        raise Unreadable(_cut_or_damaged(content), f"{type(error).__name__}: {error}") from error
+    # Pillow warns of odd EXIF; `exif_error` says what matters
+    with warnings.catch_warnings(action="ignore"), open_image(content) as image:
+        width, height = image.size
+        if statistics == "sampled" and image.format == "JPEG":
+            image.draft(image.mode, (width // SAMPLED_SCALE, height // SAMPLED_SCALE))
+        image.load()
+        exif = read_exif(image)
     lies_on_its_side = exif.pop("orientation") >= 5
     return {
         "format": image.format,
@@ -109,21 +74,6 @@ def describe(
         **exif,
         **_statistics(image),
     }
-
-
-def _cut_or_damaged(content: bytes) -> str:
-    """Whether the end of a file is missing, by its format's own mark of the end or its length."""
-    if content.startswith(b"\xff\xd8"):
-        whole = content.rstrip(b"\0").endswith(b"\xff\xd9")
-    elif content.startswith(b"\x89PNG"):
-        whole = b"IEND" in content[-64:]
-    elif content.startswith(b"RIFF"):
-        whole = len(content) >= int.from_bytes(content[4:8], "little") + 8
-    elif content.startswith(b"BM"):
-        whole = len(content) >= int.from_bytes(content[2:6], "little")
-    else:
-        whole = False  # a TIFF's parts may stand anywhere
-    return "damaged" if whole else "truncated"
 
 
 def _dpi(image: Image.Image) -> float | None:

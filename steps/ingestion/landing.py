@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlparse
 
+from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 class LandedFile(NamedTuple):

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
+from edge.inference.image import UnreadableError
 from steps.ingestion.file_name import read_name
-from steps.ingestion.image_metadata import Statistics, Unreadable, describe
+from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.landing import read
 from steps.lake.tables import CONTENT, IMAGE, INGESTED, LANDED, QUARANTINED
 
@@ -40,7 +41,6 @@ class Rules:
             source labels the image; ``any``: every name will do.
         gps: ``drop`` or ``keep``.
         statistics: ``full`` or ``sampled``.
-        max_pixels: of an image.
         run_id: the run that takes the images in.
     """
 
@@ -49,7 +49,6 @@ class Rules:
     names: Literal["pattern", "any"] = "pattern"
     gps: Literal["drop", "keep"] = "drop"
     statistics: Statistics = "full"
-    max_pixels: int = 100_000_000
     run_id: str = ""
 
 
@@ -104,12 +103,14 @@ def row_of(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     try:
-        image = describe(content, rules.max_pixels, rules.statistics)
+        image = describe(content, rules.statistics)
         columns = _named(file, image, rules)
         if columns["captured_at"] and columns["captured_at"] > now + FUTURE:
-            raise Unreadable("from the future", f"taken at {columns['captured_at']:%Y-%m-%d %H:%M}")
-    except Unreadable as error:
-        return row | {"reason": error.reason, "error": str(error)}
+            raise UnreadableError(
+                "from the future", f"taken at {columns['captured_at']:%Y-%m-%d %H:%M}"
+            )
+    except UnreadableError as error:
+        return row | {"reason": error.reason, "error": error.detail or error.reason}
     return row | image | columns
 
 
@@ -117,7 +118,7 @@ def _named(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[st
     """The columns that the name and the folder decide, or complete what EXIF says."""
     named = read_name(file["path"], rules.source, rules.pattern)
     if rules.names == "pattern" and not named.matches and named.label is None:
-        raise Unreadable(
+        raise UnreadableError(
             "name", "it does not match the profile's file_name; pass -P names=any to take it"
         )
     exif_time = image.pop("exif_captured_at")

@@ -22,7 +22,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
-from edge.inference.scoring import Scorer, UnreadableError, prepare_bytes
+from edge.inference.image import FORMATS, UnreadableError
+from edge.inference.scoring import Scorer
 
 BATCH = 64
 """Images that the network sees at once, which bounds the memory of a long request."""
@@ -45,25 +46,18 @@ class ImageScorer(PythonModel):
         return pd.DataFrame(self.rows(_flat(model_input["image"])), columns=columns)
 
     def rows(self, images: list[Any]) -> list[dict[str, Any]]:
-        """What :meth:`predict` returns, as the rows of a JSON answer."""
-        return [
-            {"label": answer.label, "score": answer.score}
-            | {_column(label): value for label, value in answer.probabilities.items()}
-            for start in range(0, len(images), BATCH)
-            for answer in self._scorer.record.answers(
-                self._scorer.score_prepared(self._prepare(images[start : start + BATCH], start))
-            )
-        ]
-
-    def _prepare(self, images: list[Any], first: int) -> np.ndarray:
-        size = self._scorer.record.input_size
-        prepared = []
-        for row, image in enumerate(images, start=first):
-            try:
-                prepared.append(prepare_bytes(_content(image), size))
-            except UnreadableError as error:
-                raise _refused(row, str(error)) from error
-        return np.stack(prepared)
+        """Return what :meth:`predict` does, as the rows of a JSON answer."""
+        rows = []
+        for first in range(0, len(images), BATCH):
+            contents = [_content(*cell) for cell in enumerate(images[first : first + BATCH], first)]
+            for row, found in enumerate(self._scorer.predict_each(contents), first):
+                if isinstance(found, UnreadableError):
+                    raise _refused(row, str(found)) from found
+                rows.append(
+                    {"label": found.label, "score": found.score}
+                    | {_column(label): value for label, value in found.probabilities.items()}
+                )
+        return rows
 
 
 def _column(label: str) -> str:
@@ -79,25 +73,24 @@ def _flat(column: Iterable[Any]) -> list[Any]:
     ]
 
 
-def _content(image: Any) -> bytes:
-    """The bytes of an image, given as they are or, as JSON has no bytes, as base64."""
+def _content(row: int, image: Any) -> bytes:
+    """Return the bytes of an image, given as they are or, as JSON has no bytes, as base64."""
     if isinstance(image, bytes):
         return image
     if not isinstance(image, str):
-        raise UnreadableError(f"{type(image).__name__} is neither base64 nor bytes")
+        raise _refused(row, f"{type(image).__name__} is neither base64 nor bytes")
     try:
         return pybase64.b64decode(image, validate=True)
     except (binascii.Error, ValueError) as error:
         lines = image.split()
         if len(lines) > 1:  # as the command base64 writes it
-            return _content("".join(lines))
-        raise UnreadableError(f"not base64: {error}") from error
+            return _content(row, "".join(lines))
+        raise _refused(row, f"not base64: {error}") from error
 
 
 def _refused(row: int, reason: str) -> MlflowException:
     return MlflowException.invalid_parameter_value(
-        f"image {row} is refused: {reason}; an image is a JPEG, PNG, WebP, TIFF or BMP file, "
-        "in JSON as base64"
+        f"image {row} is refused: {reason}; post a {', '.join(FORMATS)} file, in JSON as base64"
     )
 
 

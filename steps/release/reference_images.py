@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
-from edge.inference.scoring import Scorer, prepare_bytes
+from edge.inference.scoring import Scorer
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import Predictions, read_pixels
@@ -53,12 +53,8 @@ def _reference_image(pixels: np.ndarray, scorers: Mapping[str, Scorer]) -> Refer
     return ReferenceImage(
         content,
         {
-            name: [
-                round(float(score), 7)
-                for score in scorer.score_prepared(
-                    prepare_bytes(content, scorer.record.input_size)[None]
-                )[0]
-            ]
+            name: [round(score, 7) for score in prediction.probabilities.values()]
             for name, scorer in scorers.items()
+            for prediction in scorer.predict([content])
         },
     )

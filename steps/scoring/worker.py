@@ -1,6 +1,5 @@
 """What Spark's Python workers do to score: they import this and the scoring core, no more."""
 
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
@@ -95,35 +94,24 @@ def _scorer(folder: str) -> "Scorer":
 
 
 def _score(scorer: "Scorer", images: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of some images, in their order; one that cannot be read has a reason."""
-    import numpy as np
-
-    from edge.inference.scoring import UnreadableError, prepare_bytes
+    """Return the rows of some images, in their order; an unreadable one has a reason."""
+    from edge.inference.image import UnreadableError
 
     rows: list[dict[str, Any]] = []
-    prepared: list[np.ndarray] = []
-    readable: list[dict[str, Any]] = []
-    for image in images:
-        started = time.perf_counter()
-        row = {"path": image["path"], "sha256": image.get("sha256")}
-        rows.append(row)
+    contents: dict[int, bytes] = {}
+    for place, image in enumerate(images):
+        rows.append({"path": image["path"], "sha256": image.get("sha256")})
         try:
-            content = image["content"] if "content" in image else _read(row)
-            prepared.append(prepare_bytes(content, scorer.record.input_size))
-        except (UnreadableError, OSError) as error:
-            row["reason"] = str(error)
-            continue
-        row["latency_ms"] = (time.perf_counter() - started) * 1000
-        readable.append(row)
-    if not readable:
-        return rows
-    started = time.perf_counter()
-    probabilities = scorer.score_prepared(np.stack(prepared))
-    share = (time.perf_counter() - started) * 1000 / len(readable)
-    for row, answer in zip(readable, scorer.record.answers(probabilities), strict=True):
-        row["label"], row["score"] = answer.label, answer.score
-        row["probabilities"] = list(answer.probabilities.items())
-        row["latency_ms"] += share
+            contents[place] = image["content"] if "content" in image else _read(rows[-1])
+        except OSError as error:
+            rows[-1]["reason"] = str(error)
+    for place, found in zip(contents, scorer.predict_each(contents.values()), strict=True):
+        if isinstance(found, UnreadableError):
+            rows[place]["reason"] = str(found)
+        else:
+            probabilities = list(found.probabilities.items())
+            rows[place] |= {"label": found.label, "score": found.score}
+            rows[place] |= {"probabilities": probabilities, "latency_ms": found.latency_ms}
     return rows
 
 

@@ -42,6 +42,11 @@ def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:
     return folder
 
 
+def probabilities(scorer: Scorer, images: list) -> np.ndarray:
+    """Return what a model predicts, ``float32 [images, classes]``."""
+    return np.float32([list(found.probabilities.values()) for found in scorer.predict(images)])
+
+
 def write_reference_images(folder: Path) -> Path:
     """reference images beside a model, dark and bright, with the scores that it has."""
     scorer, images = Scorer(folder, threads=1), []
@@ -49,7 +54,8 @@ def write_reference_images(folder: Path) -> Path:
         encoded = io.BytesIO()
         Image.new("RGB", (48, 64), (value, value, value)).save(encoded, "JPEG")
         content = encoded.getvalue()
-        scores = scorer.score([content])[0].tolist()
+        (prediction,) = scorer.predict([content])
+        scores = list(prediction.probabilities.values())
         images.append(ReferenceImage(content, {"model.onnx": scores}))
     ReferenceImages(tuple(images)).write(folder)
     return folder

@@ -155,7 +155,7 @@ def test_a_folder_whose_newest_image_cannot_be_read_is_not_well_and_says_so_once
     (images / "a.jpg").write_bytes(b"what a broken encoder writes")
     looks(agent, clock, 100)
     said = agent.status()
-    why = "camera: a.jpg is not a readable image: no format that Pillow knows"
+    why = "camera: a.jpg is not a readable image: not an image: its format is unknown"
     assert said["health_issues"] == [why] and not said["healthy"]
     assert [trouble["what"] for trouble in said["troubles"]] == [why]
     assert caplog.text.count("a.jpg is not a readable image") == 1

@@ -53,7 +53,7 @@ def test_a_new_model_that_fails_on_a_real_frame_is_undone(tmp_path, clock, with_
     broken = np.full((1, 2), np.nan, np.float32)
     monkeypatch.setattr(agent.parts.model.current.scorer, "score_prepared", lambda pixels: broken)
     looks(agent, clock, 1)
-    assert said == ["it fails on a real frame: [nan nan] are no probabilities"]
+    assert said == ["it fails on a real frame: [1, 2] nan nan are not probabilities of 2 classes"]
     looks(agent, clock, 1)
     assert agent.parts.watcher.seen.result.score is not None
     reasons = [

@@ -138,7 +138,7 @@ REFUSED = {
     "no files": ({"change": lambda stated: stated.pop("files")}, "statement is damaged"),
     "no release": ({"tag": False}, "has no tag 'release'"),
     "another prepare": ({"prepare_version": "0"}, "fails its self-test.*prepare version 0"),
-    "too many labels": ({"labels": ["a", "b", "c"]}, "fails its self-test.*no probabilities"),
+    "too many labels": ({"labels": ["a", "b", "c"]}, "fails its self-test.*not probabilities"),
     "another size": ({"input_size": (32, 32)}, "fails its self-test"),
 }
 

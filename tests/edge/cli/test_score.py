@@ -2,7 +2,7 @@ import json
 import shutil
 
 import pytest
-from tiny_model import statement
+from tiny_model import probabilities, statement
 
 from edge.cameras.folder import FolderCamera
 from edge.cli.main import main
@@ -43,7 +43,7 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     assert main(command) == 0
     rows = list(scored(CurrentModel(models), FolderCamera(folder).frames(None)))
     paths = sorted(folder.iterdir())
-    expected = Scorer(models / "current").score(paths)
+    expected = probabilities(Scorer(models / "current"), paths)
     assert [row.file for row in rows] == [path.name for path in paths]
     assert [row.score for row in rows] == [float(scores.max()) for scores in expected]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-import numpy as np  # noqa: E402
 
 from edge.inference.scoring import Scorer, prepare  # noqa: E402
 
@@ -31,7 +30,7 @@ def fingerprints(model: Path, images: list[Path]) -> dict:
             for kind, image in (("file", path), ("array", arrays[path]))
         },
         "scores": {
-            path.name: scorer.score([path])[0].astype(np.float64).tolist() for path in images
+            path.name: list(scorer.predict([path])[0].probabilities.values()) for path in images
         },
     }
 

@@ -21,7 +21,7 @@ def look(number: int) -> None:
     with camera.shot() as shot:
         Image.fromarray(shot.image).save(f"scored-{number}.png")
         Image.fromarray(shot.frame().pixels).save(f"kept-{number}.png")
-        scores = scorer.score([shot.image])[0].tolist()
+        scores = list(scorer.predict([shot.image])[0].probabilities.values())
         row = {"scores": scores, "captured_at": shot.captured_at.isoformat(), "model": camera.model}
         print(json.dumps(row))
 

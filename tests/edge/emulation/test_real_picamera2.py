@@ -63,7 +63,7 @@ def test_what_the_driver_sees_is_what_is_before_the_camera_and_its_score_too(sys
         # the same image in the same colours, in both streams, and from the same moment
         assert far[nearest] < 4 < sorted(far)[1]
         assert difference(scored, before[nearest].resize((320, 240))) < 4
-        expected = scorer.score([np.asarray(scored)])[0]
+        expected = list(scorer.predict([np.asarray(scored)])[0].probabilities.values())
         np.testing.assert_allclose(look["scores"], expected, atol=1e-5)
     assert len(shown) > 1
 
@@ -115,7 +115,7 @@ def test_the_agent_takes_a_frame_from_the_camera_through_the_queue_to_the_landin
             assert image.size == (640, 480)
             assert image.getexif()[0x0110] == "Virtual camera"
         # what was scored is the small stream, what was sent the large one, as JPEG
-        score = scorer.score([path])[0][int(row["label"])]
+        score = scorer.predict([path])[0].probabilities[row["label"]]
         assert abs(score - row["score"]) < 0.02
 
 

@@ -56,17 +56,17 @@ def test_a_damaged_record_is_refused(tmp_path, text):
         (0.875, 0.75, "empty"),
     ],
 )
-def test_an_answer_has_the_label_decided_on_and_its_probability(threshold, of_package, label):
+def test_a_prediction_has_the_label_decided_on_and_its_probability(threshold, of_package, label):
     record = replace(RECORD, threshold=threshold)
     named = {"empty": 1 - of_package, "package": of_package}
-    (answer,) = record.answers(np.float32([list(named.values())]))
-    assert answer == (label, named[label], named)
+    (prediction,) = record.decode(np.float32([list(named.values())]), latency_ms=2.5)
+    assert prediction == (label, named[label], named, 2.5)
 
 
-def test_each_image_has_an_answer_and_none_has_none():
-    answers = RECORD.answers(np.float32([[0.5, 0.5], [0.25, 0.75], [1, 0]]))
-    assert [answer.label for answer in answers] == ["empty", "package", "empty"]
-    assert RECORD.answers(np.empty((0, 2), np.float32)) == []
+def test_each_image_has_a_prediction_and_no_image_has_none():
+    predictions = RECORD.decode(np.float32([[0.5, 0.5], [0.25, 0.75], [1, 0]]))
+    assert [prediction.label for prediction in predictions] == ["empty", "package", "empty"]
+    assert RECORD.decode(np.empty((0, 2), np.float32)) == []
 
 
 def test_a_missing_record_is_a_missing_file(tmp_path):

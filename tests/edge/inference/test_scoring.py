@@ -3,9 +3,10 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, UnidentifiedImageError
-from tiny_model import write_model
+from PIL import Image, ImageOps
+from tiny_model import probabilities, write_model
 
+from edge.inference.image import UnreadableError
 from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer, prepare
 
@@ -45,7 +46,7 @@ def test_bytes_path_and_scorer_agree(scene, tmp_path, model_folder):
     for same in (path, str(path)):
         np.testing.assert_array_equal(prepare(same, SIZE), pixels)
     scorer = Scorer(model_folder)
-    scores = scorer.score([jpeg, path, str(path)])
+    scores = probabilities(scorer, [jpeg, path, str(path)])
     assert scores.shape == (3, 2) and scores.dtype == np.float32
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(scores, scorer.score_prepared(np.stack([pixels] * 3)))
@@ -54,11 +55,11 @@ def test_bytes_path_and_scorer_agree(scene, tmp_path, model_folder):
 @pytest.mark.parametrize(("grey", "label"), [(0, "dark"), (100, "dark"), (180, "bright")])
 def test_a_scorer_names_the_class(model_folder, grey, label):
     scorer = Scorer(model_folder)
-    probabilities = scorer.score([np.full((30, 20, 3), grey, np.uint8)])[0]
-    assert scorer.record.labels[probabilities.argmax()] == label
+    (prediction,) = scorer.predict([np.full((30, 20, 3), grey, np.uint8)])
+    assert prediction.label == label and prediction.score == prediction.probabilities[label]
     logits = np.array([-1, 1]) * 0.05 * (grey - 127.5)
     expected = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(probabilities, expected, rtol=1e-4)
+    np.testing.assert_allclose(list(prediction.probabilities.values()), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -180,17 +181,36 @@ def test_other_arrays_are_refused(pixels):
 
 
 @pytest.mark.parametrize(
-    ("damage", "error"),
+    ("damage", "reason"),
     [
-        (lambda jpeg: b"", UnidentifiedImageError),
-        (lambda jpeg: b"no image", UnidentifiedImageError),
-        (lambda jpeg: jpeg[:10], OSError),
-        (lambda jpeg: jpeg[: len(jpeg) // 2], OSError),
+        (lambda jpeg: b"", "empty"),
+        (lambda jpeg: b"no image", "not an image"),
+        (lambda jpeg: jpeg[:10], "truncated"),
+        (lambda jpeg: jpeg[: len(jpeg) // 2], "truncated"),
     ],
 )
-def test_damaged_bytes_raise(scene, damage, error):
-    with pytest.raises(error):
-        prepare(damage(encoded(scene)), SIZE)
+def test_damaged_bytes_are_unreadable_alone_and_in_a_batch(scene, model_folder, damage, reason):
+    good, bad = encoded(scene), damage(encoded(scene))
+    for fails in (lambda: prepare(bad, SIZE), lambda: Scorer(model_folder).predict([good, bad])):
+        with pytest.raises(UnreadableError) as caught:
+            fails()
+        assert caught.value.reason == reason
+    first, unreadable, last = Scorer(model_folder).predict_each([good, bad, good])
+    assert unreadable.reason == reason and first.probabilities == last.probabilities
+    assert first.latency_ms > 0 and last.latency_ms > 0
+
+
+def test_no_images_have_no_predictions(model_folder):
+    assert Scorer(model_folder).predict([]) == []
+
+
+@pytest.mark.parametrize("broken", [np.float32([[np.nan, 1]]), np.float32([[1]])])
+def test_a_network_without_probabilities_is_no_fault_of_the_image(model_folder, broken):
+    scorer = Scorer(model_folder)
+    scorer.score_prepared = lambda pixels: broken
+    with pytest.raises(ValueError, match="are not probabilities of 2 classes") as caught:
+        scorer.predict([np.zeros((*SIZE, 3), np.uint8)])
+    assert not isinstance(caught.value, UnreadableError)
 
 
 def test_a_missing_model_raises(tmp_path):
@@ -206,5 +226,6 @@ def test_a_model_for_another_prepare_is_refused(tmp_path):
 def test_one_thread_gives_the_same_scores(scene, model_folder):
     images = [np.asarray(scene), np.asarray(ImageOps.invert(scene))]
     np.testing.assert_array_equal(
-        Scorer(model_folder).score(images), Scorer(model_folder, threads=1).score(images)
+        probabilities(Scorer(model_folder), images),
+        probabilities(Scorer(model_folder, threads=1), images),
     )

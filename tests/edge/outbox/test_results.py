@@ -26,7 +26,8 @@ def result(score: float = 0.9, **fields) -> Result:
 
 
 def test_a_result_is_decided_by_the_record():
-    made = Result.of("m", "4", RECORD, np.float32([0.6, 0.4]), 1.234)
+    (prediction,) = RECORD.decode(np.float32([[0.6, 0.4]]), 1.234)
+    made = Result.of("m", "4", prediction)
     assert (made.label, round(made.score, 3), made.latency_ms) == ("1", 0.4, 1.23)
     assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
 

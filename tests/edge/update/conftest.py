@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from release_server import MODEL, PUBLIC_KEY, ReleaseServer
-from tiny_model import write_model, write_reference_images
+from tiny_model import probabilities, write_model, write_reference_images
 
 from edge.update.current import CurrentModel
 from edge.update.registry import Registry
@@ -55,7 +55,9 @@ class Device:
     def score(self) -> tuple[int, float]:
         """The release in use, and what it says of a bright image."""
         model = CurrentModel(self.home, threads=1)
-        return model.release, float(model.scorer.score([np.full((64, 48, 3), 160, np.uint8)])[0, 1])
+        return model.release, float(
+            probabilities(model.scorer, [np.full((64, 48, 3), 160, np.uint8)])[0, 1]
+        )
 
     def require_whole(self, *releases: int) -> int:
         """The release in use is one of some, and scores as it should; returns it."""

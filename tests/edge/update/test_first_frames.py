@@ -61,7 +61,7 @@ def test_good_frames_confirm(blinded):
 def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
     device, updater, model = blinded
     model.refresh()
-    assert "are no probabilities" in model.score(WHITE).reason
+    assert "are not probabilities" in model.score(WHITE).reason
     model.refresh()
     assert model.score(WHITE).reason is None and model.current.release == 1
     assert device.require_whole(1)
@@ -78,7 +78,7 @@ def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
             model.refresh()
             assert model.score(GREY).reason is None
         assert updater.probation.lasts() and "make room" in model.failure
-        assert "are no probabilities" in model.score(WHITE).reason
+        assert "are not probabilities" in model.score(WHITE).reason
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert updater.probation.lasts() and device.home.is_dir()
@@ -122,7 +122,7 @@ def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypat
     nothing = np.full((1, 2), np.nan, np.float32)
     with monkeypatch.context() as patch:
         patch.setattr(model.current.scorer, "score_prepared", lambda pixels: nothing)
-        assert "are no probabilities" in model.score(GREY).reason
+        assert "are not probabilities" in model.score(GREY).reason
     assert updater.probation.lasts() and updater.home.state.failures == {}
     model.refresh()
     assert model.score(GREY).reason is None and model.current.release == 1

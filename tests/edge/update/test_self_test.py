@@ -119,5 +119,5 @@ def test_a_choice_comes_back_as_it_was_written(tmp_path):
 def test_a_record_of_more_labels_than_reference_scores_is_refused(tmp_path):
     folder = write_reference_images(write_model(tmp_path))
     ModelRecord(["a", "b", "c"], (64, 48), "1").write(folder)
-    with pytest.raises(Exception, match="are no probabilities of 3 classes"):
+    with pytest.raises(Exception, match="are not probabilities of 3 classes"):
         tried(folder)

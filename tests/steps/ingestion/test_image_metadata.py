@@ -12,8 +12,9 @@ from drawing import drawn, encoded, jpeg
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
+from edge.inference.image import MAX_BYTES, UnreadableError
 from edge.inference.scoring import prepare
-from steps.ingestion.image_metadata import Unreadable, describe
+from steps.ingestion.image_metadata import describe
 
 REASONS = {"empty", "not an image", "truncated", "damaged", "decompression bomb"}
 
@@ -135,12 +136,16 @@ def _png_of_size(width: int, height: int) -> bytes:
         (b"\xff\xd8\xff\xe0", "truncated"),
         (_png_of_size(60_000, 60_000), "decompression bomb"),
         (_png_of_size(10_001, 10_000), "decompression bomb"),
+        (_png_of_size(9460, 9459), "decompression bomb"),
+        (_png_of_size(9459, 9459), "damaged"),
+        (bytes(MAX_BYTES + 1), "too large"),
+        (bytes(MAX_BYTES), "not an image"),
         (_png_of_size(40, 40), "damaged"),
         (_png_of_size(40, 40)[:-12], "truncated"),
     ],
 )
 def test_what_cannot_be_read_has_a_reason(content, reason):
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableError) as caught:
         describe(content)
     assert caught.value.reason == reason and str(caught.value)
 
@@ -150,7 +155,7 @@ def test_a_cut_image_is_never_taken_for_whole(format):
     whole = encoded(drawn(3), format)
     reasons = []
     for end in range(1, len(whole) - 20, max(1, len(whole) // 150)):
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableError) as caught:
             describe(whole[:end])
         reasons.append(caught.value.reason)
     assert set(reasons) == {"not an image", "truncated"}
@@ -173,6 +178,6 @@ def test_damaged_bytes_are_described_and_can_be_prepared_or_are_unreadable(where
             assert all(math.isfinite(band["mean"]) for band in statistics)
             assert prepare(bytes(damaged), (8, 8)).shape == (8, 8, 3)
             outcomes.add("described")
-        except Unreadable as error:
+        except UnreadableError as error:
             outcomes.add(error.reason)
     assert "described" in outcomes and outcomes <= REASONS | {"described"}

@@ -52,7 +52,7 @@ def bad_bodies(good: bytes) -> list[Body]:
         "33 MB": base64_of(b"\xff" * (33 << 20)),
     }
     frames = {
-        "another column": {"columns": ["image"], "data": [[text]]},
+        "another column": {"columns": ["photo"], "data": [[text]]},
         "no columns": {"data": [[text]]},
         "the column twice": {"columns": ["image", "image"], "data": [[text, text]]},
         "ragged": {"columns": ["image"], "data": [[text, 1]]},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from small_registry import SELECTION, light_meter, run_step, trained, write_profile
+from tiny_model import probabilities
 
 from edge.inference.record import ModelRecord
 from edge.inference.reference_images import ReferenceImages
@@ -125,7 +126,9 @@ def _require_reference_images(folder: Path, record: ModelRecord) -> None:
     expected = reference.expected("model.onnx")
     assert len(reference.images) == 8 and set(record.decide(expected)) == {0, 1}
     for file in ("model.onnx", "model.int8.onnx"):
-        scores = Scorer(folder, model_file=file).score([p.content for p in reference.images])
+        scores = probabilities(
+            Scorer(folder, model_file=file), [image.content for image in reference.images]
+        )
         np.testing.assert_allclose(scores, reference.expected(file), rtol=0, atol=1e-6)
     assert set(tried(folder).ms) == {"model.onnx", "model.int8.onnx"}
     reference.images[3].scores["model.int8.onnx"].reverse()

@@ -15,6 +15,7 @@ import uvicorn
 from drawing import jpeg
 from mlflow.pyfunc import scoring_server
 from starlette.middleware.base import BaseHTTPMiddleware
+from tiny_model import probabilities
 
 from edge.inference.scoring import Scorer
 from steps.release.pyfunc import pyfunc_arguments
@@ -35,7 +36,7 @@ def loaded(exported, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scored(exported) -> np.ndarray:
     """What the device finds in the same images."""
-    return Scorer(exported).score(IMAGES)
+    return probabilities(Scorer(exported), IMAGES)
 
 
 def _expected(scored: np.ndarray) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import pytest
 from drawing import jpeg
 from mlflow.entities.model_registry import ModelVersion
 
-from edge.inference.record import ModelRecord
 from edge.inference.scoring import Scorer
 from steps.errors import UserError
 from steps.lake.lease import lease
@@ -56,11 +55,11 @@ def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
     assert scoring.score_files(str(folder)) == 8
     rows = rows_of(lake, tmp_path)
     assert [row["reason"] for row in rows[:5]] == [None] * 5
-    scores = Scorer(exported).score([jpeg(number) for number in range(5)])
+    predictions = Scorer(exported).predict([jpeg(number) for number in range(5)])
     assert [row["score"] for row in rows[:5]] == pytest.approx(
-        scores.max(axis=1).tolist(), abs=1e-5
+        [prediction.score for prediction in predictions], abs=1e-5
     )
-    for row, reason in zip(rows[5:], ("not an image", "empty", "damaged"), strict=True):
+    for row, reason in zip(rows[5:], ("not an image", "empty", "truncated"), strict=True):
         assert row["score"] is None and row["label"] is None and reason in row["reason"]
         assert len(row["sha256"]) == 64
     assert {row["model"] for row in rows} == {"it's-onnx"}
@@ -71,8 +70,8 @@ def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
     assert scoring.score_files(str(folder)) == 0
     rows = rows_of(lake, tmp_path)
     assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
-    (score,) = Scorer(other_exported).score([jpeg(8)]).max(axis=1)
-    assert rows[8]["score"] == pytest.approx(float(score), abs=1e-5)
+    (prediction,) = Scorer(other_exported).predict([jpeg(8)])
+    assert rows[8]["score"] == pytest.approx(prediction.score, abs=1e-5)
 
 
 def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_exported, tmp_path):
@@ -121,9 +120,9 @@ def test_a_batch_that_is_written_twice_counts_once(lake, scoring, exported, tmp_
     checkpoint.rename(checkpoint.with_name("lost"))
     scoring.score_files(str(folder))
     good, bad = rows_of(lake, tmp_path)
-    [answer] = ModelRecord.read(exported).answers(Scorer(exported).score([jpeg(0)]))
-    assert (good["label"], good["reason"]) == (answer.label, None)
-    assert good["probabilities"] == pytest.approx(answer.probabilities, abs=1e-5)
+    (prediction,) = Scorer(exported).predict([jpeg(0)])
+    assert (good["label"], good["reason"]) == (prediction.label, None)
+    assert good["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
     assert (bad["score"], bad["probabilities"]) == (None, None) and "image" in bad["reason"]
     assert (bad["scored_by"], bad["score_run_id"]) == ("spark", "run")
     assert good["scored_at"] == bad["scored_at"] and good["latency_ms"] > 0
