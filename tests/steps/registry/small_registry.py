@@ -50,12 +50,11 @@ def copied_store(database: Path, home: Path) -> Iterator[str]:
         mlflow.set_tracking_uri(None)
 
 
-def light_meter(rows: int = 32, inverted: bool = False, seed: int = 0):
+def light_meter(rows: int = 32, seed: int = 0):
     """Make a network that detects a bright pixel in the upper rows; with all 32 it is always right.
 
     Args:
         rows: how many rows it sees.
-        inverted: it predicts the other label.
         seed: a little noise in its weights, which changes no prediction.
     """
     import keras
@@ -67,10 +66,9 @@ def light_meter(rows: int = 32, inverted: bool = False, seed: int = 0):
     x = keras.layers.GlobalMaxPooling2D()(x)
     dense = keras.layers.Dense(2, activation="softmax", name="probabilities")
     model = keras.Model(pixels, dense(x))
-    sign = -1 if inverted else 1
-    weights = np.tile([-2.0, 2.0], (3, 1)) * sign
+    weights = np.tile([-2.0, 2.0], (3, 1))
     noise = np.random.default_rng(seed).normal(0, 0.01, weights.shape)
-    dense.set_weights([weights + noise, np.array([4.0, -4.0]) * sign])
+    dense.set_weights([weights + noise, np.array([4.0, -4.0])])
     return model
 
 
