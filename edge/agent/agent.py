@@ -1,7 +1,7 @@
-"""The agent: looks, scores, keeps, sends and updates, until it is stopped.
+"""The agent: takes frames, scores, keeps, sends and updates until it is stopped.
 
-One thread looks through the camera, and nothing else may hold that up: sending and updating have
-a thread each, since a network may take its time. A failure in one of them is theirs alone.
+The main thread takes frames, and nothing else may delay it. Sending and updating have a thread
+each, since a network may be slow; a failure in one thread does not affect the others.
 """
 
 import logging
@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.agent.clock import Clock
 from edge.agent.parts import Parts
 from edge.agent.settings import Settings
-from edge.agent.status import status
+from edge.agent.status import health_issues, status
 from edge.agent.watchdog import Watchdog
 from edge.cameras.camera import Camera
 from edge.outbox.landing import Landing
@@ -20,20 +23,22 @@ from edge.outbox.sender import Sender
 
 logger = logging.getLogger(__name__)
 
-NAP_SECONDS = 1.0
-"""The longest sleep: a stop, a demand and the watchdog are not kept waiting."""
+MAX_SLEEP_SECONDS = 1.0
+"""A stop, a manual trigger and the watchdog wait no longer than this."""
+
+HISTORY_SECONDS = 86_400
 
 
 class Agent:
-    """The parts of a device, at work.
+    """All parts of a device at work; what the page shows comes from its methods.
 
     Args:
-        settings: as read from the file.
-        clock: the time.
-        camera: another one than the settings say.
+        settings: from the TOML file.
+        clock: in place of the machine's.
+        camera: in place of the one in the settings.
 
     Attributes:
-        parts: what looks, scores, keeps and updates.
+        parts: what takes frames, scores, keeps and updates.
         sender: what sends.
     """
 
@@ -50,17 +55,35 @@ class Agent:
             self.status,
             parts.clock.now,
             60 * landing.report_minutes,
-            landing.retry_most_seconds,
+            landing.max_retry_seconds,
         )
         self._stop = threading.Event()
         self._wake = threading.Event()
 
     def status(self) -> dict[str, Any]:
-        """What the device says of itself."""
+        """Return the device's status."""
         return status(self.parts, self.sender)
 
+    def health_issues(self) -> list[str]:
+        """Return what keeps the device from its work; nothing if it is healthy."""
+        return health_issues(self.parts, self.sender)
+
+    def score_history(self) -> list[dict[str, Any]]:
+        """Return points of the curve of the last day's scores, oldest first."""
+        rows = HISTORY_SECONDS / self.parts.settings.score.period_seconds
+        return self.parts.results.history(max(round(rows), 1))
+
+    def last_frame(self) -> bytes | NDArray[np.uint8] | None:
+        """Return the last frame: a file's bytes or pixels; None before the first."""
+        return self.parts.watcher.state.image
+
+    def trigger(self) -> None:
+        """Keep the next frame, and take it at once."""
+        self.parts.selection.trigger()
+        self._wake.set()
+
     def run(self, watchdog: Watchdog) -> None:
-        """Go on until :meth:`stop`; what is then in the queue is sent after the next start."""
+        """Run until :meth:`stop`; images in the queue are sent after the next start."""
         follower = self.parts.follower
         works = [self.sender.work] + ([follower.work] if follower else [])
         threads = [
@@ -71,12 +94,12 @@ class Agent:
             thread.start()
         watchdog.ready()
         try:
-            self._look_again_and_again(watchdog)
+            self._take_frames(watchdog)
         finally:
             self._stop.set()
             self.parts.watcher.close()
             for thread in threads:
-                thread.join(NAP_SECONDS)  # one that hangs in a network ends with the process
+                thread.join(MAX_SLEEP_SECONDS)  # one that hangs in a network ends with the process
             watchdog.stop()
 
     def stop(self) -> None:
@@ -84,31 +107,26 @@ class Agent:
         self._stop.set()
         self._wake.set()
 
-    def demand(self) -> None:
-        """Keep an image of now."""
-        self.parts.selection.demand()
-        self._wake.set()
-
-    def _look_again_and_again(self, watchdog: Watchdog) -> None:
+    def _take_frames(self, watchdog: Watchdog) -> None:
         clock, period = self.parts.clock, self.parts.settings.score.period_seconds
         due = clock.uptime()
         while not self._stop.is_set():
             watchdog.beat()
-            self.parts.watcher.look()
+            self.parts.watcher.take_frame()
             due = max(due + period, clock.uptime())
             while not self._stop.is_set():
                 watchdog.beat()
                 left = due - clock.uptime()
-                if left <= 0 or self._wake.wait(min(left, NAP_SECONDS)):
+                if left <= 0 or self._wake.wait(min(left, MAX_SLEEP_SECONDS)):
                     break
             self._wake.clear()
 
-    def _repeat(self, work: Callable[[], bool | None]) -> None:
+    def _repeat(self, work: Callable[[], bool]) -> None:
         while not self._stop.is_set():
             try:
-                more = work()
-            except Exception:  # a fault of ours: said with its trace, and no reason not to look
+                has_more = work()
+            except Exception:  # a bug: log its trace, and keep the other threads running
                 logger.exception("%s", work.__qualname__)
-                more = False
-            if not more:
-                self._stop.wait(NAP_SECONDS)
+                has_more = False
+            if not has_more:
+                self._stop.wait(MAX_SLEEP_SECONDS)

@@ -1,4 +1,4 @@
-"""Follows the registry: polls, and remembers why a poll brought nothing."""
+"""Polls the registry for a newer release, and remembers why a poll failed."""
 
 import logging
 
@@ -15,43 +15,43 @@ class Follower:
     """Polls for a new release.
 
     Args:
-        updater: checks, fetches, tries and switches.
+        updater: checks, fetches, self-tests and switches.
         times: when to poll.
         clock: the time.
 
     Attributes:
-        failure: why the last poll brought nothing; None where all is well.
+        failure: why the last poll brought no release that it should; None if all is well.
     """
 
     def __init__(self, updater: Updater, times: PollTimes, clock: Clock):
         self._updater, self._times, self._clock = updater, times, clock
         self._failures = 0
-        # a device without a model asks at once
+        # a device without a model polls at once
         first = times.first() if updater.in_use else 0.0
         self._due = clock.uptime() + first
         self.failure: str | None = None
 
-    def work(self) -> None:
-        """Poll if it is time.
+    def work(self) -> bool:
+        """Poll if it is time; return False, since the next poll is never due at once.
 
         Raises:
-            Exception: a fault of ours; it is this poll's failure as any other, and comes again no
-                sooner than the next poll.
+            Exception: a bug of the agent. It counts as a failed poll, so the next attempt waits.
         """
         if self._clock.uptime() < self._due:
-            return
+            return False
         try:
             if pulled := self._updater.check():
                 logger.info("version %s is in use, on probation", pulled.version)
             self.failure, self._failures = self._updater.refused, 0
         except (UserError, OSError) as error:
-            said = " ".join(str(error).split())
-            if said != self.failure:
-                logger.warning("model: %s", said)
-            self.failure, self._failures = said, self._failures + 1
+            failure = " ".join(str(error).split())
+            if failure != self.failure:
+                logger.warning("model: %s", failure)
+            self.failure, self._failures = failure, self._failures + 1
         except Exception as error:
-            said = without_userinfo(" ".join(repr(error).split()))
-            self.failure, self._failures = said, self._failures + 1
+            self.failure = without_userinfo(" ".join(repr(error).split()))
+            self._failures += 1
             raise
         finally:
             self._due = self._clock.uptime() + self._times.next(self._failures)
+        return False

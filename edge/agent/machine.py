@@ -1,4 +1,4 @@
-"""How the machine is: temperature, throttling, memory, disk."""
+"""The state of the machine: temperature, throttling, memory, disk."""
 
 import resource
 import shutil
@@ -10,11 +10,11 @@ THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 VCGENCMD_SECONDS = 5
 
 FLAGS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
-"""The firmware's bits for now; 16 above each is the one for since the start."""
+"""The firmware's bits for the present; those 16 above mean any time since the start."""
 
 
 def temperature() -> float | None:
-    """Of the processor in °C; None where the kernel does not say."""
+    """Return the processor's temperature in °C, or None if the kernel does not report it."""
     try:
         return int(THERMAL.read_text()) / 1000
     except (OSError, ValueError):
@@ -22,9 +22,9 @@ def temperature() -> float | None:
 
 
 def throttling() -> list[str] | None:
-    """What the firmware of a Pi complains about, ``… earlier`` where it is over; else None.
+    """Return the warnings of a Pi's firmware, ``… earlier`` if they are over; None elsewhere.
 
-    An under-voltage is a weak power supply, and the usual reason for a device that hangs.
+    Under-voltage means a weak power supply, the usual reason for a device that hangs.
     """
     bits = _throttled_bits()
     if bits is None:
@@ -35,7 +35,7 @@ def throttling() -> list[str] | None:
 
 
 def memory_megabytes() -> float:
-    """What this process has resident now."""
+    """Return this process's resident memory."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
@@ -44,7 +44,7 @@ def memory_megabytes() -> float:
 
 
 def free_megabytes(folder: Path) -> float:
-    """Of the disk that a folder is on."""
+    """Return the free space of the disk that a folder is on."""
     return shutil.disk_usage(folder).free / 1e6
 
 
@@ -54,9 +54,13 @@ def _throttled_bits() -> int | None:
     except (OSError, ValueError):
         pass
     try:
-        said = subprocess.run(
-            ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=VCGENCMD_SECONDS
+        answer = subprocess.run(
+            ["vcgencmd", "get_throttled"],
+            capture_output=True,
+            text=True,
+            timeout=VCGENCMD_SECONDS,
+            check=False,  # an answer that is not a number says as much as the exit status
         ).stdout
-        return int(said.strip().removeprefix("throttled="), 16)
+        return int(answer.strip().removeprefix("throttled="), 16)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

@@ -1,41 +1,42 @@
-"""Motion: whether something other than the light has changed before the camera."""
+"""Motion detection that ignores changes of the light."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.inference.scoring import prepare
 
 SIZE = (48, 64)
-"""(height, width) of the image that is compared: leaves and noise blur away in it."""
+"""(height, width) of the compared image: leaves and noise blur away at this size."""
 
-LEARNS = 0.1
-"""How much of each frame goes into the background."""
+LEARNING_RATE = 0.1
+"""The share of each frame in the new background."""
 
-CHANGED = 12.0
-"""Of 255: a cell that differs by more from the background, beyond what the whole frame does."""
+MIN_CHANGE = 12.0
+"""Of 255: how much more than the median a changed cell differs from the background."""
 
-LIGHT = 0.6
-"""Of the cells: where more of them change, it is a lamp or a cloud."""
+MAX_SHARE = 0.6
+"""Of the cells: if more of them change, the cause is a lamp or a cloud."""
 
 
 class Motion:
     """Compares each frame with a slowly learnt background.
 
     Args:
-        share: of the view that has to change, 0–1.
+        share: of the view that must change, 0–1.
 
     Example::
 
         motion = Motion(share=0.02)
-        if motion.seen(shot.image):
+        if motion.detect(shot.image):
             …
     """
 
     def __init__(self, share: float):
         self._share = share
-        self._background: np.ndarray | None = None
+        self._background: NDArray[np.float32] | None = None
 
-    def seen(self, image: bytes | np.ndarray) -> bool:
-        """Whether this frame shows motion; the first one never does.
+    def detect(self, image: bytes | NDArray[np.uint8]) -> bool:
+        """Return whether a frame shows motion; the first one never does.
 
         Args:
             image: as ``edge.inference.scoring.prepare`` takes it.
@@ -45,9 +46,9 @@ class Motion:
             self._background = grey
             return False
         difference = grey - self._background
-        changed = np.abs(difference - np.median(difference)) > CHANGED
-        if changed.mean() > LIGHT:
+        changed = np.abs(difference - np.median(difference)) > MIN_CHANGE
+        if changed.mean() > MAX_SHARE:
             self._background = grey
             return False
-        self._background += LEARNS * difference
+        self._background += LEARNING_RATE * difference
         return bool(changed.mean() >= self._share)

@@ -1,13 +1,14 @@
-"""The parts of a device, made as the settings say, each with those that it works with."""
+"""Builds the parts of a device from its settings."""
 
 import logging
+from pathlib import Path
 
 from edge.agent.clock import Clock
 from edge.agent.follower import Follower
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
-from edge.agent.settings import CameraSettings, Settings
+from edge.agent.settings import CameraSettings, ModelSettings, Settings
 from edge.agent.watcher import Watcher
 from edge.cameras.camera import Camera, CameraOptions
 from edge.cameras.kinds import make_camera
@@ -25,38 +26,40 @@ MEGABYTE = 1_000_000
 
 
 class Parts:
-    """What looks, scores, keeps and updates; only the sender, which also reports, is apart.
+    """All that takes frames, scores, keeps and updates; the sender is not among them.
 
     Args:
-        settings: as read from the file.
-        clock: another one than the machine's.
-        camera: another one than the settings say.
+        settings: from the TOML file.
+        clock: in place of the machine's.
+        camera: in place of the one in the settings.
 
     Attributes:
-        started: when they were made.
-        updater, follower, model: None where no model is followed.
+        started: when the parts were built.
+        updater, follower, model: None if the settings name no model.
     """
 
     def __init__(
         self, settings: Settings, clock: Clock | None = None, camera: Camera | None = None
     ):
-        kept = settings.store
-        self.settings, self.store = settings, Store(kept.folder)
+        limits = settings.store
+        self.settings, self.store = settings, Store(limits.folder)
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
         self.camera = camera or make_camera(settings.camera.kind, _camera_options(settings.camera))
         self.queue = Queue(
             self.store,
-            round(kept.images_megabytes * MEGABYTE),
-            round(kept.free_megabytes * MEGABYTE),
+            round(limits.images_megabytes * MEGABYTE),
+            round(limits.free_megabytes * MEGABYTE),
             settings.device,
             settings.view,
         )
-        self.results = Results(self.store, kept.results, settings.device)
+        self.results = Results(self.store, limits.results, settings.device)
         self.selection = Selection(settings.capture, settings.score)
-        self.updater = self.follower = self.model = None
+        self.updater: Updater | None = None
+        self.follower: Follower | None = None
+        self.model: ModelInUse | None = None
         if settings.model:
-            self._follow(settings)
+            self._follow(settings.model)
         self.watcher = Watcher(
             self.camera,
             self.model,
@@ -67,25 +70,20 @@ class Parts:
             self.clock,
         )
 
-    def _follow(self, settings: Settings) -> None:
-        followed = settings.model
-        named = followed.keys or settings.models / KEYS_FILE
-        keys = read_keys(named) if followed.keys or named.exists() else []
+    def _follow(self, model: ModelSettings) -> None:
+        models, threads = self.settings.models, self.settings.score.threads
+        keys_file = Path(model.keys) if model.keys else models / KEYS_FILE
+        keys = read_keys(keys_file) if model.keys or keys_file.exists() else []
         if not keys:
-            logger.warning("no key is pinned, so any release is taken: see docs/device.md")
-        self.updater = Updater(
-            Registry(followed.server),
-            followed.name,
-            followed.alias,
-            settings.models,
-            keys,
-            threads=settings.score.threads,
-        )
-        times = PollTimes(followed.poll_seconds, seed=settings.device)
+            logger.warning(
+                "no public key is pinned, so unsigned releases are accepted: see docs/device.md"
+            )
+        registry = Registry(model.server)
+        self.updater = Updater(registry, model.name, model.alias, models, keys, threads=threads)
+        times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock)
-        folder = settings.models / followed.name
         self.model = ModelInUse(
-            folder, settings.score.threads, self.updater.probation, self.clock.uptime
+            models / model.name, threads, self.updater.probation, self.clock.uptime
         )
 
 

@@ -1,4 +1,4 @@
-"""Which frames are kept, and why: no more of them than is asked for, however often one looks."""
+"""Which frames are kept, and why; the limits hold at any frame rate."""
 
 import random
 
@@ -11,22 +11,23 @@ PAUSE_SECONDS = 1.0
 
 
 class Allowance:
-    """So many an hour, evenly: what is not used adds up to no more than an eighth of it.
+    """A rate limit whose unused part accumulates, up to an eighth of an hour's count.
 
     Args:
-        per_hour: how many.
+        per_hour: the rate.
     """
 
     def __init__(self, per_hour: float):
-        self._per_second, self._most = per_hour / 3600, max(per_hour / 8, 1.0)
-        self._left, self._at = 1.0 if per_hour else 0.0, None
+        self._per_second, self._max_left = per_hour / 3600, max(per_hour / 8, 1.0)
+        self._left = 1.0 if per_hour else 0.0
+        self._updated_at: float | None = None
 
     def take(self, uptime: float) -> bool:
-        """Take one, if there is one left."""
-        if self._at is not None:
-            grown = self._left + (uptime - self._at) * self._per_second
-            self._left = min(grown, self._most)
-        self._at = uptime
+        """Take one if one is left; return whether it was."""
+        if self._updated_at is not None:
+            grown = self._left + (uptime - self._updated_at) * self._per_second
+            self._left = min(grown, self._max_left)
+        self._updated_at = uptime
         if self._left < 1:
             return False
         self._left -= 1
@@ -34,63 +35,65 @@ class Allowance:
 
 
 class Selection:
-    """Decides about each frame.
+    """Decides about each frame whether it is kept.
 
     Args:
-        capture: what is kept whatever the model says.
-        score: what is kept for what it says.
+        capture: what is kept independent of the model.
+        score: what is kept for its result.
     """
 
     def __init__(self, capture: CaptureSettings, score: ScoreSettings):
         self._capture, self._score = capture, score
         self._uncertain = Allowance(score.uncertain_per_hour)
-        self._draw = random.Random(score.seed)
+        self._random = random.Random(score.seed)  # noqa: S311 - a sample, not a secret
         self._kept_at = self._moved_at = float("-inf")
         self._period_due: float | None = None
-        self._demanded = False
+        self._is_triggered = False
 
-    def demand(self) -> None:
+    def trigger(self) -> None:
         """Keep the next frame."""
-        self._demanded = True
+        self._is_triggered = True
 
-    def reason(self, uptime: float, moves: bool, result: Result | None) -> Reason | None:
-        """Why this frame is to be kept; None where it is not.
+    def reason(self, uptime: float, has_motion: bool, result: Result | None) -> Reason | None:
+        """Return why this frame is kept, or None if it is not.
 
         Args:
-            uptime: seconds, never going back.
-            moves: whether motion was seen.
-            result: what the model said of it, where there is a model.
+            uptime: seconds, never decreasing.
+            has_motion: whether the frame shows motion.
+            result: of the model, if there is one.
         """
         if uptime - self._kept_at < PAUSE_SECONDS:
             return None
-        drawn = result is not None and self._draw.random() < self._control_chance()
-        reason = self._of(uptime, moves, result, drawn)
+        is_drawn = result is not None and self._random.random() < self._control_chance()
+        reason = self._find_reason(uptime, has_motion, result, is_drawn)
         if reason is not None:
             self._kept_at = uptime
         return reason
 
-    def _of(self, uptime: float, moves: bool, result: Result | None, drawn: bool) -> Reason | None:
-        if self._demanded:
-            self._demanded = False
+    def _find_reason(
+        self, uptime: float, has_motion: bool, result: Result | None, is_drawn: bool
+    ) -> Reason | None:
+        if self._is_triggered:
+            self._is_triggered = False
             return Reason.MANUAL_TRIGGER
         pause = self._capture.motion_pause_seconds
-        if self._capture.motion and moves and uptime - self._moved_at >= pause:
+        if self._capture.motion and has_motion and uptime - self._moved_at >= pause:
             self._moved_at = uptime
             return Reason.MOTION
-        unsure = result is not None and result.margin < self._score.margin
-        if unsure and self._uncertain.take(uptime):
+        is_uncertain = result is not None and result.margin < self._score.margin
+        if is_uncertain and self._uncertain.take(uptime):
             return Reason.UNCERTAIN
-        if drawn:
+        if is_drawn:
             return Reason.CONTROL
-        return Reason.PERIOD if self._period_is_over(uptime) else None
+        return Reason.PERIOD if self._is_period_over(uptime) else None
 
-    def _period_is_over(self, uptime: float) -> bool:
+    def _is_period_over(self, uptime: float) -> bool:
         period = self._capture.period_seconds
         if not period or (self._period_due is not None and uptime < self._period_due):
             return False
-        # on the beat, unless one or more beats were missed
-        on_the_beat = (uptime if self._period_due is None else self._period_due) + period
-        self._period_due = on_the_beat if on_the_beat > uptime else uptime + period
+        # in a fixed rhythm, unless one or more periods were missed
+        next_due = (uptime if self._period_due is None else self._period_due) + period
+        self._period_due = next_due if next_due > uptime else uptime + period
         return True
 
     def _control_chance(self) -> float:

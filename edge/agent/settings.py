@@ -1,6 +1,6 @@
 """The agent's settings: one typed object from one TOML file.
 
-Each has its unit in its name or its comment; what a setting is for stands in docs/device.md.
+Each setting has its unit in its name or its comment; docs/device.md explains what it is for.
 """
 
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ from edge.protocol.addresses import without_userinfo
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """``[camera]``: which camera, and how it is set."""
+    """``[camera]``: which camera, and its settings."""
 
     kind: str = fits("picamera2", one_of(CAMERAS))
     source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
-    size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of what is kept
+    size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of kept images
     scored_size: tuple[int, int] = fits((320, 240), between(16, 10_000))  # of picamera2's lores
     upside_down: bool = False
     controls: dict[str, Any] = field(default_factory=dict)  # libcamera's, by name
@@ -29,21 +29,21 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """``[capture]``: what is kept whatever the model says."""
+    """``[capture]``: what is kept independent of the model."""
 
     period_seconds: float = fits(600.0, between(0, 31_536_000))  # 0: never
     motion: bool = False
-    motion_share: float = fits(0.02, between(0.0001, 1))  # of the view that has to change
+    motion_share: float = fits(0.02, between(0.0001, 1))  # of the view that must change
     motion_pause_seconds: float = fits(10.0, between(1, 86_400))
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """``[score]``: how often frames are scored, and which of them are worth a look."""
+    """``[score]``: how often frames are scored, and which of them are kept for their score."""
 
     period_seconds: float = fits(1.0, between(0.01, 86_400))
-    threads: int = fits(1, between(0, 64))  # 0: as many as onnxruntime likes
-    margin: float = fits(0.2, between(0, 1))  # between the two likeliest: below, it is uncertain
+    threads: int = fits(1, between(0, 64))  # 0: onnxruntime chooses
+    margin: float = fits(0.2, between(0, 1))  # between the two likeliest; less is uncertain
     uncertain_per_hour: float = fits(12.0, between(0, 3600))
     control_per_day: float = fits(4.0, between(0, 86_400))  # drawn at random
     seed: int = fits(1, at_least(0))  # of that draw
@@ -55,9 +55,9 @@ class LandingSettings:
 
     url: str
     options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
-    mount: str = ""  # has to be mounted, or nothing is written
+    mount: str = ""  # a path that must be a mount point
     report_minutes: float = fits(10.0, between(0.1, 1440))  # between results and status files
-    retry_most_seconds: float = fits(600.0, between(1, 86_400))
+    max_retry_seconds: float = fits(600.0, between(1, 86_400))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ModelSettings:
     name: str
     alias: str = "champion"
     poll_seconds: float = fits(300.0, between(1, 86_400))
-    keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder, if there
+    keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder, if it exists
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StoreSettings:
 
     folder: Path = Path("/var/lib/lakehouse-vision")
     images_megabytes: float = fits(1000.0, between(1, 1_000_000))
-    free_megabytes: float = fits(500.0, between(0, 1_000_000))  # that others are left
+    free_megabytes: float = fits(500.0, between(0, 1_000_000))  # that stay free
     results: int = fits(500_000, between(100, 100_000_000))  # rows
 
 
@@ -91,12 +91,12 @@ class PageSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All of them; ``device`` names this device in file names and tables."""
+    """All settings; ``device`` names this device in file names and tables."""
 
     device: str
     landing: LandingSettings
     view: str = "porch"
-    trust_clock: bool = False  # though neither a time server nor an RTC vouches for it
+    trust_clock: bool = False  # although neither a time server nor an RTC confirms it
     model: ModelSettings | None = None
     camera: CameraSettings = CameraSettings()
     capture: CaptureSettings = CaptureSettings()
@@ -106,14 +106,18 @@ class Settings:
 
     @classmethod
     def read(cls, path: Path) -> "Settings":
-        """Read a TOML file; raises :class:`SettingsError`, one line that names key and file."""
+        """Read a TOML file.
+
+        Raises:
+            SettingsError: one line that names the key and the file.
+        """
         settings = read(cls, path)
         for name in ("device", "view"):
             value = getattr(settings, name)
             if not value or not all(sign.isalnum() or sign == "-" for sign in value):
                 raise SettingsError(
-                    f"{name} in {path} is {value!r}: letters, digits and - alone, since it is "
-                    "a part of file names"
+                    f"{name} in {path} is {value!r}: use only letters, digits and -, since "
+                    "it goes into file names"
                 )
         camera = settings.camera
         if error := camera_class(camera.kind).source_error(camera.source):
@@ -122,11 +126,11 @@ class Settings:
         if settings.model and urlsplit(settings.model.server).scheme not in ("http", "https"):
             raise SettingsError(
                 f"model.server in {path} is {without_userinfo(settings.model.server)!r}: "
-                "it is no address such as http://mlflow.local:5000"
+                "use an address such as http://mlflow.local:5000"
             )
         return settings
 
     @property
     def models(self) -> Path:
-        """The folder of all models."""
+        """Return the folder of all models."""
         return self.store.folder / "models"

@@ -1,4 +1,4 @@
-"""From a TOML file to typed settings: what does not fit is one line that names key and file."""
+"""Reads a TOML file as typed settings; every error is one line that names the key and the file."""
 
 import dataclasses
 import tomllib
@@ -6,51 +6,53 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.inference.errors import UserError
+
+Table = TypeVar("Table")
+"""A dataclass that a table of the file becomes."""
+
+Check = Callable[[Any], str | None]
+"""Returns what is wrong with a value, or None."""
 
 
 class SettingsError(UserError):
     """A settings file cannot be used."""
 
 
-Check = Callable[[Any], str | None]
-"""Says what is wrong with a value, if anything."""
-
-
 def fits(default: Any, check: Check) -> Any:
-    """A setting with a default, and what its values have to fulfil."""
+    """Return a dataclass field with a default and a check of its values."""
     return dataclasses.field(default=default, metadata={"check": check})
 
 
 def between(least: float, most: float) -> Check:
-    """A number within bounds, both included; of several numbers, each."""
+    """Return a check for a number, or each of several, within bounds that are included."""
 
     def check(value: Any) -> str | None:
         numbers = value if isinstance(value, tuple) else (value,)
-        within = all(least <= number <= most for number in numbers)
-        return None if within else f"it has to be from {least} to {most}"
+        is_within = all(least <= number <= most for number in numbers)
+        return None if is_within else f"it must be from {least} to {most}"
 
     return check
 
 
 def at_least(least: float) -> Check:
-    """A number from some value up."""
-    return lambda value: None if value >= least else f"it has to be {least} or more"
+    """Return a check for a number that is not below a bound."""
+    return lambda value: None if value >= least else f"it must be {least} or more"
 
 
 def one_of(names: Iterable[str]) -> Check:
-    """One of some names, which are read at each check."""
-    return lambda value: None if value in names else f"it has to be one of {', '.join(names)}"
+    """Return a check for one of some names, which are read at each check."""
+    return lambda value: None if value in names else f"it must be one of {', '.join(names)}"
 
 
-def read(kind: type, path: Path) -> Any:
+def read(kind: type[Table], path: Path) -> Table:
     """Read a TOML file as a dataclass whose fields are values, or dataclasses for its tables.
 
     Raises:
-        SettingsError: there is no such file, it is no TOML, or a key is unknown, missing or has
-            a value of another kind.
+        SettingsError: the file does not exist or is not TOML, or a key is unknown, missing or has
+            a value that does not fit.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -60,62 +62,64 @@ def read(kind: type, path: Path) -> Any:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
-    return _table(kind, values, "", path)
+    return _read_table(kind, values, "", path)
 
 
-def _table(kind: type, values: Any, name: str, path: Path) -> Any:
+def _read_table(kind: type[Table], values: Any, name: str, path: Path) -> Table:
     if not isinstance(values, dict):
-        raise SettingsError(f"{name} in {path} has to be a table: [{name}]")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+        raise SettingsError(f"{name} in {path} must be a table: [{name}]")
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
     hints = typing.get_type_hints(kind)
-    inside = f"{name}." if name else ""
+    prefix = f"{name}." if name else ""
     for key in values:
         if key not in fields:
             raise SettingsError(
-                f"unknown key {inside}{key} in {path}: there are {', '.join(sorted(fields))}"
+                f"unknown key {prefix}{key} in {path}: use one of {', '.join(sorted(fields))}"
             )
     for key, field in fields.items():
         if key not in values and _is_required(field):
-            raise SettingsError(f"missing key {inside}{key} in {path}")
+            raise SettingsError(f"missing key {prefix}{key} in {path}")
     return kind(
         **{
-            key: _value(hints[key], fields[key], value, f"{inside}{key}", path)
+            key: _read_value(hints[key], fields[key], value, f"{prefix}{key}", path)
             for key, value in values.items()
         }
     )
 
 
-def _is_required(field: dataclasses.Field) -> bool:
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
     missing = dataclasses.MISSING
     return field.default is missing and field.default_factory is missing
 
 
-def _value(hint: Any, field: dataclasses.Field, value: Any, name: str, path: Path) -> Any:
+def _read_value(
+    hint: Any, field: "dataclasses.Field[Any]", value: Any, name: str, path: Path
+) -> Any:
     if typing.get_origin(hint) is types.UnionType:
         hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     if dataclasses.is_dataclass(hint):
-        return _table(hint, value, name, path)
-    converted, wanted = _converted(hint, value)
+        return _read_table(typing.cast(type, hint), value, name, path)
+    converted, expected = _convert(hint, value)
     if converted is None:
-        raise SettingsError(f"{name} in {path} is {value!r}: it has to be {wanted}")
-    if wrong := field.metadata.get("check", lambda value: None)(converted):
-        raise SettingsError(f"{name} in {path} is {value!r}: {wrong}")
+        raise SettingsError(f"{name} in {path} is {value!r}: it must be {expected}")
+    if invalid := field.metadata.get("check", lambda value: None)(converted):
+        raise SettingsError(f"{name} in {path} is {value!r}: {invalid}")
     return converted
 
 
-def _converted(hint: Any, value: Any) -> tuple[Any, str]:
-    """The value as its kind (None where it is of another), and that kind in words."""
+def _convert(hint: Any, value: Any) -> tuple[Any, str]:
+    """Return the value as a type, or None if it is of another one, and that type in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if origin is tuple:
-        whole = isinstance(value, list) and len(value) == len(arguments)
-        good = whole and all(type(item) is int for item in value)
-        return (tuple(value) if good else None), "[width, height]"
+        is_complete = isinstance(value, list) and len(value) == len(arguments)
+        is_valid = is_complete and all(type(item) is int for item in value)
+        return (tuple(value) if is_valid else None), "[width, height]"
     if origin is dict:
         return (value if isinstance(value, dict) else None), "a table"
     if hint is float:
         return (float(value) if is_number else None), "a number"
     if hint is Path:
         return (Path(value).expanduser() if isinstance(value, str) else None), "a path"
-    kinds = {int: "a whole number", bool: "true or false", str: "text"}
-    return (value if type(value) is hint else None), kinds[hint]
+    names = {int: "a whole number", bool: "true or false", str: "text"}
+    return (value if type(value) is hint else None), names[hint]

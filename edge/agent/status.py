@@ -1,4 +1,4 @@
-"""What the device says of itself: to its page, to ``edge status``, and to the landing zone."""
+"""The device's status: for its page, for ``edge status``, and for the landing zone."""
 
 from typing import Any
 
@@ -8,65 +8,65 @@ from edge.outbox.moment import Moment
 from edge.outbox.sender import Sender
 
 OVERDUE_SECONDS = 60.0
-"""A device that should have looked this much longer ago than its period is not well."""
+"""A device whose last frame is this much older than its period is unhealthy."""
 
-UNSET_CLOCK = "the clock is not set and everything waits for it"
+UNSET_CLOCK = "the clock is not set, so nothing can be sent"
 UNSET_SECONDS = 3600.0
-"""After which a clock that nobody has set is somebody's business."""
+"""After which an unset clock is a health issue."""
 
 UNSENT_SECONDS = 600.0
-"""For which a landing zone may be away, as networks are; what cannot be sent waits meanwhile."""
+"""For which the landing zone may be away, as networks are; the outbox grows meanwhile."""
 
 
 def health_issues(parts: Parts, sender: Sender) -> list[str]:
-    """What keeps the device from its work; none where it is well."""
-    found, seen = [], parts.watcher.seen
-    if seen.failure:
-        found.append(f"camera: {seen.failure}")
-    late = parts.clock.uptime() - seen.looked_at - parts.settings.score.period_seconds
+    """Return what keeps the device from its work; nothing if it is healthy."""
+    issues, state = [], parts.watcher.state
+    if state.failure:
+        issues.append(f"camera: {state.failure}")
+    late = parts.clock.uptime() - state.polled_at - parts.settings.score.period_seconds
     if late > OVERDUE_SECONDS:
-        found.append(f"the last look is {late:.0f} s overdue")
+        issues.append(f"the next frame is {late:.0f} s overdue")
     if parts.model and parts.model.failure:
-        found.append(f"model: {_model_failure(parts)}")
+        issues.append(f"model: {_model_failure(parts)}")
     unsent, since = sender.failure, sender.failing_since  # another thread changes them
     if unsent and since is not None and parts.clock.uptime() - since > UNSENT_SECONDS:
-        found.append(f"nothing can be sent: {unsent}")
+        issues.append(f"nothing can be sent: {unsent}")
     now = parts.clock.now()
     if not now.is_synced and now.uptime - parts.started.uptime > UNSET_SECONDS:
-        found.append(
-            f"{UNSET_CLOCK}: let a time server be reached "
-            "(timedatectl timesync-status), or set trust_clock = true"
+        issues.append(
+            f"{UNSET_CLOCK}: connect a time server (timedatectl timesync-status), or set "
+            "trust_clock = true"
         )
-    return found
+    return issues
 
 
 def status(parts: Parts, sender: Sender) -> dict[str, Any]:
-    """The device's state, as JSON can hold it."""
-    now, seen, wrong = parts.clock.now(), parts.watcher.seen, health_issues(parts, sender)
-    current = parts.model.current if parts.model else None
+    """Return the device's status, ready for JSON."""
+    now, state, issues = parts.clock.now(), parts.watcher.state, health_issues(parts, sender)
+    model = parts.model.current if parts.model else None
     return {
         "device": parts.settings.device,
         "view": parts.settings.view,
-        "reported_at": now.wall_time.isoformat(timespec="seconds"),
-        "clock_set": now.is_synced,
+        "reported_at": _iso(now),
+        "clock_synced": now.is_synced,
         "clock_failure": None if now.is_synced else UNSET_CLOCK,
         "started_at": _iso(parts.started.resolve(now) or parts.started),
-        "healthy": not wrong,
-        "health_issues": wrong,
+        "healthy": not issues,
+        "health_issues": issues,
         "model": parts.settings.model.name if parts.settings.model else None,
-        "model_version": current and str(current.version),
-        "release": current and current.release,
+        "model_version": str(model.version) if model else None,
+        "release": model.release if model else None,
         "on_probation": bool(parts.updater and parts.updater.probation.lasts()),
         "model_failure": _model_failure(parts),
         "camera": parts.camera.model,
-        "camera_failure": seen.failure,
-        "camera_restarts": seen.restarts,
-        "frames": seen.frames,
-        "last_frame_at": _iso(seen.moment),
-        "label": seen.result and seen.result.label,
-        "score": seen.result and seen.result.score,
-        "latency_ms": seen.result and seen.result.latency_ms,
-        "kept": dict(seen.kept),
+        "camera_failure": state.failure,
+        "camera_restarts": state.restarts,
+        "frames": state.frames,
+        "last_frame_at": _iso(state.moment) if state.moment else None,
+        "label": state.result.label if state.result else None,
+        "score": state.result.score if state.result else None,
+        "latency_ms": state.result.latency_ms if state.result else None,
+        "kept": dict(state.kept),
         "queue": parts.queue.size(),
         "results": parts.results.size(),
         "counts": parts.store.counts(),
@@ -76,15 +76,17 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),
         "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
-        "troubles": [{"at": at, "what": what} for at, what in list(seen.troubles)],
+        "recent_errors": [
+            {"at": at, "message": message} for at, message in list(state.recent_errors)
+        ],
     }
 
 
 def _model_failure(parts: Parts) -> str | None:
-    """What is wrong with the model in use, and why the last poll brought no other one."""
-    found = [part.failure for part in (parts.model, parts.follower) if part and part.failure]
-    return "; ".join(found) or None
+    """Return what is wrong with the model in use, and why the last poll brought no other one."""
+    model_or_poll = (parts.model, parts.follower)
+    return "; ".join(part.failure for part in model_or_poll if part and part.failure) or None
 
 
-def _iso(moment: Moment | None) -> str | None:
-    return moment.wall_time.isoformat(timespec="seconds") if moment else None
+def _iso(moment: Moment) -> str:
+    return moment.wall_time.isoformat(timespec="seconds")

@@ -1,17 +1,17 @@
-"""Who vouches for the machine's clock: a time server, or a real-time clock with a battery."""
+"""What confirms the machine's clock: a time server, or a real-time clock with a battery."""
 
 import ctypes
 from datetime import datetime
 from pathlib import Path
 
-MOST_ERROR = 16_000_000
-"""Microseconds: the kernel's estimate of its clock's error while nobody keeps the clock right."""
+MAX_ERROR = 16_000_000
+"""Microseconds: the kernel's estimate of its clock's error while nothing synchronises it."""
 
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-"""Made by systemd-timesyncd when a time server was heard for the first time after a start."""
+"""Created by systemd-timesyncd after its first answer from a time server since a start."""
 
 RTCS = Path("/sys/class/rtc")
-AGREES_SECONDS = 60.0
+MAX_DIFFERENCE_SECONDS = 60.0
 
 
 class _Timex(ctypes.Structure):
@@ -25,34 +25,36 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool:
-    """Whether a time server has set the clock, by the kernel's word or systemd-timesyncd's.
+    """Return whether a time server has set the clock, by the kernel or systemd-timesyncd.
 
-    The kernel's flag ``STA_UNSYNC`` is not asked: chrony leaves it set where it is not to touch
-    the RTC. The error is what ``timedatectl`` goes by too.
+    The kernel's flag ``STA_UNSYNC`` is of no use: chrony leaves it set if it may not touch the
+    RTC. ``timedatectl`` goes by the error too.
     """
-    return _clock_error() < MOST_ERROR or SYNCHRONISED.exists()
+    return _clock_error() < MAX_ERROR or SYNCHRONISED.exists()
 
 
-def rtc_agrees(shown: datetime) -> bool:
-    """Whether a real-time clock shows the same time, within a minute.
+def rtc_agrees(wall_time: datetime) -> bool:
+    """Return whether a real-time clock shows the same time, within a minute.
 
-    One whose battery was empty shows another time than the one that was saved on the disk, or
-    its driver refuses to say.
+    One whose battery was empty differs from the time that was saved on the disk, or its driver
+    gives none.
 
     Args:
-        shown: what the system's clock shows, with its zone.
+        wall_time: of the system's clock, with its zone.
     """
-    return any(abs(seconds - shown.timestamp()) <= AGREES_SECONDS for seconds in _rtc_times())
+    return any(
+        abs(seconds - wall_time.timestamp()) <= MAX_DIFFERENCE_SECONDS for seconds in _rtc_times()
+    )
 
 
 def _clock_error() -> int:
-    """Microseconds; reading it takes no right, unless a sandbox forbids the call as a whole."""
+    """Return the error in microseconds; reading it needs no privilege unless in a sandbox."""
     timex = _Timex()
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
-    except AttributeError:  # no Linux
-        return MOST_ERROR
-    return timex.maxerror if state >= 0 else MOST_ERROR
+    except AttributeError:  # not Linux
+        return MAX_ERROR
+    return int(timex.maxerror) if state >= 0 else MAX_ERROR
 
 
 def _rtc_times() -> list[int]:

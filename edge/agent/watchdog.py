@@ -1,8 +1,8 @@
-"""Who notices that the agent hangs: systemd, and the process itself.
+"""Notices that the agent hangs, through systemd and in the process itself.
 
-A call into a camera's driver or a network drive may never return, and no thread can be ended
-from outside. What helps is a new process, so a hanging one ends itself, after it has said where
-it hangs; systemd starts it again.
+A call into a camera's driver or a network drive may never return, and a thread cannot be ended
+from outside. Only a new process helps: a hanging one prints where it hangs and ends itself, and
+systemd starts it again.
 """
 
 import faulthandler
@@ -11,38 +11,38 @@ import socket
 
 
 class Watchdog:
-    """Wants a beat every so often; without one, the process ends with every thread's trace.
+    """Ends the process with every thread's trace if the beats stop.
 
     Args:
-        seconds: the longest time between two beats; 0 for no limit of its own.
+        seconds: the longest time between two beats; 0 leaves the check to systemd.
     """
 
     def __init__(self, seconds: float):
         self._seconds = seconds
 
     def ready(self) -> None:
-        """The agent works: tells systemd."""
+        """Tell systemd that the agent has started."""
         notify("READY=1")
 
     def beat(self) -> None:
-        """The agent goes on."""
+        """Report that the agent still runs."""
         notify("WATCHDOG=1")
         if self._seconds:
-            # a thread without the interpreter's lock, which a hanging driver may hold
+            # its thread does not need the interpreter's lock, which a hanging driver may hold
             faulthandler.dump_traceback_later(self._seconds, exit=True)
 
     def stop(self) -> None:
-        """The agent ends as it should."""
+        """Tell systemd that the agent stops as intended."""
         faulthandler.cancel_dump_traceback_later()
         notify("STOPPING=1")
 
 
 def notify(state: str) -> None:
-    """Tell systemd, where it is the one that started this process (sd_notify's protocol)."""
+    """Notify systemd if it started this process (sd_notify's protocol)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    if address.startswith("@"):  # an abstract one
+    if address.startswith("@"):  # an abstract socket
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
         out.connect(address)

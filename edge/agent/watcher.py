@@ -1,10 +1,11 @@
-"""One look: a frame from the camera, its score, and whether it is kept."""
+"""Takes a frame from the camera, has it scored, and keeps it if there is a reason."""
 
 import logging
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.agent.clock import EARLIEST, Clock
 from edge.agent.model import ModelInUse
@@ -24,47 +25,47 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Between two attempts to open a camera."""
 
-ATTEMPTS = 10
-"""To open a camera again that did deliver: then its library is started anew, with the process."""
+MAX_ATTEMPTS = 10
+"""To reopen a camera that worked before; then the process ends, which reloads its library."""
 
 
 @dataclass
-class Seen:
-    """What was seen last, for the status and the page.
+class WatcherState:
+    """What the watcher took last, for the status and the page.
 
     Attributes:
-        looked_at: uptime of the last look, seconds, whether there was a frame or not.
-        image: what was scored.
+        polled_at: uptime of the last attempt to take a frame, seconds.
+        image: the last frame: a file's bytes or pixels.
         moment: when it was taken.
-        result: what the model said.
-        frames: how many there were since the start.
+        result: of the model.
+        frames: how many were taken since the start.
         kept: how many of them were kept, by reason.
-        restarts: how often the camera was opened again.
+        restarts: how often the camera was closed after a failure.
         failure: what is wrong with the camera.
-        troubles: the last things that went wrong, each with its time.
+        recent_errors: the last errors, each with its time.
     """
 
-    looked_at: float
-    image: bytes | np.ndarray | None = None
+    polled_at: float
+    image: bytes | NDArray[np.uint8] | None = None
     moment: Moment | None = None
     result: Result | None = None
     frames: int = 0
     kept: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
     failure: str | None = "not started yet"
-    troubles: deque = field(default_factory=lambda: deque(maxlen=20))
+    recent_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=20))
 
 
 class Watcher:
-    """Looks through a camera.
+    """Watches through a camera, frame by frame.
 
     Args:
-        camera: is opened at the first look, and again whenever it fails.
-        model: scores, where there is one.
-        motion: notices motion; None where nobody asks.
-        selection: says what is kept.
+        camera: opened with the first frame, and again whenever it fails.
+        model: scores, if there is one.
+        motion: detects motion, if the settings want it.
+        selection: decides what is kept.
         queue: keeps images.
-        results: keeps scores.
+        results: keeps results.
         clock: the time.
     """
 
@@ -81,18 +82,18 @@ class Watcher:
         self._camera, self._model, self._motion = camera, model, motion
         self._selection, self._queue, self._results = selection, queue, results
         self._clock = clock
-        self._is_open, self._attempts, self._not_before = False, 0, 0.0
-        self.seen = Seen(looked_at=clock.uptime())
+        self._is_open, self._failures, self._not_before = False, 0, 0.0
+        self.state = WatcherState(polled_at=clock.uptime())
 
-    def look(self) -> None:
+    def take_frame(self) -> None:
         """Take the newest frame, score it, and keep it if there is a reason.
 
         Raises:
-            CameraError: a camera that did deliver could not be opened again: a new process may.
+            CameraError: a camera that worked before cannot be reopened: restart the process.
         """
         if self._clock.uptime() >= self._not_before:
-            self._look()
-        self.seen.looked_at = self._clock.uptime()
+            self._poll_camera()
+        self.state.polled_at = self._clock.uptime()
 
     def close(self) -> None:
         """Stop the camera."""
@@ -100,77 +101,74 @@ class Watcher:
             self._is_open = False
             self._camera.close()
 
-    def _look(self) -> None:
+    def _poll_camera(self) -> None:
         try:
             if not self._is_open:
                 self._camera.open()
                 self._is_open = True
-            # the clock may be set while a frame is waited for: that frame shows the time before
-            was_set = self._clock.now().is_synced
+            # the clock may be set while this waits for a frame, which then has the time before
+            was_synced = self._clock.now().is_synced
             with self._camera.shot() as shot:
-                self._attempts, self.seen.failure = 0, None
-                self._take(shot, was_set)
+                self._failures, self.state.failure = 0, None
+                self._process(shot, was_synced)
         except UnreadableFrameError as error:
-            self._attempts = 0
-            self._say(error)
+            self._failures = 0
+            self._set_failure(error)
         except NoNewFrameError:
-            self._attempts, self.seen.failure = 0, None
+            self._failures, self.state.failure = 0, None
         except CameraError as error:
-            self._camera_failed(error)
+            self._handle_failure(error)
 
-    def _take(self, shot: Shot, was_set: bool) -> None:
+    def _process(self, shot: Shot, was_synced: bool) -> None:
         now = self._clock.now()
-        known = shot.has_own_time or (was_set and shot.captured_at >= EARLIEST)
-        moment = Moment(shot.captured_at, now.uptime, now.boot, known)
+        is_synced = shot.has_own_time or (was_synced and shot.captured_at >= EARLIEST)
+        moment = Moment(shot.captured_at, now.uptime, now.boot, is_synced)
         result = None
         if self._model:
             self._model.refresh()
             result = self._model.score(shot.image)
-        moves = self._motion is not None and self._moves(shot)
-        reason = self._selection.reason(now.uptime, moves, result)
-        image = None if reason is None else self._keep(shot, reason, moment)
+        reason = self._selection.reason(now.uptime, self._detect_motion(shot), result)
+        image_id = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:
-            self._results.add(result, moment, image)
+            self._results.add(result, moment, image_id)
             if result.reason:
-                self._trouble(result.reason)
-        seen = self.seen
-        seen.image, seen.moment, seen.result = shot.image, moment, result
-        seen.frames += 1
+                self._record_error(result.reason)
+        state = self.state
+        state.image, state.moment, state.result = shot.image, moment, result
+        state.frames += 1
 
-    def _moves(self, shot: Shot) -> bool:
+    def _detect_motion(self, shot: Shot) -> bool:
         try:
-            return self._motion.seen(shot.image)
+            return self._motion is not None and self._motion.detect(shot.image)
         except UnreadableError:
             return False
 
     def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:
         try:
-            frame = shot.frame()
-            number = self._queue.keep(frame, self._camera.model, reason, moment)
+            image_id = self._queue.keep(shot.frame(), self._camera.model, reason, moment)
         except (CameraError, ValueError) as error:  # it cannot be read, or has no pixels
-            self._trouble(str(error))
+            self._record_error(str(error))
             return None
-        if number is not None:
-            self.seen.kept[reason] = self.seen.kept.get(reason, 0) + 1
-        return number
+        if image_id is not None:
+            self.state.kept[reason] = self.state.kept.get(reason, 0) + 1
+        return image_id
 
-    def _camera_failed(self, error: CameraError) -> None:
-        delivered = self.seen.frames > 0
-        self._attempts += 1
-        self._say(error)
-        self.seen.restarts += self._is_open
+    def _handle_failure(self, error: CameraError) -> None:
+        self._failures += 1
+        self._set_failure(error)
+        self.state.restarts += self._is_open
         self.close()
-        if delivered and self._attempts > ATTEMPTS:
+        if self.state.frames and self._failures > MAX_ATTEMPTS:
             raise error
-        pause = backoff_seconds(self._attempts, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        pause = backoff_seconds(self._failures, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._not_before = self._clock.uptime() + pause
 
-    def _say(self, failure: CameraError) -> None:
-        if self.seen.failure != str(failure):
-            logger.warning("camera: %s", failure)
-            self._trouble(f"camera: {failure}")
-        self.seen.failure = str(failure)
+    def _set_failure(self, error: CameraError) -> None:
+        if self.state.failure != str(error):
+            logger.warning("camera: %s", error)
+            self._record_error(f"camera: {error}")
+        self.state.failure = str(error)
 
-    def _trouble(self, text: str) -> None:
-        said = " ".join(text.split())[:300]
-        self.seen.troubles.append((self._clock.now().wall_time.isoformat(timespec="seconds"), said))
+    def _record_error(self, message: str) -> None:
+        at = self._clock.now().wall_time.isoformat(timespec="seconds")
+        self.state.recent_errors.append((at, " ".join(message.split())[:300]))

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> None:
     agent = Agent(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    signal.signal(signal.SIGUSR1, lambda *_: agent.demand())
+    signal.signal(signal.SIGUSR1, lambda *_: agent.trigger())
     preview = None
     try:
         preview = Preview(agent, settings.page.host, settings.page.port)
@@ -136,4 +136,6 @@ def _summary(said: dict) -> list[tuple[str, str]]:
         rows.append(("disk !", f"cannot be read: {lost} lost, {again} tried again"))
     if said["throttling"]:
         rows.append(("power !", ", ".join(said["throttling"])))
-    return rows + [("trouble", f"{item['at']} {item['what']}") for item in said["troubles"][-3:]]
+    return rows + [
+        ("error", f"{item['at']} {item['message']}") for item in said["recent_errors"][-3:]
+    ]

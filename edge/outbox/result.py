@@ -30,8 +30,8 @@ class Result:
     @classmethod
     def of(cls, model: str, version: str, prediction: Prediction) -> "Result":
         """Return the result for what a model predicts."""
-        *predicted, latency_ms = prediction
-        return cls(model, version, *predicted, round(latency_ms, 2))
+        label, score, probabilities, ms = prediction
+        return cls(model, version, label, score, probabilities, round(ms, 2))
 
     @property
     def margin(self) -> float:

@@ -1,4 +1,4 @@
-"""The preview page and the health endpoint: what the device sees, on this machine only.
+"""The preview page and the health endpoint, by default for this machine only.
 
-- ``server``: the addresses; ``page.html``: what a browser shows
+- ``server``: the addresses; ``source``: what the agent hands it; ``page.html``: the page
 """

@@ -1,11 +1,11 @@
-"""Serves the page, the last frame, the status, and whether the device is well.
+"""Serves the page, the last frame, the status, and whether the device is healthy.
 
 /           the page
 /frame.jpg  the last frame
-/status     what the device says of itself, as JSON
-/scores     scores of the last day, enough for a curve, as JSON
-/health     200 where the device is well, else 503 with its health_issues
-/capture    POST: keep an image of now
+/status     the device's status, as JSON
+/scores     points of the curve of the last day's scores, as JSON
+/health     200 if the device is healthy, else 503; with its health_issues
+/capture    POST: keep the next frame
 """
 
 import io
@@ -16,23 +16,25 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from edge.agent.agent import Agent
-from edge.agent.status import health_issues
 from edge.inference.errors import UserError
+from edge.preview.source import PreviewSource
 from edge.protocol.addresses import web_address
 
 logger = logging.getLogger(__name__)
 
 PAGE = Path(__file__).with_name("page.html")
-HISTORY_SECONDS = 86_400
-MOST_AT_ONCE = 8
+MAX_REQUESTS = 8
 REQUEST_SECONDS = 10
+Request = socket.socket | tuple[bytes, socket.socket]
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-ASKED_BY_THE_PAGE = "X-Lakehouse-Vision"
-"""A header that the page sends with a POST: no other site's page can do so unasked."""
+PAGE_HEADER = "X-Lakehouse-Vision"
+"""A header of the page's POST requests, which a browser lets no other site's page send."""
 
 
 class PreviewError(UserError):
@@ -40,108 +42,108 @@ class PreviewError(UserError):
 
 
 class Preview(ThreadingHTTPServer):
-    """The server, in a thread of its own.
+    """The page's server, in a thread of its own.
 
     Args:
-        agent: what it shows.
-        host: an address of this machine, IPv4 or IPv6; on the loopback, only its own names are
-            answered.
-        port: 0 for any that is free.
+        source: what it shows.
+        host: an address of this machine, IPv4 or IPv6. On the loopback, requests must name the
+            loopback as their host.
+        port: 0 for any free one.
 
     Raises:
-        PreviewError: the address cannot be had.
+        PreviewError: the address cannot be used.
     """
 
     daemon_threads = True
 
-    def __init__(self, agent: Agent, host: str, port: int):
-        self.agent, self.only_here = agent, host in LOOPBACK
+    def __init__(self, source: PreviewSource, host: str, port: int):
+        self.source, self.is_local = source, host in LOOPBACK
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._free_slots = threading.BoundedSemaphore(MAX_REQUESTS)
         try:
-            super().__init__((host, port), _Answers)
+            super().__init__((host, port), _Handler)
         except OSError as error:
             raise PreviewError(
-                f"the page cannot be served at {web_address(host, port)} ({error.strerror}): "
+                f"cannot serve the page at {web_address(host, port)} ({error.strerror}): "
                 "change page.host or page.port"
             ) from error
         threading.Thread(target=self.serve_forever, name="preview", daemon=True).start()
 
     @property
     def address(self) -> str:
-        """Where it is served."""
-        return web_address(*self.server_address[:2])
+        """The URL of the page."""
+        host, port = self.server_address[:2]
+        return web_address(str(host), port)
 
     def server_bind(self) -> None:
-        """Bind; where it is all addresses, then IPv4's too, whatever the system's default is."""
+        """Bind; all addresses of IPv6 include those of IPv4, whatever the system's default is."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
-    def process_request(self, request, client_address) -> None:
-        """Answer in a thread, unless there are too many already."""
-        if self._places.acquire(blocking=False):
+    def process_request(self, request: Request, client_address: Any) -> None:
+        """Answer in a thread, unless too many requests run already."""
+        if self._free_slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request, client_address) -> None:
-        """Answer, and make place for the next one."""
+    def process_request_thread(self, request: Request, client_address: Any) -> None:
+        """Answer, and free the slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._free_slots.release()
 
-    def handle_error(self, request, client_address) -> None:
-        """A browser that went away is no event."""
-        logger.debug("a request of %s broke off", client_address, exc_info=True)
+    def handle_error(self, request: Request, client_address: Any) -> None:
+        """Log at debug level: a browser may close its connection at any time."""
+        logger.debug("a request of %s was interrupted", client_address, exc_info=True)
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS
     server: Preview
 
     def do_GET(self) -> None:
-        if not self._is_from_here():
+        if not self._is_allowed():
             return
-        agent, parts = self.server.agent, self.server.agent.parts
+        source = self.server.source
         path = self.path.partition("?")[0]
         if path == "/":
             self._answer(PAGE.read_bytes(), "text/html; charset=utf-8")
         elif path == "/status":
-            self._answer_json(agent.status())
+            self._answer_json(source.status())
         elif path == "/scores":
-            rows = HISTORY_SECONDS / parts.settings.score.period_seconds
-            self._answer_json(parts.results.history(max(round(rows), 1)))
+            self._answer_json(source.score_history())
         elif path == "/health":
-            wrong = health_issues(parts, agent.sender)
-            code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-            self._answer_json({"healthy": not wrong, "health_issues": wrong}, code)
-        elif path == "/frame.jpg" and (image := parts.watcher.seen.image) is not None:
+            issues = source.health_issues()
+            code = HTTPStatus.SERVICE_UNAVAILABLE if issues else HTTPStatus.OK
+            self._answer_json({"healthy": not issues, "health_issues": issues}, code)
+        elif path == "/frame.jpg" and (image := source.last_frame()) is not None:
             self._answer(_jpeg(image), "image/jpeg")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        if not self._is_from_here():
+        if not self._is_allowed():
             return
         if self.path != "/capture":
             self.send_error(HTTPStatus.NOT_FOUND)
-        elif ASKED_BY_THE_PAGE not in self.headers:
-            self.send_error(HTTPStatus.FORBIDDEN, f"send the header {ASKED_BY_THE_PAGE}")
+        elif PAGE_HEADER not in self.headers:
+            self.send_error(HTTPStatus.FORBIDDEN, f"send the header {PAGE_HEADER}")
         else:
-            self.server.agent.demand()
-            self._answer_json({"asked": True}, HTTPStatus.ACCEPTED)
+            self.server.source.trigger()
+            self._answer_json({"triggered": True}, HTTPStatus.ACCEPTED)
 
-    def _is_from_here(self) -> bool:
-        """Another site's name for this machine's address is not answered (DNS rebinding)."""
+    def _is_allowed(self) -> bool:
+        """Refuse another site's name for this machine's address (DNS rebinding)."""
         host = self.headers.get("Host", "").rpartition(":")[0].strip("[]")
-        if self.server.only_here and host not in LOOPBACK:
+        if self.server.is_local and host not in LOOPBACK:
             self.send_error(HTTPStatus.FORBIDDEN, "open it as 127.0.0.1 or localhost")
             return False
         return True
 
-    def _answer_json(self, content, code: HTTPStatus = HTTPStatus.OK) -> None:
+    def _answer_json(self, content: Any, code: HTTPStatus = HTTPStatus.OK) -> None:
         self._answer(json.dumps(content).encode(), "application/json", code)
 
     def _answer(self, content: bytes, kind: str, code: HTTPStatus = HTTPStatus.OK) -> None:
@@ -154,11 +156,11 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, text: str, *values) -> None:
-        logger.debug(text, *values)
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug(format, *args)
 
 
-def _jpeg(image) -> bytes:
+def _jpeg(image: bytes | NDArray[np.uint8]) -> bytes:
     if isinstance(image, bytes):
         return image
     encoded = io.BytesIO()

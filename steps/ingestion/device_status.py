@@ -98,5 +98,5 @@ def row_of(said: dict[str, Any]) -> dict[str, Any]:
         "landing_failure": optional(said["landing_failure"], text),
         "health_issues": [text(one) for one in said["health_issues"]],
         "throttling": [text(one) for one in said["throttling"] or ()],
-        "troubles": [(text(item["at"]), text(item["what"])) for item in said["troubles"]],
+        "troubles": [(text(item["at"]), text(item["message"])) for item in said["recent_errors"]],
     }

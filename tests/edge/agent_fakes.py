@@ -127,7 +127,7 @@ def send_all(agent: Agent) -> None:
 
 def looks(agent, clock, count, seconds=1.0):
     for _ in range(count):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         clock.go_on(seconds)
 
 
@@ -135,7 +135,7 @@ def live(agent, clock, seconds, step=1.0):
     """What the agent's threads do, in turns."""
     end = clock.uptime() + seconds
     while clock.uptime() < end:
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         send_all(agent)
         if agent.parts.follower:
             agent.parts.follower.work()

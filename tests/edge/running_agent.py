@@ -21,7 +21,7 @@ trust_clock = true
 [landing]
 url = "{home}/landing"
 report_minutes = 0.1
-retry_most_seconds = 1
+max_retry_seconds = 1
 [camera]
 kind = "simulated"
 [capture]

@@ -48,15 +48,15 @@ def test_an_uncertain_frame_goes_to_the_landing_zone_with_its_score(tmp_path, cl
     assert landed(tmp_path) == [rows[0]["file_name"]] and rows[1]["file_name"] is None
     assert abs(rows[0]["score"] - 0.5) < 0.02 and rows[1]["score"] > 0.9
     assert rows[0]["sha256"] and rows[0]["scored_by"] == "edge:a7"
-    assert agent.parts.watcher.seen.kept == {Reason.UNCERTAIN: 1}
+    assert agent.parts.watcher.state.kept == {Reason.UNCERTAIN: 1}
 
 
 def test_a_demand_keeps_the_next_frame(tmp_path, clock):
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=0))
     looks(agent, clock, 2)
-    agent.demand()
+    agent.trigger()
     looks(agent, clock, 2)
-    assert agent.parts.watcher.seen.kept == {Reason.MANUAL_TRIGGER: 1}
+    assert agent.parts.watcher.state.kept == {Reason.MANUAL_TRIGGER: 1}
 
 
 def test_a_stalled_camera_is_started_again(tmp_path, clock):
@@ -71,7 +71,7 @@ def test_a_stalled_camera_is_started_again(tmp_path, clock):
     said = agent.status()
     assert said["healthy"] and said["camera_failure"] is None and said["frames"] > 50
     assert agent.parts.camera.opened == 1 + said["camera_restarts"] and said["camera_restarts"] >= 1
-    assert said["troubles"][0]["what"] == "camera: no frame within 20 s"
+    assert said["recent_errors"][0]["message"] == "camera: no frame within 20 s"
 
 
 def test_a_camera_that_does_not_come_back_ends_the_process_and_one_that_never_came_does_not(
@@ -82,7 +82,7 @@ def test_a_camera_that_does_not_come_back_ends_the_process_and_one_that_never_ca
     looks(agent, clock, 2000)
     agent.parts.camera.fault = None
     looks(agent, clock, 100)
-    assert agent.parts.watcher.seen.frames > 0
+    assert agent.parts.watcher.state.frames > 0
     agent.parts.camera.fault = "gone"
     with pytest.raises(CameraError, match="no camera number 0"):
         looks(agent, clock, 2000)
@@ -103,7 +103,7 @@ def test_frames_of_odd_sizes_do_no_harm(tmp_path, clock, with_model, shape):
     looks(agent, clock, 1)
     _show(agent, np.zeros(shape, np.uint8), clock)
     looks(agent, clock, 2)
-    assert agent.parts.watcher.seen.frames == 3
+    assert agent.parts.watcher.state.frames == 3
 
 
 def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
@@ -116,8 +116,8 @@ def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
             damaged[place : place + 1] = rng.bytes(1)
         _show(agent, bytes(damaged[: rng.integers(0, len(damaged) + 1)]), clock)
         looks(agent, clock, 1)
-    assert agent.parts.watcher.seen.frames == 201
-    assert len(agent.parts.watcher.seen.troubles) <= 20
+    assert agent.parts.watcher.state.frames == 201
+    assert len(agent.parts.watcher.state.recent_errors) <= 20
 
 
 def agent_jpeg(agent, clock) -> bytes:
@@ -157,7 +157,7 @@ def test_a_folder_whose_newest_image_cannot_be_read_is_not_well_and_says_so_once
     said = agent.status()
     why = "camera: a.jpg is not a readable image: not an image: its format is unknown"
     assert said["health_issues"] == [why] and not said["healthy"]
-    assert [trouble["what"] for trouble in said["troubles"]] == [why]
+    assert [error["message"] for error in said["recent_errors"]] == [why]
     assert caplog.text.count("a.jpg is not a readable image") == 1
     Image.new("RGB", (8, 8)).save(images / "b.jpg")
     looks(agent, clock, 1)
@@ -179,4 +179,4 @@ def test_an_image_that_is_rotated_away_while_it_is_scored_does_no_harm(
 
     monkeypatch.setattr(agent.parts.selection, "reason", rotate)
     looks(agent, clock, 1)
-    assert agent.parts.queue.size()["images"] == 1 and not agent.status()["troubles"]
+    assert agent.parts.queue.size()["images"] == 1 and not agent.status()["recent_errors"]

@@ -23,7 +23,7 @@ def test_a_clock_that_is_not_set_loses_nothing_and_claims_nothing(tmp_path, save
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10))
     live(agent, clock, 30)
     assert landed(tmp_path) == [] and agent.parts.queue.size()["undated"] == 3
-    assert not agent.status()["clock_set"] and not (tmp_path / "landing/status").exists()
+    assert not agent.status()["clock_synced"] and not (tmp_path / "landing/status").exists()
     clock.set_to(NOON)
     live(agent, clock, 11)
     assert [name[11:25] for name in landed(tmp_path)] == [
@@ -80,10 +80,10 @@ def test_an_agent_that_starts_without_network_goes_by_what_the_one_before_heard(
     """As after an upgrade, with a time server's client other than systemd-timesyncd."""
     monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
     monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
-    for error in (4000, timekeeping.MOST_ERROR):
+    for error in (4000, timekeeping.MAX_ERROR):
         monkeypatch.setattr(timekeeping, "_clock_error", lambda error=error: error)
         agent = Agent(settings(tmp_path))
-        assert agent.status()["clock_set"]
+        assert agent.status()["clock_synced"]
         agent.parts.store.close()
 
 

@@ -45,10 +45,10 @@ def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch,
     Unreliable.store.clear()
     monkeypatch.setattr(Unreliable, "fault", kind)
     monkeypatch.setattr(Unreliable, "calls", 0)
-    landing = LandingSettings("unreliable://zone", retry_most_seconds=60)
+    landing = LandingSettings("unreliable://zone", max_retry_seconds=60)
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10), landing=landing)
     live(agent, clock, 600)
-    assert agent.parts.watcher.seen.frames == 600 and agent.parts.queue.size()["images"] == 60
+    assert agent.parts.watcher.state.frames == 600 and agent.parts.queue.size()["images"] == 60
     assert agent.status()["landing_failure"] == "no route to host" and agent.status()["healthy"]
     assert Unreliable.calls < 40
     monkeypatch.setattr(Unreliable, "fault", None)
@@ -78,7 +78,7 @@ def test_a_fault_of_our_own_is_said_with_its_trace_and_not_tried_all_the_time(
 
 
 def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
-    landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
+    landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, landing=landing)
     live(agent, clock, 5)
     os.rename(tmp_path / "landing", tmp_path / "away")
@@ -92,7 +92,9 @@ def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
 def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, with_model):
     agent = with_model()
     live(agent, clock, 600)
-    assert agent.parts.watcher.seen.frames == 600 and agent.parts.watcher.seen.result.version == "4"
+    assert (
+        agent.parts.watcher.state.frames == 600 and agent.parts.watcher.state.result.version == "4"
+    )
     assert "no MLflow server answers" in agent.status()["model_failure"]
 
 
@@ -137,7 +139,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
-    landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=30)
+    landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, landing=landing)
     shutil.rmtree(tmp_path / "landing")
     live(agent, clock, 5)
@@ -146,7 +148,7 @@ def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
             file.write(bytes(4096))
             file.flush()
     live(agent, clock, 100)
-    assert agent.parts.watcher.seen.frames == 105
+    assert agent.parts.watcher.state.frames == 105
     assert json.dumps(agent.status()) and shutil.disk_usage(small_disk).free < 100_000
     (small_disk / "others").unlink()
     (tmp_path / "landing").mkdir()
@@ -165,7 +167,7 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
     place_model(small_disk / "store" / "models" / "brightness")
     for _ in range(5):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         clock.go_on(1)
     if killed:  # as a kill leaves it
         shutil.copytree(small_disk / "store", tmp_path / "copy", symlinks=True)
@@ -181,10 +183,10 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     followed = ModelSettings(NOBODY, "brightness")
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, model=followed)
     for _ in range(5):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         clock.go_on(1)
     assert (
-        agent.parts.watcher.seen.result.version == "4"
+        agent.parts.watcher.state.result.version == "4"
         and agent.parts.store.counts()["dropped"] == 5
     )
     (small_disk / "others").unlink()
@@ -196,7 +198,7 @@ def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
     for _ in range(5):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         clock.go_on(1)
 
     def full(*arguments, **options):

@@ -40,7 +40,7 @@ def test_a_new_model_is_used_from_the_next_look_on_and_confirmed(tmp_path, clock
     place_model(home, steepness=-0.05, version="5")
     looks(agent, clock, FRAMES_OF_PROBATION)
     assert (
-        agent.status()["model_version"] == "5" and agent.parts.watcher.seen.result.label == "dark"
+        agent.status()["model_version"] == "5" and agent.parts.watcher.state.result.label == "dark"
     )
     assert confirmed == ["confirmed"]
 
@@ -55,7 +55,7 @@ def test_a_new_model_that_fails_on_a_real_frame_is_undone(tmp_path, clock, with_
     looks(agent, clock, 1)
     assert said == ["it fails on a real frame: [1, 2] nan nan are not probabilities of 2 classes"]
     looks(agent, clock, 1)
-    assert agent.parts.watcher.seen.result.score is not None
+    assert agent.parts.watcher.state.result.score is not None
     reasons = [
         row["reason"]
         for row in agent.parts.store.database.rows("SELECT reason FROM results ORDER BY id")
@@ -66,10 +66,10 @@ def test_a_new_model_that_fails_on_a_real_frame_is_undone(tmp_path, clock, with_
 def test_a_model_that_comes_later_is_found(tmp_path, clock):
     agent = agent_of(tmp_path, clock, model=ModelSettings("http://127.0.0.1:9", "brightness"))
     looks(agent, clock, 2)
-    assert agent.parts.watcher.seen.frames == 2 and agent.parts.watcher.seen.result is None
+    assert agent.parts.watcher.state.frames == 2 and agent.parts.watcher.state.result is None
     place_model(tmp_path / "store" / "models" / "brightness")
     looks(agent, clock, 1)
-    assert agent.parts.watcher.seen.result.version == "4"
+    assert agent.parts.watcher.state.result.version == "4"
 
 
 def test_a_device_whose_model_is_damaged_says_so_and_reads_it_ever_more_seldom(
@@ -97,7 +97,7 @@ def test_a_device_whose_model_is_damaged_says_so_and_reads_it_ever_more_seldom(
     (home / "4" / "model.onnx").write_bytes(whole)
     _made_anew(home / "4" / "release.json")
     looks(agent, clock, 1)
-    assert agent.status()["healthy"] and agent.parts.watcher.seen.result.version == "4"
+    assert agent.status()["healthy"] and agent.parts.watcher.state.result.version == "4"
 
 
 def test_a_model_that_fails_on_every_frame_is_not_loaded_for_each(
@@ -111,7 +111,7 @@ def test_a_model_that_fails_on_every_frame_is_not_loaded_for_each(
     assert 5 < agent.parts.results.size()["results"] < 15
     monkeypatch.undo()
     looks(agent, clock, 301)
-    assert agent.status()["healthy"] and agent.parts.watcher.seen.result.score is not None
+    assert agent.status()["healthy"] and agent.parts.watcher.state.result.score is not None
 
 
 def _made_anew(path):
@@ -135,4 +135,4 @@ def test_a_device_without_its_models_folder_goes_on(tmp_path, clock, with_model)
     looks(agent, clock, 1)
     shutil.rmtree(tmp_path / "store" / "models")
     looks(agent, clock, 3)
-    assert agent.parts.watcher.seen.frames == 4
+    assert agent.parts.watcher.state.frames == 4

@@ -59,7 +59,7 @@ def test_motion_is_kept_with_a_pause():
 
 def test_a_demand_is_met_once_and_comes_before_all():
     selection = Selection(CaptureSettings(period_seconds=60), NONE)
-    selection.demand()
+    selection.trigger()
     assert selection.reason(0.0, True, result(0.5)) == Reason.MANUAL_TRIGGER
     assert selection.reason(0.5, True, result(0.5)) is None
     assert selection.reason(1.0, True, result(0.5)) == Reason.PERIOD

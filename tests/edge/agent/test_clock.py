@@ -11,7 +11,7 @@ from agent_fakes import NOON, FakeClock
 
 from edge.agent import clock, timekeeping
 from edge.agent.clock import Clock
-from edge.agent.timekeeping import MOST_ERROR
+from edge.agent.timekeeping import MAX_ERROR
 from edge.outbox.store import Store
 
 HOUR = 3600
@@ -24,7 +24,7 @@ def machine(tmp_path, monkeypatch):
     An RTC is the text that it says, or by how many seconds it is behind.
     """
 
-    def make(error: int = MOST_ERROR, heard: bool = False, rtcs: list | None = None, **options):
+    def make(error: int = MAX_ERROR, heard: bool = False, rtcs: list | None = None, **options):
         monkeypatch.setattr(timekeeping, "_clock_error", lambda: error)
         monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
         monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
@@ -63,7 +63,7 @@ def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, is_synced)
 def test_a_time_server_that_was_heard_once_is_enough(machine, monkeypatch):
     heard = machine(error=4000)
     assert heard.now().is_synced
-    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
+    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MAX_ERROR)
     assert heard.now().is_synced
 
 
@@ -105,7 +105,7 @@ def test_a_clock_that_cannot_be_right_is_not_set_whoever_vouches_for_it(machine,
     with monkeypatch.context() as wrong:
         wrong.setattr(clock, "EARLIEST", datetime.now(UTC) + timedelta(days=1))
         assert not vouched.now().is_synced
-    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MOST_ERROR)
+    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MAX_ERROR)
     assert not vouched.now().is_synced
 
 
@@ -133,7 +133,7 @@ class Kernel:
     [
         pytest.param(0, 4000, id="synchronised"),
         pytest.param(5, 4000, id="it does not call itself so, as under chrony"),
-        pytest.param(-1, MOST_ERROR, id="the call is forbidden"),
+        pytest.param(-1, MAX_ERROR, id="the call is forbidden"),
     ],
 )
 def test_the_kernel_says_how_wrong_its_clock_may_be(monkeypatch, state, error):

@@ -30,7 +30,7 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     agent = with_model(
         capture=CaptureSettings(period_seconds=30, motion=True),
         score=ScoreSettings(period_seconds=SECONDS_A_LOOK, uncertain_per_hour=60),
-        landing=LandingSettings(str(tmp_path / "landing"), retry_most_seconds=60),
+        landing=LandingSettings(str(tmp_path / "landing"), max_retry_seconds=60),
         model=ModelSettings(NOBODY, "brightness", poll_seconds=600),
         store=StoreSettings(tmp_path / "store", images_megabytes=1, free_megabytes=0, results=2000),
     )
@@ -53,19 +53,19 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     _live(agent, clock, 100)
     grown = machine.memory_megabytes() - before
     stored = sum(path.stat().st_size for path in (tmp_path / "store").glob("store.sqlite*"))
-    frames = agent.parts.watcher.seen.frames
+    frames = agent.parts.watcher.state.frames
     print(f"{HOURS:g} h, {frames} frames: {grown:+.1f} MB, {stored} bytes stored")
     assert frames > 500 * HOURS
     assert grown < GROWTH_MEGABYTES
     assert stored < 2_000_000 and agent.parts.results.size()["results"] <= 2000
     said = agent.status()
     assert said["healthy"] and said["landing_failure"] is None
-    assert said["queue"]["images"] == 0 and len(said["troubles"]) <= 20
+    assert said["queue"]["images"] == 0 and len(said["recent_errors"]) <= 20
 
 
 def _live(agent, clock, looks: int) -> None:
     for _ in range(looks):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         send_all(agent)
         agent.parts.follower.work()
         clock.go_on(SECONDS_A_LOOK)
@@ -79,7 +79,7 @@ def _cause(fault, agent, tmp_path, clock) -> None:
     elif fault == "clock back":
         clock.set_to(clock.now().wall_time.replace(minute=0, second=0))
     elif fault == "trigger":
-        agent.demand()
+        agent.trigger()
     elif fault == "unsure":
         agent.parts.camera.grey = 127  # every frame is uncertain
 

@@ -23,24 +23,24 @@ def with_something(pixels):
 def test_noise_and_slow_light_are_no_motion(porch):
     motion = Motion(0.02)
     bright = porch // 2
-    assert not any(motion.seen(noisy(bright, number, add=number)) for number in range(40))
+    assert not any(motion.detect(noisy(bright, number, add=number)) for number in range(40))
 
 
 def test_what_comes_and_goes_is_motion(porch):
     motion = Motion(0.02)
-    assert not motion.seen(noisy(porch, 1)) and not motion.seen(noisy(porch, 2))
-    assert motion.seen(noisy(with_something(porch), 3))
+    assert not motion.detect(noisy(porch, 1)) and not motion.detect(noisy(porch, 2))
+    assert motion.detect(noisy(with_something(porch), 3))
 
 
 def test_a_lamp_is_no_motion(porch):
     motion = Motion(0.02)
-    motion.seen(porch // 3)
-    assert not motion.seen(porch)
-    assert motion.seen(with_something(porch))
+    motion.detect(porch // 3)
+    assert not motion.detect(porch)
+    assert motion.detect(with_something(porch))
 
 
 def test_what_stays_becomes_the_background(porch):
     motion = Motion(0.02)
-    motion.seen(porch)
-    seen = [motion.seen(with_something(porch)) for _ in range(60)]
+    motion.detect(porch)
+    seen = [motion.detect(with_something(porch)) for _ in range(60)]
     assert seen[0] and not seen[-1]

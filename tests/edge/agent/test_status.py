@@ -11,7 +11,7 @@ from edge.cli.agent_commands import _summary
 
 @pytest.mark.parametrize(("minutes", "is_well"), [(1, True), (9, True), (11, False), (60, False)])
 def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, is_well):
-    landing = LandingSettings(str(tmp_path / "landing"), retry_most_seconds=60)
+    landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=60)
     agent = agent_of(tmp_path, clock, landing=landing)
     live(agent, clock, 120, step=10)
     os.rename(tmp_path / "landing", tmp_path / "away")

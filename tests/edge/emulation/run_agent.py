@@ -10,11 +10,11 @@ from edge.agent.settings import Settings
 
 agent = Agent(Settings.read(Path("agent.toml")))
 for _ in range(int(sys.argv[1])):
-    agent.parts.watcher.look()
+    agent.parts.watcher.take_frame()
 agent.parts.watcher.close()
 while agent.sender.work():
     pass
 agent.parts.store.close()
-seen = agent.parts.watcher.seen
-problems = [seen.failure, agent.sender.failure, *map(str, seen.troubles)]
+state = agent.parts.watcher.state
+problems = [state.failure, agent.sender.failure, *map(str, state.recent_errors)]
 sys.exit("; ".join(filter(None, problems)) or None)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
 from edge.cli.main import main
-from edge.preview.server import MOST_AT_ONCE, Preview, PreviewError
+from edge.preview.server import MAX_REQUESTS, Preview, PreviewError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ASKED = {"X-Lakehouse-Vision": "test"}
@@ -46,7 +46,7 @@ def page(agent):
 
 def look(agent, clock, count):
     for _ in range(count):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         clock.go_on(600)
 
 
@@ -88,10 +88,10 @@ def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
 def test_an_image_on_demand_needs_the_pages_own_header(page, agent, clock):
     assert requests.post(f"{page}/capture", timeout=5).status_code == 403
     look(agent, clock, 1)
-    assert agent.parts.watcher.seen.kept == {}
+    assert agent.parts.watcher.state.kept == {}
     assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
     look(agent, clock, 1)
-    assert agent.parts.watcher.seen.kept == {"manual_trigger": 1}
+    assert agent.parts.watcher.state.kept == {"manual_trigger": 1}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1.evil.example"])
@@ -157,7 +157,7 @@ def test_an_address_in_use_is_one_line(page, agent):
 
 def test_callers_that_say_nothing_do_not_keep_others_out_for_long(page):
     port = int(page.rpartition(":")[2])
-    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_AT_ONCE)]
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MAX_REQUESTS)]
     with pytest.raises(requests.RequestException):
         for _ in range(3):
             requests.get(f"{page}/health", timeout=2)
@@ -194,23 +194,23 @@ browser = pytest.mark.skipif(
 def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     look(agent, clock, 30)
     shown = _shown(page)
-    assert "a7, porch" in shown and ">working<" in shown
-    label = agent.parts.watcher.seen.result.label
+    assert "a7, porch" in shown and ">healthy<" in shown
+    label = agent.parts.watcher.state.result.label
     assert f'<strong id="label">{label}</strong>' in shown
     assert "brightness 4" in shown and "Probability of “bright”" in shown
     assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
-    assert re.search(r'id="health_issues" hidden', shown)
+    assert re.search(r'id="issues" hidden', shown)
 
 
 @browser
 @pytest.mark.slow
 def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, clock):
     look(agent, clock, 1)
-    agent.parts.watcher._trouble("<img src=x onerror=alert(1)>")
+    agent.parts.watcher._record_error("<img src=x onerror=alert(1)>")
     agent.sender.failure = "the landing folder is not there"
     shown = _browse(page, "--dump-dom")
     assert "the landing folder is not there" in shown and "&lt;img src=x" in shown
-    assert not re.search(r'id="health_issues" hidden', shown)
+    assert not re.search(r'id="issues" hidden', shown)
 
 
 @browser
@@ -222,13 +222,9 @@ def test_a_browser_shows_what_is_wrong_once(tmp_path):
     try:
         for seconds in (1, 7200):
             clock.go_on(seconds)
-            agent.parts.watcher.look()
+            agent.parts.watcher.take_frame()
             agent.parts.follower.work()
-            wrong = (
-                _shown(preview.address)
-                .partition('id="health_issues"')[2]
-                .partition("</section>")[0]
-            )
+            wrong = _shown(preview.address).partition('id="issues"')[2].partition("</section>")[0]
             assert wrong.count("<li>") == 2
             for what in ("none was pulled yet", "no MLflow server answers", "the clock is not set"):
                 assert wrong.count(what) == 1

@@ -60,7 +60,7 @@ def test_the_devices_state_has_none(tmp_path):
         capture=CaptureSettings(period_seconds=1),
         landing=LandingSettings("nosuch://me:secret@host/zone"),
     )
-    agent.parts.watcher.look()
+    agent.parts.watcher.take_frame()
     send_all(agent)
     agent.parts.follower.work()
     said = agent.status()
@@ -75,7 +75,7 @@ def test_a_stores_own_words_are_shown_without(tmp_path, monkeypatch):
         raise ConnectionError("cannot connect to sftp://me:secret@host")
 
     monkeypatch.setattr(agent.sender._landing, "put", refuses)
-    agent.parts.watcher.look()
+    agent.parts.watcher.take_frame()
     send_all(agent)
     assert agent.status()["landing_failure"] == "cannot connect to sftp://host"
 

@@ -159,7 +159,7 @@ def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, mon
         )
         agent.parts.camera.fault = fault
         try:
-            agent.parts.watcher.look()
+            agent.parts.watcher.take_frame()
         finally:
             agent.parts.store.close()
         return agent
@@ -178,4 +178,4 @@ def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, mon
         with pytest.raises(Killed):
             start(None)
     agent = start(None)
-    assert agent.parts.watcher.seen.result.version == "1" and updated.require_whole(1)
+    assert agent.parts.watcher.state.result.version == "1" and updated.require_whole(1)

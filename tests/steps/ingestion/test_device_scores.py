@@ -88,7 +88,7 @@ def device(tmp_path, zone) -> Agent:
 
 def look_and_send(agent: Agent, frames: int) -> None:
     for _ in range(frames):
-        agent.parts.watcher.look()
+        agent.parts.watcher.take_frame()
         agent.parts.clock.skipped += 10
     agent.parts.clock.skipped += 600  # the next file of results is due
     while agent.sender.work():
