@@ -96,7 +96,8 @@ def starting(models: Path, image: Path, rounds: int) -> dict[str, float]:
         folder.mkdir()
         (folder / image.name).symlink_to(image)
         pyfunc = str(Path(temporary, "pyfunc"))
-        mlflow.pyfunc.save_model(pyfunc, **pyfunc_arguments(current))
+        with pyfunc_arguments(current) as arguments:
+            mlflow.pyfunc.save_model(pyfunc, **arguments)
         bare = [str(Path(__file__).with_name("bare_onnxruntime.py")), str(current / MODEL_FILE)]
         ways = {
             "ours": [DEVICE_PYTHON, "-m", "edge", "score", "--models", str(models)]

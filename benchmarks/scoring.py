@@ -92,7 +92,8 @@ def export(home: str) -> None:
         prepare_version=PREPARE_VERSION,
         files={MODEL_FILE: sha256_of(folder / MODEL_FILE)},
     ).write(folder)
-    mlflow.pyfunc.save_model(Path(home, "pyfunc"), **pyfunc_arguments(folder))
+    with pyfunc_arguments(folder) as arguments:
+        mlflow.pyfunc.save_model(Path(home, "pyfunc"), **arguments)
 
 
 def load(folder: str, image: Path) -> None:

@@ -99,7 +99,8 @@ def _record(source: ModelVersion, trained: TrainOutputs) -> ModelRecord:
 def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
     from steps.release.pyfunc import pyfunc_arguments
 
-    logged = mlflow.pyfunc.log_model(name="onnx", **pyfunc_arguments(folder))
+    with pyfunc_arguments(folder) as arguments:
+        logged = mlflow.pyfunc.log_model(name="onnx", **arguments)
     tags = {
         "keras_model": source.name,
         "keras_version": str(source.version),

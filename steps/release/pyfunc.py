@@ -3,6 +3,10 @@
 import base64
 import io
 import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,13 +15,14 @@ from edge.inference.record import INT8_FILE, MODEL_FILE, RECORD_FILE
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE
 from steps.settings.profile import PROJECT
 
-EDGE = PROJECT / "edge"
+SHIPPED = ("edge/__init__.py", "edge/inference/*.py")
+"""The code that travels with a version, and that its own code imports."""
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py")
 REQUIREMENTS = ("numpy", "onnxruntime", "pillow", "pybase64", "uvloop", "httptools")
-"""All that the model needs beside mlflow; pinned to the versions it was proven with.
+"""All that the model needs beside mlflow; pinned to the versions that it was tested with.
 
 pybase64 takes a twentieth of the time of Python's own base64. The last two are for `mlflow models
-serve`: where uvicorn finds them it takes them. On asyncio's own loop and with more than one worker,
+serve`: uvicorn takes them if it finds them. On asyncio's own loop and with more than one worker,
 it would hold back every answer by 40 ms (uvicorn #3149).
 """
 
@@ -29,37 +34,46 @@ ARTIFACTS = {
 }
 
 
-def pyfunc_arguments(folder: Path) -> dict[str, Any]:
-    """What :func:`mlflow.pyfunc.log_model` and ``save_model`` are called with.
+@contextmanager
+def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
+    """Give the arguments of :func:`mlflow.pyfunc.log_model` and ``save_model``.
 
     The model is code, not a pickle. Its one column ``image`` takes anything by its signature,
     because MLflow decodes base64 for a binary column in only some forms of a request, and
     leniently; the model itself takes bytes and strict base64 and refuses the rest.
 
     Args:
-        folder: holds ``model.onnx`` and ``record.json``, and the other files where there are any.
+        folder: holds ``model.onnx`` and ``record.json``, and the other files if there are any.
     """
     import pandas as pd
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    # the note that the class has no type hints speaks to authors, not to those who export
+    # the hint that the class has no type hints is for authors, not for those who export
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
-    return {
-        "python_model": str(MODEL_CODE),
-        "artifacts": {
-            name: str(folder / file) for name, file in ARTIFACTS.items() if (folder / file).exists()
-        },
-        "code_paths": [str(EDGE)],
-        "pip_requirements": [f"{package}=={version(package)}" for package in REQUIREMENTS],
-        "signature": ModelSignature(inputs=Schema([ColSpec(AnyType(), "image")])),
-        "input_example": pd.DataFrame({"image": [base64.b64encode(_grey()).decode()]}),
-    }
+    with tempfile.TemporaryDirectory() as code:
+        for pattern in SHIPPED:
+            for file in PROJECT.glob(pattern):
+                copy = Path(code, file.relative_to(PROJECT))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+        yield {
+            "python_model": str(MODEL_CODE),
+            "artifacts": {
+                name: str(folder / file)
+                for name, file in ARTIFACTS.items()
+                if (folder / file).exists()
+            },
+            "code_paths": [f"{code}/edge"],
+            "pip_requirements": [f"{package}=={version(package)}" for package in REQUIREMENTS],
+            "signature": ModelSignature(inputs=Schema([ColSpec(AnyType(), "image")])),
+            "input_example": pd.DataFrame({"image": [base64.b64encode(_grey()).decode()]}),
+        }
 
 
 def _grey() -> bytes:
-    """An image that shows nothing: what to post, without keeping one of anybody's."""
+    """Return an image that shows nothing: an example that keeps nobody's image."""
     from PIL import Image
 
     file = io.BytesIO()

@@ -1,8 +1,8 @@
-"""The released model as an MLflow pyfunc: a thin cover over the scoring core.
+"""The released model as an MLflow pyfunc: a thin wrapper of the scoring core.
 
-MLflow keeps this file's text with the model and runs it where the model is loaded, which needs
-onnxruntime, numpy, Pillow, pybase64 and the ``edge`` folder that travels with it, nothing else of
-this project.
+MLflow keeps this file's text with the model and runs it where the model is loaded. That needs
+onnxruntime, numpy, Pillow, pybase64 and the ``edge/inference`` that travels with it, nothing else
+of this project.
 """
 
 import asyncio

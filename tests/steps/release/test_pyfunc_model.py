@@ -1,9 +1,13 @@
 """The released model as MLflow keeps it, loads it, and serves it over REST."""
 
+import ast
 import base64
 import contextlib
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import fastapi.applications
 import mlflow
@@ -18,7 +22,9 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from tiny_model import probabilities
 
 from edge.inference.scoring import Scorer
+from steps.pipeline.source_code import sources
 from steps.release.pyfunc import pyfunc_arguments
+from steps.settings.profile import PROJECT
 
 # advice to authors
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
@@ -27,10 +33,16 @@ IMAGES = [jpeg(seed) for seed in range(6)]
 
 
 @pytest.fixture(scope="module")
-def loaded(exported, tmp_path_factory):
+def saved(exported, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pyfunc") / "model"
-    mlflow.pyfunc.save_model(folder, **pyfunc_arguments(exported))
-    return mlflow.pyfunc.load_model(str(folder))
+    with pyfunc_arguments(exported) as arguments:
+        mlflow.pyfunc.save_model(folder, **arguments)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(saved):
+    return mlflow.pyfunc.load_model(str(saved))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +67,29 @@ def test_images_score_as_on_the_device(loaded, scored, count):
     found = loaded.predict(pd.DataFrame({"image": IMAGES[:count]}))
     pd.testing.assert_frame_equal(found, _expected(scored[:count]), rtol=1e-5)
     assert scored[:, 0].std() > 0
+
+
+def test_a_version_brings_the_scoring_core_and_needs_nothing_else_of_the_project(saved, tmp_path):
+    code = saved / "code"
+    shipped = {path.relative_to(code).as_posix() for path in code.rglob("*.py")}
+    core = {f"edge/inference/{path.name}" for path in (PROJECT / "edge/inference").glob("*.py")}
+    assert shipped == {"edge/__init__.py", *core}
+    assert {PROJECT / file for file in shipped} <= set(sources("steps.export"))
+    (tmp_path / "image.jpg").write_bytes(IMAGES[0])
+    program = (
+        "import sys, mlflow, pandas\n"
+        "content = open('image.jpg', 'rb').read()\n"
+        f"model = mlflow.pyfunc.load_model({str(saved)!r})\n"
+        "print(model.predict(pandas.DataFrame({'image': [content]}))['label'][0])\n"
+        "print({m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in "
+        "('edge', 'steps')})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    label, files = done.stdout.splitlines()[-2:]
+    assert label in ("dark", "bright"), done.stderr
+    assert all(file.startswith(str(code)) for file in ast.literal_eval(files))
 
 
 TEXTS = [base64.b64encode(image).decode() for image in IMAGES]
