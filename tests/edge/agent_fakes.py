@@ -45,14 +45,14 @@ class FakeClock:
     def uptime(self) -> float:
         return self._uptime
 
-    def go_on(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self._uptime += seconds
         self._shown += timedelta(seconds=seconds)
 
     def set_to(self, shown: datetime) -> None:
         self._shown, self._is_set = shown, True
 
-    def start_again(self, shown: datetime, is_set: bool = True) -> None:
+    def restart(self, shown: datetime, is_set: bool = True) -> None:
         self._shown, self._uptime, self.boot = shown, 1.0, f"after {self.boot}"
         self._is_set = is_set
 
@@ -125,10 +125,10 @@ def send_all(agent: Agent) -> None:
         pass
 
 
-def looks(agent, clock, count, seconds=1.0):
+def take_frames(agent, clock, count, seconds=1.0):
     for _ in range(count):
         agent.parts.watcher.take_frame()
-        clock.go_on(seconds)
+        clock.advance(seconds)
 
 
 def live(agent, clock, seconds, step=1.0):
@@ -139,7 +139,7 @@ def live(agent, clock, seconds, step=1.0):
         send_all(agent)
         if agent.parts.follower:
             agent.parts.follower.work()
-        clock.go_on(step)
+        clock.advance(step)
 
 
 def place_model(home: Path, steepness: float = 0.05, version: str = "4") -> None:

@@ -24,10 +24,12 @@ def started(home: Path, *options: str, **environment: str):
         port = free.getsockname()[1]
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-            + ["--port", str(port), "--workers", "1"]
-            + ["--backend-store-uri", f"sqlite:///{home}/mlflow.db"]
-            + ["--artifacts-destination", str(home / "artifacts"), *options],
+            [
+                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+                *("--port", str(port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{home}/mlflow.db"),
+                *("--artifacts-destination", str(home / "artifacts"), *options),
+            ],
             env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | environment,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -41,14 +41,14 @@ port = 0
 
 
 class Running:
-    """A running agent; its page's address is known once it has said so."""
+    """A running agent; its log gives the page's address."""
 
     def __init__(self, home: Path, process: subprocess.Popen, log: Path):
         self.home, self.process, self.log = home, process, log
 
     @property
     def page(self) -> str:
-        return self.wait_for(lambda: self._said("its page: "))
+        return self.wait_for(lambda: self._logged("its page: "))
 
     def status(self) -> dict:
         return requests.get(f"{self.page}/status", timeout=10).json()
@@ -64,7 +64,7 @@ class Running:
             time.sleep(0.05)
         raise AssertionError(f"not within {SECONDS} s: {self.log.read_text()[-3000:]}")
 
-    def _said(self, words: str) -> str:
+    def _logged(self, words: str) -> str:
         lines = [line for line in self.log.read_text().splitlines() if words in line]
         return lines[-1].partition(words)[2] if lines else ""
 

@@ -1,11 +1,11 @@
-"""The agent's parts together, step by step."""
+"""The agent's parts together, frame by frame."""
 
 import json
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from agent_fakes import agent_of, landed, looks, send_all, settings
+from agent_fakes import agent_of, landed, send_all, settings, take_frames
 from PIL import Image
 
 from edge.agent.agent import Agent
@@ -15,14 +15,14 @@ from edge.cameras.folder import FolderCamera
 from edge.outbox.reason import Reason
 
 
-def stated(tmp_path) -> list[dict]:
+def sent_results(tmp_path) -> list[dict]:
     files = sorted((tmp_path / "landing" / "results" / "a7").iterdir())
     return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 def test_without_a_model_images_are_taken_and_sent(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
-    looks(agent, clock, 181)
+    take_frames(agent, clock, 181)
     send_all(agent)
     assert [name[11:19] for name in landed(tmp_path)] == [
         "12%3A00%",
@@ -38,12 +38,12 @@ def test_an_uncertain_frame_goes_to_the_landing_zone_with_its_score(tmp_path, cl
     never = CaptureSettings(period_seconds=0)
     agent = with_model(capture=never, score=ScoreSettings(control_per_day=0))
     agent.parts.camera.grey = 127
-    looks(agent, clock, 1)
+    take_frames(agent, clock, 1)
     agent.parts.camera.grey = 250
-    looks(agent, clock, 3)
-    clock.go_on(3600)
+    take_frames(agent, clock, 3)
+    clock.advance(3600)
     send_all(agent)
-    rows = stated(tmp_path)
+    rows = sent_results(tmp_path)
     assert [row["label"] for row in rows] == ["dark"] + ["bright"] * 3
     assert landed(tmp_path) == [rows[0]["file_name"]] and rows[1]["file_name"] is None
     assert abs(rows[0]["score"] - 0.5) < 0.02 and rows[1]["score"] > 0.9
@@ -51,47 +51,48 @@ def test_an_uncertain_frame_goes_to_the_landing_zone_with_its_score(tmp_path, cl
     assert agent.parts.watcher.state.kept == {Reason.UNCERTAIN: 1}
 
 
-def test_a_demand_keeps_the_next_frame(tmp_path, clock):
+def test_a_manual_trigger_keeps_the_next_frame(tmp_path, clock):
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=0))
-    looks(agent, clock, 2)
+    take_frames(agent, clock, 2)
     agent.trigger()
-    looks(agent, clock, 2)
+    take_frames(agent, clock, 2)
     assert agent.parts.watcher.state.kept == {Reason.MANUAL_TRIGGER: 1}
 
 
-def test_a_stalled_camera_is_started_again(tmp_path, clock):
+def test_a_stalled_camera_is_restarted(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
-    looks(agent, clock, 3)
+    take_frames(agent, clock, 3)
     agent.parts.camera.fault = "stalled"
-    looks(agent, clock, 3)
-    said = agent.status()
-    assert not said["healthy"] and "no frame within 20 s" in said["camera_failure"]
+    take_frames(agent, clock, 3)
+    status = agent.status()
+    assert not status["healthy"] and "no frame within 20 s" in status["camera_failure"]
     agent.parts.camera.fault = None
-    looks(agent, clock, 60)
-    said = agent.status()
-    assert said["healthy"] and said["camera_failure"] is None and said["frames"] > 50
-    assert agent.parts.camera.opened == 1 + said["camera_restarts"] and said["camera_restarts"] >= 1
-    assert said["recent_errors"][0]["message"] == "camera: no frame within 20 s"
+    take_frames(agent, clock, 60)
+    status = agent.status()
+    assert status["healthy"] and status["camera_failure"] is None and status["frames"] > 50
+    assert (
+        agent.parts.camera.opened == 1 + status["camera_restarts"]
+        and status["camera_restarts"] >= 1
+    )
+    assert status["recent_errors"][0]["message"] == "camera: no frame within 20 s"
 
 
-def test_a_camera_that_does_not_come_back_ends_the_process_and_one_that_never_came_does_not(
-    tmp_path, clock
-):
+def test_a_camera_that_fails_for_good_ends_the_process_if_it_worked_before(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
     agent.parts.camera.fault = "gone"
-    looks(agent, clock, 2000)
+    take_frames(agent, clock, 2000)
     agent.parts.camera.fault = None
-    looks(agent, clock, 100)
+    take_frames(agent, clock, 100)
     assert agent.parts.watcher.state.frames > 0
     agent.parts.camera.fault = "gone"
     with pytest.raises(CameraError, match="no camera number 0"):
-        looks(agent, clock, 2000)
+        take_frames(agent, clock, 2000)
 
 
-def test_a_camera_that_is_gone_is_not_asked_all_the_time(tmp_path, clock):
+def test_a_missing_camera_is_retried_with_growing_pauses(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
     agent.parts.camera.fault = "gone"
-    looks(agent, clock, 600)
+    take_frames(agent, clock, 600)
     assert 10 < agent.parts.camera.asked < 25
 
 
@@ -100,9 +101,9 @@ def test_a_camera_that_is_gone_is_not_asked_all_the_time(tmp_path, clock):
 )
 def test_frames_of_odd_sizes_do_no_harm(tmp_path, clock, with_model, shape):
     agent = with_model(capture=CaptureSettings(period_seconds=1, motion=True))
-    looks(agent, clock, 1)
+    take_frames(agent, clock, 1)
     _show(agent, np.zeros(shape, np.uint8), clock)
-    looks(agent, clock, 2)
+    take_frames(agent, clock, 2)
     assert agent.parts.watcher.state.frames == 3
 
 
@@ -115,18 +116,18 @@ def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
         for place in rng.integers(0, max(len(damaged), 1), 5):
             damaged[place : place + 1] = rng.bytes(1)
         _show(agent, bytes(damaged[: rng.integers(0, len(damaged) + 1)]), clock)
-        looks(agent, clock, 1)
+        take_frames(agent, clock, 1)
     assert agent.parts.watcher.state.frames == 201
     assert len(agent.parts.watcher.state.recent_errors) <= 20
 
 
 def agent_jpeg(agent, clock) -> bytes:
-    looks(agent, clock, 1)
+    take_frames(agent, clock, 1)
     return agent.parts.queue.path(agent.parts.queue.next()).read_bytes()
 
 
 def _show(agent, image, clock):
-    """Let the camera show an image that no camera should."""
+    """Let the camera deliver an invalid image."""
 
     @contextmanager
     def shot():
@@ -137,36 +138,34 @@ def _show(agent, image, clock):
     agent.parts.camera.shot = shot
 
 
-def test_a_camera_that_never_comes_is_asked_for_ever(tmp_path, clock):
+def test_a_camera_that_never_worked_is_retried_forever(tmp_path, clock):
     agent = agent_of(tmp_path, clock)
     agent.parts.camera.fault = "gone"
-    looks(agent, clock, 1100, seconds=61)
+    take_frames(agent, clock, 1100, seconds=61)
     assert agent.parts.camera.asked == 1100
 
 
-def test_a_folder_whose_newest_image_cannot_be_read_is_not_well_and_says_so_once(
+def test_a_folder_with_an_unreadable_newest_image_is_unhealthy_and_logged_once(
     tmp_path, clock, caplog
 ):
     images = tmp_path / "images"
     images.mkdir()
     agent = Agent(settings(tmp_path), clock, FolderCamera(images))
-    looks(agent, clock, 3)
-    assert agent.status()["healthy"], "an empty folder is no fault"
+    take_frames(agent, clock, 3)
+    assert agent.status()["healthy"], "an empty folder is not a fault"
     (images / "a.jpg").write_bytes(b"what a broken encoder writes")
-    looks(agent, clock, 100)
-    said = agent.status()
+    take_frames(agent, clock, 100)
+    status = agent.status()
     why = "camera: a.jpg is not a readable image: not an image: its format is unknown"
-    assert said["health_issues"] == [why] and not said["healthy"]
-    assert [error["message"] for error in said["recent_errors"]] == [why]
+    assert status["health_issues"] == [why] and not status["healthy"]
+    assert [error["message"] for error in status["recent_errors"]] == [why]
     assert caplog.text.count("a.jpg is not a readable image") == 1
     Image.new("RGB", (8, 8)).save(images / "b.jpg")
-    looks(agent, clock, 1)
+    take_frames(agent, clock, 1)
     assert agent.status()["healthy"] and agent.status()["frames"] == 1
 
 
-def test_an_image_that_is_rotated_away_while_it_is_scored_does_no_harm(
-    tmp_path, clock, monkeypatch
-):
+def test_an_image_that_is_deleted_while_it_is_scored_does_no_harm(tmp_path, clock, monkeypatch):
     images = tmp_path / "images"
     images.mkdir()
     agent = Agent(settings(tmp_path), clock, FolderCamera(images))
@@ -178,5 +177,5 @@ def test_an_image_that_is_rotated_away_while_it_is_scored_does_no_harm(
         return reason(*seen)
 
     monkeypatch.setattr(agent.parts.selection, "reason", rotate)
-    looks(agent, clock, 1)
+    take_frames(agent, clock, 1)
     assert agent.parts.queue.size()["images"] == 1 and not agent.status()["recent_errors"]

@@ -1,4 +1,4 @@
-"""The agent and a clock that is not set, or is set while it works."""
+"""The agent with a clock that is unset, or is set while it runs."""
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ EVERY_SECOND = CaptureSettings(period_seconds=1)
 
 
 @pytest.mark.parametrize("saved", [datetime(1970, 1, 1, tzinfo=UTC), NOON - timedelta(days=2)])
-def test_a_clock_that_is_not_set_loses_nothing_and_claims_nothing(tmp_path, saved):
+def test_an_unset_clock_loses_no_image_and_invents_no_time(tmp_path, saved):
     clock = FakeClock(saved, is_set=False)
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=10))
     live(agent, clock, 30)
@@ -32,7 +32,7 @@ def test_a_clock_that_is_not_set_loses_nothing_and_claims_nothing(tmp_path, save
     ]
 
 
-def test_a_frame_that_was_waited_for_while_the_clock_was_set_shows_the_time_before(tmp_path):
+def test_a_frame_taken_while_the_clock_was_being_set_has_the_time_before(tmp_path):
     clock = FakeClock(NOON - timedelta(days=2), is_set=False)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
     camera = agent.parts.camera
@@ -49,7 +49,7 @@ def test_a_frame_that_was_waited_for_while_the_clock_was_set_shows_the_time_befo
     assert [name[:25] for name in landed(tmp_path)] == ["2026-07-13T12%3A00%3A00_r"]
 
 
-def test_an_image_with_a_time_of_its_own_waits_for_no_clock(tmp_path):
+def test_an_image_with_its_own_time_waits_for_no_clock(tmp_path):
     clock = FakeClock(NOON - timedelta(days=2), is_set=False)
     folder = tmp_path / "images"
     folder.mkdir()
@@ -63,7 +63,7 @@ def test_an_image_with_a_time_of_its_own_waits_for_no_clock(tmp_path):
     assert agent.parts.queue.size()["undated"] == 1
 
 
-def test_a_clock_that_nobody_sets_is_said_after_an_hour(tmp_path):
+def test_an_unset_clock_is_a_health_issue_after_an_hour(tmp_path):
     clock = FakeClock(NOON - timedelta(days=2), is_set=False)
     agent = agent_of(tmp_path, clock)
     live(agent, clock, 3600, step=60)
@@ -74,9 +74,7 @@ def test_a_clock_that_nobody_sets_is_said_after_an_hour(tmp_path):
     assert agent.status()["healthy"]
 
 
-def test_an_agent_that_starts_without_network_goes_by_what_the_one_before_heard(
-    tmp_path, monkeypatch
-):
+def test_an_agent_without_network_trusts_the_sync_of_the_process_before(tmp_path, monkeypatch):
     """As after an upgrade, with a time server's client other than systemd-timesyncd."""
     monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
     monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
@@ -87,7 +85,7 @@ def test_an_agent_that_starts_without_network_goes_by_what_the_one_before_heard(
         agent.parts.store.close()
 
 
-def test_a_clock_that_is_set_back_overwrites_nothing(tmp_path, clock):
+def test_a_clock_that_is_set_back_overwrites_no_image(tmp_path, clock):
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND)
     live(agent, clock, 5)
     clock.set_to(NOON)

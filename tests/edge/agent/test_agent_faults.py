@@ -1,4 +1,4 @@
-"""What goes wrong on a porch: each fault is caused, and goes away again."""
+"""Faults of a device in the field: each is caused and then removed."""
 
 import json
 import os
@@ -40,7 +40,9 @@ class Unreliable(MemoryFileSystem):
 
 
 @pytest.mark.parametrize("kind", [OSError, TimeoutError, RuntimeError, ValueError])
-def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch, kind):
+def test_a_landing_zone_that_is_away_is_retried_with_growing_pauses(
+    tmp_path, clock, monkeypatch, kind
+):
     fsspec.register_implementation("unreliable", Unreliable, clobber=True)
     Unreliable.store.clear()
     monkeypatch.setattr(Unreliable, "fault", kind)
@@ -58,7 +60,7 @@ def test_a_landing_zone_that_is_away_is_waited_for(tmp_path, clock, monkeypatch,
     assert len([name for name in Unreliable.store if name.endswith(".jpg")]) == 67
 
 
-def test_a_fault_of_our_own_is_said_with_its_trace_and_not_tried_all_the_time(
+def test_a_bug_is_logged_with_its_trace_and_retried_with_pauses(
     tmp_path, clock, monkeypatch, caplog
 ):
     agent = agent_of(tmp_path, clock)
@@ -72,12 +74,12 @@ def test_a_fault_of_our_own_is_said_with_its_trace_and_not_tried_all_the_time(
     (trace,) = [record.exc_text for record in caplog.records if record.exc_info]
     assert "in broken" in trace and "no such column" in agent.status()["landing_failure"]
     assert not agent.sender.work()
-    clock.go_on(10)
+    clock.advance(10)
     with pytest.raises(KeyError):
         agent.sender.work()
 
 
-def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
+def test_a_landing_folder_that_disappears_and_returns_gets_every_image_once(tmp_path, clock):
     landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, landing=landing)
     live(agent, clock, 5)
@@ -89,7 +91,7 @@ def test_a_landing_folder_that_goes_and_comes(tmp_path, clock):
     assert len(landed(tmp_path)) == len(set(landed(tmp_path))) == 75
 
 
-def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, with_model):
+def test_a_registry_that_is_away_does_not_delay_scoring(tmp_path, clock, with_model):
     agent = with_model()
     live(agent, clock, 600)
     assert (
@@ -98,7 +100,7 @@ def test_a_registry_that_is_away_does_not_hold_up_the_scoring(tmp_path, clock, w
     assert "no MLflow server answers" in agent.status()["model_failure"]
 
 
-def test_a_fault_of_ours_in_a_poll_is_shown_and_comes_once_a_poll(
+def test_a_bug_in_a_poll_is_shown_and_raised_once_per_poll(
     tmp_path, clock, with_model, monkeypatch
 ):
     agent = with_model()
@@ -113,18 +115,18 @@ def test_a_fault_of_ours_in_a_poll_is_shown_and_comes_once_a_poll(
             agent.parts.follower.work()
         except KeyError:
             traces += 1
-        clock.go_on(1)
+        clock.advance(1)
     assert 3 < traces < 15
     assert agent.status()["model_failure"] == "KeyError('no://key')"
     monkeypatch.setattr(agent.parts.updater, "check", lambda: None)
-    clock.go_on(3600)
+    clock.advance(3600)
     agent.parts.follower.work()
     assert agent.status()["model_failure"] is None
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 2 MB, really."""
+    """A real disk of 2 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
@@ -137,16 +139,21 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+def fill(disk):
+    with (disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+
+
 def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=30)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, landing=landing)
     shutil.rmtree(tmp_path / "landing")
     live(agent, clock, 5)
-    with pytest.raises(OSError, match="No space left"), (small_disk / "others").open("wb") as file:
-        while True:
-            file.write(bytes(4096))
-            file.flush()
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk)
     live(agent, clock, 100)
     assert agent.parts.watcher.state.frames == 105
     assert json.dumps(agent.status()) and shutil.disk_usage(small_disk).free < 100_000
@@ -160,7 +167,7 @@ def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
 
 
 @pytest.mark.parametrize("killed", [True, False])
-def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
+def test_an_agent_that_starts_on_a_full_disk_scores(
     tmp_path, clock, small_disk, with_model, killed
 ):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
@@ -168,7 +175,7 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     place_model(small_disk / "store" / "models" / "brightness")
     for _ in range(5):
         agent.parts.watcher.take_frame()
-        clock.go_on(1)
+        clock.advance(1)
     if killed:  # as a kill leaves it
         shutil.copytree(small_disk / "store", tmp_path / "copy", symlinks=True)
         agent.parts.store.close()
@@ -176,15 +183,13 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
         shutil.move(tmp_path / "copy", small_disk / "store")
     else:
         agent.parts.store.close()
-    with pytest.raises(OSError, match="No space left"), (small_disk / "others").open("wb") as file:
-        while True:
-            file.write(bytes(4096))
-            file.flush()
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk)
     followed = ModelSettings(NOBODY, "brightness")
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, model=followed)
     for _ in range(5):
         agent.parts.watcher.take_frame()
-        clock.go_on(1)
+        clock.advance(1)
     assert (
         agent.parts.watcher.state.result.version == "4"
         and agent.parts.store.counts()["dropped"] == 5
@@ -194,12 +199,12 @@ def test_an_agent_that_starts_on_a_full_disk_looks_and_scores(
     assert len(landed(tmp_path)) == 25
 
 
-def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk, monkeypatch):
+def test_an_image_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk, monkeypatch):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store)
     for _ in range(5):
         agent.parts.watcher.take_frame()
-        clock.go_on(1)
+        clock.advance(1)
 
     def full(*arguments, **options):
         raise sqlite3.OperationalError("database or disk is full")
@@ -208,12 +213,12 @@ def test_what_was_sent_from_a_full_disk_is_sent_once(tmp_path, clock, small_disk
     send_all(agent)
     assert "disk is full" in agent.sender.failure and len(landed(tmp_path)) == 1
     monkeypatch.undo()
-    clock.go_on(10)
+    clock.advance(10)
     send_all(agent)
     assert agent.parts.store.counts() == {"sent": 5} and len(landed(tmp_path)) == 5
 
 
-def test_a_queue_that_fills_the_disk_leaves_the_floor_and_keeps_the_newest(
+def test_a_queue_that_fills_the_disk_keeps_the_minimum_free_and_the_newest_images(
     tmp_path, clock, small_disk
 ):
     store = StoreSettings(small_disk / "store", free_megabytes=1)

@@ -22,18 +22,18 @@ NEVER = CaptureSettings(period_seconds=0)
 NONE = ScoreSettings(uncertain_per_hour=0, control_per_day=0)
 
 
-def test_a_frame_a_period_is_kept_on_the_beat():
+def test_one_frame_per_period_is_kept_in_a_fixed_rhythm():
     selection = Selection(CaptureSettings(period_seconds=60), NONE)
     times = [at for at in range(300) if selection.reason(at, False, None)]
     assert times == [0, 60, 120, 180, 240]
     assert [at for at in (400, 401, 460) if selection.reason(at, False, None)] == [400, 460]
 
 
-def test_no_reason_no_image():
+def test_without_a_reason_no_frame_is_kept():
     assert kept(NEVER, NONE) == {}
 
 
-def test_uncertain_frames_are_kept_but_not_more_than_asked_for():
+def test_uncertain_frames_are_kept_up_to_the_limit():
     score = ScoreSettings(margin=0.2, uncertain_per_hour=12, control_per_day=0)
     found = kept(NEVER, score, first=0.55, seconds=DAY)
     assert found[Reason.UNCERTAIN] == pytest.approx(12 * 24, abs=2)
@@ -57,7 +57,7 @@ def test_motion_is_kept_with_a_pause():
     assert kept(NEVER, NONE, moves=True) == {}
 
 
-def test_a_demand_is_met_once_and_comes_before_all():
+def test_a_manual_trigger_works_once_and_comes_first():
     selection = Selection(CaptureSettings(period_seconds=60), NONE)
     selection.trigger()
     assert selection.reason(0.0, True, result(0.5)) == Reason.MANUAL_TRIGGER
@@ -65,7 +65,7 @@ def test_a_demand_is_met_once_and_comes_before_all():
     assert selection.reason(1.0, True, result(0.5)) == Reason.PERIOD
 
 
-def test_an_allowance_that_is_not_used_does_not_add_up():
+def test_an_unused_allowance_does_not_accumulate_without_limit():
     allowance = Allowance(per_hour=16)
     assert allowance.take(0.0) and not allowance.take(1.0)
     assert sum(allowance.take(10 * DAY) for _ in range(10)) == 2

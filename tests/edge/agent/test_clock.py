@@ -1,4 +1,4 @@
-"""Whether the clock shows the time: by the kernel, systemd-timesyncd and real-time clocks."""
+"""Whether the clock is synced, by the kernel, systemd-timesyncd and real-time clocks."""
 
 import ctypes
 import sqlite3
@@ -30,11 +30,10 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
         if heard:
             (tmp_path / "synchronized").touch()
-        for number, says in enumerate(rtcs or []):
-            if not isinstance(says, str):
-                says = f"{time.time() - says:.0f}\n"
+        for number, delay in enumerate(rtcs or []):
+            text = delay if isinstance(delay, str) else f"{time.time() - delay:.0f}\n"
             (tmp_path / "rtc" / f"rtc{number}").mkdir(parents=True)
-            (tmp_path / "rtc" / f"rtc{number}" / "since_epoch").write_text(says)
+            (tmp_path / "rtc" / f"rtc{number}" / "since_epoch").write_text(text)
         return Clock(**options)
 
     return make
@@ -43,31 +42,31 @@ def machine(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("state", "is_synced"),
     [
-        pytest.param({}, False, id="a saved time was restored, and nobody has told the right one"),
+        pytest.param({}, False, id="a restored time that nothing confirms"),
         pytest.param({"error": 4000}, True, id="a time server, by the kernel"),
         pytest.param({"heard": True}, True, id="a time server, long before this process"),
         pytest.param({"rtcs": [1]}, True, id="a real-time clock with a battery"),
-        pytest.param({"rtcs": [5 * HOUR]}, False, id="one that disagrees"),
-        pytest.param({"rtcs": ["300\n"]}, False, id="one whose battery was empty"),
-        pytest.param({"rtcs": [""]}, False, id="one that refuses to say"),
-        pytest.param({"rtcs": ["300\n", 1]}, True, id="one of two agrees"),
-        pytest.param({"trusted": True}, True, id="the settings say so"),
+        pytest.param({"rtcs": [5 * HOUR]}, False, id="a real-time clock that disagrees"),
+        pytest.param({"rtcs": ["300\n"]}, False, id="a real-time clock with an empty battery"),
+        pytest.param({"rtcs": [""]}, False, id="one whose driver gives no time"),
+        pytest.param({"rtcs": ["300\n", 1]}, True, id="one of two real-time clocks agrees"),
+        pytest.param({"trusted": True}, True, id="trusted by the settings"),
     ],
 )
-def test_a_clock_is_set_where_somebody_vouches_for_it(machine, state, is_synced):
+def test_a_clock_is_synced_if_something_confirms_it(machine, state, is_synced):
     now = machine(**state).now()
     assert now.is_synced is is_synced
     assert abs(now.wall_time - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-def test_a_time_server_that_was_heard_once_is_enough(machine, monkeypatch):
+def test_one_answer_of_a_time_server_is_enough(machine, monkeypatch):
     heard = machine(error=4000)
     assert heard.now().is_synced
     monkeypatch.setattr(timekeeping, "_clock_error", lambda: MAX_ERROR)
     assert heard.now().is_synced
 
 
-def test_what_was_heard_holds_for_the_next_process_until_the_machine_starts_again(
+def test_a_sync_holds_for_later_processes_until_the_machine_restarts(
     machine, monkeypatch, tmp_path
 ):
     store = Store(tmp_path / "store")
@@ -81,13 +80,13 @@ def test_what_was_heard_holds_for_the_next_process_until_the_machine_starts_agai
     assert not machine(store=store).now().is_synced
 
 
-def test_a_trusted_clock_is_trusted_as_long_as_the_settings_say_so(machine, tmp_path):
+def test_a_trusted_clock_is_trusted_only_while_the_settings_say_so(machine, tmp_path):
     store = Store(tmp_path / "store")
     assert machine(trusted=True, store=store).now().is_synced
     assert not machine(store=store).now().is_synced
 
 
-def test_on_a_full_disk_what_was_heard_is_noted_later(machine, monkeypatch, tmp_path):
+def test_on_a_full_disk_a_sync_is_stored_later(machine, monkeypatch, tmp_path):
     def full(*arguments):
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -100,7 +99,7 @@ def test_on_a_full_disk_what_was_heard_is_noted_later(machine, monkeypatch, tmp_
     assert machine(store=store).now().is_synced
 
 
-def test_a_clock_that_cannot_be_right_is_not_set_whoever_vouches_for_it(machine, monkeypatch):
+def test_an_impossible_time_is_not_synced_whatever_confirms_it(machine, monkeypatch):
     vouched = machine(error=4000)
     with monkeypatch.context() as wrong:
         wrong.setattr(clock, "EARLIEST", datetime.now(UTC) + timedelta(days=1))
@@ -132,29 +131,29 @@ class Kernel:
     ("state", "error"),
     [
         pytest.param(0, 4000, id="synchronised"),
-        pytest.param(5, 4000, id="it does not call itself so, as under chrony"),
+        pytest.param(5, 4000, id="its flag says otherwise, as with chrony"),
         pytest.param(-1, MAX_ERROR, id="the call is forbidden"),
     ],
 )
-def test_the_kernel_says_how_wrong_its_clock_may_be(monkeypatch, state, error):
+def test_the_error_is_read_from_the_kernel(monkeypatch, state, error):
     kernel = Kernel(state)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: kernel)
     assert timekeeping._clock_error() == error
     assert kernel.asked == bytes(4)  # no mode: to change the clock would take a right
 
 
-def test_uptime_dates_across_an_adjusted_clock():
+def test_the_uptime_dates_a_moment_before_the_clock_was_set():
     fake = FakeClock(datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
     then = fake.now()
-    fake.go_on(30)
+    fake.advance(30)
     fake.set_to(NOON)
     assert then.resolve(fake.now()).wall_time == NOON - timedelta(seconds=30)
 
 
-def test_of_an_earlier_start_nothing_but_the_time_of_day_is_claimed():
-    """The clock had gone on from a saved time, which looks as good as any."""
+def test_a_moment_before_a_restart_keeps_only_its_time_of_day():
+    """The clock continued from a saved time, which looks valid."""
     fake = FakeClock(NOON - timedelta(days=3), is_set=False)
     then = fake.now()
-    fake.start_again(NOON)
+    fake.restart(NOON)
     dated = then.resolve(fake.now())
     assert dated.wall_time == datetime(1970, 1, 1, 12, tzinfo=UTC) and not dated.is_synced

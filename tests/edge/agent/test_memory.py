@@ -1,4 +1,4 @@
-"""A day in minutes: whatever goes wrong, nothing grows without bound.
+"""A day in minutes: whatever fails, nothing grows without bound.
 
 HOURS=24 make prove ARGS="-k a_day"
 """
@@ -20,7 +20,7 @@ from edge.agent.settings import (
 )
 
 HOURS = float(os.environ.get("HOURS", "1"))
-SECONDS_A_LOOK = 4.0
+SECONDS_PER_FRAME = 4.0
 GROWTH_MEGABYTES = 12.0
 FAULTS = ("none", "none", "landing away", "stalled", "gone", "clock back", "trigger", "unsure")
 
@@ -29,7 +29,7 @@ FAULTS = ("none", "none", "landing away", "stalled", "gone", "clock back", "trig
 def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, with_model):
     agent = with_model(
         capture=CaptureSettings(period_seconds=30, motion=True),
-        score=ScoreSettings(period_seconds=SECONDS_A_LOOK, uncertain_per_hour=60),
+        score=ScoreSettings(period_seconds=SECONDS_PER_FRAME, uncertain_per_hour=60),
         landing=LandingSettings(str(tmp_path / "landing"), max_retry_seconds=60),
         model=ModelSettings(NOBODY, "brightness", poll_seconds=600),
         store=StoreSettings(tmp_path / "store", images_megabytes=1, free_megabytes=0, results=2000),
@@ -58,17 +58,17 @@ def test_a_day_of_faults_leaves_memory_and_disk_as_they_were(tmp_path, clock, wi
     assert frames > 500 * HOURS
     assert grown < GROWTH_MEGABYTES
     assert stored < 2_000_000 and agent.parts.results.size()["results"] <= 2000
-    said = agent.status()
-    assert said["healthy"] and said["landing_failure"] is None
-    assert said["queue"]["images"] == 0 and len(said["recent_errors"]) <= 20
+    status = agent.status()
+    assert status["healthy"] and status["landing_failure"] is None
+    assert status["queue"]["images"] == 0 and len(status["recent_errors"]) <= 20
 
 
-def _live(agent, clock, looks: int) -> None:
-    for _ in range(looks):
+def _live(agent, clock, frames: int) -> None:
+    for _ in range(frames):
         agent.parts.watcher.take_frame()
         send_all(agent)
         agent.parts.follower.work()
-        clock.go_on(SECONDS_A_LOOK)
+        clock.advance(SECONDS_PER_FRAME)
 
 
 def _cause(fault, agent, tmp_path, clock) -> None:

@@ -20,26 +20,26 @@ def with_something(pixels):
     return changed
 
 
-def test_noise_and_slow_light_are_no_motion(porch):
+def test_noise_and_slow_changes_of_light_are_not_motion(porch):
     motion = Motion(0.02)
     bright = porch // 2
     assert not any(motion.detect(noisy(bright, number, add=number)) for number in range(40))
 
 
-def test_what_comes_and_goes_is_motion(porch):
+def test_an_object_that_appears_is_motion(porch):
     motion = Motion(0.02)
     assert not motion.detect(noisy(porch, 1)) and not motion.detect(noisy(porch, 2))
     assert motion.detect(noisy(with_something(porch), 3))
 
 
-def test_a_lamp_is_no_motion(porch):
+def test_a_lamp_is_not_motion(porch):
     motion = Motion(0.02)
     motion.detect(porch // 3)
     assert not motion.detect(porch)
     assert motion.detect(with_something(porch))
 
 
-def test_what_stays_becomes_the_background(porch):
+def test_an_object_that_stays_becomes_the_background(porch):
     motion = Motion(0.02)
     motion.detect(porch)
     seen = [motion.detect(with_something(porch)) for _ in range(60)]

@@ -64,12 +64,12 @@ def test_every_setting_can_be_set(read):
         ("device", "is not TOML"),
     ],
 )
-def test_a_wrong_file_is_one_line_that_names_key_and_file(tmp_path, capsys, text, message):
+def test_an_invalid_file_is_one_line_that_names_key_and_file(tmp_path, capsys, text, message):
     path = tmp_path / "agent.toml"
     path.write_text(text)
     assert main(["run", "--config", str(path)]) == 1
-    said = capsys.readouterr().err
-    assert message in said and str(path) in said and said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed and str(path) in printed and printed.count("\n") == 1
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,28 +1,34 @@
-"""What a device says of itself: whether it is well, and the lines of ``edge status``."""
+"""A device's status: whether it is healthy, and the lines of ``edge status``."""
 
 import os
 
 import pytest
-from agent_fakes import agent_of, live, looks, send_all
+from agent_fakes import agent_of, live, send_all, take_frames
 
 from edge.agent.settings import CaptureSettings, LandingSettings
 from edge.cli.agent_commands import _summary
 
 
-@pytest.mark.parametrize(("minutes", "is_well"), [(1, True), (9, True), (11, False), (60, False)])
-def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, is_well):
+@pytest.mark.parametrize(
+    ("minutes", "is_healthy"), [(1, True), (9, True), (11, False), (60, False)]
+)
+def test_a_device_stays_healthy_while_the_landing_folder_is_away_for_ten_minutes(
+    tmp_path, clock, minutes, is_healthy
+):
     landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=60)
     agent = agent_of(tmp_path, clock, landing=landing)
     live(agent, clock, 120, step=10)
     os.rename(tmp_path / "landing", tmp_path / "away")
     live(agent, clock, 60 * minutes, step=10)
-    said = agent.status()
-    assert "create or mount it" in said["landing_failure"] and said["healthy"] is is_well
-    assert all("nothing can be sent: the landing folder" in what for what in said["health_issues"])
+    status = agent.status()
+    assert "create or mount it" in status["landing_failure"] and status["healthy"] is is_healthy
+    assert all(
+        "nothing can be sent: the landing folder" in what for what in status["health_issues"]
+    )
     os.rename(tmp_path / "away", tmp_path / "landing")
     live(agent, clock, 120, step=10)
     assert agent.status()["healthy"]
-    os.rename(tmp_path / "landing", tmp_path / "away")  # which counts anew
+    os.rename(tmp_path / "landing", tmp_path / "away")  # which counts from zero
     live(agent, clock, 300, step=10)
     assert agent.status()["healthy"] and agent.status()["landing_failure"]
 
@@ -31,9 +37,9 @@ def test_a_landing_folder_may_be_away_for_ten_minutes(tmp_path, clock, minutes, 
     ("count", "frames", "images"),
     [(0, "0 frames", "0 images"), (1, "1 frame", "1 image"), (2, "2 frames", "2 images")],
 )
-def test_a_summary_counts_as_one_speaks(tmp_path, clock, count, frames, images):
+def test_a_summary_uses_singular_and_plural(tmp_path, clock, count, frames, images):
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=1))
-    looks(agent, clock, count)
+    take_frames(agent, clock, count)
     lines = dict(_summary(agent.status()))
     assert lines["camera"].endswith(f", {frames}" if count else "not started yet")
     assert lines["waiting"].startswith(f"{images}, ") and lines["sent"].startswith("0 images")

@@ -35,7 +35,7 @@ def test_a_device_in_another_zone_names_in_utc_and_keeps_its_own_time_in_exif(tm
     assert (details[0x9003], details[0x9011]) == ("2026:07:13 17:30:00", "+05:30")
 
 
-def test_a_jpeg_file_keeps_its_bytes_and_what_is_none_becomes_one(tmp_path, clock):
+def test_a_jpeg_file_keeps_its_bytes_and_other_formats_become_jpeg(tmp_path, clock):
     queue = queue_in(tmp_path)
     encoded = io.BytesIO()
     Image.new("RGB", (8, 8)).save(encoded, "JPEG")
@@ -46,21 +46,21 @@ def test_a_jpeg_file_keeps_its_bytes_and_what_is_none_becomes_one(tmp_path, cloc
     assert queue.path(queue.next()).read_bytes().startswith(b"\xff\xd8")
 
 
-def test_the_important_ones_are_sent_first_and_then_the_oldest(tmp_path, clock):
+def test_the_most_important_images_are_sent_first_then_the_oldest(tmp_path, clock):
     queue = queue_in(tmp_path)
     for name in ("PERIOD", "CONTROL", "PERIOD", "MANUAL_TRIGGER", "UNCERTAIN"):
         queue.keep(frame(), "x", Reason[name], clock.now())
-        clock.go_on(60)
+        clock.advance(60)
     minutes = [name.split("%3A")[1] for name in all_names(queue)]
     assert minutes == ["03", "04", "01", "00", "02"]
 
 
-def test_where_there_is_no_space_the_oldest_unimportant_ones_go_and_are_counted(tmp_path, clock):
+def test_without_space_the_oldest_unimportant_images_are_dropped_and_counted(tmp_path, clock):
     queue = queue_in(tmp_path, most=6 * 1024)
     kept = []
     for number, reason in enumerate([Reason.UNCERTAIN] + [Reason.PERIOD] * 9):
         kept.append(queue.keep(frame(number), "x", reason, clock.now()))
-        clock.go_on(60)
+        clock.advance(60)
     assert all(kept)
     size, dropped = queue.size(), queue._store.counts()["dropped"]
     assert size["bytes"] <= 6 * 1024 and size["images"] + dropped == 10
@@ -68,23 +68,23 @@ def test_where_there_is_no_space_the_oldest_unimportant_ones_go_and_are_counted(
     assert minutes[0] == "00" and minutes[1:] == [f"0{n}" for n in range(dropped + 1, 10)]
 
 
-def test_an_unimportant_image_never_drives_out_important_ones(tmp_path, clock):
+def test_an_unimportant_image_never_replaces_important_ones(tmp_path, clock):
     queue = queue_in(tmp_path, most=3 * 1024)
     while queue._store.counts().get("dropped", 0) == 0:
         queue.keep(frame(), "x", Reason.MOTION, clock.now())
-        clock.go_on(1)
+        clock.advance(1)
     before = queue.size()
     assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
     assert queue.size() == before and queue._store.counts()["dropped"] == 2
 
 
-def test_the_floor_of_free_space_is_left_to_others(tmp_path, clock):
+def test_the_minimum_of_free_space_stays_free(tmp_path, clock):
     queue = queue_in(tmp_path, floor=10**6, free=10**6 + 500)
     assert queue.keep(frame(), "x", Reason.MANUAL_TRIGGER, clock.now()) is None
     assert queue._store.counts() == {"dropped": 1} and queue.size()["images"] == 0
 
 
-def test_others_who_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
+def test_other_files_that_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     queue._min_free_bytes, queue._free_bytes = 10**9, lambda _: 0
@@ -102,7 +102,7 @@ def test_a_damaged_database_loses_no_image(tmp_path, clock):
     assert again.next().name.startswith("2026-07-13T12")
 
 
-def test_what_has_to_survive_a_power_cut_is_synced(tmp_path):
+def test_durable_transactions_are_synced(tmp_path):
     store = Store(tmp_path)
     level = "PRAGMA synchronous"
     with store.database.transaction(durable=True) as database:
@@ -113,7 +113,7 @@ def test_what_has_to_survive_a_power_cut_is_synced(tmp_path):
         assert database.execute(level).fetchone()[0] == 1  # NORMAL
 
 
-def test_a_locked_database_is_no_damaged_one(tmp_path, monkeypatch):
+def test_a_locked_database_is_not_treated_as_damaged(tmp_path, monkeypatch):
     Store(tmp_path).close()
     monkeypatch.setattr("edge.outbox.database.LOCK_SECONDS", 0.1)
     first = Store(tmp_path)

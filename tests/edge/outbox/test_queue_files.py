@@ -1,4 +1,4 @@
-"""Images that are dated later, and files that a kill, a power cut or a bad disk leaves behind."""
+"""Images that are dated later, and files that a kill, a power cut or a failing disk leaves."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from edge.outbox.store import DATABASE, Store
 LONG_AGO = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
 
 
-def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
+def test_undated_images_get_their_right_time_once_the_clock_is_set(tmp_path):
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
     queue.keep(frame(label="0"), "imx708", Reason.PERIOD, clock.now())
-    clock.go_on(600)
+    clock.advance(600)
     queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
     assert queue.next() is None and queue.size()["undated"] == 2
     queue.date(clock.now())
@@ -39,11 +39,11 @@ def test_a_time_that_was_not_known_is_set_right_once_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("saved", [LONG_AGO, datetime(2026, 7, 11, 0, 3, tzinfo=UTC)])
-def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
+def test_an_image_from_before_a_restart_gets_no_invented_date(tmp_path, saved):
     clock = FakeClock(saved, is_set=False)
     queue = queue_in(tmp_path)
     queue.keep(frame(), "imx708", Reason.PERIOD, clock.now())
-    clock.start_again(NOON)
+    clock.restart(NOON)
     queue.date(clock.now())
     image = queue.next()
     assert image.name == "1970-01-01T00%3A03%3A00_rpi_sensor_a7_porch.jpg"
@@ -51,10 +51,10 @@ def test_a_time_that_nobody_knows_any_more_is_not_made_up(tmp_path, saved):
         assert 0x0132 not in opened.getexif()
 
 
-def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
+def test_files_without_rows_are_recovered_and_incomplete_ones_deleted(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
-    clock.go_on(5)
+    clock.advance(5)
     queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
     with queue._store.database.transaction() as database:
         database.execute("DELETE FROM images")
@@ -66,7 +66,7 @@ def test_files_without_rows_are_taken_in_and_half_ones_go(tmp_path, clock):
 
 
 @pytest.mark.parametrize("left", ["old", "new", "both", "new, and the row as before"])
-def test_a_kill_while_an_image_is_dated_leaves_it_once(tmp_path, left):
+def test_a_kill_while_an_image_is_dated_leaves_it_exactly_once(tmp_path, left):
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
@@ -96,11 +96,11 @@ def test_a_kill_while_an_image_is_dated_leaves_it_once(tmp_path, left):
 
 
 class KilledError(Exception):
-    """Stands for a kill: what would come after it does not."""
+    """Simulates a kill: nothing after it runs."""
 
 
 @pytest.mark.parametrize("at", ["unlink", "transaction"])
-def test_a_kill_while_an_image_is_let_go_loses_neither_it_nor_where_it_is(
+def test_a_kill_after_sending_loses_neither_the_image_nor_its_name(
     tmp_path, monkeypatch, clock, at
 ):
     def killed(*arguments, **options):
@@ -110,23 +110,24 @@ def test_a_kill_while_an_image_is_let_go_loses_neither_it_nor_where_it_is(
     queue, results = agent.parts.queue, agent.parts.results
     number = queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     results.add(Result("m", "4", reason="x"), clock.now(), number)
-    with monkeypatch.context() as kill, pytest.raises(KilledError):
+    with monkeypatch.context() as kill:
         kill.setattr(Path if at == "unlink" else agent.parts.store.database, at, killed)
-        agent.sender.work()
+        with pytest.raises(KilledError):
+            agent.sender.work()
     agent.parts.store.close()
     agent = agent_of(tmp_path, clock)
     send_all(agent)
-    (stated,) = (tmp_path / "landing").glob("results/a7/*.jsonl")
-    assert [json.loads(stated.read_bytes())["file_name"]] == landed(tmp_path)
+    (file,) = (tmp_path / "landing").glob("results/a7/*.jsonl")
+    assert [json.loads(file.read_bytes())["file_name"]] == landed(tmp_path)
     assert agent.parts.store.counts() == {"sent": 1}
     assert list((tmp_path / "store/images").iterdir()) == []
 
 
-def test_an_image_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_path):
+def test_an_image_that_cannot_be_dated_now_waits_and_delays_no_other(tmp_path):
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    clock.go_on(10)
+    clock.advance(10)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     file = queue._store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
     name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
@@ -140,9 +141,7 @@ def test_an_image_that_cannot_be_dated_now_waits_on_and_holds_up_no_other(tmp_pa
     assert all_names(queue) == [name] and "lost" not in queue._store.counts()
 
 
-def test_images_that_are_dropped_while_they_are_dated_are_gone_and_not_lost(
-    tmp_path, monkeypatch, caplog
-):
+def test_images_dropped_while_they_are_dated_do_not_count_as_lost(tmp_path, monkeypatch, caplog):
     """The queue is full, and the clock was just set: one thread drops what the other dates."""
     clock = FakeClock(LONG_AGO)
     queue = queue_in(tmp_path)
@@ -162,7 +161,7 @@ def test_images_that_are_dropped_while_they_are_dated_are_gone_and_not_lost(
 
 
 @pytest.mark.parametrize("meanwhile", ["dated", "sent"])
-def test_an_image_that_is_dated_or_sent_while_it_is_dropped_is_gone_and_counted_once(
+def test_an_image_dated_or_sent_while_it_is_dropped_is_counted_once(
     tmp_path, monkeypatch, meanwhile
 ):
     clock = FakeClock(LONG_AGO)

@@ -25,29 +25,36 @@ def result(score: float = 0.9, **fields) -> Result:
     return Result("m", "4", "1", score, {"0": 1 - score, "1": score}, 1.5, **fields)
 
 
-def test_a_result_is_decided_by_the_record():
+def test_a_result_holds_what_the_record_predicts():
     (prediction,) = RECORD.decode(np.float32([[0.6, 0.4]]), 1.234)
     made = Result.of("m", "4", prediction)
     assert (made.label, round(made.score, 3), made.latency_ms) == ("1", 0.4, 1.23)
     assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
 
 
-def test_a_file_of_results_holds_what_the_lake_takes(results, clock):
+def test_a_file_of_results_has_the_columns_of_the_lake(results, clock):
     results.add(result(), clock.now())
     results.add(Result("m", "4", reason="unreadable: empty"), clock.now())
     batch = results.next(allow_partial=True)
     assert re.fullmatch(r"results/a7/[0-9a-f]{12}-00000001-[0-9a-f]{8}\.jsonl", batch.name)
     first, second = map(json.loads, batch.content.splitlines())
     assert first == {
-        **{"file_name": None, "sha256": None, "model": "m", "model_version": "4"},
-        **{"label": "1", "score": 0.9, "latency_ms": 1.5, "reason": None},
-        **{"scored_by": "edge:a7", "scored_at": NOON.isoformat()},
+        "file_name": None,
+        "sha256": None,
+        "model": "m",
+        "model_version": "4",
+        "label": "1",
+        "score": 0.9,
+        "latency_ms": 1.5,
+        "reason": None,
+        "scored_by": "edge:a7",
+        "scored_at": NOON.isoformat(),
         "probabilities": {"0": pytest.approx(0.1), "1": 0.9},
     }
     assert second["reason"] == "unreadable: empty" and second["probabilities"] is None
 
 
-def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
+def test_a_file_stays_the_same_until_it_is_sent(results, clock, tmp_path):
     results.add(result(), clock.now())
     first = results.next(allow_partial=True)
     results.add(result(0.7), clock.now())
@@ -61,23 +68,23 @@ def test_a_file_is_the_same_until_it_was_sent(results, clock, tmp_path):
     assert again.next(allow_partial=True) is None and again.size() == {"results": 2, "unsent": 0}
 
 
-def test_a_file_is_closed_and_sent_for_good(results, clock):
-    """No power cut may undo either: other rows would stand under the same number."""
-    said = []
-    results._store.database._connection.set_trace_callback(said.append)
+def test_closing_and_sending_a_file_is_durable(results, clock):
+    """A power cut must undo neither, or other rows would get the same number."""
+    statements = []
+    results._store.database._connection.set_trace_callback(statements.append)
     results.add(result(), clock.now())
     batch = results.next(allow_partial=True)
     results.mark_sent(batch)
     for first in ("INSERT INTO batches", "UPDATE batches SET sent"):
-        place = next(n for n, statement in enumerate(said) if statement.startswith(first))
-        settings = [n for n in said[:place] if n.startswith("PRAGMA synchronous")]
+        place = next(n for n, statement in enumerate(statements) if statement.startswith(first))
+        settings = [n for n in statements[:place] if n.startswith("PRAGMA synchronous")]
         assert settings[-1] == "PRAGMA synchronous = FULL"
-        after = [n for n in said[place:] if n == "COMMIT" or n.startswith("PRAGMA")]
+        after = [n for n in statements[place:] if n == "COMMIT" or n.startswith("PRAGMA")]
         assert after[0] == "COMMIT"
 
 
-def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
-    """A disk that lies about what it has written loses a closed file of results in a power cut."""
+def test_other_rows_with_the_same_number_replace_no_file(tmp_path, clock):
+    """A disk that reports writes too early loses a closed file of results in a power cut."""
     zone = tmp_path / "landing"
     zone.mkdir()
     Store(tmp_path).close()
@@ -94,7 +101,7 @@ def test_other_rows_under_the_same_number_take_no_files_place(tmp_path, clock):
     assert sorted(json.loads(file.read_bytes())["score"] for file in files) == [0.7, 0.9]
 
 
-def test_few_results_wait_and_many_go_at_once(tmp_path, clock):
+def test_few_results_wait_and_a_full_file_is_sent_at_once(tmp_path, clock):
     results = Results(Store(tmp_path), 10**6, "a7")
     for _ in range(ROWS_PER_FILE - 1):
         results.add(result(), clock.now())
@@ -111,48 +118,50 @@ def test_a_result_waits_for_its_image(results, clock):
 def test_results_of_an_unset_clock_wait_for_the_time(results):
     clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
     results.add(result(), clock.now())
-    clock.go_on(60)
+    clock.advance(60)
     assert results.next(allow_partial=True) is None
     clock.set_to(NOON)
     results.date(clock.now())
-    stated = json.loads(results.next(allow_partial=True).content)
-    assert stated["scored_at"] == "2026-07-13T11:59:00+00:00"
+    row = json.loads(results.next(allow_partial=True).content)
+    assert row["scored_at"] == "2026-07-13T11:59:00+00:00"
 
 
 def test_many_results_are_dated_in_few_transactions(tmp_path):
-    """One for each would write every page of the database many times onto the card."""
+    """One transaction per row would write every page of the database many times."""
     clock = FakeClock(datetime(1970, 1, 1, tzinfo=UTC))
     results = Results(Store(tmp_path), 10**6, "a7")
     for _ in range(DATED_AT_ONCE + 10):
         results.add(result(), clock.now())
     clock.set_to(NOON)
-    said = []
-    results._store.database._connection.set_trace_callback(said.append)
+    statements = []
+    results._store.database._connection.set_trace_callback(statements.append)
     results.date(clock.now())
     undated = "SELECT count(*) FROM results WHERE NOT is_synced"
-    assert results._store.database.rows(undated)[0][0] == 10 and said.count("COMMIT") == 1
+    assert results._store.database.rows(undated)[0][0] == 10 and statements.count("COMMIT") == 1
     results.date(clock.now())
-    assert results._store.database.rows(undated)[0][0] == 0 and said.count("COMMIT") == 2
+    assert results._store.database.rows(undated)[0][0] == 0 and statements.count("COMMIT") == 2
     results.date(clock.now())
-    assert said.count("COMMIT") == 2
+    assert statements.count("COMMIT") == 2
 
 
-def test_what_is_asked_every_second_reads_no_whole_table(results, clock):
-    """With half a million rows that would hold up the next result."""
+def test_queries_of_every_second_scan_no_table(results, clock):
+    """With half a million rows, a scan would delay the next result."""
     results.add(result(), clock.now())
-    said = []
-    results._store.database._connection.set_trace_callback(said.append)
+    statements = []
+    results._store.database._connection.set_trace_callback(statements.append)
     results.date(clock.now())
     results.next(allow_partial=False)
     results._store.database._connection.set_trace_callback(None)
-    queries = [query for query in said if query.startswith("SELECT") and "FROM results" in query]
+    queries = [
+        query for query in statements if query.startswith("SELECT") and "FROM results" in query
+    ]
     assert len(queries) == 2
     for query in queries:
         (plan,) = results._store.database.rows(f"EXPLAIN QUERY PLAN {query}")
         assert "USING" in plan["detail"]
 
 
-def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
+def test_the_store_is_bounded_and_sent_results_are_deleted_first(tmp_path, clock):
     results = Results(Store(tmp_path), 100, "a7")
     for _ in range(60):
         results.add(result(), clock.now())
@@ -167,7 +176,7 @@ def test_the_store_is_bounded_and_what_was_sent_goes_first(tmp_path, clock):
     assert results._store.counts() == {"results_dropped": 20}
 
 
-def test_the_history_is_thinned_out_evenly(tmp_path, clock):
+def test_the_history_is_sampled_evenly(tmp_path, clock):
     results = Results(Store(tmp_path), 10**6, "a7")
     for number in range(900):
         results.add(result(number / 900), clock.now())

@@ -1,6 +1,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -10,10 +11,10 @@ from edge.outbox.landing import Landing, LandingError
 
 
 class Share(MemoryFileSystem):
-    """A file system on which half a file can be seen, as on a share."""
+    """A file system on which an incomplete file is visible, as on a share."""
 
     protocol, store, pseudo_dirs = "share", {}, [""]
-    seen: list[str] = []
+    seen: ClassVar[list[str]] = []
 
     @classmethod
     def _strip_protocol(cls, path):
@@ -41,7 +42,7 @@ def content_of(url: str) -> dict[str, bytes]:
     }
 
 
-def test_a_file_is_there_whole_and_once(url):
+def test_a_file_arrives_complete_and_once(url):
     landing = Landing(url)
     assert landing.put("a.jpg", b"one") == "a.jpg"
     assert landing.put("a.jpg", b"one") == "a.jpg"
@@ -50,7 +51,7 @@ def test_a_file_is_there_whole_and_once(url):
     assert all(path.rpartition("/")[2].startswith(".") for path in Share.seen)
 
 
-def test_another_image_of_the_same_name_takes_no_ones_place(url):
+def test_another_image_of_the_same_name_replaces_none(url):
     landing = Landing(url)
     landing.put("a.jpg", b"one")
     elsewhere = landing.put("a.jpg", b"two")
@@ -59,7 +60,7 @@ def test_another_image_of_the_same_name_takes_no_ones_place(url):
     assert content_of(url) == {"a.jpg": b"one", elsewhere: b"two"}
 
 
-def test_a_status_takes_the_place_of_the_last_one(url):
+def test_a_status_replaces_the_last_one(url):
     landing = Landing(url)
     for content in (b"one", b"two"):
         landing.put("status/a7.json", content, replace=True)
@@ -68,7 +69,7 @@ def test_a_status_takes_the_place_of_the_last_one(url):
 
 @pytest.fixture
 def synced(monkeypatch):
-    """What is synced, in order; ``fails`` says with which error a folder's syncing fails."""
+    """The synced paths in order; ``fails`` is the error of syncing a folder."""
     done, fsync = [], os.fsync
 
     def noted(descriptor):
@@ -83,7 +84,7 @@ def synced(monkeypatch):
     return done, noted
 
 
-def test_on_a_disk_neither_file_nor_name_is_lost_once_it_was_put(tmp_path, synced):
+def test_on_a_disk_the_file_and_its_name_are_synced(tmp_path, synced):
     done, _ = synced
     landing = Landing(str(tmp_path))
     landing.put("results/a7/x.jsonl", b"rows")
@@ -99,7 +100,7 @@ def test_on_a_disk_neither_file_nor_name_is_lost_once_it_was_put(tmp_path, synce
     [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EACCES, True), (errno.EIO, False)],
     ids=errno.errorcode.get,
 )
-def test_a_share_that_syncs_no_folders_is_taken_as_it_is_and_a_failing_disk_is_not(
+def test_a_share_that_cannot_sync_folders_is_accepted_and_a_failing_disk_is_not(
     tmp_path, synced, fault, is_put
 ):
     synced[1].fails = fault
@@ -110,13 +111,13 @@ def test_a_share_that_syncs_no_folders_is_taken_as_it_is_and_a_failing_disk_is_n
             Landing(str(tmp_path)).put("a.jpg", b"one")
 
 
-def test_a_landing_folder_is_never_made(tmp_path):
+def test_a_landing_folder_is_never_created(tmp_path):
     with pytest.raises(LandingError, match="create or mount it"):
         Landing(str(tmp_path / "away")).put("a.jpg", b"x")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_mounted_is_not_filled(tmp_path):
+def test_an_unmounted_folder_is_not_filled(tmp_path):
     with pytest.raises(LandingError, match="is not mounted"):
         Landing(str(tmp_path), mount=str(tmp_path)).put("a.jpg", b"x")
     assert list(tmp_path.iterdir()) == []

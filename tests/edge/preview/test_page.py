@@ -1,4 +1,4 @@
-"""The page's addresses, and what a browser makes of them."""
+"""The page's addresses, and how a browser shows them."""
 
 import io
 import re
@@ -44,65 +44,65 @@ def page(agent):
     preview.server_close()
 
 
-def look(agent, clock, count):
+def take_frames(agent, clock, count):
     for _ in range(count):
         agent.parts.watcher.take_frame()
-        clock.go_on(600)
+        clock.advance(600)
 
 
 def test_the_addresses(page, agent, clock):
     assert requests.get(f"{page}/frame.jpg", timeout=5).status_code == 404
-    look(agent, clock, 3)
+    take_frames(agent, clock, 3)
     frame = requests.get(f"{page}/frame.jpg", timeout=5)
     assert Image.open(io.BytesIO(frame.content)).size == (64, 48)
-    said = requests.get(f"{page}/status", timeout=5).json()
-    assert (said["device"], said["frames"], said["model_version"]) == ("a7", 3, "4")
+    status = requests.get(f"{page}/status", timeout=5).json()
+    assert (status["device"], status["frames"], status["model_version"]) == ("a7", 3, "4")
     scores = requests.get(f"{page}/scores", timeout=5).json()
     assert len(scores) == 3 and set(scores[0]["probabilities"]) == {"dark", "bright"}
     assert requests.get(f"{page}/nothing", timeout=5).status_code == 404
 
 
-def test_the_health_endpoint_says_what_is_wrong(page, agent, clock):
-    look(agent, clock, 1)
+def test_the_health_endpoint_lists_the_issues(page, agent, clock):
+    take_frames(agent, clock, 1)
     assert requests.get(f"{page}/health", timeout=5).json() == {
         "healthy": True,
         "health_issues": [],
     }
     agent.parts.camera.fault = "stalled"
-    look(agent, clock, 1)
+    take_frames(agent, clock, 1)
     answer = requests.get(f"{page}/health", timeout=5)
     assert answer.status_code == 503
     assert answer.json()["health_issues"] == ["camera: no frame within 20 s"]
     agent.parts.camera.fault = None
-    look(agent, clock, 1)
-    clock.go_on(100)
+    take_frames(agent, clock, 1)
+    clock.advance(100)
     assert "overdue" in requests.get(f"{page}/health", timeout=5).text
-    look(agent, clock, 1)
+    take_frames(agent, clock, 1)
     shutil.rmtree(agent.parts.settings.landing.url)
     agent.sender.work()
-    look(agent, clock, 2)
+    take_frames(agent, clock, 2)
     answer = requests.get(f"{page}/health", timeout=5)
     assert answer.status_code == 503 and "nothing can be sent: the landing" in answer.text
 
 
-def test_an_image_on_demand_needs_the_pages_own_header(page, agent, clock):
+def test_a_manual_trigger_needs_the_header_of_the_page(page, agent, clock):
     assert requests.post(f"{page}/capture", timeout=5).status_code == 403
-    look(agent, clock, 1)
+    take_frames(agent, clock, 1)
     assert agent.parts.watcher.state.kept == {}
     assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
-    look(agent, clock, 1)
+    take_frames(agent, clock, 1)
     assert agent.parts.watcher.state.kept == {"manual_trigger": 1}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1.evil.example"])
-def test_another_sites_name_for_this_machine_is_not_answered(page, host):
+def test_another_sites_name_for_this_machine_is_refused(page, host):
     for ask in (requests.get, requests.post):
         answer = ask(f"{page}/status", headers={"Host": host} | ASKED, timeout=5)
         assert answer.status_code == 403
 
 
 @pytest.mark.parametrize(
-    ("host", "asked", "only_here"),
+    ("host", "asked", "is_local"),
     [
         ("127.0.0.1", ["127.0.0.1"], True),
         ("localhost", ["localhost"], True),
@@ -111,7 +111,9 @@ def test_another_sites_name_for_this_machine_is_not_answered(page, host):
         ("::", ["[::1]", "127.0.0.1"], False),
     ],
 )
-def test_it_is_served_at_addresses_of_either_kind(agent, tmp_path, capsys, host, asked, only_here):
+def test_the_page_is_served_at_ipv4_and_ipv6_addresses(
+    agent, tmp_path, capsys, host, asked, is_local
+):
     config = tmp_path / "agent.toml"
     if ":" in host and not _has_ipv6():
         pytest.skip("NOT PROVEN HERE: no IPv6 on the loopback")
@@ -121,7 +123,7 @@ def test_it_is_served_at_addresses_of_either_kind(agent, tmp_path, capsys, host,
             address = f"http://{name}:{preview.server_address[1]}/status"
             assert requests.get(address, timeout=5).json()["device"] == "a7"
             foreign = requests.get(address, headers={"Host": "evil.example:80"}, timeout=5)
-            assert foreign.status_code == (403 if only_here else 200)
+            assert foreign.status_code == (403 if is_local else 200)
         assert requests.get(f"{preview.address}/status", timeout=5).json()["device"] == "a7"
         config.write_text(
             f'device = "a7"\nlanding.url = "/none"\n[page]\nhost = "{host}"\n'
@@ -144,23 +146,27 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "2001:db8::7"])
-def test_an_address_of_another_machine_is_one_line(agent, host):
+def test_an_address_of_another_machine_is_an_error_of_one_line(agent, host):
     with pytest.raises(PreviewError, match=r"change page\.host or page\.port") as error:
         Preview(agent, host, 0)
     assert "\n" not in str(error.value)
 
 
-def test_an_address_in_use_is_one_line(page, agent):
+def test_an_address_in_use_is_an_error_of_one_line(page, agent):
     with pytest.raises(PreviewError, match=r"change page\.host or page\.port"):
         Preview(agent, "127.0.0.1", int(page.rpartition(":")[2]))
 
 
-def test_callers_that_say_nothing_do_not_keep_others_out_for_long(page):
+def _ask_three_times(address):
+    for _ in range(3):
+        requests.get(address, timeout=2)
+
+
+def test_silent_clients_do_not_block_others_for_long(page):
     port = int(page.rpartition(":")[2])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MAX_REQUESTS)]
     with pytest.raises(requests.RequestException):
-        for _ in range(3):
-            requests.get(f"{page}/health", timeout=2)
+        _ask_three_times(f"{page}/health")
     for connection in silent:
         connection.close()
     for _ in range(50):
@@ -170,7 +176,7 @@ def test_callers_that_say_nothing_do_not_keep_others_out_for_long(page):
         except requests.RequestException:
             continue
     else:
-        raise AssertionError("it does not answer any more")
+        raise AssertionError("it no longer answers")
 
 
 def _browse(page: str, *options: str) -> str:
@@ -192,7 +198,7 @@ browser = pytest.mark.skipif(
 @browser
 @pytest.mark.slow
 def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
-    look(agent, clock, 30)
+    take_frames(agent, clock, 30)
     shown = _shown(page)
     assert "a7, porch" in shown and ">healthy<" in shown
     label = agent.parts.watcher.state.result.label
@@ -204,8 +210,8 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
 
 @browser
 @pytest.mark.slow
-def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, clock):
-    look(agent, clock, 1)
+def test_a_browser_shows_issues_and_escapes_markup(page, agent, clock):
+    take_frames(agent, clock, 1)
     agent.parts.watcher._record_error("<img src=x onerror=alert(1)>")
     agent.sender.failure = "the landing folder is not there"
     shown = _browse(page, "--dump-dom")
@@ -215,18 +221,22 @@ def test_a_browser_shows_what_is_wrong_and_no_markup_of_others(page, agent, cloc
 
 @browser
 @pytest.mark.slow
-def test_a_browser_shows_what_is_wrong_once(tmp_path):
+def test_a_browser_shows_each_issue_once(tmp_path):
     clock = FakeClock(is_set=False)
     agent = agent_of(tmp_path, clock, model=ModelSettings("http://127.0.0.1:9", "brightness"))
     preview = Preview(agent, "127.0.0.1", 0)
     try:
         for seconds in (1, 7200):
-            clock.go_on(seconds)
+            clock.advance(seconds)
             agent.parts.watcher.take_frame()
             agent.parts.follower.work()
             wrong = _shown(preview.address).partition('id="issues"')[2].partition("</section>")[0]
             assert wrong.count("<li>") == 2
-            for what in ("none was pulled yet", "no MLflow server answers", "the clock is not set"):
+            for what in (
+                "no model was pulled yet",
+                "no MLflow server answers",
+                "the clock is not set",
+            ):
                 assert wrong.count(what) == 1
     finally:
         preview.shutdown()
@@ -237,13 +247,13 @@ def test_a_browser_shows_what_is_wrong_once(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_it_fits_in_light_and_dark(page, agent, clock, tmp_path, scheme):
-    look(agent, clock, 30)
+    take_frames(agent, clock, 30)
     image = tmp_path / "page.png"
     dark = ["--force-dark-mode"] if scheme == "dark" else []
     _browse(page, "--window-size=390,1300", f"--screenshot={image}", *dark)
-    with Image.open(image) as shot:
-        assert shot.size == (390, 1300)
-        shot = shot.convert("L")
+    with Image.open(image) as opened:
+        assert opened.size == (390, 1300)
+        shot = opened.convert("L")
         background = shot.getpixel((2, 2))
         assert background > 230 if scheme == "light" else background < 40
         # the page's margin is free on the right too: nothing sticks out

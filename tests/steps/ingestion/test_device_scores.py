@@ -30,7 +30,7 @@ RECORD = ModelRecord(["0", "1"], (64, 48), "1")
 
 
 class Hurried(Clock):
-    """The clock of a device on which ten seconds pass between two looks."""
+    """The clock of a device on which ten seconds pass between two frames."""
 
     skipped = 0.0
 
@@ -45,7 +45,7 @@ class Hurried(Clock):
 
 
 class Model:
-    """Unsure of every third frame, sure of the others; stands where a pulled model would."""
+    """Uncertain about every third frame only; takes the place of a pulled model."""
 
     class current:  # noqa: N801
         version, release = "4", 7
@@ -86,7 +86,7 @@ def device(tmp_path, zone) -> Agent:
     return agent
 
 
-def look_and_send(agent: Agent, frames: int) -> None:
+def take_and_send(agent: Agent, frames: int) -> None:
     for _ in range(frames):
         agent.parts.watcher.take_frame()
         agent.parts.clock.skipped += 10
@@ -100,7 +100,7 @@ def small(lake, tmp_path):
     return make_small_lake(lake, tmp_path)
 
 
-def _take_in(small, run_id="run") -> tuple[int, int]:
+def _ingest(small, run_id="run") -> tuple[int, int]:
     return (
         take_in_results(small.spark, small.profile, small.source, run_id),
         take_in_status(small.spark, small.profile, small.source, run_id),
@@ -108,11 +108,11 @@ def _take_in(small, run_id="run") -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_from_frame_to_row(small, tmp_path):
+def test_a_frame_becomes_a_row(small, tmp_path):
     agent = device(tmp_path, small.zone)
-    look_and_send(agent, 4)
+    take_and_send(agent, 4)
     small.ingest()
-    assert _take_in(small) == (1, 1)
+    assert _ingest(small) == (1, 1)
 
     scores = small.table_of("scores")
     assert len(scores) == 4 and set(scores["scored_by"]) == {"edge:a7"}
@@ -130,21 +130,23 @@ def test_from_frame_to_row(small, tmp_path):
     assert (row["device_id"], row["model_version"], row["release"]) == ("a7", "4", 7)
     assert row["frames"] == 4 and row["images_waiting"] == 0 and row["health_issues"] is not None
 
-    # nothing new, nothing done
+    # nothing new, so nothing is written
     before = _versions(small)
-    assert _take_in(small, "again") == (0, 0) and _versions(small) == before
+    assert _ingest(small, "again") == (0, 0) and _versions(small) == before
 
-    # the device goes on: what is new comes once, its row says the newest
-    look_and_send(agent, 3)
-    assert _take_in(small, "second") == (1, 1)
+    # the device continues: new results arrive once, and its row is the newest status
+    take_and_send(agent, 3)
+    assert _ingest(small, "second") == (1, 1)
     assert len(small.table_of("scores")) == 7
     (row,) = small.table_of("devices").to_dict("records")
     assert row["frames"] == 7 and row["ingest_run_id"] == "second"
 
 
 @pytest.mark.slow
-def test_a_cut_off_is_completed_once_and_what_is_damaged_is_kept(small, tmp_path, monkeypatch):
-    look_and_send(device(tmp_path, small.zone), 2)
+def test_an_interrupted_ingest_is_completed_once_and_damaged_files_are_quarantined(
+    small, tmp_path, monkeypatch
+):
+    take_and_send(device(tmp_path, small.zone), 2)
     (good,) = (small.zone / "results" / "a7").iterdir()
     bad = good.with_name("bad.jsonl")
     bad.write_bytes(good.read_bytes().splitlines()[0] + b'\n{"model": 3}\n\xff\n')
@@ -153,18 +155,18 @@ def test_a_cut_off_is_completed_once_and_what_is_damaged_is_kept(small, tmp_path
     append = edge_results.read
     monkeypatch.setattr(edge_results, "read", _fails)
     with pytest.raises(Exception, match="the power fails"):
-        _take_in(small)
+        _ingest(small)
     monkeypatch.setattr(edge_results, "read", append)
-    assert _take_in(small) == (0, 1)  # they were noted before the power failed
+    assert _ingest(small) == (0, 1)  # they were recorded before the power failed
     assert len(small.table_of("scores")) == 3
     (kept,) = small.table_of("quarantine").to_dict("records")
     assert kept["reason"] == "results" and kept["content"] == bad.read_bytes()
     assert kept["error"].startswith("line 2: ValueError: model is 3")
 
-    # even where Spark forgets how far it was
+    # even if Spark loses its checkpoint
     arrivals = edge_results._Results(small.profile, small.source)
     shutil.rmtree(arrivals.checkpoint)
-    assert _take_in(small)[0] == 0 and len(small.table_of("scores")) == 3
+    assert _ingest(small)[0] == 0 and len(small.table_of("scores")) == 3
     assert len(small.table_of("quarantine")) == 1
 
 
@@ -178,13 +180,21 @@ def _versions(small) -> dict[str, int]:
 
 
 RESULT = {
-    **{"file_name": None, "sha256": None, "model": "m", "model_version": "4", "label": "1"},
-    **{"score": 1, "latency_ms": None, "reason": None, "scored_by": "edge:a7"},
-    **{"scored_at": "2026-07-13T12:00:00+02:00", "probabilities": {"0": 0, "1": 1}},
+    "file_name": None,
+    "sha256": None,
+    "model": "m",
+    "model_version": "4",
+    "label": "1",
+    "score": 1,
+    "latency_ms": None,
+    "reason": None,
+    "scored_by": "edge:a7",
+    "scored_at": "2026-07-13T12:00:00+02:00",
+    "probabilities": {"0": 0, "1": 1},
 }
 
 
-def test_a_row_is_as_the_table_wants_it():
+def test_a_row_has_the_types_of_the_table():
     (row,), wrong = rows_of(json.dumps(RESULT | {"file_name": "a.jpg"}).encode(), "file:/z", "run")
     assert not wrong and row["path"] == "file:/z/a.jpg"
     assert row["scored_at"] == datetime(2026, 7, 13, 10, tzinfo=UTC)
@@ -210,14 +220,14 @@ def test_a_row_is_as_the_table_wants_it():
         {"probabilities": []},
     ],
 )
-def test_what_is_no_result_is_named_and_the_others_are_taken(change):
+def test_an_invalid_line_is_named_and_the_others_are_ingested(change):
     lines = [json.dumps(RESULT), json.dumps(RESULT | change), json.dumps(RESULT)]
     rows, wrong = rows_of("\n".join(lines).encode(), "file:/z", "run")
     assert len(rows) == 2 and wrong.startswith("line 2: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{}", b"\x00\xff", b"[" * 100_000])
-def test_what_is_no_file_of_results_has_no_rows(content):
+def test_an_invalid_file_of_results_has_no_rows(content):
     rows, wrong = rows_of(content, "file:/z", "run")
     assert rows == [] and wrong
 
@@ -234,18 +244,20 @@ UNHOLDABLE = (
 
 
 @pytest.mark.slow
-def test_what_the_table_of_devices_cannot_hold_is_left_and_the_others_are_taken(small, tmp_path):
-    said = device(tmp_path, small.zone).status()
+def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_ingested(
+    small, tmp_path
+):
+    status = device(tmp_path, small.zone).status()
     for number, change in enumerate(({}, *UNHOLDABLE)):
-        stated = said | {"device": f"a{number}"} | change
+        changed = status | {"device": f"a{number}"} | change
         (small.zone / "status").mkdir(exist_ok=True)
-        (small.zone / "status" / f"a{number}.json").write_text(json.dumps(stated))
+        (small.zone / "status" / f"a{number}.json").write_text(json.dumps(changed))
     assert take_in_status(small.spark, small.profile, small.source, "run") == 1
     assert set(small.table_of("devices")["device_id"]) == {"a0"}
 
 
-def test_a_status_from_a_clock_that_is_wrong_is_none(tmp_path):
-    said = device(tmp_path, tmp_path / "zone").status()
-    assert row_of(said)["device_id"] == "a7"
+def test_a_status_from_the_future_is_refused(tmp_path):
+    status = device(tmp_path, tmp_path / "zone").status()
+    assert row_of(status)["device_id"] == "a7"
     with pytest.raises(ValueError, match="from the future"):
-        row_of(said | {"reported_at": "2096-01-01T00:00:00+00:00"})
+        row_of(status | {"reported_at": "2096-01-01T00:00:00+00:00"})
