@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +16,31 @@ INT8_FILE = "model.int8.onnx"
 """The same network with 8-bit weights and activations: smaller, and faster on some processors."""
 RECORD_FILE = "record.json"
 
+AGENT_VERSION = "0.1"
+"""Of the code on a device. It grows whenever :data:`FEATURES` does."""
+
+RECORD_VERSION = 1
+"""Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
+the record requires a feature."""
+
+FEATURES = {"threshold": "0.1"}
+"""What a record can require of its reader, and the first agent version that has it."""
+
 
 class RecordError(ValueError):
     """The record is damaged, or was written for another version of the scoring core."""
+
+
+class AgentTooOldError(RecordError):
+    """The record requires features that this code does not have.
+
+    Args:
+        requires: those features, and the first agent version that has each.
+    """
+
+    def __init__(self, requires: dict[str, str]):
+        version = max(requires.values(), key=lambda text: [*map(int, text.split("."))])
+        super().__init__(f"needs agent ≥ {version}: run install.sh")
 
 
 class Prediction(NamedTuple):
@@ -46,9 +68,9 @@ class ModelRecord:
         input_size: (height, width) of the network's input in pixels.
         prepare_version: the version of ``prepare`` that the network was trained with.
         source: where it came from: the registered Keras model's name and version, its run.
-        metrics: held-out metrics at training time.
+        metrics: test metrics at training time.
         files: SHA-256 by file name, for the files beside the record.
-        file_metrics: what each network file reached on the held-out images, by file name.
+        file_metrics: what each network file reached on the test images, by file name.
         threshold: of two classes, the probability from which an image is of the second; None:
             the more probable class.
     """
@@ -63,21 +85,35 @@ class ModelRecord:
     threshold: float | None = None
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> "ModelRecord":
-        """Read ``record.json`` from a folder; raises :class:`RecordError` where it is damaged."""
+    def read(cls, folder: str | os.PathLike[str]) -> "ModelRecord":
+        """Read ``record.json`` from a folder.
+
+        Raises:
+            AgentTooOldError: the record requires a feature that this code does not have.
+            RecordError: it is damaged.
+        """
         path = Path(folder) / RECORD_FILE
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            record = cls(**{**fields, "input_size": tuple(fields["input_size"])})
-        except (ValueError, TypeError, KeyError) as error:
+            stated = json.loads(path.read_text(encoding="utf-8"))
+            lacking = {k: v for k, v in stated["requires"].items() if k not in FEATURES}
+            if lacking:
+                raise AgentTooOldError(lacking)
+            stated["input_size"] = tuple(stated["input_size"])
+            known = {one.name for one in fields(cls)}
+            record = cls(**{name: value for name, value in stated.items() if name in known})
+        except AgentTooOldError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RecordError(f"{path} is not a model record: {error}") from error
         if record.threshold is not None and len(record.labels) != 2:
             raise RecordError(f"{path} has a threshold for {len(record.labels)} labels: it is of 2")
         return record
 
-    def write(self, folder: str | os.PathLike) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
-        text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False)
+        used = ["threshold"] if self.threshold is not None else []
+        stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
+        text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
     def decide(self, probabilities: "NDArray[np.floating]") -> "NDArray[np.integer]":
@@ -102,7 +138,7 @@ class ModelRecord:
         ]
 
     def require_prepare(self, version: str) -> None:
-        """Raise :class:`RecordError` where the network wants another ``prepare`` than this one."""
+        """Raise :class:`RecordError` if the network needs another ``prepare`` than this one."""
         if self.prepare_version != version:
             raise RecordError(
                 f"the model was trained with prepare version {self.prepare_version}, "
@@ -110,7 +146,7 @@ class ModelRecord:
             )
 
 
-def decide(probabilities: "np.ndarray", threshold: float | None) -> "np.ndarray":
+def decide(probabilities: "NDArray[np.floating]", threshold: float | None) -> "NDArray[np.integer]":
     """Return the class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
 
     The most probable one; of two classes with a threshold, the second from there on.
@@ -120,7 +156,7 @@ def decide(probabilities: "np.ndarray", threshold: float | None) -> "np.ndarray"
     return (probabilities[:, 1] >= threshold).astype(int)
 
 
-def sha256_of(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import RELEASE_FILE, RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import STAGING, ModelHome, write_durably
@@ -183,6 +184,7 @@ class Updater:
         except DamagedError as error:
             self._count(release, str(error))
             raise
+        self._require_new_enough_agent(release, staging)
         self._count(release, f"its trial ended the process {ATTEMPTS} times")
         reached(UpdateStep.COUNTED)
         try:
@@ -198,6 +200,16 @@ class Updater:
         self._tidy()
         self._intact = release.digest
         return Pulled(release.version, release.release, folder, choice.file, downloaded)
+
+    @staticmethod
+    def _require_new_enough_agent(release: Release, staging: Path) -> None:
+        """Raise :class:`ReleaseError` if a release needs a newer agent; it may do there later."""
+        try:
+            ModelRecord.read(staging)
+        except AgentTooOldError as error:
+            raise ReleaseError(f"release {release.release} {error}") from error
+        except (RecordError, OSError):
+            return  # the self-test says what is wrong with it
 
     def _tidy(self, *but: Path) -> None:
         with self.home.changing():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from exported_models import exported, keras_model, other_exported, other_model  # noqa: F401
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from small_cache import bright_or_not, write_cache

@@ -4,7 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.inference.record import ModelRecord, RecordError, sha256_of
+from edge.inference.record import (
+    AGENT_VERSION,
+    FEATURES,
+    RECORD_VERSION,
+    AgentTooOldError,
+    ModelRecord,
+    RecordError,
+    sha256_of,
+)
 
 RECORD = ModelRecord(
     labels=["empty", "package"],
@@ -14,6 +22,33 @@ RECORD = ModelRecord(
     metrics={"accuracy": 0.98},
     files={"model.onnx": "0" * 64},
 )
+
+
+STATED = {
+    **{"labels": ["a"], "input_size": [1, 1], "prepare_version": "1"},
+    **{"record_version": 1, "requires": {}},
+}
+
+
+def test_a_field_of_a_later_version_is_ignored_unless_it_is_required(tmp_path):
+    later = STATED | {"record_version": 2, "new": {"a": 1}}
+    (tmp_path / "record.json").write_text(json.dumps(later))
+    assert ModelRecord.read(tmp_path) == ModelRecord(["a"], (1, 1), "1")
+    later["requires"] = {"threshold": "0.1", "new": "0.9", "newer": "0.10"}
+    (tmp_path / "record.json").write_text(json.dumps(later))
+    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.10: run install\.sh"):
+        ModelRecord.read(tmp_path)
+
+
+def test_a_record_requires_what_it_uses(tmp_path):
+    for record, requires in (
+        (RECORD, {}),
+        (replace(RECORD, threshold=0.5), {"threshold": FEATURES["threshold"]}),
+    ):
+        record.write(tmp_path)
+        stated = json.loads((tmp_path / "record.json").read_text())
+        assert (stated["record_version"], stated["requires"]) == (RECORD_VERSION, requires)
+    assert max(FEATURES.values()) <= AGENT_VERSION
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
@@ -37,8 +72,10 @@ def test_the_same_record_gives_the_same_bytes(tmp_path):
         "{}",
         '"labels"',
         json.dumps({"labels": ["a"], "input_size": [1, 1]}),
-        json.dumps({"labels": ["a"], "input_size": 5, "prepare_version": "1"}),
-        json.dumps({"labels": ["a"], "input_size": [1, 1], "prepare_version": "1", "new": 1}),
+        json.dumps(STATED | {"input_size": 5}),
+        json.dumps(STATED | {"requires": ["new"]}),
+        json.dumps(STATED | {"requires": {"new": "soon"}}),
+        json.dumps({key: value for key, value in STATED.items() if key != "requires"}),
     ],
 )
 def test_a_damaged_record_is_refused(tmp_path, text):
