@@ -36,7 +36,7 @@ from steps.ingest import Parameters
 from steps.ingestion.arrivals import Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import take_in
+from steps.ingestion.stream import ingest_files
 from steps.lake.session import spark_session
 from steps.settings.profile import Profile, load_profile
 
@@ -128,7 +128,7 @@ def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:
     rules = Rules(source=landing.source, pattern=profile.file_name, run_id="benchmark")
     usual = Parameters()
     limits = Limits(usual.max_files_per_batch, usual.max_megabytes_per_batch * 1_000_000)
-    take_in(spark, profile, landing.files, rules, limits)
+    ingest_files(spark, profile, landing.files, rules, limits)
 
 
 def port(spark: SparkSession, profile: Profile, compression: str, zone: Path) -> None:

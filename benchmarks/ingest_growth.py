@@ -96,8 +96,8 @@ def _list(home: Path, files: int) -> dict[str, float]:
     listed = time.perf_counter() - started
     profile = load_profile("local").model_copy(update={"lake": str(home / "lake")})
     arrivals = Arrivals(profile, landing.source)
-    arrivals.note(landing.files, Limits(4000, 10**9))
-    compared = timed(arrivals.new_among, landing.files)
+    arrivals.record(landing.files, Limits(4000, 10**9))
+    compared = timed(arrivals.select_new, landing.files)
     return {"files": files, "list_s": round(listed, 2), "nothing_new_s": round(compared, 2)}
 
 

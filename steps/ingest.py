@@ -7,7 +7,16 @@ import mlflow
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.ingestion.landing import fingerprint, for_fsspec, list_landing_zone, normalised
+from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.landing import (
+    describe_files,
+    exists,
+    fingerprint,
+    list_landing_zone,
+    normalize,
+)
+from steps.ingestion.rows import Rules
+from steps.lake.delta_log import missing_files_error
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
@@ -17,180 +26,166 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from steps.ingestion.arrivals import Limits
-    from steps.ingestion.rows import Rules
+    from steps.ingestion.labels import MergedLabels
     from steps.lake.lease import Lease
 
 logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Take new images from a landing zone into the tables `images` and `quarantine`."""
+    """Ingest new images from a landing zone into the tables `images` and `quarantine`."""
 
-    source: str = Field("data/landing", description="folder or URI with images; subfolders count")
+    source: str = Field("data/landing", description="folder or URI with images and subfolders")
     trigger: str = Field(
         "available_now",
         description="available_now: once; continuous; or once a period, such as '10 minutes'",
     )
-    max_files_per_batch: int = Field(4000, ge=1, description="most files in a batch of the stream")
+    max_files_per_batch: int = Field(
+        4000, ge=1, description="files in a batch of the stream, at most"
+    )
     max_megabytes_per_batch: int = Field(
-        1024, ge=1, description="most MB in a batch, one file at least"
+        1024, ge=1, description="MB in a batch, at most; one file at least"
     )
     names: Literal["pattern", "any"] = Field(
-        "pattern",
-        description="pattern: a name that does not match the profile's file_name is quarantined, "
-        "unless the image's folder labels it; any: it is not",
+        Rules.names,
+        description="pattern: quarantine a file whose name does not match the profile's file_name, "
+        "unless its folder labels it; any: accept every name",
     )
-    gps: Literal["drop", "keep"] = Field("drop", description="drop or keep where it was taken")
+    gps: Literal["drop", "keep"] = Field(
+        Rules.gps, description="drop or keep the place where an image was taken"
+    )
     statistics: Literal["full", "sampled"] = Field(
-        "full", description="full: of all pixels; sampled: JPEG decoded at a quarter of its sides"
+        Rules.statistics,
+        description="full: of all pixels; sampled: of a JPEG at a quarter of its sides",
     )
-    labels: str = Field("", description="CSV, Parquet or Delta with labels to merge in")
+    labels: str = Field("", description="CSV, Parquet or Delta table with labels to merge")
     labels_by: Literal["file_name", "path", "sha256"] = Field(
-        "file_name", description="the column of labels that names an image"
+        "file_name", description="the column of labels that identifies an image"
     )
-    retry_quarantine: bool = Field(False, description="take what is in quarantine again")
-    archive: str = Field("", description="folder or URI that files are moved to once taken in")
+    retry_quarantine: bool = Field(False, description="ingest quarantined files again")
+    archive: str = Field("", description="folder or URI to which ingested files are moved")
 
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
-    """Stream what is new, merge labels, and say what the tables hold of this source."""
-    from steps.ingestion.arrivals import Arrivals, Limits
-    from steps.ingestion.duplicates import Copies
-    from steps.ingestion.polling import period_of, polls
-    from steps.ingestion.quarantine import retry
-    from steps.ingestion.rows import Rules
+    """Stream new files into the tables, merge labels, and count the rows of this source."""
+    from steps.ingestion.duplicates import Duplicates
+    from steps.ingestion.polling import parse_trigger, polls
+    from steps.ingestion.quarantine import retry_quarantine
     from steps.ingestion.stream import open_tables
     from steps.lake.lease import lease
     from steps.lake.session import spark_session
 
-    period = period_of(parameters.trigger)
-    source = normalised(parameters.source)
-    home = Arrivals(run.profile, source).home
-    list_landing_zone(parameters.source, _may_be_empty(parameters, run.profile))
-    if parameters.labels and not _exists(parameters.labels):
+    period = parse_trigger(parameters.trigger)
+    _check_inputs(parameters, run.profile)
+    rules = _make_rules(run, parameters)
+    home = Arrivals(run.profile, rules.source).home
+    with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
+        open_tables(spark, run.profile)
+        with polls(period) as numbers:
+            for number in numbers:
+                new = _ingest_new_files(spark, run.profile, parameters, rules, held)
+                if period and (new or number == 0):
+                    logger.info("poll %d: %d new files", number + 1, new)
+        if parameters.retry_quarantine:
+            with Duplicates(spark, run.profile, home, rewritten=True):
+                moved = retry_quarantine(spark, run.profile, rules)
+                logger.info("%d files left the quarantine", moved)
+        labels = _merge_labels(spark, run.profile, parameters, rules.source)
+        return _summarize(spark, run, rules.source, labels)
+
+
+def _check_inputs(parameters: Parameters, profile: Profile) -> None:
+    """Raise an error if there is nothing to ingest, before Spark starts."""
+    list_landing_zone(parameters.source, _may_be_empty(parameters, profile))
+    if parameters.labels and not exists(parameters.labels):
         raise UserError(
-            f"there is no {parameters.labels}; pass -P labels=<CSV file with a header, Parquet, or "
-            "Delta table>"
+            f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
+            "or Delta table>"
         )
-    rules = Rules(
-        source=source,
+
+
+def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
+    return Rules(
+        source=normalize(parameters.source),
         pattern=run.profile.file_name,
         names="any" if parameters.labels else parameters.names,
         gps=parameters.gps,
         statistics=parameters.statistics,
         run_id=run.id,
     )
-    limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
-    with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
-        open_tables(spark, run.profile)
-        with polls(period) as numbers:
-            for number in numbers:
-                new = _take_in(spark, run.profile, parameters, rules, limits, held)
-                if period and (new or number == 0):
-                    logger.info("look %d: %d new files", number + 1, new)
-        if parameters.retry_quarantine:
-            with Copies(spark, run.profile, home, rewritten=True):
-                logger.info("%d files left the quarantine", retry(spark, run.profile, rules))
-        labelled = _merge_labels(spark, run, parameters, source)
-        return _say(spark, run, parameters, source, labelled)
 
 
-def _take_in(
-    spark: "SparkSession",
-    profile: Profile,
-    parameters: Parameters,
-    rules: "Rules",
-    limits: "Limits",
-    held: "Lease",
+def _ingest_new_files(
+    spark: "SparkSession", profile: Profile, parameters: Parameters, rules: Rules, held: "Lease"
 ) -> int:
-    """One look; it also completes what a call that was cut off has left."""
+    """Ingest what is new in the landing zone, and complete what an interrupted run left."""
     from steps.ingestion.archive import archive
-    from steps.ingestion.device_scores import take_in_results
-    from steps.ingestion.device_status import take_in_status
-    from steps.ingestion.stream import take_in
+    from steps.ingestion.device_scores import ingest_results
+    from steps.ingestion.device_status import ingest_status
+    from steps.ingestion.stream import ingest_files
 
+    limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
     files = list_landing_zone(parameters.source, may_be_empty=True).files
-    new = take_in(spark, profile, files, rules, limits, held.require)
+    new = ingest_files(spark, profile, files, rules, limits, held.require)
     held.require()
-    take_in_results(spark, profile, rules.source, rules.run_id)
-    take_in_status(spark, profile, rules.source, rules.run_id)
+    ingest_results(spark, profile, rules.source, rules.run_id)
+    ingest_status(spark, profile, rules.source, rules.run_id)
     if parameters.archive:
-        archive(files, rules.source, normalised(parameters.archive))
+        archive(files, rules.source, normalize(parameters.archive))
     return new
 
 
-def _merge_labels(spark: "SparkSession", run: StepRun, parameters: Parameters, source: str):
+def _merge_labels(
+    spark: "SparkSession", profile: Profile, parameters: Parameters, source: str
+) -> "MergedLabels | None":
     from steps.ingestion.labels import merge_labels
 
     if not parameters.labels:
         return None
-    labelled = merge_labels(spark, run.profile, source, parameters.labels, parameters.labels_by)
-    logger.info("labels: %d added, %d changed", labelled.added, labelled.changed)
-    if labelled.conflicts:
-        logger.warning(
-            "labels: %d images have two and keep what they had, among them %s",
-            len(labelled.conflicts),
-            ", ".join(labelled.conflicts[:3]),
-        )
-    return labelled
+    return merge_labels(spark, profile, source, parameters.labels, parameters.labels_by)
 
 
-def _say(
-    spark: "SparkSession", run: StepRun, parameters: Parameters, source: str, labelled
+def _summarize(
+    spark: "SparkSession", run: StepRun, source: str, labels: "MergedLabels | None"
 ) -> IngestOutputs:
+    """Return the outputs, and log and report them."""
     from steps.ingestion.counts import source_counts
-    from steps.lake.tables import current_version, id_of, open_table, table_path
+    from steps.ingestion.tables import IMAGES
+    from steps.lake.tables import current_version, id_of
     from steps.reports.ingest import fill_report
 
-    images = open_table(spark, run.profile, "images")
-    version = current_version(images)
+    images = IMAGES.load(spark, run.profile)
     counts = source_counts(spark, run.profile, source, run.id)
-    table = table_path(run.profile, "images")
     outputs = IngestOutputs(
-        table=table, table_id=id_of(images), version=version, source=source, **counts
+        table=IMAGES.path(run.profile),
+        table_id=id_of(images),
+        version=current_version(images),
+        source=source,
+        **counts,
     )
-    log_delta_version(outputs.table, version, "ingest")
+    log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     retry = run.commands.rerun(retry_quarantine="true")
-    fill_report(run.report, spark, run.profile, outputs, run.id, labelled, retry)
+    fill_report(run.report, spark, run.profile, outputs, run.id, labels, retry)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 
 
 def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
-    """Only a landing zone that is waited at, or from which files are moved away, may be."""
-    from steps.ingestion.arrivals import Arrivals
-
+    """Return whether an empty landing zone is fine: files may come, or were moved away."""
     if parameters.trigger != "available_now" or parameters.retry_quarantine:
         return True
-    return bool(parameters.archive) and Arrivals(profile, normalised(parameters.source)).exists()
+    return bool(parameters.archive) and Arrivals(profile, normalize(parameters.source)).exists()
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """All files that ever landed: one that was archived or deleted since is in the tables."""
-    from steps.ingestion.arrivals import Arrivals
-
+    """Return a hash of all files that ever landed, also of archived and deleted ones."""
     landing = list_landing_zone(parameters.source, _may_be_empty(parameters, profile))
-    landed = fingerprint({*landing.files, *Arrivals(profile, landing.source).noted()})
-    if not (parameters.labels and _exists(parameters.labels)):
-        return landed
-    import fsspec
-
-    filesystem, place = fsspec.core.url_to_fs(for_fsspec(parameters.labels))
-    return landed + str(sorted(map(str, filesystem.find(place, detail=True).values())))
-
-
-def _exists(place: str) -> bool:
-    import fsspec
-
-    filesystem, path = fsspec.core.url_to_fs(for_fsspec(place))
-    return filesystem.exists(path)
+    landed = fingerprint({*landing.files, *Arrivals(profile, landing.source).recorded()})
+    return landed + (describe_files(parameters.labels) if parameters.labels else "")
 
 
 def _invalid_reason(outputs: IngestOutputs, profile: Profile) -> str | None:
-    from steps.lake.delta_log import missing_files_error
-
     return missing_files_error(outputs.table, outputs.version, outputs.table_id)
 
 

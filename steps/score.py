@@ -51,13 +51,13 @@ class Parameters(StepParameters):
 
 def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
-    from steps.ingestion.polling import period_of, polls
+    from steps.ingestion.polling import parse_trigger, polls
     from steps.lake.lease import lease
     from steps.lake.session import spark_session
     from steps.reports.score import fill_report
     from steps.scoring.table import Scoring, ledger_of
 
-    period = period_of(parameters.trigger)
+    period = parse_trigger(parameters.trigger)
     name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
     if parameters.source:
@@ -89,13 +89,14 @@ def _outputs(
     spark: "SparkSession", run: StepRun, model: "Model"
 ) -> tuple[ScoreOutputs, list[tuple[int, str | None, str | None, int]]]:
     """Count the rows of this run; return its outputs, and the counts by version, label, reason."""
-    from steps.lake.tables import current_version, open_table, table_path
+    from steps.ingestion.tables import SCORES
+    from steps.lake.tables import current_version
 
-    table = open_table(spark, run.profile, "scores")
+    table = SCORES.open(spark, run.profile)
     own = table.toDF().where(f"score_run_id = '{run.id}'")
     groups = own.groupBy("model_version", "label", "reason").count().collect()
     outputs = ScoreOutputs(
-        table=table_path(run.profile, "scores"),
+        table=SCORES.path(run.profile),
         version=current_version(table),
         scored=sum(group["count"] for group in groups if group["reason"] is None),
         unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
@@ -126,11 +127,11 @@ class _Registry:
 def _images(run: StepRun, poll: int) -> IngestOutputs | None:
     """Return the ingested images to score: at the first poll those that were asked for, later those
     of the newest ingest, or None if that went into another lake."""
-    from steps.lake.tables import table_path
+    from steps.ingestion.tables import IMAGES
 
     run_id = run.inputs["ingest"] if poll == 0 else resolve_input("ingest", LATEST)
     images = read_outputs(run_id, IngestOutputs)
-    if images.table != table_path(run.profile, "images"):
+    if images.table != IMAGES.path(run.profile):
         if poll > 0:
             return None
         raise UserError(

@@ -9,8 +9,6 @@ from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
 
-TABLES = ("images", "quarantine", "scores", "devices")
-
 logger = logging.getLogger("steps")
 
 
@@ -28,20 +26,19 @@ class Parameters(StepParameters):
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
     """Compact, then vacuum, each table that exists."""
-    from delta.tables import DeltaTable
-
+    from steps.ingestion.tables import TABLES
     from steps.lake.session import spark_session
-    from steps.lake.tables import current_version, table_path
+    from steps.lake.tables import current_version
 
     outputs = UpkeepOutputs(compacted={}, versions={})
     with spark_session(run.profile, "upkeep") as spark:
         size = parameters.max_megabytes_per_file * 1024**2
         spark.conf.set("spark.databricks.delta.optimize.maxFileSize", size)
         spark.conf.set("spark.databricks.delta.optimize.minFileSize", size)
-        for name in TABLES:
-            if not DeltaTable.isDeltaTable(spark, table_path(run.profile, name)):
+        for kind in TABLES:
+            if not kind.exists(spark, run.profile):
                 continue
-            table = DeltaTable.forPath(spark, table_path(run.profile, name))
+            name, table = kind.name, kind.load(spark, run.profile)
             before = table.detail().head()["numFiles"]
             table.optimize().executeCompaction()
             table.vacuum(parameters.retention_days * 24)

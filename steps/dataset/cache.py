@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import fsspec
 
 from edge.inference.scoring import PREPARE_VERSION
+from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
 from steps.pipeline.outputs import Selection
 
@@ -67,5 +68,5 @@ def read_manifest(folder: str) -> Cache | None:
 
 def write_manifest(folder: str, cache: Cache) -> None:
     """Make an attempt that is whole the cache of a folder."""
-    filesystem, path = fsspec.core.url_to_fs(f"{folder}/manifest.json")
-    filesystem.pipe_file(path, json.dumps(asdict(cache), indent=2).encode())
+    content = json.dumps(asdict(cache), indent=2).encode()
+    write_atomically(f"{folder}/manifest.json", content)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import fsspec
 
-from steps.ingestion.landing import changed_at
+from steps.ingestion.landing import modified_at
 
 logger = logging.getLogger(__name__)
 
@@ -102,4 +102,4 @@ def _folders(filesystem, place: str) -> list[str]:
 def _touched(filesystem, place: str) -> datetime:
     """When a folder's newest file was written."""
     found = filesystem.find(place, detail=True).values()
-    return max(map(changed_at, found), default=datetime.fromtimestamp(0, UTC))
+    return max(map(modified_at, found), default=datetime.fromtimestamp(0, UTC))

@@ -16,7 +16,8 @@ from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import tidy
 from steps.dataset.split import PARTS, Split
 from steps.errors import RunStep, UserError
-from steps.lake.tables import id_of, path_is_under
+from steps.ingestion.tables import path_is_under
+from steps.lake.tables import id_of
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 

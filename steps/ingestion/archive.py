@@ -1,28 +1,28 @@
-"""Moving what was taken in out of the landing zone, so that listing it stays quick."""
+"""Moving ingested files out of the landing zone, so that listing it stays fast."""
 
 from pathlib import PurePosixPath
 
 import fsspec
 
 from steps.errors import UserError
-from steps.ingestion.landing import LandedFile, changed_at, for_fsspec
+from steps.ingestion.landing import LandedFile, modified_at
 
 
 def archive(files: list[LandedFile], source: str, target: str) -> int:
-    """Move files below ``target``, their folders kept; returns how many.
+    """Move files below ``target`` with their folders and return their number.
 
-    A file that changed after it was listed stays: its new bytes are still to be taken in.
+    A file that changed after it was listed stays: its new bytes are not ingested yet.
 
     Args:
-        files: those that are in the tables.
-        source: the landing zone, as their paths start.
+        files: files that are in the tables.
+        source: the landing zone, with which their paths start.
         target: a folder or URI of the same file system, as the tables write paths.
 
     Raises:
         UserError: the target is on another file system, or inside the landing zone.
     """
-    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
-    other, kept = fsspec.core.url_to_fs(for_fsspec(target))
+    filesystem, root = fsspec.core.url_to_fs(source)
+    other, kept = fsspec.core.url_to_fs(target)
     if other is not filesystem or f"{kept}/".startswith(f"{root}/"):
         raise UserError(
             f"cannot archive {source} in {target}; pass -P archive=<folder beside the source>"
@@ -34,17 +34,17 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
             info = filesystem.info(root + below)
         except FileNotFoundError:
             continue
-        seconds_apart = abs((changed_at(info) - file.modified_at).total_seconds())
+        seconds_apart = abs((modified_at(info) - file.modified_at).total_seconds())
         if info["size"] == file.bytes and seconds_apart < 0.001:
-            new = _free(filesystem, PurePosixPath(kept + below))
+            new = _find_free(filesystem, PurePosixPath(kept + below))
             filesystem.makedirs(str(new.parent), exist_ok=True)
             filesystem.mv(root + below, str(new))
             moved += 1
     return moved
 
 
-def _free(filesystem, path: PurePosixPath) -> PurePosixPath:
-    """The path, or one with a number where an earlier file of that name is."""
+def _find_free(filesystem: "fsspec.AbstractFileSystem", path: PurePosixPath) -> PurePosixPath:
+    """Return the path, or one with a number if it is taken by an earlier file."""
     candidate, number = path, 1
     while filesystem.exists(str(candidate)):
         number += 1

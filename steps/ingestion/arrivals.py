@@ -1,9 +1,9 @@
-"""The ledger of arrivals: which files of a landing zone were seen, in bounded chunks.
+"""The log of the files that have arrived in a landing zone, in bounded chunks.
 
-Spark's own file source knows a file by its path alone, skips files without bytes, and lists
-everything again in every trigger. Here a landing zone is listed once a call; what is new, by path,
-size and time of change, is noted in a chunk, a small file of JSON lines that never changes again,
-and Spark's stream reads the chunks. A chunk's name is the key under which its images are
+Spark's own file source identifies a file by its path alone, skips empty files, and lists all files
+again in every trigger. Here a landing zone is listed once a call. Files that are new by path, size
+or time of change are recorded in a chunk, a small file of JSON lines that never changes again, and
+Spark's stream reads the chunks. A chunk's name is the transaction under which its rows are
 written once.
 """
 
@@ -18,27 +18,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import fsspec
 
+from steps.atomic import write_atomically
 from steps.ingestion.landing import LandedFile
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
-KNOWN = "_known.json"
-"""Below the chunks, where Spark does not see it."""
+RESTORED = "_restored.json"
+"""Beside the chunks; Spark skips it because of the underscore."""
 
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
 
 
 class Limits(NamedTuple):
-    """How much a chunk holds: files, and bytes (one file at least)."""
+    """The most files and bytes of a chunk, which holds at least one file."""
 
     files: int
     bytes: int
 
 
 class Arrivals:
-    """The ledger of one landing zone."""
+    """The log of one landing zone."""
 
     def __init__(self, profile: Profile, source: str):
         name = hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -46,74 +47,73 @@ class Arrivals:
         self.chunks = f"{self.home}/arrivals"
         self.checkpoint = f"{self.home}/checkpoint"
         self._filesystem, self._folder = fsspec.core.url_to_fs(self.chunks)
-        self._settled = f"{self._folder.rpartition('/')[0]}/settled"
+        self._done = f"{self.home}/done"
 
     def exists(self) -> bool:
-        """Whether anything was ever noted."""
+        """Return whether anything was ever recorded."""
         return bool(self._names())
 
-    def noted(self) -> Iterator[tuple]:
-        """The files that are in chunks, or known without: path, bytes, modified_at."""
+    def recorded(self) -> Iterator[LandedFile]:
+        """Return the files that are in chunks or were restored."""
         for name in self._names():
-            yield from _files_of_chunk(self._filesystem, f"{self._folder}/{name}")
-        known = f"{self._folder}/{KNOWN}"
-        if self._filesystem.exists(known):
-            yield from _files_in(self._filesystem.cat_file(known))
+            yield from _read_chunk(self._filesystem, f"{self._folder}/{name}")
+        restored = f"{self._folder}/{RESTORED}"
+        if self._filesystem.exists(restored):
+            yield from _parse(self._filesystem.cat_file(restored))
 
-    def know(self, files: list[LandedFile]) -> None:
-        """Keep which files are in the tables, where the ledger that noted them is lost."""
+    def restore(self, files: list[LandedFile]) -> None:
+        """Record files that are in the tables already, after their log was lost."""
         self._filesystem.makedirs(self._folder, exist_ok=True)
-        self._write(files, KNOWN)
+        self._write(files, RESTORED)
 
-    def new_among(self, files: Iterable[LandedFile]) -> list[LandedFile]:
-        """Those files that were not noted as they are now."""
-        return not_among(files, set(self.noted()))
+    def select_new(self, files: Iterable[LandedFile]) -> list[LandedFile]:
+        """Return the files that are not recorded as they are now."""
+        return exclude_recorded(files, set(self.recorded()))
 
-    def note(self, files: list[LandedFile], limits: Limits) -> int:
-        """Write files into chunks; returns how many chunks.
+    def record(self, files: list[LandedFile], limits: Limits) -> int:
+        """Write files into chunks and return the number of chunks.
 
-        Cut off between two chunks, the rest is new to the next call.
+        After an interruption between two chunks, the remaining files are new to the next call.
         """
         self._filesystem.makedirs(self._folder, exist_ok=True)
-        place = len(self._names())
         chunks = list(_chunked(files, limits))
-        for number, chunk in enumerate(chunks, start=place):
+        for number, chunk in enumerate(chunks, start=len(self._names())):
             self._write(chunk, f"{number:08}-{uuid.uuid4().hex}.json")
         return len(chunks)
 
     def has_pending(self) -> bool:
-        """Whether a chunk was noted that is not known to be settled."""
+        """Return whether a chunk may still need work."""
         try:
-            settled = int(self._filesystem.cat_file(self._settled))
-        except (FileNotFoundError, ValueError):  # none yet, or one that was cut off while written
-            settled = 0
-        return len(self._names()) > settled
+            done = int(self._filesystem.cat_file(self._done))
+        except (FileNotFoundError, ValueError):  # none yet, or damaged
+            done = 0
+        return len(self._names()) > done
 
-    def settle(self) -> None:
-        """Note that all that follows from the chunks of now is done."""
-        self._filesystem.pipe_file(self._settled, str(len(self._names())).encode())
+    def mark_done(self) -> None:
+        """Record that the work on all present chunks is done."""
+        write_atomically(self._done, str(len(self._names())).encode())
 
-    def stream(self, spark: "SparkSession", take: Callable[[list["Row"]], None]) -> None:
-        """Let Spark's stream give each chunk that was not taken yet to a function.
+    def stream(self, spark: "SparkSession", process: Callable[[list["Row"]], None]) -> None:
+        """Pass each chunk that was not processed yet to a function, with Spark's stream.
 
         Args:
             spark: the session.
-            take: is given a chunk's rows: path, bytes, modified_at, and of the chunk file_name,
-                its key, and file_modification_time. It may be given a chunk a second time. What
-                it raises ends the stream, and is raised here.
+            process: gets a chunk's rows: path, bytes, modified_at, and the chunk's file_name and
+                file_modification_time. It may get a chunk twice. What it raises ends the stream
+                and is raised here.
         """
         from pyspark.errors import StreamingQueryException
 
         raised: list[Exception] = []
 
-        def take_each(batch: "DataFrame", number: int) -> None:
-            # after a start that was cut off, Spark may give two chunks in one batch
+        def process_each(batch: "DataFrame", number: int) -> None:
+            # after an interrupted start, Spark may pass two chunks in one batch
             chunks: dict[str, list[Row]] = {}
             for row in batch.collect():
                 chunks.setdefault(row["file_name"], []).append(row)
             try:
                 for rows in chunks.values():
-                    take(rows)
+                    process(rows)
             except Exception as error:
                 raised.append(error)
                 raise
@@ -125,7 +125,7 @@ class Arrivals:
             .select("*", "_metadata.file_name", "_metadata.file_modification_time")
             .writeStream.trigger(availableNow=True)
             .option("checkpointLocation", self.checkpoint)
-            .foreachBatch(take_each)
+            .foreachBatch(process_each)
             .start()
         )
         try:
@@ -133,15 +133,13 @@ class Arrivals:
         except StreamingQueryException:
             if not raised:
                 raise
-        if raised:  # of which Spark's own error has no more than the text
+        if raised:  # Spark's own error has only its text
             raise raised[0]
 
     def _write(self, files: list[LandedFile], name: str) -> None:
-        # in ASCII: a name need not be UTF-8, and its odd bytes are surrogates here
+        # in ASCII: a name may hold bytes that are not UTF-8, which are surrogates here
         lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in files)
-        hidden = f"{self._folder}/_part-{name}"
-        self._filesystem.pipe_file(hidden, "\n".join(lines).encode())
-        self._filesystem.mv(hidden, f"{self._folder}/{name}")
+        write_atomically(f"{self.chunks}/{name}", "\n".join(lines).encode())
 
     def _names(self) -> list[str]:
         if not self._filesystem.exists(self._folder):
@@ -152,21 +150,21 @@ class Arrivals:
 
 
 @cache
-def _files_of_chunk(filesystem: fsspec.AbstractFileSystem, path: str) -> list[tuple]:
-    """Read once: a chunk never changes, and what keeps looking asks for all of them each time."""
-    return list(_files_in(filesystem.cat_file(path)))
+def _read_chunk(filesystem: fsspec.AbstractFileSystem, path: str) -> list[LandedFile]:
+    """Read a chunk once: it never changes, and each poll asks for all of them."""
+    return list(_parse(filesystem.cat_file(path)))
 
 
-def _files_in(lines: bytes) -> Iterator[tuple]:
+def _parse(lines: bytes) -> Iterator[LandedFile]:
     for line in lines.splitlines():
         file = json.loads(line)
         changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
-        yield file["path"], file["bytes"], changed
+        yield LandedFile(file["path"], file["bytes"], changed)
 
 
-def not_among(files: Iterable[LandedFile], noted: set[tuple]) -> list[LandedFile]:
-    """Those files that were not noted as they are now."""
-    return [file for file in files if tuple(file) not in noted]
+def exclude_recorded(files: Iterable[LandedFile], recorded: set[LandedFile]) -> list[LandedFile]:
+    """Return the files that are not recorded as they are now."""
+    return [file for file in files if file not in recorded]
 
 
 def _chunked(files: list[LandedFile], limits: Limits) -> Iterator[list[LandedFile]]:

@@ -1,33 +1,34 @@
-"""How many rows the tables hold of a landing zone."""
+"""The number of rows of a landing zone in the tables."""
 
 from typing import TYPE_CHECKING, Any
 
-from steps.lake.tables import path_is_under, table_path
+from steps.ingestion.tables import IMAGES, QUARANTINE, path_is_under
+from steps.lake.tables import Table
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def rows_of(spark: "SparkSession", profile: Profile, name: str, source: str) -> "DataFrame":
-    """A table's rows of a landing zone whose files were not rewritten since."""
-    table = spark.read.format("delta").load(table_path(profile, name))
-    return table.where(path_is_under(source)).where("replaced_at IS NULL")
+def current_rows(spark: "SparkSession", profile: Profile, table: Table, source: str) -> "DataFrame":
+    """Return a table's rows of a landing zone, without those of files that were rewritten since."""
+    rows = table.read(spark, profile)
+    return rows.where(path_is_under(source)).where("replaced_at IS NULL")
 
 
 def source_counts(
     spark: "SparkSession", profile: Profile, source: str, run_id: str
 ) -> dict[str, Any]:
-    """The counts of :class:`IngestOutputs`."""
-    from pyspark.sql import functions as F
+    """Return the counts of :class:`IngestOutputs`."""
+    from pyspark.sql import functions
 
-    images = rows_of(spark, profile, "images", source)
+    images = current_rows(spark, profile, IMAGES, source)
     by_label = (
         images.groupBy("label")
         .agg(
-            F.count("*").alias("images"),
-            F.count_if(F.col("ingest_run_id") == run_id).alias("new"),
-            F.count("duplicate_of").alias("duplicates"),
+            functions.count("*").alias("images"),
+            functions.count_if(functions.col("ingest_run_id") == run_id).alias("new"),
+            functions.count("duplicate_of").alias("duplicates"),
         )
         .orderBy("label")
         .collect()
@@ -36,6 +37,6 @@ def source_counts(
         "images": sum(row["images"] for row in by_label),
         "new_images": sum(row["new"] for row in by_label),
         "duplicates": sum(row["duplicates"] for row in by_label),
-        "quarantined": rows_of(spark, profile, "quarantine", source).count(),
+        "quarantined": current_rows(spark, profile, QUARANTINE, source).count(),
         "labels": {row["label"]: row["images"] for row in by_label if row["label"] is not None},
     }

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge.protocol.landing_names import RESULTS
 from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.landing import files_below, read
-from steps.ingestion.parsing import DAMAGE, moment, optional, text
-from steps.lake.tables import open_table, table_path
+from steps.ingestion.landing import list_files, read
+from steps.ingestion.parsing import PARSE_ERRORS, parse_optional, parse_str, parse_utc
+from steps.ingestion.tables import QUARANTINE, SCORES
 from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
 
@@ -33,7 +33,7 @@ SAID = ("model", "model_version", "scored_by")
 """What every result says."""
 
 
-def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
+def ingest_results(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
     """Append what is new among a landing zone's results to ``scores``; returns how many files.
 
     A line that is no result goes to ``quarantine`` with its file, and the others are taken.
@@ -45,18 +45,18 @@ def take_in_results(spark: "SparkSession", profile: Profile, source: str, run_id
         run_id: the run that takes them in.
     """
     arrivals = _Results(profile, source)
-    new = arrivals.new_among(files_below(source, RESULTS, ".jsonl"))
-    arrivals.note(new, LIMITS)
+    new = arrivals.select_new(list_files(source, RESULTS, ".jsonl"))
+    arrivals.record(new, LIMITS)
     if not arrivals.has_pending():
         return 0
-    open_table(spark, profile, "scores")
-    open_table(spark, profile, "quarantine")
+    SCORES.open(spark, profile)
+    QUARANTINE.open(spark, profile)
 
     def take(chunk: list["Row"]) -> None:
         _write_chunk(spark, profile, source, run_id, chunk)
 
     arrivals.stream(spark, take)
-    arrivals.settle()
+    arrivals.mark_done()
     return len(new)
 
 
@@ -72,7 +72,7 @@ def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, An
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             rows.append(_row(json.loads(line), source, run_id))
-        except DAMAGE as error:
+        except PARSE_ERRORS as error:
             wrong = wrong or f"line {number}: {type(error).__name__}: {error}"
     return rows, wrong or ("" if rows else "no line in it")
 
@@ -84,7 +84,7 @@ def _row(stated: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
             raise ValueError(f"{name} is {value!r}")
     if not stated["scored_by"].startswith("edge:") or not stated["model"]:
         raise ValueError("it does not say which device scored with which model")
-    stated |= {name: optional(stated[name], text) for name in (*TEXTS, *SAID)}
+    stated |= {name: parse_optional(stated[name], parse_str) for name in (*TEXTS, *SAID)}
     image = stated["file_name"]
     return {
         "path": image and f"{source}/{image}",
@@ -92,18 +92,18 @@ def _row(stated: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
         "model": stated["model"],
         "model_version": stated["model_version"],
         "label": stated["label"],
-        "score": optional(stated["score"], float),
-        "latency_ms": optional(stated["latency_ms"], float),
+        "score": parse_optional(stated["score"], float),
+        "latency_ms": parse_optional(stated["latency_ms"], float),
         "reason": stated["reason"],
         "scored_by": stated["scored_by"],
-        "scored_at": moment(stated["scored_at"]),
+        "scored_at": parse_utc(stated["scored_at"]),
         "score_run_id": run_id,
-        "probabilities": optional(stated["probabilities"], _probabilities),
+        "probabilities": parse_optional(stated["probabilities"], _probabilities),
     }
 
 
 def _probabilities(stated: dict[str, Any]) -> dict[str, float]:
-    return {text(label): float(value) for label, value in stated.items()}
+    return {parse_str(label): float(value) for label, value in stated.items()}
 
 
 def _write_chunk(
@@ -122,13 +122,13 @@ def _write_chunk(
             logger.warning("%s goes to quarantine: %s", path, wrong)
             damaged.append(_damaged(path, content, wrong, run_id))
     # the chunk's name is the transaction under which Delta takes its rows once
-    for name, found in (("scores", rows), ("quarantine", damaged)):
+    for target, found in ((SCORES, rows), (QUARANTINE, damaged)):
         if found:
-            table = spark.read.format("delta").load(table_path(profile, name))
+            table = target.read(spark, profile)
             values = [tuple(row.get(column) for column in table.columns) for row in found]
             append_rows(
                 spark.createDataFrame(values, table.schema).coalesce(1),
-                table_path(profile, name),
+                target.path(profile),
                 f"results {chunk[0]['file_name']}",
             )
 

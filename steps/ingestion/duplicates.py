@@ -1,17 +1,17 @@
-"""Which rows are copies: of bytes that came before, or of a file that was rewritten since."""
+"""Which rows hold bytes that were ingested before, or those of a file that was rewritten since."""
 
 from typing import TYPE_CHECKING
 
 import fsspec
 
-from steps.lake.tables import table_path
+from steps.ingestion.tables import IMAGE_TABLES, IMAGES
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-MOST_HELD = 200_000
-"""Hashes that the driver holds."""
+MAX_HASHES = 200_000
+"""In the memory of the driver."""
 
 ORDER = "ORDER BY ingested_at, modified_at, path"
 
@@ -27,23 +27,18 @@ SELECT here, path, ingested_at, original, newer FROM (
         SELECT 'quarantine', path, uuid(), ingested_at, modified_at, replaced_at, NULL
         FROM quarantine))
 WHERE original IS NOT NULL AND duplicate_of IS NULL OR newer IS NOT NULL AND replaced_at IS NULL
-"""
-"""One pass over narrow columns. What is in quarantine has no duplicates, whatever its bytes."""
+"""  # noqa: S608  no value of a user is in it
+"""One pass over narrow columns. Rows of ``quarantine`` are never duplicates of each other."""
 
 
-def mark_copies(spark: "SparkSession", profile: Profile) -> None:
-    """Set ``duplicate_of`` and ``replaced_at`` where they are not set yet.
+def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
+    """Set ``duplicate_of`` and ``replaced_at`` in rows that lack them.
 
-    ``duplicate_of`` is the path under which the same bytes came first. ``replaced_at`` is when a
-    file's newer bytes were taken in, into either table: rows without it say what is in the
-    landing zone now. A call that finds nothing to mark writes nothing.
+    ``duplicate_of`` is the path under which the same bytes came first. ``replaced_at`` is the time
+    at which a file's newer bytes were ingested, into either table: rows without it describe the
+    landing zone as it is now. A call that finds nothing to mark writes nothing.
     """
-    from delta.tables import DeltaTable
-
-    tables = {
-        name: DeltaTable.forPath(spark, table_path(profile, name))
-        for name in ("images", "quarantine")
-    }
+    tables = {table.name: table.load(spark, profile) for table in IMAGE_TABLES}
     for name, table in tables.items():
         table.toDF().createOrReplaceTempView(name)
     marks = spark.sql(MARKS).persist()
@@ -66,68 +61,67 @@ def mark_copies(spark: "SparkSession", profile: Profile) -> None:
         marks.unpersist()
 
 
-class Copies:
-    """The copies among what a call takes in, marked at its end.
+class Duplicates:
+    """The duplicates among the files of one call, marked at its end.
 
-    Most calls bring none, and two cheap questions tell: whether a file was there before, which
-    the ledger knows, and whether as many rows have the new hashes as there are new images. All
-    rows are looked at only where there are copies, and where it is not known what came in or more
-    did than the driver should hold. A note beside the ledger outlives a call that is cut off, so
-    that the next one looks at all of them.
+    Most calls bring none, and two cheap checks show this: no file was recorded before, and the
+    new hashes have as many rows as there are new images. All rows are compared only if a check
+    fails, if the new images are unknown, or if they are more than the driver should hold. A
+    marker file outlives an interrupted call, so that the next one compares all rows.
 
     Example::
 
-        with Copies(spark, profile, arrivals.home, rewritten=False) as copies:
-            copies.taken_in({"file:/a.jpg": "5feceb66"}, version=7)
+        with Duplicates(spark, profile, arrivals.home, rewritten=False) as duplicates:
+            duplicates.add({"file:/a.jpg": "5feceb66"}, version=7)
     """
 
     def __init__(self, spark: "SparkSession", profile: Profile, home: str, rewritten: bool):
         self._spark, self._profile = spark, profile
         self._filesystem, folder = fsspec.core.url_to_fs(home)
-        self._note = f"{folder}/unmarked"
+        self._marker = f"{folder}/duplicates_pending"
         self._filesystem.invalidate_cache(folder)
-        self._likely = rewritten or self.are_unmarked()
+        self._likely = rewritten or self.are_pending()
         self._hashes: set[str] = set()
         self._appends = 0
-        self._alone = True
+        self._all_known = True
 
-    def are_unmarked(self) -> bool:
-        """Whether a call that was cut off left some."""
-        return self._filesystem.exists(self._note)
+    def are_pending(self) -> bool:
+        """Return whether an interrupted call may have left duplicates unmarked."""
+        return bool(self._filesystem.exists(self._marker))
 
-    def taken_in(self, images: dict[str, str], version: int) -> None:
-        """Say which images came in, sha256 by path, and which version of ``images`` they made."""
+    def add(self, images: dict[str, str], version: int) -> None:
+        """Add images, sha256 by path, that an append wrote as a version of ``images``."""
         self._appends += 1
-        # a table's first version has no rows: where each append made the next, all rows are known
-        self._alone &= version == self._appends
+        # version 0 has no rows: if each append made the next version, all rows are known
+        self._all_known &= version == self._appends
         hashes = set(images.values())
         self._likely |= len(hashes) < len(images) or not hashes.isdisjoint(self._hashes)
         self._hashes |= hashes
-        if len(self._hashes) > MOST_HELD:
-            self.unknown()
+        if len(self._hashes) > MAX_HASHES:
+            self.add_unknown()
 
-    def unknown(self) -> None:
-        """Say that more has come in than is known."""
+    def add_unknown(self) -> None:
+        """Have all rows compared: some of the new ones are unknown."""
         self._likely = True
         self._hashes.clear()
 
-    def __enter__(self) -> "Copies":
-        self._filesystem.pipe_file(self._note, b"")
+    def __enter__(self) -> "Duplicates":
+        self._filesystem.pipe_file(self._marker, b"")
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
         if failed:
             return
-        if self._likely or self._came_before():
-            mark_copies(self._spark, self._profile)
-        self._filesystem.rm_file(self._note)
+        if self._likely or self._have_earlier_rows():
+            mark_duplicates(self._spark, self._profile)
+        self._filesystem.rm_file(self._marker)
 
-    def _came_before(self) -> bool:
+    def _have_earlier_rows(self) -> bool:
         from pyspark.sql.functions import broadcast
 
-        if self._alone or not self._hashes:
+        if self._all_known or not self._hashes:
             return False
         new = self._spark.createDataFrame([(sha256,) for sha256 in self._hashes], "sha256 STRING")
-        images = self._spark.read.format("delta").load(table_path(self._profile, "images"))
+        images = IMAGES.read(self._spark, self._profile)
         rows = images.select("sha256").join(broadcast(new), "sha256", "left_semi")
-        return rows.count() > len(self._hashes)
+        return bool(rows.count() > len(self._hashes))

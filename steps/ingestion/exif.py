@@ -1,4 +1,4 @@
-"""What a camera wrote into an image beside its pixels."""
+"""The EXIF metadata of an image."""
 
 import re
 import warnings
@@ -20,10 +20,10 @@ LONGEST_TEXT = 200
 
 
 def read_exif(image: Image.Image) -> dict[str, Any]:
-    """The columns that EXIF gives.
+    """Return the columns that come from EXIF.
 
-    Damaged EXIF leaves its columns empty and says why in ``exif_error``; the image is as good
-    as before.
+    Damaged EXIF leaves its columns empty and gives the cause in ``exif_error``; the image is
+    accepted.
 
     Returns:
         orientation (1–8), camera_make, camera_model, exposure_seconds, iso, exif_captured_at (a
@@ -32,16 +32,16 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
     """
     columns: dict[str, Any] = {"exif": {}, "gps": None, "exif_error": None}
     values: dict[str, Any] = {}
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            exif = _loaded(image)
-            values |= _named(exif)
-            values |= _named(exif.get_ifd(ExifTags.IFD.Exif))
+            exif = _load(image)
+            values |= _name_tags(exif)
+            values |= _name_tags(exif.get_ifd(ExifTags.IFD.Exif))
             columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
         except EXIF_DAMAGE as error:
             columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
-    columns["exif_error"] = columns["exif_error"] or next(_of_damage(told), None)
+    columns["exif_error"] = columns["exif_error"] or next(_damage_warnings(caught), None)
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
     offset = parse_exif_offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
@@ -57,21 +57,21 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
     }
 
 
-def _loaded(image: Image.Image) -> Image.Exif:
+def _load(image: Image.Image) -> Image.Exif:
     if "exif" in image.info:
-        # Pillow tries a JPEG's EXIF while it opens it, hides what is wrong, and never tries again
+        # Pillow parses a JPEG's EXIF once while it opens it, and hides errors
         Image.Exif().load(image.info["exif"])
     return image.getexif()
 
 
-def _of_damage(told: list[warnings.WarningMessage]) -> Iterator[str]:
-    # where tags are cut off, Pillow only warns; it warns of much that is harmless, too
-    for text in (str(warning.message) for warning in told):
+def _damage_warnings(caught: list[warnings.WarningMessage]) -> Iterator[str]:
+    # Pillow only warns of truncated tags; it also warns of much that is harmless
+    for text in (str(warning.message) for warning in caught):
         if re.search("corrupt|truncated", text, re.IGNORECASE):
             yield text[:LONGEST_TEXT]
 
 
-def _named(tags: Any) -> dict[str, Any]:
+def _name_tags(tags: Any) -> dict[str, Any]:
     return {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags.items()}
 
 

@@ -1,4 +1,4 @@
-"""What an image's name and folder say about it."""
+"""The fields that an image's name and folder give."""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 
 @dataclass(frozen=True)
-class Named:
-    """Capture time (UTC where the name gives no offset), device, view and label, where known."""
+class FileName:
+    """Capture time (UTC if the name has no offset), device, view and label; None if unknown."""
 
     matches: bool = False
     captured_at: datetime | None = None
@@ -17,22 +17,22 @@ class Named:
     label: str | None = None
 
 
-def read_name(path: str, source: str, pattern: str) -> Named:
-    """Read an image's name, or take the folder below ``source`` as its label.
+def parse_file_name(path: str, source: str, pattern: str) -> FileName:
+    """Parse an image's name, or use the folder below ``source`` as its label.
 
-    A name that fits the pattern speaks for itself, with or without a label in it. Any other
-    image is labelled by the folder that it is in (``shoes/IMG_1.jpg`` is a ``shoes``); one
-    that is directly in ``source`` has no label.
+    A name that matches the pattern decides, with or without a label in it. Any other image is
+    labelled by its folder: ``shoes/IMG_1.jpg`` is a ``shoes``. An image directly in ``source`` has
+    no label.
 
     Args:
         path: the image's path or URI.
-        source: the folder or URI that was taken in.
+        source: the landing zone's folder or URI.
         pattern: a regular expression with the groups time, device, view, label.
     """
     match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
-        return Named(label=_folder_below(path, source))
-    return Named(True, _time(match["time"]), match["device"], match["view"], match["label"])
+        return FileName(label=_folder_below(path, source))
+    return FileName(True, _time(match["time"]), match["device"], match["view"], match["label"])
 
 
 def _folder_below(path: str, source: str) -> str | None:
@@ -42,11 +42,11 @@ def _folder_below(path: str, source: str) -> str | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    if text is None:  # the profile's pattern may leave it open
+    if text is None:  # the group is optional in the profile's pattern
         return None
     try:
         time = datetime.fromisoformat(unquote(text))
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    # fits the pattern but is no time, such as the 31st of June or one before all others
+    # matches the pattern but is not a valid time, such as the 31st of June or one out of range
     except (ValueError, OverflowError):
         return None

@@ -1,60 +1,60 @@
 """Data files of ``images``, written by the workers that read the images.
 
-An image's bytes go from its file into Parquet in one process, and never to the JVM and back. What
-a worker hands on are Delta's ``add`` actions, which :mod:`steps.lake.transaction` commits; until
-then no reader sees the files, and VACUUM deletes those of a task that died.
+An image's bytes go from its file into Parquet in one process, and never to the JVM and back.
+:mod:`steps.lake.data_file` says how the files become part of the table.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from steps.ingestion.rows import BYTES_A_BATCH, Rules, row_of
+from steps.ingestion.rows import BYTES_PER_BATCH, ArrowFunction, Rules, row_of
+from steps.ingestion.tables import IMAGES
 from steps.lake.data_file import DataFile, Layout
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ADDED = "action STRING, images MAP<STRING, STRING>"
-"""An action, and the sha256 of each image in its file by path."""
+ADD_ACTIONS = "action STRING, images MAP<STRING, STRING>"
+"""An ``add`` action, and the sha256 by path of the images in its file."""
 
 PARTITION = "date"
 
-MOST_OPEN = 32
-"""Files that a worker writes side by side, one a date."""
+MAX_OPEN_FILES = 32
+"""Files that a worker writes at the same time, one for each date."""
 
 ROWS_AT_ONCE = 8
-"""Images that Parquet encodes at once: by its usual 1024 rows it takes three times as long."""
+"""Images that Parquet encodes together: its default of 1024 takes three times as long."""
 
 
-def data_file_writer(rules: Rules, table: str) -> Callable:
-    """The function for ``mapInArrow`` over rows of path, bytes and modified_at.
+def make_file_writer(rules: Rules, table: str) -> ArrowFunction:
+    """Return the function for ``mapInArrow`` over rows of path, bytes and modified_at.
 
     It writes the images among the files into Parquet files below ``table``, a row group for
-    each ``BYTES_A_BATCH``, and gives a row of ``ADDED`` for each file that it wrote. What belongs
-    into quarantine is left out.
+    each ``BYTES_PER_BATCH``, and yields a row of ``ADD_ACTIONS`` for each file that it wrote. It
+    skips what belongs into quarantine.
     """
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
-    layout = Layout.of("images", table)
-    added = to_arrow_schema(StructType.fromDDL(ADDED))
+    layout = Layout.of(IMAGES, table)
+    schema = to_arrow_schema(StructType.fromDDL(ADD_ACTIONS))
 
-    def written(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    def write(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
-        folder = _Folder(layout)
+        folder = _TableFolder(layout)
         for batch in batches:
             for file in batch.to_pylist():
                 row = row_of(file, rules)
                 if "reason" not in row:
                     folder.add(row)
-        yield pa.RecordBatch.from_pylist(folder.close(), schema=added)
+        yield pa.RecordBatch.from_pylist(folder.close(), schema=schema)
 
-    return written
+    return write
 
 
-class _Folder:
-    """A table's folder, and the files that one task writes into it."""
+class _TableFolder:
+    """A table's folder into which one task writes files."""
 
     def __init__(self, layout: Layout):
         self._layout = layout
@@ -66,11 +66,11 @@ class _Folder:
     def add(self, row: dict[str, Any]) -> None:
         self._waiting.setdefault(row[PARTITION].isoformat(), []).append(row)
         self._size += len(row["content"])
-        if self._size >= BYTES_A_BATCH:
+        if self._size >= BYTES_PER_BATCH:
             self._write()
 
     def close(self) -> list[dict[str, Any]]:
-        """End all files; returns what was added."""
+        """End all files and return their rows of ``ADD_ACTIONS``."""
         self._write()
         self._end_files()
         return self._added
@@ -78,7 +78,7 @@ class _Folder:
     def _write(self) -> None:
         for date, rows in self._waiting.items():
             if date not in self._open:
-                if len(self._open) == MOST_OPEN:
+                if len(self._open) == MAX_OPEN_FILES:
                     self._end_files()
                 self._open[date] = _Images(self._layout, {PARTITION: date}, ROWS_AT_ONCE)
             self._open[date].write(rows)
@@ -90,7 +90,7 @@ class _Folder:
 
 
 class _Images(DataFile):
-    """A data file of ``images``, and which images are in it."""
+    """A data file of ``images`` that keeps the hashes of its images."""
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)

@@ -1,4 +1,4 @@
-"""What Pillow knows of an image: its metadata and its statistics."""
+"""The metadata and the statistics of an image, by Pillow."""
 
 import warnings
 from typing import Any, Literal
@@ -8,28 +8,6 @@ from PIL import Image
 
 from edge.inference.image import open_image
 from steps.ingestion.exif import read_exif
-
-COLUMNS = """
-    format STRING,
-    mode STRING,
-    width INT,
-    height INT,
-    oriented_width INT,
-    oriented_height INT,
-    dpi DOUBLE,
-    camera_make STRING,
-    camera_model STRING,
-    exposure_seconds DOUBLE,
-    iso INT,
-    entropy DOUBLE,
-    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
-    exif_error STRING,
-    statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
-        min: INT, max: INT>>,
-    histogram ARRAY<ARRAY<INT>>,
-    exif MAP<STRING, STRING>
-"""
-"""Of the table ``images``: what :func:`describe` tells of an image, long ones last."""
 
 Statistics = Literal["full", "sampled"]
 

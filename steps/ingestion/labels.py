@@ -1,43 +1,49 @@
 """Labels from a table, merged into ``images``."""
 
+import logging
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from delta.tables import DeltaTable
 
 from steps.errors import UserError
-from steps.ingestion.landing import normalised
-from steps.lake.tables import path_is_under, table_path
+from steps.ingestion.landing import normalize
+from steps.ingestion.tables import IMAGES, path_is_under
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+logger = logging.getLogger("steps")
+
 Key = Literal["file_name", "path", "sha256"]
 
 
-class Labelled(NamedTuple):
-    """What a table of labels did: images newly labelled, relabelled, and what it says twice.
+class MergedLabels(NamedTuple):
+    """The effect of a table of labels.
 
-    ``conflicts`` are keys that the table gives different labels, which are left as they were;
-    ``unknown`` are keys of no image.
+    Attributes:
+        added: number of images that had no label.
+        changed: number of images that had another label.
+        conflicts: keys with several labels, whose images keep what they had.
+        unmatched: number of keys without an image.
     """
 
     added: int
     changed: int
     conflicts: list[str]
-    unknown: int
+    unmatched: int
 
 
 def merge_labels(
     spark: "SparkSession", profile: Profile, source: str, table: str, key: Key
-) -> Labelled:
-    """Give images the labels of a table, in a new version of ``images``.
+) -> MergedLabels:
+    """Write the labels of a table into a new version of ``images``.
 
-    Versions before keep the labels that they had, so a training run can be repeated.
+    Earlier versions keep their labels, so a training run can be repeated.
 
     Args:
         spark: the session.
-        profile: says where the tables are.
+        profile: names the lake.
         source: only images below it are labelled.
         table: a CSV file with a header, a Parquet file or folder, or a Delta table, with the
             columns ``label`` and ``key``.
@@ -46,20 +52,22 @@ def merge_labels(
     Raises:
         UserError: the table cannot be read or lacks a column.
     """
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions
 
-    given = _read(spark, table, key).groupBy(key).agg(F.collect_set("label").alias("labels"))
+    given = (
+        _read(spark, table, key).groupBy(key).agg(functions.collect_set("label").alias("labels"))
+    )
     given = given.persist()
-    images = DeltaTable.forPath(spark, table_path(profile, "images"))
+    images = IMAGES.load(spark, profile)
     here = images.toDF().where(path_is_under(source))
-    known = here.select("path", "file_name", "sha256", F.col("label").alias("before"))
+    known = here.select("path", "file_name", "sha256", functions.col("label").alias("before"))
     matched = given.where("size(labels) = 1").join(known, key)
-    changes = matched.select("path", "sha256", "before", F.col("labels")[0].alias("label")).where(
+    changes = matched.selectExpr("path", "sha256", "before", "labels[0] AS label").where(
         "NOT (before <=> label)"
     )
     changes = changes.dropDuplicates(["path", "sha256"]).persist()
-    added = changes.where("before IS NULL").count()
-    changed = changes.count() - added
+    counts = changes.selectExpr("count(*)", "count(before)").collect()[0]
+    added, changed = counts[0] - counts[1], counts[1]
     if added or changed:
         (
             images.alias("row")
@@ -68,17 +76,24 @@ def merge_labels(
             .execute()
         )
     conflicts = [row[key] for row in given.where("size(labels) > 1").orderBy(key).collect()]
-    unknown = given.join(known, key, "left_anti").count()
+    unmatched = given.join(known, key, "left_anti").count()
     for frame in (given, changes):
         frame.unpersist()
-    return Labelled(added, changed, conflicts, unknown)
+    logger.info("labels: %d added, %d changed", added, changed)
+    if conflicts:
+        logger.warning(
+            "labels: %d images have several labels and keep theirs, such as %s",
+            len(conflicts),
+            ", ".join(conflicts[:3]),
+        )
+    return MergedLabels(added, changed, conflicts, unmatched)
 
 
 def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
-    place = normalised(table)
+    place = normalize(table)
     reader = spark.read
     if DeltaTable.isDeltaTable(spark, place):
         reader = reader.format("delta")
@@ -88,7 +103,7 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
         reader = reader.format("parquet")
     try:
         labels = reader.load(place)
-    except (PySparkException, Py4JJavaError) as error:  # the latter: bytes that are no Parquet
+    except (PySparkException, Py4JJavaError) as error:  # the latter: damaged Parquet
         why = error.getCondition() if isinstance(error, PySparkException) else "damaged"
         raise UserError(
             f"cannot read the labels {table} ({why}); pass -P labels=<CSV file "
@@ -97,10 +112,10 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
     if missing := {"label", key} - set(labels.columns):
         raise UserError(
             f"{table} has no column {' and '.join(sorted(missing))}, only "
-            f"{', '.join(labels.columns)}; name it so, or pass -P labels_by=<file_name, path or "
+            f"{', '.join(labels.columns)}; rename one, or pass -P labels_by=<file_name, path or "
             "sha256>"
         )
-    # a plain path is one on this machine, as the tables write it
+    # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
     return labels.selectExpr(named, "CAST(label AS STRING) AS label").where(
         f"{key} IS NOT NULL AND label IS NOT NULL"

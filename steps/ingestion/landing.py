@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import unquote, urlparse
 
 from edge.inference.image import SUFFIXES
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LandedFile(NamedTuple):
-    """An image by its suffix: path as in the tables, bytes, time of change (UTC)."""
+    """A file: its path as in the tables, its bytes, and the time of its last change (UTC)."""
 
     path: str
     bytes: int
@@ -26,35 +26,35 @@ class LandedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Landing:
-    """What is in a landing zone now.
+    """The content of a landing zone.
 
     Attributes:
-        source: the folder or URI, normalised: paths in the tables start with it.
-        files: its images, by path.
+        source: the folder or URI, normalized: paths in the tables start with it.
+        files: its images, sorted by path.
     """
 
     source: str
     files: list[LandedFile]
 
 
-def fingerprint(files: Iterable[tuple]) -> str:
-    """Changes with any file's path, size or time of change; their order does not count."""
+def fingerprint(files: Iterable[LandedFile]) -> str:
+    """Return a hash that changes with any file's path, size or time of change, in any order."""
     return hashlib.sha256(repr(sorted(map(tuple, files))).encode()).hexdigest()
 
 
 def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:
-    """List a landing zone; subfolders count, hidden files do not.
+    """List the images of a landing zone and its subfolders, without hidden files.
 
     Args:
         source: a folder, or a URI of a file system that fsspec reads.
-        may_be_empty: no image is no error.
+        may_be_empty: whether a landing zone without images is accepted.
 
     Raises:
-        UserError: it does not exist, it is empty, or no file in it is an image.
+        UserError: it does not exist, it is empty, or it has no image.
     """
     if not source:
-        raise UserError("no source given; pass -P source=<folder or URI with images>")
-    place = normalised(source)
+        raise UserError("the source is missing; pass -P source=<folder or URI with images>")
+    place = normalize(source)
     visible, files = 0, []
     for file in _visible_files(place, source):
         visible += 1
@@ -66,31 +66,31 @@ def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:
         raise UserError(f"{source} is empty; put images there, or pass another -P source=")
     if not files:
         raise UserError(
-            f"no image among the {visible} files in {source} ({' '.join(SUFFIXES)}); "
+            f"none of the {visible} files in {source} is an image ({' '.join(SUFFIXES)}); "
             "pass another -P source="
         )
     return Landing(place, sorted(files))
 
 
-def files_below(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
-    """The visible files of one kind in a folder of a landing zone; none without such a folder.
+def list_files(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
+    """Yield the visible files with a suffix in a folder of a landing zone, if it exists.
 
     Args:
-        source: the landing zone, as paths in the tables start.
+        source: the landing zone, with which paths in the tables start.
         folder: directly below it.
         suffix: of the files' names.
     """
     import fsspec
 
-    filesystem, root = fsspec.core.url_to_fs(for_fsspec(source))
+    filesystem, root = fsspec.core.url_to_fs(source)
     if filesystem.isdir(f"{root}/{folder}"):
-        for file in _found(filesystem, f"{root}/{folder}", f"{source}/{folder}"):
+        for file in _find_visible(filesystem, f"{root}/{folder}", f"{source}/{folder}"):
             if file.path.endswith(suffix):
                 yield file
 
 
-def normalised(place: str) -> str:
-    """A folder or URI as the tables write it: ``file:/…`` for what is on this machine."""
+def normalize(place: str) -> str:
+    """Return a folder or URI as the tables write it: ``file:/…`` for a local one."""
     if "://" not in place and not place.startswith("file:"):
         place = Path(place).expanduser().resolve().as_uri()
     if place.startswith("file:"):
@@ -99,13 +99,31 @@ def normalised(place: str) -> str:
 
 
 def read(path: str) -> bytes:
-    """The bytes of a file by its path in the tables."""
+    """Return the bytes of a file by its path in the tables."""
     if path.startswith("file:"):
         return Path(path.removeprefix("file:")).read_bytes()
     import fsspec
 
-    filesystem, place = fsspec.core.url_to_fs(for_fsspec(path))
-    return filesystem.cat_file(place)
+    filesystem, place = fsspec.core.url_to_fs(path)
+    return cast(bytes, filesystem.cat_file(place))
+
+
+def exists(place: str) -> bool:
+    """Return whether a file or folder exists at a path or URI."""
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(place)
+    return bool(filesystem.exists(path))
+
+
+def describe_files(place: str) -> str:
+    """Return the details of a file, or of all files in a folder, as text; empty if missing."""
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(place)
+    if not filesystem.exists(path):
+        return ""
+    return str(sorted(map(str, filesystem.find(path, detail=True).values())))
 
 
 def _visible_files(place: str, source: str) -> Iterator[LandedFile]:
@@ -113,45 +131,45 @@ def _visible_files(place: str, source: str) -> Iterator[LandedFile]:
         folder = place.removeprefix("file:")
         if not os.path.isdir(folder):
             raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with images>")
-        return _on_this_machine(folder)
-    return _elsewhere(place, source)
+        return _local_files(folder)
+    return _remote_files(place, source)
 
 
-def _on_this_machine(folder: str) -> Iterator[LandedFile]:
-    # fsspec's own walk takes several times as long, and landing zones grow
+def _local_files(folder: str) -> Iterator[LandedFile]:
+    # several times faster than fsspec's walk, and landing zones grow
     for entry in os.scandir(folder or "/"):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _on_this_machine(entry.path)
+            yield from _local_files(entry.path)
         elif entry.is_file():
             status = entry.stat()
             changed = datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, UTC)
             yield LandedFile(f"file:{entry.path}", status.st_size, changed)
 
 
-def _elsewhere(place: str, source: str) -> Iterator[LandedFile]:
+def _remote_files(place: str, source: str) -> Iterator[LandedFile]:
     import fsspec
 
     try:
-        filesystem, root = fsspec.core.url_to_fs(for_fsspec(place))
+        filesystem, root = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:
         raise UserError(f"cannot read {source}: {error}; pass a folder or a URI") from error
     if not filesystem.isdir(root):
         raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with images>")
-    yield from _found(filesystem, root, place)
+    yield from _find_visible(filesystem, root, place)
 
 
-def _found(filesystem: "AbstractFileSystem", root: str, place: str) -> Iterator[LandedFile]:
-    """The visible files below a folder: ``root`` to its file system, ``place`` to the tables."""
+def _find_visible(filesystem: "AbstractFileSystem", root: str, place: str) -> Iterator[LandedFile]:
+    """Yield the visible files below ``root``, which the tables call ``place``."""
     for path, info in filesystem.find(root, detail=True).items():
         below = path[len(root) :]
         if "/." not in below:
-            yield LandedFile(place + below, info["size"], changed_at(info))
+            yield LandedFile(place + below, info["size"], modified_at(info))
 
 
-def changed_at(info: dict) -> datetime:
-    """When a file changed, as its file system tells fsspec; 1970 where it does not tell."""
+def modified_at(info: dict[str, Any]) -> datetime:
+    """Return when a file changed by fsspec's information on it; 1970 if this is missing."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
         when = info.get(key)
         if isinstance(when, int | float):
@@ -161,8 +179,3 @@ def changed_at(info: dict) -> datetime:
         if when is not None:
             return when.astimezone(UTC)
     return datetime.fromtimestamp(0, UTC)
-
-
-def for_fsspec(place: str) -> str:
-    """A path of the tables as fsspec knows it: Hadoop has names of its own for the same store."""
-    return place.replace("s3a://", "s3://", 1).replace("abfss://", "abfs://", 1)

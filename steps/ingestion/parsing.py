@@ -1,53 +1,60 @@
-"""What a device states, as values that a column of a table can hold."""
+"""Values that a device sent, parsed into what a column of a table can hold."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a statement raises that is none."""
+PARSE_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What parsing a damaged file of a device can raise."""
 
 YEARS = range(1970, 2200)
-"""Those that Spark, Arrow and pandas can all count the nanoseconds of."""
+"""Those whose nanoseconds Spark, Arrow and pandas can all count."""
 
 
-def text(value: Any) -> str:
-    """As text.
+def parse_str(value: Any) -> str:
+    """Return a value as text.
 
     Raises:
-        ValueError: it holds half a character, which UTF-8 cannot write.
+        ValueError: it holds half a surrogate pair, which UTF-8 cannot encode.
     """
-    written = str(value)
-    written.encode()
-    return written
+    text = str(value)
+    text.encode()
+    return text
 
 
-def whole(value: Any, bits: int = 64) -> int:
-    """As a whole number of so many bits.
+def parse_int(value: Any, bits: int = 64) -> int:
+    """Return a value as an integer of so many bits.
 
     Raises:
-        ValueError: it is none, or too large for them.
+        ValueError: it is not a number, or is too large.
     """
     number = int(value)
     if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        raise ValueError(f"a number of {number.bit_length()} bits, {bits - 1} are the most")
+        raise ValueError(f"a number of {number.bit_length()} bits, of which {bits - 1} fit")
     return number
 
 
-def moment(value: str) -> datetime:
-    """As a time in UTC, from ISO 8601.
+def parse_utc(value: str) -> datetime:
+    """Return an ISO 8601 time in UTC.
 
     Raises:
-        ValueError: it is none, has no time zone, or is of another age.
+        ValueError: it is not a time, has no time zone, or its year is out of range.
     """
     time = datetime.fromisoformat(value)
     if time.tzinfo is None:
         raise ValueError(f"{value} has no time zone")
     if time.year not in YEARS:
-        raise ValueError(f"{value} is of another age")
+        raise ValueError(f"the year of {value} is not from {YEARS.start} to {YEARS.stop - 1}")
     return time.astimezone(UTC)
 
 
-def optional(value: Any, convert: Callable, *arguments: Any) -> Any:
-    """As one of these converts it; None stays None."""
-    return None if value is None else convert(value, *arguments)
+def parse_optional(value: Any, parse: Callable[..., Any], *arguments: Any) -> Any:
+    """Return None for None, and any other value as ``parse`` returns it."""
+    return None if value is None else parse(value, *arguments)

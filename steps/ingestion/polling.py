@@ -1,4 +1,4 @@
-"""When a landing zone is looked at: once, once a period, or all the time."""
+"""When a landing zone is polled: once, once a period, or continuously."""
 
 import logging
 import re
@@ -20,14 +20,14 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 logger = logging.getLogger("steps")
 
 
-def period_of(trigger: str) -> float | None:
-    """Seconds between two looks; None for a single one.
+def parse_trigger(trigger: str) -> float | None:
+    """Return the seconds between two polls; None for a single poll.
 
-    >>> period_of("10 minutes")
+    >>> parse_trigger("10 minutes")
     600.0
 
     Raises:
-        UserError: it is no trigger.
+        UserError: it is not a valid trigger.
     """
     if trigger == AVAILABLE_NOW:
         return None
@@ -36,18 +36,18 @@ def period_of(trigger: str) -> float | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(second|minute|hour|day)s?", trigger.strip())
     if match is None or float(match[1]) <= 0:
         raise UserError(
-            f"{trigger!r} is no trigger; pass -P trigger=available_now, continuous, or a period "
-            "such as '10 minutes'"
+            f"{trigger!r} is not a valid trigger; pass -P trigger=available_now, continuous, or a "
+            "period such as '10 minutes'"
         )
     return float(match[1]) * UNITS[match[2]]
 
 
 @contextmanager
 def polls(period: float | None) -> Iterator[Iterator[int]]:
-    """The numbers of the looks, each when it is due.
+    """Yield the numbers of the polls, each when it is due.
 
-    SIGINT and SIGTERM end them after the look that is under way, so that what was begun is
-    finished; the handlers before are restored, but a SIGTERM that follows is only noted.
+    SIGINT and SIGTERM end them after the current poll, so that it completes. The earlier handlers
+    are restored, but a SIGTERM that follows is only recorded.
     """
     stop = threading.Event()
 
@@ -63,7 +63,7 @@ def polls(period: float | None) -> Iterator[Iterator[int]]:
         return
 
     def stop_soon(number: int, frame: FrameType | None) -> None:
-        logger.info("stopping once this look is over …")
+        logger.info("stopping after this poll …")
         note(number)
         stop.set()
 
@@ -72,4 +72,4 @@ def polls(period: float | None) -> Iterator[Iterator[int]]:
             signal.signal(number, stop_soon)
         yield numbers()
     if stop.is_set():
-        signal.signal(signal.SIGTERM, note)  # MLflow's, which follows a Ctrl-C
+        signal.signal(signal.SIGTERM, note)  # MLflow sends it after a Ctrl-C

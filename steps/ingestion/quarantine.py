@@ -1,11 +1,9 @@
-"""A second chance for what is in quarantine."""
+"""Ingesting quarantined files again."""
 
 from typing import TYPE_CHECKING
 
-from delta.tables import DeltaTable
-
-from steps.ingestion.rows import DESCRIBED, Rules, describer
-from steps.lake.tables import path_is_under, table_path
+from steps.ingestion.rows import Rules, make_describer
+from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE, path_is_under
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -14,32 +12,31 @@ if TYPE_CHECKING:
 KEY = "old.path = new.path AND old.modified_at = new.modified_at"
 
 
-def retry(spark: "SparkSession", profile: Profile, rules: Rules) -> int:
-    """Describe the quarantined files of a source again, by the rules of now.
+def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> int:
+    """Ingest the quarantined files of a source again, by the present rules.
 
-    The bytes are those that were kept; a file that could not be read then is read now. What is
-    readable moves to ``images``; it is deleted from ``quarantine`` last, so that a call that is
-    cut off is completed by the next.
+    The bytes are the kept ones; a file that could not be read before is read now. Images move to
+    ``images``. They are deleted from ``quarantine`` last, so that the next call completes an
+    interrupted one.
 
     Returns:
-        The number of files that moved.
+        the number of files that moved.
     """
     kept = (
-        spark.read.format("delta")
-        .load(table_path(profile, "quarantine"))
+        QUARANTINE.read(spark, profile)
         .where(path_is_under(rules.source))
         .where("replaced_at IS NULL")
         .select("path", "bytes", "modified_at", "content")
     )
-    described = kept.mapInArrow(describer(rules), DESCRIBED).where("reason IS NULL").persist()
+    described = kept.mapInArrow(make_describer(rules), DESCRIBED).where("reason IS NULL").persist()
     try:
         moved = described.count()
         if moved:
-            images = DeltaTable.forPath(spark, table_path(profile, "images")).alias("old")
+            images = IMAGES.load(spark, profile).alias("old")
             rows = described.select(*images.toDF().columns).alias("new")
             images.merge(rows, KEY).whenNotMatchedInsertAll().execute()
-            quarantine = DeltaTable.forPath(spark, table_path(profile, "quarantine")).alias("old")
+            quarantine = QUARANTINE.load(spark, profile).alias("old")
             quarantine.merge(rows, KEY).whenMatchedDelete().execute()
-        return moved
+        return int(moved)
     finally:
         described.unpersist()

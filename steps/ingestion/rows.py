@@ -1,33 +1,33 @@
-"""From arrived files to rows of ``images`` or ``quarantine``, as Spark's workers make them."""
+"""From arrived files to rows of ``images`` or ``quarantine``, in Spark's workers."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edge.inference.image import UnreadableError
-from steps.ingestion.file_name import read_name
+from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.landing import read
-from steps.lake.tables import CONTENT, IMAGE, INGESTED, LANDED, QUARANTINED
+from steps.ingestion.tables import DESCRIBED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DESCRIBED = ", ".join([LANDED, QUARANTINED, INGESTED, IMAGE, CONTENT])
+ArrowFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]"
+"""What ``mapInArrow`` applies to the batches of a partition."""
 
-BYTES_A_BATCH = 16 * 1024**2
-"""Of images that a worker holds before it hands them on."""
+BYTES_PER_BATCH = 16 * 1024**2
+"""Of images that a worker holds before it passes them on."""
 
 FUTURE = timedelta(days=1)
-"""What is dated later than this from now is from a clock that is wrong, not from another
-time zone."""
+"""A time further ahead comes from a wrong clock, not from another time zone."""
 
 EARLIEST = datetime(1969, 12, 31, tzinfo=UTC)
-"""A name or EXIF that says an earlier time says none; pandas could not hold all of them. From this
-day on it is 1 January 1970 somewhere, which a device writes whose clock was not set."""
+"""Earlier times in a name or EXIF are ignored; pandas could not hold all of them. On this day it is
+already 1 January 1970 somewhere, which a device writes whose clock was not set."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Rules:
         source: the landing zone, as paths in the tables start.
         pattern: of file names, with the groups time, device, view, label.
         names: ``pattern``: a name that does not match is quarantined, unless a folder below the
-            source labels the image; ``any``: every name will do.
+            source labels the image; ``any``: every name is accepted.
         gps: ``drop`` or ``keep``.
         statistics: ``full`` or ``sampled``.
-        run_id: the run that takes the images in.
+        run_id: of the ingest.
     """
 
     source: str
@@ -52,18 +52,19 @@ class Rules:
     run_id: str = ""
 
 
-def describer(rules: Rules) -> Callable:
-    """The function for ``mapInArrow`` over rows of path, bytes, modified_at, and perhaps content.
+def make_describer(rules: Rules) -> ArrowFunction:
+    """Return the function for ``mapInArrow`` from rows of path, bytes and modified_at to rows of
+    ``DESCRIBED``.
 
-    Without content the worker reads the file itself, so that an image's bytes cross between
-    Python and the JVM once.
+    If the rows lack a content, the worker reads the file itself, so that an image's bytes cross
+    between Python and the JVM once.
     """
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import StructType
 
     schema = to_arrow_schema(StructType.fromDDL(DESCRIBED))
 
-    def described(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    def describe_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
         rows, size = [], 0
@@ -71,17 +72,17 @@ def describer(rules: Rules) -> Callable:
             for file in batch.to_pylist():
                 rows.append(row_of(file, rules))
                 size += len(rows[-1]["content"] or b"")
-                if size >= BYTES_A_BATCH:
+                if size >= BYTES_PER_BATCH:
                     yield pa.RecordBatch.from_pylist(rows, schema=schema)
                     rows, size = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
-    return described
+    return describe_batches
 
 
 def row_of(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
-    """One file's row; with a ``reason`` it belongs into quarantine."""
+    """Return a file's row; if it has a ``reason``, it belongs into quarantine."""
     now = datetime.now(UTC)
     row = {
         "path": file["path"],
@@ -104,7 +105,7 @@ def row_of(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
     }
     try:
         image = describe(content, rules.statistics)
-        columns = _named(file, image, rules)
+        columns = _name_columns(file, image, rules)
         if columns["captured_at"] and columns["captured_at"] > now + FUTURE:
             raise UnreadableError(
                 "from the future", f"taken at {columns['captured_at']:%Y-%m-%d %H:%M}"
@@ -114,12 +115,12 @@ def row_of(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
     return row | image | columns
 
 
-def _named(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[str, Any]:
-    """The columns that the name and the folder decide, or complete what EXIF says."""
-    named = read_name(file["path"], rules.source, rules.pattern)
+def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[str, Any]:
+    """Return the columns that come from the name, the folder or, failing these, from EXIF."""
+    named = parse_file_name(file["path"], rules.source, rules.pattern)
     if rules.names == "pattern" and not named.matches and named.label is None:
         raise UnreadableError(
-            "name", "it does not match the profile's file_name; pass -P names=any to take it"
+            "name", "it does not match the profile's file_name; pass -P names=any to accept it"
         )
     exif_time = image.pop("exif_captured_at")
     times = (("name", named.captured_at), ("exif", exif_time), ("file", _utc(file["modified_at"])))

@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits, not_among
-from steps.ingestion.duplicates import Copies
-from steps.ingestion.image_files import ADDED, data_file_writer
+from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits, exclude_recorded
+from steps.ingestion.duplicates import Duplicates
+from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import LandedFile
-from steps.ingestion.rows import DESCRIBED, Rules, describer
-from steps.lake.tables import open_table, path_is_under, table_path
+from steps.ingestion.rows import Rules, make_describer
+from steps.ingestion.tables import DESCRIBED, IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
+from steps.lake.tables import Table
 from steps.lake.transaction import Append, append_rows
 from steps.settings.profile import Profile
 
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TABLES = ("images", "quarantine")
-CLOCKS_DIFFER = timedelta(hours=1)
+MAX_CLOCK_SKEW = timedelta(hours=1)
 
 
-def take_in(
+def ingest_files(
     spark: "SparkSession",
     profile: Profile,
     files: list[LandedFile],
@@ -33,69 +33,65 @@ def take_in(
     limits: Limits,
     may_write: Callable[[], None] = lambda: None,
 ) -> int:
-    """Note what is new among the files of a landing zone, and stream it into the tables.
+    """Stream the new files of a landing zone into the tables, and mark duplicates at the end.
 
-    Each file ends in ``images`` or in ``quarantine``, once: it is noted in one chunk, and a
-    chunk's name is the transaction under which Delta takes its rows. So a call that is cut off
-    anywhere is completed by the next one, even where the stream's checkpoint is lost. At the
-    end, copies are marked.
+    Each file ends in ``images`` or in ``quarantine`` once: it is recorded in one chunk, whose name
+    is the transaction under which Delta commits its rows. So the next call completes an
+    interrupted one, even if the stream's checkpoint is lost.
 
     Args:
         spark: the session.
-        profile: says where the tables are.
+        profile: names the lake.
         files: the landing zone's files.
         rules: how they become rows.
         limits: of a batch.
-        may_write: raises where somebody else is at the ledger; asked before anything is noted,
+        may_write: raises if this run no longer holds the lease; called before files are recorded
             and before each chunk.
 
     Returns:
-        The number of files that were new.
+        the number of files that were new.
     """
     arrivals = Arrivals(profile, rules.source)
-    noted = set(arrivals.noted())
-    if not noted and (known := _in_the_tables(spark, profile, rules.source)):
-        arrivals.know(known)
-        noted = set(known)
-    new = not_among(files, noted)
+    recorded = set(arrivals.recorded())
+    if not recorded and (ingested := _read_ingested(spark, profile, rules.source)):
+        arrivals.restore(ingested)
+        recorded = set(ingested)
+    new = exclude_recorded(files, recorded)
     may_write()
-    arrivals.note(new, limits)
-    rewritten = not {path for path, *_ in noted}.isdisjoint(file.path for file in new)
-    copies = Copies(spark, profile, arrivals.home, rewritten)
-    if not arrivals.has_pending() and not copies.are_unmarked():
-        return 0  # without a word to Spark, as what keeps looking does so every second
+    arrivals.record(new, limits)
+    rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)
+    duplicates = Duplicates(spark, profile, arrivals.home, rewritten)
+    if not arrivals.has_pending() and not duplicates.are_pending():
+        return 0  # without a call to Spark, since a continuous ingest polls every second
     open_tables(spark, profile)
     with (
         tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
-        copies,
+        duplicates,
     ):
 
-        def take(rows: list["Row"]) -> None:
+        def process(rows: list["Row"]) -> None:
             may_write()
-            _write_chunk(spark, profile, rows, rules, copies)
+            _write_chunk(spark, profile, rows, rules, duplicates)
             bar.update(len(rows))
 
-        arrivals.stream(spark, take)
-    arrivals.settle()  # after the copies are marked
+        arrivals.stream(spark, process)
+    arrivals.mark_done()  # after duplicates are marked
     return len(new)
 
 
 def open_tables(spark: "SparkSession", profile: Profile) -> None:
-    """Make the tables that images are taken into, where they do not exist."""
-    for name in TABLES:
-        open_table(spark, profile, name)
+    """Create the tables of ingested files if they are missing."""
+    for table in IMAGE_TABLES:
+        table.open(spark, profile)
 
 
-def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list[LandedFile]:
-    """What a lake whose ledger is lost holds of a landing zone."""
-    from delta.tables import DeltaTable
-
+def _read_ingested(spark: "SparkSession", profile: Profile, source: str) -> list[LandedFile]:
+    """Return a landing zone's files from the tables, in case their log was lost."""
     return [
         LandedFile(row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
-        for name in TABLES
-        if DeltaTable.isDeltaTable(spark, table_path(profile, name))
-        for row in spark.read.format("delta")
-        .load(table_path(profile, name))
+        for table in IMAGE_TABLES
+        if table.exists(spark, profile)
+        for row in table.read(spark, profile)
         .where(path_is_under(source))
         .select("path", "bytes", "modified_at")
         .collect()
@@ -103,83 +99,80 @@ def _in_the_tables(spark: "SparkSession", profile: Profile, source: str) -> list
 
 
 def _write_chunk(
-    spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules, copies: Copies
+    spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules, duplicates: Duplicates
 ) -> None:
-    """Append a chunk's images to ``images``, and what is left over to ``quarantine``."""
-    chunk, noted_at = rows[0]["file_name"], rows[0]["file_modification_time"]
-    files = [(row["path"], row["bytes"], row["modified_at"]) for row in rows]
-    images = _append_images(spark, profile, files, rules, chunk, copies)
+    """Append a chunk's images to ``images``, and its other files to ``quarantine``."""
+    chunk, recorded_at = rows[0]["file_name"], rows[0]["file_modification_time"]
+    files = [LandedFile(row["path"], row["bytes"], row["modified_at"]) for row in rows]
+    images = _append_images(spark, profile, files, rules, chunk, duplicates)
     if images is None:
-        copies.unknown()
-        left_over = _not_in_the_tables(spark, profile, files, noted_at)
+        duplicates.add_unknown()
+        remaining = _exclude_ingested(spark, profile, files, recorded_at)
     else:
-        left_over = [file for file in files if file[0] not in images]
-    if left_over:
-        # few, and by now one may be readable that was still being written
-        described = _describe(spark, left_over, rules).persist()
+        remaining = [file for file in files if file.path not in images]
+    if remaining:
+        # few; and a file may be readable now that was still being written before
+        described = _describe(spark, remaining, rules).persist()
         readable = described.where("reason IS NULL")
-        _append(described.where("reason IS NOT NULL"), spark, profile, "quarantine", chunk)
+        _append(described.where("reason IS NOT NULL"), spark, profile, QUARANTINE, chunk)
         if not readable.isEmpty():
-            _append(readable, spark, profile, "images", f"{chunk} again")
-            copies.unknown()
+            _append(readable, spark, profile, IMAGES, f"{chunk} again")
+            duplicates.add_unknown()
         described.unpersist()
 
 
 def _append_images(
     spark: "SparkSession",
     profile: Profile,
-    files: list[tuple],
+    files: list[LandedFile],
     rules: Rules,
     chunk: str,
-    copies: Copies,
+    duplicates: Duplicates,
 ) -> dict[str, str] | None:
-    """Append those files that are images; returns their sha256 by path, None where it is not
-    known which they were."""
-    table = table_path(profile, "images")
+    """Append the files that are images; return their sha256 by path, or None if unknown."""
+    table = IMAGES.path(profile)
     append = Append(spark, table, chunk)
-    if not append.possible:
+    if not append.is_supported:
         described = _describe(spark, files, rules)
-        _append(described.where("reason IS NULL"), spark, profile, "images", chunk)
+        _append(described.where("reason IS NULL"), spark, profile, IMAGES, chunk)
         return None
-    if append.done:
+    if append.is_done():
         return None
     arrived = spark.createDataFrame(files, ARRIVAL)
-    added = arrived.mapInArrow(data_file_writer(rules, table), ADDED).collect()
-    images = {path: sha256 for row in added for path, sha256 in row["images"].items()}
-    version = append.commit([row["action"] for row in added], len(images))
-    copies.taken_in(images, version)
+    actions = arrived.mapInArrow(make_file_writer(rules, table), ADD_ACTIONS).collect()
+    images = {path: sha256 for row in actions for path, sha256 in row["images"].items()}
+    version = append.commit([row["action"] for row in actions], len(images))
+    duplicates.add(images, version)
     return images
 
 
-def _describe(spark: "SparkSession", files: list[tuple], rules: Rules) -> "DataFrame":
-    return spark.createDataFrame(files, ARRIVAL).mapInArrow(describer(rules), DESCRIBED)
+def _describe(spark: "SparkSession", files: list[LandedFile], rules: Rules) -> "DataFrame":
+    return spark.createDataFrame(files, ARRIVAL).mapInArrow(make_describer(rules), DESCRIBED)
 
 
 def _append(
-    rows: "DataFrame", spark: "SparkSession", profile: Profile, name: str, transaction: str
+    rows: "DataFrame", spark: "SparkSession", profile: Profile, table: Table, transaction: str
 ) -> None:
-    """Append to a table, once for each transaction, however often it is tried."""
-    table = table_path(profile, name)
-    columns = spark.read.format("delta").load(table).columns
-    append_rows(rows.select(*columns), table, transaction)
+    """Append to a table once for each transaction, however often it is called."""
+    columns = table.read(spark, profile).columns
+    append_rows(rows.select(*columns), table.path(profile), transaction)
 
 
-def _not_in_the_tables(
-    spark: "SparkSession", profile: Profile, files: list[tuple], noted_at: datetime
-) -> list[tuple]:
+def _exclude_ingested(
+    spark: "SparkSession", profile: Profile, files: list[LandedFile], recorded_at: datetime
+) -> list[LandedFile]:
     from pyspark.sql.functions import broadcast
 
     chunk = broadcast(spark.createDataFrame(files, ARRIVAL).select("path", "modified_at"))
-    since = (noted_at - CLOCKS_DIFFER).astimezone(UTC).isoformat()
-    found: set[tuple] = set()
-    for name in TABLES:
+    since = (recorded_at - MAX_CLOCK_SKEW).astimezone(UTC).isoformat()
+    found: set[tuple[Any, ...]] = set()
+    for table in IMAGE_TABLES:
         rows = (
-            spark.read.format("delta")
-            .load(table_path(profile, name))
-            # by the statistics in its log, Delta leaves out the files that are older
+            table.read(spark, profile)
+            # lets Delta skip older files by the statistics in its log
             .where(f"ingested_at >= timestamp '{since}'")
             .select("path", "modified_at")
             .join(chunk, ["path", "modified_at"])
         )
         found.update(map(tuple, rows.collect()))
-    return [file for file in files if (file[0], file[2]) not in found]
+    return [file for file in files if (file.path, file.modified_at) not in found]

@@ -1,7 +1,7 @@
-"""A data file of a Delta table, written by a worker: what Spark would write, and would note of it.
+"""A data file of a Delta table, written by a worker as Spark would write it.
 
-The worker hands on Delta's ``add`` action, which :mod:`steps.lake.transaction` commits; until then
-no reader sees the file, and VACUUM deletes that of a task that died.
+The worker returns Delta's ``add`` action, which :mod:`steps.lake.transaction` commits. Until then
+no reader sees the file, and VACUUM deletes the file of a task that died.
 """
 
 import json
@@ -12,69 +12,69 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fsspec
 
-from steps.ingestion.landing import for_fsspec
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ADDED = "action STRING, rows BIGINT"
-"""What a worker gives for each file that it wrote."""
+    from steps.lake.tables import Table
+
+ADD_ACTIONS = "action STRING, rows BIGINT"
+"""The columns of a worker's answer, one row for each file that it wrote."""
 
 
 class Layout(NamedTuple):
-    """How the data files of a table are made; found on the driver, used by workers.
+    """How the data files of a table are laid out; made on the driver, used by workers.
 
     Attributes:
-        table: folder or URI.
-        schema: of a file, which has no partition columns.
-        indexed: columns whose bounds Delta notes.
-        long: columns that get neither dictionary nor statistics.
+        path: of the table, a folder or URI.
+        schema: of a file, without the partition columns.
+        indexed: columns whose bounds Delta keeps.
+        long: columns that get neither dictionaries nor statistics.
     """
 
-    table: str
+    path: str
     schema: "pa.Schema"
     indexed: list[str]
     long: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, table: str) -> "Layout":
-        """That of one of the tables, by its name and its place; needs a Spark session."""
+    def of(cls, table: "Table", path: str) -> "Layout":
+        """Return the layout of a table that stands at a folder or URI; needs a Spark session."""
         from pyspark.sql.pandas.types import to_arrow_schema
         from pyspark.sql.types import StructType
 
-        from steps.lake.tables import COLUMNS, INDEXED_COLUMNS, LONG, PARTITIONED_BY
-
-        columns = StructType.fromDDL(COLUMNS[name])
-        apart = PARTITIONED_BY.get(name, [])
-        indexed = columns.names[: INDEXED_COLUMNS[name]]
+        columns = StructType.fromDDL(table.columns)
+        apart = table.partitioned_by
+        indexed = columns.names[: table.indexed]
         return cls(
-            table=table,
+            path=path,
             schema=to_arrow_schema(StructType([c for c in columns if c.name not in apart])),
             indexed=[column for column in indexed if column not in apart],
-            long=LONG[name],
+            long=table.long,
         )
 
 
 class DataFile:
-    """A Parquet file that grows by row groups, and what Delta notes of it.
+    """A Parquet file that grows by row groups, and its statistics for Delta.
 
     Args:
         layout: of the table.
         partition: the value of each partition column, as Delta writes it.
-        rows_at_once: that Parquet encodes; the fewer, the larger a row is.
+        rows_at_once: rows that Parquet encodes together; few if rows are large.
     """
 
     def __init__(self, layout: Layout, partition: dict[str, str], rows_at_once: int = 1024):
         from pyarrow import parquet
 
-        self._filesystem, root = fsspec.core.url_to_fs(for_fsspec(layout.table))
+        self._filesystem, root = fsspec.core.url_to_fs(layout.path)
         below = "".join(f"{column}={value}/" for column, value in partition.items())
         self._filesystem.makedirs(f"{root}/{below}", exist_ok=True)
         self._name = f"{below}part-{uuid.uuid4()}.parquet"
         self._path = f"{root}/{self._name}"
         self._schema, self._partition = layout.schema, partition
         self._rows = 0
-        self._bounds: dict[str, list] = {column: [] for column in layout.indexed}
+        self._bounds: dict[str, list[tuple[Any, Any, int]]] = {
+            column: [] for column in layout.indexed
+        }
         short = [column for column in layout.schema.names if column not in layout.long]
         self._writer = parquet.ParquetWriter(
             self._path,
@@ -94,11 +94,11 @@ class DataFile:
         self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
         self._rows += len(rows)
         for column, bounds in self._bounds.items():
-            if known := [row[column] for row in rows if row.get(column) is not None]:
-                bounds.append((min(known), max(known), len(known)))
+            if values := [row[column] for row in rows if row.get(column) is not None]:
+                bounds.append((min(values), max(values), len(values)))
 
     def close(self) -> dict[str, Any]:
-        """End the file; returns its row of ``ADDED``."""
+        """End the file and return its row of ``ADD_ACTIONS``."""
         self._writer.close()
         add = {
             "path": self._name,
@@ -111,10 +111,10 @@ class DataFile:
         return {"action": json.dumps({"add": add}), "rows": self._rows}
 
     def _stats(self) -> dict[str, Any]:
-        """The bounds by which Delta leaves out files that a query does not need."""
+        """Return the bounds by which Delta skips files that a query does not need."""
         lowest, highest, nulls = {}, {}, {}
         for column, bounds in self._bounds.items():
-            nulls[column] = self._rows - sum(known for _, _, known in bounds)
+            nulls[column] = self._rows - sum(count for _, _, count in bounds)
             if bounds:
                 lowest[column] = min(low for low, _, _ in bounds)
                 highest[column] = max(high for _, high, _ in bounds)
@@ -126,8 +126,8 @@ class DataFile:
         }
 
 
-def added(files: list[dict[str, Any]]) -> "pa.RecordBatch":
-    """Rows of ``ADDED`` as a worker hands them on."""
+def to_record_batch(files: list[dict[str, Any]]) -> "pa.RecordBatch":
+    """Return rows of ``ADD_ACTIONS`` as a worker yields them."""
     import pyarrow as pa
 
     schema = pa.schema([("action", pa.string()), ("rows", pa.int64())])
@@ -135,5 +135,5 @@ def added(files: list[dict[str, Any]]) -> "pa.RecordBatch":
 
 
 def _as_delta_writes(time_: datetime) -> str:
-    # to the millisecond and downwards: its readers add one to what is the highest
+    # rounded down to milliseconds: Delta's readers add one to the maximum
     return time_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
 
-TASKS_A_CORE = 2
-"""So that a core whose images are small helps with the others'."""
+TASKS_PER_CORE = 2
+"""So that a core that ends early takes over work of the others."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     """Start Spark as the profile says, and stop it at the end.
 
-    A profile without a master takes the session that is there, as on Databricks, and leaves it.
-    Starting takes 10–20 s on two cores: ask for it only where it is needed.
+    A profile without a master uses the running session, as on Databricks, and does not stop it.
+    Starting takes 10–20 s on two cores: open a session only if it is needed.
     """
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
@@ -40,8 +40,8 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
         yield session
         return
     logger.info("starting Spark on %s …", profile.spark.master)
-    logging.getLogger().addFilter(_is_no_trace_of_ctrl_c)
-    settings = _merged(_settings(profile), profile.spark.config)
+    logging.getLogger().addFilter(_is_not_py4j_interrupt)
+    settings = _merge(_settings(profile), profile.spark.config)
     # the workers' interpreter: on this machine it is this one
     os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -49,8 +49,8 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     )
     conf = SparkConf().setAll(list(settings.items()))
     conf.setAppName(f"lakehouse-vision {step}").setMaster(profile.spark.master)
-    # a JVM whose Python goes before it has started stays for ever; and what PySpark puts in the
-    # place of Ctrl-C calls the JVM amid another call, which then fails as a mistake would
+    # a JVM whose Python ends before the JVM has started never ends; and PySpark's own handler of
+    # Ctrl-C calls the JVM during another call, which then fails
     with held_back():
         if _is_local(profile):
             context = SparkContext.getOrCreate(conf)
@@ -70,19 +70,21 @@ LISTS = {
     "spark.sql.extensions": ",",
     "spark.driver.extraJavaOptions": " ",
 }
-"""Settings of the project that hold several values, and what stands between these."""
+"""Settings of the project that hold several values, and what separates them."""
 
 
-def _merged(own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
-    """The profile's settings count before the project's own; to a list they add."""
+def _merge(own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """Return the project's settings, replaced by the profile's; lists are extended."""
     added = {
-        key: f"{own[key]}{between}{given[key]}" for key, between in LISTS.items() if key in given
+        key: f"{own[key]}{separator}{given[key]}"
+        for key, separator in LISTS.items()
+        if key in given
     }
     return own | given | added
 
 
-def _is_no_trace_of_ctrl_c(record: logging.LogRecord) -> bool:
-    """Py4J (0.10.9) prints the trace of a Ctrl-C, which it raises all the same."""
+def _is_not_py4j_interrupt(record: logging.LogRecord) -> bool:
+    """Return whether it is not Py4J's trace of a Ctrl-C, which Py4J (0.10.9) raises as well."""
     return record.msg != "KeyboardInterrupt while sending command."
 
 
@@ -104,28 +106,28 @@ def _settings(profile: Profile) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "true",
         "spark.driver.extraJavaOptions": LOG4J,
-        # a landing zone is many small files: list them in a few tasks, read many in one
+        # many small files: list them in a few tasks, read many in one
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.files.openCostInBytes": str(256 * 1024),
-        # batches of whole images: a few hundred rows are tens of megabytes
+        # rows hold images: a few hundred of them are tens of megabytes
         "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
-        # a task writes the days of its images side by side, and need not sort whole images
+        # a task writes one file a partition at the same time, and need not sort its rows
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
-    if not _in_s3(profile):  # S3A buffers through the checksummed file system, and no other
-        # Hadoop's checksummed file system looks for a .crc file by a path that may hold no
-        # colon, and cameras put the time into a name
+    if not _in_s3(profile):  # S3A buffers through the checksummed file system only
+        # Hadoop's checksummed file system allows no colon in a path, and cameras put the time
+        # into names
         settings["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
     if _is_local(profile):
         cores = str(os.cpu_count() or 1)
-        settings["spark.default.parallelism"] = str(TASKS_A_CORE * int(cores))
-        # Delta reads its own state in 50 tasks otherwise, and each shuffle in 200
+        settings["spark.default.parallelism"] = str(TASKS_PER_CORE * int(cores))
+        # the defaults are 200 tasks a shuffle, and 50 to read Delta's own state
         settings["spark.sql.shuffle.partitions"] = cores
         settings["spark.databricks.delta.snapshotPartitions"] = cores
-        # a step's Spark lives for a minute, in which the optimising compiler costs more than it
-        # gives: a third less from start to end, measured on two cores
+        # a step's Spark runs for a minute, in which the optimising compiler costs more than it
+        # saves: a third less time from start to end, measured on two cores
         settings["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
-        settings["spark.python.daemon.module"] = "steps.ingestion.worker_preload"
+        settings["spark.python.daemon.module"] = "steps.lake.worker_daemon"
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
     return settings

@@ -1,32 +1,32 @@
-"""Appends to a Delta table, which under a name the table takes once: of rows, and of data files.
+"""Idempotent appends to a Delta table, of rows and of data files.
 
-Spark's public interface writes the rows that pass through it. For files that others have written
-there is the interface below, of the open-source Delta Lake whose version ``conda.yaml`` pins.
+Spark's public interface writes rows. To commit files that workers have written, the interface
+below uses the open-source Delta Lake whose version ``conda.yaml`` pins.
 """
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from py4j.java_gateway import JavaClass
+from py4j.java_gateway import JavaClass, JavaObject
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ONCE = 1
-"""The only version of a transaction's name, so that it is taken once."""
+"""The only version of a transaction, so that each name commits once."""
 
 PLAIN_WRITER = 2
-"""The protocol version in which a writer has nothing to do but to add files."""
+"""The last protocol version in which a writer only has to add files."""
 
 
 def append_rows(rows: "DataFrame", table: str, name: str) -> None:
-    """Let Spark append rows.
+    """Append rows with Spark.
 
     Args:
         rows: of the table's columns.
         table: folder or URI.
-        name: of the transaction; an empty one is none, and taken each time.
+        name: of the transaction, which commits once; if empty, each call appends.
     """
     writer = rows.write.format("delta").mode("append")
     if name:
@@ -40,44 +40,43 @@ class Append:
     Args:
         spark: the session.
         table: folder or URI.
-        name: of the transaction; an empty one is none, and taken each time.
+        name: of the transaction, which commits once; if empty, each call appends.
 
     Example::
 
         append = Append(spark, "/lake/images", "chunk 7")
-        if append.possible and not append.done:
+        if append.is_supported and not append.is_done():
             append.commit(actions, rows)
     """
 
     def __init__(self, spark: "SparkSession", table: str, name: str):
         self._spark, self._name = spark, name
         self._delta = spark._jvm.org.apache.spark.sql.delta
-        self.possible = isinstance(self._delta.DeltaLog, JavaClass)
-        """False on another Delta than the open one, and where the table asks more of a writer:
-        constraints, mapped columns and the like. Then Spark has to write."""
-        if self.possible:
+        self.is_supported = isinstance(self._delta.DeltaLog, JavaClass)
+        """False on a Delta that is not the open one, and for a table that demands more of writers,
+        such as constraints or mapped columns. Then Spark has to write."""
+        if self.is_supported:
             log = self._delta.DeltaLog.forTable(spark._jsparkSession, table)
             self._transaction = log.startTransaction()
-            self.possible = self._transaction.protocol().minWriterVersion() <= PLAIN_WRITER
+            self.is_supported = self._transaction.protocol().minWriterVersion() <= PLAIN_WRITER
 
-    @property
-    def done(self) -> bool:
-        """Whether the table has taken this name before."""
-        return bool(self._name) and self._transaction.txnVersion(self._name) >= ONCE
+    def is_done(self) -> bool:
+        """Return whether the table has this transaction already."""
+        return bool(self._name) and bool(self._transaction.txnVersion(self._name) >= ONCE)
 
     def commit(self, actions: list[str], rows: int) -> int:
         """Make the files readable, all or none.
 
         Args:
             actions: Delta's ``add`` actions as JSON.
-            rows: in all of them.
+            rows: number of rows in all files.
 
         Returns:
-            The table's version that this made.
+            the new version of the table.
         """
         jvm = self._spark._jvm
         size = sum(json.loads(action)["add"]["size"] for action in actions)
-        self._count(numFiles=len(actions), numOutputRows=rows, numOutputBytes=size)
+        self._set_metrics(numFiles=len(actions), numOutputRows=rows, numOutputBytes=size)
         of_json = self._delta.actions.Action.fromJson
         none = jvm.scala.Option.empty()
         append = jvm.org.apache.spark.sql.SaveMode.Append
@@ -86,11 +85,11 @@ class Append:
             now = round(time.time() * 1000)
             txn = {"txn": {"appId": self._name, "version": ONCE, "lastUpdated": now}}
             actions = [*actions, json.dumps(txn)]
-        committed = self._scala([of_json(action) for action in actions])
-        return self._transaction.commit(committed.toSeq(), write)
+        committed = self._to_scala([of_json(action) for action in actions])
+        return cast(int, self._transaction.commit(committed.toSeq(), write))
 
-    def _count(self, **counts: int) -> None:
-        """What the table's history says of this append."""
+    def _set_metrics(self, **counts: int) -> None:
+        """Set what the table's history shows of this append."""
         jvm = self._spark._jvm
         context = self._spark.sparkContext._jsc.sc()
         metrics = getattr(jvm.scala.collection.immutable, "Map$").__getattr__("MODULE$").empty()
@@ -102,7 +101,7 @@ class Append:
             metrics = metrics.updated(name, metric)
         self._transaction.registerSQLMetrics(self._spark._jsparkSession, metrics)
 
-    def _scala(self, values: list):
+    def _to_scala(self, values: list[JavaObject]) -> JavaObject:
         converters = self._spark._jvm.scala.jdk.javaapi.CollectionConverters
         java = self._spark._jvm.java.util.ArrayList()
         for value in values:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.protocol.signature import signed_content
+from steps.atomic import write_atomically
 from steps.errors import UserError
 from steps.settings.profile import PROJECT
 
@@ -109,17 +110,17 @@ def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
         )
         for key in keys
     )
-    target = path if new else path.with_name(f".{path.name}.part")
+    if not new:
+        write_atomically(str(path), pem, mode=0o600)
+        return
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise UserError(
-            f"{target} exists; to add a key, run: python -m steps.release.keys rotate {path}"
+            f"{path} exists; to add a key, run: python -m steps.release.keys rotate {path}"
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)
-    if not new:
-        os.replace(target, path)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,9 +1,10 @@
-"""What the report of an ingest shows."""
+"""The report of an ingest."""
 
 import io
 from typing import TYPE_CHECKING, Any
 
-from steps.ingestion.counts import rows_of
+from steps.ingestion.counts import current_rows
+from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import Report, plain
 from steps.settings.profile import Profile
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyspark.sql import DataFrame, SparkSession
 
-    from steps.ingestion.labels import Labelled
+    from steps.ingestion.labels import MergedLabels
 
 BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
 UNLABELLED = "(none)"
 OTHERS = "(others)"
 LABELS_SHOWN = 9
-"""Colours of a plot, the most frequent labels and one for the rest: more cannot be told apart."""
+"""Colours in a plot: the most frequent labels, and one for all others."""
 
-SAMPLES_A_LABEL = 5
+SAMPLES_PER_LABEL = 5
 
 
 def fill_report(
@@ -30,11 +31,11 @@ def fill_report(
     profile: Profile,
     outputs: IngestOutputs,
     run_id: str,
-    labelled: "Labelled | None",
+    labels: "MergedLabels | None",
     retry_command: str,
 ) -> None:
-    """Counts by label, device and hour; samples; light and size; duplicates; the quarantine."""
-    images = rows_of(spark, profile, "images", outputs.source)
+    """Show counts by label, device and hour, brightness and size, samples, labels, quarantine."""
+    images = current_rows(spark, profile, IMAGES, outputs.source)
     report.headline("images", outputs.images)
     report.headline("new in this run", outputs.new_images)
     report.headline("duplicates", outputs.duplicates)
@@ -43,34 +44,34 @@ def fill_report(
     if not groups.empty:
         for column, title in (("label", "By label"), ("device", "By device")):
             report.table(title, [column, "images", "new"], _totals(groups, column))
-        shown = _frequent(groups)
-        hours = _stacked(shown, "hour", range(24), "hour (UTC)")
+        shown = _merge_rare_labels(groups)
+        hours = _plot_stacked(shown, "hour", range(24), "hour (UTC)")
         report.plot("By hour of the day", hours, "Images by capture time.")
-        light = _stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
+        light = _plot_stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
         report.plot("Brightness", light)
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
-        report.plot("Size", _stacked(shown, "size", halves, "kilobytes a file", power=True))
+        report.plot("Size", _plot_stacked(shown, "size", halves, "KB per file", power=True))
         report.images("Samples of each label", _samples(images))
-    if labelled:
+    if labels:
         report.table(
             "Labels merged in",
-            ["added", "changed", "in conflict", "of no image"],
-            [[labelled.added, labelled.changed, len(labelled.conflicts), labelled.unknown]],
-            "In conflict, and left as they were: " + ", ".join(labelled.conflicts[:10])
-            if labelled.conflicts
+            ["added", "changed", "in conflict", "without an image"],
+            [[labels.added, labels.changed, len(labels.conflicts), labels.unmatched]],
+            "In conflict, and therefore not changed: " + ", ".join(labels.conflicts[:10])
+            if labels.conflicts
             else "",
         )
-    if reasons := _reasons(rows_of(spark, profile, "quarantine", outputs.source)):
+    if reasons := _reasons(current_rows(spark, profile, QUARANTINE, outputs.source)):
         report.table(
             "In quarantine",
-            ["reason", "files", "for instance", "what was said of it"],
+            ["reason", "files", "example", "error"],
             reasons,
             f"Once its cause is fixed, ingest it again: {retry_command}",
         )
 
 
 def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
-    """Counts by all that the plots show: read once, and as many rows however many images."""
+    """Return counts by all that the plots show, in as many rows for any number of images."""
     return (
         images.selectExpr(
             f"coalesce(label, '{UNLABELLED}') AS label",
@@ -92,8 +93,8 @@ def _totals(groups: "pd.DataFrame", column: str) -> list[list[Any]]:
     return [[key, int(row["images"]), int(row["new"])] for key, row in totals.iterrows()]
 
 
-def _frequent(groups: "pd.DataFrame") -> "pd.DataFrame":
-    """The counts, with one name for all labels that are too many for a plot."""
+def _merge_rare_labels(groups: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the counts with one name for all labels that do not fit into a plot."""
     totals = groups.groupby("label")["images"].sum().sort_values(ascending=False)
     if len(totals) <= LABELS_SHOWN:
         return groups
@@ -101,10 +102,15 @@ def _frequent(groups: "pd.DataFrame") -> "pd.DataFrame":
     return groups.assign(label=groups["label"].mask(rare, OTHERS))
 
 
-def _stacked(
-    groups: "pd.DataFrame", column: str, places: range, title: str, scale=1, power=False
+def _plot_stacked(
+    groups: "pd.DataFrame",
+    column: str,
+    places: range,
+    title: str,
+    scale: int = 1,
+    power: bool = False,
 ) -> "Figure":
-    """Bars of images by a column, one colour a label."""
+    """Plot bars of images by a column, with one colour for each label."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.4))
@@ -122,7 +128,7 @@ def _stacked(
     axes.set_xlabel(title)
     axes.set_ylabel("images")
     axes.spines[["top", "right"]].set_visible(False)
-    # beside the bars, whose highest may be anywhere
+    # outside of the axes: the highest bar may be anywhere
     axes.legend(
         title="label", frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small"
     )
@@ -138,8 +144,8 @@ def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
             "sha256",
             "row_number() OVER (PARTITION BY label ORDER BY xxhash64(sha256)) AS place",
         )
-        .where(f"place <= {SAMPLES_A_LABEL}")
-        .limit(6 * SAMPLES_A_LABEL)
+        .where(f"place <= {SAMPLES_PER_LABEL}")
+        .limit(6 * SAMPLES_PER_LABEL)
     )
     rows = (
         images.join(chosen.hint("broadcast"), ["path", "sha256"])

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.landing import list_landing_zone, normalised
-from steps.lake.data_file import ADDED, Layout
-from steps.lake.tables import COLUMNS, open_table, path_is_under, table_path
+from steps.ingestion.landing import list_landing_zone, normalize
+from steps.ingestion.tables import SCORES, path_is_under
+from steps.lake.data_file import ADD_ACTIONS, Layout
 from steps.lake.transaction import Append, append_rows
 from steps.pipeline.outputs import IngestOutputs
 from steps.scoring.worker import ScoreBatches, ScoreIntoFiles
@@ -43,7 +43,7 @@ def ledger_of(profile: Profile, source: str, alias: str) -> str:
 
     Whoever scores holds it, so that of two at once one scores.
     """
-    return _ScoredArrivals(profile, source and normalised(source), alias).home
+    return _ScoredArrivals(profile, source and normalize(source), alias).home
 
 
 class Scoring:
@@ -68,7 +68,7 @@ class Scoring:
         self._spark, self._profile, self._run_id = spark, profile, run_id
         self._alias, self._model = alias, model
         self._sent: set[str] = set()
-        open_table(spark, profile, "scores")
+        SCORES.open(spark, profile)
 
     def score_images(self, ingested: IngestOutputs) -> None:
         """Score the rows of ``images`` that the model of now has not scored yet.
@@ -79,8 +79,7 @@ class Scoring:
         model = self._model()
         name = model.version.name.replace("\\", "\\\\").replace("'", "\\'")
         known = (
-            self._spark.read.format("delta")
-            .load(table_path(self._profile, "scores"))
+            SCORES.read(self._spark, self._profile)
             .where(f"model = '{name}' AND model_version = '{model.version.version}'")
             .select("path", "sha256")
         )
@@ -104,9 +103,9 @@ class Scoring:
         """
         files = list_landing_zone(source, may_be_empty=True)
         arrivals = _ScoredArrivals(self._profile, files.source, self._alias)
-        new = arrivals.new_among(files.files)
+        new = arrivals.select_new(files.files)
         may_write()
-        arrivals.note(new, LIMITS)
+        arrivals.record(new, LIMITS)
         if not arrivals.has_pending():
             return 0
 
@@ -115,7 +114,7 @@ class Scoring:
             self._score_chunk(rows)
 
         arrivals.stream(self._spark, take)
-        arrivals.settle()
+        arrivals.mark_done()
         return len(new)
 
     def _score_chunk(self, rows: list["Row"]) -> None:
@@ -124,19 +123,19 @@ class Scoring:
         self._append(images, self._model(), transaction=f"scores {rows[0]['file_name']}")
 
     def _append(self, images: "DataFrame", model: Model, transaction: str = "") -> None:
-        table = table_path(self._profile, "scores")
+        table = SCORES.path(self._profile)
         append = Append(self._spark, table, transaction)
-        if append.possible and append.done:
+        if append.is_supported and append.is_done():
             return
-        layout = Layout.of("scores", table)
+        layout = Layout.of(SCORES, table)
         score = self._scoring_with(model, layout)
-        if append.possible:
+        if append.is_supported:
             into_files = ScoreIntoFiles(score, layout)
-            files = images.mapInArrow(into_files, ADDED).collect()
+            files = images.mapInArrow(into_files, ADD_ACTIONS).collect()
             if files:
                 append.commit([file["action"] for file in files], sum(f["rows"] for f in files))
             return
-        append_rows(images.mapInArrow(score, COLUMNS["scores"]), table, transaction)
+        append_rows(images.mapInArrow(score, SCORES.columns), table, transaction)
 
     def _scoring_with(self, model: Model, layout: Layout) -> ScoreBatches:
         """What the workers do, once they have the model."""

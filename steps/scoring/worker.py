@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from steps.lake.data_file import DataFile, Layout, added
+from steps.lake.data_file import DataFile, Layout, to_record_batch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,7 @@ class ScoreBatches(NamedTuple):
 
 
 class ScoreIntoFiles(NamedTuple):
-    """Writes the rows into data files of the table itself, and gives a row of ``ADDED`` for each.
+    """Writes the rows into data files of the table, and yields a row of ``ADD_ACTIONS`` for each.
 
     So they need not cross to the JVM, whose own way to write takes seconds until it is warm.
     """
@@ -82,7 +82,7 @@ class ScoreIntoFiles(NamedTuple):
                 waiting = []
         if file:
             file.write(waiting)
-            yield added([file.close()])
+            yield to_record_batch([file.close()])
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import fsspec
 import numpy as np
 
+from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import Selection
@@ -59,9 +60,8 @@ class Checkpoints:
         """Write a checkpoint whole, under its own name last; older ones but one are removed."""
         filesystem, path = fsspec.core.url_to_fs(self.folder)
         filesystem.makedirs(path, exist_ok=True)
-        name = f"{path}/epoch-{len(checkpoint.fitted.epochs):04}.npz"
-        filesystem.pipe_file(f"{name}.part", _packed(checkpoint, self.setting))
-        filesystem.mv(f"{name}.part", name)
+        name = f"epoch-{len(checkpoint.fitted.epochs):04}.npz"
+        write_atomically(f"{self.folder}/{name}", _packed(checkpoint, self.setting))
         for older in _names(filesystem, path)[:-2]:
             filesystem.rm_file(older)
 

@@ -57,7 +57,7 @@ def without_images(path):
     [
         (lambda path: None, "is not a folder"),
         (empty, "is empty"),
-        (without_images, "no image among the 1 files"),
+        (without_images, "none of the 1 files"),
     ],
 )
 def test_a_source_that_holds_nothing(make, says, workshop, capsys, tmp_path):

@@ -21,7 +21,7 @@ def test_ctrl_c_ends_what_keeps_looking_as_if_it_had_come_to_its_end(tmp_path, w
     workshop.capture(tmp_path / "landing", 3)
     log = tmp_path / "interrupted.log"
     given = {"source": tmp_path / "landing", "trigger": "continuous"}
-    workshop.interrupt("ingest", lambda: "look 1: 3 new files" in log.read_text(), **given)
+    workshop.interrupt("ingest", lambda: "poll 1: 3 new files" in log.read_text(), **given)
     (run,) = workshop.runs("ingest")
     assert run.info.status == "FINISHED" and run.data.metrics["images"] == 3
     kept = {file.path for file in workshop.client.list_artifacts(run.info.run_id)}

@@ -10,8 +10,9 @@ from steps.errors import UserError
 from steps.ingestion.arrivals import Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import take_in
-from steps.lake.tables import current_version, open_table, table_path
+from steps.ingestion.stream import ingest_files
+from steps.ingestion.tables import IMAGES
+from steps.lake.tables import current_version
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
@@ -28,8 +29,8 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
         (zone / file_name(minute=number)).write_bytes(jpeg(number))
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
-    take_in(lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
-    images = open_table(lake.spark, profile, "images")
+    ingest_files(lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
+    images = IMAGES.open(lake.spark, profile)
     before, version = rows(images.toDF()), current_version(images)
 
     # the session that the tests share stands for the one that the step would start and stop
@@ -45,7 +46,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     assert rows(images.toDF()) == before
     assert outputs.versions["images"] > version
     then = lake.spark.read.format("delta").option("versionAsOf", version)
-    assert rows(then.load(table_path(profile, "images"))) == before
+    assert rows(then.load(IMAGES.path(profile))) == before
     assert "scores" not in outputs.compacted  # it does not exist yet
 
 

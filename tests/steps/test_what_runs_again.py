@@ -219,7 +219,7 @@ def test_what_was_ingested_may_leave_the_landing_zone(landing, profile):
     (landing / "second.jpg").write_bytes(b"2")
     before = keys(landing, profile)
     zone = list_landing_zone(str(landing))
-    Arrivals(profile, zone.source).note(zone.files, Limits(10, 10**6))
+    Arrivals(profile, zone.source).record(zone.files, Limits(10, 10**6))
     assert runs(before, keys(landing, profile)) == ()
     (landing / "first.jpg").unlink()
     assert runs(before, keys(landing, profile)) == ()

@@ -21,7 +21,8 @@ from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import PARTS, Split
 from steps.errors import RunStep, UserError
-from steps.lake.tables import current_version, id_of, open_table, table_path
+from steps.ingestion.tables import IMAGES
+from steps.lake.tables import current_version, id_of
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
@@ -72,18 +73,18 @@ class Filled:
 @pytest.fixture(scope="module")
 def filled(lake, tmp_path_factory) -> Filled:
     profile = lake.fresh(tmp_path_factory.mktemp("filled"))
-    images = open_table(lake.spark, profile, "images")
+    images = IMAGES.open(lake.spark, profile)
 
     def append(rows: list[dict]) -> None:
         frame = lake.spark.createDataFrame(rows, images.toDF().schema)
-        frame.write.format("delta").mode("append").save(table_path(profile, "images"))
+        frame.write.format("delta").mode("append").save(IMAGES.path(profile))
 
     append([_row(name, content) for name, content in CHOSEN.items()] + PASSED_OVER)
     version = current_version(images)
     append(LATER)
 
     selection = Selection(
-        table=table_path(profile, "images"),
+        table=IMAGES.path(profile),
         table_id=id_of(images),
         version=version,
         source=SOURCE,

@@ -7,7 +7,7 @@ from drawing import jpeg
 
 from steps.errors import UserError
 from steps.ingestion.archive import archive
-from steps.ingestion.landing import list_landing_zone, normalised
+from steps.ingestion.landing import list_landing_zone, normalize
 
 FILES = {"1.jpg": jpeg(1), "old shoes/a b%20.PNG": jpeg(2), "2026/07/13/3.jpg": jpeg(3)}
 
@@ -36,7 +36,7 @@ def _found(folder) -> dict[str, bytes]:
 
 def _archive(zone, target, files=None) -> int:
     files = list_landing_zone(str(zone)).files if files is None else files
-    return archive(files, normalised(str(zone)), normalised(str(target)))
+    return archive(files, normalize(str(zone)), normalize(str(target)))
 
 
 def test_files_are_moved_and_their_folders_are_kept(zone, kept):

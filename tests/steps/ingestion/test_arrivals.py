@@ -8,6 +8,7 @@ import pytest
 from drawing import jpeg
 from fsspec.implementations.local import LocalFileSystem
 
+from steps.atomic import write_atomically
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.landing import LandedFile, list_landing_zone
 from steps.settings.profile import load_profile
@@ -56,25 +57,25 @@ def _chunks(arrivals: Arrivals) -> list[list[str]]:
     ],
 )
 def test_chunks_are_bounded_and_hold_one_file_at_least(arrivals, sizes, limits, chunks):
-    assert arrivals.note(_files(*sizes), limits) == len(chunks)
+    assert arrivals.record(_files(*sizes), limits) == len(chunks)
     assert _chunks(arrivals) == [list(chunk) for chunk in chunks]
 
 
 def test_chunks_of_later_calls_come_after_those_before(arrivals):
     files = _files(*[1] * 7)
     for start in range(0, 7, 2):
-        arrivals.note(files[start : start + 2], Limits(1, 100))
+        arrivals.record(files[start : start + 2], Limits(1, 100))
     assert _chunks(arrivals) == [[str(number)] for number in range(7)]
 
 
 def test_what_was_noted_is_not_new(arrivals, profile):
     files = _files(1, 2, 0)
     assert not arrivals.exists()
-    assert arrivals.new_among(files) == files
-    arrivals.note(files[:2], PLENTY)
+    assert arrivals.select_new(files) == files
+    arrivals.record(files[:2], PLENTY)
     assert arrivals.exists()
     for ledger in (arrivals, Arrivals(profile, SOURCE)):
-        assert ledger.new_among(files) == files[2:]
+        assert ledger.select_new(files) == files[2:]
 
 
 def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch):
@@ -87,16 +88,16 @@ def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch
     monkeypatch.setattr(LocalFileSystem, "cat_file", count_read)
     files = _files(1, 1, 1)
     for number in range(3):
-        arrivals.note([files[number]], PLENTY)
+        arrivals.record([files[number]], PLENTY)
         for _ in range(2):
-            assert set(Arrivals(profile, SOURCE).noted()) == set(map(tuple, files[: number + 1]))
+            assert set(Arrivals(profile, SOURCE).recorded()) == set(map(tuple, files[: number + 1]))
     assert len(read) == len(set(read)) == 3
 
 
 def test_a_landing_zone_has_a_ledger_of_its_own(arrivals, profile):
-    arrivals.note(_files(1), PLENTY)
+    arrivals.record(_files(1), PLENTY)
     other = Arrivals(profile, f"{SOURCE}/deeper")
-    assert not other.exists() and other.new_among(_files(1)) == _files(1)
+    assert not other.exists() and other.select_new(_files(1)) == _files(1)
 
 
 @pytest.mark.parametrize(
@@ -110,50 +111,51 @@ def test_a_landing_zone_has_a_ledger_of_its_own(arrivals, profile):
 )
 def test_a_file_of_another_size_time_or_path_is_new(arrivals, change):
     [file] = _files(1)
-    arrivals.note([file], PLENTY)
+    arrivals.record([file], PLENTY)
     rewritten = file._replace(**change)
-    assert arrivals.new_among([file, rewritten]) == [rewritten]
-    arrivals.note([rewritten], PLENTY)
-    assert arrivals.new_among([file, rewritten]) == []
+    assert arrivals.select_new([file, rewritten]) == [rewritten]
+    arrivals.record([rewritten], PLENTY)
+    assert arrivals.select_new([file, rewritten]) == []
 
 
 def test_what_is_known_otherwise_is_not_new(arrivals):
     files = _files(1, 2, 3)
-    arrivals.note(files[:1], PLENTY)
-    arrivals.know([files[1], files[2]._replace(bytes=4)])
-    assert arrivals.new_among(files) == files[2:]
+    arrivals.record(files[:1], PLENTY)
+    arrivals.restore([files[1], files[2]._replace(bytes=4)])
+    assert arrivals.select_new(files) == files[2:]
 
 
 def test_a_chunk_that_is_half_written_is_not_read(arrivals):
     files = _files(1, 2)
-    arrivals.note(files[:1], PLENTY)
+    arrivals.record(files[:1], PLENTY)
     hidden = Path(arrivals.chunks) / "_00000001-cut.json"
     hidden.write_text('{"path": "file:/landing zone/1.jpg", "byt')
-    assert arrivals.new_among(files) == files[1:]
-    arrivals.note(files[1:], PLENTY)
+    assert arrivals.select_new(files) == files[1:]
+    arrivals.record(files[1:], PLENTY)
     assert _chunks(arrivals) == [["0"], ["1"]]
 
 
-def test_cut_off_between_two_chunks_the_rest_is_new(arrivals, profile, monkeypatch):
+def test_the_rest_is_new_if_a_call_is_interrupted_between_two_chunks(
+    arrivals, profile, monkeypatch
+):
     files = _files(1, 2, 3, 4, 5)
-    rename = arrivals._filesystem.mv
-    renamed = []
+    written = []
 
-    def cut_off(hidden, name):
-        if len(renamed) == 2:
+    def interrupted(place, content):
+        if len(written) == 2:
             raise KeyboardInterrupt
-        rename(hidden, name)
-        renamed.append(name)
+        write_atomically(place, content)
+        written.append(place)
 
     with monkeypatch.context() as patched:
-        patched.setattr(arrivals._filesystem, "mv", cut_off)
+        patched.setattr("steps.ingestion.arrivals.write_atomically", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            arrivals.note(files, Limits(1, 100))
+            arrivals.record(files, Limits(1, 100))
     again = Arrivals(profile, SOURCE)
-    assert again.new_among(files) == files[2:]
-    again.note(again.new_among(files), Limits(2, 100))
+    assert again.select_new(files) == files[2:]
+    again.record(again.select_new(files), Limits(2, 100))
     assert _chunks(again) == [["0"], ["1"], ["2", "3"], ["4"]]
-    assert again.new_among(files) == []
+    assert again.select_new(files) == []
 
 
 @pytest.mark.parametrize("name", [b"a\nb", "\u2028ü🦊".encode(), b'"\\', b"caf\xe9", b"a%20b"])
@@ -162,21 +164,21 @@ def test_every_name_that_a_file_can_have_is_noted_once(arrivals, tmp_path, name)
     zone.mkdir()
     (zone / (name + b".jpg").decode(errors="surrogateescape")).write_bytes(jpeg(1))
     files = list_landing_zone(str(zone)).files
-    arrivals.note(arrivals.new_among(files), PLENTY)
-    assert len(files) == 1 and arrivals.new_among(files) == []
+    arrivals.record(arrivals.select_new(files), PLENTY)
+    assert len(files) == 1 and arrivals.select_new(files) == []
 
 
-def test_chunks_are_pending_until_they_are_settled(arrivals, profile):
+def test_chunks_are_pending_until_they_are_done(arrivals, profile):
     assert not arrivals.has_pending()
-    arrivals.note(_files(1, 1), Limits(1, 100))
+    arrivals.record(_files(1, 1), Limits(1, 100))
     assert arrivals.has_pending()
-    arrivals.settle()
+    arrivals.mark_done()
     assert not arrivals.has_pending() and not Arrivals(profile, SOURCE).has_pending()
-    arrivals.note(_files(1, 1, 1)[2:], PLENTY)
+    arrivals.record(_files(1, 1, 1)[2:], PLENTY)
     assert Arrivals(profile, SOURCE).has_pending()
 
 
 def test_a_note_that_was_cut_off_while_written_settles_nothing(arrivals):
-    arrivals.note(_files(1), PLENTY)
-    Path(arrivals.home, "settled").write_bytes(b"")
+    arrivals.record(_files(1), PLENTY)
+    Path(arrivals.home, "done").write_bytes(b"")
     assert arrivals.has_pending()

@@ -22,9 +22,10 @@ from edge.inference.record import ModelRecord
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
 from steps.ingestion import device_scores as edge_results
-from steps.ingestion.device_scores import rows_of, take_in_results
-from steps.ingestion.device_status import row_of, take_in_status
-from steps.lake.tables import current_version, open_table
+from steps.ingestion.device_scores import ingest_results, rows_of
+from steps.ingestion.device_status import ingest_status, row_of
+from steps.ingestion.tables import DEVICES, QUARANTINE, SCORES
+from steps.lake.tables import current_version
 
 RECORD = ModelRecord(["0", "1"], (64, 48), "1")
 
@@ -102,8 +103,8 @@ def small(lake, tmp_path):
 
 def _ingest(small, run_id="run") -> tuple[int, int]:
     return (
-        take_in_results(small.spark, small.profile, small.source, run_id),
-        take_in_status(small.spark, small.profile, small.source, run_id),
+        ingest_results(small.spark, small.profile, small.source, run_id),
+        ingest_status(small.spark, small.profile, small.source, run_id),
     )
 
 
@@ -175,8 +176,10 @@ def _fails(path):
 
 
 def _versions(small) -> dict[str, int]:
-    names = ("scores", "devices", "quarantine")
-    return {name: current_version(open_table(small.spark, small.profile, name)) for name in names}
+    return {
+        table.name: current_version(table.open(small.spark, small.profile))
+        for table in (SCORES, DEVICES, QUARANTINE)
+    }
 
 
 RESULT = {
@@ -252,7 +255,7 @@ def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_inges
         changed = status | {"device": f"a{number}"} | change
         (small.zone / "status").mkdir(exist_ok=True)
         (small.zone / "status" / f"a{number}.json").write_text(json.dumps(changed))
-    assert take_in_status(small.spark, small.profile, small.source, "run") == 1
+    assert ingest_status(small.spark, small.profile, small.source, "run") == 1
     assert set(small.table_of("devices")["device_id"]) == {"a0"}
 
 

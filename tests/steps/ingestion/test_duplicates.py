@@ -7,9 +7,9 @@ import pytest
 from drawing import file_name, jpeg
 from small_lake import SmallLake, make_small_lake
 
-from steps.ingestion import duplicates as copies
+from steps.ingestion import duplicates as module
 from steps.ingestion.arrivals import Arrivals
-from steps.ingestion.duplicates import Copies, mark_copies
+from steps.ingestion.duplicates import Duplicates, mark_duplicates
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +124,7 @@ def test_only_rewritten_files_are_replaced(story):
 
 def test_marking_again_writes_no_version(story):
     before = story.small.versions()
-    mark_copies(story.small.spark, story.small.profile)
+    mark_duplicates(story.small.spark, story.small.profile)
     assert story.small.versions() == before
 
 
@@ -151,7 +151,7 @@ def _duplicates(small: SmallLake) -> list[str]:
 
 def test_all_rows_are_looked_at_only_where_there_are_copies(other, monkeypatch):
     looks = []
-    monkeypatch.setattr(copies, "mark_copies", lambda *_: looks.append(1))
+    monkeypatch.setattr(module, "mark_duplicates", lambda *_: looks.append(1))
     other.put({SECOND: jpeg(2), CUT: jpeg(3)[:300], "empty.jpg": b""})
     assert other.ingest() == 3 and not looks
     for number, copy in enumerate([{THIRD: jpeg(1)}, {SECOND: jpeg(4)}, {CUT: jpeg(5)}], start=1):
@@ -163,9 +163,10 @@ def test_all_rows_are_looked_at_only_where_there_are_copies(other, monkeypatch):
 
 def test_what_a_call_that_was_cut_off_did_not_mark_the_next_one_marks(other, monkeypatch):
     other.put({SECOND: jpeg(1)})
-    with monkeypatch.context() as patched, pytest.raises(CutOffError):
-        patched.setattr(copies, "mark_copies", _cut_off)
-        other.ingest()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "mark_duplicates", _cut_off)
+        with pytest.raises(CutOffError):
+            other.ingest()
     assert _duplicates(other) == []
     assert other.ingest() == 0
     assert _duplicates(other) == [SECOND]
@@ -175,10 +176,10 @@ def test_a_retry_that_was_cut_off_is_marked_by_the_next_call_though_nothing_is_n
     other.put({SECOND: jpeg(2)})
     other.ingest()
     home = Arrivals(other.profile, other.source).home
-    with pytest.raises(CutOffError), Copies(other.spark, other.profile, home, rewritten=True):
+    with pytest.raises(CutOffError), Duplicates(other.spark, other.profile, home, rewritten=True):
         raise CutOffError
     looks = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(copies, "mark_copies", lambda *_: looks.append(1))
+        patched.setattr(module, "mark_duplicates", lambda *_: looks.append(1))
         assert other.ingest() == 0 and looks == [1]
         assert other.ingest() == 0 and looks == [1]

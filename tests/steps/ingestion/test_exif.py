@@ -80,8 +80,14 @@ def test_the_original_time_goes_before_the_time_of_change():
 
 @pytest.mark.parametrize(
     ("text", "offset"),
-    [("0000:00:00 00:00:00", ""), ("2026:02:30 00:00:00", ""), ("now", ""), ("", "")]
-    + [("0001:01:01 00:00:00", "+14:00"), ("9999:12:31 23:59:59", "-14:00")],
+    [
+        ("0000:00:00 00:00:00", ""),
+        ("2026:02:30 00:00:00", ""),
+        ("now", ""),
+        ("", ""),
+        ("0001:01:01 00:00:00", "+14:00"),
+        ("9999:12:31 23:59:59", "-14:00"),
+    ],
 )
 def test_what_is_no_time_is_none(text, offset):
     inner = {BASE.DateTimeOriginal: text, BASE.OffsetTimeOriginal: offset}

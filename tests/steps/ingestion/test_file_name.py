@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from edge.protocol.landing_names import image_name
-from steps.ingestion.file_name import Named, read_name
+from steps.ingestion.file_name import FileName, parse_file_name
 from steps.settings.profile import load_profile
 
 SOURCE = "file:/landing zone"
@@ -20,25 +20,25 @@ def pattern() -> str:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", Named(True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", Named(True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", Named(True, NOON, "3", "porch", None)),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", (True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", (True, NOON, "3", "porch", "1")),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", (True, NOON, "3", "porch", None)),
         ("2026-07-13T12%3A30%3A05_rpi_sensor_kit-7_front door_shoes.jpg",
-         Named(True, NOON, "kit-7", "front door", "shoes")),
-        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", Named(True, None, "3", "porch", "1")),
-        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", Named(True, None, "3", "porch", None)),
+         (True, NOON, "kit-7", "front door", "shoes")),
+        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (True, None, "3", "porch", "1")),
+        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", (True, None, "3", "porch", None)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "/shoes"])
 def test_a_name_that_fits_speaks_for_itself(pattern, name, expected, folder):
-    assert read_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern) == expected
+    assert parse_file_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern) == FileName(*expected)
 
 
 @pytest.mark.parametrize("label", ["1", None])
 def test_a_name_that_the_device_gives_is_read(pattern, label):
     name = image_name(NOON, "kit-7", "porch", label)
-    assert read_name(f"{SOURCE}/{name}", SOURCE, pattern) == Named(
+    assert parse_file_name(f"{SOURCE}/{name}", SOURCE, pattern) == FileName(
         True, NOON, "kit-7", "porch", label
     )
 
@@ -55,17 +55,19 @@ def test_a_name_that_the_device_gives_is_read(pattern, label):
 )
 @pytest.mark.parametrize("source", [SOURCE, f"{SOURCE}/"])
 def test_another_name_is_labelled_by_its_folder(pattern, path, label, source):
-    assert read_name(f"{SOURCE}/{path}", source, pattern) == Named(label=label)
+    assert parse_file_name(f"{SOURCE}/{path}", source, pattern) == FileName(label=label)
 
 
 def test_an_image_below_a_uri_is_labelled_by_its_folder(pattern):
-    assert read_name("s3a://bucket/in/shoes/1.jpg", "s3a://bucket/in", pattern).label == "shoes"
+    assert (
+        parse_file_name("s3a://bucket/in/shoes/1.jpg", "s3a://bucket/in", pattern).label == "shoes"
+    )
 
 
 def test_a_pattern_may_leave_the_time_open_and_a_time_may_be_none():
     pattern = r"(?:(?P<time>[\d:T+-]+)_)?(?P<device>\w+?)_(?P<view>\w+?)_(?P<label>\w+)\.jpg"
-    assert read_name(f"{SOURCE}/a7_porch_1.jpg", SOURCE, pattern) == Named(
+    assert parse_file_name(f"{SOURCE}/a7_porch_1.jpg", SOURCE, pattern) == FileName(
         True, None, "a7", "porch", "1"
     )
     beyond = f"{SOURCE}/0001-01-01T00:00:00+05:00_a7_porch_1.jpg"
-    assert read_name(beyond, SOURCE, pattern).captured_at is None
+    assert parse_file_name(beyond, SOURCE, pattern).captured_at is None

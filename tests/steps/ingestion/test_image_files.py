@@ -11,11 +11,11 @@ from drawing import file_name, jpeg
 from pyarrow import parquet
 from small_lake import make_small_lake
 
-from steps.ingestion import image_files as image_files
-from steps.ingestion.image_files import ADDED, data_file_writer
+from steps.ingestion import image_files
+from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.stream import ARRIVAL
-from steps.lake.tables import COLUMNS, open_table, table_path
+from steps.ingestion.tables import IMAGES
 from steps.lake.transaction import Append
 
 pytestmark = pytest.mark.slow
@@ -39,12 +39,12 @@ def other(small, lake, tmp_path):
     """A lake without rows, beside the same landing zone."""
     other = make_small_lake(lake, tmp_path)
     other.zone = small.zone
-    open_table(lake.spark, other.profile, "images")
+    IMAGES.open(lake.spark, other.profile)
     return other
 
 
 def _images(small) -> Path:
-    return Path(table_path(small.profile, "images"))
+    return Path(IMAGES.path(small.profile))
 
 
 def _actions(small, kind: str) -> list[dict]:
@@ -60,10 +60,10 @@ def _comparable(rows: pd.DataFrame) -> list[dict]:
 
 def test_the_rows_are_those_that_spark_writes_where_a_table_asks_for_more(small, other, lake):
     lake.spark.sql(
-        f"ALTER TABLE delta.`{table_path(other.profile, 'images')}` "
+        f"ALTER TABLE delta.`{IMAGES.path(other.profile)}` "
         "ADD CONSTRAINT some_bytes CHECK (bytes > 0)"
     )
-    assert not Append(lake.spark, table_path(other.profile, "images"), "a").possible
+    assert not Append(lake.spark, IMAGES.path(other.profile), "a").is_supported
     other.ingest()
     for name in ("images", "quarantine"):
         assert _comparable(small.table(name)) == _comparable(other.table(name))
@@ -84,12 +84,12 @@ def test_a_file_is_of_one_day_uncompressed_and_within_the_bounds_that_delta_know
         stats = json.loads(add["stats"])
         assert stats["numRecords"] == table.num_rows
         for row in table.to_pylist():
-            for name, least in stats["minValues"].items():
-                most = stats["maxValues"][name]
+            for name in stats["minValues"]:
+                bounds = [stats["minValues"][name], stats["maxValues"][name]]
                 if isinstance(value := row[name], datetime):
-                    least, most = (datetime.fromisoformat(text) for text in (least, most))
-                    most += timedelta(milliseconds=1)
-                assert value is None or least <= value <= most
+                    bounds = [datetime.fromisoformat(text) for text in bounds]
+                    bounds[1] += timedelta(milliseconds=1)
+                assert value is None or bounds[0] <= value <= bounds[1]
         nulls = {name: table[name].null_count for name in stats["nullCount"]}
         assert stats["nullCount"] == nulls
         assert set(stats["nullCount"]) >= {"path", "sha256", "captured_at", "label", "replaced_at"}
@@ -114,8 +114,8 @@ def test_the_history_counts_what_was_added(small):
 
 def _write(small) -> list:
     files = [tuple(file) for file in list_landing_zone(str(small.zone)).files]
-    writer = data_file_writer(small.rules(), table_path(small.profile, "images"))
-    return small.spark.createDataFrame(files, ARRIVAL).mapInArrow(writer, ADDED).collect()
+    writer = make_file_writer(small.rules(), IMAGES.path(small.profile))
+    return small.spark.createDataFrame(files, ARRIVAL).mapInArrow(writer, ADD_ACTIONS).collect()
 
 
 def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
@@ -123,18 +123,18 @@ def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
     actions, rows = [row["action"] for row in added], sum(len(row["images"]) for row in added)
     assert len(list(_images(other).glob("date=*/*.parquet"))) == len(actions)
     assert other.table("images").empty
-    first = Append(other.spark, table_path(other.profile, "images"), "chunk")
-    assert first.possible and not first.done
+    first = Append(other.spark, IMAGES.path(other.profile), "chunk")
+    assert first.is_supported and not first.is_done()
     assert first.commit(actions, rows) == 1
     assert len(other.table("images")) == rows == len(FILES) - 1
-    assert Append(other.spark, table_path(other.profile, "images"), "chunk").done
-    assert not Append(other.spark, table_path(other.profile, "images"), "another").done
+    assert Append(other.spark, IMAGES.path(other.profile), "chunk").is_done()
+    assert not Append(other.spark, IMAGES.path(other.profile), "another").is_done()
 
 
 def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch):
-    monkeypatch.setattr(image_files, "MOST_OPEN", 2)
-    monkeypatch.setattr(image_files, "BYTES_A_BATCH", 1)
-    table = table_path(other.profile, "images")
+    monkeypatch.setattr(image_files, "MAX_OPEN_FILES", 2)
+    monkeypatch.setattr(image_files, "BYTES_PER_BATCH", 1)
+    table = IMAGES.path(other.profile)
     rows = [
         {"path": f"file:/{n}", "bytes": n, "modified_at": datetime(2026, 7, 1, tzinfo=UTC)}
         for n in range(9)
@@ -153,7 +153,7 @@ def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch)
     )
     import pyarrow as pa
 
-    writer = data_file_writer(other.rules(), table)
+    writer = make_file_writer(other.rules(), table)
     [added] = writer([pa.RecordBatch.from_pylist(rows)])
     adds = [json.loads(row["action"])["add"] for row in added.to_pylist()]
     assert sum(len(row["images"]) for row in added.to_pylist()) == 9
@@ -162,4 +162,4 @@ def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch)
         [parquet.read_table(Path(table) / add["path"], partitioning=None) for add in adds]
     )
     assert sorted(written["bytes"].to_pylist()) == list(range(9))
-    assert set(written.column_names) < set(COLUMNS["images"].replace(":", " ").split())
+    assert set(written.column_names) < set(IMAGES.columns.replace(":", " ").split())

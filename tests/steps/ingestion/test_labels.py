@@ -1,6 +1,7 @@
 """Labels from a table, merged into the images, with real tables of every kind."""
 
 import hashlib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from drawing import file_name, jpeg
 from small_lake import make_small_lake
 
 from steps.errors import UserError
-from steps.ingestion.labels import Labelled, merge_labels
+from steps.ingestion.labels import MergedLabels, merge_labels
 
 pytestmark = pytest.mark.slow
 
@@ -19,12 +20,17 @@ BEFORE = {UNLABELLED: None, LABELLED: "0", FOLDER: "old shoes"}
 AFTER = {UNLABELLED: "parcel", LABELLED: "shoes", FOLDER: "old shoes"}
 
 
+@pytest.fixture(scope="module")
+def ingested(lake, tmp_path_factory):
+    ingested = make_small_lake(lake, tmp_path_factory.mktemp("labels"))
+    ingested.put(FILES)
+    ingested.ingest()
+    return ingested
+
+
 @pytest.fixture
-def small(lake, tmp_path):
-    small = make_small_lake(lake, tmp_path)
-    small.put(FILES)
-    small.ingest()
-    return small
+def small(ingested, tmp_path):
+    return ingested.copied(tmp_path)
 
 
 def _labels(small) -> dict[str, str | None]:
@@ -43,7 +49,7 @@ def _keys(small, labels_by: str) -> dict[str, str]:
 
 
 def _write(small, kind: str, rows: pd.DataFrame) -> str:
-    place = small.zone.parent / f"labels.{kind}"
+    place = Path(small.profile.lake).parent / f"labels.{kind}"
     if kind == "csv":
         rows.to_csv(place, index=False)
     elif kind == "parquet":
@@ -53,7 +59,7 @@ def _write(small, kind: str, rows: pd.DataFrame) -> str:
     return str(place)
 
 
-def _merge(small, rows: list[tuple], key: str = "file_name", kind: str = "csv") -> Labelled:
+def _merge(small, rows: list[tuple], key: str = "file_name", kind: str = "csv") -> MergedLabels:
     table = _write(small, kind, pd.DataFrame(rows, columns=[key, "label"]))
     return merge_labels(small.spark, small.profile, small.source, table, key)
 
@@ -73,7 +79,7 @@ def test_labels_are_merged_from_every_kind_of_table_by_every_key(small, kind, la
     keys = _keys(small, labels_by)
     rows = [(keys[name], label) for name, label in AFTER.items()] + [("nobody", "shoes")]
     done = _merge(small, rows, labels_by.split()[0], kind)
-    assert done == Labelled(added=1, changed=1, conflicts=[], unknown=1)
+    assert done == MergedLabels(added=1, changed=1, conflicts=[], unknown=1)
     assert _labels(small) == AFTER
     assert small.table("images").set_index("name")["content"].to_dict() == FILES
 
@@ -90,19 +96,19 @@ def test_an_old_version_still_shows_the_old_labels(small):
 def test_labels_that_are_there_already_write_no_version(small):
     _merge(small, list(AFTER.items()))
     before = small.versions()
-    assert _merge(small, list(AFTER.items())) == Labelled(0, 0, [], 1)
+    assert _merge(small, list(AFTER.items())) == MergedLabels(0, 0, [], 1)
     assert small.versions() == before
 
 
 def test_what_is_labelled_twice_differently_is_reported_and_left(small):
     conflict = [(LABELLED, "shoes"), (LABELLED, "boots"), (UNLABELLED, "parcel")]
     done = _merge(small, [*conflict, (UNLABELLED, "parcel")])
-    assert done == Labelled(added=1, changed=0, conflicts=[LABELLED], unknown=0)
+    assert done == MergedLabels(added=1, changed=0, conflicts=[LABELLED], unknown=0)
     assert _labels(small) == BEFORE | {UNLABELLED: "parcel"}
 
 
 def test_rows_without_a_key_or_a_label_say_nothing(small):
-    assert _merge(small, [(LABELLED, None), (None, "shoes")]) == Labelled(0, 0, [], 0)
+    assert _merge(small, [(LABELLED, None), (None, "shoes")]) == MergedLabels(0, 0, [], 0)
     assert _labels(small) == BEFORE
 
 
@@ -114,12 +120,13 @@ def test_numbers_are_labels_as_they_are_written(small):
 def test_images_of_another_source_are_not_labelled(small):
     table = _write(small, "csv", pd.DataFrame({"file_name": [UNLABELLED], "label": ["x"]}))
     done = merge_labels(small.spark, small.profile, f"{small.source}/old", table, "file_name")
-    assert done == Labelled(0, 0, [], 1)
+    assert done == MergedLabels(0, 0, [], 1)
     assert _labels(small) == BEFORE
 
 
-def test_equal_bytes_are_labelled_together_by_sha256(small):
-    small.put({file_name(hour=5, label=""): FILES[UNLABELLED]})
+def test_equal_bytes_are_labelled_together_by_sha256(lake, tmp_path):
+    small = make_small_lake(lake, tmp_path)
+    small.put({file_name(hour=hour, label=""): FILES[UNLABELLED] for hour in (1, 5)})
     small.ingest()
     sha256 = hashlib.sha256(FILES[UNLABELLED]).hexdigest()
     assert _merge(small, [(sha256, "parcel")], "sha256").added == 2

@@ -37,7 +37,7 @@ def _text_only(folder):
     [
         (_nothing, "is empty; put images there"),
         (_hidden_only, "is empty; put images there"),
-        (_text_only, "no image among the 1 files in"),
+        (_text_only, "none of the 1 files in"),
     ],
 )
 def test_a_folder_without_images_is_told(tmp_path, fill, message):

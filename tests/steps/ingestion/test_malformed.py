@@ -8,8 +8,8 @@ from malformed import IMAGE, KINDS, malformed
 from steps.ingestion.arrivals import Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import take_in
-from steps.lake.tables import table_path
+from steps.ingestion.stream import ingest_files
+from steps.ingestion.tables import IMAGES, QUARANTINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
@@ -32,14 +32,14 @@ def taken(lake, files, tmp_path_factory):
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
     # Spark in one process tries a task once: a worker that died would end the stream here
-    take_in(lake.spark, profile, landing.files, rules, Limits(files=200, bytes=10**9))
+    ingest_files(lake.spark, profile, landing.files, rules, Limits(files=200, bytes=10**9))
     rows = []
-    for name, columns in (
-        ("images", "'image' AS outcome, exif_error"),
-        ("quarantine", "reason AS outcome, error"),
+    for table, columns in (
+        (IMAGES, "'image' AS outcome, exif_error"),
+        (QUARANTINE, "reason AS outcome, error"),
     ):
-        table = lake.spark.read.format("delta").load(table_path(profile, name))
-        rows += table.selectExpr("path", *columns.split(", "), "content").collect()
+        found = table.read(lake.spark, profile)
+        rows += found.selectExpr("path", *columns.split(", "), "content").collect()
     return {row[0].removeprefix(f"{landing.source}/"): tuple(row)[1:] for row in rows}, len(rows)
 
 

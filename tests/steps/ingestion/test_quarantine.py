@@ -6,7 +6,7 @@ from drawing import encoded, file_name, jpeg
 from PIL import Image
 from small_lake import make_small_lake
 
-from steps.ingestion.quarantine import retry
+from steps.ingestion.quarantine import retry_quarantine
 
 pytestmark = pytest.mark.slow
 
@@ -30,12 +30,21 @@ REASONS = {
 }
 
 
-@pytest.fixture
-def kept(lake, tmp_path):
-    small = make_small_lake(lake, tmp_path)
+def _ingested(lake, home):
+    small = make_small_lake(lake, home)
     small.put(FILES)
     small.ingest(run_id="first")
     return small
+
+
+@pytest.fixture(scope="module")
+def ingested(lake, tmp_path_factory):
+    return _ingested(lake, tmp_path_factory.mktemp("quarantine"))
+
+
+@pytest.fixture
+def kept(ingested, tmp_path):
+    return ingested.copied(tmp_path)
 
 
 def _reasons(kept) -> dict[str, str]:
@@ -48,7 +57,7 @@ def _check_each_file_is_in_one_table_once(kept) -> None:
 
 
 def _again(kept, **rules) -> int:
-    return retry(kept.spark, kept.profile, kept.rules(run_id="again", **rules))
+    return retry_quarantine(kept.spark, kept.profile, kept.rules(run_id="again", **rules))
 
 
 def test_what_the_rules_of_now_allow_moves_and_the_rest_stays(kept):
@@ -86,11 +95,12 @@ def test_a_retry_that_was_cut_off_before_the_deletion_is_completed(kept):
 def test_what_lies_outside_of_the_source_is_left(kept):
     rules = kept.rules(names="any")
     elsewhere = type(rules)(source=f"{kept.source}/deeper", pattern=rules.pattern, names="any")
-    assert retry(kept.spark, kept.profile, elsewhere) == 0
+    assert retry_quarantine(kept.spark, kept.profile, elsewhere) == 0
     assert _reasons(kept) == REASONS
 
 
-def test_a_file_that_was_rewritten_since_is_not_taken_twice(kept):
+def test_a_file_that_was_rewritten_since_is_not_ingested_twice(lake, tmp_path):
+    kept = _ingested(lake, tmp_path)
     kept.put({UNNAMED: jpeg(6)})
     kept.ingest(names="any", run_id="second")
     assert _again(kept, names="any") == 0

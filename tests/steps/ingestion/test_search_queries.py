@@ -18,8 +18,8 @@ from steps.ingestion.arrivals import Limits
 from steps.ingestion.labels import merge_labels
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import take_in
-from steps.lake.tables import COLUMNS, open_table, table_path, view_tables, view_version
+from steps.ingestion.stream import ingest_files
+from steps.ingestion.tables import DEVICES, IMAGES, view_tables
 from steps.settings.profile import PROJECT
 
 SEARCH = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def filled(lake, project):
         (zone / name).write_bytes(encoded(image))
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
-    take_in(lake.spark, profile, landing.files, rules, Limits(100, 10**9))
+    ingest_files(lake.spark, profile, landing.files, rules, Limits(100, 10**9))
     labels = project / "labels.csv"
     labels.write_text(f"file_name,label\n{RELABELLED},1\n")
     merge_labels(lake.spark, profile, landing.source, str(labels), "file_name")
@@ -72,11 +72,11 @@ def filled(lake, project):
         "weak": (True, now, ["under-voltage"]),
     }
     columns = ("device_id", "healthy", "reported_at", "throttling")
-    schema = open_table(lake.spark, profile, "devices").toDF().schema
+    schema = DEVICES.open(lake.spark, profile).toDF().schema
     rows = [dict(zip(columns, (device, *row), strict=True)) for device, row in said.items()]
     devices = [tuple(row.get(name) for name in schema.names) for row in rows]
     written = lake.spark.createDataFrame(devices, schema).write.format("delta").mode("append")
-    written.save(table_path(profile, "devices"))
+    written.save(DEVICES.path(profile))
     return profile
 
 
@@ -84,11 +84,11 @@ def filled(lake, project):
 def answers(lake, filled):
     """The rows that each query gives, by the heading it stands under."""
     assert view_tables(lake.spark, filled) == ["images", "quarantine", "devices"]
-    typed = {"spark": lake.spark, "profile": filled, "view_version": view_version}
+    typed = {"spark": lake.spark, "profile": filled, "IMAGES": IMAGES}
     found = {}
     sections = re.findall(r"^\*\*(.+?)\.\*\*(.*?)```sql\n(.+?)```", SEARCH, flags=re.M | re.S)
     for heading, words, query in sections:
-        for beforehand in re.findall(r"`(view_version\(.+?\))`", words):
+        for beforehand in re.findall(r"`(IMAGES\.create_view\(.+?\))`", words):
             eval(beforehand, typed)
         found[heading] = lake.spark.sql(query).collect()
     return found
@@ -143,12 +143,12 @@ def test_the_devices_that_need_a_look_are_found(lake, filled):
 
 @pytest.mark.slow
 def test_a_lake_without_tables_names_what_makes_them(lake, tmp_path):
-    with pytest.raises(UserError, match=r"no table in .*: ingest") as caught:
+    with pytest.raises(UserError, match=r"has no tables yet: ingest") as caught:
         view_tables(lake.spark, lake.fresh(tmp_path))
     assert caught.value.fix == RunStep("ingest")
 
 
 def test_every_column_is_explained():
-    columns = re.findall(r"\b(\w+) [A-Z]{3}", COLUMNS["images"])
+    columns = re.findall(r"\b(\w+) [A-Z]{3}", IMAGES.columns)
     explained = re.findall(r"`(\w+)`", SEARCH.partition("## What the columns mean")[2])
     assert "ingest_run_id" in columns and set(columns) - set(explained) == set()

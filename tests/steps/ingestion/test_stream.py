@@ -13,8 +13,9 @@ from drawing import drawn, encoded, file_name, jpeg
 from steps.ingestion.arrivals import Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import take_in
-from steps.lake.tables import current_version, open_table, table_path
+from steps.ingestion.stream import ingest_files
+from steps.ingestion.tables import IMAGES, QUARANTINE
+from steps.lake.tables import current_version
 from steps.settings.profile import Profile
 
 pytestmark = pytest.mark.slow
@@ -67,15 +68,15 @@ def story(lake, tmp_path_factory) -> Story:
 
     def ingest(run_id: str) -> None:
         rules = Rules(source=told.source, pattern=profile.file_name, run_id=run_id)
-        take_in(
+        ingest_files(
             lake.spark,
             profile,
             list_landing_zone(str(zone)).files,
             rules,
             Limits(files=3, bytes=10**9),
         )
-        images = open_table(lake.spark, profile, "images")
-        quarantine = open_table(lake.spark, profile, "quarantine").toDF()
+        images = IMAGES.open(lake.spark, profile)
+        quarantine = QUARANTINE.open(lake.spark, profile).toDF()
         told.ingests.append(
             Ingest(current_version(images), images.toDF().toPandas(), quarantine.toPandas())
         )
@@ -189,7 +190,7 @@ def test_a_version_shows_the_table_as_it_was(lake, story):
     then = (
         lake.spark.read.format("delta")
         .option("versionAsOf", one.version)
-        .load(table_path(story.profile, "images"))
+        .load(IMAGES.path(story.profile))
     )
     assert _ids(then.select("path", "sha256", "ingest_run_id").toPandas()) == _ids(one.images)
     assert story.ingests[2].version > one.version

@@ -1,4 +1,4 @@
-"""What a version of a table has lost is noticed from its log and a listing."""
+"""Missing files of a table's version are found from its log and a listing."""
 
 from pathlib import Path
 
@@ -36,29 +36,29 @@ def data_files(table: Path, version: int, lake) -> list[Path]:
 
 
 @pytest.mark.parametrize("version", range(5))
-def test_a_whole_version_has_lost_nothing(table, version):
+def test_a_complete_version_misses_nothing(table, version):
     assert missing_files_error(str(table), version, "") is None
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
-def test_a_table_that_was_begun_anew_is_another_one(table, lake, version):
+def test_a_table_that_was_created_again_is_another_one(table, lake, version):
     id_ = id_of(DeltaTable.forPath(lake.spark, str(table)))
     assert missing_files_error(str(table), version, id_) is None
-    assert missing_files_error(str(table), version, id_[::-1]) == f"{table} was begun anew"
+    assert missing_files_error(str(table), version, id_[::-1]) == f"{table} was created again"
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
 @pytest.mark.parametrize(
-    ("damage", "said"), [(b"", "another size"), (None, "gone")], ids=["cut", "deleted"]
+    ("damage", "error"), [(b"", "another size"), (None, "gone")], ids=["cut", "deleted"]
 )
-def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, said):
+def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, error):
     from urllib.parse import unquote
 
     file = Path(unquote(str(data_files(table, version, lake)[0])))
     content = file.read_bytes()
     file.unlink() if damage is None else file.write_bytes(damage)
     try:
-        assert said in missing_files_error(str(table), version, "")
+        assert error in missing_files_error(str(table), version, "")
     finally:
         file.write_bytes(content)
 

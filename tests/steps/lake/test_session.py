@@ -1,8 +1,8 @@
-"""Spark's settings: the profile's count, and add to the project's lists."""
+"""The profile's Spark settings replace the project's, and extend its lists."""
 
 import pytest
 
-from steps.lake.session import _merged
+from steps.lake.session import _merge
 
 OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", "spark.x": "1"}
 
@@ -20,4 +20,4 @@ OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", 
     ],
 )
 def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
-    assert _merged(OWN, given) == expected
+    assert _merge(OWN, given) == expected

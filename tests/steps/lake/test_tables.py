@@ -2,38 +2,33 @@
 
 import pytest
 
-from steps.lake.tables import (
-    INDEXED_COLUMNS,
-    current_version,
-    open_table,
-    path_is_under,
-    table_path,
-)
+from steps.ingestion.tables import IMAGES, QUARANTINE, SCORES, path_is_under
+from steps.lake.tables import current_version
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("name", "partitions", "long"),
+    ("table", "partitions", "long"),
     [
-        ("images", ["date"], ["gps", "statistics", "histogram", "exif", "content"]),
-        ("quarantine", [], ["content"]),
-        ("scores", [], ["probabilities"]),
+        (IMAGES, ["date"], ["gps", "statistics", "histogram", "exif", "content"]),
+        (QUARANTINE, [], ["content"]),
+        (SCORES, [], ["probabilities"]),
     ],
 )
 def test_a_table_is_made_once_with_long_columns_after_the_indexed(
-    lake, tmp_path, name, partitions, long
+    lake, tmp_path, table, partitions, long
 ):
     profile = lake.fresh(tmp_path)
-    columns = open_table(lake.spark, profile, name).toDF().columns
-    again = open_table(lake.spark, profile, name)
+    columns = table.open(lake.spark, profile).toDF().columns
+    again = table.open(lake.spark, profile)
     assert again.toDF().columns == columns
     assert current_version(again) == 0
     detail = again.detail().head()
-    assert detail["location"] == f"file:{table_path(profile, name)}"
+    assert detail["location"] == f"file:{table.path(profile)}"
     assert detail["partitionColumns"] == partitions
     indexed = int(detail["properties"]["delta.dataSkippingNumIndexedCols"])
-    assert indexed == INDEXED_COLUMNS[name]
+    assert indexed == table.indexed
     assert set(long) <= set(columns[indexed:])
     assert {"path", "sha256"} <= set(columns[:indexed])
 
@@ -53,8 +48,8 @@ def test_only_what_is_below_the_source_is_picked(lake, source):
 def test_columns_that_an_older_table_lacks_are_added(lake, tmp_path):
     profile = lake.fresh(tmp_path)
     older = lake.spark.sql("SELECT 'file:/in/1.jpg' AS path, 'truncated' AS reason")
-    older.write.format("delta").save(table_path(profile, "quarantine"))
-    table = open_table(lake.spark, profile, "quarantine").toDF()
+    older.write.format("delta").save(QUARANTINE.path(profile))
+    table = QUARANTINE.open(lake.spark, profile).toDF()
     assert {"path", "reason", "replaced_at", "content"} <= set(table.columns)
     assert [(row["path"], row["replaced_at"]) for row in table.collect()] == [
         ("file:/in/1.jpg", None)

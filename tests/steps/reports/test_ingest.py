@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from steps.reports.ingest import LABELS_SHOWN, OTHERS, _frequent, _stacked
+from steps.reports.ingest import LABELS_SHOWN, OTHERS, _merge_rare_labels, _plot_stacked
 
 
 def _counts(labels: int) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def _counts(labels: int) -> pd.DataFrame:
 @pytest.mark.parametrize("labels", [1, LABELS_SHOWN, LABELS_SHOWN + 1, 60])
 def test_a_plot_has_the_most_frequent_labels_and_every_image(labels):
     counts = _counts(labels)
-    shown = _frequent(counts)
+    shown = _merge_rare_labels(counts)
     assert shown["images"].sum() == counts["images"].sum()
     names = sorted(shown["label"].unique())
     if labels <= LABELS_SHOWN:
@@ -30,7 +30,7 @@ def test_a_plot_has_the_most_frequent_labels_and_every_image(labels):
 
 @pytest.mark.parametrize("labels", [2, 60])
 def test_the_legend_covers_no_bar(labels):
-    figure = _stacked(_frequent(_counts(labels)), "hour", range(24), "hour (UTC)")
+    figure = _plot_stacked(_merge_rare_labels(_counts(labels)), "hour", range(24), "hour (UTC)")
     figure.canvas.draw()
     [axes] = figure.axes
     assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
@@ -39,7 +39,7 @@ def test_the_legend_covers_no_bar(labels):
 @pytest.mark.parametrize("label", ["$$", "$\\x$", "_hidden", "2 $ each"])
 def test_any_folder_may_name_a_label(label):
     counts = pd.DataFrame([{"label": label, "hour": 3, "images": 2}])
-    figure = _stacked(counts, "hour", range(24), "hour (UTC)")
+    figure = _plot_stacked(counts, "hour", range(24), "hour (UTC)")
     figure.canvas.draw()
     [text] = figure.axes[0].get_legend().get_texts()
     assert text.get_text().strip() == label.replace("$", r"\$")

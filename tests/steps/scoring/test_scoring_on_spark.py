@@ -11,8 +11,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from edge.inference.scoring import Scorer
 from steps.errors import UserError
+from steps.ingestion.tables import SCORES
 from steps.lake.lease import lease
-from steps.lake.tables import open_table
 from steps.scoring.table import Model, Scoring, ledger_of
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def scoring_by(alias: str, lake, registry, tmp_path) -> Scoring:
 
 
 def rows_of(lake, tmp_path) -> list:
-    table = open_table(lake.spark, lake.fresh(tmp_path), "scores").toDF()
+    table = SCORES.open(lake.spark, lake.fresh(tmp_path)).toDF()
     return sorted(table.collect(), key=lambda row: (row["path"], row["model_version"]))
 
 

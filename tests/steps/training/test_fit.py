@@ -153,7 +153,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(bright_cache, f
         fit(PLAN, bright_cache, SingleProcess(), cut, checkpoints.keep)
     # what was being written when the power went is none
     place = tmp_path / "checkpoints" / "cut"
-    (place / "epoch-0009.npz.part").write_bytes(b"half of it")
+    (place / ".epoch-0009.npz.1.part").write_bytes(b"half of it")
     assert [path.name for path in sorted(place.glob("*.npz"))] == [
         "epoch-0004.npz",
         "epoch-0005.npz",

@@ -1,14 +1,14 @@
-"""Spark's daemon of Python workers, with what they need imported before it forks them.
+"""Spark's daemon of Python workers, with what all of them need imported before it forks them.
 
-Each would import it for itself otherwise, for two seconds of a core; Arrow asks for pandas.
+Otherwise each worker imports it for itself, which takes two seconds of a core.
 """
 
-import pandas  # noqa: F401
+import pandas  # noqa: F401  Arrow asks for it
 import pyarrow
 import pyarrow.parquet
 from pyspark import daemon
 
-import steps.ingestion.image_files  # noqa: F401
+import steps.lake.data_file  # noqa: F401  with fsspec
 
 if "mimalloc" in pyarrow.supported_memory_backends():
     # it keeps the memory of one batch of images for the next, and writes in half the time

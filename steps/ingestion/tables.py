@@ -1,0 +1,153 @@
+"""The tables that ingest fills, and what selects the rows of a landing zone.
+
+Long columns stand last, after the ones that Delta indexes.
+"""
+
+from typing import TYPE_CHECKING
+
+from steps.errors import RunStep, UserError
+from steps.lake.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from steps.settings.profile import Profile
+
+LANDED = """
+    path STRING,
+    file_name STRING,
+    sha256 STRING,
+    bytes BIGINT,
+    modified_at TIMESTAMP,
+    replaced_at TIMESTAMP
+"""
+
+METADATA = """
+    captured_at TIMESTAMP,
+    captured_from STRING,
+    utc_offset_minutes INT,
+    date DATE,
+    device_id STRING,
+    view STRING,
+    label STRING,
+    duplicate_of STRING,
+    format STRING,
+    mode STRING,
+    width INT,
+    height INT,
+    oriented_width INT,
+    oriented_height INT,
+    dpi DOUBLE,
+    camera_make STRING,
+    camera_model STRING,
+    exposure_seconds DOUBLE,
+    iso INT,
+    entropy DOUBLE,
+    gps STRUCT<latitude: DOUBLE, longitude: DOUBLE, altitude: DOUBLE>,
+    exif_error STRING,
+    statistics ARRAY<STRUCT<band: STRING, mean: DOUBLE, median: DOUBLE, stddev: DOUBLE,
+        min: INT, max: INT>>,
+    histogram ARRAY<ARRAY<INT>>,
+    exif MAP<STRING, STRING>
+"""
+
+QUARANTINED = "reason STRING, error STRING"
+
+INGESTED = "ingested_at TIMESTAMP, ingest_run_id STRING"
+
+CONTENT = "content BINARY"
+
+DESCRIBED = ", ".join([LANDED, QUARANTINED, INGESTED, METADATA, CONTENT])
+"""The columns of both tables: an arrived file belongs into the one or the other."""
+
+IMAGES = Table(
+    "images",
+    f"{LANDED}, {INGESTED}, {METADATA}, {CONTENT}",
+    indexed=17,
+    partitioned_by=("date",),
+    long=("statistics", "histogram", "exif", "content"),
+)
+
+QUARANTINE = Table("quarantine", f"{LANDED}, {QUARANTINED}, {INGESTED}, {CONTENT}", indexed=10)
+
+SCORES = Table(
+    "scores",
+    """
+    path STRING,
+    sha256 STRING,
+    model STRING,
+    model_version STRING,
+    label STRING,
+    score DOUBLE,
+    latency_ms DOUBLE,
+    reason STRING,
+    scored_by STRING,
+    scored_at TIMESTAMP,
+    score_run_id STRING,
+    probabilities MAP<STRING, DOUBLE>
+    """,
+    indexed=11,
+    long=("probabilities",),
+)
+
+DEVICES = Table(
+    "devices",
+    """
+    device_id STRING,
+    view STRING,
+    reported_at TIMESTAMP,
+    started_at TIMESTAMP,
+    healthy BOOLEAN,
+    model STRING,
+    model_version STRING,
+    release INT,
+    on_probation BOOLEAN,
+    camera STRING,
+    camera_restarts INT,
+    frames BIGINT,
+    last_frame_at TIMESTAMP,
+    images_waiting BIGINT,
+    bytes_waiting BIGINT,
+    results_waiting BIGINT,
+    images_sent BIGINT,
+    images_dropped BIGINT,
+    results_dropped BIGINT,
+    temperature DOUBLE,
+    memory_megabytes DOUBLE,
+    free_megabytes DOUBLE,
+    model_failure STRING,
+    landing_failure STRING,
+    ingested_at TIMESTAMP,
+    ingest_run_id STRING,
+    health_issues ARRAY<STRING>,
+    throttling ARRAY<STRING>,
+    troubles ARRAY<STRUCT<at: STRING, what: STRING>>
+    """,
+    indexed=26,
+)
+
+IMAGE_TABLES = (IMAGES, QUARANTINE)
+"""Where the files of a landing zone end."""
+
+TABLES = (*IMAGE_TABLES, SCORES, DEVICES)
+
+
+def view_tables(spark: "SparkSession", profile: "Profile") -> list[str]:
+    """Let SQL name the tables that exist, for as long as the session lasts.
+
+    Returns:
+        the views' names, which are the tables'.
+
+    Raises:
+        UserError: the lake has no tables.
+    """
+    found = [table.create_view(spark, profile) for table in TABLES if table.exists(spark, profile)]
+    if not found:
+        raise UserError(f"{profile.lake} has no tables yet: ingest images first", RunStep("ingest"))
+    return found
+
+
+def path_is_under(source: str) -> str:
+    """Return the SQL condition that a row's path is below ``source``."""
+    quoted = source.replace("\\", "\\\\").replace("'", "\\'")
+    return f"startswith(path, '{quoted}/')"
