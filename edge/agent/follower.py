@@ -27,7 +27,7 @@ class Follower:
         self._updater, self._times, self._clock = updater, times, clock
         self._failures = 0
         # a device without a model polls at once
-        first = times.first() if updater.in_use else 0.0
+        first = times.first() if updater.active else 0.0
         self._due = clock.uptime() + first
         self.failure: str | None = None
 
@@ -42,7 +42,7 @@ class Follower:
         try:
             if pulled := self._updater.check():
                 logger.info("version %s is in use, on probation", pulled.version)
-            self.failure, self._failures = self._updater.refused, 0
+            self.failure, self._failures = self._updater.refusal, 0
         except (UserError, OSError) as error:
             failure = " ".join(str(error).split())
             if failure != self.failure:

@@ -12,9 +12,9 @@ from edge.inference.errors import UserError
 from edge.inference.image import UnreadableError
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
-from edge.update.current import CurrentModel, NoModelError, link_state
+from edge.update.current import CurrentModel, NoModelError, link_fingerprint
 from edge.update.probation import Probation
-from edge.update.self_test import UNLOADABLE
+from edge.update.self_test import LOAD_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class ModelInUse:
         self._uptime = uptime
         self._good_frames, self._has_recovered = 0, False
         self._failures, self._not_before = 0, 0.0
-        self._failed_link: tuple[str | int, ...] = ()
+        self._failed_link: tuple[str, int, int] | None = None
         self.current: CurrentModel | None = None
         self.failure: str | None = None
 
@@ -59,12 +59,12 @@ class ModelInUse:
 
         A model that failed is loaded again at once, then after growing pauses, or when it changes.
         """
-        if self.current is not None and not self.current.stale():
+        if self.current is not None and not self.current.is_stale():
             return
         if not self._folder.is_dir():
             self.current, self.failure = None, "no model was pulled yet"
             return
-        if link_state(self._folder) != self._failed_link:
+        if link_fingerprint(self._folder) != self._failed_link:
             self._failures = 0
         elif self._uptime() < self._not_before:
             return
@@ -83,7 +83,7 @@ class ModelInUse:
             (prediction,) = self.current.scorer.predict([image])
         except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
-        except (ValueError, *UNLOADABLE) as error:
+        except (ValueError, *LOAD_ERRORS) as error:
             reason = " ".join(str(error).split())
             self._handle_failure(self.current, reason)
             return Result(model, version, reason=f"the model fails: {reason}")
@@ -100,7 +100,7 @@ class ModelInUse:
             return
         self._good_frames, self.failure = 0, None
         logger.info("scoring with version %s", loaded.version)
-        if why := loaded.passed_over:
+        if why := loaded.fallback_reason:
             self.failure = f"{why}; release {loaded.release} is used"
             logger.error("model: %s", self.failure)
             self._try_to_record(lambda: self._end_probation(loaded))
@@ -112,7 +112,7 @@ class ModelInUse:
         if self._good_frames < FRAMES_OF_PROBATION:
             return
         self._failures = 0
-        if not self._probation.lasts(loaded.linked):
+        if not self._probation.is_active(loaded.linked_folder):
             return
         if self._try_to_record(lambda: self._end_probation(loaded)):
             self.failure = None
@@ -124,18 +124,20 @@ class ModelInUse:
 
         Frames scored by the release before it are no evidence for it.
         """
-        if loaded.passed_over:
-            self._probation.revert(f"it does not load: {loaded.passed_over}", loaded.linked)
+        if loaded.fallback_reason:
+            self._probation.rollback(
+                f"it does not load: {loaded.fallback_reason}", loaded.linked_folder
+            )
         else:
-            self._probation.confirm(loaded.folder)
+            self._probation.commit(loaded.folder)
             logger.info("version %s is confirmed", loaded.version)
 
     def _handle_failure(self, loaded: CurrentModel, reason: str) -> None:
         logger.error("version %s fails on a real frame: %s", loaded.version, reason)
         why = f"it fails on a real frame: {reason}"
         self._unload(f"version {loaded.version}: {why}")
-        if self._probation.lasts(loaded.folder):
-            self._try_to_record(lambda: self._probation.revert(why, loaded.folder))
+        if self._probation.is_active(loaded.folder):
+            self._try_to_record(lambda: self._probation.rollback(why, loaded.folder))
 
     def _unload(self, failure: str) -> None:
         """Use no model until the next frame, or after a pause if that attempt failed too."""
@@ -143,7 +145,7 @@ class ModelInUse:
         # the first failure counts as none: after a rollback, the next frame finds a good model
         pause = backoff_seconds(self._failures, 1.0, LONGEST_PAUSE_SECONDS)
         self._not_before = self._uptime() + pause
-        self._failures, self._failed_link = self._failures + 1, link_state(self._folder)
+        self._failures, self._failed_link = self._failures + 1, link_fingerprint(self._folder)
 
     def _try_to_record(self, change: Callable[[], None]) -> bool:
         """Return whether a change of the probation could be written; the disk may be full."""

@@ -56,7 +56,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "model": parts.settings.model.name if parts.settings.model else None,
         "model_version": str(model.version) if model else None,
         "release": model.release if model else None,
-        "on_probation": bool(parts.updater and parts.updater.probation.lasts()),
+        "on_probation": bool(parts.updater and parts.updater.probation.is_active()),
         "model_failure": _model_failure(parts),
         "camera": parts.camera.model,
         "camera_failure": state.failure,

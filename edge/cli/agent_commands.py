@@ -27,7 +27,7 @@ class NotRunningError(UserError):
     """No agent answers."""
 
 
-class NotWellError(UserError):
+class UnhealthyError(UserError):
     """The agent runs, but something keeps it from its work."""
 
 
@@ -99,7 +99,7 @@ def _status(options: argparse.Namespace) -> None:
         for name, text in _summary(said):
             print(f"{name:<12} {text}")
     if not said["healthy"]:
-        raise NotWellError("; ".join(said["health_issues"]))
+        raise UnhealthyError("; ".join(said["health_issues"]))
 
 
 def _summary(said: dict) -> list[tuple[str, str]]:

@@ -124,7 +124,7 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from edge.cli.score import print_table, scored, write_rows
+    from edge.cli.score import print_table, score_frames, write_rows
     from edge.update.current import CurrentModel, NoModelError
 
     try:
@@ -135,7 +135,7 @@ def _score(options: argparse.Namespace) -> None:
             f"--into {options.models.parent}"
         ) from error
     frames = selected_camera(options).frames(options.count)
-    rows = print_table(scored(model, frames), model.scorer.record.labels)
+    rows = print_table(score_frames(model, frames), model.scorer.record.labels)
     if hasattr(options, "json"):
         write_rows(rows, options.json)
 

@@ -1,11 +1,12 @@
-"""The released model, from an MLflow server onto this device, once."""
+"""``python -m edge pull``: the released model, from an MLflow server onto this device, once."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from edge.protocol.release import ReleaseError
 from edge.update.registry import Registry
-from edge.update.updater import Pulled, Updater
+from edge.update.updater import ActiveModel, Updater
 
 
 def pull(
@@ -15,25 +16,24 @@ def pull(
     into: Path,
     keys: Sequence[str] = (),
     again: bool = False,
-) -> Pulled:
-    """Bring the version that an alias points at onto this device, and make it the current one.
+) -> ActiveModel:
+    """Install the version that an alias points to, and switch to it.
 
-    It stays without a probation, as nobody watches its first frames here: its trial has to do.
+    It gets no probation, since no agent checks its first frames here; its self-test has to do.
 
     Args:
         server: the MLflow server's address.
         model, alias, into, keys: as :class:`edge.update.updater.Updater` takes them.
-        again: try a release once more that failed on this device.
+        again: install a release even if it failed on this device before.
 
     Raises:
-        edge.inference.errors.UserError: as :meth:`edge.update.updater.Updater.check` says, or the
+        edge.inference.errors.UserError: as of :meth:`edge.update.updater.Updater.check`, or the
             release failed on this device before. The model in use stays as it is.
     """
     updater = Updater(Registry(server), model, alias, into, keys)
-    done = updater.check(again)
-    if done:
-        updater.probation.confirm()
-        return done
-    if updater.refused:
-        raise ReleaseError(f"{updater.refused}; pull with --again to try it once more")
-    return updater.in_use  # type: ignore[return-value]  # nothing is new: there is one
+    if installed := updater.check(again):
+        updater.probation.commit()
+        return installed
+    if updater.refusal:
+        raise ReleaseError(f"{updater.refusal}; pull with --again to try it once more")
+    return cast(ActiveModel, updater.active)  # nothing is new, so there is one

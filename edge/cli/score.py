@@ -12,7 +12,7 @@ COLUMNS = ("file", "label", "score", "ms", "version")
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredFrame:
     """One scored frame.
 
     Attributes:
@@ -30,11 +30,11 @@ class Scored:
     version: str
 
 
-def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
+def score_frames(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[ScoredFrame]:
     """Score frames one by one, as they come."""
     for frame in frames:
         (prediction,) = model.scorer.predict([frame.image])
-        yield Scored(
+        yield ScoredFrame(
             frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
             prediction.label,
             prediction.score,
@@ -43,13 +43,13 @@ def scored(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Scored]:
         )
 
 
-def print_table(rows: Iterable[Scored], labels: list[str]) -> list[Scored]:
+def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
     """Print rows as they come, in columns; returns them.
 
     A file's name longer than its column pushes only its own row to the right.
     """
     width = max(len("label"), *map(len, labels))
-    printed: list[Scored] = []
+    printed: list[ScoredFrame] = []
     for row in rows:
         if not printed:
             _print_row(*COLUMNS, file_width=max(len(row.file), len("file")), label_width=width)
@@ -74,6 +74,6 @@ def _print_row(file, label, score, ms, version, file_width: int, label_width: in
     )
 
 
-def write_rows(rows: list[Scored], path: Path) -> None:
+def write_rows(rows: list[ScoredFrame], path: Path) -> None:
     """Write scored frames as a JSON list of objects, one for each."""
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")

@@ -117,6 +117,11 @@ class Release:
         """The SHA-256 of what is signed: the same release signed anew has the same."""
         return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()
 
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.bytes for file in self.files)
+
     def require_newer(self, than: int) -> None:
         """Raise :class:`ReleaseError` where a device that has had a release may not take this one.
 

@@ -1,12 +1,16 @@
-"""How a released model comes onto this device, and how the one before it comes back.
+"""From an alias of the model registry to the model in use, and back to the one before.
 
-- ``updater``: one poll from the alias to the switch
-- ``probation``: confirmed by its first real frames, or undone
-- ``registry``, ``server``: what an alias names, and its files, from an MLflow server
-- ``staging``: the release's files, fetched with resume and compared with what was released
-- ``trial``: the fetched model is loaded, scores its reference images, and is timed
-- ``home``: a model's folder on the device: what is current, what was before
-- ``state``: what a device remembers of it: probation, failures; ``space``: room on its disk
-- ``polling``: when to ask next, so that a fleet does not ask all at once
-- ``faultpoints``: the steps of an update, after each of which a test ends the process
+In the order of an update:
+
+- ``polling``: when to ask next, so that the devices of a fleet do not all ask at once
+- ``updater``: one poll, from the alias to the switch, by the modules below
+- ``server``, ``registry``: what an alias names, and its files, from an MLflow server
+- ``staging``: the release's files, downloaded with resume and compared with the release statement
+- ``self_test``: the model is loaded, scores its reference images, and is timed
+- ``switch``: the files move to their place, then the link to them
+- ``probation``: the first real frames commit the release, or it is rolled back
+- ``current``: the model in use, loaded
+
+All of them work on ``home``, a model's folder on the device, and ``state``, what the device
+remembers there. After each of the ``faultpoints`` a test kills the process.
 """

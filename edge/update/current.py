@@ -1,4 +1,4 @@
-"""The pulled model that is in use."""
+"""The model in use, loaded."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,12 @@ from edge.inference.errors import UserError
 from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer
 from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError
-from edge.update.home import ModelHome, stated_in
-from edge.update.self_test import UNLOADABLE, Choice
+from edge.update.home import ModelHome, read_release
+from edge.update.self_test import LOAD_ERRORS, SelfTestResult
 
 
 class NoModelError(UserError):
-    """There is no pulled model."""
+    """No model was pulled."""
 
 
 class CurrentModel:
@@ -31,52 +31,56 @@ class CurrentModel:
         scorer: what scores with it; it has scored once, so the first frame takes no longer.
         folder: where it was loaded from.
         linked: the folder that the link names.
-        passed_over: why that one did not load, and this one did; None where this is the one.
+        fallback_reason: why that one did not load, and this one did; None where this is the one.
 
     Raises:
         NoModelError: nothing was pulled there, or nothing there is whole.
     """
 
     def __init__(self, models: Path, threads: int = 0):
-        self._models, self._seen = models, link_state(models)
+        self._models, self._seen = models, link_fingerprint(models)
         home = ModelHome(models)
-        self.linked = home.linked
+        self.linked_folder = home.linked_folder
         reasons: list[str] = []
-        for folder in filter(None, (self.linked, home.previous)):
+        for folder in filter(None, (self.linked_folder, home.previous)):
             try:
                 self._load(folder, threads)
-                self.folder, self.passed_over = folder, "; ".join(reasons) or None
+                self.folder, self.fallback_reason = folder, "; ".join(reasons) or None
                 return
-            except (ReleaseError, RecordError, OSError, *UNLOADABLE) as error:
+            except (ReleaseError, RecordError, OSError, *LOAD_ERRORS) as error:
                 reasons.append(f"{folder.name}: {' '.join(str(error).split())}")
-        whole, why = ("whole ", f" ({'; '.join(reasons)})") if reasons else ("", "")
-        raise NoModelError(f"no {whole}model in {models}{why}")
+        if reasons:
+            raise NoModelError(f"no complete model in {models} ({'; '.join(reasons)})")
+        raise NoModelError(f"no model in {models}")
 
-    def stale(self) -> bool:
-        """Whether the link has moved since, or what it points at was mended: load anew."""
-        return link_state(self._models) != self._seen
+    def is_stale(self) -> bool:
+        """Return whether the link has moved, or its target was repaired."""
+        return link_fingerprint(self._models) != self._seen
 
     def _load(self, folder: Path, threads: int) -> None:
-        release = stated_in(folder)
+        release = read_release(folder)
         if release is None:
             raise ReleaseError(f"its {RELEASE_FILE} is missing or damaged")
         release.require_files(folder)
         self.version, self.release = release.version, release.release
-        self.file = Choice.read(folder).file
+        self.file = SelfTestResult.read(folder).file
         self.scorer = Scorer(folder, threads=threads, model_file=self.file)
         height, width = self.scorer.record.input_size
         self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
 
 
-def link_state(models: Path) -> tuple:
-    """Another one whenever the link was moved, or what it points at was mended; () without one.
+def link_fingerprint(models: Path) -> tuple[str, int, int] | None:
+    """Return a value that changes when the link moves or its target is repaired.
 
     Args:
         models: the folder of one model.
+
+    Returns:
+        Target of the link, inode and time of its release statement; None without a link.
     """
     try:
         link = models / CURRENT
-        stated = os.stat(link / RELEASE_FILE)
-        return os.readlink(link), stated.st_ino, stated.st_mtime_ns
+        status = os.stat(link / RELEASE_FILE)
+        return os.readlink(link), status.st_ino, status.st_mtime_ns
     except OSError:
-        return ()
+        return None

@@ -1,4 +1,4 @@
-"""The steps of an update, after each of which a test ends the process."""
+"""The steps of an update; a test kills the process after each of them."""
 
 import os
 import signal
@@ -9,27 +9,27 @@ KILL_AFTER = "EDGE_KILL_AFTER"
 
 
 class UpdateStep(StrEnum):
-    """What an update has just done, in the order in which it happens."""
+    """The steps of an update in their order, and those of a rollback."""
 
-    STAGED = "made the staging folder"
-    PART_FETCHED = "fetched part of a file"
-    FILE_FETCHED = "fetched a file"
-    FETCHED = "fetched all files"
-    COUNTED = "counted the attempt"
-    TRIED = "tried the model"
-    CHOSEN = "wrote down which file to use"
+    STAGED = "created the staging folder"
+    PART_FETCHED = "downloaded part of a file"
+    FILE_FETCHED = "downloaded a file"
+    FETCHED = "downloaded all files"
+    ATTEMPT_COUNTED = "counted the attempt"
+    SELF_TESTED = "self-tested the model"
+    RESULT_WRITTEN = "wrote the self-test's result"
     SYNCED = "synced the files"
-    PLACED = "moved the files to their place"
-    NOTED = "noted the probation"
-    LINKED = "made the new link"
+    MOVED = "moved the files to their place"
+    PROBATION_SAVED = "saved the probation"
+    LINKED = "created the new link"
     SWITCHED = "switched the link"
-    TIDIED = "removed what is no longer needed"
-    CONFIRMED = "confirmed"
-    FAILED = "noted the failure"
-    REVERTED = "switched the link back"
+    CLEANED_UP = "removed what is no longer needed"
+    COMMITTED = "committed"
+    FAILURE_SAVED = "saved the failure"
+    ROLLED_BACK = "switched the link back"
 
 
 def reached(step: UpdateStep) -> None:
-    """Mark that a step is done."""
+    """Mark a step as done."""
     if os.environ.get(KILL_AFTER) == step:
         os.kill(os.getpid(), signal.SIGKILL)

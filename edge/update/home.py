@@ -1,11 +1,11 @@
-"""A model's folder on the device: what is current, what was before, and what has failed.
+"""A model's folder on the device: the releases in it, and the state of its updates.
 
 <models>/<model>/
-    current -> release-5    the link that decides; it moves in one step
-    release-5/              the files, release.json, choice.json: written once, then left alone
-    release-4/              the one before
-    update.json             probation, the previous release, and what failed
-    .staging-<statement>/   a release on its way, as far as it came
+    current -> release-5    the link to the release in use; it moves in one step
+    release-5/              the files, release.json, self_test.json: written once
+    release-4/              the release before
+    update.json             probation, previous release and failures
+    .staging-<digest>/      the download of a release
 """
 
 import fcntl
@@ -40,19 +40,19 @@ class ModelHome:
     """A model's folder on the device.
 
     Args:
-        folder: ``<models>/<model>``; made by :meth:`bringing` where it is missing.
+        folder: ``<models>/<model>``; :meth:`update_lock` creates it.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     @contextmanager
-    def bringing(self) -> Iterator[None]:
-        """Keeps others from bringing a release.
+    def update_lock(self) -> Iterator[None]:
+        """Lock out other processes that update this model.
 
         Raises:
-            BusyError: one is at it.
-            edge.files.disk_space.SpaceError: what is done meanwhile finds the disk full.
+            BusyError: another process has the lock.
+            edge.files.disk_space.SpaceError: the disk is full.
         """
         with full_disk_said(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,13 +60,13 @@ class ModelHome:
                 yield
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Waits until nobody else changes what is remembered, or the link; not to be nested.
+    def state_lock(self) -> Iterator[None]:
+        """Wait for the lock of state and link; it cannot be nested.
 
-        It is held for moments only: a release may be confirmed while another one is fetched.
+        Hold it only briefly: a release may be committed while another one is downloading.
 
         Raises:
-            edge.files.disk_space.SpaceError: what is done meanwhile finds the disk full.
+            edge.files.disk_space.SpaceError: the disk is full.
         """
         with full_disk_said(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -75,40 +75,43 @@ class ModelHome:
 
     @property
     def state(self) -> State:
+        """The saved state; an empty one if it is missing or damaged."""
         try:
             return State.parse((self.folder / STATE_FILE).read_text(encoding="utf-8"))
         except (FileNotFoundError, UnicodeDecodeError):
             return State()
 
-    def remember(self, state: State) -> None:
+    def save(self, state: State) -> None:
+        """Save the state."""
         write_durably(self.folder / STATE_FILE, state.text())
 
     @property
-    def linked(self) -> Path | None:
-        """The folder that the link names, whether it is there or not; None without a link."""
+    def linked_folder(self) -> Path | None:
+        """The folder that the link names, even if it does not exist; None without a link."""
         target = self._link_target()
         return self.folder / target if target else None
 
     @property
     def current(self) -> Path | None:
-        """The folder in use; None where there is none."""
+        """The folder in use, or None."""
         return self._folder(self._link_target())
 
     @property
     def previous(self) -> Path | None:
-        """The folder to go back to; None where there is none."""
+        """The folder to roll back to, or None."""
         return self._folder(self.state.previous)
 
-    def in_use(self) -> Release | None:
-        """The release that is in use; None where there is none, or its statement is damaged."""
-        return None if self.current is None else stated_in(self.current)
+    def active_release(self) -> Release | None:
+        """Return the release in use; None if there is none, or its statement is damaged."""
+        return None if self.current is None else read_release(self.current)
 
-    def on_probation(self) -> bool:
+    def is_on_probation(self) -> bool:
+        """Return whether the release in use is on probation."""
         probation = self.state.probation
         return probation is not None and probation == self._link_target()
 
     def switch(self, folder: Path) -> None:
-        """Make a folder the current one, in one step that survives a power cut."""
+        """Move the link to a folder, in one step that survives a power cut."""
         link = self.folder / f".{CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)
@@ -117,24 +120,25 @@ class ModelHome:
         sync_folder(self.folder)
         reached(UpdateStep.SWITCHED)
 
-    def let_go(self) -> None:
-        """Have no current model."""
+    def remove_link(self) -> None:
+        """Remove the link, so that no model is in use."""
         (self.folder / CURRENT).unlink(missing_ok=True)
         sync_folder(self.folder)
 
-    def remember_failure(self, statement: str, failure: Failure) -> None:
+    def save_failure(self, digest: str, failure: Failure) -> None:
+        """Add a release's failure to the state, which keeps the newest ``KEPT_FAILURES``."""
         state = self.state
-        others = {k: v for k, v in state.failures.items() if k != statement}
+        others = {k: v for k, v in state.failures.items() if k != digest}
         newest = dict(list(others.items())[1 - KEPT_FAILURES :])
-        self.remember(replace(state, failures={**newest, statement: failure}))
+        self.save(replace(state, failures={**newest, digest: failure}))
 
-    def tidy(self, *but: Path) -> None:
-        """Remove all models but the current and the previous one, and all that was begun.
+    def clean_up(self, *keep: Path) -> None:
+        """Remove all releases but the current and the previous one, and interrupted downloads.
 
         Args:
-            but: what stays as well, as it is still on its way.
+            keep: folders that stay as well.
         """
-        kept = {self._link_target(), self.state.previous, *(path.name for path in but)}
+        kept = {self._link_target(), self.state.previous, *(path.name for path in keep)}
         for path in list(self.folder.iterdir()):
             if path.name in kept or path.is_symlink():
                 continue
@@ -142,22 +146,20 @@ class ModelHome:
                 path.unlink()
             elif path.name.startswith(".") or (path / MODEL_FILE).exists():
                 self.discard(path)
-        reached(UpdateStep.TIDIED)
+        reached(UpdateStep.CLEANED_UP)
 
     def discard(self, folder: Path) -> None:
-        """Remove a folder, where there is one; half of it is never taken for a model.
+        """Remove a folder if it exists, under a hidden name, so that none is seen half removed.
 
-        What this user may not remove stays under a hidden name: it is no reason to take no update.
+        If this user may not remove it, it stays under that name, and the update goes on.
         """
         if folder.exists():
-            doomed = folder
             if not folder.name.startswith("."):
-                doomed = folder.with_name(f".removed-{folder.name}")
-                folder.rename(doomed)
+                folder = folder.rename(folder.with_name(f".removed-{folder.name}"))
             try:
-                shutil.rmtree(doomed)
+                shutil.rmtree(folder)
             except PermissionError as error:
-                logger.warning("%s is in no use and stays: %s", doomed, error)
+                logger.warning("%s is unused but cannot be removed: %s", folder, error)
 
     def _link_target(self) -> str | None:
         try:
@@ -170,8 +172,8 @@ class ModelHome:
         return folder if folder is not None and folder.is_dir() else None
 
 
-def stated_in(folder: Path) -> Release | None:
-    """The release whose files a folder holds; None where its statement is missing or damaged."""
+def read_release(folder: Path) -> Release | None:
+    """Read a folder's release statement; None if it is missing or damaged."""
     try:
         return Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, ReleaseError):

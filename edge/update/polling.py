@@ -5,21 +5,20 @@ import random
 from edge.protocol.backoff import backoff_seconds
 
 JITTER = 0.2
-"""How far one wait may be from the period, as a share of it."""
+"""The largest deviation of a wait from the period, as a share of it."""
 
 
 class PollTimes:
     """The waits between a device's polls, in seconds.
 
-    The first is anywhere within one period: after a power cut a whole fleet starts together.
-    Later ones are the period, give or take ``JITTER``. After failures they double, up to
-    ``longest``, and are drawn anew between half and all of it, so that a server that comes back
-    is not met by everybody at once.
+    The first is anywhere within one period, since after a power cut all devices start together.
+    Later ones are the period ± ``JITTER``. After failures they double up to ``longest``, and are
+    drawn between half and all of that, so that a server that comes back is not overrun.
 
     Args:
-        period: seconds between two polls where all is well.
-        seed: of the device, such as its ID: another seed is another rhythm.
-        longest: seconds that no wait exceeds by failures.
+        period: seconds between two polls.
+        seed: of the device, such as its ID; devices with other seeds poll at other times.
+        longest: the longest wait after failures, in seconds.
 
     >>> times = PollTimes(300, seed="porch")
     >>> first, later = times.first(), times.next(failures=0)
@@ -29,16 +28,17 @@ class PollTimes:
 
     def __init__(self, period: float, seed: int | str, longest: float = 3600.0):
         self.period, self.longest = period, max(longest, period)
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # spreads the load, guards nothing
 
     def first(self) -> float:
+        """Return the wait before the first poll."""
         return self._random.uniform(0, self.period)
 
     def next(self, failures: int) -> float:
-        """The wait after a poll.
+        """Return the wait after a poll.
 
         Args:
-            failures: how many polls in a row have failed, this one included; 0 after a good one.
+            failures: how many polls in a row have failed, including this one.
         """
         if failures <= 0:
             return self.period * self._random.uniform(1 - JITTER, 1 + JITTER)

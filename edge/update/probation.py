@@ -1,21 +1,21 @@
-"""The probation of a release: it was switched to, and its first real frames are still to come."""
+"""The probation of a release: the device has switched to it, and its first frames will decide."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.home import ModelHome, stated_in
+from edge.update.home import ModelHome, read_release
 from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure
 
-STARTS = 3
-"""The start of the process with a frame, and a release on probation, that gives it up."""
+MAX_STARTS = 3
+"""A release still on probation at this start of the process with a frame is rolled back."""
 
 
 class Probation:
-    """Ends with :meth:`confirm` after the first real frames, or with :meth:`revert`.
+    """Ends with :meth:`commit` after the first real frames, or with :meth:`rollback`.
 
-    What has failed is not tried again, until there is a newer release or another runtime.
+    A release that failed is not installed again, unless there is a newer one or another runtime.
 
     Args:
         home: of the model.
@@ -24,69 +24,68 @@ class Probation:
     def __init__(self, home: ModelHome):
         self._home = home
 
-    def lasts(self, folder: Path | None = None) -> bool:
-        """Whether a release was switched to that is not confirmed yet.
+    def is_active(self, folder: Path | None = None) -> bool:
+        """Return whether the release in use is not committed yet.
 
         Args:
-            folder: and whether it is the one in this folder.
+            folder: if given, only of the release in this folder.
         """
-        return self._home.on_probation() and folder in (None, self._home.linked)
+        return self._home.is_on_probation() and folder in (None, self._home.linked_folder)
 
-    def confirm(self, folder: Path | None = None) -> None:
-        """The release in use scores real frames well: it stays.
+    def commit(self, folder: Path | None = None) -> None:
+        """Keep the release in use, because it scores real frames well.
 
         Args:
-            folder: of the release that scored them; of another one than that in use, they say
-                nothing about it.
+            folder: of the release that scored the frames; if another one is in use, nothing
+                happens.
         """
-        with self._home.changing():
-            if self.lasts(folder):
-                self._home.remember(replace(self._home.state, probation=None, starts=0))
-                reached(UpdateStep.CONFIRMED)
+        with self._home.state_lock():
+            if self.is_active(folder):
+                self._home.save(replace(self._home.state, probation=None, starts=0))
+                reached(UpdateStep.COMMITTED)
 
-    def revert(self, reason: str, folder: Path | None = None) -> None:
-        """Go back from the release on probation to the one before, and never to it again.
+    def rollback(self, reason: str, folder: Path | None = None) -> None:
+        """Go back from the release on probation to the one before it, if there is one.
 
-        Where there was none before, none is in use afterwards. Without a probation nothing
-        happens.
+        Without a probation nothing happens.
 
         Args:
-            reason: why, on one line.
-            folder: of the release that failed; where another one is in use, nothing happens.
+            reason: of the failure, on one line.
+            folder: of the release that failed; if another one is in use, nothing happens.
         """
-        with self._home.changing():
-            if self.lasts(folder):
-                self._revert(reason)
+        with self._home.state_lock():
+            if self.is_active(folder):
+                self._roll_back(reason)
 
     def recover(self) -> None:
-        """Finish what was cut off, and notice a release that ends the process.
+        """Finish an interrupted rollback, and roll back a release that crashes the process.
 
-        Called once a process, with a frame at hand and before the model is loaded: a start without
-        a frame says nothing about a release. One on probation is given up at the third start.
+        Call it once a process, with a frame at hand and before the model is loaded: a start without
+        a frame does not count. At the ``MAX_STARTS``-th start, the release is rolled back.
         """
-        with self._home.changing():
-            if not self.lasts():
+        with self._home.state_lock():
+            if not self.is_active():
                 return
-            state, in_use = self._home.state, self._home.in_use()
-            known = in_use and state.failures.get(in_use.digest)
-            if known and known.final:
-                self._revert(known.reason)  # cut off on its way back
-            elif state.starts + 1 >= STARTS:
-                self._revert(f"the process started {STARTS} times and did not confirm it")
+            state, release = self._home.state, self._home.active_release()
+            failure = release and state.failures.get(release.digest)
+            if failure and failure.final:
+                self._roll_back(failure.reason)  # it was interrupted
+            elif state.starts + 1 >= MAX_STARTS:
+                self._roll_back(f"the process started {MAX_STARTS} times without committing it")
             else:
-                self._home.remember(replace(state, starts=state.starts + 1))
+                self._home.save(replace(state, starts=state.starts + 1))
 
-    def _revert(self, reason: str) -> None:
+    def _roll_back(self, reason: str) -> None:
         failed, before = self._home.current, self._home.previous
-        if release := self._home.in_use():
+        if release := self._home.active_release():
             failure = Failure(release.release, reason, 1, True, runtime_fingerprint())
-            self._home.remember_failure(release.digest, failure)
-            reached(UpdateStep.FAILED)
-        if before is None or stated_in(before) is None:
-            self._home.let_go()
+            self._home.save_failure(release.digest, failure)
+            reached(UpdateStep.FAILURE_SAVED)
+        if before is None or read_release(before) is None:
+            self._home.remove_link()
         else:
             self._home.switch(before)
-        reached(UpdateStep.REVERTED)
-        self._home.remember(replace(self._home.state, probation=None, starts=0, previous=None))
+        reached(UpdateStep.ROLLED_BACK)
+        self._home.save(replace(self._home.state, probation=None, starts=0, previous=None))
         if failed:
-            self._home.discard(failed)  # nothing else: the next release may be on its way
+            self._home.discard(failed)  # only this one: the next release may be downloading

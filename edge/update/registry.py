@@ -6,28 +6,54 @@ from pathlib import Path
 
 import urllib3
 
+from edge.protocol.release import RELEASE_TAG, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.server import NOTHING_LEFT, RegistryError, Server, content, pieces
+from edge.update.server import (
+    RANGE_NOT_SATISFIABLE,
+    RegistryError,
+    Server,
+    read_chunks,
+    read_content,
+)
 
 
-class LongerError(RegistryError):
-    """A file is longer than what was released."""
+class TooLongError(RegistryError):
+    """A file is longer than its release states."""
 
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A version of a registered model: its name, its version, and the version's tags."""
+    """A version of a registered model: the model's name, the version, and its tags."""
 
     name: str
     version: str
     tags: dict[str, str]
 
+    def read_release(self) -> Release:
+        """Return the release that the version's tag states.
+
+        Raises:
+            ReleaseError: there is no such tag, it is damaged, or it is of another version.
+        """
+        name = f"{self.name} version {self.version}"
+        if RELEASE_TAG not in self.tags:
+            raise ReleaseError(
+                f"{name} has no tag {RELEASE_TAG!r}: release it first, "
+                "mlflow run . -e promote --env-manager local"
+            )
+        release = Release.parse(self.tags[RELEASE_TAG])
+        if (release.model, release.version) != (self.name, self.version):
+            raise ReleaseError(
+                f"{name} carries the release statement of {release.model} version {release.version}"
+            )
+        return release
+
 
 class Registry:
-    """Reads a registry with no more than the right to read.
+    """A client of the registry, which needs no more than the right to read.
 
     Args:
-        server: the server's address, such as ``http://mlflow.local:5000``; who asks is taken from
+        server: the server's address, such as ``http://mlflow.local:5000``; the user comes from
             the environment (:class:`edge.update.server.Server`).
 
     Raises:
@@ -38,18 +64,18 @@ class Registry:
         self._server = Server(server)
 
     def version(self, name: str, alias: str) -> RegisteredVersion:
-        """The version that an alias points at.
+        """Return the version that an alias points to.
 
         Raises:
-            RegistryError: no server, no such model or alias, or no right to read it.
+            RegistryError: there is no server, model or alias, or no right to read it.
         """
         with self._server.get(
             "/api/2.0/mlflow/registered-models/alias", {"name": name, "alias": alias}
         ) as answer:
             try:
-                found = json.loads(content(answer))["model_version"]
+                found = json.loads(read_content(answer))["model_version"]
                 tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
-                return RegisteredVersion(found["name"], str(found["version"]), tags)
+                return RegisteredVersion(name, str(found["version"]), tags)
             except (TimeoutError, urllib3.exceptions.HTTPError) as error:
                 raise RegistryError(f"the answer of {self._server.address} broke off") from error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -58,39 +84,39 @@ class Registry:
                 ) from error
 
     def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> int:
-        """Write one of a version's files to a path of this machine, from where it broke off.
+        """Download one of a version's files, or the rest of it.
 
-        The server is asked for the rest alone. MLflow's gives it where the artifacts lie on a
-        disk of its own; from an object store it gives the whole file, which then begins anew.
+        MLflow's server sends the rest only if its artifacts are on its own disk. From an object
+        store it sends the full file, and the download starts again.
 
         Args:
             version: as :meth:`version` returned it.
             path: below the version's artifact root.
-            to: the file to write; what is there already is taken for the beginning.
-            limit: bytes after which the download is given up.
+            to: the file to write; if it exists, it is taken for the beginning.
+            limit: the highest number of bytes.
 
         Returns:
-            The bytes that came.
+            The number of bytes downloaded.
 
         Raises:
-            RegistryError: no server, no such file, it breaks off, or it is too slow.
-            LongerError: it is longer than ``limit``.
+            RegistryError: there is no server or file, or the download breaks off or is too slow.
+            TooLongError: the file is longer than ``limit``.
         """
         query = {"name": version.name, "version": version.version, "path": path}
         have = to.stat().st_size if to.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with self._server.get("/model-versions/get-artifact", query, headers) as answer:
-            if answer.status_code == NOTHING_LEFT:
+            if answer.status_code == RANGE_NOT_SATISFIABLE:
                 to.unlink()
                 raise RegistryError(f"the server's {path} is shorter than released: pull again")
-            rest = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            with to.open("ab" if rest else "wb") as file:
+            is_rest = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            with to.open("ab" if is_rest else "wb") as file:
                 begin = file.tell()
                 try:
-                    for piece in pieces(answer, limit):
-                        if file.tell() + len(piece) > limit:
-                            raise LongerError(f"{path} is longer than the {limit} bytes released")
-                        file.write(piece)
+                    for chunk in read_chunks(answer, limit):
+                        if file.tell() + len(chunk) > limit:
+                            raise TooLongError(f"{path} is longer than the {limit} bytes released")
+                        file.write(chunk)
                         reached(UpdateStep.PART_FETCHED)
                 except TimeoutError as error:
                     raise RegistryError(f"the download of {path} {error}: pull again") from error

@@ -1,4 +1,4 @@
-"""A fetched model's trial on this device: it loads, scores its reference images, and is timed."""
+"""The self-test of a downloaded model: it is loaded, scores its reference images, and is timed."""
 
 import json
 import statistics
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.inference.errors import UserError
@@ -20,23 +21,23 @@ from edge.inference.reference_images import (
 from edge.inference.scoring import PREPARE_VERSION, Scorer
 from edge.protocol.release import ReleaseError
 
-CHOICE_FILE = "choice.json"
+SELF_TEST_FILE = "self_test.json"
 
 TOLERANCE = {MODEL_FILE: 1e-3, INT8_FILE: 0.1}
-"""How far a probability may be from the expected one. Float scores agree to 1e-5 between x86-64
-and ARM; int8 kernels round and saturate differently between processors, by up to some hundredths
-near the decision."""
+"""The largest deviation of a probability from the expected one. Float scores agree to 1e-5 between
+x86-64 and ARM; int8 kernels round and saturate differently between processors, by up to a few
+hundredths near the threshold."""
 
 MIN_AGREEMENT, MAX_ACCURACY_LOSS = 0.98, 0.01
-"""What int8 has to reach on all held-out images, by the record, to be considered at all."""
+"""The record's metrics of int8 on the test split, without which it is not used."""
 
 MIN_GAIN = 1.1
-"""How many times as fast int8 has to be here; less is not worth its rounding."""
+"""How many times as fast as float int8 has to be on this device; less is not worth its rounding."""
 
 WARM_UP, ROUNDS = 2, 15
 GREY = 128
 
-UNLOADABLE = (
+LOAD_ERRORS = (
     onnxruntime_errors.Fail,
     onnxruntime_errors.InvalidArgument,
     onnxruntime_errors.InvalidGraph,
@@ -44,23 +45,23 @@ UNLOADABLE = (
     onnxruntime_errors.NotImplemented,
     onnxruntime_errors.RuntimeException,
 )
-"""What onnxruntime raises for a model that it cannot run; the classes share no base."""
+"""The errors of onnxruntime for a model that it cannot run; they have no common base class."""
 
-TRIAL_ERRORS = (
-    *UNLOADABLE,
+SELF_TEST_ERRORS = (
+    *LOAD_ERRORS,
     *(RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError, OSError),
 )
-"""What comes of a record, an image or a network that is not what it should be."""
+"""The errors of a damaged record, image or network."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which of a release's files this device uses.
+class SelfTestResult:
+    """The network that a device uses of a release, and why.
 
     Attributes:
-        file: its name.
-        ms: median milliseconds of one prepared image, by file.
-        why: on one line.
+        file: the network's file name.
+        ms: median milliseconds per prepared image, by file.
+        why: the reason, on one line.
     """
 
     file: str
@@ -68,50 +69,51 @@ class Choice:
     why: str
 
     @classmethod
-    def read(cls, folder: Path) -> "Choice":
-        """The choice made in a folder; where none is readable, the float model."""
+    def read(cls, folder: Path) -> "SelfTestResult":
+        """Read the result in a folder; without a readable one, the float model is used."""
         try:
-            choice = cls(**json.loads((folder / CHOICE_FILE).read_text(encoding="utf-8")))
+            result = cls(**json.loads((folder / SELF_TEST_FILE).read_text(encoding="utf-8")))
+            if result.file in list(TOLERANCE):
+                return result
         except (FileNotFoundError, ValueError, TypeError):
-            return cls(MODEL_FILE, {}, "no choice was made")
-        return (
-            choice if choice.file in list(TOLERANCE) else cls(MODEL_FILE, {}, "no choice was made")
-        )
+            pass
+        return cls(MODEL_FILE, {}, "no result of a self-test")
 
     def text(self) -> str:
+        """Return the result as JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def runtime_fingerprint() -> str:
-    """What a trial depends on beside the release and the device."""
+    """Return the versions that a self-test depends on, besides the release and the device."""
     return f"prepare {PREPARE_VERSION}, onnxruntime {onnxruntime.__version__}"
 
 
-def tried(folder: Path, threads: int = 0) -> Choice:
-    """Load a model's files, compare their reference scores, time them, and choose one.
+def run_self_test(folder: Path, threads: int = 0) -> SelfTestResult:
+    """Load a release's networks, compare their reference scores, time them, and select one.
 
-    The float model has to pass. The int8 one is chosen where it passes too, reached
-    ``MIN_AGREEMENT`` and lost no more than ``MAX_ACCURACY_LOSS`` on all held-out images, and
-    is ``MIN_GAIN`` times as fast on this device.
+    The float network has to pass. The int8 one is selected if it passes too, has reached
+    ``MIN_AGREEMENT`` and lost at most ``MAX_ACCURACY_LOSS`` on the test split, and is ``MIN_GAIN``
+    times as fast on this device.
 
     Args:
-        folder: the files of a release. Without reference images, as in releases that had none,
-            a grey image shows only that probabilities come out.
-        threads: as the model will be used.
+        folder: the files of a release. Without reference images, a grey image only shows that
+            the network returns probabilities.
+        threads: onnxruntime's intra-op threads, as later in use.
 
     Raises:
-        ReleaseError: the float model fails.
+        ReleaseError: the float network fails.
     """
     reference = _reference_images(folder)
-    scorer = _passed(folder, MODEL_FILE, reference, threads)
+    scorer = _load_checked(folder, MODEL_FILE, reference, threads)
     try:
-        int8 = _passed_int8(folder, reference, threads, scorer)
+        int8 = _load_checked_int8(folder, reference, threads, scorer)
     except ReleaseError as error:
-        return Choice(MODEL_FILE, _timed({MODEL_FILE: scorer}), f"int8: {error}")
-    ms = _timed({MODEL_FILE: scorer, INT8_FILE: int8})
+        return SelfTestResult(MODEL_FILE, _measure_ms({MODEL_FILE: scorer}), f"int8: {error}")
+    ms = _measure_ms({MODEL_FILE: scorer, INT8_FILE: int8})
     gain = ms[MODEL_FILE] / ms[INT8_FILE]
-    chosen = INT8_FILE if gain >= MIN_GAIN else MODEL_FILE
-    return Choice(chosen, ms, f"int8 is {gain:.2f} times as fast here")
+    file = INT8_FILE if gain >= MIN_GAIN else MODEL_FILE
+    return SelfTestResult(file, ms, f"int8 is {gain:.2f} times as fast here")
 
 
 def _reference_images(folder: Path) -> ReferenceImages | None:
@@ -121,7 +123,9 @@ def _reference_images(folder: Path) -> ReferenceImages | None:
         raise ReleaseError(f"the model fails its self-test: {error}") from error
 
 
-def _passed(folder: Path, file: str, reference: ReferenceImages | None, threads: int) -> Scorer:
+def _load_checked(
+    folder: Path, file: str, reference: ReferenceImages | None, threads: int
+) -> Scorer:
     try:
         scorer = Scorer(folder, threads=threads, model_file=file)
         grey = np.full((*scorer.record.input_size, 3), GREY, np.uint8)
@@ -132,36 +136,38 @@ def _passed(folder: Path, file: str, reference: ReferenceImages | None, threads:
         _require_probabilities(scores)
         if reference is not None:
             _require_expected(scores, reference.expected(file), TOLERANCE[file])
-    except (UserError, *TRIAL_ERRORS) as error:
+    except (UserError, *SELF_TEST_ERRORS) as error:
         reason = " ".join(str(error).split())
         raise ReleaseError(f"the model fails its self-test: {reason}") from error
     return scorer
 
 
-def _passed_int8(
+def _load_checked_int8(
     folder: Path, reference: ReferenceImages | None, threads: int, float_scorer: Scorer
 ) -> Scorer:
     if not (folder / INT8_FILE).exists():
-        raise ReleaseError("there is none")
+        raise ReleaseError("the release has none")
     if reference is None:
-        raise ReleaseError("there are no reference images to try it on")
+        raise ReleaseError("there are no reference images to test it on")
     metrics = float_scorer.record.file_metrics
     by_float, by_int8 = metrics.get(MODEL_FILE, {}), metrics.get(INT8_FILE, {})
     agreement = by_int8.get("agreement", 0.0)
     if agreement < MIN_AGREEMENT:
-        raise ReleaseError(f"says what Keras says on {agreement:.1%} of the held-out images only")
+        raise ReleaseError(f"it agrees with Keras on only {agreement:.1%} of the test split")
     loss = by_float.get("accuracy", 1.0) - by_int8.get("accuracy", 0.0)
     if loss > MAX_ACCURACY_LOSS:
         raise ReleaseError(f"its accuracy is {loss:.1%} lower")
-    return _passed(folder, INT8_FILE, reference, threads)
+    return _load_checked(folder, INT8_FILE, reference, threads)
 
 
-def _require_probabilities(scores: np.ndarray) -> None:
+def _require_probabilities(scores: NDArray[np.float64]) -> None:
     if not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
         raise ReleaseError(f"{scores[0]} are not probabilities: their sum is not 1")
 
 
-def _require_expected(scores: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+def _require_expected(
+    scores: NDArray[np.float64], expected: NDArray[np.float32], tolerance: float
+) -> None:
     if scores.shape != expected.shape:
         raise ReleaseError(f"the reference scores have the shape {expected.shape}")
     difference = float(np.abs(scores - expected).max())
@@ -171,8 +177,8 @@ def _require_expected(scores: np.ndarray, expected: np.ndarray, tolerance: float
         )
 
 
-def _timed(scorers: dict[str, Scorer]) -> dict[str, float]:
-    """Median milliseconds an image; the files take turns, so that a slow moment hits all."""
+def _measure_ms(scorers: dict[str, Scorer]) -> dict[str, float]:
+    """Return median milliseconds per image; the files take turns, so a slow moment hits all."""
     some = next(iter(scorers.values()))
     pixels = np.random.default_rng(0).integers(0, 256, (1, *some.record.input_size, 3), np.uint8)
     ms: dict[str, list[float]] = {file: [] for file in scorers}

@@ -1,10 +1,10 @@
-"""An MLflow server by plain REST: who asks, whom he trusts, what is said where no answer comes."""
+"""A client of an MLflow server's REST API: its user, its certificates and its errors."""
 
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import requests
 import urllib3
@@ -14,22 +14,22 @@ from edge.protocol.addresses import without_userinfo
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000
-"""Bytes a second below which a download is given up; what has come by then is kept."""
+"""Bytes per second below which a download is stopped; its bytes are kept for the next attempt."""
 CHUNK = 1 << 16
 LONGEST_ANSWER = 1 << 20
-"""Bytes of an answer about a version; more is no answer of MLflow's."""
-NOTHING_LEFT = 416
-"""The status of a file that ends before the range asked for."""
+"""Bytes of an answer about a version; a longer one is not MLflow's."""
+RANGE_NOT_SATISFIABLE = 416
+"""The HTTP status of a file that ends before the requested range."""
 
 
 class RegistryError(UserError):
-    """The registry does not give what was asked for."""
+    """The registry does not deliver what was requested."""
 
 
 class Server:
-    """A server, asked over a connection that is kept open.
+    """A client that keeps its connection to a server open.
 
-    User and transport are taken from the environment as MLflow takes them:
+    User and transport come from the same environment variables as MLflow's:
     ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or else
     ``MLFLOW_TRACKING_TOKEN``; ``MLFLOW_TRACKING_SERVER_CERT_PATH`` (the CA to trust),
     ``MLFLOW_TRACKING_CLIENT_CERT_PATH``, ``MLFLOW_TRACKING_INSECURE_TLS``; ``HTTPS_PROXY``,
@@ -50,10 +50,10 @@ class Server:
         self.address = without_userinfo(self._root)
         self._session = requests.Session()
         self._session.headers["Accept-Encoding"] = "identity"
-        # a server closes what was idle for seconds, at times in the moment it is asked again
-        once_more = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
+        # a server closes an idle connection after seconds, possibly just before the next request
+        retry_once = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=once_more))
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry_once))
         self._verify, self._session.cert = _certificates()
         user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
         token = _set("TOKEN")
@@ -65,10 +65,10 @@ class Server:
     def get(
         self, route: str, query: dict[str, str], headers: dict[str, str] | None = None
     ) -> requests.Response:
-        """Ask for a route; the answer's content is read by :func:`pieces` or :func:`content`.
+        """Request a route; read the answer by :func:`read_chunks` or :func:`read_content`.
 
         Raises:
-            RegistryError: no server, no right, or the server says that something went wrong.
+            RegistryError: there is no server or no right to read, or the server reports an error.
         """
         try:
             answer = self._session.get(
@@ -81,11 +81,11 @@ class Server:
             )
         except requests.exceptions.ProxyError as error:
             raise RegistryError(
-                f"the proxy to {self.address} does not let through: check HTTPS_PROXY and NO_PROXY"
+                f"the proxy to {self.address} does not connect: check HTTPS_PROXY and NO_PROXY"
             ) from error
         except requests.exceptions.SSLError as error:
             raise RegistryError(
-                f"{self.address} is not trusted ({_distrust(error)}): check this device's clock, "
+                f"{self.address} is not trusted ({_tls_reason(error)}): check this device's clock, "
                 "and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
@@ -93,16 +93,16 @@ class Server:
                 f"no MLflow server answers at {self.address}: check the address, and that it runs"
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # requests lets through what urllib3 says of a host such as "mlflow..local"
+            # requests does not wrap urllib3's error about a host such as "mlflow..local"
             why = without_userinfo(str(error))
-            raise RegistryError(f"{self.address} is no server's address ({why})") from error
+            raise RegistryError(f"{self.address} is not a server's address ({why})") from error
         if answer.status_code in (401, 403):
             answer.close()
             raise RegistryError(
                 f"{self.address} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
-        if not answer.ok and answer.status_code != NOTHING_LEFT:
+        if not answer.ok and answer.status_code != RANGE_NOT_SATISFIABLE:
             with answer:
                 raise RegistryError(f"{self.address}: {_reason(answer)}")
         return answer
@@ -113,7 +113,7 @@ def _set(part: str) -> str | None:
 
 
 def _certificates() -> tuple[bool | str, str | None]:
-    """The CA to trust, or whether to check at all; and the client's own certificate."""
+    """Return the CA to trust, or whether to check at all; and the client's own certificate."""
     authority, own = _set("SERVER_CERT_PATH"), _set("CLIENT_CERT_PATH")
     insecure = (_set("INSECURE_TLS") or "").lower() in ("true", "1")
     if insecure and authority:
@@ -129,7 +129,7 @@ def _certificates() -> tuple[bool | str, str | None]:
     return (authority or not insecure), own
 
 
-def _bearer(token: str):
+def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {token}"
         return request
@@ -137,32 +137,32 @@ def _bearer(token: str):
     return authorise
 
 
-def pieces(answer: requests.Response, length: int) -> Iterator[bytes]:
-    """An answer's bytes as they come.
+def read_chunks(answer: requests.Response, length: int) -> Iterator[bytes]:
+    """Yield an answer's bytes as they arrive.
 
     Raises:
-        TimeoutError: they come too slowly for what is to be ``length`` bytes.
-        urllib3.exceptions.HTTPError: they break off.
+        TimeoutError: they arrive too slowly for an answer of ``length`` bytes.
+        urllib3.exceptions.HTTPError: the connection breaks off.
     """
     end = time.monotonic() + READ_SECONDS + length / SLOWEST
-    while piece := answer.raw.read1(CHUNK):  # not `read`, which waits for the whole chunk
-        yield piece
+    while chunk := answer.raw.read1(CHUNK):  # not `read`, which waits for a full chunk
+        yield chunk
         if time.monotonic() > end:
             raise TimeoutError(f"is slower than {SLOWEST} bytes a second")
 
 
-def content(answer: requests.Response) -> bytes:
-    """The bytes of an answer that is no file, or ``ValueError`` where they do not end."""
-    came = b""
-    for piece in pieces(answer, LONGEST_ANSWER):
-        came += piece
-        if len(came) > LONGEST_ANSWER:
-            raise ValueError("an endless answer")
-    return came
+def read_content(answer: requests.Response) -> bytes:
+    """Return an answer that is not a file; one above ``LONGEST_ANSWER`` is a ``ValueError``."""
+    content = b""
+    for chunk in read_chunks(answer, LONGEST_ANSWER):
+        content += chunk
+        if len(content) > LONGEST_ANSWER:
+            raise ValueError("the answer is too long")
+    return content
 
 
-def _distrust(error: BaseException) -> str:
-    """Why TLS failed, such as "certificate is not yet valid"."""
+def _tls_reason(error: BaseException) -> str:
+    """Return why TLS failed, such as "certificate is not yet valid"."""
     reason = re.search(r"verify failed: ([^(]*)", str(error)) or re.search(
         r"\] ([^(]*)", str(error)
     )
@@ -170,9 +170,9 @@ def _distrust(error: BaseException) -> str:
 
 
 def _reason(answer: requests.Response) -> str:
-    """What the server says went wrong, on one line."""
+    """Return the server's error message, on one line."""
     try:
-        said = str(json.loads(content(answer))["message"])
+        message = str(json.loads(read_content(answer))["message"])
     except (ValueError, KeyError, TypeError, TimeoutError, urllib3.exceptions.HTTPError):
-        said = answer.reason or "an error without a reason"
-    return f"{' '.join(said.split())} (HTTP {answer.status_code})"
+        message = answer.reason or "an error without a reason"
+    return f"{' '.join(message.split())} (HTTP {answer.status_code})"

@@ -1,4 +1,4 @@
-"""A release's files on their way: fetched into a staging folder, with resume."""
+"""The download of a release's files into a staging folder, with resume."""
 
 import shutil
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from pathlib import Path
 from edge.files.disk_space import require_space
 from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.registry import LongerError, RegisteredVersion, Registry
+from edge.update.registry import RegisteredVersion, Registry, TooLongError
 
 
 class DamagedError(ReleaseError):
-    """What was fetched is not what was released."""
+    """A downloaded file is not what was released."""
 
 
 def fetch(
@@ -22,25 +22,24 @@ def fetch(
     have: Iterable[Path],
     reserve: int,
 ) -> int:
-    """Bring all files of a release into a staging folder.
+    """Download the files of a release into a staging folder.
 
-    What is there from an attempt before is kept: whole files as they are, the last one from
-    where it broke off.
+    An earlier attempt is resumed: complete files are kept, and a partial one is continued.
 
     Args:
         registry, version: where the files come from.
-        release: which files.
-        staging: where to; made where it is missing.
-        have: folders on this device where a file of the release may lie already.
+        release: names the files.
+        staging: where they go; created if it is missing.
+        have: folders on this device that may already have a file of the release.
         reserve: bytes of the disk that stay free.
 
     Returns:
-        The bytes that came over the network.
+        The number of bytes downloaded.
 
     Raises:
-        edge.update.server.RegistryError: the registry does not give a file; try again later.
+        edge.update.server.RegistryError: the registry does not deliver a file; try again later.
         DamagedError: a file is not what was released; it is deleted.
-        edge.files.disk_space.SpaceError: the disk has no room for it.
+        edge.files.disk_space.SpaceError: the disk has too little free space.
     """
     staging.mkdir(exist_ok=True)
     reached(UpdateStep.STAGED)
@@ -63,18 +62,18 @@ def _fetch_one(
     registry: Registry, version: RegisteredVersion, file: ReleasedFile, target: Path
 ) -> int:
     if target.exists() and target.stat().st_size >= file.bytes:
-        target.unlink()  # whole and yet not what was released
+        target.unlink()  # complete, but not what was released
     try:
-        came = registry.download(version, file.path, target, file.bytes)
+        downloaded = registry.download(version, file.path, target, file.bytes)
         file.require(target)
-    except (LongerError, ReleaseError) as error:
+    except (TooLongError, ReleaseError) as error:
         target.unlink()
         raise DamagedError(str(error)) from error
-    return came
+    return downloaded
 
 
 def _missing(release: Release, staging: Path) -> int:
-    """The bytes of a release that have not come yet."""
+    """Return how many bytes of a release are still to be downloaded."""
     targets = ((file, staging / file.name) for file in release.files)
     return sum(
         file.bytes - (target.stat().st_size if target.exists() else 0) for file, target in targets

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Failure:
-    """A release that failed here.
+    """A release that failed on this device.
 
     Attributes:
         release: its number.
         reason: on one line.
-        attempts: how often it was tried.
-        final: whether it is not tried again.
-        runtime_fingerprint: what it was tried with; with anything else it is tried again.
+        attempts: how many attempts to install it failed.
+        final: whether there is no further attempt with this runtime.
+        runtime_fingerprint: of the runtime that it failed with.
     """
 
     release: int
@@ -23,22 +23,26 @@ class Failure:
     final: bool = False
     runtime_fingerprint: str = ""
 
+    def is_final_with(self, runtime_fingerprint: str) -> bool:
+        """Return whether there is no further attempt with a runtime."""
+        return self.final and self.runtime_fingerprint == runtime_fingerprint
+
 
 @dataclass(frozen=True)
 class State:
     """What a device remembers about a model's updates.
 
     Attributes:
-        taken: the highest release number that was ever switched to.
-        statement: the digest of that release.
-        probation: the folder of a release that was switched to and is not confirmed yet.
+        highest_release: the highest release number that this device ever switched to.
+        digest: of that release.
+        probation: the folder of the release on probation.
         starts: how often the process started during that probation.
-        previous: the folder to go back to.
-        failures: by the SHA-256 of the signed statement, the newest last.
+        previous: the folder to roll back to.
+        failures: by the digest of the release, the newest last.
     """
 
-    taken: int = 0
-    statement: str = ""
+    highest_release: int = 0
+    digest: str = ""
     probation: str | None = None
     starts: int = 0
     previous: str | None = None
@@ -46,19 +50,19 @@ class State:
 
     @classmethod
     def parse(cls, text: str) -> "State":
-        """Read what :meth:`text` wrote; damaged text is an empty state."""
+        """Parse what :meth:`text` returned; damaged text is an empty state."""
         try:
             fields = json.loads(text)
-            digest = fields.pop("sha256")
+            checksum = fields.pop("sha256")
             fields["failures"] = {k: Failure(**v) for k, v in fields["failures"].items()}
             state = cls(**fields)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
-        return state if digest == state._digest() else cls()
+        return state if checksum == state._checksum() else cls()
 
     def text(self) -> str:
-        """As JSON, with its own SHA-256: one wrong digit would refuse releases for ever."""
-        return json.dumps(asdict(self) | {"sha256": self._digest()}, indent=2) + "\n"
+        """Return JSON with its own SHA-256, since one wrong digit could refuse all releases."""
+        return json.dumps(asdict(self) | {"sha256": self._checksum()}, indent=2) + "\n"
 
-    def _digest(self) -> str:
+    def _checksum(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The switch to a release: its files at their place and on the disk, then the link, in one step."""
+"""The switch to a release: first its files are in place and synced, then the link moves."""
 
 import os
 from dataclasses import replace
@@ -12,20 +12,21 @@ from edge.update.state import State
 
 
 def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> None:
-    """Move a release that passed its trial to its place, and the link to it; wherever the process
-    ends meanwhile, a whole release stays in use.
+    """Put a self-tested release in use, on probation.
+
+    Whenever the process ends meanwhile, a complete release stays in use.
 
     Args:
         home: the model's folder.
-        release: what is put in use; it is on probation afterwards.
-        staging: where its files are, the device's choice among them.
-        folder: their place.
+        release: the release to activate.
+        staging: where its files are, with the result of the self-test.
+        folder: where they move.
     """
     for file in release.files:
         sync_file(staging / file.name)
     sync_folder(staging)
     reached(UpdateStep.SYNCED)
-    if home.current == folder:  # damaged: file by file, so that it is never gone
+    if home.current == folder:  # a repair: file by file, so that the model is never missing
         for path in staging.iterdir():
             os.replace(path, folder / path.name)
         sync_folder(folder)
@@ -34,27 +35,27 @@ def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> 
         home.discard(folder)
         staging.rename(folder)
     sync_folder(home.folder)
-    reached(UpdateStep.PLACED)
-    with home.changing():
-        _switch(home, release, folder)
+    reached(UpdateStep.MOVED)
+    with home.state_lock():
+        _switch_link(home, release, folder)
 
 
-def _switch(home: ModelHome, release: Release, folder: Path) -> None:
+def _switch_link(home: ModelHome, release: Release, folder: Path) -> None:
     state, current = home.state, home.current
     failures = {k: v for k, v in state.failures.items() if k != release.digest}
     if current == folder:
-        home.remember(replace(state, failures=failures))
+        home.save(replace(state, failures=failures))
         return
     in_use = current.name if current else None
-    before = state.previous if home.on_probation() else in_use
-    home.remember(
+    committed = state.previous if home.is_on_probation() else in_use
+    home.save(
         State(
-            taken=max(state.taken, release.release),
-            statement=release.digest,
+            highest_release=max(state.highest_release, release.release),
+            digest=release.digest,
             probation=folder.name,
-            previous=before,
+            previous=committed,
             failures=failures,
         )
     )
-    reached(UpdateStep.NOTED)
+    reached(UpdateStep.PROBATION_SAVED)
     home.switch(folder)

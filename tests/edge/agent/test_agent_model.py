@@ -19,13 +19,13 @@ class Probation:
     def recover(self):
         pass
 
-    def lasts(self, folder):
+    def is_active(self, folder):
         return not self.ended
 
-    def confirm(self, folder):
+    def commit(self, folder):
         self.ended.append("confirmed")
 
-    def revert(self, reason, folder):
+    def rollback(self, reason, folder):
         self.ended.append(reason)
 
 
@@ -92,8 +92,8 @@ def test_a_damaged_model_is_reported_and_reloaded_with_growing_pauses(
     take_frames(agent, clock, 1200)
     status = agent.status()
     assert not status["healthy"] and status["frames"] == 1200 and status["model_version"] is None
-    assert status["health_issues"][0].startswith("model: no whole model in ")
-    assert status["model_failure"].startswith("no whole model in ")
+    assert status["health_issues"][0].startswith("model: no complete model in ")
+    assert status["model_failure"].startswith("no complete model in ")
     assert "pull" not in status["model_failure"], "the agent pulls by itself"
     assert 8 < len(loads) < 16 and loads[1] - loads[0] < 2 and loads[-1] - loads[-2] > 250
     (home / "4" / "model.onnx").write_bytes(intact)

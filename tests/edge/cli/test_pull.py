@@ -10,7 +10,7 @@ from edge.cli.main import main
 from edge.cli.pull import pull
 from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
-from edge.update.self_test import tried
+from edge.update.self_test import run_self_test
 from edge.update.server import RegistryError
 
 SHA = "0" * 64
@@ -27,7 +27,7 @@ def test_a_released_model_is_pulled_and_scores(registered, tmp_path):
     assert done.version == version and done.downloaded > 0
     assert (home / "current").readlink() == Path("release-1")
     files = sorted(path.name for path in (home / "current").iterdir())
-    assert files == ["choice.json", "model.onnx", "record.json", "release.json"]
+    assert files == ["model.onnx", "record.json", "release.json", "self_test.json"]
     assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
     assert Scorer(home / "current").record.labels == ["dark", "bright"]
 
@@ -165,7 +165,7 @@ def test_an_unloadable_network_is_refused(tmp_path):
     folder = write_model(tmp_path / "model")
     (folder / "model.onnx").write_bytes(b"no network")
     with pytest.raises(ReleaseError, match="fails its self-test"):
-        tried(folder)
+        run_self_test(folder)
 
 
 def test_a_folder_of_another_user_is_one_line_with_the_next_command(tmp_path, capsys, monkeypatch):

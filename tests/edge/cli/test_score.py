@@ -6,7 +6,7 @@ from tiny_model import probabilities, statement
 
 from edge.cameras.folder import FolderCamera
 from edge.cli.main import main
-from edge.cli.score import scored
+from edge.cli.score import score_frames
 from edge.inference.scoring import Scorer
 from edge.update.current import CurrentModel, NoModelError
 
@@ -41,7 +41,7 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     folder = tmp_path / "images"
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
-    rows = list(scored(CurrentModel(models), FolderCamera(folder).frames(None)))
+    rows = list(score_frames(CurrentModel(models), FolderCamera(folder).frames(None)))
     paths = sorted(folder.iterdir())
     expected = probabilities(Scorer(models / "current"), paths)
     assert [row.file for row in rows] == [path.name for path in paths]

@@ -59,7 +59,7 @@ class Device:
             probabilities(model.scorer, [np.full((64, 48, 3), 160, np.uint8)])[0, 1]
         )
 
-    def require_whole(self, *releases: int) -> int:
+    def require_working(self, *releases: int) -> int:
         """The release in use is one of some, and scores as it should; returns it."""
         release, score = self.score()
         assert release in releases
@@ -83,7 +83,7 @@ def updated(device) -> Device:
     """Release 1 is in use and confirmed, and release 2 is out."""
     updater = device.updater()
     assert updater.check().release == 1
-    updater.probation.confirm()
+    updater.probation.commit()
     device.release(2)
     device.server.requests.clear()
     device.server.sent = 0

@@ -11,7 +11,7 @@ from edge.inference.errors import UserError
 from edge.protocol.release import ReleaseError
 from edge.protocol.signature import SignatureError
 from edge.update.server import RegistryError
-from edge.update.updater import ATTEMPTS
+from edge.update.updater import MAX_ATTEMPTS
 
 FLIPS = int(os.environ.get("FLIPS", "60"))
 """Random bytes of the statement, of the files on their way, and of those on the device."""
@@ -44,9 +44,9 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
             device.updater().check()
         except UserError:
             refused += 1
-            assert device.require_whole(1), (number, target)
+            assert device.require_working(1), (number, target)
         else:
-            assert target == "statement" and device.require_whole(2), (number, target)
+            assert target == "statement" and device.require_working(2), (number, target)
     assert refused > 0.9 * FLIPS
     updated.server.alter = lambda name, content: content
     assert updated.updater().check().release == 2
@@ -56,7 +56,7 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
 def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
     updater = updated.updater()
     updater.check()
-    updater.probation.confirm()
+    updater.probation.commit()
     files = sorted(
         path.relative_to(updated.models)
         for path in updated.home.rglob("*")
@@ -68,11 +68,11 @@ def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
         device = updated.copy(tmp_path / str(number))
         path = device.models / chance.choice(files)
         path.write_bytes(flipped(path.read_bytes(), chance))
-        assert device.require_whole(1, 2), (number, path)
+        assert device.require_working(1, 2), (number, path)
         updater = device.updater()
         updater.probation.recover()
         updater.check()
-        assert device.require_whole(2), (number, path)
+        assert device.require_working(2), (number, path)
 
 
 @pytest.mark.parametrize("fault", [cut, endless, trickling], ids=lambda fault: fault.__name__)
@@ -82,7 +82,7 @@ def test_a_download_that_goes_wrong_leaves_the_old_model(updated, monkeypatch, f
     updated.server.fault = fault
     with pytest.raises((RegistryError, ReleaseError), match="broke off|longer than|slower than"):
         updated.updater().check()
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
     assert sum(path.stat().st_size for path in updated.home.rglob("*")) < 1 << 20
     updated.server.fault = lambda handler: False
     assert updated.updater().check().release == 2
@@ -100,7 +100,7 @@ def test_what_broke_off_is_resumed_where_it_broke_off(updated):
     whole = (updated.folders[2] / "model.onnx").stat().st_size
     begins = [whole - whole // 2, whole - whole // 4, whole - whole // 8]
     assert ranges == [None, *(f"bytes={begin}-" for begin in begins), None, None]
-    assert updated.server.sent == done.downloaded and updated.require_whole(2)
+    assert updated.server.sent == done.downloaded and updated.require_working(2)
 
 
 def test_a_server_that_knows_no_ranges_sends_a_file_anew(updated):
@@ -114,18 +114,18 @@ def test_a_server_that_knows_no_ranges_sends_a_file_anew(updated):
         return False
 
     updated.server.fault = whole
-    assert updated.updater().check().release == 2 and updated.require_whole(2)
+    assert updated.updater().check().release == 2 and updated.require_working(2)
 
 
 def test_damage_is_fetched_a_few_times_and_then_no_more(updated):
     """A store that has lost a file is not asked by every device at every poll for ever."""
     updated.server.alter = lambda name, content: content[:-9] if name == "model.onnx" else content
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ReleaseError, match="model.onnx is not what was released"):
             updated.updater().check()
-    assert updated.server.fetched().count("model.onnx") == ATTEMPTS
+    assert updated.server.fetched().count("model.onnx") == MAX_ATTEMPTS
     assert updated.updater().check() is None and updated.server.fetched() == []
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
 
 
 def test_a_server_that_is_away_comes_back(updated):
@@ -135,7 +135,7 @@ def test_a_server_that_is_away_comes_back(updated):
     for _ in range(2):
         with pytest.raises(RegistryError, match=f"no MLflow server answers at {address}"):
             updater.check()
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
 
 
 def test_an_endless_statement_is_not_read_to_its_end(updated):
@@ -144,7 +144,7 @@ def test_an_endless_statement_is_not_read_to_its_end(updated):
     )
     with pytest.raises(RegistryError, match="does not answer as an MLflow server"):
         updated.updater().check()
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
 
 
 def test_a_statement_nested_without_end_is_refused(updated):
@@ -152,7 +152,7 @@ def test_a_statement_nested_without_end_is_refused(updated):
         updated.server.alter = lambda name, content, text=text: text.encode()
         with pytest.raises(ReleaseError, match="statement is damaged"):
             updated.updater().check()
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
 
 
 def test_an_unsigned_or_foreign_release_is_not_fetched(updated):
@@ -164,4 +164,4 @@ def test_an_unsigned_or_foreign_release_is_not_fetched(updated):
         updated.server.statement = change(updated.server.statement)
         with pytest.raises(SignatureError):
             updated.updater().check()
-    assert updated.server.fetched() == [] and updated.require_whole(1)
+    assert updated.server.fetched() == [] and updated.require_working(1)

@@ -13,7 +13,7 @@ from tiny_model import write_model, write_reference_images
 from edge.agent.model import FRAMES_OF_PROBATION, ModelInUse
 from edge.agent.settings import ModelSettings, StoreSettings
 from edge.update.current import CurrentModel
-from edge.update.probation import STARTS
+from edge.update.probation import MAX_STARTS
 
 GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
 
@@ -52,10 +52,10 @@ def blinded(updated, tmp_path):
 def test_good_frames_confirm(blinded):
     _, updater, model = blinded
     for frame in range(FRAMES_OF_PROBATION):
-        assert updater.probation.lasts(), frame
+        assert updater.probation.is_active(), frame
         model.refresh()
         assert model.score(GREY).reason is None
-    assert not updater.probation.lasts() and model.current.release == 2
+    assert not updater.probation.is_active() and model.current.release == 2
 
 
 def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
@@ -64,8 +64,8 @@ def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
     assert "are not probabilities" in model.score(WHITE).reason
     model.refresh()
     assert model.score(WHITE).reason is None and model.current.release == 1
-    assert device.require_whole(1)
-    assert updater.check() is None and "fails on a real frame" in updater.refused
+    assert device.require_working(1)
+    assert updater.check() is None and "fails on a real frame" in updater.refusal
 
 
 def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
@@ -77,15 +77,15 @@ def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
         for _ in range(FRAMES_OF_PROBATION + 2):
             model.refresh()
             assert model.score(GREY).reason is None
-        assert updater.probation.lasts() and "make room" in model.failure
+        assert updater.probation.is_active() and "make room" in model.failure
         assert "are not probabilities" in model.score(WHITE).reason
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert updater.probation.lasts() and device.home.is_dir()
+    assert updater.probation.is_active() and device.home.is_dir()
     for _ in range(FRAMES_OF_PROBATION):
         model.refresh()
         model.score(GREY)
-    assert not updater.probation.lasts() and model.failure is None
+    assert not updater.probation.is_active() and model.failure is None
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def test_a_release_that_does_not_load_brings_the_old_one_back(damaged):
     for _ in range(FRAMES_OF_PROBATION):
         model.refresh()
         assert model.score(GREY).reason is None and model.current.release == 1
-    assert not updater.probation.lasts() and model.failure is None and device.require_whole(1)
-    assert updater.check() is None and "does not load" in updater.refused
+    assert not updater.probation.is_active() and model.failure is None and device.require_working(1)
+    assert updater.check() is None and "does not load" in updater.refusal
 
 
 def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypatch):
@@ -116,17 +116,17 @@ def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypat
         for _ in range(FRAMES_OF_PROBATION + 1):
             model.refresh()
             assert model.score(GREY).reason is None and model.current.release == 1
-        assert updater.probation.lasts() and "make room" in model.failure
+        assert updater.probation.is_active() and "make room" in model.failure
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     nothing = np.full((1, 2), np.nan, np.float32)
     with monkeypatch.context() as patch:
         patch.setattr(model.current.scorer, "score_prepared", lambda pixels: nothing)
         assert "are not probabilities" in model.score(GREY).reason
-    assert updater.probation.lasts() and updater.home.state.failures == {}
+    assert updater.probation.is_active() and updater.home.state.failures == {}
     model.refresh()
     assert model.score(GREY).reason is None and model.current.release == 1
-    assert not updater.probation.lasts() and device.require_whole(1)
+    assert not updater.probation.is_active() and device.require_working(1)
     assert [failure.release for failure in updater.home.state.failures.values()] == [2]
 
 
@@ -141,7 +141,7 @@ def test_frames_of_a_release_say_nothing_about_the_next_one(updated):
     updated.release(3)
     updater.check()
     model.score(GREY)
-    assert model.current.release == 2 and updater.probation.lasts()
+    assert model.current.release == 2 and updater.probation.is_active()
 
 
 class Killed(BaseException):
@@ -164,8 +164,8 @@ def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, mon
             agent.parts.store.close()
         return agent
 
-    for _ in range(STARTS + 2):
-        assert start("gone").parts.updater.probation.lasts()
+    for _ in range(MAX_STARTS + 2):
+        assert start("gone").parts.updater.probation.is_active()
 
     class Crashes(CurrentModel):
         def _load(self, folder, threads):
@@ -174,8 +174,8 @@ def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, mon
             super()._load(folder, threads)
 
     monkeypatch.setattr("edge.agent.model.CurrentModel", Crashes)
-    for _ in range(STARTS - 1):
+    for _ in range(MAX_STARTS - 1):
         with pytest.raises(Killed):
             start(None)
     agent = start(None)
-    assert agent.parts.watcher.state.result.version == "1" and updated.require_whole(1)
+    assert agent.parts.watcher.state.result.version == "1" and updated.require_working(1)

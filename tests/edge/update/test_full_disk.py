@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[3]
 def test_a_release_that_would_leave_too_little_is_not_fetched(updated):
     with pytest.raises(SpaceError, match="are to stay free"):
         updated.updater(reserve=1 << 60).check()
-    assert updated.server.fetched() == [] and updated.require_whole(1)
+    assert updated.server.fetched() == [] and updated.require_working(1)
 
 
 ON_A_SMALL_DISK = """
@@ -87,5 +87,5 @@ def test_a_write_that_the_system_refuses_half_way(updated):
             updated.updater().check()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert updated.require_whole(1)
+    assert updated.require_working(1)
     assert updated.updater().check().release == 2

@@ -13,7 +13,7 @@ from release_server import PUBLIC_KEY
 
 from edge.update.current import CurrentModel, NoModelError
 from edge.update.faultpoints import KILL_AFTER, UpdateStep
-from edge.update.updater import ATTEMPTS
+from edge.update.updater import MAX_ATTEMPTS
 
 pytestmark = pytest.mark.slow
 
@@ -22,11 +22,11 @@ KILLS = int(os.environ.get("KILLS", "20"))
 
 PROJECT = Path(__file__).parents[3]
 PROCESS = Path(__file__).with_name("updating_process.py")
-BACK = (UpdateStep.FAILED, UpdateStep.REVERTED)
+BACK = (UpdateStep.FAILURE_SAVED, UpdateStep.ROLLED_BACK)
 FORTH = [step for step in UpdateStep if step not in BACK]
 
 
-def run(device, then="confirm", **environment) -> subprocess.Popen:
+def run(device, then="commit", **environment) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, PROCESS, device.server.address, device.models, PUBLIC_KEY, then],
         env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment,
@@ -42,7 +42,7 @@ def end(process: subprocess.Popen) -> int:
     return process.returncode
 
 
-def require_tidy(device, *releases: int) -> None:
+def require_clean(device, *releases: int) -> None:
     kept = {path.name for path in device.home.iterdir()}
     assert kept == {"current", "update.json", *(f"release-{n}" for n in releases)}
 
@@ -50,31 +50,31 @@ def require_tidy(device, *releases: int) -> None:
 @pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
 def test_an_update_cut_off_after_any_step_is_taken_up_again(updated, step):
     assert end(run(updated, **{KILL_AFTER: step})) == -signal.SIGKILL
-    found = updated.require_whole(1, 2)
+    found = updated.require_working(1, 2)
     switched = FORTH.index(step) >= FORTH.index(UpdateStep.SWITCHED)
-    assert found == (2 if switched and step != UpdateStep.TIDIED else found)
+    assert found == (2 if switched and step != UpdateStep.CLEANED_UP else found)
     updater = updated.updater()
     updater.probation.recover()
-    assert updated.require_whole(1, 2) == found
+    assert updated.require_working(1, 2) == found
     updater.check()
-    assert updated.require_whole(2) and updater.refused is None
-    updater.probation.confirm()
+    assert updated.require_working(2) and updater.refusal is None
+    updater.probation.commit()
     updated.release(3)
     updater.check()
-    updater.probation.confirm()
-    assert updated.require_whole(3)
-    require_tidy(updated, 2, 3)
+    updater.probation.commit()
+    assert updated.require_working(3)
+    require_clean(updated, 2, 3)
 
 
 @pytest.mark.parametrize("step", BACK, ids=lambda step: step.name)
 def test_a_way_back_cut_off_after_any_step_is_gone_to_its_end(updated, step):
-    assert end(run(updated, "revert", **{KILL_AFTER: step})) == -signal.SIGKILL
-    updated.require_whole(1, 2)
+    assert end(run(updated, "rollback", **{KILL_AFTER: step})) == -signal.SIGKILL
+    updated.require_working(1, 2)
     updater = updated.updater()
     updater.probation.recover()
-    assert updated.require_whole(1) and not updater.probation.lasts()
-    assert updater.check() is None and "as the test wants" in updater.refused
-    assert updated.require_whole(1)
+    assert updated.require_working(1) and not updater.probation.is_active()
+    assert updater.check() is None and "as the test wants" in updater.refusal
+    assert updated.require_working(1)
 
 
 @pytest.mark.proof
@@ -86,19 +86,19 @@ def test_a_first_installation_cut_off_leaves_no_model_or_a_whole_one(device, ste
     except NoModelError as error:
         assert "no model in" in str(error)
     else:
-        assert device.require_whole(1)
+        assert device.require_working(1)
     assert end(run(device)) == 0
-    assert device.require_whole(1)
-    require_tidy(device, 1)
+    assert device.require_working(1)
+    require_clean(device, 1)
 
 
 def test_a_trial_that_ends_the_process_each_time_is_given_up(updated):
-    for _ in range(ATTEMPTS):
-        assert end(run(updated, **{KILL_AFTER: UpdateStep.COUNTED})) == -signal.SIGKILL
-        assert updated.require_whole(1)
+    for _ in range(MAX_ATTEMPTS):
+        assert end(run(updated, **{KILL_AFTER: UpdateStep.ATTEMPT_COUNTED})) == -signal.SIGKILL
+        assert updated.require_working(1)
     updated.server.fetched()
     updater = updated.updater()
-    assert updater.check() is None and "ended the process 3 times" in updater.refused
+    assert updater.check() is None and "ended the process 3 times" in updater.refusal
     assert updated.server.fetched() == []
 
 

@@ -44,7 +44,7 @@ def test_no_server_is_one_line(tmp_path, capsys):
     ],
 )
 def test_no_address_is_one_line(tmp_path, address):
-    with pytest.raises(RegistryError, match="is no server's address"):
+    with pytest.raises(RegistryError, match="is not a server's address"):
         pull(address, "m", "champion", tmp_path)
 
 

@@ -11,7 +11,7 @@ from tiny_model import write_model, write_reference_images
 
 from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.inference.reference_images import ReferenceImages
-from edge.update.self_test import CHOICE_FILE, Choice, tried
+from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test
 
 GOOD = {
     MODEL_FILE: {"accuracy": 0.95},
@@ -82,13 +82,13 @@ DISAGREES = {"accuracy": 0.95, "agreement": 0.9}
         ),
         (
             {"slow": MODEL_FILE, "metrics": GOOD | {INT8_FILE: DISAGREES}},
-            *(MODEL_FILE, "what Keras says on 90.0% of"),
+            *(MODEL_FILE, "agrees with Keras on only 90.0% of"),
         ),
-        ({"slow": MODEL_FILE, "metrics": {}}, MODEL_FILE, "what Keras says on 0.0% of"),
+        ({"slow": MODEL_FILE, "metrics": {}}, MODEL_FILE, "agrees with Keras on only 0.0% of"),
     ],
 )
 def test_int8_is_used_where_it_is_good_and_faster_here(release, options, file, why):
-    choice = tried(release(**options), threads=1)
+    choice = run_self_test(release(**options), threads=1)
     assert choice.file == file
     assert re.search(why, choice.why)
     assert all(ms > 0 for ms in choice.ms.values())
@@ -97,27 +97,29 @@ def test_int8_is_used_where_it_is_good_and_faster_here(release, options, file, w
 def test_a_release_without_reference_images_is_used_in_float(tmp_path):
     folder = write_model(tmp_path)
     (folder / INT8_FILE).write_bytes((folder / MODEL_FILE).read_bytes())
-    choice = tried(folder)
+    choice = run_self_test(folder)
     assert choice.file == MODEL_FILE and "no reference images" in choice.why
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"file": "model.onnx"}', '{"file": "../up"}'])
 def test_a_damaged_choice_is_the_float_network(tmp_path, text):
-    assert Choice.read(tmp_path).file == MODEL_FILE
-    (tmp_path / CHOICE_FILE).write_text(text)
-    assert Choice.read(tmp_path).file == MODEL_FILE
+    assert SelfTestResult.read(tmp_path).file == MODEL_FILE
+    (tmp_path / SELF_TEST_FILE).write_text(text)
+    assert SelfTestResult.read(tmp_path).file == MODEL_FILE
 
 
 def test_a_choice_comes_back_as_it_was_written(tmp_path):
-    choice = Choice(INT8_FILE, {MODEL_FILE: 9.5, INT8_FILE: 3.25}, "int8 is 2.92 times as fast")
-    (tmp_path / CHOICE_FILE).write_text(choice.text())
-    assert Choice.read(tmp_path) == choice
-    (tmp_path / CHOICE_FILE).write_text(replace(choice, file="another.onnx").text())
-    assert Choice.read(tmp_path).file == MODEL_FILE
+    choice = SelfTestResult(
+        INT8_FILE, {MODEL_FILE: 9.5, INT8_FILE: 3.25}, "int8 is 2.92 times as fast"
+    )
+    (tmp_path / SELF_TEST_FILE).write_text(choice.text())
+    assert SelfTestResult.read(tmp_path) == choice
+    (tmp_path / SELF_TEST_FILE).write_text(replace(choice, file="another.onnx").text())
+    assert SelfTestResult.read(tmp_path).file == MODEL_FILE
 
 
 def test_a_record_of_more_labels_than_reference_scores_is_refused(tmp_path):
     folder = write_reference_images(write_model(tmp_path))
     ModelRecord(["a", "b", "c"], (64, 48), "1").write(folder)
     with pytest.raises(Exception, match="are not probabilities of 3 classes"):
-        tried(folder)
+        run_self_test(folder)

@@ -13,54 +13,54 @@ from edge.inference.reference_images import ReferenceImages
 from edge.protocol.release import ReleaseError
 from edge.update.current import CurrentModel, NoModelError
 from edge.update.home import BusyError
-from edge.update.probation import STARTS
+from edge.update.probation import MAX_STARTS
 from edge.update.server import RegistryError
-from edge.update.updater import ATTEMPTS
+from edge.update.updater import MAX_ATTEMPTS
 
 
 def test_a_release_is_on_probation_until_it_is_confirmed(updated):
     updater = updated.updater()
     assert updater.check().release == 2
-    assert updater.probation.lasts() and updated.require_whole(2)
-    assert updater.check() is None and updater.refused is None
-    updater.probation.confirm()
-    assert not updater.probation.lasts()
-    updater.probation.revert("too late")
-    assert updated.require_whole(2)
+    assert updater.probation.is_active() and updated.require_working(2)
+    assert updater.check() is None and updater.refusal is None
+    updater.probation.commit()
+    assert not updater.probation.is_active()
+    updater.probation.rollback("too late")
+    assert updated.require_working(2)
 
 
 def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
     updater = updated.updater()
     updater.check()
-    updater.probation.revert("all frames are bright")
-    assert updated.require_whole(1) and not updater.probation.lasts()
+    updater.probation.rollback("all frames are bright")
+    assert updated.require_working(1) and not updater.probation.is_active()
     updated.server.fetched()
     for _ in range(3):
         assert updater.check() is None
-        assert updater.refused == "release 2 failed here: all frames are bright"
+        assert updater.refusal == "release 2 failed here: all frames are bright"
     assert updated.updater().check() is None, "it is remembered on the disk"
     assert updated.server.fetched() == []
     assert sorted(path.name for path in updated.home.iterdir()) == [
         *("current", "release-1", "update.json")
     ]
     updated.release(3)
-    assert updater.check().release == 3 and updater.refused is None
-    assert updated.require_whole(3)
+    assert updater.check().release == 3 and updater.refusal is None
+    assert updated.require_working(3)
 
 
 def test_what_failed_is_tried_again_when_asked_to(updated):
     updater = updated.updater()
     updater.check()
-    updater.probation.revert("a mistake")
+    updater.probation.rollback("a mistake")
     assert updater.check(again=True).release == 2
-    updater.probation.confirm()
-    assert updated.require_whole(2) and updater.check() is None and updater.refused is None
+    updater.probation.commit()
+    assert updated.require_working(2) and updater.check() is None and updater.refusal is None
 
 
 def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
     updater = updated.updater()
     updater.check()
-    updater.probation.revert("this runtime is odd")
+    updater.probation.rollback("this runtime is odd")
     assert updater.check() is None
     monkeypatch.setattr("edge.update.updater.runtime_fingerprint", lambda: "a newer one")
     assert updater.check().release == 2
@@ -69,13 +69,13 @@ def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
 def test_the_first_release_has_nothing_to_go_back_to(device):
     updater = device.updater()
     updater.check()
-    updater.probation.revert("it sees ghosts")
+    updater.probation.rollback("it sees ghosts")
     with pytest.raises(NoModelError):
         CurrentModel(device.home)
-    assert updater.check() is None and "ghosts" in updater.refused
+    assert updater.check() is None and "ghosts" in updater.refusal
     device.release(2)
     updater.check()
-    assert device.require_whole(2)
+    assert device.require_working(2)
 
 
 def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
@@ -87,7 +87,7 @@ def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
         updated.release(number)
         updater = updated.updater()
         updater.check()
-        updater.probation.confirm()
+        updater.probation.commit()
     assert sorted(path.name for path in updated.home.iterdir()) == [
         *("current", "notes.txt", "release-2", "release-3", "update.json")
     ]
@@ -109,10 +109,10 @@ def test_what_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
             updated.server.release(updated.folders[min(number, 3)], number)
             updater = updated.updater()
             assert updater.check().release == number
-            updater.probation.confirm()
+            updater.probation.commit()
     assert {"release-3", "release-4"} < {path.name for path in updated.home.iterdir()}
-    assert ".removed-release-1 is in no use and stays" in caplog.text
-    updater.home.tidy()
+    assert ".removed-release-1 is unused but cannot be removed" in caplog.text
+    updater.home.clean_up()
     assert not list(updated.home.glob("*release-1"))
 
 
@@ -121,31 +121,31 @@ def test_a_release_upon_one_on_probation_goes_back_to_what_was_confirmed(updated
     updater.check()
     updated.release(3)
     assert updater.check().release == 3
-    updater.probation.revert("no better")
-    assert updated.require_whole(1)
+    updater.probation.rollback("no better")
+    assert updated.require_working(1)
 
 
 def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
     updated.updater().check()
-    for _ in range(STARTS - 1):
+    for _ in range(MAX_STARTS - 1):
         updater = updated.updater()
         updater.probation.recover()
-        assert updater.probation.lasts()
+        assert updater.probation.is_active()
     updater = updated.updater()
     updater.probation.recover()
-    assert not updater.probation.lasts() and updated.require_whole(1)
+    assert not updater.probation.is_active() and updated.require_working(1)
     assert updater.check() is None
-    assert updater.refused.endswith("the process started 3 times and did not confirm it")
+    assert updater.refusal.endswith("the process started 3 times without committing it")
 
 
 def test_only_one_process_updates(updated):
     updater = updated.updater()
-    with updater.home.bringing(), pytest.raises(BusyError):
+    with updater.home.update_lock(), pytest.raises(BusyError):
         updated.updater().check()
     assert updated.updater().check().release == 2
 
 
-@pytest.mark.parametrize("ends", ["confirm", "revert"])
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
 def test_a_probation_ends_while_the_next_release_is_fetched(updated, ends):
     updater = updated.updater()
     updater.check()
@@ -153,44 +153,44 @@ def test_a_probation_ends_while_the_next_release_is_fetched(updated, ends):
 
     def end_probation(handler):
         if is_file(handler, "model.onnx"):
-            updater.probation.confirm() if ends == "confirm" else updater.probation.revert("ghosts")
-            assert not updater.probation.lasts()
+            updater.probation.commit() if ends == "commit" else updater.probation.rollback("ghosts")
+            assert not updater.probation.is_active()
         return False
 
     updated.server.fault = end_probation
     assert updated.updater().check().release == 3
-    assert updated.require_whole(3)
-    assert updater.home.previous.name == ("release-2" if ends == "confirm" else "release-1")
+    assert updated.require_working(3)
+    assert updater.home.previous.name == ("release-2" if ends == "commit" else "release-1")
 
 
 def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
     model = CurrentModel(updated.home)
-    assert (model.release, model.version, model.stale()) == (1, "1", False)
+    assert (model.release, model.version, model.is_stale()) == (1, "1", False)
     updater = updated.updater()
     updater.check()
-    assert model.stale()
-    updater.probation.confirm()
+    assert model.is_stale()
+    updater.probation.commit()
     model = CurrentModel(updated.home)
     damaged = updated.home / "current" / "model.onnx"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     fallen_back = CurrentModel(updated.home)
-    assert (fallen_back.release, fallen_back.stale(), model.stale()) == (1, False, False)
+    assert (fallen_back.release, fallen_back.is_stale(), model.is_stale()) == (1, False, False)
     assert updated.updater().check().release == 2
-    assert fallen_back.stale() and updated.require_whole(2)
+    assert fallen_back.is_stale() and updated.require_working(2)
 
 
 def test_a_model_that_is_damaged_again_and_again_is_mended_each_time(updated):
     updated.release(1)
-    for _ in range(ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         (updated.home / "current" / "model.onnx").write_bytes(b"?")
         assert updated.updater().check().release == 1
-        assert updated.require_whole(1)
+        assert updated.require_working(1)
 
 
 def test_damaged_models_are_named(updated):
     for path in updated.home.rglob("record.json"):
         path.write_text("{")
-    with pytest.raises(NoModelError, match="no whole model in .*release-1: record.json is not"):
+    with pytest.raises(NoModelError, match="no complete model in .*release-1: record.json is not"):
         CurrentModel(updated.home)
 
 
@@ -249,15 +249,15 @@ def test_what_fails_its_trial_is_refused_once(updated, tmp_path, change, message
     with pytest.raises(ReleaseError, match=message):
         updater.check()
     updated.server.fetched()
-    assert updater.check() is None and "failed here: the model fails its self" in updater.refused
-    assert updated.server.fetched() == [] and updated.require_whole(1)
-    assert not updater.probation.lasts()
+    assert updater.check() is None and "failed here: the model fails its self" in updater.refusal
+    assert updated.server.fetched() == [] and updated.require_working(1)
+    assert not updater.probation.is_active()
 
 
 def test_a_release_too_large_is_refused_before_it_is_fetched(updated):
     with pytest.raises(ReleaseError, match="and this device takes 100"):
-        updated.updater(limit=100).check()
-    assert updated.server.fetched() == [] and updated.require_whole(1)
+        updated.updater(max_bytes=100).check()
+    assert updated.server.fetched() == [] and updated.require_working(1)
 
 
 def test_a_poll_asks_once_and_hashes_nothing(updated):
@@ -278,19 +278,19 @@ def test_a_release_signed_anew_is_the_same_one(updated):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"taken": "x", "failures": {}}', "\udcff", None]
+    "text", ["", "{", "[]", "{}", '{"highest_release": "x", "failures": {}}', "\udcff", None]
 )
 def test_a_damaged_memory_is_an_empty_one(updated, text):
     memory = updated.home / "update.json"
     if text is None:
-        text = memory.read_text().replace('"taken": 1', '"taken": 9')
+        text = memory.read_text().replace('"highest_release": 1', '"highest_release": 9')
     memory.write_bytes(text.encode("utf-8", "surrogateescape"))
     updater = updated.updater()
     updater.probation.recover()
-    assert not updater.probation.lasts()
+    assert not updater.probation.is_active()
     assert updater.check().release == 2
-    updater.probation.revert("and back")
-    assert updated.require_whole(1)
+    updater.probation.rollback("and back")
+    assert updated.require_working(1)
 
 
 def test_no_model_of_a_strange_name(tmp_path):
@@ -306,4 +306,4 @@ def test_a_missing_alias_changes_nothing(updated):
     updated.server.fault = lambda handler: handler.send(400, b'{"message": "no alias"}') or True
     with pytest.raises(RegistryError, match="no alias .HTTP 400."):
         updated.updater().check()
-    assert updated.require_whole(1) and MODEL in str(updated.home)
+    assert updated.require_working(1) and MODEL in str(updated.home)

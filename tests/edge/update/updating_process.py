@@ -1,6 +1,6 @@
 """A device's process: recovers, polls, loads the model and confirms it, or goes back.
 
-python updating_process.py SERVER MODELS KEY confirm|revert
+python updating_process.py SERVER MODELS KEY commit|rollback
 """
 
 import sys
@@ -16,5 +16,5 @@ updater.probation.recover()
 updater.check()
 CurrentModel(Path(models, "brightness"), threads=1)
 probation = updater.probation
-if probation.lasts():
-    probation.confirm() if then == "confirm" else probation.revert("as the test wants")
+if probation.is_active():
+    probation.commit() if then == "commit" else probation.rollback("as the test wants")

@@ -23,7 +23,7 @@ from tiny_model import probabilities
 from edge.cli.main import main as edge_main
 from edge.inference.record import ModelRecord
 from edge.inference.scoring import Scorer, prepare
-from edge.update.self_test import CHOICE_FILE
+from edge.update.self_test import SELF_TEST_FILE
 from steps import export, promote, register
 from steps.evaluation.predictions import keras_predict
 from steps.registry.local_server import tracking_server
@@ -163,7 +163,7 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
         score += ["--camera", f"folder:{images}", "--json", tmp_path / "rows.json"]
         subprocess.run([*agent, *map(str, pull)], cwd=PROJECT, check=True)
     # use the float network, whether or not int8 was faster just now
-    (tmp_path / "edge" / "package-onnx" / "current" / CHOICE_FILE).unlink()
+    (tmp_path / "edge" / "package-onnx" / "current" / SELF_TEST_FILE).unlink()
     subprocess.run([*agent, *map(str, score)], cwd=PROJECT, check=True)
     by_agent = json.loads((tmp_path / "rows.json").read_text())
     assert [row["file"] for row in by_agent] == [file.name for file in files]

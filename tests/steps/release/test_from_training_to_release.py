@@ -15,7 +15,7 @@ from edge.inference.record import ModelRecord
 from edge.inference.reference_images import ReferenceImages
 from edge.inference.scoring import PREPARE_VERSION, Scorer
 from edge.protocol.release import Release, ReleaseError
-from edge.update.self_test import tried
+from edge.update.self_test import run_self_test
 from steps import export, promote, register
 from steps.registry.aliases import history, lock_aliases, move_alias
 
@@ -130,14 +130,17 @@ def _require_reference_images(folder: Path, record: ModelRecord) -> None:
             Scorer(folder, model_file=file), [image.content for image in reference.images]
         )
         np.testing.assert_allclose(scores, reference.expected(file), rtol=0, atol=1e-6)
-    assert set(tried(folder).ms) == {"model.onnx", "model.int8.onnx"}
+    assert set(run_self_test(folder).ms) == {"model.onnx", "model.int8.onnx"}
     reference.images[3].scores["model.int8.onnx"].reverse()
     reference.write(folder)
-    assert tried(folder).file == "model.onnx" and "image's score is" in tried(folder).why
+    assert (
+        run_self_test(folder).file == "model.onnx"
+        and "image's score is" in run_self_test(folder).why
+    )
     reference.images[3].scores["model.onnx"].reverse()
     reference.write(folder)
     with pytest.raises(ReleaseError, match="self-test: a reference image's score is"):
-        tried(folder)
+        run_self_test(folder)
 
 
 @pytest.mark.parametrize(
