@@ -17,7 +17,8 @@ from steps.errors import RunAgain, UserError
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
 from steps.pipeline.runs import RESUMED
-from steps.pipeline.step import NONE, RUN_ID, Step, StepRun
+from steps.pipeline.step import NONE, Step, StepRun
+from steps.settings.parameters import run_id_parameter
 from steps.settings.profile import Profile
 from steps.training.networks import MODEL_FILE, validate_network
 from steps.training.ranks import horovod_is_built
@@ -161,7 +162,7 @@ def _kept(run: StepRun, folder: str, resumes: bool) -> Iterator[None]:
     finally:
         with suppress(Exception):  # the store of the checkpoints may be what failed
             if resumes or has_checkpoint(folder):
-                inputs = {step + RUN_ID: run_id for step, run_id in run.inputs.items()}
+                inputs = {run_id_parameter(step): run_id for step, run_id in run.inputs.items()}
                 run.commands.resume_with(resume_run_id=run.id, **inputs)
 
 

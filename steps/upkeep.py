@@ -1,4 +1,4 @@
-"""Upkeep: small files of the Delta tables into larger ones, and what no version needs deleted."""
+"""Upkeep: compact the Delta tables, and delete files that no kept version needs."""
 
 import logging
 
@@ -7,6 +7,7 @@ from pydantic import Field
 
 from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.step import Step, StepRun
+from steps.reports.upkeep import fill_report
 from steps.settings.parameters import StepParameters
 
 logger = logging.getLogger("steps")
@@ -15,12 +16,12 @@ logger = logging.getLogger("steps")
 class Parameters(StepParameters):
     """Compact the tables, and delete files that only old versions need.
 
-    A version older than the retention can no longer be read afterwards: keep it longer than the
-    oldest run that you want to repeat."""
+    Versions older than the retention can no longer be read afterwards: choose it longer than the
+    age of the oldest run that you want to repeat."""
 
-    max_megabytes_per_file: int = Field(256, ge=1, description="size that small files grow to, MB")
+    max_megabytes_per_file: int = Field(256, ge=1, description="size of compacted files, MB")
     retention_days: float = Field(
-        30, ge=7, description="days that a file stays after its version was replaced, 7 or more"
+        30, ge=7, description="days to keep a file after its version was replaced, 7 or more"
     )
 
 
@@ -43,16 +44,11 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
             table.optimize().executeCompaction()
             table.vacuum(parameters.retention_days * 24)
             after = table.detail().head()["numFiles"]
-            logger.info("%s: %d files instead of %d", name, after, before)
+            logger.info("%s: %d files, before %d", name, after, before)
             outputs.compacted[name] = (before, after)
             outputs.versions[name] = current_version(table)
     mlflow.log_metrics({f"{name}_files": after for name, (_, after) in outputs.compacted.items()})
-    run.report.table(
-        "Files",
-        ["table", "before", "after", "version"],
-        [[name, *files, outputs.versions[name]] for name, files in outputs.compacted.items()],
-        f"Versions replaced more than {parameters.retention_days:g} days ago are gone.",
-    )
+    fill_report(run.report, outputs, parameters.retention_days)
     return outputs
 
 

@@ -1,4 +1,4 @@
-"""An entry point of this project that is run from another one."""
+"""Run an entry point of this project from another one."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from steps.settings.profile import PROJECT
 
 
 def run_entry_point(step: str, parameters: StepParameters) -> Run:
-    """Run a step as `mlflow run` does, nested in the active run; returns its finished run.
+    """Run a step as `mlflow run` does, nested in the active run, and return its finished run.
 
     Args:
         step: the entry point.
@@ -25,7 +25,7 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         UserError: it failed, and has said itself what is wrong.
     """
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
-    # the entry point's `python` is the one that runs here
+    # so that the entry point's `python` is this one
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     try:
         submitted = mlflow.projects.run(
@@ -37,10 +37,10 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
             run_name=step,
         )
     except KeyboardInterrupt:
-        # MLflow marks as FAILED a step that it stopped before the step could say KILLED
+        # MLflow marks a step as FAILED that it stopped before the step could set KILLED
         if stopped := newest_nested(step):
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
     except ExecutionException as error:
-        raise UserError(f"{step} failed; fix the error above", RunAgain()) from error
+        raise UserError(f"{step} failed", RunAgain()) from error
     return mlflow.get_run(submitted.run_id)

@@ -1,4 +1,4 @@
-"""How a failed run ends: with a report that says why, and without runs that seem to go on."""
+"""How a failed run ends: with a report that says why, and without nested runs that stay RUNNING."""
 
 import logging
 import traceback
@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
-from steps.pipeline.outages import fail_fast, outage
+from steps.pipeline.outages import describe_outage, fail_fast
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import REPORT_FILE
 from steps.pipeline.runs import nested_in
@@ -21,8 +21,8 @@ logger = logging.getLogger("steps")
 
 
 @contextmanager
-def end_with_status(run: Run, report: Report, commands: Commands) -> Iterator[None]:
-    """Around a step's work: if it fails or is stopped, end its run and those nested in it so.
+def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[None]:
+    """End the run, and those nested in it, as FAILED or KILLED if the block fails or is stopped.
 
     The terminal, the report, or the error's last line names the command that resumes the step.
 
@@ -40,24 +40,25 @@ def end_with_status(run: Run, report: Report, commands: Commands) -> Iterator[No
         keep_status(run)
         raise
     except Exception as error:
-        if away := outage(error):
-            with fail_fast(), suppress(Exception):  # the run may not be reached either
-                fail(report.step, away)
+        if away := describe_outage(error):
+            with fail_fast(), suppress(Exception):  # the run may be out of reach too
+                end_as_failed(report.step, away)
             raise
         if isinstance(error, UserError):
             commands.add_to(error)
-        report.failure = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            report.failure = str(error)
+        else:
+            report.failure = traceback.format_exc()
+            error.add_note(f"{report.step} failed; fix it, then resume with: {commands.resume()}")
         report.next_command = commands.resume()
         mlflow.log_text(report.html(), REPORT_FILE)
         _end_nested(run, "FAILED")
         if isinstance(error, UserError):
-            fail(report.step, str(error))
-        else:
-            error.add_note(f"{report.step} failed; fix it, then resume with: {commands.resume()}")
+            end_as_failed(report.step, str(error))
         raise
 
 
-def fail(step: str, failure: str) -> None:
+def end_as_failed(step: str, failure: str) -> None:
     """End the active run as FAILED, with the step and the one line that says why as its tags."""
     try:
         mlflow.set_tags({"step": step, "failure": failure})
@@ -66,7 +67,7 @@ def fail(step: str, failure: str) -> None:
 
 
 def _end_nested(run: Run, status: str) -> None:
-    """End what still runs below a run, such as the trials of a search."""
+    """End the nested runs that are still RUNNING, such as the trials of a search."""
     client = MlflowClient()
     condition = f"{nested_in(run.info.run_id)} and attributes.status = 'RUNNING'"
     for nested in client.search_runs([run.info.experiment_id], condition):

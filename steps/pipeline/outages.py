@@ -1,4 +1,4 @@
-"""A tracking server, registry or artifact store that does not answer, told in one line."""
+"""A tracking server, registry or artifact store that does not answer, in one line."""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from mlflow.exceptions import MlflowException
 
 from edge.protocol.addresses import without_userinfo
 
-ASKED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
-"""What MLflow's client (3.17) says once it has asked in vain as often as it may. Of files that it
-fetches in threads it keeps no more than these words."""
+REQUEST_FAILED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
+"""The message of MLflow's client (3.17) after its last retry. Of files that it fetches in threads
+it keeps no more than this message."""
 
 NO_ANSWER = (
     requests.ConnectionError,
@@ -25,27 +25,27 @@ NO_ANSWER = (
     requests.exceptions.ChunkedEncodingError,
 )
 
-LAST_WORDS_SECONDS = 5
+FAIL_FAST_SECONDS = 5
 
 
-def outage(error: BaseException) -> str | None:
-    """Which server did not answer, where an error comes from that; None: from something else.
+def describe_outage(error: BaseException) -> str | None:
+    """Return which server did not answer if that caused an error; None if something else did.
 
-    >>> outage(MlflowException("API request to http://lake:5000/api failed with exception x: late"))
-    'http://lake:5000 does not answer (late)'
+    >>> describe_outage(MlflowException("API request to http://lake failed with exception late"))
+    'http://lake does not answer (late)'
     """
     for cause in _causes(error):
-        if isinstance(cause, MlflowException) and (asked := ASKED.search(str(cause))):
-            return _said(asked[1], asked[2])
+        if isinstance(cause, MlflowException) and (request := REQUEST_FAILED.search(str(cause))):
+            return _describe(request[1], request[2])
         if isinstance(cause, NO_ANSWER) and cause.request is not None:
-            return _said(str(cause.request.url), str(cause))
+            return _describe(str(cause.request.url), str(cause))
     return None
 
 
 @contextmanager
 def fail_fast() -> Iterator[None]:
-    """Let MLflow ask once and for seconds, where it would for minutes: it was in vain before."""
-    settings = {MLFLOW_HTTP_REQUEST_MAX_RETRIES: 0, MLFLOW_HTTP_REQUEST_TIMEOUT: LAST_WORDS_SECONDS}
+    """Let MLflow try once and for seconds instead of minutes: the server did not answer before."""
+    settings = {MLFLOW_HTTP_REQUEST_MAX_RETRIES: 0, MLFLOW_HTTP_REQUEST_TIMEOUT: FAIL_FAST_SECONDS}
     before = {setting: setting.get_raw() for setting in settings}
     for setting, value in settings.items():
         setting.set(value)
@@ -57,15 +57,15 @@ def fail_fast() -> Iterator[None]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it came from, and so on."""
+    """Yield an error, its cause, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _said(url: str, reason: str) -> str:
+def _describe(url: str, reason: str) -> str:
     parts = urlsplit(without_userinfo(url))
     server = f"{parts.scheme}://{parts.netloc}"
-    # the innermost of the errors that are told within each other
+    # the innermost of the errors that the text nests
     why = re.split(r": |\(['\"]|, ['\"]", reason)[-1].partition(" (")[0].strip(").'\" ")
     return f"{server} does not answer ({why})"

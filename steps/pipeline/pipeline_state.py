@@ -7,24 +7,24 @@ from steps.pipeline.outputs import Outputs, StepDone
 from steps.pipeline.runs import newest_nested
 
 PIPELINE_FILE = "pipeline.json"
-"""What an unfinished pipeline run leaves; a finished one has it in ``outputs.json``."""
+"""Artifact of an unfinished pipeline run; a finished one has its ``outputs.json``."""
 
 
 class Unfinished(Outputs):
-    """The steps up to where the pipeline ended, and the command that goes on from there."""
+    """The steps up to where the pipeline ended, and the command that resumes it."""
 
     steps: list[StepDone]
     next_command: str
 
 
-def keep_unfinished(done: list[StepDone], next_command: str) -> None:
-    """Leave what the active run came to, in a file that makes it no finished run."""
-    left = Unfinished(steps=done, next_command=next_command)
-    mlflow.log_text(left.model_dump_json(indent=2), PIPELINE_FILE)
+def log_unfinished(done: list[StepDone], next_command: str) -> None:
+    """Log the state of the active run, in a file that does not make it a finished one."""
+    state = Unfinished(steps=done, next_command=next_command)
+    mlflow.log_text(state.model_dump_json(indent=2), PIPELINE_FILE)
 
 
 def read_unfinished(run_id: str) -> Unfinished | None:
-    """What a run came to that did not finish; None where it left nothing of it."""
+    """Return the state of a run that did not finish; None if it left none."""
     try:
         text = mlflow.artifacts.load_text(f"runs:/{run_id}/{PIPELINE_FILE}")
         return Unfinished.model_validate_json(text)
@@ -32,45 +32,43 @@ def read_unfinished(run_id: str) -> Unfinished | None:
         return None
 
 
-def failed(step: StepDone) -> StepDone:
-    """A step that failed or was stopped below the active run: its run, after how long, and why."""
+def describe_failure(step: StepDone) -> StepDone:
+    """Return a step that failed or was stopped, with its run, its duration and the reason."""
     run = newest_nested(step.step)
     if run is None:
         return step.model_copy(update={"failed": True, "reason": "it did not start"})
-    stopped = run.info.status == "KILLED"
-    why = run.data.tags.get("failure", "it was stopped" if stopped else "see the report of its run")
-    seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
-    came_to = {"failed": True, "run_id": run.info.run_id, "reason": why, "seconds": seconds}
-    return step.model_copy(update=came_to)
+    default = "it was stopped" if run.info.status == "KILLED" else "see the report of its run"
+    ended = run.info.end_time or run.info.start_time
+    return step.model_copy(
+        update={
+            "failed": True,
+            "run_id": run.info.run_id,
+            "reason": run.data.tags.get("failure", default),
+            "seconds": (ended - run.info.start_time) / 1000,
+        }
+    )
 
 
-def says(run_id: str | None, reason: str) -> str:
-    """What is done with a step: ``reuse run …`` or ``run, because …``."""
+def decision(run_id: str | None, reason: str) -> str:
+    """Return what is done with a step: ``reuse run …`` or ``run, because …``."""
     return f"reuse run {run_id}" if run_id else f"run, because {reason}"
 
 
-def lines(done: list[StepDone]) -> list[str]:
-    """The pipeline as a terminal shows it, a line a step."""
+def format_steps(done: list[StepDone]) -> list[str]:
+    """Return the pipeline as a terminal shows it, one line per step."""
     return [
-        f"{step.step:8}  {time_of(step):>8}  {step.run_id or '–':32}  {what_was_done(step)}"
+        f"{step.step:8}  {format_seconds(step):>8}  {step.run_id or '–':32}  {describe_step(step)}"
         for step in done
     ]
 
 
-def kind(step: StepDone) -> tuple[str, str]:
-    """The class of a step's box, and the word in it."""
-    if step.failed:
-        return "failed", "failed"
-    if step.reused:
-        return "reused", "reused"
-    return ("ran", "ran") if step.run_id else ("waits", "would run")
-
-
-def time_of(step: StepDone) -> str:
+def format_seconds(step: StepDone) -> str:
+    """Return how long a step took; – if it did not run."""
     return f"{step.seconds:.0f} s" if step.seconds else "–"
 
 
-def what_was_done(step: StepDone) -> str:
+def describe_step(step: StepDone) -> str:
+    """Return what was done with a step, and why."""
     if step.failed:
         return f"failed: {step.reason}"
     if step.reused:

@@ -1,23 +1,23 @@
-"""Which finished run can stand for a step."""
+"""Which earlier run replaces a step, or is resumed: the one place that compares runs by key."""
 
 from mlflow.entities import Run
 
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, differences, each_difference
 from steps.pipeline.run_files import missing_files_error, read_key_parts, read_outputs
-from steps.pipeline.runs import finished_runs, runs_that_broke_off
+from steps.pipeline.runs import finished_runs, interrupted_runs
 from steps.pipeline.step import Step
 from steps.settings.profile import Profile
 
 CANDIDATES = 3
-"""Runs of the same key that are looked at, the newest first."""
+"""Runs of the same key that are checked, the newest first."""
 
 COMPARED = 12
-"""Finished runs that a step without a hit is compared with, the newest first."""
+"""Finished runs that a step is compared with if none has its key, the newest first."""
 
 
-def reusable(step: Step, parts: Parts, profile: Profile) -> tuple[Run | None, str]:
-    """The newest finished run of the same key whose outputs still stand.
+def find_reusable_run(step: Step, parts: Parts, profile: Profile) -> tuple[Run | None, str]:
+    """Return the newest finished run of the same key whose outputs are intact.
 
     Args:
         step: which step.
@@ -27,38 +27,39 @@ def reusable(step: Step, parts: Parts, profile: Profile) -> tuple[Run | None, st
     Returns:
         The run, or None and the reason why there is none.
     """
-    lost = ""
+    invalid = ""
     for candidate in finished_runs(step.name, CANDIDATES, cache_key(parts)):
-        run_id = candidate.info.run_id
-        try:
-            gone = missing_files_error(run_id) or step.invalid_reason(
-                read_outputs(run_id, step.outputs), profile
-            )
-        except UserError as error:
-            gone = str(error)
-        if gone is None:
+        problem = _problem(candidate.info.run_id, step, profile)
+        if problem is None:
             return candidate, ""
-        lost = gone
-    return None, lost or _reason(step.name, parts)
+        invalid = problem
+    return None, invalid or _difference(step.name, parts)
 
 
-def cut_off(step: Step, parts: Parts, profile: Profile) -> str | None:
-    """The newest run of the same key that ended before its time and left something to go on from.
+def find_interrupted_run(step: Step, parts: Parts, profile: Profile) -> str | None:
+    """Return the ID of the newest interrupted run of the same key that can be resumed, or None.
 
     Args:
-        step, parts, profile: as for :func:`reusable`.
-
-    Returns:
-        Its ID, or None.
+        step, parts, profile: as for :func:`find_reusable_run`.
     """
-    for run in runs_that_broke_off(step.name, CANDIDATES, cache_key(parts)):
+    for run in interrupted_runs(step.name, CANDIDATES, cache_key(parts)):
         if step.resumable(run.info.run_id, profile):
-            return run.info.run_id
+            return str(run.info.run_id)
     return None
 
 
-def _reason(step: str, parts: Parts) -> str:
-    """What differs from the finished run that is nearest: of those as near, from the newest."""
+def _problem(run_id: str, step: Step, profile: Profile) -> str | None:
+    """Return why the outputs of a run can no longer be used, or None."""
+    try:
+        if missing := missing_files_error(run_id):
+            return missing
+        return step.invalid_reason(read_outputs(run_id, step.outputs), profile)
+    except UserError as error:
+        return str(error)
+
+
+def _difference(step: str, parts: Parts) -> str:
+    """Return what differs from the most similar finished run; of two as similar, the newer."""
     runs = finished_runs(step, COMPARED)
     if not runs:
         return "it has not run yet"

@@ -1,8 +1,7 @@
-"""What a finished run keeps among its artifacts: its record for the next step, and what tells later
-whether it can stand for another."""
+"""The files of a finished run: its outputs for the next step, and what a later run compares."""
 
 import json
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,37 +14,39 @@ from steps.pipeline.outputs import Outputs
 REPORT_FILE = "report.html"
 OUTPUTS_FILE = "outputs.json"
 KEY_FILE = "cache_key.json"
-"""The parts of the cache key: they tell later why it does not fit."""
+"""The parts of the cache key: they show later what differs."""
 PROFILE_FILE = "profile.json"
 """The resolved profile, without the values of environment variables."""
 SIZES_FILE = "files.json"
-"""The sizes of the run's other artifacts: they tell later whether all are there still."""
+"""The sizes of the run's other artifacts: they show later whether one is missing."""
 
 Record = TypeVar("Record", bound=Outputs)
 
 
-def keep(run_id: str, report: str, parts: Parts, profile: dict[str, Any], outputs: Outputs) -> None:
-    """Leave all of them, ``outputs.json`` last: a run that has it is whole.
+def log_run_files(
+    run_id: str, report: str, parts: Parts, profile: dict[str, Any], outputs: Outputs
+) -> None:
+    """Log all of them, ``outputs.json`` last: a run that has it is complete.
 
     Args:
         run_id: the active run.
-        report: its page.
+        report: its HTML.
         parts: of its cache key.
         profile: as it may be shown.
-        outputs: what came out.
+        outputs: of the step.
     """
     mlflow.log_text(report, REPORT_FILE)
     mlflow.log_dict(parts, KEY_FILE)
     mlflow.log_dict(profile, PROFILE_FILE)
-    mlflow.log_dict(kept_files(run_id), SIZES_FILE)
+    mlflow.log_dict(artifact_sizes(run_id), SIZES_FILE)
     mlflow.log_text(outputs.model_dump_json(indent=2), OUTPUTS_FILE)
 
 
 def read_outputs(run_id: str, outputs: type[Record]) -> Record:
-    """What came out of a run.
+    """Return the outputs of a run.
 
     Raises:
-        UserError: the record is gone or damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         text = mlflow.artifacts.load_text(f"runs:/{run_id}/{OUTPUTS_FILE}")
@@ -57,10 +58,11 @@ def read_outputs(run_id: str, outputs: type[Record]) -> Record:
         ) from error
 
 
-def kept_files(run_id: str) -> dict[str, int]:
-    """The sizes in bytes of the files that a run keeps as artifacts, by path."""
+def artifact_sizes(run_id: str) -> dict[str, int]:
+    """Return the sizes in bytes of a run's artifacts, by path."""
     client = MlflowClient()
-    files, folders = {}, [""]
+    files: dict[str, int] = {}
+    folders = [""]
     while folders:
         for file in client.list_artifacts(run_id, folders.pop()):
             if file.is_dir:
@@ -71,12 +73,12 @@ def kept_files(run_id: str) -> dict[str, int]:
 
 
 def missing_files_error(run_id: str) -> str | None:
-    """Which of the files that a run left is gone or of another size; None where none is."""
-    left = _read_json(run_id, SIZES_FILE)
-    if left is None:
+    """Return which artifact of a run is missing or has another size; None if all are intact."""
+    logged = _read_json(run_id, SIZES_FILE)
+    if logged is None:
         return f"{SIZES_FILE} of run {run_id} is gone"
-    now = kept_files(run_id)
-    for path, size in left.items():
+    now = artifact_sizes(run_id)
+    for path, size in logged.items():
         if now.get(path) != size:
             how = "is of another size" if path in now else "is gone"
             return f"{path} of run {run_id} {how}"
@@ -84,12 +86,14 @@ def missing_files_error(run_id: str) -> str | None:
 
 
 def read_key_parts(run_id: str) -> Parts | None:
-    """What a run's cache key was made of; None where the record is gone."""
+    """Return the parts of a run's cache key; None if the file is missing."""
     return _read_json(run_id, KEY_FILE)
 
 
 def _read_json(run_id: str, name: str) -> dict[str, Any] | None:
     try:
-        return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}"))
+        return cast(
+            dict[str, Any], json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}"))
+        )
     except (MlflowException, OSError, ValueError):
         return None

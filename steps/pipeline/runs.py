@@ -1,4 +1,4 @@
-"""The runs of an experiment: which one is meant, which are finished, which is active."""
+"""The runs of an experiment: which one a parameter means, which are finished or active."""
 
 from contextlib import suppress
 
@@ -8,21 +8,22 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from steps.errors import RunStep, UserError
+from steps.settings.parameters import run_id_parameter
 
 LATEST = "latest"
+"""The value of a run ID that means the newest finished run of its step."""
 FINISHED = ("FINISHED",)
 ENDED = (*FINISHED, "FAILED", "KILLED")
 
 
 def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) -> str:
-    """The ID of the run that a parameter ``<step>_run_id`` means.
+    """Return the ID of the run that a parameter ``<step>_run_id`` means.
 
     Args:
         step: the step that made it.
         wanted: a run ID, or ``latest`` for the newest finished run of the step in the
             experiment.
-        statuses: that a run named by its ID may have; what only looks at it may take one that
-            failed.
+        statuses: allowed for a run that is named by its ID.
 
     Raises:
         UserError: there is no such run, it is of another step, or it did not finish.
@@ -31,23 +32,24 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
         runs = finished_runs(step, count=1)
         if not runs:
             raise UserError(f"{step} has no finished run yet", RunStep(step))
-        return runs[0].info.run_id
+        return str(runs[0].info.run_id)
+    parameter = run_id_parameter(step)
     try:
         run = MlflowClient().get_run(wanted)
     except MlflowException as error:
         raise UserError(
-            f"there is no run {wanted!r}; pass -P {step}_run_id=<ID of a run of {step}> or latest"
+            f"there is no run {wanted!r}; pass -P {parameter}=<ID of a run of {step}> or latest"
         ) from error
     if run.info.lifecycle_stage == "deleted":
         raise UserError(
-            f"run {wanted} was deleted; pass -P {step}_run_id=latest, or restore it: "
+            f"run {wanted} was deleted; pass -P {parameter}=latest, or restore it: "
             f"mlflow runs restore --run-id {wanted}"
         )
     made_by = run.data.tags.get("step")
     if made_by != step:
         raise UserError(
             f"run {wanted} is of {made_by or 'no step of this project'}, not of {step}; "
-            f"pass -P {step}_run_id=<ID of a run of {step}> or latest"
+            f"pass -P {parameter}=<ID of a run of {step}> or latest"
         )
     if run.info.status not in statuses:
         raise UserError(f"run {wanted} of {step} did not finish ({run.info.status})", RunStep(step))
@@ -55,12 +57,12 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
 
 
 def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[Run]:
-    """The newest finished runs of a step in the experiment of the active run, newest first."""
+    """Return the newest finished runs of a step in the active run's experiment, newest first."""
     return _newest(f"tags.step = '{step}' and attributes.status = 'FINISHED'", count, cache_key)
 
 
-def runs_that_broke_off(step: str, count: int, cache_key: str) -> list[Run]:
-    """The newest of those that failed or were stopped, newest first."""
+def interrupted_runs(step: str, count: int, cache_key: str) -> list[Run]:
+    """Return the newest runs of a step that failed or were stopped, newest first."""
     ended = "attributes.status != 'FINISHED' and attributes.status != 'RUNNING'"
     return _newest(f"tags.step = '{step}' and {ended}", count, cache_key)
 
@@ -68,13 +70,15 @@ def runs_that_broke_off(step: str, count: int, cache_key: str) -> list[Run]:
 def _newest(condition: str, count: int, cache_key: str | None) -> list[Run]:
     if cache_key:
         condition += f" and tags.cache_key = '{cache_key}'"
-    return MlflowClient().search_runs(
-        [experiment_id()], condition, max_results=count, order_by=["attributes.start_time DESC"]
+    newest_first = ["attributes.start_time DESC"]
+    found = MlflowClient().search_runs(
+        [experiment_id()], condition, max_results=count, order_by=newest_first
     )
+    return list(found)
 
 
 def newest_nested(step: str) -> Run | None:
-    """The newest run of a step below the active run, however it ended."""
+    """Return the newest run of a step nested in the active run, whatever its status."""
     run = active_run()
     condition = f"{nested_in(run.info.run_id)} and tags.step = '{step}'"
     found = MlflowClient().search_runs([run.info.experiment_id], condition, max_results=1)
@@ -82,11 +86,11 @@ def newest_nested(step: str) -> Run | None:
 
 
 RESUMED = "resumed"
-"""Tag of a run that goes on from one that was cut off: that one's ID."""
+"""Tag of a run that resumes an interrupted one: the ID of that one."""
 
 
 def resumed_by(run_id: str) -> list[str]:
-    """The runs that a run goes on from, the last one first; those that are gone end the list."""
+    """Return the runs that a run resumes, the last one first, up to one that was deleted."""
     before: list[str] = []
     with suppress(MlflowException):
         run = MlflowClient().get_run(run_id)
@@ -97,17 +101,17 @@ def resumed_by(run_id: str) -> list[str]:
 
 
 def nested_in(run_id: str) -> str:
-    """What ``search_runs`` finds the runs below a run by."""
+    """Return the condition by which ``search_runs`` finds the runs nested in a run."""
     return f"tags.`mlflow.parentRunId` = '{run_id}'"
 
 
 def experiment_id() -> str:
-    """The experiment of the active run."""
-    return active_run().info.experiment_id
+    """Return the experiment of the active run."""
+    return str(active_run().info.experiment_id)
 
 
 def active_run() -> Run:
-    """The active run, in code that a step calls and where there is one."""
+    """Return the active run, which there is in code that a step calls."""
     run = mlflow.active_run()
     if run is None:
         raise RuntimeError("no run is active")

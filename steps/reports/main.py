@@ -3,39 +3,39 @@
 from html import escape
 
 from steps.pipeline.outputs import StepDone
-from steps.pipeline.pipeline_state import kind, time_of, what_was_done
+from steps.pipeline.pipeline_state import describe_step, format_seconds
 from steps.pipeline.report import Report, run_address, run_link
 
 WIDTH, HEIGHT, GAP = 118, 66, 26
-"""Of a step's box and between two, in pixels."""
+"""Of a step's box, and between two boxes, in pixels."""
 
 
 def fill_report(report: Report, done: list[StepDone]) -> None:
-    """The pipeline as a graph, and a table of its runs."""
-    kinds = [kind(step)[0] for step in done]
-    report.headline("steps run", kinds.count("ran") + kinds.count("failed"))
-    report.headline("steps reused", kinds.count("reused"))
-    if waiting := kinds.count("waits"):
+    """Add the pipeline as a graph, and a table of its runs."""
+    outcomes = [_outcome(step)[0] for step in done]
+    report.headline("steps run", outcomes.count("ran") + outcomes.count("failed"))
+    report.headline("steps reused", outcomes.count("reused"))
+    if waiting := outcomes.count("waits"):
         report.headline("steps that would run", waiting)
     ran = [step for step in done if not step.reused]
     report.headline("seconds in steps that ran", round(sum(step.seconds for step in ran)))
     report.drawing(
         "The pipeline",
         draw(done),
-        "A dashed box was reused, with the seconds that it took when it ran.",
+        "A dashed box is a step that was reused, with the seconds that it took when it ran.",
     )
     report.table(
         "Steps",
         ["step", "seconds", "what was done", "run"],
         [
-            [step.step, round(step.seconds, 1), what_was_done(step), run_link(step.run_id)]
+            [step.step, round(step.seconds, 1), describe_step(step), run_link(step.run_id)]
             for step in done
         ],
     )
 
 
 def draw(done: list[StepDone]) -> str:
-    """SVG with a box a step, in their order: its name, its time, what was done, and its run."""
+    """Return an SVG with a box per step: its name, time, outcome, and a link to its run."""
     boxes = [
         f'<path class="arrow" d="M{_left(place) - GAP + 3} {HEIGHT / 2} h{GAP - 8}"/>'
         for place in range(1, len(done))
@@ -54,14 +54,23 @@ def _left(place: int) -> int:
     return 1 + place * (WIDTH + GAP)
 
 
+def _outcome(step: StepDone) -> tuple[str, str]:
+    """Return the class of a step's box, and the word in it."""
+    if step.failed:
+        return "failed", "failed"
+    if step.reused:
+        return "reused", "reused"
+    return ("ran", "ran") if step.run_id else ("waits", "would run")
+
+
 def _box(step: StepDone, left: int) -> str:
-    box_class, what = kind(step)
+    box_class, what = _outcome(step)
     middle = left + WIDTH / 2
     box = (
-        f'<g class="{box_class}"><title>{escape(what_was_done(step))}</title>'
+        f'<g class="{box_class}"><title>{escape(describe_step(step))}</title>'
         f'<rect x="{left}" y="1" width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
         f'<text class="name" x="{middle}" y="24">{escape(step.step)}</text>'
-        f'<text x="{middle}" y="42">{time_of(step)}</text>'
+        f'<text x="{middle}" y="42">{format_seconds(step)}</text>'
         f'<text class="what" x="{middle}" y="58">{what}</text></g>'
     )
     address = run_address(step.run_id) if step.run_id else ""

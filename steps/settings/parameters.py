@@ -1,4 +1,4 @@
-"""A step's parameters, declared once as a pydantic model and read from the command line."""
+"""The parameters of a step: declared once as a pydantic model, read from the command line."""
 
 import argparse
 import re
@@ -10,11 +10,11 @@ from steps.errors import RUN, UserError
 from steps.settings.validation_errors import describe, did_you_mean
 
 TRUE = ("true", "1", "yes", "on", "y", "t")
-"""What may be typed for true, in any case: what pydantic takes for it."""
+"""What pydantic reads as true, in any case."""
 
 
 class StepParameters(BaseModel):
-    """The parameters that every step has; a step adds its own as fields with a description.
+    """Parameters that every step has; a step adds its own as fields with a description.
 
     ``mlflow run . -e train -P epochs=5`` reaches the step as ``--epochs 5``.
     """
@@ -25,21 +25,42 @@ class StepParameters(BaseModel):
         "local", description="name of a file in profiles/, or the path of a profile"
     )
     override: str = Field(
-        "", description="values of the profile, such as training.processes=4,lake=/data/lake"
+        "",
+        description="values to replace in the profile, such as training.processes=4,lake=/data",
     )
     debug: bool = Field(False, description="show the stack trace of an error")
 
 
 def _alias(name: str) -> str:
-    """A name that MLflow's registry takes for an alias."""
+    """Return a name that MLflow's registry accepts as an alias."""
     if not re.fullmatch(r"[\w-]{1,255}", name) or re.fullmatch(r"(?i:latest|v\d+)", name):
         raise ValueError(
-            "an alias has letters, digits, - and _ only, and is neither latest nor v<number>"
+            "an alias has only letters, digits, - and _, and is neither latest nor v<number>"
         )
     return name
 
 
 Alias = Annotated[str, AfterValidator(_alias)]
+
+_RUN_ID = "_run_id"
+
+
+def run_id_parameter(step: str) -> str:
+    """Return the parameter that names a run of a step, such as ``train_run_id``."""
+    return step + _RUN_ID
+
+
+def input_step(parameter: str) -> str | None:
+    """Return the step whose run a parameter names; None if it names no run.
+
+    >>> input_step("train_run_id"), input_step("epochs")
+    ('train', None)
+    """
+    return parameter.removesuffix(_RUN_ID) if parameter.endswith(_RUN_ID) else None
+
+
+RESUME = run_id_parameter("resume")
+"""The parameter that names an interrupted run of the step itself, which is no input."""
 
 P = TypeVar("P", bound="StepParameters")
 
@@ -50,10 +71,10 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
     Args:
         model: the step's parameters.
         step: the step's name, for the help text.
-        argv: the arguments; ``sys.argv`` where it is None.
+        argv: the arguments; None: those of ``sys.argv``.
 
     Raises:
-        UserError: there is no such parameter, or a value does not fit its type or bounds.
+        UserError: a parameter is unknown, or a value has the wrong type or is out of bounds.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m steps.{step}",
@@ -83,13 +104,20 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
     given: dict[str, Any] = {
         name: value
         for name, value in vars(known).items()
-        # the help calls a default of None "none", so that may be passed too
+        # the help shows a default of None as none, so none may be passed too
         if value != "none" or model.model_fields[name].default is not None
     }
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
+
+
+def wants_trace(argv: list[str] | None) -> bool:
+    """Return what ``--debug`` says, read alone: the error may be that another flag is wrong."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", nargs="?", const="true", default="false")
+    return str(parser.parse_known_args(argv)[0].debug).lower() in TRUE
 
 
 def non_default_parameters(parameters: StepParameters) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""The profile: where things run and what a team sets once, read into one typed object."""
+"""The profile: where things run and what a team sets once, as one typed object."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +16,12 @@ from pydantic import (
 )
 
 from steps.errors import UserError
-from steps.settings.profile_file import EXTENDS, ProfileFile, read_profile_file
+from steps.settings.profile_file import EXTENDS, VARIABLE, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace
-from steps.settings.validation_errors import key_of, said
+from steps.settings.validation_errors import describe_item, key_of
 
 PROJECT = Path(__file__).resolve().parents[2]
-"""The project's folder: relative paths of a profile start here."""
+"""The project's folder: relative paths in a profile start here."""
 
 PROFILES = PROJECT / "profiles"
 
@@ -32,17 +33,17 @@ class _Section(BaseModel):
 class Spark(_Section):
     """How Spark is started."""
 
-    master: str | None = Field(description="Spark master URL; null: the session that is there")
+    master: str | None = Field(description="Spark master URL; null: the running session")
     config: dict[str, str] = Field(description="Spark settings, added to the project's own")
 
 
 class Training(_Section):
-    """How the network is trained where tuning or a parameter does not say otherwise."""
+    """How the network is trained, unless a parameter says otherwise."""
 
     launcher: Literal["auto", "horovod", "horovod-spark", "single"]
     processes: int = Field(ge=1, description="Horovod processes")
     cache_gigabytes: float = Field(
-        20, gt=0, description="Petastorm caches above it are removed, the longest unused first"
+        20, gt=0, description="limit of the Petastorm caches; the least recently used are removed"
     )
 
 
@@ -53,7 +54,7 @@ class Tuning(_Section):
 
 
 class Bound(_Section):
-    """A limit of one metric: the least or the most."""
+    """A limit of one metric: its minimum or its maximum."""
 
     min: float | None = None
     max: float | None = None
@@ -66,7 +67,7 @@ class Bound(_Section):
 
 
 class Promotion(_Section):
-    """What a challenger has to reach on the held-out rows."""
+    """What a challenger has to reach on the test set."""
 
     min_accuracy: float = Field(ge=0, le=1, description="absolute, 0–1")
     max_regression: float = Field(ge=0, le=1, description="below the champion's accuracy, 0–1")
@@ -80,7 +81,7 @@ class Promotion(_Section):
     )
     max_onnx_bytes: int | None = Field(None, gt=0, description="of the ONNX graph")
     max_latency_ms: float | None = Field(
-        None, gt=0, description="of one prepared image on one thread of this machine"
+        None, gt=0, description="of one prepared image, on one thread of this machine"
     )
 
 
@@ -93,8 +94,7 @@ class Release(_Section):
 
 
 class Profile(_Section):
-    """One file of ``profiles/``; an unknown key is an error, and so is a missing one, but for
-    ``release``, ``tuning`` and what others may leave open.
+    """One file of ``profiles/``. An unknown key or a missing one without a default is an error.
 
     ``lake`` and ``cache`` are folders or URIs; a relative path starts at the project's folder.
     """
@@ -105,7 +105,7 @@ class Profile(_Section):
     )
     lake: str = Field(description="where the Delta tables are")
     cache: str = Field(description="where the Petastorm caches are")
-    file_name: str = Field(description="pattern with the groups time, device, view, label")
+    file_name: str = Field(description="regex with the groups time, device, view, label")
     model: str = Field(min_length=1, description="registered model's name")
     spark: Spark
     training: Training
@@ -116,8 +116,18 @@ class Profile(_Section):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What may be logged: the file's values, those of the environment by their names."""
+        """Return what may be logged: the file's values, with the names of environment variables."""
         return self._shown
+
+    def cache_key_values(self, keys: tuple[str, ...]) -> dict[str, Any]:
+        """Return the values at dotted keys; for a value from the environment, its hash."""
+        values = self.model_dump(mode="json")
+        return {
+            key: hashlib.sha256(str(_at(values, key)).encode()).hexdigest()
+            if VARIABLE.search(str(_at(self.shown, key)))
+            else _at(values, key)
+            for key in keys
+        }
 
     @field_validator("file_name")
     @classmethod
@@ -125,7 +135,7 @@ class Profile(_Section):
         try:
             groups = re.compile(pattern).groupindex
         except re.error as error:
-            raise ValueError(f"the pattern is no regular expression: {error}") from error
+            raise ValueError(f"not a valid regular expression: {error}") from error
         missing = {"time", "device", "view", "label"} - set(groups)
         if missing:
             raise ValueError(f"the pattern has no group {', '.join(sorted(missing))}")
@@ -139,35 +149,42 @@ class Profile(_Section):
         return str((PROJECT / Path(place).expanduser()).resolve())
 
 
-def load_profile(name: str, overrides: str = "") -> Profile:
-    """Read ``profiles/<name>.yaml``, or the file that ``name`` is the path of.
+def _at(values: Any, key: str) -> Any:
+    """Return the value at a dotted key, or None."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
-    ``${VARIABLE}`` in a value stands for an environment variable, ``extends: <profile>`` for the
-    values of another profile.
+
+def load_profile(name: str, overrides: str = "") -> Profile:
+    """Read ``profiles/<name>.yaml``, or the file at the path ``name``.
+
+    ``${VARIABLE}`` in a value is replaced by that environment variable; ``extends: <profile>``
+    takes the values of another profile.
 
     Args:
         name: a name or a path.
         overrides: ``key=value`` with commas between, such as ``training.processes=4``.
 
     Raises:
-        UserError: there is no such profile, it is not YAML, or a key is unknown, missing or
-            wrong; the message names the key, and the file or the override that it is from.
+        UserError: the profile does not exist or is not YAML, or a key is unknown, missing or
+            wrong; the message names the key, and the file or the override that has it.
     """
     file = read_profile_file(name, PROFILES, overrides)
     try:
         profile = Profile.model_validate({"name": file.path.stem, **file.values})
     except ValidationError as error:
-        raise UserError(_complaint(error, file)) from error
+        raise UserError(_describe_errors(error, file)) from error
     profile._shown = {"name": profile.name, **file.shown}
     return profile
 
 
-def _complaint(error: ValidationError, file: ProfileFile) -> str:
-    """What is wrong, first in the file and then in the overrides."""
+def _describe_errors(error: ValidationError, file: ProfileFile) -> str:
+    """Return what is wrong, first in the file and then in the overrides."""
     wrong: dict[str, list[str]] = {str(file.path): [], "-P override": []}
     for item in error.errors():
         overridden = file.overrides(item["loc"])
         source = "-P override" if overridden else str(file.path)
-        what = said(item, Profile, above=() if overridden else (EXTENDS,))
+        what = describe_item(item, Profile, above=() if overridden else (EXTENDS,))
         wrong[source].append(f"{key_of(item) or 'value'}: {what}")
-    return "; ".join(f"{source}: {'; '.join(told)}" for source, told in wrong.items() if told)
+    return "; ".join(f"{source}: {'; '.join(items)}" for source, items in wrong.items() if items)

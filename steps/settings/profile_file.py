@@ -1,4 +1,4 @@
-"""The files of profiles: where they are, what they extend, and what they take from outside."""
+"""The files of profiles: finding them, merging what they extend, and environment variables."""
 
 import os
 import re
@@ -11,22 +11,22 @@ import yaml
 from steps.errors import UserError
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-"""``${NAME}``, or ``${NAME:-what it is where it is not set}``."""
+"""``${NAME}``, or ``${NAME:-its value if it is not set}``."""
 
 EXTENDS = "extends"
-"""The key of a file that names the profile whose values it takes where it has none."""
+"""The key that names the profile whose values a file takes if it has none of its own."""
 
 
 @dataclass(frozen=True)
 class ProfileFile:
-    """What a profile's file says.
+    """The content of a profile's file.
 
     Attributes:
         path: of the file.
         values: every key, those of the profiles that it extends included; ``${NAME}`` and
             ``${NAME:-default}`` replaced by the environment's.
-        shown: the same with ``${NAME}`` left as it is: what may be logged.
-        overriding: what the command line put in the place of the file's.
+        shown: the same with ``${NAME}`` left as it is, so that it may be logged.
+        overriding: the values that the command line replaced.
     """
 
     path: Path
@@ -35,11 +35,11 @@ class ProfileFile:
     overriding: dict[str, Any]
 
     def overrides(self, place: tuple[int | str, ...]) -> bool:
-        """Whether what stands at a place is from the command line, or something below it."""
+        """Return whether a key or one below it is from the command line."""
         value: Any = self.overriding
         for part in place:
             if not isinstance(value, dict):
-                return True  # what is above it was put there whole
+                return True  # a key above it was replaced
             if part not in value:
                 return False
             value = value[part]
@@ -49,7 +49,7 @@ class ProfileFile:
 def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFile:
     """Find a profile by its name in a folder, or by its path, and read it.
 
-    ``extends: <name or path>`` takes another profile's values where this one has none; sections
+    ``extends: <name or path>`` takes the values that this one lacks from another profile; sections
     are merged key by key.
 
     Args:
@@ -59,8 +59,8 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
             ``training.processes=4``.
 
     Raises:
-        UserError: there is no such profile, it is not YAML, it extends itself, or a variable of
-            the environment is missing.
+        UserError: the profile does not exist, is not YAML or extends itself, or an environment
+            variable is missing.
     """
     path = _find(name, folder)
     overriding = _parsed(overrides)
@@ -83,13 +83,13 @@ def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:
 
 def _extended(path: Path, folder: Path, before: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in before:
-        raise UserError(f"{path} extends itself; take its extends away")
+        raise UserError(f"{path} extends itself; remove its extends")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no mapping of keys to values")
+        raise UserError(f"{path} is not a mapping of keys to values")
     base = content.pop(EXTENDS, None)
     if base is None:
         return content
@@ -111,19 +111,19 @@ def _parsed(overrides: str) -> dict[str, Any]:
     for item in filter(None, overrides.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
-            raise UserError(f"{item!r} overrides nothing; pass -P override=<key>=<value>,…")
+            raise UserError(f"{item!r} is not <key>=<value>; pass -P override=<key>=<value>,…")
         *sections, last = key.strip().split(".")
         place = parsed
         for section in sections:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
-                raise UserError(f"-P override gives {section!r} a value of its own beside {item!r}")
+                raise UserError(f"-P override sets both {section!r} and {item!r}; set one of them")
         try:
             place[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UserError(
-                f"-P override={item} is not YAML after the =, or holds a "
-                "comma; quote it, or write it into a profile of your own, by extends"
+                f"-P override={item} has no valid YAML after the =, or has a comma in its "
+                "value; quote it, or put it into a profile that extends this one"
             ) from error
     return parsed
 
@@ -136,10 +136,10 @@ def _with_environment(value: Any, path: Path) -> Any:
     if not isinstance(value, str):
         return value
 
-    def of_environment(match: re.Match) -> str:
+    def of_environment(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             if match[2] is not None:
-                return match[2]
+                return str(match[2])
             raise UserError(f"{path} needs the environment variable {match[1]}: export it first")
         return os.environ[match[1]]
 

@@ -1,4 +1,4 @@
-"""The search space of tune, as a profile states it."""
+"""The search space of tune, as written in a profile."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ class _Strict(BaseModel):
 
 
 class Range(_Strict):
-    """Numbers from ``low`` to ``high``, evenly or by their logarithm, in steps where given."""
+    """Numbers from ``low`` to ``high``, on a linear or log scale, in steps of ``step`` if given."""
 
     low: float
     high: float
@@ -26,22 +26,22 @@ class Range(_Strict):
         return self
 
     def values(self) -> list[float]:
-        """The bounds."""
+        """Return the bounds."""
         return [self.low, self.high]
 
 
 class Choice(_Strict):
-    """One of these."""
+    """A choice among values."""
 
     choices: list[float | str] = Field(min_length=1)
 
     def values(self) -> list[float | str]:
-        """All of them."""
+        """Return all choices."""
         return self.choices
 
 
-def _meant(value: Any) -> Any:
-    """The kind that its keys say, so that what is wrong is told of that kind alone."""
+def _parse_dimension(value: Any) -> Any:
+    """Validate by the keys as range or choice, so that an error names that kind only."""
     if isinstance(value, Range | Choice):
         return value
     keys = set(value) if isinstance(value, dict) else set()
@@ -51,7 +51,7 @@ def _meant(value: Any) -> Any:
     return (Choice if is_choice else Range).model_validate(value)
 
 
-Dimension = Annotated[Range | Choice, BeforeValidator(_meant)]
+Dimension = Annotated[Range | Choice, BeforeValidator(_parse_dimension)]
 
 LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-6, 1.0),
@@ -60,15 +60,15 @@ LIMITS: dict[str, tuple[float, float]] = {
     "dropout": (0.0, 0.9),
     "augmentation": (0.0, 3.0),
 }
-"""What a value of each may be at all."""
+"""The lowest and the highest value that each may have."""
 
 
 class SearchSpace(_Strict):
-    """What is searched; what is left out stays as the default of train."""
+    """What is searched; what is left out keeps the default of train."""
 
     learning_rate: Dimension | None = Field(None, description="Adam's highest, for a batch of 16")
     batch_size: Choice | None = Field(None, description="images, over all ranks")
-    width: Dimension | None = Field(None, description="multiplies channels")
+    width: Dimension | None = Field(None, description="multiplies the channels")
     dropout: Dimension | None = Field(None, description="share of features, 0–1")
     augmentation: Dimension | None = Field(None, description="strength; 1 is train's default")
     network: Choice | None = Field(None, description="names of networks (backbones)")
@@ -76,21 +76,21 @@ class SearchSpace(_Strict):
     @model_validator(mode="after")
     def _within_limits(self) -> "SearchSpace":
         if not self.searched():
-            raise ValueError("nothing is searched; name at least one of " + ", ".join(LIMITS))
+            raise ValueError("nothing to search; name at least one of " + ", ".join(LIMITS))
         for name, dimension in self.searched().items():
             if name == "network":
                 if any(not isinstance(value, str) for value in dimension.values()):
-                    raise ValueError("network: its choices are names")
+                    raise ValueError("network: the choices have to be names")
                 continue
             low, high = LIMITS[name]
             for value in dimension.values():
                 if isinstance(value, str) or not low <= value <= high:
                     raise ValueError(f"{name}: {value} is not within {low:g}–{high:g}")
                 if name == "batch_size" and value != int(value):
-                    raise ValueError(f"batch_size: {value} is no whole number")
+                    raise ValueError(f"batch_size: {value} is not an integer")
         return self
 
     def searched(self) -> dict[str, Range | Choice]:
-        """The dimensions by name."""
+        """Return the dimensions that are searched, by name."""
         dimensions = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: one for name, one in dimensions.items() if one is not None}

@@ -1,4 +1,4 @@
-"""What does not fit in what a user typed or wrote, in one line."""
+"""What is wrong with what a user typed or wrote, in one line."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,34 +7,36 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 GUESSES = 3
-"""Names that are offered at the most for one that does not exist."""
+"""Most names that are suggested for an unknown one."""
 NEAR = 0.75
-"""How alike two names have to be for one to be a guess at the other, 0–1."""
+"""How similar a name has to be to be suggested, 0–1."""
 
 _NO_SUCH_KEY = "extra_forbidden"
 _WORDS = {_NO_SUCH_KEY: "there is no such key", "missing": "this key is missing"}
-"""Plainer than pydantic's, for what a profile may get wrong most often."""
+"""Plainer than pydantic's, for the commonest mistakes in a profile."""
 
 
 def describe(error: ValidationError) -> str:
-    """A pydantic error in one line: each key with what is wrong about it."""
-    return "; ".join(f"{key_of(item) or 'value'}: {said(item)}" for item in error.errors())
+    """Return a pydantic error in one line: each key with what is wrong about it."""
+    return "; ".join(f"{key_of(item) or 'value'}: {describe_item(item)}" for item in error.errors())
 
 
 def key_of(item: Any) -> str:
-    """The dotted key that one of an error's items is about; empty for the whole."""
+    """Return the dotted key of one of an error's items; empty for the whole."""
     return ".".join(map(str, item["loc"]))
 
 
-def said(item: Any, model: type[BaseModel] | None = None, above: tuple[str, ...] = ()) -> str:
-    """What one of an error's items says; of an unknown key also those that there are.
+def describe_item(
+    item: Any, model: type[BaseModel] | None = None, above: tuple[str, ...] = ()
+) -> str:
+    """Return the message of one of an error's items; for an unknown key with the known ones.
 
     Args:
         item: of ``ValidationError.errors()``.
-        model: what was validated, whose keys are told.
-        above: keys that may stand beside the model's own though it does not know them.
+        model: what was validated and has the known keys.
+        above: further keys that are allowed at the top.
     """
-    words = _WORDS.get(item["type"], item["msg"].removeprefix("Value error, "))
+    words = _WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == _NO_SUCH_KEY and model:
         *place, _ = item["loc"]
         return f"{words}, only {', '.join([*_keys(model, place), *(() if place else above)])}"
@@ -42,7 +44,7 @@ def said(item: Any, model: type[BaseModel] | None = None, above: tuple[str, ...]
 
 
 def did_you_mean(typed: str, names: Iterable[str]) -> str:
-    """A question with the names that may be meant, ended by a blank; empty where none is near.
+    """Return a question with similar names and a space; empty if there are none.
 
     >>> did_you_mean("epochs", ["source", "train_epochs"])
     'did you mean train_epochs? '
@@ -51,7 +53,7 @@ def did_you_mean(typed: str, names: Iterable[str]) -> str:
     near = (
         [name for name in names if name.endswith(f"_{typed}")]
         or get_close_matches(typed, names, n=1, cutoff=NEAR)
-        # misspelt and without the step's name before it
+        # misspelt and without the step's name in front
         or [name for name in names if get_close_matches(typed, [_bare(name)], cutoff=NEAR)]
     )
     return f"did you mean {' or '.join(near[:GUESSES])}? " if near else ""
@@ -62,10 +64,10 @@ def _bare(name: str) -> str:
 
 
 def _keys(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
-    """The keys of the section at a place; of one that may be of several kinds, those of all."""
+    """Return the keys of the section at a place; for a union, those of all its models."""
     models = [model]
     for part in place:
-        # the names of a dict's entries lead to no other model
+        # the keys of a dict lead to no other model
         fields = [one.model_fields[part] for one in models if part in one.model_fields]
         models = [inner for field in fields for inner in _models(field.annotation)] or models
     return [name for one in models for name in one.model_fields]

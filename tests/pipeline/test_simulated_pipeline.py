@@ -225,7 +225,7 @@ def test_a_pipeline_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(
 
     done = pipeline.mlflow_run("main", **given)
     assert done.returncode == 0
-    assert f"it goes on from run {stopped.info.run_id}, which was cut off" in done.stderr
+    assert f"it resumes run {stopped.info.run_id}, which was interrupted" in done.stderr
     assert pipeline.runs("train")[0].data.tags["resumed"] == stopped.info.run_id
     assert outputs_of(pipeline, "train", TrainOutputs).epochs == LONGER["train_epochs"]
     assert epochs_kept(pipeline) == 0

@@ -12,12 +12,12 @@ from steps.errors import UserError
 from steps.pipeline import commands
 from steps.pipeline.cache_key import cache_key
 from steps.pipeline.outputs import MainOutputs, Outputs
-from steps.pipeline.pipeline_state import says
+from steps.pipeline.pipeline_state import decision
 from steps.pipeline.report import Report
-from steps.pipeline.run_files import KEY_FILE, SIZES_FILE, kept_files
+from steps.pipeline.run_files import KEY_FILE, SIZES_FILE, artifact_sizes
 from steps.pipeline.runs import experiment_id
-from steps.pipeline.step import RUN_ID, Step, StepRun
-from steps.settings.parameters import StepParameters
+from steps.pipeline.step import Step, StepRun
+from steps.settings.parameters import StepParameters, run_id_parameter
 from steps.settings.profile import load_profile
 
 COLD = "the oven is cold; heat it"
@@ -34,7 +34,7 @@ class Mill(StepParameters):
 
 class Bake(StepParameters):
     mill_run_id: str = Field("latest", description="run of mill")
-    resume_run_id: str = Field("none", description="run of bake that was cut off")
+    resume_run_id: str = Field("none", description="interrupted run of bake")
     minutes: int = Field(40, description="in the oven")
     degrees: float | None = Field(None, description="of the oven")
 
@@ -79,7 +79,7 @@ class SmallPipeline:
     def run_step(self, name: str, chosen: StepParameters) -> Run:
         """What an entry point leaves, without a process of its own; bake fails at 60, 61, 62."""
         step = next(step for step in main.PIPELINE if step.name == name)
-        inputs = {name: getattr(chosen, name + RUN_ID) for name in step.input_names()}
+        inputs = {name: getattr(chosen, run_id_parameter(name)) for name in step.input_names()}
         parts = step.key_parts(chosen, self.profile, inputs)
         tags = {"step": step.name, "cache_key": cache_key(parts)}
         tags["mlflow.parentRunId"] = mlflow.active_run().info.run_id
@@ -89,7 +89,7 @@ class SmallPipeline:
         self._fail(run_id, getattr(chosen, "minutes", None))
         client.log_dict(run_id, parts, KEY_FILE)
         client.log_text(run_id, "a loaf", "made/loaf.txt")
-        client.log_dict(run_id, kept_files(run_id), SIZES_FILE)
+        client.log_dict(run_id, artifact_sizes(run_id), SIZES_FILE)
         client.log_text(run_id, Made(what=run_id).model_dump_json(), "outputs.json")
         client.log_metric(run_id, "images", 7)
         client.set_terminated(run_id)
@@ -117,7 +117,7 @@ class SmallPipeline:
             opened = StepRun(run.info.run_id, self.profile, {}, report, commands.Commands())
             outputs = main.main(opened, model(**parameters))
         return outputs.runs, {
-            step.step: says(step.run_id if step.reused else None, step.reason)
+            step.step: decision(step.run_id if step.reused else None, step.reason)
             for step in outputs.steps
         }
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from steps import main, train
+from steps import ingest, main, train, tune
 from steps.errors import UserError
-from steps.pipeline.step import RUN_ID
-from steps.settings.parameters import parse
+from steps.pipeline.pipeline_parameters import parameters_of, with_pipeline_names
+from steps.settings.parameters import input_step, parse
 
 
 @pytest.mark.parametrize("step", main.PIPELINE, ids=lambda step: step.name)
@@ -13,9 +13,9 @@ def test_a_parameter_of_one_step_has_the_steps_name_before_it(step):
     known = main.Parameters.model_fields
     for name, field in step.parameters.model_fields.items():
         prefixed = f"{step.name}_{name}"
-        if name.endswith(RUN_ID):
+        if input_step(name):
             assert name not in known and prefixed not in known
-        elif name in main._Own.model_fields:
+        elif name in main.OwnParameters.model_fields:
             assert prefixed not in known
             assert known[name].default == field.default
         else:
@@ -50,4 +50,22 @@ def test_the_bounds_of_each_step_hold_for_the_pipeline(argv, told):
 )
 def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expected):
     parameters = parse(main.Parameters, "main", argv)
-    assert main._parameters_of(train.STEP, parameters, runs) == train.Parameters(**expected)
+    assert parameters_of(train.STEP, parameters, main.OwnParameters, runs) == train.Parameters(
+        **expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "message", "said"),
+    [
+        (ingest, "pass -P names=any to take it", "pass -P ingest_names=any to take it"),
+        (tune, "pass more -P minutes", "pass more -P tune_minutes"),
+        (train, "pass -P weights=none", "pass -P train_weights=none"),
+        (ingest, "pass another -P source=", "pass another -P source="),
+        (train, "another -P split_seed=1", "another -P split_seed=1"),
+        (train, "pass -P profile=moon", "pass -P profile=moon"),
+        (train, "pass -P tune_run_id=none", "pass -P tune_run_id=none"),
+    ],
+)
+def test_a_hint_of_a_step_names_the_parameter_of_the_pipeline(step, message, said):
+    assert with_pipeline_names(message, step.STEP, main.OwnParameters) == said

@@ -170,7 +170,9 @@ def test_what_was_deleted_or_damaged_is_made_again(pipeline, damage, said):
 
 @pytest.mark.parametrize("asked", [{"from": "grind"}, {"until": "eat"}, {"force": "bake,fry"}])
 def test_what_is_no_step_is_told(pipeline, asked):
-    with pytest.raises(UserError, match="is no step of the pipeline; pass one of: mill bake slice"):
+    with pytest.raises(
+        UserError, match="is not a step of the pipeline; pass one of: mill bake slice"
+    ):
         pipeline.go(**asked)
 
 

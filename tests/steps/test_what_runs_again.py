@@ -14,6 +14,7 @@ from steps.ingestion.landing import list_landing_zone
 from steps.pipeline import cache_key as cache_key_module
 from steps.pipeline import source_code
 from steps.pipeline.cache_key import cache_key
+from steps.pipeline.pipeline_parameters import parameters_of
 from steps.registry.versions import CHAMPION
 from steps.release import keys as keys_module
 from steps.settings.profile import PROJECT, Profile, Release, load_profile
@@ -77,7 +78,7 @@ def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
     asked = main.Parameters(source=str(landing), **parameters)
     found: dict[str, str] = {}
     for step in main.PIPELINE:
-        chosen = main._parameters_of(step, asked, found)
+        chosen = parameters_of(step, asked, main.OwnParameters, found)
         inputs = {name: found[name] for name in step.input_names()}
         found[step.name] = cache_key(step.key_parts(chosen, profile, inputs))
         if step.name == "promote":
@@ -263,5 +264,5 @@ def test_an_alias_that_was_moved_by_hand_exports_again(landing, profile):
     other = client.create_model_version(profile.model, "file:///other").version
     client.set_registered_model_alias(profile.model, CHAMPION, other)
     export = main.PIPELINE[-1]
-    chosen = main._parameters_of(export, moved, before)
+    chosen = parameters_of(export, moved, main.OwnParameters, before)
     assert cache_key(export.key_parts(chosen, profile, {})) != before["export"]

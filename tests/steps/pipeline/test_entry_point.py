@@ -62,6 +62,6 @@ def test_a_step_that_fails_is_named_with_the_command_to_go_on(submitted):
         run_entry_point("bake", Parameters(minutes=60))
     commands.add_to(caught.value)
     assert str(caught.value) == (
-        "bake failed; fix the error above; run: mlflow run . --env-manager local "
+        "bake failed; run: mlflow run . --env-manager local "
         "-P 'source=my images' -P force=tune -P until=train -P from=bake"
     )

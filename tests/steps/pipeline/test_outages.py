@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
-from steps.pipeline.outages import fail_fast, outage
+from steps.pipeline.outages import describe_outage, fail_fast
 
 
 @contextmanager
@@ -85,14 +85,14 @@ def hasty(monkeypatch):
 def test_what_does_not_answer_is_named_with_the_reason(hasty, place, why):
     with place() as address, pytest.raises(MlflowException) as caught:
         MlflowClient(address).get_run("0" * 32)
-    said = outage(caught.value)
+    said = describe_outage(caught.value)
     assert said.startswith(f"{address} does not answer (") and said.endswith(f"{why})")
 
 
 def test_a_password_is_not_told(hasty):
     with nobody() as address, pytest.raises(MlflowException) as caught:
         MlflowClient(address.replace("//", "//me:secret@")).get_run("0" * 32)
-    assert outage(caught.value).startswith(f"{address} does not answer")
+    assert describe_outage(caught.value).startswith(f"{address} does not answer")
 
 
 def test_it_is_found_behind_other_errors(hasty):
@@ -101,7 +101,7 @@ def test_it_is_found_behind_other_errors(hasty):
             requests.get(f"{address}/health", timeout=1)
         except requests.RequestException as error:
             raise ValueError("no usable outputs.json") from error
-    assert outage(caught.value).startswith(f"{address} does not answer")
+    assert describe_outage(caught.value).startswith(f"{address} does not answer")
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_it_is_found_behind_other_errors(hasty):
 def test_a_server_that_answers_is_there(hasty, status, body):
     with with_status(status, body) as address, pytest.raises(MlflowException) as caught:
         MlflowClient(address).get_run("0" * 32)
-    assert outage(caught.value) is None
+    assert describe_outage(caught.value) is None
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("x"), MlflowException("no such alias")])
 def test_any_other_error_is_none(error):
-    assert outage(error) is None
+    assert describe_outage(error) is None
 
 
 def test_last_words_take_no_patience(monkeypatch):

@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from steps.pipeline.outputs import StepDone
-from steps.pipeline.pipeline_state import lines
+from steps.pipeline.pipeline_state import format_steps
 from steps.pipeline.report import Report
 from steps.reports.main import draw, fill_report
 
@@ -19,7 +19,7 @@ DONE = [
 
 
 def test_a_line_a_step_with_its_time_its_run_and_why():
-    assert lines(DONE) == [
+    assert format_steps(DONE) == [
         f"ingest        63 s  {'1' * 32}  reused",
         f"tune           9 s  {'2' * 32}  run, because it has not run yet",
         f"train            –  {'–':32}  would run, because tune runs",

@@ -9,7 +9,12 @@ from mlflow import MlflowClient
 
 from steps.errors import UserError
 from steps.pipeline.outputs import RegisterOutputs
-from steps.pipeline.run_files import keep, missing_files_error, read_key_parts, read_outputs
+from steps.pipeline.run_files import (
+    log_run_files,
+    missing_files_error,
+    read_key_parts,
+    read_outputs,
+)
 
 OUTPUTS = RegisterOutputs(model="package", version="3")
 PARTS = {"parameter": {"epochs": 30}}
@@ -25,7 +30,7 @@ def _kept(run_id: str, name: str = "outputs.json") -> Path:
 def finished(store) -> str:
     """A finished run with all that it keeps."""
     with mlflow.start_run() as run:
-        keep(run.info.run_id, "<p>3</p>", PARTS, {"name": "farm"}, OUTPUTS)
+        log_run_files(run.info.run_id, "<p>3</p>", PARTS, {"name": "farm"}, OUTPUTS)
     return run.info.run_id
 
 

@@ -48,6 +48,6 @@ def test_what_mlflow_refuses_is_told_in_one_line(parameters, name, alias):
     with pytest.raises(UserError) as caught:
         parse(parameters, "step", [f"--{name}={alias}"])
     assert str(caught.value) == (
-        f"{name}: an alias has letters, digits, - and _ only, and is neither latest nor v<number>; "
+        f"{name}: an alias has only letters, digits, - and _, and is neither latest nor v<number>; "
         "see: python -m steps.step --help"
     )

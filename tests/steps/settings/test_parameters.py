@@ -174,8 +174,8 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
     assert f"{RUN} -e develop -P <parameter>=<value>" in " ".join(said.split())
     assert _entries(said) == {
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
-        "override": "VALUE values of the profile, such as "
-        "training.processes=4,lake=/data/lake (default: none)",
+        "override": "VALUE values to replace in the profile, such as "
+        "training.processes=4,lake=/data (default: none)",
         "debug": "[VALUE] show the stack trace of an error (default: False)",
         "minutes": "VALUE in the tank, minutes (default: 7)",
         "dilution": "VALUE parts of water; none: undiluted (default: none)",

@@ -41,7 +41,7 @@ def test_a_profile_that_extends_itself_is_told(tmp_path):
     written(tmp_path, {"extends": str(first)}, "base.yaml")
     with pytest.raises(UserError) as caught:
         load_profile(str(first))
-    assert str(caught.value) == f"{first} extends itself; take its extends away"
+    assert str(caught.value) == f"{first} extends itself; remove its extends"
 
 
 @pytest.mark.parametrize("base", ["nothere", "far/base.yaml"])
@@ -58,11 +58,11 @@ def test_overrides_reach_into_sections_and_are_checked(tmp_path):
     path = str(written(tmp_path, CONTENT))
     read = load_profile(path, "training.processes=3,model=shoes")
     assert (read.training.processes, read.model) == (3, "shoes")
-    with pytest.raises(UserError, match="'model' overrides nothing"):
+    with pytest.raises(UserError, match="'model' is not <key>=<value>"):
         load_profile(path, "model")
-    with pytest.raises(UserError, match=r"override=lake=\[a is not YAML"):
+    with pytest.raises(UserError, match=r"override=lake=\[a has no valid YAML"):
         load_profile(path, "lake=[a")
-    with pytest.raises(UserError, match="gives 'training' a value of its own beside"):
+    with pytest.raises(UserError, match="sets both 'training' and"):
         load_profile(path, "training=4,training.processes=2")
 
 

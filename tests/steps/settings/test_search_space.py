@@ -10,12 +10,12 @@ from steps.settings.validation_errors import describe
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({}, "nothing is searched"),
+        ({}, "nothing to search"),
         ({"learning_rate": {"low": 0.1, "high": 0.01}}, "not below"),
         ({"learning_rate": {"low": 0, "high": 0.01, "scale": "log"}}, "low above 0"),
         ({"learning_rate": {"low": 0.1, "high": 2}}, "not within"),
         ({"dropout": {"low": 0, "high": 1}}, "not within"),
-        ({"batch_size": {"choices": [8, 12.5]}}, "no whole number"),
+        ({"batch_size": {"choices": [8, 12.5]}}, "is not an integer"),
         ({"batch_size": {"low": 8, "high": 16}}, "choices"),
         ({"network": {"choices": [1]}}, "names"),
         ({"width": {"choices": []}}, "at least 1"),
