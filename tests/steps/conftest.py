@@ -1,17 +1,16 @@
 """One Spark session, a tracking store for each test, and caches, all in temporary folders."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import pytest
-from exported_models import exported, keras_model, other_exported, other_model  # noqa: F401
 from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from small_cache import bright_or_not, write_cache
+from small_network import network, write_export
+from small_registry import copied_store
 
 from steps.dataset.cache import Cache
 from steps.lake.session import spark_session
@@ -62,19 +61,10 @@ def empty_store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def store(empty_store, tmp_path, monkeypatch) -> Iterator[str]:
+def store(empty_store, tmp_path) -> Iterator[str]:
     """The URI of an empty store, which MLflow uses for the length of a test."""
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.delenv(variable, raising=False)
-    mlflow.set_tracking_uri(uri)
-    yield uri
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
+    with copied_store(empty_store, tmp_path) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +73,24 @@ def bright_cache(tmp_path_factory) -> Cache:
     groups = {"train": [12] * 7 + [11], "validation": [10, 10], "test": [9, 8, 8]}
     folder = tmp_path_factory.mktemp("bright") / "cache"
     return write_cache(folder, groups, size=(32, 32), draw=bright_or_not)
+
+
+@pytest.fixture(scope="session")
+def keras_model():
+    return network(seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_model():
+    """The same network with other weights."""
+    return network(seed=1)
+
+
+@pytest.fixture(scope="session")
+def exported(keras_model, tmp_path_factory) -> Path:
+    return write_export(keras_model, tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="session")
+def other_exported(other_model, tmp_path_factory) -> Path:
+    return write_export(other_model, tmp_path_factory.mktemp("other"))

@@ -65,11 +65,19 @@ def test_a_server_over_sqlite_serves_the_registry_until_the_end(store, started):
     client.create_registered_model("package")
     client.create_model_version("package", "file:///nowhere")
     client.set_registered_model_alias("package", "champion", "1")
-    with pytest.raises(KeyError), tracking_server() as address:
-        assert address.startswith("http://127.0.0.1:")
-        served = MlflowClient(address, address)
-        assert str(served.get_model_version_by_alias("package", "champion").version) == "1"
-        raise KeyError("a failure inside stops the server too")
+    addresses = []
+
+    def fail_inside():
+        with tracking_server() as address:
+            addresses.append(address)
+            served = MlflowClient(address, address)
+            assert str(served.get_model_version_by_alias("package", "champion").version) == "1"
+            raise KeyError("a failure inside stops the server too")
+
+    with pytest.raises(KeyError):
+        fail_inside()
+    (address,) = addresses
+    assert address.startswith("http://127.0.0.1:")
     assert not accepts_connections(address)
     assert len(started) == 1 and started[0].returncode is not None
     assert mlflow.get_tracking_uri() == store

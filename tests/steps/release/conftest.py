@@ -1,4 +1,4 @@
-"""A network and its export, and registries, made once for all tests of what is released."""
+"""Registries, made once a worker for all tests of what is released."""
 
 from collections.abc import Iterator
 from pathlib import Path

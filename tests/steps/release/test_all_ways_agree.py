@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import requests
 from bad_bodies import bad_bodies, base64_of, damaged_bodies
-from small_registry import SELECTION, trained, write_profile
+from small_network import network
+from small_registry import SELECTION, copied_store, run_step, trained, write_profile
 from tiny_model import probabilities
 
 from edge.cli.main import main as edge_main
@@ -30,7 +31,6 @@ from steps.registry.local_server import tracking_server
 from steps.registry.versions import load_keras, require_version
 from steps.scoring.table import Model, Scoring
 from steps.settings.profile import PROJECT
-from steps.training.networks import build
 
 IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
@@ -45,31 +45,12 @@ pytestmark = pytest.mark.slow
 def released(empty_store, tmp_path_factory):
     """The home of a store that is in use, with a network of random weights as released champion."""
     home = tmp_path_factory.mktemp("released")
-    shutil.copy(empty_store, home / "mlflow.db")
-    store = f"sqlite:///{home}/mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.setenv("MLFLOW_TRACKING_URI", store)
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        mlflow.set_tracking_uri(store)
+    with copied_store(empty_store, home):
         profile = write_profile(home, min_accuracy=0.0)
-        trained(profile, _network(), SELECTION)
+        trained(profile, network(seed=5), SELECTION)
         for step in (register, promote, export):
-            step.STEP.main(["--profile", str(profile)])
+            run_step(step, profile)
         yield home
-        mlflow.set_tracking_uri(None)
-
-
-def _network():
-    """Return a network whose random weights are large enough to tell images apart."""
-    import keras
-
-    keras.utils.set_random_seed(5)
-    model = build("compact", SELECTION.input_size, 2, seed=5)
-    noise = np.random.default_rng(5).integers(0, 256, (16, *SELECTION.input_size, 3), np.uint8)
-    for _ in range(3):
-        model(noise, training=True)
-    return model
 
 
 @pytest.fixture(scope="module")
