@@ -1,4 +1,4 @@
-"""What scoring takes in the device's environment, against nothing but onnxruntime and Pillow.
+"""The time of scoring in the device's environment, against onnxruntime and Pillow alone.
 
     make run                        # once: there has to be a released model
     .venv-edge/bin/python -m benchmarks.device_scoring

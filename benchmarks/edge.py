@@ -205,7 +205,7 @@ def transfer(models: Path) -> dict[str, float]:
 
 
 def int8(model: Path) -> dict[str, float | None]:
-    """int8 against fp32 in size, and in accuracy on the held-out images, as export judged it."""
+    """int8 against fp32 in size, and in accuracy on the test images, as export measured it."""
     metrics = ModelRecord.read(model).file_metrics
     sizes = [(model / name).stat().st_size for name in (INT8_FILE, MODEL_FILE)]
     return {

@@ -1,15 +1,15 @@
 """What the defaults make of light that training has not met.
 
-    python -m benchmarks.generalisation              # inside the training part, to choose by
-    python -m benchmarks.generalisation --held-out   # on the held-out part, as evidence
+    python -m benchmarks.generalisation              # inside the training split, to choose by
+    python -m benchmarks.generalisation --held-out   # on the test split, as evidence
 
-The first leaves images out of the training part, trains on the rest and counts what of those
-left out is right; the held-out part is not touched. Left out are in turn
+The first leaves images out of the training split, trains on the rest, and counts the correct
+predictions for those left out; the test split is not touched. Left out are in turn
 
 - hours: every third hour of the day, of both labels, three times;
 - light: one label's dark or bright images, so that by the light alone the other label is the
   likely one: the hardest case, since the label's own light was never seen;
-- dusk: nothing; judged are the validation part's day images with less and less light, and a
+- dusk: nothing; evaluated are the validation split's day images with less and less light, and a
   sensor's noise, as no image of the set has it.
 
 ``--set`` changes the plan of training: ``--set augmentation=2 dropout=0.2``. The last line is JSON.
@@ -65,10 +65,10 @@ class Images:
 
 
 def main() -> None:
-    """Train for each case and print what is right."""
+    """Train for each case and print the share of correct predictions."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_images(parser)
-    parser.add_argument("--held-out", action="store_true", help="judge on the held-out part")
+    parser.add_argument("--held-out", action="store_true", help="evaluate on the test split")
     parser.add_argument("--leave", nargs="+", default=["hours", "dusk"], help="hours, light, dusk")
     parser.add_argument("--split-seeds", type=int, nargs="+", help="default: 0, or 0 to 4")
     parser.add_argument("--block-minutes", type=int, default=60)
@@ -84,10 +84,10 @@ def main() -> None:
     for seed in seeds:
         images = read(options.images, Split(options.block_minutes, seed=seed))
         cases = held_out(images) if options.held_out else left_out(images, options.leave)
-        for name, train, judged in cases:
+        for name, train, unseen in cases:
             validation = images.of(images.parts == VALIDATION)
             started = time.monotonic()
-            found, fitted = judge(plan, train, validation, judged)
+            found, fitted = train_and_predict(plan, train, validation, unseen)
             right[f"seed {seed} {name}"] = float(found.mean())
             evaluated += len(found)
             best = fitted.epochs[fitted.best]
@@ -95,7 +95,7 @@ def main() -> None:
                 f"seed {seed}  {name:18} {found.mean():.4f} of {len(found):3}  "
                 f"(trained on {len(train.labels)}, validation {best['validation_accuracy']:.3f} "
                 f"in epoch {fitted.best + 1} of {len(fitted.epochs)}, "
-                f"{time.monotonic() - started:.0f} s){mistakes(judged, found)}",
+                f"{time.monotonic() - started:.0f} s){mistakes(unseen, found)}",
                 flush=True,
             )
     mean = round(statistics.mean(right.values()), 4)
@@ -109,7 +109,7 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 def read(folder: Path, split: Split) -> Images:
-    """The prepared images, parted as the steps part them."""
+    """Return the prepared images, split as the steps split them."""
     paths = sorted(folder.glob("*.jpg"))
     names = [unquote(path.name) for path in paths]
     times = [datetime.fromisoformat(name[:19]) for name in names]
@@ -123,12 +123,12 @@ def read(folder: Path, split: Split) -> Images:
 
 
 def held_out(images: Images) -> Iterator[tuple[str, Images, Images]]:
-    """The training part, and the held-out part to judge by."""
+    """Yield the training split and the test split."""
     yield "held-out", images.of(images.parts == TRAIN), images.of(images.parts == TEST)
 
 
 def left_out(images: Images, kinds: list[str]) -> Iterator[tuple[str, Images, Images]]:
-    """Of the training part: a name, what trains, and what was left out."""
+    """Yield a name, the images that train and those left out, all of the training split."""
     inside = images.of(images.parts == TRAIN)
     cases: list[tuple[str, np.ndarray]] = []
     if "hours" in kinds:
@@ -157,18 +157,18 @@ def dusk(images: Images) -> Images:
     )
 
 
-def mistakes(judged: Images, found: np.ndarray) -> str:
-    """How many images of which label and hour are wrong."""
-    of_labels = zip(judged.labels[~found], judged.hours[~found], strict=True)
+def mistakes(unseen: Images, found: np.ndarray) -> str:
+    """Return how many images of which label and hour were predicted wrongly."""
+    of_labels = zip(unseen.labels[~found], unseen.hours[~found], strict=True)
     counted = sorted(Counter(of_labels).items())
     told = ", ".join(f"{count} of {label} at {hour:02} h" for (label, hour), count in counted)
     return f"\n    wrong: {told}" if told else ""
 
 
-def judge(
-    plan: Plan, train: Images, validation: Images, judged: Images
+def train_and_predict(
+    plan: Plan, train: Images, validation: Images, unseen: Images
 ) -> tuple[np.ndarray, FitResult]:
-    """Which of ``judged`` a network trained without them gets right, and how it was trained."""
+    """Train a network; return which of ``unseen`` it predicts correctly, and its training."""
     with tempfile.TemporaryDirectory() as folder:
         parts = {TRAIN: train, VALIDATION: validation}
         groups = {
@@ -182,8 +182,8 @@ def judge(
         fitted = fit(plan, cache, SingleProcess())
         model = network_of(plan, cache)
         model.set_weights(fitted.weights)
-        predicted = keras_predict(model)(judged.pixels).argmax(axis=1)
-    return predicted == judged.labels, fitted
+        predicted = keras_predict(model)(unseen.pixels).argmax(axis=1)
+    return predicted == unseen.labels, fitted
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     python -m benchmarks.ingest_growth --files --listing 16000 64000 256000
 
 For each size, in a process and a lake of its own, over small generated JPEGs or given ones
-repeated: listing the landing zone, taking everything in, and taking in one more file afterwards.
+repeated: listing the landing zone, ingesting everything, and ingesting one more file afterwards.
 Then, without Spark, what listing a zone costs and what finding that nothing in it is new. The last
 line is JSON.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the two Debian systems that the device's tests run in besides this machine itself: `arm64`,
 # which qemu emulates, and `camera`, with libcamera's virtual camera and picamera2. Each is made
-# once; its Python packages are installed anew where what they are made from has changed.
+# once; its Python packages are installed again if what they are made from has changed.
 set -euo pipefail
 source setup/versions.sh
 

@@ -5,7 +5,7 @@ set -euo pipefail
 source setup/versions.sh
 
 # A finished environment holds a note of what it was made from. It is written last, and taken away
-# before the first change: without it an environment counts as interrupted and is made anew.
+# before the first change: without it an environment counts as interrupted and is made again.
 NOTE=made-from
 
 made_from() { echo "Python $PYTHON in $PWD" && sha256sum "$1"; }

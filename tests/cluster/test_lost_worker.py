@@ -1,4 +1,4 @@
-"""A worker that dies in the middle of a job: the job goes on with those that are left."""
+"""A worker that dies in the middle of a job: the job continues on those that are left."""
 
 import subprocess
 import time

@@ -1,6 +1,7 @@
 """The examples of the docs are valid: profiles, settings of a device, a step of one's own."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,25 @@ def test_a_step_of_ones_own_is_a_step():
     assert line == {step.name: {"command": f"python -m steps.{step.name}"}}
 
 
+def test_what_the_examples_import_is_there():
+    imports = [
+        (page.name, module, name.strip())
+        for page in (TOP / "docs").glob("*.md")
+        for block in _blocks(page.name, "python")
+        for module, names in re.findall(r"^from ((?:steps|edge)\S*) import (.+)$", block, re.M)
+        for name in names.split(",")
+    ]
+    assert len(imports) > 8
+    missing = [each for each in imports if not hasattr(import_module(each[1]), each[2])]
+    assert not missing
+
+
 def test_what_is_to_be_changed_for_ones_own_is_there():
     """Where docs/extend.md says that a line goes."""
     for file, name in [
         ("steps/training/networks.py", "NETWORKS"),
         ("steps/evaluation/metrics.py", "def metrics_of"),
-        ("steps/ingestion/image_metadata.py", "COLUMNS = "),
+        ("steps/ingestion/tables.py", "METADATA = "),
         ("steps/ingestion/image_metadata.py", "def describe"),
         ("steps/main.py", "PIPELINE = "),
         ("edge/inference/image.py", "FORMATS = "),

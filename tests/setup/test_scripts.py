@@ -177,7 +177,7 @@ def test_another_lock_changes_the_packages_only(made):
     assert calls(made) == ["pip sync"]
 
 
-def test_a_moved_checkout_is_set_up_anew(made, tmp_path):
+def test_a_moved_checkout_is_set_up_again(made, tmp_path):
     moved = made.rename(tmp_path / "elsewhere")
     run(moved, "environments.sh")
     assert calls(moved) == ["venv --quiet", "pip sync", "venv --quiet", "pip install"]
