@@ -72,7 +72,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "counts": parts.store.counts(),
         "landing_failure": sender.failure,
         "last_sent_at": sender.sent_at,
-        "temperature": machine.temperature(),
+        "temperature_celsius": machine.temperature(),
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),
         "free_megabytes": round(machine.free_megabytes(parts.store.folder)),

@@ -114,7 +114,9 @@ def _summary(said: dict) -> list[tuple[str, str]]:
     if queue["undated"]:
         waiting += f"; {pluralize(queue['undated'], 'image')} without a date until the clock is set"
     frames, sent = pluralize(said["frames"], "frame"), pluralize(counts.get("sent", 0), "image")
-    degrees = "" if said["temperature"] is None else f"{said['temperature']:.0f} °C, "
+    degrees = (
+        "" if said["temperature_celsius"] is None else f"{said['temperature_celsius']:.0f} °C, "
+    )
     rows = [
         ("device", f"{said['device']}, since {said['started_at']}"),
         ("camera", said["camera_failure"] or f"{said['camera']}, {frames}"),

@@ -1,8 +1,7 @@
-"""What devices scored, from the files of results in a landing zone into ``scores``.
+"""Ingests the result files of devices from a landing zone into ``scores``.
 
-A device names a file by its own number, and no name ever stands for other rows. As with images,
-a ledger notes each file in one chunk, and the chunk's name is the transaction under which Delta
-takes its rows once.
+A device numbers its files, and the same name always means the same rows. As with images, each
+file belongs to one recorded chunk, whose name is the Delta transaction that appends its rows once.
 """
 
 import hashlib
@@ -25,24 +24,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIMITS = Limits(files=200, bytes=50_000_000)
-"""Of a chunk, whose rows the driver holds."""
+"""Of a chunk, whose rows are in the driver's memory."""
 
 NUMBERS = ("score", "latency_ms")
-TEXTS = ("file_name", "sha256", "label", "reason")
-SAID = ("model", "model_version", "scored_by")
-"""What every result says."""
+TEXTS = ("file_name", "sha256", "label", "reason", "model", "model_version", "scored_by")
 
 
 def ingest_results(spark: "SparkSession", profile: Profile, source: str, run_id: str) -> int:
-    """Append what is new among a landing zone's results to ``scores``; returns how many files.
+    """Append a landing zone's new results to ``scores``; return the number of new files.
 
-    A line that is no result goes to ``quarantine`` with its file, and the others are taken.
+    A file with an invalid line goes to ``quarantine``; its valid lines are ingested.
 
     Args:
         spark: the session.
-        profile: says where the tables are.
-        source: the landing zone, as paths in the tables start.
-        run_id: the run that takes them in.
+        profile: locates the tables.
+        source: the landing zone, as the paths in the tables start.
+        run_id: of the run that ingests the files.
     """
     arrivals = _Results(profile, source)
     new = arrivals.select_new(list_files(source, RESULTS, ".jsonl"))
@@ -52,58 +49,58 @@ def ingest_results(spark: "SparkSession", profile: Profile, source: str, run_id:
     SCORES.open(spark, profile)
     QUARANTINE.open(spark, profile)
 
-    def take(chunk: list["Row"]) -> None:
+    def ingest_chunk(chunk: list["Row"]) -> None:
         _write_chunk(spark, profile, source, run_id, chunk)
 
-    arrivals.stream(spark, take)
+    arrivals.stream(spark, ingest_chunk)
     arrivals.mark_done()
     return len(new)
 
 
 def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, Any]], str]:
-    """The rows of ``scores`` in a file of results, and what is wrong with the rest of it.
+    """Return the rows of ``scores`` in a file of results, and the first error in the others.
 
     Args:
         content: JSON lines, as ``edge.outbox.results`` writes them.
-        source: the landing zone, below which the images are.
-        run_id: the run that takes them in.
+        source: the landing zone of the images.
+        run_id: of the run that ingests the file.
     """
-    rows, wrong = [], ""
+    rows, error = [], ""
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             rows.append(_row(json.loads(line), source, run_id))
-        except PARSE_ERRORS as error:
-            wrong = wrong or f"line {number}: {type(error).__name__}: {error}"
-    return rows, wrong or ("" if rows else "no line in it")
+        except PARSE_ERRORS as invalid:
+            error = error or f"line {number}: {type(invalid).__name__}: {invalid}"
+    return rows, error or ("" if rows else "it has no lines")
 
 
-def _row(stated: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
-    for name, value in stated.items():
-        wanted = int | float if name in NUMBERS else str
-        if name in (*NUMBERS, *TEXTS, *SAID) and not isinstance(value, wanted | None):
+def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
+    for name, value in result.items():
+        expected = int | float if name in NUMBERS else str
+        if name in (*NUMBERS, *TEXTS) and not isinstance(value, expected | None):
             raise ValueError(f"{name} is {value!r}")
-    if not stated["scored_by"].startswith("edge:") or not stated["model"]:
-        raise ValueError("it does not say which device scored with which model")
-    stated |= {name: parse_optional(stated[name], parse_str) for name in (*TEXTS, *SAID)}
-    image = stated["file_name"]
+    if not result["scored_by"].startswith("edge:") or not result["model"]:
+        raise ValueError("scored_by or model is missing")
+    result |= {name: parse_optional(result[name], parse_str) for name in TEXTS}
+    image = result["file_name"]
     return {
         "path": image and f"{source}/{image}",
-        "sha256": stated["sha256"],
-        "model": stated["model"],
-        "model_version": stated["model_version"],
-        "label": stated["label"],
-        "score": parse_optional(stated["score"], float),
-        "latency_ms": parse_optional(stated["latency_ms"], float),
-        "reason": stated["reason"],
-        "scored_by": stated["scored_by"],
-        "scored_at": parse_utc(stated["scored_at"]),
+        "sha256": result["sha256"],
+        "model": result["model"],
+        "model_version": result["model_version"],
+        "label": result["label"],
+        "score": parse_optional(result["score"], float),
+        "latency_ms": parse_optional(result["latency_ms"], float),
+        "reason": result["reason"],
+        "scored_by": result["scored_by"],
+        "scored_at": parse_utc(result["scored_at"]),
         "score_run_id": run_id,
-        "probabilities": parse_optional(stated["probabilities"], _probabilities),
+        "probabilities": parse_optional(result["probabilities"], _probabilities),
     }
 
 
-def _probabilities(stated: dict[str, Any]) -> dict[str, float]:
-    return {parse_str(label): float(value) for label, value in stated.items()}
+def _probabilities(values: dict[str, Any]) -> dict[str, float]:
+    return {parse_str(label): float(value) for label, value in values.items()}
 
 
 def _write_chunk(
@@ -114,14 +111,14 @@ def _write_chunk(
         try:
             content = read(path)
         except FileNotFoundError:
-            logger.warning("%s is gone before it was taken in", path)
+            logger.warning("%s disappeared before it was ingested", path)
             continue
-        found, wrong = rows_of(content, source, run_id)
+        found, error = rows_of(content, source, run_id)
         rows += found
-        if wrong:
-            logger.warning("%s goes to quarantine: %s", path, wrong)
-            damaged.append(_damaged(path, content, wrong, run_id))
-    # the chunk's name is the transaction under which Delta takes its rows once
+        if error:
+            logger.warning("%s goes to quarantine: %s", path, error)
+            damaged.append(_damaged(path, content, error, run_id))
+    # the chunk's name is the Delta transaction that appends its rows once
     for target, found in ((SCORES, rows), (QUARANTINE, damaged)):
         if found:
             table = target.read(spark, profile)
@@ -133,7 +130,7 @@ def _write_chunk(
             )
 
 
-def _damaged(path: str, content: bytes, wrong: str, run_id: str) -> dict[str, Any]:
+def _damaged(path: str, content: bytes, error: str, run_id: str) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
         "path": path,
@@ -142,7 +139,7 @@ def _damaged(path: str, content: bytes, wrong: str, run_id: str) -> dict[str, An
         "bytes": len(content),
         "modified_at": now,
         "reason": "results",
-        "error": wrong[:1000],
+        "error": error[:1000],
         "ingested_at": now,
         "ingest_run_id": run_id,
         "content": content,
@@ -150,7 +147,7 @@ def _damaged(path: str, content: bytes, wrong: str, run_id: str) -> dict[str, An
 
 
 class _Results(Arrivals):
-    """The ledger of results files: not the one of images."""
+    """The log of result files, separate from the one of images."""
 
     def __init__(self, profile: Profile, source: str):
         super().__init__(profile, f"results {source}")

@@ -112,7 +112,7 @@ DEVICES = Table(
     images_sent BIGINT,
     images_dropped BIGINT,
     results_dropped BIGINT,
-    temperature DOUBLE,
+    temperature_celsius DOUBLE,
     memory_megabytes DOUBLE,
     free_megabytes DOUBLE,
     model_failure STRING,
@@ -121,7 +121,7 @@ DEVICES = Table(
     ingest_run_id STRING,
     health_issues ARRAY<STRING>,
     throttling ARRAY<STRING>,
-    troubles ARRAY<STRUCT<at: STRING, what: STRING>>
+    recent_errors ARRAY<STRUCT<at: STRING, message: STRING>>
     """,
     indexed=26,
 )
