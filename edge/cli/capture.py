@@ -1,7 +1,6 @@
 """``python -m edge capture``: frames from a camera into a landing folder."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from edge.cameras.jpeg import encode_jpeg, is_jpeg
 from edge.cameras.kinds import CAMERAS, camera_class
 from edge.cli.camera_options import add_camera_options, parse_count, selected_camera
 from edge.cli.wording import pluralize
+from edge.files.atomic import write_atomically
 from edge.protocol.landing_names import image_name
 
 QUIET_SECONDS = 5.0
@@ -98,7 +98,7 @@ def capture(
         if path.exists():
             skipped += 1
         else:
-            _write(path, _as_jpeg(frame, camera.model))
+            write_atomically(path, _as_jpeg(frame, camera.model))
             written += 1
         now = time.monotonic()
         if now - begin > QUIET_SECONDS and now - shown > 1:
@@ -116,12 +116,6 @@ def _landing_name(frame: Frame, device: str, view: str) -> str:
 
 def _as_jpeg(frame: Frame, model: str) -> bytes:
     return frame.encoded if is_jpeg(frame.encoded) else encode_jpeg(frame, model)
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def _show_progress(done: int, count: int | None, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, after a power cut too."""
+"""Files that are there complete or not at all, even after a power cut."""
 
 import errno
 import os
@@ -8,16 +8,15 @@ CANNOT_SYNC = {
     *(errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF),
     *(errno.EACCES, errno.EPERM),  # a folder that may be written to and not be read
 }
-"""What a file system says that does not sync folders."""
+"""The errors of a file system that does not sync folders."""
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file under a hidden name, sync it, and give it its own name in one step.
-
-    That the name survives a power cut too takes :func:`sync_folder`.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under a hidden name, sync it, rename it in one step, and sync its folder.
 
     Raises:
-        OSError: it cannot be written, as on a full disk; then nothing of it stays.
+        OSError: it cannot be written, as on a full disk; then nothing of it stays. Or the disk
+            fails after the renaming.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -29,10 +28,11 @@ def write_synced(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's bytes survive a power cut."""
+    """Make the bytes of a file survive a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -40,7 +40,7 @@ def sync_file(path: Path) -> None:
 def sync_folder(path: Path) -> None:
     """Make what was renamed, made or removed in a folder survive a power cut.
 
-    Where the file system has no such thing, as some in the network, nothing can be done.
+    Some network file systems cannot sync a folder: nothing is done then.
 
     Raises:
         OSError: the disk fails.

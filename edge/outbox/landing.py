@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from edge.files.atomic import sync_folder, write_synced
+from edge.files.atomic import sync_folder, write_atomically
 from edge.inference.errors import UserError
 
 ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
@@ -65,7 +65,7 @@ class Landing:
         if isinstance(filesystem, LocalFileSystem):
             # sync the file, then its name: afterwards the queue deletes its own file
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(Path(path), content)
+            write_atomically(Path(path), content)
             _sync_folders(Path(path), Path(root))
         elif set(_protocols(filesystem)) & ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)

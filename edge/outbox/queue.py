@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.cameras.camera import Frame
 from edge.cameras.jpeg import encode_pixels, is_jpeg
-from edge.files.atomic import write_synced
+from edge.files.atomic import write_atomically
 from edge.outbox.image_table import ImageFile, NamedImage, UndatedImage
 from edge.outbox.moment import Moment
 from edge.outbox.queue_files import new_file_name, recover_files, write_dated
@@ -128,11 +128,11 @@ class Queue:
             name = image_name(moment.wall_time, self._device, self._view, stamp.label)
         image = ImageFile.of(new_file_name(reason, name), name, content)
         path = self._store.image_folder / image.file
-        write_synced(path, content)
         try:
+            write_atomically(path, content)
             return self._store.images.add(image, reason, moment, stamp)
         except BaseException:
-            path.unlink()
+            path.unlink(missing_ok=True)
             raise
 
     def _date(self, image: UndatedImage, moment: Moment, uptime: float) -> None:

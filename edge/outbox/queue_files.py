@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.files.atomic import sync_folder, write_synced
+from edge.files.atomic import write_atomically
 from edge.outbox.image_table import ImageFile, UndatedImage
 from edge.outbox.moment import drop_date
 from edge.outbox.reason import Reason
@@ -58,8 +58,7 @@ def write_dated(
     """
     content = image.stamp.apply(content, captured_at)
     dated = ImageFile.of(image.file.replace(UNDATED, name), name, content)
-    write_synced(store.image_folder / dated.file, content)
-    sync_folder(store.image_folder)
+    write_atomically(store.image_folder / dated.file, content)
     still_waits = store.images.replace_file(image.id, dated, durable=True)
     obsolete = image.file if still_waits else dated.file
     (store.image_folder / obsolete).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.files.atomic import sync_folder, write_synced
+from edge.files.atomic import sync_folder, write_atomically
 from edge.files.disk_space import full_disk_said
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
@@ -83,7 +83,7 @@ class ModelHome:
 
     def save(self, state: State) -> None:
         """Save the state."""
-        write_durably(self.folder / STATE_FILE, state.text())
+        write_atomically(self.folder / STATE_FILE, state.text().encode())
 
     @property
     def linked_folder(self) -> Path | None:
@@ -178,12 +178,6 @@ def read_release(folder: Path) -> Release | None:
         return Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, ReleaseError):
         return None
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, its name included, after a power cut too."""
-    write_synced(path, text.encode())
-    sync_folder(path.parent)
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.files.atomic import write_atomically
 from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.home import STAGING, ModelHome, write_durably
+from edge.update.home import STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import RegisteredVersion, Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test, runtime_fingerprint
@@ -173,8 +174,8 @@ class Updater:
             self._save_failure(release, str(error), final=True)
             raise
         reached(UpdateStep.SELF_TESTED)
-        write_durably(staging / SELF_TEST_FILE, result.text())
-        write_durably(staging / RELEASE_FILE, release.text)
+        write_atomically(staging / SELF_TEST_FILE, result.text().encode())
+        write_atomically(staging / RELEASE_FILE, release.text.encode())
         reached(UpdateStep.RESULT_WRITTEN)
         activate(self.home, release, staging, folder)
         self._clean_up()

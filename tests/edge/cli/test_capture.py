@@ -46,7 +46,7 @@ def test_no_half_file_is_ever_visible(tmp_path, monkeypatch):
         assert not target.exists()
         raise OSError("the power fails")
 
-    monkeypatch.setattr(capturing.os, "replace", fail)
+    monkeypatch.setattr("edge.files.atomic.os.replace", fail)
     with pytest.raises(OSError, match="the power fails"):
         capture(Still(frame()), tmp_path, None, "1", "porch")
     assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
