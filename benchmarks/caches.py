@@ -45,9 +45,9 @@ def cache_of(cache: Cache, home: Path, times: int) -> Cache:
 def _link(cache: Cache, home: Path, folder: Path, times: int) -> None:
     for part, rows in cache.group_rows.items():
         for number in range(times * len(rows)):
-            place = folder / f"part={part}" / f"row_group={number}"
+            place = folder / f"split={part}" / f"row_group={number}"
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(home / "cache" / f"part={part}" / f"row_group={number % len(rows)}")
+            place.symlink_to(home / "cache" / f"split={part}" / f"row_group={number % len(rows)}")
 
 
 def write_part(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) -> list[int]:
@@ -56,7 +56,7 @@ def write_part(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) 
     for group in range(GROUPS):
         of_group = slice(group, None, GROUPS)
         inside = pa.array([image.tobytes() for image in pixels[of_group]], pa.binary())
-        write_group(folder / f"part={part}", group, "pixels", inside, labels[of_group])
+        write_group(folder / f"split={part}", group, "pixels", inside, labels[of_group])
         rows.append(len(inside))
     return rows
 

@@ -37,11 +37,11 @@ from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from edge.inference.scoring import prepare
 from steps.dataset.cache import Cache
-from steps.dataset.split import TEST, TRAIN, VALIDATION, Split
+from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.evaluation.predictions import keras_predict
 from steps.training.fit import fit
 from steps.training.fit_result import FitResult
-from steps.training.model import network_of
+from steps.training.model import build_model
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 
@@ -76,13 +76,13 @@ def main() -> None:
     options = parser.parse_args()
     options.images = images_folder(options.images)
     seeds = options.split_seeds or (range(5) if options.held_out else [0])
-    plan = replace(Plan(patience=15), **dict(map(_setting, options.set)))
+    plan = replace(Plan(), **dict(map(_setting, options.set)))
     print(machine())
     print(plan, flush=True)
     right: dict[str, float] = {}
     evaluated = 0
     for seed in seeds:
-        images = read(options.images, Split(options.block_minutes, seed=seed))
+        images = read(options.images, SplitRule(options.block_minutes, seed=seed))
         cases = held_out(images) if options.held_out else left_out(images, options.leave)
         for name, train, unseen in cases:
             validation = images.of(images.parts == VALIDATION)
@@ -108,7 +108,7 @@ def _setting(text: str) -> tuple[str, object]:
     return name, kind(value)
 
 
-def read(folder: Path, split: Split) -> Images:
+def read(folder: Path, split: SplitRule) -> Images:
     """Return the prepared images, split as the steps split them."""
     paths = sorted(folder.glob("*.jpg"))
     names = [unquote(path.name) for path in paths]
@@ -118,7 +118,7 @@ def read(folder: Path, split: Split) -> Images:
         np.stack([prepare(path, (SIDE, SIDE)) for path in paths]),
         np.array([int(path.stem[-1]) for path in paths], np.int32),
         np.array([time.hour for time in times]),
-        np.array([split.part_of(*of) for of in zip(times, devices, names, strict=True)]),
+        np.array([split.split_of(*of) for of in zip(times, devices, names, strict=True)]),
     )
 
 
@@ -180,7 +180,7 @@ def train_and_predict(
         }
         cache = Cache(folder, ["0", "1"], (SIDE, SIDE), groups, counts)
         fitted = fit(plan, cache, SingleProcess())
-        model = network_of(plan, cache)
+        model = build_model(plan, cache)
         model.set_weights(fitted.weights)
         predicted = keras_predict(model)(unseen.pixels).argmax(axis=1)
     return predicted == unseen.labels, fitted

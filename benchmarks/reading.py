@@ -75,7 +75,7 @@ def memory_ratio(cache: Cache, plan: Plan) -> float:
     def by_turns(shard: Shard, seed: int | None) -> Iterator[Batch]:
         nonlocal epoch
         epoch += seed is not None  # the validation part, which follows, has none
-        return own(shard, seed) if epoch % 2 else _from_memory(*arrays[shard.part], shard, seed)
+        return own(shard, seed) if epoch % 2 else _from_memory(*arrays[shard.split], shard, seed)
 
     Shard.epoch = by_turns
     try:

@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         cache = write_caches(options.images, home, options.files)
-        plan = Plan(batch_size=options.batch, epochs=options.epochs)
+        plan = Plan(batch_size=options.batch, epochs=options.epochs, patience=0)
         ways: dict[str, Callable[[], dict[str, float]]] = {
             "input": lambda: {"cache_vs_jpeg": input_ratio(cache, home, options.batch)},
             "memory": lambda: {"cache_vs_memory": memory_ratio(cache, plan)},

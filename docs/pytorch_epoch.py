@@ -1,10 +1,10 @@
-"""The same cache read by PyTorch: one epoch of a small network.
+"""Read the training cache with PyTorch: train a small network for an epoch.
 
     pip install torch
     python docs/pytorch_epoch.py data/cache/<name> [batch size]
 
-A folder of the cache holds ``manifest.json``, which names the labels, the size of the images
-and the rows of each row group.
+``tune`` or ``train`` fills the cache. Its folder has a file ``manifest.json`` with the labels, the
+size of the images, and the rows of each row group.
 """
 
 import json
@@ -18,11 +18,11 @@ from petastorm import TransformSpec, make_batch_reader
 from petastorm.pytorch import BatchedDataLoader
 
 
-def batches(folder: Path, part: str, batch_size: int, seed: int = 1) -> Iterator[dict]:
-    """An epoch of a part: ``pixels`` float32 [N, 3, H, W] of 0–1, and ``label`` int [N].
+def batches(folder: Path, split: str, batch_size: int, seed: int = 1) -> Iterator[dict]:
+    """Yield an epoch of a split: ``pixels`` float32 [N, 3, H, W] of 0–1, and ``label`` int [N].
 
-    The last batch may be smaller. Row groups and the rows within are shuffled by the seed, which
-    is not 0: that is no seed to Petastorm.
+    The last batch may be smaller. The seed shuffles row groups and the rows within them. It must
+    not be 0, which is no seed to Petastorm.
     """
     cache = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     height, width = cache["input_size"]
@@ -32,7 +32,7 @@ def batches(folder: Path, part: str, batch_size: int, seed: int = 1) -> Iterator
         return frame[["pixels", "label"]]
 
     reader = make_batch_reader(
-        f"file://{Path(cache['url']).resolve()}/part={part}",
+        f"file://{Path(cache['url']).resolve()}/split={split}",
         schema_fields=["pixels", "label"],
         transform_spec=TransformSpec(
             to_arrays,
@@ -42,11 +42,11 @@ def batches(folder: Path, part: str, batch_size: int, seed: int = 1) -> Iterator
         shuffle_rows=True,
         seed=seed,
         workers_count=1,
-        # Endless, and stopped by counting: Petastorm 0.13.1 can end an epoch without its last
-        # row group, which was still on its way.
+        # Endless, and stopped by counting: Petastorm 0.13.1 can end an epoch while the last row
+        # group is still on its way.
         num_epochs=None,
     )
-    left = sum(cache["group_rows"][part])
+    left = sum(cache["group_rows"][split])
     with BatchedDataLoader(reader, batch_size=batch_size, transform_fn=torch.tensor) as loader:
         for batch in loader:
             pixels = batch["pixels"][:left].reshape(-1, height, width, 3)
@@ -60,7 +60,7 @@ def batches(folder: Path, part: str, batch_size: int, seed: int = 1) -> Iterator
 
 
 def train_an_epoch(folder: Path, batch_size: int) -> float:
-    """Train a small network for an epoch; returns its mean loss."""
+    """Train a small network for an epoch; return its mean loss."""
     torch.manual_seed(0)
     labels = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["labels"]
     network = torch.nn.Sequential(
@@ -83,4 +83,4 @@ def train_an_epoch(folder: Path, batch_size: int) -> float:
 
 
 if __name__ == "__main__":
-    train_an_epoch(Path(sys.argv[1]), int((sys.argv + ["16"])[2]))
+    train_an_epoch(Path(sys.argv[1]), int([*sys.argv, "16"][2]))

@@ -130,15 +130,15 @@ def _test_images(profile: Profile, parameters: Parameters, train_run_id: str) ->
     """Return the paths of some test images of the training, drawn by the seed."""
     import numpy as np
 
-    from steps.dataset.batches import row_groups
     from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.cache_reader import read_row_groups
     from steps.dataset.split import TEST
     from steps.lake.session import spark_session
     from steps.pipeline.run_files import read_outputs
 
     selection = read_outputs(train_run_id, TrainOutputs).selection
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "device"))
-    paths = np.concatenate([group.path for group in row_groups(cache, TEST, ["path"])])
+    paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])
     chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]
     return sorted(paths[chosen].tolist())
 

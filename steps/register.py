@@ -35,12 +35,12 @@ class Parameters(StepParameters):
 def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     """Log the network with its signature, register it, check it, and set the alias."""
     from steps.reports.register import fill_report
-    from steps.training.networks import load
     from steps.training.tensorflow_settings import configure_tensorflow
+    from steps.training.trained_model import load_model
 
     configure_tensorflow(threads=0)
     trained = run.read("train", TrainOutputs)
-    model = load(run.inputs["train"])
+    model = load_model(run.inputs["train"])
     example = _gradient(*trained.selection.input_size)
     logged = _log_model(model, trained, example)
     mlflow.log_metrics(trained.metrics, model_id=logged.model_id)

@@ -1,6 +1,7 @@
 """Tune: hyperparameters by Hyperopt's TPE, the trials in parallel on Spark."""
 
 from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING
 
 import mlflow
 from pydantic import Field
@@ -8,86 +9,68 @@ from pydantic import Field
 from steps.dataset.selection import SelectionParameters
 from steps.errors import UserError
 from steps.pipeline.delta_dataset import log_delta_version
-from steps.pipeline.outputs import IngestOutputs, TuneOutputs
+from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
 from steps.pipeline.runs import RESUMED
 from steps.pipeline.step import NONE, Step, StepRun
 from steps.settings.profile import Profile
+from steps.settings.search_space import SearchSpace
+from steps.training.plan import Plan
+
+if TYPE_CHECKING:
+    from steps.training.stage_timings import StageTimings
+    from steps.tuning.trials import Trial
+
+SEARCHED = "searched"
+"""Tag of a run: what a search that resumes it has to have the same."""
 
 
 class Parameters(SelectionParameters):
     """Search the profile's space of hyperparameters by short trainings."""
 
     ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
-    resume_run_id: str = Field(
-        "none", description="run of tune that was cut off, whose trials count here, or none"
-    )
+    resume_run_id: str = Field("none", description="interrupted run of tune to resume, or none")
     trials: int = Field(4, ge=1, description="number of trials")
     parallelism: int = Field(2, ge=1, description="trials at the same time")
     epochs: int = Field(10, ge=1, description="epochs of a trial")
     patience: int = Field(
-        0, ge=0, description="trials without a lower loss that end the search; 0: none do"
+        0, ge=0, description="trials without a lower loss that end the search; 0: never"
     )
-    minutes: float | None = Field(None, gt=0, description="time limit of the search; none: none")
-    seed: int = Field(0, ge=0, description="of the search and of each trial's weights")
+    minutes: float | None = Field(
+        None, gt=0, description="time limit of the search; none: no limit"
+    )
+    seed: int = Field(
+        Plan.seed, ge=0, description="of the search and of each trial's initial weights"
+    )
 
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
-    """Fill the cache if need be, run the trials, keep the best."""
+    """Fill the cache if there is none, run the trials, and return the best one."""
     from steps.dataset.cache import cache_name
-    from steps.dataset.cache_filling import find_or_fill
-    from steps.lake.session import spark_session
+    from steps.reports.stage_timings import add_stage_timings
     from steps.reports.tune import fill_report
-    from steps.training.plan import Plan
-    from steps.training.stage_timings import Stages
-    from steps.tuning.search import Limits, search
+    from steps.training.stage_timings import StageTimings
     from steps.tuning.trials import FAILED
 
-    stages = Stages()
+    timings = StageTimings()
     space = _space(run.profile)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
-    mlflow.set_tag("searched", searched)
-    before = _before(parameters.resume_run_id, searched)
+    mlflow.set_tag(SEARCHED, searched)
+    before = _read_trials(parameters.resume_run_id, searched)
     run.commands.resume_with(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"])
-    plan = Plan(epochs=parameters.epochs, seed=parameters.seed)
-    limits = Limits(
-        parameters.trials,
-        parameters.parallelism,
-        parameters.minutes and parameters.minutes * 60,
-        parameters.patience,
-    )
-    with ExitStack() as spark_lives:
-        with stages.of("spark"):
-            spark = spark_lives.enter_context(spark_session(run.profile, "tune"))
-        with stages.of("cache"):
-            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
-        with stages.of("trials"):
-            trials = search(
-                spark,
-                plan,
-                cache,
-                space,
-                limits,
-                parameters.seed,
-                mlflow.get_tracking_uri(),
-                run.id,
-                before,
-            )
+    trials = _search(run, parameters, selection, space, before, timings)
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
         run.commands.resume_with()  # not with the failed ones, which would count
-        why = failed[-1].error if failed else "the time limit came before the first"
-        raise UserError(
-            f"no trial came to an end ({' '.join(why.split())[:200]}); change tuning in the "
-            "profile, or pass more -P minutes"
-        )
+        raise UserError(_failure_message(failed))
     best = min(trials, key=lambda trial: trial.validation_loss)
     mlflow.log_metrics(
         {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
     )
+    timings.log()
     fill_report(run.report, trials, space)
-    stages.show(run.report)
+    add_stage_timings(run.report, timings.seconds)
     run.report.next_command = run.commands.next(
         "train", ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
     )
@@ -101,7 +84,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     )
 
 
-def _space(profile: Profile):
+def _space(profile: Profile) -> SearchSpace:
     if profile.tuning is None:
         raise UserError(
             f"profile {profile.name} has no search space: add tuning.space to it, as in "
@@ -110,12 +93,12 @@ def _space(profile: Profile):
     return profile.tuning.space
 
 
-def _before(resumed: str, searched: str) -> list:
-    """The trials of the search that goes on here."""
+def _read_trials(resumed: str, searched: str) -> "list[Trial]":
+    """Return the trials of the search that is resumed."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    from steps.tuning.trials import trials_before
+    from steps.tuning.trials import read_trials
 
     if resumed == NONE:
         return []
@@ -123,21 +106,55 @@ def _before(resumed: str, searched: str) -> list:
         tags = MlflowClient().get_run(resumed).data.tags
     except MlflowException as error:
         raise UserError(
-            f"there is no run {resumed!r}; pass -P resume_run_id=<ID of a run of tune> or none"
+            f"{resumed!r} is not a run; pass -P resume_run_id=<ID of a run of tune> or none"
         ) from error
-    if tags.get("searched") != searched:
+    if tags.get(SEARCHED) != searched:
         raise UserError(
             f"run {resumed} searched another space, other images or with other epochs: "
             "pass its parameters, inputs and profile again, or leave out -P resume_run_id"
         )
     mlflow.set_tag(RESUMED, resumed)
-    return trials_before(resumed)
+    return read_trials(resumed)
+
+
+def _search(
+    run: StepRun,
+    parameters: Parameters,
+    selection: Selection,
+    space: SearchSpace,
+    before: "list[Trial]",
+    timings: "StageTimings",
+) -> "list[Trial]":
+    """Start Spark, find or fill the cache, and run the trials."""
+    from steps.dataset.cache_filling import find_or_fill
+    from steps.lake.session import spark_session
+    from steps.tuning.search import Limits, search
+
+    seed, uri = parameters.seed, mlflow.get_tracking_uri()
+    plan = Plan(epochs=parameters.epochs, seed=seed, patience=0)
+    seconds = parameters.minutes and parameters.minutes * 60
+    limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
+    with ExitStack() as until_stopped:
+        with timings.measure("spark"):
+            spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
+        with timings.measure("cache"):
+            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
+        with timings.measure("trials"):
+            return search(spark, plan, cache, space, limits, seed, uri, run.id, before)
+
+
+def _failure_message(failed: "list[Trial]") -> str:
+    error = failed[-1].error if failed else "the time limit came before the first"
+    return (
+        f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, or "
+        "pass more -P minutes"
+    )
 
 
 def _resumable(run_id: str, profile: Profile) -> bool:
-    from steps.tuning.trials import FAILED, trials_before
+    from steps.tuning.trials import FAILED, read_trials
 
-    return any(trial.outcome != FAILED for trial in trials_before(run_id))
+    return any(trial.outcome != FAILED for trial in read_trials(run_id))
 
 
 STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("tuning",), resumable=_resumable)

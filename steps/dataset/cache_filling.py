@@ -1,20 +1,21 @@
 """How a Petastorm cache is filled from a version of ``images``, by Spark.
 
-One row group a file, all of a part of equal rows to within one, their number a multiple of twelve,
-so that Petastorm, which hands out whole row groups, gives two, three, four or six ranks the same
-work.
+Each file is one row group. The row groups of a split have equal rows to within one, and their
+number is a multiple of twelve: Petastorm assigns whole row groups, so two, three, four or six ranks
+get the same work.
 """
 
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import fsspec
 
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
-from steps.dataset.cache_eviction import tidy
-from steps.dataset.split import PARTS, Split
+from steps.dataset.cache_eviction import evict_caches
+from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.tables import path_is_under
 from steps.lake.tables import id_of
@@ -24,30 +25,33 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
 
+OpenSpark = Callable[[], AbstractContextManager["SparkSession"]]
+
 GROUPS = 12
-ROWS_A_GROUP = 256
+ROWS_PER_GROUP = 256
 
 COLUMNS = (
     "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, label INT, "
-    "pixels BINARY, part STRING, row_group INT"
+    "pixels BINARY, split STRING, row_group INT"
 )
 
 
-def find_or_fill(selection: Selection, profile: Profile, spark: Callable) -> Cache:
-    """The selection's cache, filled first where it does not exist yet.
+def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Cache:
+    """Return the selection's cache; fill it first if there is none.
 
     Args:
-        selection: which images, parted how, at what size.
-        profile: says where caches are kept.
-        spark: opens a Spark session as a context manager; called only where the cache has to
-            be filled.
+        selection: which images, how they are split, at what size.
+        profile: says where caches are.
+        spark: opens a Spark session as a context manager; called only if the cache has to be
+            filled.
 
     Raises:
-        UserError: the selection has fewer than two labels, or a part lacks one; or its table was
-            begun anew.
+        UserError: the selection has fewer than two labels, a split lacks one, or the table was
+            recreated.
     """
     name = cache_name(selection)
     folder = f"{profile.cache}/{name}"
@@ -55,14 +59,14 @@ def find_or_fill(selection: Selection, profile: Profile, spark: Callable) -> Cac
     if cache is None:
         with spark() as session:
             cache = _fill(session, selection, folder)
-        tidy(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
+        evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
     cache.mark_used()
     return cache
 
 
-def _fill(spark, selection: Selection, folder: str) -> Cache:
+def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     from delta.tables import DeltaTable
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
     if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
         raise UserError(f"{selection.table} was recreated since: ingest again", RunStep("ingest"))
@@ -72,21 +76,21 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
         .load(selection.table)
         .where(path_is_under(selection.source))
         .where("label IS NOT NULL AND replaced_at IS NULL")
-        # when a file was copied says nothing of which images are neighbours
+        # the time at which a file was copied does not show which images are neighbours
         .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
     )
     known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
-    rows, labels, counts = plan(known, selection)
+    rows, labels, counts = plan_cache(known, selection)
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
-    planned = spark.createDataFrame(rows[["path", "sha256", "class", "part", "row_group"]])
-    groups = rows.groupby(["part", "row_group"]).size()
+    planned = spark.createDataFrame(rows[["path", "sha256", "class", "split", "row_group"]])
+    groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
     (
         images.select("sha256", "path", "device_id", "captured_at", "content")
         .join(planned.hint("broadcast"), ["path", "sha256"])
-        .repartition(len(groups), "part", "row_group")
+        .repartition(len(groups), "split", "row_group")
         .mapInArrow(_preparer(selection.input_size), COLUMNS)
-        .write.partitionBy("part", "row_group")
+        .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
     )
@@ -94,10 +98,10 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
         url=attempt,
         labels=labels,
         input_size=selection.input_size,
-        group_rows={part: groups[part].tolist() for part in PARTS},
+        group_rows={split: groups[split].tolist() for split in SPLITS},
         counts=counts,
     )
-    if first := read_manifest(folder):  # another step has filled it meanwhile
+    if first := read_manifest(folder):  # another step has filled it in the meantime
         filesystem, path = fsspec.core.url_to_fs(attempt)
         filesystem.rm(path, recursive=True)
         return first
@@ -105,23 +109,23 @@ def _fill(spark, selection: Selection, folder: str) -> Cache:
     return cache
 
 
-def plan(
+def plan_cache(
     known: "pd.DataFrame", selection: Selection
 ) -> tuple["pd.DataFrame", list[str], dict[str, dict[str, int]]]:
-    """Decide for every image its class, its part and its row group.
+    """Assign each image to a class, a split and a row group.
 
     Args:
         known: sha256, path, device_id, captured_at, label. Equal bytes count once.
         selection: carries the split.
 
     Returns:
-        The images of the three parts with ``class``, ``part`` and ``row_group``; the labels
-        in the order of the classes; images by part and label.
+        The images of the three splits with ``class``, ``split`` and ``row_group``; the labels
+        in the order of the classes; the number of images by split and label.
 
     Raises:
-        UserError: there are fewer than two labels, or a part lacks one.
+        UserError: there are fewer than two labels, or a split lacks one.
     """
-    split = Split(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed)
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:
@@ -131,33 +135,35 @@ def plan(
             "or folder",
             RunStep("ingest"),
         )
-    times = [None if time != time else time.to_pydatetime() for time in rows["captured_at"]]
-    parts = map(split.part_of, times, rows["device_id"], rows["sha256"])
-    rows = rows.assign(part=list(parts), **{"class": rows["label"].map(labels.index)})
+    times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
+    splits = map(rule.split_of, times, rows["device_id"], rows["sha256"])
+    rows = rows.assign(split=list(splits), **{"class": rows["label"].map(labels.index)})
     counts = {
-        part: {label: int(n) for label, n in group["label"].value_counts().items()}
-        for part, group in rows.groupby("part")
+        split: {label: int(n) for label, n in group["label"].value_counts().items()}
+        for split, group in rows.groupby("split")
     }
     shorter = max(1, selection.block_minutes // 2)
     guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
-    for part in PARTS:
-        if missing := [label for label in labels if label not in counts.get(part, {})]:
+    for split in SPLITS:
+        if missing := [label for label in labels if label not in counts.get(split, {})]:
             shorter_blocks = (
                 f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
-            ) * any(times)  # those without a time are parted one by one
+            ) * any(times)  # images without a time are split one by one
             raise UserError(
-                f"the {part} part has no image labelled {' or '.join(missing)}; pass "
-                f"{shorter_blocks}another -P split_seed={selection.split_seed + 1}, or take in "
+                f"the {split} split has no image labelled {' or '.join(missing)}; pass "
+                f"{shorter_blocks}another -P split_seed={selection.split_seed + 1}, or ingest "
                 "more images"
             )
-    rows = rows[rows["part"].isin(PARTS)]
-    place = rows.groupby("part").cumcount()
-    size = rows["part"].map(rows["part"].value_counts())
-    groups = GROUPS * -(-size // (GROUPS * ROWS_A_GROUP))
+    rows = rows[rows["split"].isin(SPLITS)]
+    place = rows.groupby("split").cumcount()
+    size = rows["split"].map(rows["split"].value_counts())
+    groups = GROUPS * -(-size // (GROUPS * ROWS_PER_GROUP))
     return rows.assign(row_group=(place % groups).astype(int)), labels, counts
 
 
-def _preparer(input_size: tuple[int, int]) -> Callable:
+def _preparer(
+    input_size: tuple[int, int],
+) -> "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]":
     def prepare_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
@@ -173,7 +179,7 @@ def _preparer(input_size: tuple[int, int]) -> Callable:
                 "captured_at": table["captured_at"],
                 "label": table["class"].cast(pa.int32()),
                 "pixels": pa.array(pixels, pa.binary()),
-                "part": table["part"],
+                "split": table["split"],
                 "row_group": table["row_group"].cast(pa.int32()),
             }
             yield from pa.table(columns).to_batches()

@@ -1,27 +1,34 @@
-"""The parameters that say which images a network learns from, and how they are parted."""
+"""The parameters that say which images a network learns from, and how they are split."""
 
 from pydantic import Field
 
+from steps.dataset.split import SplitRule
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.settings.parameters import StepParameters
+
+USUAL = SplitRule()
 
 
 class SelectionParameters(StepParameters):
     """Parameters shared by the steps that read images for a network."""
 
-    input_size: int = Field(128, ge=32, le=1024, description="side of the network's input, pixels")
+    input_size: int = Field(
+        128, ge=32, le=1024, description="width and height of the network's input, pixels"
+    )
     block_minutes: int = Field(
-        60, ge=1, description="the split goes by blocks of so many minutes on one device"
+        USUAL.block_minutes,
+        ge=1,
+        description="the split assigns blocks of so many minutes on one device",
     )
     guard_minutes: int = Field(
-        6,
+        USUAL.guard_minutes,
         ge=0,
-        description="least minutes between images of two parts; those between are left out",
+        description="minutes between images of two splits, at least; images between are left out",
     )
-    split_seed: int = Field(0, ge=0, description="another seed is another split")
+    split_seed: int = Field(USUAL.seed, ge=0, description="another seed gives another split")
 
     def selection(self, ingested: IngestOutputs) -> Selection:
-        """The images of an ingest run, parted as these parameters say."""
+        """Return the selection of an ingest run's images that these parameters make."""
         return Selection(
             table=ingested.table,
             table_id=ingested.table_id,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.split import TEST, TRAIN, VALIDATION, Split
+from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.evaluation.predictions import Predictions, predict_by_keras
 from steps.evaluation.promotion_rules import PairedCounts, PromotionResult, evaluate_rules
 from steps.evaluation.slices import slice_metrics
@@ -137,8 +137,8 @@ def used_in_training(images: Predictions, training: Selection) -> NDArray[np.boo
     The rule of its split needs no more than the images themselves: those that were ingested
     after that training count too if it would have used them.
     """
-    split = Split(training.block_minutes, training.guard_minutes, training.split_seed)
+    split = SplitRule(training.block_minutes, training.guard_minutes, training.split_seed)
     times = images.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None
-    parts = map(split.part_of, times, images.devices, images.sha256)
+    parts = map(split.split_of, times, images.devices, images.sha256)
     used = np.array([part in (TRAIN, VALIDATION) for part in parts], bool)
     return used & np.char.startswith(images.paths.astype(str), training.source + "/")

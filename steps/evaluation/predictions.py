@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.record import decide
-from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_row_groups, stack_pixels
 from steps.evaluation.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def predict_split(
         threshold: as :class:`Predictions` has it.
     """
     columns: list[tuple[Any, ...]] = []
-    for group in row_groups(cache, split, COLUMNS):
-        pixels = pixels_of(group.pixels, cache)
+    for group in read_row_groups(cache, split, COLUMNS):
+        pixels = stack_pixels(group.pixels, cache)
         columns.append(
             (
                 np.array(cache.labels)[group.label],
@@ -166,8 +166,8 @@ def predict_by_keras(
 def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
     """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
     found: dict[str, NDArray[np.uint8]] = {}
-    for group in row_groups(cache, split, ["pixels", "sha256"]):
-        for digest, pixels in zip(group.sha256, pixels_of(group.pixels, cache), strict=True):
+    for group in read_row_groups(cache, split, ["pixels", "sha256"]):
+        for digest, pixels in zip(group.sha256, stack_pixels(group.pixels, cache), strict=True):
             if digest in sha256:
                 found[digest] = pixels
     return found

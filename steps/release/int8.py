@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_row_groups, stack_pixels
 from steps.dataset.split import TRAIN
 from steps.release.canonical_graph import canonical
 
@@ -76,8 +76,8 @@ class _Calibration:
 
 def _batches(cache: Cache) -> list[NDArray[np.uint8]]:
     groups, count = [], 0
-    for group in row_groups(cache, TRAIN, ["pixels"]):
-        groups.append(pixels_of(group.pixels, cache))
+    for group in read_row_groups(cache, TRAIN, ["pixels"]):
+        groups.append(stack_pixels(group.pixels, cache))
         count += len(groups[-1])
         if count >= IMAGES:
             break

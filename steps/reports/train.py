@@ -1,16 +1,21 @@
-"""What the report of a training shows."""
+"""The report of train."""
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from steps.dataset.cache import Cache
-from steps.dataset.confounders import confounders
-from steps.dataset.split import GUARD, PARTS, TEST
+from steps.dataset.confounders import find_confounders
+from steps.dataset.split import GUARD, SPLITS, TEST
 from steps.evaluation.metrics import bootstrap, wilson
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
 from steps.training.fit_result import FitResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MISTAKES = 12
 
@@ -19,31 +24,31 @@ def fill_report(
     report: Report,
     test: Predictions,
     by_slice: list[Slice],
-    fitted: FitResult,
+    result: FitResult,
     cache: Cache,
     peak_rate: float,
 ) -> None:
-    """Accuracy and how sure it is, curves, confusion, labels, slices, the worst mistakes."""
+    """Show test metrics with intervals, curves, confusion, labels, slices and worst mistakes."""
     metrics = test.metrics()
     report.headline("test accuracy", f"{metrics['accuracy']:.1%}")
     report.headline("95 % interval", _interval(test))
     report.headline("test images", len(test))
-    report.headline("best epoch", f"{fitted.best + 1} of {len(fitted.epochs)}")
+    report.headline("best epoch", f"{result.best + 1} of {len(result.epochs)}")
     if test.threshold is not None:
         report.headline(f"threshold for {test.labels[1]}", f"{test.threshold:.3f}")
-    if found := confounders(cache):
+    if found := find_confounders(cache):
         report.table(
-            "What to beware of",
-            ["goes with the label", "labels it names right", "chance"],
-            [[one.kind, f"{one.told:.1%}", f"{one.chance:.1%}"] for one in found],
+            "Confounders",
+            ["predicts the label", "labels it predicts", "chance"],
+            [[one.kind, f"{one.predictability:.1%}", f"{one.chance:.1%}"] for one in found],
             " ".join(one.sentence for one in found),
         )
     report.plot(
         "Epochs",
-        _curves(fitted, peak_rate),
-        f"The learning rate warms up over the first epoch to {peak_rate:.2g} and follows half a "
-        "cosine down; the weights kept are the last that are not worse on validation than the "
-        "best by more than its standard error (dotted).",
+        _curves(result, peak_rate),
+        f"The learning rate warms up over the first epoch to {peak_rate:.2g}, then follows half a "
+        "cosine down. The dotted line is the best epoch: the last whose validation loss is within "
+        "one standard error of the lowest.",
     )
     report.table(
         "Confusion on the test set",
@@ -63,19 +68,19 @@ def fill_report(
         [_slice_row(one) for one in by_slice],
         "Hours are UTC. Night: a mean brightness below "
         f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over the "
-        "labels that a slice has. Intervals here and above are Wilson's, as if each image said "
-        "something of its own. Neighbours do not: where there are mistakes, the interval at the "
-        "top is drawn by whole hours.",
+        "labels of a slice. Intervals here and above are Wilson's and take images as independent. "
+        "Neighbours are not: if there are mistakes, the interval at the top is bootstrapped by "
+        "whole hours.",
     )
     report.table(
-        "The split",
-        ["part", *cache.labels],
+        "Images by split",
+        ["split", *cache.labels],
         [
-            [part, *(cache.counts[part].get(label, 0) for label in cache.labels)]
-            for part in (*PARTS, GUARD)
-            if part in cache.counts
+            [split, *(cache.counts[split].get(label, 0) for label in cache.labels)]
+            for split in (*SPLITS, GUARD)
+            if split in cache.counts
         ],
-        "Whole blocks of time go to one part; images near a border (guard) are left out.",
+        "Whole blocks of time go to one split; images near its border (guard) are left out.",
     )
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
@@ -85,12 +90,12 @@ def fill_report(
                 (_caption(test, index), Image.fromarray(pixels[test.sha256[index]]))
                 for index in worst
             ],
-            "As the network saw them.",
+            "At the size that the network takes.",
         )
 
 
 def _interval(test: Predictions) -> str:
-    """By blocks of an hour, unless nothing was wrong: then drawing blocks knows no spread."""
+    """Return an interval by blocks of an hour, or Wilson's if no image is wrong to draw from."""
     correct = test.correct
     blocks = np.array([*map(str, test.captured_at.astype("datetime64[h]"))])
     bounds = None if correct.all() else bootstrap(correct.astype(float), blocks)
@@ -101,7 +106,7 @@ def _span(low: float, high: float) -> str:
     return f"{low:.1%} – {high:.1%}"
 
 
-def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> list:
+def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> list[Any]:
     label = test.labels[number]
     true = test.truth == label
     if not true.any():
@@ -116,7 +121,7 @@ def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> lis
     ]
 
 
-def _slice_row(one: Slice) -> list:
+def _slice_row(one: Slice) -> list[Any]:
     numbers = [one.precision, one.recall, one.pr_auc, one.calibration_error]
     return [
         one.kind,
@@ -135,26 +140,26 @@ def _caption(test: Predictions, index: int) -> str:
     return f"{test.truth[index]}, predicted {predicted} ({probability:.0%}) · {name}"
 
 
-def _curves(fitted: FitResult, peak_rate: float):
+def _curves(result: FitResult, peak_rate: float) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    epochs = np.arange(1, len(fitted.epochs) + 1)
+    epochs = np.arange(1, len(result.epochs) + 1)
     figure = Figure(figsize=(9.5, 2.6))
     losses, accuracy, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
-    losses.plot(epochs, [e["loss"] for e in fitted.epochs], label="training")
-    losses.plot(epochs, [e["validation_loss"] for e in fitted.epochs], label="validation")
+    losses.plot(epochs, [e["loss"] for e in result.epochs], label="training")
+    losses.plot(epochs, [e["validation_loss"] for e in result.epochs], label="validation")
     losses.set_ylabel("loss")
     losses.set_yscale("log")
     losses.legend(frameon=False)
-    accuracy.plot(epochs, [e["validation_accuracy"] for e in fitted.epochs], color="C1")
+    accuracy.plot(epochs, [e["validation_accuracy"] for e in result.epochs], color="C1")
     accuracy.set_ylabel("validation accuracy")
     accuracy.set_ylim(top=1.005)
-    rate.plot(epochs, [e["learning_rate"] for e in fitted.epochs], color="grey")
+    rate.plot(epochs, [e["learning_rate"] for e in result.epochs], color="grey")
     rate.set_ylim(0, peak_rate * 1.05)
     rate.set_ylabel("learning rate")
     for axes in (losses, accuracy, rate):
-        axes.axvline(fitted.best + 1, color="grey", linewidth=0.8, linestyle=":")
+        axes.axvline(result.best + 1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.spines[["top", "right"]].set_visible(False)

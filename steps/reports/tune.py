@@ -1,32 +1,35 @@
-"""What the report of a search shows."""
+"""The report of tune."""
 
 import math
+from typing import TYPE_CHECKING
 
 from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
-from steps.tuning.hyperopt_space import typed
-from steps.tuning.trials import FAILED, FINISHED, Trial
+from steps.tuning.hyperopt_space import cast_value
+from steps.tuning.trials import FAILED, PRUNED, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None:
-    """The best so far, what went with a low loss, and each trial with a link to its run."""
+    """Show the lowest loss by trial, the hyperparameters of low losses, and each trial's run."""
     ranked = sorted(trials, key=lambda trial: trial.validation_loss)
     best = ranked[0]
     report.headline("trials", len(trials))
-    left = sum(trial.outcome not in (FINISHED, FAILED) for trial in trials)
-    report.headline("left early", left)
+    report.headline("pruned", sum(trial.outcome == PRUNED for trial in trials))
     report.headline("failed", sum(trial.outcome == FAILED for trial in trials))
     report.headline("best validation loss", f"{best.validation_loss:.4f}")
     report.headline("its accuracy", f"{best.validation_accuracy:.1%}")
     report.plot(
-        "The best so far",
+        "Lowest loss so far",
         _best_so_far(trials),
-        "By trial, in the order of the search; the first is train's default.",
+        "By trial, in the order of the search; the first uses train's defaults.",
     )
     report.plot(
-        "What goes with a low loss",
+        "Hyperparameters and loss",
         _parallel_coordinates(ranked, space),
-        "A line a trial, through its hyperparameters to its loss: the stronger, the better.",
+        "Each line is a trial; the darker it is, the lower its loss.",
     )
     names = list(space.searched())
     report.table(
@@ -50,7 +53,7 @@ def _rounded(value: float | str) -> float | str:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _best_so_far(trials: list[Trial]):
+def _best_so_far(trials: list[Trial]) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -61,7 +64,7 @@ def _best_so_far(trials: list[Trial]):
     numbers, losses = zip(*done, strict=True)
     lowest = [min(losses[: n + 1]) for n in range(len(losses))]
     axes.plot(numbers, losses, "o", markersize=4, color="C0", alpha=0.6, label="trial")
-    axes.step(numbers, lowest, where="post", color="C1", label="best so far")
+    axes.step(numbers, lowest, where="post", color="C1", label="lowest so far")
     axes.plot(failed, [max(losses)] * len(failed), "x", color="C3")
     axes.set_yscale("log")
     axes.set_xlabel("trial")
@@ -73,7 +76,7 @@ def _best_so_far(trials: list[Trial]):
     return figure
 
 
-def _parallel_coordinates(ranked: list[Trial], space: SearchSpace):
+def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> "Figure":
     from matplotlib.figure import Figure
 
     done = [trial for trial in ranked if trial.outcome != FAILED]
@@ -87,7 +90,7 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace):
         shade = 1 - place / max(1, len(done) - 1)
         axes.plot(heights, color="C0", alpha=0.15 + 0.85 * shade, linewidth=1 + 1.5 * shade)
     for number, (name, of) in enumerate(dimensions.items()):
-        values = [typed(name, value) for value in of.values()]
+        values = [cast_value(name, value) for value in of.values()]
         ends = [(values[0], -0.03), (values[-1], 1.03)] if len(values) > 1 else [(values[0], 0.55)]
         for value, height in ends:
             axes.text(number, height, f"{value}", ha="center", va="center", fontsize=8)

@@ -1,8 +1,9 @@
-"""Checkpoints: a training after each of its epochs, so that one that was cut off can go on."""
+"""Checkpoints: the state of a training after each epoch, so that it can resume if interrupted."""
 
 import io
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import fsspec
 import numpy as np
@@ -15,13 +16,16 @@ from steps.settings.profile import Profile
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.plan import Plan
 
-OF_INGEST = ("table", "table_id", "version", "source")
-"""What of a setting is no parameter of train, but comes from its run of ingest."""
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+FROM_INGEST = ("table", "table_id", "version", "source")
+"""The values of a fingerprint that come from the ingest run, not from a parameter of train."""
 
 
 @dataclass(frozen=True)
 class TrainingFingerprint:
-    """What a training was started with; one that goes on from it has to have the same.
+    """What a training was started with; one that resumes it has to have the same.
 
     Attributes:
         plan: how it trains.
@@ -34,7 +38,7 @@ class TrainingFingerprint:
     processes: int
 
     def values(self) -> dict[str, object]:
-        """Each value by the name of its parameter; those of the ingest run by their own."""
+        """Return each value by the name of its parameter, or by its name in the selection."""
         selection = self.selection.model_dump(mode="json")
         return {
             **asdict(self.plan),
@@ -50,67 +54,68 @@ class Checkpoints:
 
     Attributes:
         folder: folder or URI; ranks on other machines write there too.
-        setting: kept with each checkpoint.
+        fingerprint: stored with each checkpoint.
     """
 
     folder: str
-    setting: TrainingFingerprint
+    fingerprint: TrainingFingerprint
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint whole, under its own name last; older ones but one are removed."""
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, and remove all older ones but one."""
         filesystem, path = fsspec.core.url_to_fs(self.folder)
         filesystem.makedirs(path, exist_ok=True)
-        name = f"epoch-{len(checkpoint.fitted.epochs):04}.npz"
-        write_atomically(f"{self.folder}/{name}", _packed(checkpoint, self.setting))
-        for older in _names(filesystem, path)[:-2]:
+        name = f"epoch-{len(checkpoint.result.epochs):04}.npz"
+        write_atomically(f"{self.folder}/{name}", _serialize(checkpoint, self.fingerprint))
+        for older in _list_checkpoints(filesystem, path)[:-2]:
             filesystem.rm_file(older)
 
 
-def folder_of(profile: Profile, run_id: str) -> str:
-    """Where a run's checkpoints are."""
+def checkpoint_folder(profile: Profile, run_id: str) -> str:
+    """Return the folder of a run's checkpoints."""
     return f"{profile.cache}/{CHECKPOINTS}/{run_id}"
 
 
-def folders_of(profile: Profile, run_id: str) -> list[str]:
-    """Where those of a run are, and of the runs that it goes on from, the last one first."""
-    # not above: the ranks, which keep checkpoints, need no MLflow
+def checkpoint_folders(profile: Profile, run_id: str) -> list[str]:
+    """Return the folders of a run and of the runs that it resumes, the last run first."""
+    # not above: the ranks, which save checkpoints, need no MLflow
     from steps.pipeline.runs import resumed_by
 
-    return [folder_of(profile, one) for one in (run_id, *resumed_by(run_id))]
+    return [checkpoint_folder(profile, one) for one in (run_id, *resumed_by(run_id))]
 
 
-def remove_checkpoints(folder: str) -> None:
-    """Remove a run's checkpoints: its training is over, or another run's that went on from it."""
-    filesystem, path = fsspec.core.url_to_fs(folder)
-    if filesystem.exists(path):
-        filesystem.rm(path, recursive=True)
+def remove_checkpoints(profile: Profile, run_id: str) -> None:
+    """Remove the checkpoints of a run that is over, and of the runs that it resumed."""
+    for folder in checkpoint_folders(profile, run_id):
+        filesystem, path = fsspec.core.url_to_fs(folder)
+        if filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
 
 
 def has_checkpoint(folder: str) -> bool:
-    """Whether an epoch was kept there."""
-    return bool(_names(*fsspec.core.url_to_fs(folder)))
+    """Return whether a folder holds a checkpoint."""
+    return bool(_list_checkpoints(*fsspec.core.url_to_fs(folder)))
 
 
-def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint) -> Checkpoint:
-    """The last checkpoint of a run that was cut off, or of the one that it went on from.
+def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerprint) -> Checkpoint:
+    """Load the last checkpoint of an interrupted run, or of the run that it resumed.
 
     Args:
         profile: says where checkpoints are.
         run_id: the run.
-        setting: of the training that goes on.
+        fingerprint: of the training that resumes it.
 
     Raises:
-        UserError: there is none, or it is of a training with another setting.
+        UserError: there is no checkpoint, or its fingerprint differs.
     """
     from mlflow import MlflowClient
 
-    for folder in folders_of(profile, run_id):
+    for folder in checkpoint_folders(profile, run_id):
         filesystem, path = fsspec.core.url_to_fs(folder)
-        if names := _names(filesystem, path):
+        if names := _list_checkpoints(filesystem, path):
             break
     else:
         raise UserError(
-            f"run {run_id} has no checkpoint (it came to its end, or to none of its epochs')",
+            f"run {run_id} has no checkpoint: it finished, or it completed no epoch",
             RunAgain({"resume_run_id": ""}),
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
@@ -119,11 +124,11 @@ def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint)
             name: [arrays[f"{name}{n}"] for n in range(record[name])]
             for name in ("weights", "variables")
         }
-    now = json.loads(json.dumps(setting.values()))
-    for name, before in record["setting"].items():
+    now = json.loads(json.dumps(fingerprint.values()))
+    for name, before in record["fingerprint"].items():
         if now.get(name) == before:
             continue
-        if name in OF_INGEST:
+        if name in FROM_INGEST:
             ingested = MlflowClient().get_run(run_id).data.tags["input.ingest"]
             raise UserError(
                 f"run {run_id} trained on other images",
@@ -134,28 +139,28 @@ def last_checkpoint(profile: Profile, run_id: str, setting: TrainingFingerprint)
             "parameters again",
             RunAgain({name: str(before)}),
         )
-    fitted = FitResult(groups["weights"], record["epochs"], record["best"])
-    return Checkpoint(fitted, groups["variables"])
+    result = FitResult(groups["weights"], record["epochs"], record["best"])
+    return Checkpoint(result, groups["variables"])
 
 
-def _packed(checkpoint: Checkpoint, setting: TrainingFingerprint) -> bytes:
-    fitted = checkpoint.fitted
+def _serialize(checkpoint: Checkpoint, fingerprint: TrainingFingerprint) -> bytes:
+    result = checkpoint.result
     record = {
-        "setting": setting.values(),
-        "epochs": fitted.epochs,
-        "best": fitted.best,
-        "weights": len(fitted.weights),
+        "fingerprint": fingerprint.values(),
+        "epochs": result.epochs,
+        "best": result.best,
+        "weights": len(result.weights),
         "variables": len(checkpoint.variables),
     }
     buffer = io.BytesIO()
     np.savez(
         buffer,
         record=json.dumps(record),
-        **{f"weights{n}": array for n, array in enumerate(fitted.weights)},
+        **{f"weights{n}": array for n, array in enumerate(result.weights)},
         **{f"variables{n}": array for n, array in enumerate(checkpoint.variables)},
     )
     return buffer.getvalue()
 
 
-def _names(filesystem, path: str) -> list[str]:
+def _list_checkpoints(filesystem: "AbstractFileSystem", path: str) -> list[str]:
     return sorted(filesystem.glob(f"{path}/epoch-*.npz"))

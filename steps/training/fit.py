@@ -3,28 +3,34 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steps.dataset.batches import Batch, Shard
 from steps.dataset.cache import Cache
 from steps.dataset.split import TRAIN, VALIDATION
 from steps.errors import UserError
-from steps.training.augmentation import augmentation
+from steps.training.augmentation import build_augmentation
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess
+from steps.training.train_step import compile_steps
+
+if TYPE_CHECKING:
+    import keras
 
 AVERAGED = 0.1
-"""The share of a training's steps that the averaged weights reach back, about."""
+"""The share of a training's steps that the averaged weights go back over, roughly."""
 
 
-class Diverged(UserError):
-    """The loss is no number any more: nothing is learned from here on."""
+class DivergedError(UserError):
+    """The loss is not finite: the network no longer learns."""
 
 
 def fit(
@@ -32,146 +38,102 @@ def fit(
     cache: Cache,
     ranks: SingleProcess | Horovod,
     after_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
-    keep: Callable[[Checkpoint], None] | None = None,
-    start: Checkpoint | None = None,
+    save: Callable[[Checkpoint], None] | None = None,
+    resume_from: Checkpoint | None = None,
 ) -> FitResult:
     """Train a network from the cache.
 
     Each rank reads its own shard; gradients and metrics are averaged over the ranks, weighted by
-    the images that they saw, so that a short last batch counts for what it holds; the moving
-    statistics of batch normalisation are their plain mean. Validated and kept are weights
-    averaged over the last tenth of the steps, which hang less on the last step and hold better
-    in light that training has not met (Izmailov et al. 2018, "Averaging weights leads to wider
-    optima and better generalization"; here exponentially). After an epoch all ranks hold the
-    same, which is why one checkpoint serves them all.
+    the images that they saw, so that a short last batch counts for its images; the moving
+    statistics of batch normalisation are their plain mean. The weights that are validated and
+    returned are averaged over the last tenth of the steps: they depend less on the last step and
+    predict better in light that the training has not seen (Izmailov et al. 2018, "Averaging
+    weights leads to wider optima and better generalization"; here exponentially). After an epoch
+    all ranks have the same state, so one checkpoint serves them all.
 
     Args:
         plan: how to train.
         cache: the prepared images.
         ranks: this rank among the others.
-        after_epoch: is told each epoch's metrics, on every rank; it may raise to end the
+        after_epoch: is called with each epoch's metrics, on every rank; it may raise to end the
             training.
-        keep: is given a checkpoint after each epoch.
-        start: the checkpoint to go on from.
+        save: is called with a checkpoint after each epoch.
+        resume_from: the checkpoint to resume from.
 
     Raises:
-        Diverged: the loss is not finite.
+        DivergedError: the loss is not finite.
     """
     model, optimizer = prepare_model(plan, cache, ranks.size)
     import keras  # after the threads are set
 
-    augment = augmentation(cache.input_size, plan.augmentation, plan.seed)
+    augment = build_augmentation(cache.input_size, plan.augmentation, plan.seed)
     averages = [keras.Variable(v, trainable=False) for v in model.trainable_variables]
-    everything = model.variables + optimizer.variables + averages + augment.variables
-    fitted = FitResult()
-    if start is not None:
-        fitted = copy.deepcopy(start.fitted)
-        for variable, value in zip(everything, start.variables, strict=True):
+    state = model.variables + optimizer.variables + averages + augment.variables
+    result = FitResult()
+    if resume_from is not None:
+        result = copy.deepcopy(resume_from.result)
+        for variable, value in zip(state, resume_from.variables, strict=True):
             variable.assign(value)
-    ranks.share(everything)
+    ranks.share(state)
     train = Shard(cache, TRAIN, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
+    validation = Shard(cache, VALIDATION, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
     reach = max(1.0, AVERAGED * train.steps() * plan.epochs)
-    augmented, train_step, sums_of = _compiled(
+    augmented, train_step, validation_step = compile_steps(
         model, optimizer, augment, averages, reach, ranks, _class_weights(plan, cache)
     )
-    validation = Shard(cache, VALIDATION, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
-    for epoch in range(len(fitted.epochs), plan.epochs):
-        if plan.patience and epoch > fitted.lowest + plan.patience:
+    for epoch in range(len(result.epochs), plan.epochs):
+        if plan.patience and epoch > result.lowest + plan.patience:
             break
         started = time.monotonic()
         shuffled = train.epoch(plan.seed * 10_000 + epoch)
-        loss, seen = _totals(_steps(augmented, train_step, shuffled))
+        loss, count = _sum_columns(_run_steps(augmented, train_step, shuffled))
         with _exchanged(model.trainable_variables, averages):
-            sums = _totals(sums_of(b.pixels, b.classes, b.weights) for b in validation.epoch(None))
+            batches = validation.epoch(None)
+            sums = _sum_columns(validation_step(b.pixels, b.classes, b.weights) for b in batches)
             weights = model.get_weights()
-        total, squares, right, count = (float(total) for total in ranks.sum(sums))
-        validation_loss = total / count
-        variance = max(squares / count - validation_loss**2, 0)
         metrics = {
-            "loss": float(loss / seen),
-            "validation_loss": validation_loss,
-            "validation_loss_error": math.sqrt(variance / count),
-            "validation_accuracy": right / count,
+            "loss": float(loss / count),
+            **_validation_metrics(ranks.sum(sums)),
             "learning_rate": float(optimizer.learning_rate),
             "epoch_seconds": time.monotonic() - started,
         }
         if not math.isfinite(metrics["loss"] + metrics["validation_loss"]):
-            raise Diverged(
-                f"the loss is no number any more in epoch {epoch + 1}; pass a lower learning "
-                f"rate: -P learning_rate={plan.learning_rate / 3:.2g}"
+            raise DivergedError(
+                f"the loss is not finite in epoch {epoch + 1}; pass a lower learning rate: "
+                f"-P learning_rate={plan.learning_rate / 3:.2g}"
             )
-        fitted.add(metrics, weights)
-        if keep is not None:
-            keep(Checkpoint(fitted, [np.asarray(variable) for variable in everything]))
+        result.add(metrics, weights)
+        if save is not None:
+            save(Checkpoint(result, [np.asarray(variable) for variable in state]))
         after_epoch(epoch, metrics)
-    return fitted
+    return result
 
 
-def _class_weights(plan: Plan, cache: Cache) -> np.ndarray:
-    """``float32 [classes]``: by these each class counts the same, and an image 1 on average."""
+def _validation_metrics(sums: Iterable[Any]) -> dict[str, float]:
+    """Return the mean loss, its standard error, and the accuracy, from the sums of all images."""
+    losses, squares, correct, count = map(float, sums)
+    loss = losses / count
+    variance = max(squares / count - loss**2, 0)
+    return {
+        "validation_loss": loss,
+        "validation_loss_error": math.sqrt(variance / count),
+        "validation_accuracy": correct / count,
+    }
+
+
+def _class_weights(plan: Plan, cache: Cache) -> NDArray[np.float32]:
+    """Return weights ``float32 [classes]`` by which all classes count the same, 1 on average."""
     counts = np.array([cache.counts[TRAIN].get(label, 0) for label in cache.labels], np.float32)
     if not plan.class_weights:
         return np.ones_like(counts)
-    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+    weights: NDArray[np.float32] = counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return weights
 
 
-def _compiled(model, optimizer, augment, averages, reach: float, ranks, class_weights: np.ndarray):
-    import keras
-    import tensorflow as tf
-
-    height, width = model.input_shape[1:3]
-    signature = [
-        tf.TensorSpec([None, height, width, 3], tf.uint8),
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None], tf.float32),
-    ]
-    variables = [variable.value for variable in model.trainable_variables]
-    moving = [v for v in model.non_trainable_variables if v.name.startswith("moving_")]
-
-    def losses_of(pixels, classes, weights, training):
-        probabilities = model(pixels, training=training)
-        losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
-        return losses * weights, probabilities
-
-    @tf.function(input_signature=signature[:1])
-    def augmented(pixels):
-        return augment(pixels, training=True)
-
-    @tf.function(input_signature=[*signature, signature[0]])
-    def train_step(pixels, classes, weights, following):
-        balanced = weights * tf.gather(class_weights, classes)
-        with tf.GradientTape() as tape:
-            losses, _ = losses_of(pixels, classes, balanced, training=True)
-            loss = tf.reduce_sum(losses)
-            scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
-        gradients = tape.gradient(scaled, variables)
-        with tf.control_dependencies(gradients):  # so that it fills the wait for their exchange
-            following = augment(following, training=True)
-        statistics = [tf.convert_to_tensor(variable.value) for variable in moving]
-        *sums, loss, count = ranks.sum([*gradients, *statistics, loss, tf.reduce_sum(weights)])
-        gradients, statistics = sums[: len(gradients)], sums[len(gradients) :]
-        for variable, total in zip(moving, statistics, strict=True):
-            variable.assign(total / ranks.size)
-        if count > 0:  # else this last batch is padding on every rank
-            optimizer.apply_gradients(
-                [(g / count, v) for g, v in zip(gradients, model.trainable_variables, strict=True)]
-            )
-            for average, variable in zip(averages, variables, strict=True):
-                average.assign(average + (variable - average) / reach)
-        return loss, count, following
-
-    @tf.function(input_signature=signature)
-    def sums_of(pixels, classes, weights):
-        losses, probabilities = losses_of(pixels, classes, weights, training=False)
-        right = tf.cast(tf.argmax(probabilities, 1, tf.int32) == classes, tf.float32)
-        totals = losses, losses * losses, right * weights, weights  # a weight is 1, or 0: padding
-        return [tf.reduce_sum(total) for total in totals]
-
-    return augmented, train_step, sums_of
-
-
-def _steps(augmented, train_step, batches: Iterator[Batch]) -> Iterator[tuple]:
-    """The steps of an epoch; each augments the next one's images while the ranks exchange."""
+def _run_steps(
+    augmented: Callable[..., Any], train_step: Callable[..., Any], batches: Iterator[Batch]
+) -> Iterator[Sequence[Any]]:
+    """Run the steps of an epoch; each augments the next one's images while the ranks exchange."""
     batch = next(batches)
     pixels = augmented(batch.pixels)
     for following in chain(batches, [None]):
@@ -182,8 +144,8 @@ def _steps(augmented, train_step, batches: Iterator[Batch]) -> Iterator[tuple]:
 
 
 @contextmanager
-def _exchanged(variables, others) -> Iterator[None]:
-    """Give the variables the others' values for as long as it lasts."""
+def _exchanged(variables: "list[keras.Variable]", others: "list[keras.Variable]") -> Iterator[None]:
+    """Give the variables the values of the others within the block."""
     own = [np.array(variable) for variable in variables]
     for variable, other in zip(variables, others, strict=True):
         variable.assign(other)
@@ -194,6 +156,5 @@ def _exchanged(variables, others) -> Iterator[None]:
             variable.assign(value)
 
 
-def _totals(steps: Iterable[tuple]) -> list:
-    """The sum of each of the values that the steps return."""
-    return [sum(column) for column in zip(*steps, strict=True)]
+def _sum_columns(rows: Iterable[Sequence[Any]]) -> list[Any]:
+    return [sum(column) for column in zip(*rows, strict=True)]

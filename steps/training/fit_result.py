@@ -1,22 +1,24 @@
-"""What a training gave, after its last epoch or on the way there."""
+"""The result of a training, after its last epoch or between two."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass
 class FitResult:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
-        weights: averaged, of the epoch that is kept.
+        weights: averaged, of the best epoch.
         epochs: per epoch: loss, validation_loss, validation_loss_error, validation_accuracy,
             learning_rate, epoch_seconds.
-        best: index of that epoch.
+        best: index of the best epoch.
     """
 
-    weights: list[np.ndarray] = field(default_factory=list)
+    weights: list[NDArray[np.float32]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
 
@@ -26,13 +28,13 @@ class FitResult:
         losses = [epoch["validation_loss"] for epoch in self.epochs]
         return losses.index(min(losses)) if losses else 0
 
-    def add(self, metrics: dict[str, float], weights: list[np.ndarray]) -> None:
-        """Note an epoch, and keep its weights where no epoch before is better by more than chance.
+    def add(self, metrics: dict[str, float], weights: list[NDArray[np.float32]]) -> None:
+        """Add an epoch; it is the best unless an earlier one is better by more than chance.
 
         The one-standard-error rule (Breiman et al. 1984, "Classification and regression trees",
         3.4.3): of the epochs whose validation loss is within its standard error of the lowest,
-        the last one. A small validation part is soon all right; the network goes on learning, and
-        its averaged weights settle.
+        the last one. A small validation split is soon predicted correctly; the network goes on
+        learning, and its averaged weights settle.
         """
         self.epochs.append(metrics)
         lowest = self.epochs[self.lowest]
@@ -44,13 +46,13 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an epoch: what it takes to go on as if it had not been cut off.
+    """The state of a training after an epoch, from which it resumes as if never interrupted.
 
     Attributes:
-        fitted: what it gave so far.
-        variables: of the network, the optimizer, the averages and the augmentation, in their
-            order; states of random numbers are among them.
+        result: of the epochs so far.
+        variables: of the network, the optimizer, the averages and the augmentation, in this
+            order; the states of random numbers are among them.
     """
 
-    fitted: FitResult
-    variables: list[np.ndarray]
+    result: FitResult
+    variables: list[NDArray[Any]]

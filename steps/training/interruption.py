@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM while Horovod trains."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -9,19 +10,18 @@ from steps.pipeline.signals import STOPS, handlers_kept, raise_again
 
 
 @contextmanager
-def handed_on() -> Iterator[None]:
-    """Around a run of Horovod: a stop ends the ranks first, and is then heard as it was before.
+def end_ranks_on_signal() -> Iterator[None]:
+    """Let a signal end the ranks of a Horovod run first, then handle it as before the run.
 
-    Horovod (0.28.1) puts its own handlers in the place of those that are there and leaves them
-    behind. They end the ranks, of which it then says no more than that they failed; and whatever
-    comes after the training would no longer hear a stop.
+    Horovod (0.28.1) replaces the signal handlers and never restores them. Its own end the ranks,
+    which it then reports as failed; and the process would ignore signals after the training.
     """
     from horovod.runner import gloo_run
 
-    register, stops = gloo_run.register_shutdown_event, []
+    register, stops = gloo_run.register_shutdown_event, list[int]()
 
-    def register_and_note():
-        event = register()
+    def register_and_note() -> threading.Event:
+        event: threading.Event = register()
 
         def stop(number: int, frame: FrameType | None) -> None:
             stops.append(number)

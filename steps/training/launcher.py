@@ -1,4 +1,4 @@
-"""Where the ranks run: Horovod's processes here, Spark's executors, or this process."""
+"""The launcher: starts the ranks in Horovod's processes, in Spark's executors, or in this one."""
 
 import logging
 import os
@@ -11,19 +11,20 @@ from collections.abc import Callable
 import mlflow
 
 from steps.dataset.cache import Cache
-from steps.errors import UserError
+from steps.dataset.cache_filling import OpenSpark
+from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
 from steps.training.checkpoints import Checkpoints
 from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
-from steps.training.interruption import handed_on
+from steps.training.interruption import end_ranks_on_signal
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess, horovod_is_built
 
 logger = logging.getLogger(__name__)
 
 
-class RankKilled(UserError):
+class RankKilledError(UserError):
     """A signal ended a rank, and with it the training."""
 
 
@@ -32,12 +33,12 @@ def launch(
     processes: int,
     plan: Plan,
     cache: Cache,
-    spark: Callable,
+    spark: OpenSpark,
     run_id: str,
     checkpoints: Checkpoints | None = None,
-    start: Checkpoint | None = None,
+    resume_from: Checkpoint | None = None,
 ) -> FitResult:
-    """Train on all ranks and return what rank 0 has.
+    """Train on all ranks and return the result of rank 0.
 
     Args:
         launcher: ``horovod`` (processes on this machine), ``horovod-spark`` (executors of the
@@ -47,42 +48,28 @@ def launch(
         cache: the prepared images; every rank has to reach them.
         spark: opens a Spark session as a context manager.
         run_id: the MLflow run that rank 0 logs each epoch to.
-        checkpoints: where rank 0 keeps each epoch; None: nowhere.
-        start: the checkpoint to go on from.
+        checkpoints: where rank 0 saves each epoch; None: nowhere.
+        resume_from: the checkpoint to resume from.
 
     Raises:
-        RankKilled: a signal ended a rank.
-        Diverged: the loss is no number any more.
+        RankKilledError: a signal ended a rank.
+        DivergedError: the loss is not finite.
     """
-    # the ranks import TensorFlow with their first module, before any setting of theirs
+    # the ranks import TensorFlow with their first module, before they could set this themselves
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    keep = checkpoints.keep if checkpoints else None
-    # said to the ranks, since Spark's workers have the environment of when Spark was started
-    report = _Report(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
+    save = checkpoints.save if checkpoints else None
+    # passed to the ranks, since Spark's workers have the environment that Spark was started with
+    log_epoch = _EpochLogger(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
     if launcher == "single":
-        return fit(plan, cache, SingleProcess(), report, keep, start)
-    arguments = (plan, cache, report, keep, start)
+        return fit(plan, cache, SingleProcess(), log_epoch, save, resume_from)
+    arguments = (plan, cache, log_epoch, save, resume_from)
     try:
-        if launcher == "horovod-spark":
-            import horovod.spark
-
-            with spark(), handed_on():
-                results = horovod.spark.run(
-                    _rank,
-                    arguments,
-                    num_proc=processes,
-                    env={"PYTHONPATH": executor_python_path()},
-                    executable=os.environ.get("PYSPARK_PYTHON"),
-                    verbose=0,
-                )
-        else:
-            import horovod
-
-            with handed_on():
-                results = horovod.run(_rank, arguments, num_proc=processes, use_gloo=True)
+        results = _run_ranks(launcher, processes, arguments, spark)
     except RuntimeError as error:
-        if killed := who_was_killed(str(error)):
-            raise RankKilled(f"{killed}, which ended the other ranks too") from error
+        if killed := describe_killed_rank(str(error)):
+            raise RankKilledError(
+                f"{killed}, which ended the other ranks too", RunAgain()
+            ) from error
         raise
     result = next(result for result in results if result is not None)
     if isinstance(result, UserError):
@@ -90,10 +77,34 @@ def launch(
     return result
 
 
-def who_was_killed(message: str) -> str | None:
-    """Which rank a signal ended, by what Horovod says; None where it ended by itself.
+def _run_ranks(
+    launcher: str, processes: int, arguments: tuple[object, ...], spark: OpenSpark
+) -> list[FitResult | UserError | None]:
+    results: list[FitResult | UserError | None]
+    if launcher == "horovod-spark":
+        import horovod.spark
 
-    >>> who_was_killed("Process name: 1\\nExit code: 137\\n")
+        with spark(), end_ranks_on_signal():
+            results = horovod.spark.run(
+                _train_rank,
+                arguments,
+                num_proc=processes,
+                env={"PYTHONPATH": executor_python_path()},
+                executable=os.environ.get("PYSPARK_PYTHON"),
+                verbose=0,
+            )
+    else:
+        import horovod
+
+        with end_ranks_on_signal():
+            results = horovod.run(_train_rank, arguments, num_proc=processes, use_gloo=True)
+    return results
+
+
+def describe_killed_rank(message: str) -> str | None:
+    """Return which rank a signal ended, by Horovod's message; None if no signal did.
+
+    >>> describe_killed_rank("Process name: 1\\nExit code: 137\\n")
     'rank 1 was killed by SIGKILL (by hand, or because memory ran out)'
     """
     ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", message)
@@ -109,10 +120,10 @@ def who_was_killed(message: str) -> str | None:
 
 
 def resolve_launcher(wanted: str) -> str:
-    """The launcher that ``auto`` stands for here; a wanted one that is missing is an error.
+    """Return the launcher that ``auto`` stands for here, or the wanted one if it can be used.
 
     Raises:
-        UserError: Horovod was asked for and is not built.
+        UserError: it needs Horovod, which is not built.
     """
     built = horovod_is_built()
     if wanted == "auto":
@@ -124,31 +135,26 @@ def resolve_launcher(wanted: str) -> str:
     return wanted
 
 
-def _rank(
+def _train_rank(
     plan: Plan,
     cache: Cache,
-    report: "_Report",
-    keep: Callable[[Checkpoint], None] | None,
-    start: Checkpoint | None,
+    log_epoch: "_EpochLogger",
+    save: Callable[[Checkpoint], None] | None,
+    resume_from: Checkpoint | None,
 ) -> FitResult | UserError | None:
-    """What rank 0 has; a user's error as a value, since Horovod hands on no exceptions."""
+    """Return the result of rank 0; a user's error as a value, since Horovod loses exceptions."""
     ranks = Horovod(plan)
-    first = ranks.rank == 0
     try:
-        fitted = fit(
-            plan, cache, ranks, report if first else _silent, keep if first else None, start
-        )
+        if ranks.rank == 0:
+            return fit(plan, cache, ranks, log_epoch, save, resume_from)
+        fit(plan, cache, ranks, resume_from=resume_from)
     except UserError as error:
-        return error if first else None
-    return fitted if first else None
+        return error if ranks.rank == 0 else None
+    return None
 
 
-def _silent(epoch: int, metrics: dict[str, float]) -> None:
-    """Only rank 0 reports."""
-
-
-class _Report:
-    """Says how each epoch went, and logs it to the run."""
+class _EpochLogger:
+    """Prints the metrics of each epoch, and logs them to the run."""
 
     def __init__(self, tracking_uri: str, run_id: str, epochs: int, cache: Cache):
         self._tracking_uri = tracking_uri
@@ -165,10 +171,10 @@ class _Report:
         MlflowClient(self._tracking_uri).log_batch(
             self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]
         )
-        print(
+        # not by logging, which is set up in the step's own process alone
+        sys.stderr.write(
             f"epoch {epoch + 1:2}/{self._epochs}  loss {metrics['loss']:.4f}  "
             f"validation accuracy {metrics['validation_accuracy']:.4f}  "
-            f"{metrics['epoch_seconds']:.1f} s",
-            file=sys.stderr,
-            flush=True,
+            f"{metrics['epoch_seconds']:.1f} s\n"
         )
+        sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""A plan's network and its optimizer, as they are before the first step."""
+"""A plan's network and its optimizer, before the first step."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def prepare_model(
     plan: Plan, cache: Cache, ranks: int = 1
 ) -> tuple["keras.Model", "keras.Optimizer"]:
-    """The network with its first weights, and its optimizer; TensorFlow is set up on the way.
+    """Configure TensorFlow; return the network with its initial weights, and its optimizer.
 
     The learning rate warms up over the first epoch, from a tenth, and then follows half a
     cosine back to a tenth.
@@ -27,7 +27,7 @@ def prepare_model(
     precision = plan.precision
     if precision == "auto":
         precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
-    model = network_of(plan, cache, precision)
+    model = build_model(plan, cache, precision)
     steps = Shard(cache, TRAIN, plan.rank_batch(ranks), 0, ranks).steps()
     rate = peak_rate(plan, ranks)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -44,10 +44,12 @@ def prepare_model(
     return model, optimizer
 
 
-def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
-    """The plan's network for the cache's images and labels.
+def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
+    """Build the plan's network for the cache's images and labels.
 
     Args:
+        plan: names the network, and its initial weights.
+        cache: the prepared images.
         precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
             that are float32 all the same.
     """
@@ -61,14 +63,6 @@ def network_of(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.M
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(precision)
     try:
-        return build(
-            plan.network,
-            cache.input_size,
-            len(cache.labels),
-            plan.width,
-            plan.dropout,
-            plan.weights,
-            plan.seed,
-        )
+        return build(plan, cache.input_size, len(cache.labels))
     finally:
         keras.mixed_precision.set_dtype_policy(before)

@@ -1,99 +1,88 @@
 """The networks: ``uint8 [N, H, W, 3]`` in, class probabilities out.
 
-Scaling and softmax are inside, so that whoever calls a network passes pixels as
-``prepare`` made them. To add one, write a function here and name it in ``NETWORKS``.
+Scaling and softmax are inside, so callers pass pixels as ``prepare`` returns them. To add a
+network, write a function here and name it in ``NETWORKS``.
 """
 
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.errors import UserError
+from steps.training.plan import Plan
 
 if TYPE_CHECKING:
     import keras
 
 
-def build(
-    network: str,
-    input_size: tuple[int, int],
-    classes: int,
-    width: float = 1.0,
-    dropout: float = 0.2,
-    weights: str = "none",
-    seed: int = 0,
-) -> "keras.Model":
-    """Build a network for any number of classes.
+def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model":
+    """Build a plan's network for any number of classes.
 
     Args:
-        network: a name in ``NETWORKS``.
+        plan: names the network; ``width`` multiplies the channels of the compact network and is
+            alpha of the MobileNets; ``weights`` are ``none`` (random), ``imagenet``, or the path
+            of a ``.weights.h5`` or ``.h5`` file: for Keras' networks, without their top.
         input_size: (height, width) in pixels.
         classes: number of classes, at least 2.
-        width: multiplies the channels of the compact network, alpha of the MobileNets.
-        dropout: share of features dropped before the classifier, 0–1.
-        weights: ``none`` (random), ``imagenet``, or the path of a ``.weights.h5`` or ``.h5``
-            file; for Keras' networks, without their top.
-        seed: of the dropout.
 
     Raises:
         ValueError: there is no such network.
-        UserError: its weights cannot be had.
+        UserError: the weights cannot be loaded.
     """
     import keras
 
-    validate_network(network)
+    validate_network(plan.network)
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(keras.ops.cast(pixels, "float32"))
-    x = NETWORKS[network](x, width, weights)
-    x = keras.layers.Dropout(dropout, seed=seed)(x)
+    x = NETWORKS[plan.network](x, plan.width, plan.weights)
+    x = keras.layers.Dropout(plan.dropout, seed=plan.seed)(x)
     probabilities = keras.layers.Dense(
         classes, activation="softmax", name="probabilities", dtype="float32"
     )(x)
-    return keras.Model(pixels, probabilities, name=network)
+    return keras.Model(pixels, probabilities, name=plan.network)
 
 
-def _compact(x, width: float, weights: str):
+def _compact(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
     """Five convolutions that halve the image, for training from scratch in minutes."""
     import keras
 
     layers = keras.layers
     if weights != "none":
         raise UserError("the compact network trains from scratch; pass -P weights=none")
-    # the square root gives the steps of a night frame as much room as those of a day's: a sensor's
+    # the square root spreads the values of a night frame as far as those of a day's: a sensor's
     # noise grows with the root of the light
     x = layers.Rescaling(2, offset=-1)(keras.ops.sqrt(keras.ops.maximum(x, 0)))
     for channels in (16, 32, 48, 64, 96):
         x = layers.Conv2D(int(channels * width), 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
-    # the average says what the scene is, the maximum whether something is anywhere in it
+    # the average describes the scene, the maximum whether something is anywhere in it
     return layers.Concatenate()(
         [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
     )
 
 
-def _mobilenet_v2(x, width: float, weights: str):
+def _mobilenet_v2(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
     import keras
 
     x = keras.layers.Rescaling(2, offset=-1)(x)
     return _application(keras.applications.MobileNetV2, x, weights, alpha=width)
 
 
-def _mobilenet_v3_small(x, width: float, weights: str):
+def _mobilenet_v3_small(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
     import keras
 
-    x = keras.layers.Rescaling(255)(x)  # it scales by itself
+    x = keras.layers.Rescaling(255)(x)  # it scales pixels itself
     return _application(keras.applications.MobileNetV3Small, x, weights, alpha=width)
 
 
-def _efficientnet_v2_b0(x, width: float, weights: str):
+def _efficientnet_v2_b0(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
     import keras
 
     if width != 1.0:
         raise UserError("EfficientNetV2B0 has one width; pass -P width=1")
-    # Its own normalisation by ImageNet's mean and deviation holds tensors that tf2onnx takes for
+    # Its own normalisation by ImageNet's mean and deviation has tensors that tf2onnx takes for
     # inputs of the graph.
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     x = keras.layers.Rescaling(
@@ -105,11 +94,17 @@ def _efficientnet_v2_b0(x, width: float, weights: str):
     )
 
 
-def _application(model: Callable, x, weights: str, **options):
+def _application(
+    model: "Callable[..., keras.Model]",
+    x: "keras.KerasTensor",
+    weights: str,
+    **options: float | bool,
+) -> "keras.KerasTensor":
+    """Return the features of one of Keras' networks, ``float32 [N, features]``."""
     source = {"none": None}.get(weights, weights)
     if source not in (None, "imagenet") and not Path(source).is_file():
         raise UserError(
-            f"there is no weights file {weights!r}; pass -P weights=<none, imagenet, or a file>"
+            f"weights {weights!r} are not a file; pass -P weights=<none, imagenet, or a file>"
         )
     try:
         features = model(
@@ -123,14 +118,14 @@ def _application(model: Callable, x, weights: str, **options):
         ):
             raise
         raise UserError(
-            f"the weights {weights!r} cannot be had or do not fit "
+            f"the weights {weights!r} cannot be loaded or do not fit "
             f"({' '.join(str(error).split())[:160]}); "
             "pass -P weights=none, or weights=<file without its top>"
         ) from error
     return features(x)
 
 
-NETWORKS: dict[str, Callable] = {
+NETWORKS: "dict[str, Callable[[keras.KerasTensor, float, str], keras.KerasTensor]]" = {
     "compact": _compact,
     "MobileNetV2": _mobilenet_v2,
     "MobileNetV3Small": _mobilenet_v3_small,
@@ -139,27 +134,11 @@ NETWORKS: dict[str, Callable] = {
 
 
 def validate_network(network: str) -> str:
-    """The name of a network as it is.
+    """Return the name of a network if there is one.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: no network has this name.
     """
     if network not in NETWORKS:
-        raise ValueError(f"there is no network {network!r}; pass one of: {', '.join(NETWORKS)}")
+        raise ValueError(f"{network!r} is not a network; pass one of: {', '.join(NETWORKS)}")
     return network
-
-
-MODEL_FILE = "model.keras"
-"""The trained network among the artifacts of a run of train."""
-
-
-def load(train_run_id: str) -> "keras.Model":
-    """The network that a run of train kept."""
-    import keras
-    import mlflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(
-            run_id=train_run_id, artifact_path=MODEL_FILE, dst_path=folder
-        )
-        return keras.models.load_model(path)

@@ -1,10 +1,13 @@
-"""What a training is told: all that decides its weights beside its images."""
+"""The plan of a training: all that decides its weights besides its images."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 REFERENCE_BATCH = 16
-"""The batch that a learning rate is stated for."""
+"""The batch size that a learning rate is stated for."""
+
+Precision = Literal["auto", "float32", "mixed_float16"]
 
 
 @dataclass(frozen=True)
@@ -14,17 +17,19 @@ class Plan:
     The defaults are those of train.
 
     Attributes:
+        network: a name in ``steps.training.networks.NETWORKS``.
         width: multiplies the network's channels.
         dropout: share of features dropped before the classifier, 0–1.
-        augmentation: multiplies the strength of the augmentation; 0 is none.
-        learning_rate: Adam's at its highest, for a batch of 16; see :func:`peak_rate`.
-        batch_size: images a batch, over all ranks together.
-        epochs: passes over the training part, at most.
-        patience: ends after so many epochs without a lower validation loss; 0 never does.
-        class_weights: whether rare classes count for more, so that all count the same.
-        precision: ``float32``, ``mixed_float16``, or ``auto``: mixed where there is a GPU.
+        weights: initial weights: ``none`` (random), ``imagenet``, or a file.
+        learning_rate: Adam's highest, for a batch of 16; see :func:`peak_rate`.
+        batch_size: images per batch, over all ranks together.
+        epochs: passes over the training split, at most.
         seed: of the weights, the order, the augmentation and the dropout.
-        threads: TensorFlow's threads a rank.
+        augmentation: multiplies the strength of the augmentation; 0 is none.
+        patience: epochs without a lower validation loss that end the training; 0 never does.
+        class_weights: whether rare classes count for more, so that all count the same.
+        precision: ``float32``, ``mixed_float16``, or ``auto``: mixed if there is a GPU.
+        threads: TensorFlow's threads per rank.
     """
 
     network: str = "compact"
@@ -36,18 +41,18 @@ class Plan:
     epochs: int = 30
     seed: int = 0
     augmentation: float = 1.0
-    patience: int = 0
+    patience: int = 15
     class_weights: bool = True
-    precision: str = "auto"
+    precision: Precision = "auto"
     threads: int = 1
 
     def rank_batch(self, ranks: int) -> int:
-        """Images a batch of one of so many ranks."""
+        """Return the images per batch of one of so many ranks."""
         return max(1, self.batch_size // ranks)
 
 
 def peak_rate(plan: Plan, ranks: int = 1) -> float:
-    """The highest learning rate: the plan's, scaled by the square root of the batch.
+    """Return the highest learning rate: the plan's, scaled by the square root of the batch.
 
     The batch is that of all ranks together, against the 16 that the plan's rate is stated for.
     The square root, because Adam divides by the gradient's own spread (Malladi et al. 2022,

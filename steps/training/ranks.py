@@ -1,4 +1,4 @@
-"""The ranks that train together: Horovod's, or this one process alone."""
+"""The ranks that train together: Horovod's processes, or this one alone."""
 
 import importlib.util
 import os
@@ -11,15 +11,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PAUSE_A_IMAGE = 0.5
-"""Milliseconds that Horovod rests between two looks for tensors to exchange, for each image of a
-rank's batch. A look takes processor time from the step, and a rest is waited for after it, but for
-what the next batch's augmentation takes meanwhile: both grow with the step
-(``benchmarks.training``)."""
+PAUSE_PER_IMAGE = 0.5
+"""Milliseconds between two of Horovod's polls for tensors to exchange, per image of a rank's batch.
+A poll takes processor time from the step. A longer pause delays the exchange, except for the time
+that the next batch's augmentation fills: both grow with the step (``benchmarks.training``)."""
 
 
 def horovod_is_built() -> bool:
-    """Whether Horovod can be imported here; nothing is imported to find out."""
+    """Return whether Horovod can be imported here, without importing it."""
     return importlib.util.find_spec("horovod") is not None
 
 
@@ -30,7 +29,7 @@ class SingleProcess:
     size = 1
 
     def sum(self, tensors: list["tf.Tensor"]) -> list["tf.Tensor"]:
-        """Each tensor, summed over the ranks."""
+        """Return each tensor, summed over the ranks."""
         return tensors
 
     def share(self, variables: list["keras.Variable"]) -> None:
@@ -38,44 +37,44 @@ class SingleProcess:
 
 
 class Horovod:
-    """One of several processes that Horovod started, to train as planned."""
+    """One of several processes that Horovod started, to train by a plan."""
 
     def __init__(self, plan: Plan) -> None:
         import horovod.tensorflow as hvd
 
-        # By a comma too many, horovod.run (0.28.1) tells its ranks "(None,)" for the pause between
-        # two exchanges and for what is remembered of them, which is read as 0: a thread that never
-        # sleeps, and tensors that are agreed upon anew each time.
+        # By a comma too many, horovod.run (0.28.1) sets the pause between two polls and the size of
+        # the cache of exchanges to "(None,)", which is read as 0: a thread that never sleeps, and
+        # tensors that the ranks negotiate each time.
         for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
             if os.environ.get(name) == "(None,)":
                 del os.environ[name]
-        images = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", 1)))
-        pause = max(1, PAUSE_A_IMAGE * images)
+        images = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", "1")))
+        pause = max(1, PAUSE_PER_IMAGE * images)
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")
-        _keep_to_own_cores(plan.threads)
+        _bind_to_own_cores(plan.threads)
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
 
     def sum(self, tensors: list["tf.Tensor"]) -> list["tf.Tensor"]:
-        """Each tensor, summed over the ranks."""
-        return self._hvd.grouped_allreduce(tensors, op=self._hvd.Sum)
+        """Return each tensor, summed over the ranks."""
+        return list(self._hvd.grouped_allreduce(tensors, op=self._hvd.Sum))
 
     def share(self, variables: list["keras.Variable"]) -> None:
         """Give all ranks the values of rank 0."""
-        # Horovod knows TensorFlow's variables, which Keras 3 wraps
+        # Horovod takes TensorFlow's variables, which Keras 3 wraps
         self._hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
 
 
-def _keep_to_own_cores(threads: int) -> None:
-    """Bind this rank, where the ranks of this machine need all of its cores, to its share of them.
+def _bind_to_own_cores(threads: int) -> None:
+    """Bind this rank to its share of the cores if the ranks of this machine need all of them.
 
-    Horovod's threads then take their time from their own rank alone; else they take it now from
-    one and now from another, and each time all ranks wait.
+    Horovod's threads then take their time from their own rank alone. Otherwise they take it from
+    one rank after the other, and all ranks wait each time.
     """
-    here = int(os.environ.get("HOROVOD_LOCAL_RANK", 0))
-    ranks = int(os.environ.get("HOROVOD_LOCAL_SIZE", 1))
+    here = int(os.environ.get("HOROVOD_LOCAL_RANK", "0"))
+    ranks = int(os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
     cores = sorted(os.sched_getaffinity(0))
     if ranks > 1 and ranks * threads == len(cores):
         os.sched_setaffinity(0, cores[here * threads : (here + 1) * threads])

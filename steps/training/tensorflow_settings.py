@@ -1,10 +1,17 @@
-"""TensorFlow, imported where it is used."""
+"""TensorFlow's settings, which have to be made before its first operation."""
 
+import logging
 import os
+from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
-def configure_tensorflow(threads: int, ranks: int = 1):
-    """Import TensorFlow, quiet and with so many threads; returns the module.
+def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
+    """Import TensorFlow without its log lines, set its threads, and return the module.
+
+    A process that has computed with TensorFlow keeps the threads that it started with. That is
+    logged, since a sum over other threads may differ in its last digit.
 
     Args:
         threads: for the inside of an operation; 0 is one for each core.
@@ -18,6 +25,6 @@ def configure_tensorflow(threads: int, ranks: int = 1):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(min(ranks, 2))
     except RuntimeError:
-        # a worker that trained before keeps the threads that it started with
-        pass
+        if (kept := tf.config.threading.get_intra_op_parallelism_threads()) != threads:
+            logger.warning("TensorFlow keeps its %d threads: it runs here already", kept)
     return tf

@@ -1,4 +1,4 @@
-"""The search space as Hyperopt counts it: a choice by its place in the list, steps from ``low``."""
+"""The search space in Hyperopt's terms: a choice by its index, steps counted from ``low``."""
 
 import math
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from steps.settings.search_space import Choice, Range, SearchSpace
 
 
-def hyperopt_space(space: SearchSpace) -> dict[str, Any]:
-    """The search space as Hyperopt takes it; steps are counted from ``low``."""
+def to_hyperopt(space: SearchSpace) -> dict[str, Any]:
+    """Return the search space as Hyperopt takes it."""
     from hyperopt import hp
 
-    def dimension(name: str, of: Range | Choice):
+    def dimension(name: str, of: Range | Choice) -> Any:
         if isinstance(of, Choice):
-            return hp.choice(name, [typed(name, value) for value in of.choices])
+            return hp.choice(name, [cast_value(name, value) for value in of.choices])
         if of.scale == "log":
             return hp.loguniform(name, math.log(of.low), math.log(of.high))
         if of.step:
@@ -22,22 +22,22 @@ def hyperopt_space(space: SearchSpace) -> dict[str, Any]:
     return {name: dimension(name, of) for name, of in space.searched().items()}
 
 
-def point_of(values: dict[str, Any], space: SearchSpace) -> dict[str, float]:
-    """Where hyperparameters are in the space, as Hyperopt counts; those outside at its border."""
+def to_point(values: dict[str, Any], space: SearchSpace) -> dict[str, float]:
+    """Return hyperparameters as a point of the space; those outside are moved to its border."""
 
-    def place(name: str, of: Range | Choice) -> float:
-        value = typed(name, values[name])
+    def coordinate(name: str, of: Range | Choice) -> float:
+        value = cast_value(name, values[name])
         if isinstance(of, Choice):
-            choices = [typed(name, choice) for choice in of.choices]
+            choices = [cast_value(name, choice) for choice in of.choices]
             return choices.index(value) if value in choices else 0
         within = min(max(value, of.low), of.high)
         return float(round((within - of.low) / of.step)) if of.step else within
 
-    return {name: place(name, of) for name, of in space.searched().items()}
+    return {name: coordinate(name, of) for name, of in space.searched().items()}
 
 
-def typed(name: str, value: Any) -> Any:
-    """A hyperparameter as the field of ``Plan`` has it: a float, an int or a string."""
+def cast_value(name: str, value: Any) -> Any:
+    """Return a hyperparameter in the type of its field of ``Plan``: float, int or str."""
     return {"network": str, "batch_size": int}.get(name, float)(value)
 
 

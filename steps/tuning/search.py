@@ -1,7 +1,7 @@
 """The search for hyperparameters: Hyperopt's TPE in waves, the trials of a wave run by Spark.
 
-A wave is suggested from all trials before it and runs whole before the next, so that a seed
-decides a search, however fast each trial is.
+Hyperopt suggests a wave from all trials before it, and the wave ends before the next one starts.
+So a seed decides a search, however fast each trial is.
 """
 
 import json
@@ -12,13 +12,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steps.dataset.cache import Cache
 from steps.settings.search_space import SearchSpace
 from steps.training.plan import Plan
-from steps.tuning.hyperopt_space import hyperopt_space, point_of, typed
-from steps.tuning.trials import FAILED, OUTCOME, POINT, Trial, nested_trials, objective, write_off
+from steps.tuning.hyperopt_space import cast_value, to_hyperopt, to_point
+from steps.tuning.trials import (
+    FAILED,
+    OUTCOME,
+    POINT,
+    Trial,
+    end_trial_run,
+    list_trial_runs,
+    make_objective,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STARTUP = 5
-"""Trials before TPE has enough to go by; until then they are drawn at random."""
+"""Trials that are drawn at random, before TPE has enough of them."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +44,14 @@ class Limits:
     Attributes:
         trials: how many, failed ones among them.
         parallelism: trials at the same time: the size of a wave.
-        seconds: time limit; trials that run when it is over are failed. None: no limit.
-        patience: ends after so many trials without a lower loss; 0 never does.
+        seconds: time limit; trials that run when it is over count as failed. None: no limit.
+        patience: trials without a lower loss that end the search; 0 never does.
     """
 
     trials: int
     parallelism: int
-    seconds: float | None = None
-    patience: int = 0
+    seconds: float | None
+    patience: int
 
 
 def search(
@@ -59,9 +67,9 @@ def search(
 ) -> list[Trial]:
     """Run the trials, each a nested MLflow run.
 
-    The first trial is the plan as it is, so that what is found is no worse by the validation
-    part than the default. A trial that fails, diverges or whose process dies is recorded as
-    failed, and the search goes on.
+    The first trial is the plan itself, so that the best one is no worse on the validation split
+    than the default. A trial that fails, diverges or whose process dies is recorded as failed,
+    and the search continues.
 
     Args:
         spark: runs one trial a task.
@@ -72,7 +80,7 @@ def search(
         seed: of the suggestions; the plan's is that of the trainings.
         tracking_uri: the MLflow store that the workers log to.
         parent_run_id: the run that the trials are nested in.
-        before: trials of a search that was cut off, which count as this one's.
+        before: trials of the interrupted search that this one resumes; they count as its own.
 
     Returns:
         All trials, wave by wave.
@@ -80,7 +88,6 @@ def search(
     import hyperopt
     import numpy as np
 
-    warnings.filterwarnings("ignore", message="Spark session is not provided")  # of one it was
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     trials = list(before)
     while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):
@@ -89,12 +96,14 @@ def search(
             logger.info("the time limit of the search is reached")
             break
         wave = min(limits.parallelism, limits.trials - len(trials))
-        spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
-        _remember(spark_trials, trials)
+        with warnings.catch_warnings():  # it misses the session that it is given
+            warnings.filterwarnings("ignore", message="Spark session is not provided")
+            spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
+        _insert_trials(spark_trials, trials)
         hyperopt.fmin(
-            objective(plan, cache, space, tracking_uri, parent_run_id, trials),
-            hyperopt_space(space),
-            algo=partial(_suggest, point_of(asdict(plan), space)),
+            make_objective(plan, cache, space, tracking_uri, parent_run_id, trials),
+            to_hyperopt(space),
+            algo=partial(_suggest, to_point(asdict(plan), space)),
             max_evals=len(trials) + wave,
             max_queue_len=wave,
             trials=spark_trials,
@@ -102,32 +111,37 @@ def search(
             show_progressbar=False,
             return_argmin=False,
         )
-        trials += _ended(spark_trials, len(trials), space, tracking_uri, parent_run_id)
+        trials += _collect_trials(spark_trials, len(trials), space, tracking_uri, parent_run_id)
         best = min((trial.validation_loss for trial in trials), default=math.inf)
         logger.info("%d of %d trials, lowest loss %.4f", len(trials), limits.trials, best)
     return trials
 
 
 def should_stop_early(trials: list[Trial], patience: int) -> bool:
-    """Whether the last so many trials found nothing better than those before them."""
+    """Return whether the last so many trials found no lower loss than those before them."""
     losses = [trial.validation_loss for trial in trials]
     if not patience or len(losses) <= patience:
         return False
     return min(losses[:-patience]) <= min(losses[-patience:])
 
 
-def _suggest(first: dict[str, float], new_ids, domain, trials, seed) -> list[dict]:
-    """The default first, then what TPE says, one at a time."""
+def _suggest(
+    first: dict[str, float], new_ids: list[int], domain: Any, trials: Any, seed: int
+) -> list[dict[str, Any]]:
+    """Return the default first, then TPE's suggestions, one at a time."""
     from hyperopt import tpe
     from hyperopt.fmin import generate_trial
 
     if not trials.trials:
         return [generate_trial(new_ids[0], first)]
-    return tpe.suggest(new_ids[:1], domain, trials, seed, n_startup_jobs=STARTUP, verbose=False)
+    suggested: list[dict[str, Any]] = tpe.suggest(
+        new_ids[:1], domain, trials, seed, n_startup_jobs=STARTUP, verbose=False
+    )
+    return suggested
 
 
-def _remember(spark_trials, trials: list[Trial]) -> None:
-    """Tell Hyperopt of trials that ended before."""
+def _insert_trials(spark_trials: Any, trials: list[Trial]) -> None:
+    """Give Hyperopt the trials that ended before."""
     import hyperopt
     from hyperopt.fmin import generate_trial
 
@@ -141,35 +155,39 @@ def _remember(spark_trials, trials: list[Trial]) -> None:
     spark_trials.refresh()
 
 
-def _ended(
-    spark_trials, before: int, space: SearchSpace, tracking_uri: str, parent_run_id: str
+def _collect_trials(
+    spark_trials: Any, before: int, space: SearchSpace, tracking_uri: str, parent_run_id: str
 ) -> list[Trial]:
-    """The trials of a wave; the runs of those whose process died or was stopped are ended here."""
+    """Return the trials of a wave; end the runs of those whose process died or was stopped."""
     import hyperopt
     from hyperopt.base import JOB_STATE_CANCEL
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    running = [run for run in nested_trials(client, parent_run_id) if run.info.status == "RUNNING"]
+    running = [
+        run for run in list_trial_runs(client, parent_run_id) if run.info.status == "RUNNING"
+    ]
     ended = []
     for doc in spark_trials._dynamic_trials[before:]:
         if doc["state"] == hyperopt.JOB_STATE_DONE:
             ended.append(Trial(**doc["result"]["trial"]))
             continue
         point = {name: value[0] for name, value in doc["misc"]["vals"].items()}
-        found = hyperopt.space_eval(hyperopt_space(space), point)
-        chosen = {name: typed(name, value) for name, value in found.items()}
+        found = hyperopt.space_eval(to_hyperopt(space), point)
+        chosen = {name: cast_value(name, value) for name, value in found.items()}
         cancelled = doc["state"] == JOB_STATE_CANCEL
         error = "stopped by the time limit" if cancelled else "its process died"
-        here = json.dumps(point_of(chosen, space))
-        mine = [run.info.run_id for run in running if run.data.tags.get(POINT) == here]
-        run_id = mine[0] if mine else ""  # the newest
+        tag = json.dumps(to_point(chosen, space))
+        matching = [run.info.run_id for run in running if run.data.tags.get(POINT) == tag]
+        run_id = matching[0] if matching else ""  # the newest
         if run_id:
             client.set_tag(run_id, OUTCOME, FAILED)
-            write_off(client, run_id, error, "KILLED" if cancelled else "FAILED")
+            end_trial_run(client, run_id, error, "KILLED" if cancelled else "FAILED")
         ended.append(Trial(run_id, point, chosen, FAILED, error=error))
-    known = {trial.run_id for trial in ended}
+    run_ids = {trial.run_id for trial in ended}
     for run in running:
-        if run.info.run_id not in known:
-            write_off(client, run.info.run_id, "its worker was lost: Spark ran it again", "FAILED")
+        if run.info.run_id not in run_ids:
+            end_trial_run(
+                client, run.info.run_id, "its worker was lost: Spark ran it again", "FAILED"
+            )
     return ended

@@ -15,30 +15,30 @@ from steps.settings.search_space import SearchSpace
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
-from steps.tuning.hyperopt_space import point_of, typed
+from steps.tuning.hyperopt_space import cast_value, to_point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 POINT = "point"
-"""Tag of a trial: its place in the search space, as Hyperopt counts choices."""
+"""Tag of a trial: its point in the search space, a choice by its index."""
 OUTCOME = "outcome"
-"""Tag of a trial that ended: FINISHED or HOPELESS (left early); FAILED stands in its status."""
-FINISHED, HOPELESS, FAILED = "finished", "left early", "failed"
+"""Tag of a trial that ended: FINISHED, PRUNED (ended early), or FAILED as its status says too."""
+FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
 
-PEERS = 3
-"""A trial is compared with others once so many have finished."""
+LEAST_FINISHED = 3
+"""Trials that have to finish before others are pruned."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial: its MLflow run, where it looked, and what came of it.
+    """A trial: its MLflow run, its hyperparameters, and its result.
 
     Attributes:
-        point: the hyperparameters as Hyperopt counts them; a choice is its place in the list.
+        point: the hyperparameters in Hyperopt's terms; a choice is its index.
         hyperparameters: fields of ``Plan``.
-        outcome: ``finished``, ``left early`` (hopeless) or ``failed``.
+        outcome: ``finished``, ``pruned`` or ``failed``.
         losses: validation loss after each epoch.
         validation_accuracy: of the epoch with the lowest loss, 0–1.
         error: why it failed.
@@ -54,15 +54,15 @@ class Trial:
 
     @property
     def validation_loss(self) -> float:
-        """The lowest; infinite where it failed."""
+        """The lowest of all epochs; infinite if the trial failed."""
         return math.inf if self.outcome == FAILED else min(self.losses)
 
 
-class TrialPruned(Exception):
+class TrialPrunedError(Exception):
     """Ends a trial that is worse than half of the others."""
 
 
-def objective(
+def make_objective(
     plan: Plan,
     cache: Cache,
     space: SearchSpace,
@@ -70,7 +70,7 @@ def objective(
     parent_run_id: str,
     trials: list[Trial],
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What Hyperopt has a worker do with hyperparameters: train, log, and say what came of it.
+    """Return the function that Hyperopt calls on a worker: it trains, logs, and returns the result.
 
     Args:
         plan: what the trials share.
@@ -78,16 +78,16 @@ def objective(
         space: what is searched.
         tracking_uri: the MLflow store that the worker logs to.
         parent_run_id: the run that the trials are nested in.
-        trials: those that ended before, with which a hopeless one is compared.
+        trials: those that ended before; a trial that is worse than most of them is pruned.
     """
-    peers = [trial.losses for trial in trials if trial.outcome == FINISHED]
+    finished = [trial.losses for trial in trials if trial.outcome == FINISHED]
 
     def run_trial(hyperparameters: dict[str, Any]) -> dict[str, Any]:
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param, RunTag
 
-        chosen = {name: typed(name, value) for name, value in hyperparameters.items()}
-        point = point_of(chosen, space)
+        chosen = {name: cast_value(name, value) for name, value in hyperparameters.items()}
+        point = to_point(chosen, space)
         client = MlflowClient(tracking_uri)
         experiment = client.get_run(parent_run_id).info.experiment_id
         tags = {"mlflow.parentRunId": parent_run_id, "step": "trial", POINT: json.dumps(point)}
@@ -102,15 +102,15 @@ def objective(
             cache.mark_used()
             losses.append(metrics["validation_loss"])
             accuracies.append(metrics["validation_accuracy"])
-            if epoch + 1 < plan.epochs and hopeless(losses, peers, plan.epochs):
-                raise TrialPruned
+            if epoch + 1 < plan.epochs and should_prune(losses, finished, plan.epochs):
+                raise TrialPrunedError
 
         outcome, error = FINISHED, ""
         try:
             fit(replace(plan, **chosen), cache, SingleProcess(), after_epoch)
-        except TrialPruned:
-            outcome = HOPELESS
-        except Exception as failure:  # a point at which training fails is a finding of the search
+        except TrialPrunedError:
+            outcome = PRUNED
+        except Exception as failure:  # a search records the points at which training fails
             outcome, error = FAILED, f"{type(failure).__name__}: {failure}"
             client.log_text(id_, traceback.format_exc(), "failure.txt")
             client.set_tag(id_, "failure", error[:500])
@@ -129,27 +129,27 @@ def objective(
     return run_trial
 
 
-def hopeless(losses: list[float], peers: list[list[float]], epochs: int) -> bool:
-    """Whether a trial is worse than half of the others were by then.
+def should_prune(losses: list[float], finished: list[list[float]], epochs: int) -> bool:
+    """Return whether a trial is worse than half of the finished ones were after as many epochs.
 
-    The median stopping rule (Golovin et al. 2017, "Google Vizier"), from a third of the epochs
-    and three others on, by the lowest loss so far.
+    The median stopping rule (Golovin et al. 2017, "Google Vizier"), by the lowest loss so far. It
+    applies from a third of the epochs and three finished trials on.
 
     Args:
-        losses: the trial's, an epoch each.
-        peers: those of trials that ended.
-        epochs: of a whole trial.
+        losses: the trial's, by epoch.
+        finished: those of finished trials.
+        epochs: of a full trial.
     """
-    if len(peers) < PEERS or len(losses) < max(3, epochs // 3):
+    if len(finished) < LEAST_FINISHED or len(losses) < max(3, epochs // 3):
         return False
-    by_then = [min(peer[: len(losses)]) for peer in peers]
-    return min(losses) > statistics.median(by_then)
+    lowest = [min(others[: len(losses)]) for others in finished]
+    return min(losses) > statistics.median(lowest)
 
 
-def trials_before(run_id: str) -> list[Trial]:
-    """The trials that ended in a search which was cut off, and in those that it went on from.
+def read_trials(run_id: str) -> list[Trial]:
+    """Return the trials that ended in a search and in those that it resumed.
 
-    Those that were running when it was cut off are not among them.
+    Trials that were running when a search was interrupted are not among them.
     """
     from mlflow import MlflowClient
 
@@ -157,30 +157,32 @@ def trials_before(run_id: str) -> list[Trial]:
     runs = [
         run
         for search in (run_id, *resumed_by(run_id))
-        for run in nested_trials(client, search)
+        for run in list_trial_runs(client, search)
         if OUTCOME in run.data.tags
     ]
-    return [_trial_of(client, run) for run in sorted(runs, key=lambda run: run.info.end_time or 0)]
+    return [
+        _read_trial(client, run) for run in sorted(runs, key=lambda run: run.info.end_time or 0)
+    ]
 
 
-def nested_trials(client: "MlflowClient", run_id: str) -> list["Run"]:
-    """The runs of a search's trials, the newest first."""
+def list_trial_runs(client: "MlflowClient", run_id: str) -> list["Run"]:
+    """Return the runs of a search's trials, the newest first."""
     experiment = client.get_run(run_id).info.experiment_id
-    return client.search_runs([experiment], nested_in(run_id))
+    return list(client.search_runs([experiment], nested_in(run_id)))
 
 
-def write_off(client: "MlflowClient", run_id: str, why: str, status: str) -> None:
-    """End the run of a trial whose worker did not."""
+def end_trial_run(client: "MlflowClient", run_id: str, why: str, status: str) -> None:
+    """End the run of a trial whose worker could not."""
     client.set_tag(run_id, "failure", why)
     client.set_terminated(run_id, status)
 
 
-def _trial_of(client: "MlflowClient", run: "Run") -> Trial:
+def _read_trial(client: "MlflowClient", run: "Run") -> Trial:
     history = client.get_metric_history(run.info.run_id, "validation_loss")
     return Trial(
         run.info.run_id,
         json.loads(run.data.tags[POINT]),
-        {name: typed(name, value) for name, value in run.data.params.items()},
+        {name: cast_value(name, value) for name, value in run.data.params.items()},
         run.data.tags[OUTCOME],
         [metric.value for metric in sorted(history, key=lambda metric: metric.step)],
         run.data.metrics.get("best_validation_accuracy", 0.0),

@@ -113,8 +113,8 @@ def test_the_aliases_name_linked_versions(pipeline):
 
 
 def test_keras_and_onnx_agree_on_every_test_image(pipeline, tmp_path):
-    from steps.dataset.batches import pixels_of, row_groups
     from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.cache_reader import read_row_groups, stack_pixels
     from steps.registry.versions import load_keras
     from steps.settings.profile import load_profile
 
@@ -126,8 +126,8 @@ def test_keras_and_onnx_agree_on_every_test_image(pipeline, tmp_path):
     folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path))
     scorer = Scorer(folder)
     seen = 0
-    for group in row_groups(cache, "test", ["pixels"]):
-        pixels = pixels_of(group.pixels, cache)
+    for group in read_row_groups(cache, "test", ["pixels"]):
+        pixels = stack_pixels(group.pixels, cache)
         np.testing.assert_allclose(
             scorer.score_prepared(pixels),
             np.asarray(model(pixels, training=False)),
@@ -170,10 +170,10 @@ def test_train_again_gives_the_same_weights(pipeline):
 
 
 def weights_digest(run) -> str:
-    from steps.training.networks import load
+    from steps.training.trained_model import load_model
 
     digest = hashlib.sha256()
-    for weights in load(run.info.run_id).get_weights():
+    for weights in load_model(run.info.run_id).get_weights():
         digest.update(weights.tobytes())
     return digest.hexdigest()
 

@@ -36,17 +36,17 @@ def write_cache(
     labels: tuple[str, ...] = ("a", "b"),
     draw=numbered,
 ) -> Cache:
-    """Write the parts; images are numbered through all of them."""
+    """Write the splits; images are numbered through all of them."""
     number, counts = 0, {}
-    for part, groups in group_rows.items():
-        counts[part] = dict.fromkeys(labels, 0)
+    for split, groups in group_rows.items():
+        counts[split] = dict.fromkeys(labels, 0)
         for group, rows in enumerate(groups):
-            place = folder / f"part={part}" / f"row_group={group}"
+            place = folder / f"split={split}" / f"row_group={group}"
             place.mkdir(parents=True)
             numbers = range(number, number + rows)
             images = [draw(n, size, len(labels)) for n in numbers]
             for _, label in images:
-                counts[part][labels[label]] += 1
+                counts[split][labels[label]] += 1
             columns = {
                 "sha256": [f"{n:064x}" for n in numbers],
                 "path": [f"file:/landing/{n}.jpg" for n in numbers],

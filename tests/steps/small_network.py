@@ -14,9 +14,10 @@ def network(seed: int):
     import numpy as np
 
     from steps.training.networks import build
+    from steps.training.plan import Plan
 
     keras.utils.set_random_seed(seed)
-    model = build("compact", SIZE, 2, seed=seed)
+    model = build(Plan(seed=seed), SIZE, 2)
     images = np.random.default_rng(seed).integers(0, 256, (16, *SIZE, 3), np.uint8)
     for _ in range(3):
         model(images, training=True)

@@ -1,12 +1,14 @@
 """Batches of numbered images, counted over ranks and epochs as Petastorm reads them."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from small_cache import numbered, write_cache
 
-from steps.dataset.batches import MIXED_GROUPS, Batch, Shard, row_groups
+from steps.dataset.batches import MIXED_GROUPS, Batch, Shard
+from steps.dataset.cache_reader import read_row_groups
 
 GROUPS = {
     "train": [3] * 5 + [2] * 7,  # twelve groups, unequal to within one
@@ -31,25 +33,25 @@ def _numbers(batches: list[Batch], weight: int = 1) -> list[int]:
     ]
 
 
-def _all(part: str) -> list[int]:
-    return list(range(FIRST[part], FIRST[part] + sum(GROUPS[part])))
+def _all(split: str) -> list[int]:
+    return list(range(FIRST[split], FIRST[split] + sum(GROUPS[split])))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", GROUPS)
+@pytest.mark.parametrize("split", GROUPS)
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_every_image_comes_once_an_epoch_in_equally_many_steps(cache, part, ranks, batch_size):
-    shards = [Shard(cache, part, batch_size, rank, ranks) for rank in range(ranks)]
+def test_every_image_comes_once_an_epoch_in_equally_many_steps(cache, split, ranks, batch_size):
+    shards = [Shard(cache, split, batch_size, rank, ranks) for rank in range(ranks)]
     for seed in (None, 0, 1, 20_007):
         epochs = [list(shard.epoch(seed)) for shard in shards]
         assert {len(epoch) for epoch in epochs} == {shards[0].steps()}
         numbers = [number for epoch in epochs for number in _numbers(epoch)]
-        assert sorted(numbers) == _all(part)
+        assert sorted(numbers) == _all(split)
 
 
 @pytest.mark.parametrize(("ranks", "batch_size"), [(1, 4), (2, 8), (3, 5)])
-def test_a_batch_is_whole_and_its_padding_repeats_real_images(cache, ranks, batch_size):
+def test_a_batch_is_full_and_its_padding_repeats_real_images(cache, ranks, batch_size):
     padding = 0
     for rank in range(ranks):
         own = list(Shard(cache, "train", batch_size, rank, ranks).epoch(3))
@@ -59,8 +61,8 @@ def test_a_batch_is_whole_and_its_padding_repeats_real_images(cache, ranks, batc
             dtypes = batch.pixels.dtype, batch.classes.dtype, batch.weights.dtype
             assert dtypes == (np.uint8, np.int32, np.float32)
             assert list(batch.weights) == sorted(batch.weights, reverse=True)
-            everything = [*_numbers([batch], 1), *_numbers([batch], 0)]
-            for number, pixels, class_ in zip(everything, batch.pixels, batch.classes, strict=True):
+            numbers = [*_numbers([batch], 1), *_numbers([batch], 0)]
+            for number, pixels, class_ in zip(numbers, batch.pixels, batch.classes, strict=True):
                 expected, expected_class = numbered(number, (4, 4), 3)
                 np.testing.assert_array_equal(pixels, expected)
                 assert class_ == expected_class
@@ -79,7 +81,7 @@ def test_a_rank_with_fewer_images_ends_with_batches_of_padding(tmp_path):
     assert [batch.weights.sum() for batch in short] == [1, 0, 0, 0, 0]
 
 
-def test_a_rank_without_any_images_pads_with_a_neighbours(tmp_path):
+def test_a_rank_without_images_pads_with_those_of_another(tmp_path):
     cache = write_cache(tmp_path / "few", {"train": [2, 1]})
     epochs = [list(Shard(cache, "train", 1, rank, 3).epoch(0)) for rank in range(3)]
     assert [len(epoch) for epoch in epochs] == [2, 2, 2]
@@ -101,9 +103,9 @@ def test_a_seed_is_an_order(cache, ranks):
     assert len({str(numbers) for numbers in [*orders, order(None)]}) == len(seeds) + 1
 
 
-def test_without_a_seed_the_order_is_the_caches(cache):
-    for part in ("validation", "test"):  # of fewer than ten groups, whose names sort as numbers do
-        assert _numbers(list(Shard(cache, part, 4).epoch(None))) == _all(part)
+def test_without_a_seed_the_order_is_that_of_the_cache(cache):
+    for split in ("validation", "test"):  # of fewer than ten groups, whose names sort as numbers do
+        assert _numbers(list(Shard(cache, split, 4).epoch(None))) == _all(split)
 
 
 @pytest.mark.parametrize("seed", [0, 5])
@@ -111,20 +113,20 @@ def test_rows_are_shuffled_within_row_groups_and_across_them(cache, seed):
     numbers = _numbers(list(Shard(cache, "train", 29).epoch(seed)))
     groups = np.repeat(range(12), GROUPS["train"])
     borders = np.cumsum([0, *(rows for rows in GROUPS["train"])])
-    in_order = [list(range(a, b)) for a, b in zip(borders, borders[1:], strict=False)]
+    in_order = [list(range(a, b)) for a, b in pairwise(borders)]
     runs = 1 + np.count_nonzero(np.diff(groups[numbers]))
     assert runs > len(in_order)  # else each row group would come in one piece
     assert len(set(groups[numbers[: 2 * MIXED_GROUPS]])) > 2
 
 
-def test_every_place_of_an_epoch_sees_many_images(cache):
+def test_each_position_of_an_epoch_gets_many_images(cache):
     epochs = [_numbers(list(Shard(cache, "test", 16).epoch(seed))) for seed in range(30)]
     for place in zip(*epochs, strict=True):
         assert Counter(place).most_common(1)[0][1] < 12  # of 16 images, two by chance
 
 
-def test_row_groups_give_the_columns_that_were_asked_for(cache):
-    groups = list(row_groups(cache, "test", ["path", "label"]))
+def test_row_groups_have_the_requested_columns(cache):
+    groups = list(read_row_groups(cache, "test", ["path", "label"]))
     assert [len(group.path) for group in groups] == GROUPS["test"]
     assert set(groups[0]._fields) == {"path", "label"}
     assert groups[0].path[0] == "file:/landing/57.jpg"

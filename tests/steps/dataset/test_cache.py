@@ -1,4 +1,4 @@
-"""The plan of a cache: classes, parts and row groups; and its name."""
+"""The plan of a cache: classes, splits and row groups; and its name."""
 
 from datetime import datetime, timedelta
 
@@ -8,8 +8,8 @@ import pytest
 
 from steps.dataset import cache as caches
 from steps.dataset.cache import cache_name
-from steps.dataset.cache_filling import GROUPS, ROWS_A_GROUP, plan
-from steps.dataset.split import GUARD, PARTS, Split
+from steps.dataset.cache_filling import GROUPS, ROWS_PER_GROUP, plan_cache
+from steps.dataset.split import GUARD, SPLITS, SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import Selection
 
@@ -65,54 +65,56 @@ def test_other_pixels_or_another_layout_change_the_name(monkeypatch, constant):
 
 @pytest.mark.parametrize("count", [300, 999, 7000])
 def test_row_groups_are_equal_and_their_number_a_multiple_of_twelve(count):
-    rows, _, _ = plan(_known(count), SELECTION)
-    for part in PARTS:
-        sizes = rows[rows["part"] == part].groupby("row_group").size()
+    rows, _, _ = plan_cache(_known(count), SELECTION)
+    for split in SPLITS:
+        sizes = rows[rows["split"] == split].groupby("row_group").size()
         assert list(sizes.index) == list(range(len(sizes)))
         assert len(sizes) % GROUPS == 0
         assert sizes.max() - sizes.min() <= 1
-        assert sizes.max() <= ROWS_A_GROUP
-    assert (rows[rows["part"] == "train"]["row_group"].max() > 12) == (count == 7000)
+        assert sizes.max() <= ROWS_PER_GROUP
+    assert (rows[rows["split"] == "train"]["row_group"].max() > 12) == (count == 7000)
 
 
 @pytest.mark.parametrize("labels", ["ab", "zyxwv"])
-def test_every_image_gets_the_class_of_its_label_and_the_part_of_its_time(labels):
+def test_every_image_gets_the_class_of_its_label_and_the_split_of_its_time(labels):
     known = _known(900, labels)
-    rows, ordered, counts = plan(known, SELECTION)
+    rows, ordered, counts = plan_cache(known, SELECTION)
     assert ordered == sorted(labels)
     assert [ordered[number] for number in rows["class"]] == list(rows["label"])
-    split = Split(SELECTION.block_minutes, SELECTION.guard_minutes, SELECTION.split_seed)
-    parts = {
-        row.sha256: split.part_of(
+    rule = SplitRule(SELECTION.block_minutes, SELECTION.guard_minutes, SELECTION.split_seed)
+    splits = {
+        row.sha256: rule.split_of(
             None if pd.isna(row.captured_at) else row.captured_at.to_pydatetime(),
             row.device_id,
             row.sha256,
         )
         for row in known.itertuples()
     }
-    kept = {sha256: part for sha256, part in parts.items() if part != GUARD}
-    assert dict(zip(rows["sha256"], rows["part"], strict=True)) == kept
-    assert 0 < len(kept) < len(parts)
-    for part in (*PARTS, GUARD):
-        labels_there = [row.label for row in known.itertuples() if parts[row.sha256] == part]
-        assert counts[part] == {label: labels_there.count(label) for label in set(labels_there)}
+    used = {sha256: split for sha256, split in splits.items() if split != GUARD}
+    assert dict(zip(rows["sha256"], rows["split"], strict=True)) == used
+    assert 0 < len(used) < len(splits)
+    for split in (*SPLITS, GUARD):
+        labels_of_split = [row.label for row in known.itertuples() if splits[row.sha256] == split]
+        assert counts[split] == {
+            label: labels_of_split.count(label) for label in set(labels_of_split)
+        }
 
 
-def test_more_images_move_no_other_and_the_order_of_the_table_does_not_count():
+def test_new_images_move_no_other_and_the_order_of_the_table_does_not_matter():
     known = _known(600)
-    first, _, _ = plan(known[::2], SELECTION)
-    more, _, _ = plan(known, SELECTION)
-    parts = more.set_index("sha256")["part"]
-    assert (parts[first["sha256"]].values == first["part"].values).all()
-    shuffled, _, _ = plan(known.sample(frac=1, random_state=1), SELECTION)
+    first, _, _ = plan_cache(known[::2], SELECTION)
+    more, _, _ = plan_cache(known, SELECTION)
+    splits = more.set_index("sha256")["split"]
+    assert (splits[first["sha256"]].values == first["split"].values).all()
+    shuffled, _, _ = plan_cache(known.sample(frac=1, random_state=1), SELECTION)
     pd.testing.assert_frame_equal(shuffled, more)
 
 
 def test_equal_bytes_count_once_and_under_the_first_path():
     known = _known(300)
-    copies = known[:40].assign(path="file:/landing/zz copy.jpg", label="b")
-    rows, _, counts = plan(pd.concat([copies, known]), SELECTION)
-    assert rows["sha256"].is_unique and "file:/landing/zz copy.jpg" not in set(rows["path"])
+    duplicates = known[:40].assign(path="file:/landing/zz duplicate.jpg", label="b")
+    rows, _, counts = plan_cache(pd.concat([duplicates, known]), SELECTION)
+    assert rows["sha256"].is_unique and "file:/landing/zz duplicate.jpg" not in set(rows["path"])
     assert sum(sum(labels.values()) for labels in counts.values()) == 300
 
 
@@ -127,7 +129,7 @@ def test_equal_bytes_count_once_and_under_the_first_path():
          "no image labelled a or b; pass shorter blocks (-P block_minutes=5 -P guard_minutes=1)"),
     ],
 )  # fmt: skip
-def test_too_few_labels_are_told_in_a_line(known, message):
+def test_too_few_labels_are_an_error_of_one_line(known, message):
     with pytest.raises(UserError) as caught:
-        plan(known, SELECTION)
+        plan_cache(known, SELECTION)
     assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -16,10 +16,10 @@ import pytest
 from drawing import drawn, encoded, jpeg
 
 from edge.inference.scoring import prepare
-from steps.dataset.batches import pixels_of, row_groups
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.split import PARTS, Split
+from steps.dataset.cache_reader import read_row_groups, stack_pixels
+from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.tables import IMAGES
 from steps.lake.tables import current_version, id_of
@@ -51,7 +51,7 @@ def _row(name: str, content: bytes, source: str = SOURCE, **changed) -> dict:
     } | changed
 
 
-PASSED_OVER = [
+EXCLUDED = [
     _row("10.unlabelled.jpg", jpeg(102), label=None),
     _row("11.rewritten.jpg", jpeg(103), replaced_at=START),
     _row("12.elsewhere.jpg", jpeg(104), source="file:/landing zone 2"),
@@ -79,7 +79,7 @@ def filled(lake, tmp_path_factory) -> Filled:
         frame = lake.spark.createDataFrame(rows, images.toDF().schema)
         frame.write.format("delta").mode("append").save(IMAGES.path(profile))
 
-    append([_row(name, content) for name, content in CHOSEN.items()] + PASSED_OVER)
+    append([_row(name, content) for name, content in CHOSEN.items()] + EXCLUDED)
     version = current_version(images)
     append(LATER)
 
@@ -105,46 +105,46 @@ def _spark_must_not_start():
     raise AssertionError("Spark was started")
 
 
-def _read(cache: Cache, part: str) -> pd.DataFrame:
+def _read(cache: Cache, split: str) -> pd.DataFrame:
     columns = ["path", "sha256", "pixels", "label"]
     frames = [
         pd.DataFrame(
             {
                 "name": [path.removeprefix(f"{SOURCE}/") for path in group.path],
                 "label": group.label,
-                "pixels": list(pixels_of(group.pixels, cache)),
+                "pixels": list(stack_pixels(group.pixels, cache)),
             }
         )
-        for group in row_groups(cache, part, columns)
+        for group in read_row_groups(cache, split, columns)
     ]
-    return pd.concat(frames).assign(part=part)
+    return pd.concat(frames).assign(split=split)
 
 
 def test_a_cache_holds_the_selection_as_prepare_makes_it(filled):
-    rows = pd.concat([_read(filled.cache, part) for part in PARTS])
+    rows = pd.concat([_read(filled.cache, split) for split in SPLITS])
     assert sorted(rows["name"]) == sorted(CHOSEN)
     for row in rows.itertuples():
         np.testing.assert_array_equal(row.pixels, prepare(CHOSEN[row.name], SIZE))
     expected = [_row(name, b"")["label"] for name in rows["name"]]
     assert [filled.cache.labels[number] for number in rows["label"]] == expected
-    counts = rows.groupby("part")["label"].value_counts()
+    counts = rows.groupby("split")["label"].value_counts()
     assert filled.cache.counts == {
-        part: {filled.cache.labels[number]: n for number, n in counts[part].items()}
-        for part in PARTS
+        split: {filled.cache.labels[number]: n for number, n in counts[split].items()}
+        for split in SPLITS
     }
 
 
-def test_each_file_is_one_row_group_of_the_rows_that_the_manifest_says(filled):
-    for part in PARTS:
-        folders = Path(filled.cache.url, f"part={part}").glob("row_group=*")
+def test_each_file_is_one_row_group_with_the_rows_of_the_manifest(filled):
+    for split in SPLITS:
+        folders = Path(filled.cache.url, f"split={split}").glob("row_group=*")
         files = [list(folder.glob("*.parquet")) for folder in folders]
         assert all(len(inside) == 1 for inside in files)
         metadata = [pq.read_metadata(inside[0]) for inside in files]
         assert [file.num_row_groups for file in metadata] == [1] * len(files)
-        assert sorted(file.num_rows for file in metadata) == sorted(filled.cache.group_rows[part])
+        assert sorted(file.num_rows for file in metadata) == sorted(filled.cache.group_rows[split])
 
 
-def test_an_equal_selection_finds_the_cache_without_spark(filled):
+def test_an_equal_selection_finds_its_cache_without_spark(filled):
     again = find_or_fill(filled.selection.model_copy(), filled.profile, _spark_must_not_start)
     assert again == filled.cache
     other = filled.selection.model_copy(update={"split_seed": 1})
@@ -152,7 +152,7 @@ def test_an_equal_selection_finds_the_cache_without_spark(filled):
         find_or_fill(other, filled.profile, _spark_must_not_start)
 
 
-def test_a_table_that_was_begun_anew_has_none_of_it(filled):
+def test_a_recreated_table_has_no_cache(filled):
     before = filled.selection.model_copy(update={"table_id": "another"})
     with pytest.raises(UserError, match="recreated since") as caught:
         find_or_fill(before, filled.profile, filled.spark)
@@ -162,22 +162,22 @@ def test_a_table_that_was_begun_anew_has_none_of_it(filled):
 def test_an_attempt_without_a_manifest_is_no_cache(filled):
     folder = Path(filled.profile.cache, cache_name(filled.selection))
     manifest = folder / "manifest.json"
-    kept = manifest.read_text(encoding="utf-8")
-    assert json.loads(kept)["url"] == filled.cache.url
+    text = manifest.read_text(encoding="utf-8")
+    assert json.loads(text)["url"] == filled.cache.url
     manifest.unlink()
     try:
         second = find_or_fill(filled.selection, filled.profile, filled.spark)
     finally:
-        manifest.write_text(kept, encoding="utf-8")
+        manifest.write_text(text, encoding="utf-8")
     assert second.url != filled.cache.url
     assert dataclasses.replace(second, url=filled.cache.url) == filled.cache
     by_name = [_read(cache, "train").set_index("name") for cache in (filled.cache, second)]
     assert set(by_name[0].index) == set(by_name[1].index)
 
 
-def test_what_a_file_was_copied_at_parts_no_images(filled):
-    rows = pd.concat([_read(filled.cache, part) for part in PARTS]).set_index("name")
-    split = Split(filled.selection.block_minutes, filled.selection.guard_minutes, 0)
+def test_the_copy_time_of_a_file_does_not_split_images(filled):
+    rows = pd.concat([_read(filled.cache, split) for split in SPLITS]).set_index("name")
+    rule = SplitRule(filled.selection.block_minutes, filled.selection.guard_minutes, 0)
     for name in BY_FOLDER:
         sha256 = _row(name, CHOSEN[name])["sha256"]
-        assert rows.loc[name, "part"] == split.part_of(None, None, sha256)
+        assert rows.loc[name, "split"] == rule.split_of(None, None, sha256)

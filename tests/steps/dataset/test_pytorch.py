@@ -1,4 +1,4 @@
-"""The cache as PyTorch reads it, where PyTorch is: in .venv, or Debian's for the same Python."""
+"""The cache read by PyTorch, if it is in .venv or Debian's is built for the same Python."""
 
 import importlib.util
 import json
@@ -34,18 +34,18 @@ for seed in (1, 1, 2):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Runs Python where it finds PyTorch; returns what it printed."""
+    """Runs Python with PyTorch; returns what it printed."""
     environment = dict(os.environ)
     if importlib.util.find_spec("torch") is None:
         if not any(DEBIAN.glob(f"_C.cpython-3{sys.version_info.minor}-*.so")):
             pytest.skip(
-                "PyTorch is not installed, so NOTHING is known of the cache under it: "
+                "PyTorch is not installed, so the cache is NOT tested with it: "
                 "`$(setup/uv.sh) pip install --python .venv torch` (its CPU build is small), "
                 "or on Debian 12 "
                 "`apt-get install --no-install-recommends python3-torch` (150 MB)"
             )
         place = tmp_path_factory.mktemp("torch")
-        (place / "torch").symlink_to(DEBIAN)  # without what else is beside it: an older numpy
+        (place / "torch").symlink_to(DEBIAN)  # without Debian's older numpy
         environment["PYTHONPATH"] = str(place)
 
     def run_python(*command: str) -> str:
@@ -57,7 +57,7 @@ def run(tmp_path_factory):
     return run_python
 
 
-def _written(folder: Path, *arguments, **options) -> Path:
+def _write(folder: Path, *arguments, **options) -> Path:
     cache = write_cache(folder, *arguments, **options)
     (folder / "manifest.json").write_text(json.dumps(asdict(cache)), encoding="utf-8")
     return folder
@@ -68,9 +68,7 @@ EXAMPLE = str(PROJECT / "docs" / "pytorch_epoch.py")
 
 @pytest.mark.slow
 def test_an_epoch_holds_each_image_once_as_planes(tmp_path: Path, run):
-    folder = _written(
-        tmp_path / "cache", {"train": [5] * 11 + [4]}, size=(4, 6), labels=tuple("abc")
-    )
+    folder = _write(tmp_path / "cache", {"train": [5] * 11 + [4]}, size=(4, 6), labels=tuple("abc"))
     epochs: list[list[int]] = [[]]
     for line in run("-c", EPOCHS, EXAMPLE, str(folder)).splitlines():
         batch = json.loads(line)
@@ -94,7 +92,7 @@ def test_an_epoch_holds_each_image_once_as_planes(tmp_path: Path, run):
 
 @pytest.mark.slow
 def test_the_example_learns(tmp_path: Path, run):
-    folder = _written(tmp_path / "cache", {"train": [40] * 12}, size=(32, 32), draw=bright_or_not)
+    folder = _write(tmp_path / "cache", {"train": [40] * 12}, size=(32, 32), draw=bright_or_not)
     count, _, _, _, loss = run(EXAMPLE, str(folder), "8").split()
     assert count == "480"
     assert float(loss) < 0.6  # a guess is 0.69

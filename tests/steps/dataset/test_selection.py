@@ -3,7 +3,7 @@
 import pytest
 
 from steps.dataset.selection import SelectionParameters
-from steps.dataset.split import Split
+from steps.dataset.split import SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.settings.parameters import parse
@@ -21,7 +21,7 @@ INGESTED = IngestOutputs(
 GIVEN = ["--input_size=64", "--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
 
 
-def test_a_selection_is_the_ingest_parted_as_the_parameters_say():
+def test_a_selection_is_the_ingest_split_as_the_parameters_say():
     assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED) == Selection(
         table="/lake/images",
         version=7,
@@ -35,15 +35,23 @@ def test_a_selection_is_the_ingest_parted_as_the_parameters_say():
 
 def test_without_parameters_the_split_is_the_usual_one():
     selection = SelectionParameters().selection(INGESTED)
-    assert Split() == Split(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    assert SplitRule() == SplitRule(
+        selection.block_minutes, selection.guard_minutes, selection.split_seed
+    )
 
 
 @pytest.mark.parametrize(
     "value",
-    ["--input_size=31", "--input_size=1025", "--block_minutes=0", "--guard_minutes=-1"]
-    + ["--split_seed=-1", "--split_seed=x"],
+    [
+        "--input_size=31",
+        "--input_size=1025",
+        "--block_minutes=0",
+        "--guard_minutes=-1",
+        "--split_seed=-1",
+        "--split_seed=x",
+    ],
 )
-def test_a_value_out_of_its_bounds_is_told(value):
+def test_a_value_out_of_its_bounds_is_an_error_of_one_line(value):
     with pytest.raises(UserError, match=value[2:].partition("=")[0]) as caught:
         parse(SelectionParameters, "train", [value])
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_predictions import make_predictions
 
-from steps.dataset.split import TRAIN, VALIDATION, Split
+from steps.dataset.split import TRAIN, VALIDATION, SplitRule
 from steps.evaluation.comparison import pair, used_in_training
 from steps.pipeline.outputs import Selection
 
@@ -23,18 +23,18 @@ TRAINING = Selection(
 def test_a_training_used_what_its_own_split_gave_it():
     images = make_predictions(COUNT)
     used = used_in_training(images, TRAINING)
-    split = Split(60, 6, 1)
+    split = SplitRule(60, 6, 1)
     for number in range(COUNT):
         moment = images.captured_at[number].astype("datetime64[us]").item()
-        part = split.part_of(moment, "3", images.sha256[number])
+        part = split.split_of(moment, "3", images.sha256[number])
         assert used[number] == (part in (TRAIN, VALIDATION))
     assert 0.4 < used.mean() < 0.85
 
 
 def test_without_a_time_the_bytes_decide_as_they_did_in_training():
     images = make_predictions(COUNT, captured_at=np.full(COUNT, "NaT", "datetime64[us]"))
-    split = Split(60, 6, 1)
-    parts = [split.part_of(None, "3", sha256) for sha256 in images.sha256]
+    split = SplitRule(60, 6, 1)
+    parts = [split.split_of(None, "3", sha256) for sha256 in images.sha256]
     used = used_in_training(images, TRAINING)
     assert used.tolist() == [part in (TRAIN, VALIDATION) for part in parts]
 

@@ -22,6 +22,7 @@ from steps.evaluation.predictions import (
 from steps.release.onnx_graph import OPSET, TOLERANCE, ParityError, require_parity, to_onnx
 from steps.settings.profile import PROJECT
 from steps.training.networks import NETWORKS, build
+from steps.training.plan import Plan
 
 
 def _pixels(count: int, size: tuple[int, int] = (32, 32)) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_flat_images_score_as_in_keras(exported, keras_model, value):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "compact"])
 def test_every_network_converts_and_scores_as_in_keras(network):
-    model = build(network, (32, 48), 3)
+    model = build(Plan(network), (32, 48), 3)
     session = onnxruntime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
     pixels = _pixels(3, (32, 48))
     (scored,) = session.run(None, {session.get_inputs()[0].name: pixels})

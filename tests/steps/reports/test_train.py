@@ -1,4 +1,4 @@
-"""What the report of a training shows, for a judgement worked out by hand."""
+"""The report of train, for predictions worked out by hand."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from steps.pipeline.report import Report
 from steps.reports.train import fill_report
 from steps.training.fit_result import FitResult
 
-FITTED = FitResult(
+RESULT = FitResult(
     [],
     [
         {"loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.5, "learning_rate": 3e-3},
@@ -45,7 +45,7 @@ def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
         threshold=0.4,
     )
     report = Report("train", "run")
-    fill_report(report, test, slices(test), FITTED, cache, 3e-3)
+    fill_report(report, test, slices(test), RESULT, cache, 3e-3)
     return report
 
 
@@ -75,7 +75,7 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
         ["brightness", "dim", 1, 1.0],
         ["brightness", "night", 2, 0.5],
     ]
-    assert _section(report, "The split").rows == [
+    assert _section(report, "Images by split").rows == [
         ["train", 3, 3],
         ["validation", 1, 1],
         ["test", 2, 2],
@@ -90,5 +90,5 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
 def test_a_training_without_mistakes_shows_none(cache):
     report = _report(cache, predicted=[0, 1, 0, 1], brightness=[100] * 4)
     assert _section(report, "The worst mistakes") is None
-    assert _section(report, "What to beware of") is None  # images of both labels on one day
+    assert _section(report, "Confounders") is None  # images of both labels on one day
     assert dict(report.headlines)["test accuracy"] == "100.0%"

@@ -1,9 +1,9 @@
-"""What is made up of the light before a camera, and what stays as it is."""
+"""What the augmentation changes, and what stays."""
 
 import numpy as np
 import pytest
 
-from steps.training.augmentation import augmentation
+from steps.training.augmentation import build_augmentation
 
 SIZE = (32, 48)
 
@@ -16,7 +16,7 @@ def _scene() -> np.ndarray:
 
 
 def _augmented(strength: float, seed: int = 0, times: int = 1) -> np.ndarray:
-    model = augmentation(SIZE, strength, seed)
+    model = build_augmentation(SIZE, strength, seed)
     for _ in range(times):
         augmented = np.asarray(model(_scene(), training=True))
     return augmented
@@ -27,12 +27,12 @@ def augmented() -> np.ndarray:
     return _augmented(1.0)
 
 
-def test_images_stay_images_and_each_is_another(augmented):
+def test_each_image_is_changed_differently(augmented):
     assert augmented.dtype == np.uint8 and augmented.shape == _scene().shape
     assert len(np.unique(augmented.reshape(64, -1), axis=0)) == 64
 
 
-def test_the_light_changes_as_a_whole_from_place_to_place_and_by_band(augmented):
+def test_the_light_changes_by_image_by_place_and_by_band(augmented):
     light = np.log(np.maximum(augmented.astype(float), 1))
     corners = np.stack([light[:, :6, :6], light[:, -6:, -6:]]).mean(axis=(2, 3))  # 2, N, band
     assert 0.25 < corners.mean(axis=(0, 2)).std() < 0.7
@@ -49,12 +49,12 @@ def test_the_scene_is_shifted_by_a_few_pixels_at_most(augmented):
     assert abs(edges[0] - 11) <= 1 and abs(edges[1] - 19) <= 1
 
 
-def test_none_changes_nothing():
+def test_strength_0_changes_nothing():
     np.testing.assert_array_equal(_augmented(0.0), _scene())
 
 
 def test_outside_training_nothing_changes():
-    still = np.asarray(augmentation(SIZE, 1.0, 0)(_scene(), training=False))
+    still = np.asarray(build_augmentation(SIZE, 1.0, 0)(_scene(), training=False))
     np.testing.assert_array_equal(still, _scene())
 
 
@@ -64,6 +64,6 @@ def test_a_seed_repeats_it_and_calls_differ(augmented):
     assert not np.array_equal(_augmented(1.0, times=2), augmented)
 
 
-def test_strength_multiplies_it_as_far_as_a_search_may_go():
+def test_a_higher_strength_changes_more_up_to_the_highest_of_a_search():
     changes = [np.abs(_augmented(of).astype(int) - _scene()).mean() for of in (0.5, 1.0, 3.0)]
     assert changes == sorted(changes) and changes[0] > 3

@@ -1,4 +1,4 @@
-"""Which epoch of a training is kept."""
+"""Which epoch of a training is the best."""
 
 import numpy as np
 import pytest
@@ -23,9 +23,9 @@ def _epoch(loss: float, error: float) -> dict[str, float]:
         ([(0.3, 0.0), (0.3, 0.0)], 1, 0),
     ],
 )
-def test_the_last_epoch_that_is_not_worse_by_more_than_chance_is_kept(epochs, best, lowest):
-    fitted = FitResult()
+def test_the_last_epoch_that_is_not_worse_by_more_than_chance_is_the_best(epochs, best, lowest):
+    result = FitResult()
     for number, (loss, error) in enumerate(epochs):
-        fitted.add(_epoch(loss, error), [np.array(number)])
-    assert (fitted.best, fitted.lowest) == (best, lowest)
-    assert fitted.weights == [np.array(best)]
+        result.add(_epoch(loss, error), [np.array(number)])
+    assert (result.best, result.lowest) == (best, lowest)
+    assert result.weights == [np.array(best)]

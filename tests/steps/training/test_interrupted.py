@@ -1,4 +1,4 @@
-"""A training on two ranks that is cut off, twice, and goes on to the weights of one that was not.
+"""A training on two ranks that is interrupted twice and ends with the weights of one that is not.
 
 Once a rank is killed, once the launcher.
 """
@@ -22,11 +22,11 @@ from steps.dataset.cache import Cache
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import PROJECT
 from steps.training.checkpoints import Checkpoints, TrainingFingerprint
-from steps.training.launcher import who_was_killed
+from steps.training.launcher import describe_killed_rank
 from steps.training.plan import Plan
 
 PLAN = Plan(width=0.5, epochs=14)
-SETTING = TrainingFingerprint(
+FINGERPRINT = TrainingFingerprint(
     PLAN,
     Selection(
         table="/lake/images",
@@ -45,8 +45,8 @@ import numpy as np
 from pathlib import Path
 from steps.errors import UserError
 from steps.dataset.cache import Cache
-from test_interrupted import PLAN, SETTING, checkpoints_of
-from steps.training.checkpoints import last_checkpoint
+from test_interrupted import PLAN, FINGERPRINT, checkpoints_of
+from steps.training.checkpoints import load_checkpoint
 from steps.training.launcher import launch
 from steps.settings.profile import load_profile
 
@@ -54,19 +54,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it 
 cache, home, run_id, before = json.loads(sys.argv[1])
 cache = Cache(**{**cache, "input_size": tuple(cache["input_size"])})
 profile = load_profile("local").model_copy(update={"cache": home})
-start = last_checkpoint(profile, before, SETTING) if before else None
+start = load_checkpoint(profile, before, FINGERPRINT) if before else None
 try:
     own = checkpoints_of(home, run_id)
-    fitted = launch("horovod", 2, PLAN, cache, None, run_id, own, start)
+    result = launch("horovod", 2, PLAN, cache, None, run_id, own, start)
 except UserError as error:
     sys.exit(str(error))
-np.savez(Path(home, run_id), *fitted.weights)
-print("epochs", len(fitted.epochs), fitted.best)
+np.savez(Path(home, run_id), *result.weights)
+print("epochs", len(result.epochs), result.best)
 """
 
 
 def checkpoints_of(home: str, run_id: str) -> Checkpoints:
-    return Checkpoints(f"{home}/checkpoints/{run_id}", SETTING)
+    return Checkpoints(f"{home}/checkpoints/{run_id}", FINGERPRINT)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def checkpoints_of(home: str, run_id: str) -> Checkpoints:
     [
         ("Process name: 1\nExit code: 137\n", "rank 1 was killed by SIGKILL"),
         ("Process name: 0\nExit code: -11\n", "rank 0 was killed by SIGSEGV"),
-        ("Process name: 1\nExit code: 1\n", None),  # its own error, which it has told itself
+        ("Process name: 1\nExit code: 1\n", None),  # its own error, which it has printed itself
         ("no rank here", None),
     ],
 )
 def test_a_rank_that_a_signal_ended_is_named(message, expected):
-    found = who_was_killed(message)
+    found = describe_killed_rank(message)
     assert found is None if expected is None else found.startswith(expected)
 
 
@@ -92,9 +92,9 @@ def start(store, tmp_path, bright_cache: Cache):
 
     def begin(before: str = "") -> tuple[subprocess.Popen, str]:
         run_id = MlflowClient().create_run("0").info.run_id
-        given = json.dumps([asdict(bright_cache), str(tmp_path), run_id, before])
+        arguments = json.dumps([asdict(bright_cache), str(tmp_path), run_id, before])
         process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, given],
+            [sys.executable, "-c", DRIVER, arguments],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -131,22 +131,22 @@ def _ranks(process: subprocess.Popen) -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("number", "returned"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM)]
 )
-def test_a_stop_ends_the_ranks_and_is_no_failure(start, tmp_path, number, returned):
+def test_a_signal_ends_the_ranks_and_is_not_a_failure(start, tmp_path, number, returned):
     process, run_id = start()
     _wait_for_epoch(tmp_path, run_id, process, 1)
     ranks = _ranks(process)
     os.kill(process.pid, number)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == returned and "was killed" not in told
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == returned and "was killed" not in error
     assert len(ranks) == 2 and not psutil.wait_procs(ranks, timeout=30)[1]
 
 
 @pytest.mark.slow
 @pytest.mark.proof
 def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(start, tmp_path):
-    whole, whole_id = start()
-    out, told = whole.communicate(timeout=300)
-    assert whole.returncode == 0, told
+    uninterrupted, uninterrupted_id = start()
+    out, error = uninterrupted.communicate(timeout=300)
+    assert uninterrupted.returncode == 0, error
 
     first, first_id = start()
     _wait_for_epoch(tmp_path, first_id, first, 2)
@@ -154,10 +154,10 @@ def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_no
     assert len(ranks) == 2
     killed_at = time.monotonic()
     ranks[1].send_signal(signal.SIGKILL)
-    _, told = first.communicate(timeout=60)  # a minute at the most, however busy the machine
+    _, error = first.communicate(timeout=60)  # a minute at the most, however busy the machine
     print(f"a killed rank ended the job after {time.monotonic() - killed_at:.1f} s")
     assert first.returncode == 1
-    assert re.search("rank [01] was killed by SIG.* which ended the other ranks too", told)
+    assert re.search("rank [01] was killed by SIG.* which ended the other ranks too", error)
     assert not psutil.wait_procs(ranks, timeout=30)[1]
 
     second, second_id = start(first_id)
@@ -167,10 +167,10 @@ def test_a_training_that_is_killed_twice_ends_with_the_weights_of_one_that_is_no
     assert not psutil.wait_procs(ranks, timeout=60)[1], "ranks outlived their launcher"
 
     third, third_id = start(second_id)
-    again, told = third.communicate(timeout=300)
-    assert third.returncode == 0, told
+    again, error = third.communicate(timeout=300)
+    assert third.returncode == 0, error
     assert again.splitlines()[-1] == out.splitlines()[-1]
-    expected, got = (np.load(tmp_path / f"{run_id}.npz") for run_id in (whole_id, third_id))
+    expected, got = (np.load(tmp_path / f"{run_id}.npz") for run_id in (uninterrupted_id, third_id))
     assert expected.files == got.files
     for name in expected.files:
         np.testing.assert_array_equal(got[name], expected[name])

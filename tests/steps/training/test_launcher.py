@@ -1,4 +1,4 @@
-"""The ranks as Horovod starts them, and which launcher stands where."""
+"""The ranks as Horovod starts them, and what each launcher name means."""
 
 import importlib.util
 import logging
@@ -55,20 +55,20 @@ def horovod_is(monkeypatch, request):
 def test_the_launcher(horovod_is, wanted, expected, caplog):
     caplog.set_level(logging.INFO)
     assert resolve_launcher(wanted) == expected
-    told = "training in one process" in caplog.text
-    assert told == ((wanted, expected) == ("auto", "single"))
+    is_logged = "training in one process" in caplog.text
+    assert is_logged == ((wanted, expected) == ("auto", "single"))
 
 
 @pytest.mark.parametrize("horovod_is", [False], indirect=True)
 @pytest.mark.parametrize("wanted", ["horovod", "horovod-spark"])
-def test_horovod_that_is_asked_for_and_missing_is_told(horovod_is, wanted):
+def test_a_launcher_without_horovod_names_the_command_that_builds_it(horovod_is, wanted):
     with pytest.raises(UserError, match=f"launcher {wanted} needs .*; run: make horovod"):
         resolve_launcher(wanted)
 
 
 @pytest.fixture
 def trained(store, bright_cache, monkeypatch):
-    """Trains on two ranks; returns what rank 0 has, and the run it logged to."""
+    """Trains on two ranks; returns the result of rank 0, and the run it logged to."""
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     monkeypatch.setenv("PYTHONPATH", path)
 
@@ -80,22 +80,22 @@ def trained(store, bright_cache, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_ranks_learn_together_and_repeat_themselves_on_spark(trained, bright_cache, lake):
+def test_two_ranks_learn_together_and_learn_the_same_on_spark(trained, bright_cache, lake):
     first, run_id = trained("horovod", _no_spark)
-    _assert_told(first, run_id)
+    _assert_logged(first, run_id)
     again, run_id = trained("horovod-spark", lambda: nullcontext(lake.spark))
-    _assert_told(again, run_id)
+    _assert_logged(again, run_id)
     assert len(first.weights) == len(again.weights)
     for ours, theirs in zip(first.weights, again.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
-    # what the ranks summed up over their shards is what one process finds over all
+    # what the ranks summed up over their shards is what one process computes over all
     model, _ = prepare_model(PLAN, bright_cache)
     model.set_weights(first.weights)
-    judged = predict_by_keras(model, bright_cache, "validation").metrics()
-    told = first.epochs[first.best]
-    assert judged["log_loss"] == pytest.approx(told["validation_loss"], rel=1e-3)
-    assert judged["accuracy"] == pytest.approx(told["validation_accuracy"])
+    metrics = predict_by_keras(model, bright_cache, "validation").metrics()
+    logged = first.epochs[first.best]
+    assert metrics["log_loss"] == pytest.approx(logged["validation_loss"], rel=1e-3)
+    assert metrics["accuracy"] == pytest.approx(logged["validation_accuracy"])
     assert first.epochs[-1]["loss"] < first.epochs[0]["loss"] * 0.9
 
 
@@ -103,8 +103,8 @@ def _no_spark():
     raise AssertionError("Spark was started")
 
 
-def _assert_told(fitted: FitResult, run_id: str) -> None:
+def _assert_logged(result: FitResult, run_id: str) -> None:
     for metric in ("loss", "validation_loss", "validation_accuracy", "epoch_seconds"):
         history = MlflowClient().get_metric_history(run_id, metric)
         assert [point.step for point in history] == list(range(PLAN.epochs))
-        assert [point.value for point in history] == [epoch[metric] for epoch in fitted.epochs]
+        assert [point.value for point in history] == [epoch[metric] for epoch in result.epochs]

@@ -1,44 +1,44 @@
-"""What Horovod's own processes are told before they train together."""
+"""The settings of Horovod's own processes before they train together."""
 
 import os
 
 import pytest
 
 from steps.settings.profile import PROJECT
-from steps.training.ranks import PAUSE_A_IMAGE
+from steps.training.ranks import PAUSE_PER_IMAGE
 
 pytestmark = pytest.mark.slow
 
 
-def _told(batch_size: int, threads: int) -> tuple[int, dict[str, str], set[int]]:
+def _settings(batch_size: int, threads: int) -> tuple[int, dict[str, str], set[int]]:
     from steps.training.plan import Plan
     from steps.training.ranks import Horovod
 
     ranks = Horovod(Plan(batch_size=batch_size, threads=threads))
-    told = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
-    return ranks.size, told, os.sched_getaffinity(0)
+    settings = {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")}
+    return ranks.size, settings, os.sched_getaffinity(0)
 
 
 @pytest.fixture
 def start(monkeypatch):
-    """Starts two ranks and returns what each is told."""
+    """Starts two ranks and returns the settings of each."""
     import horovod
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests" / "steps" / "training"), prepend=":")
-    return lambda *arguments: horovod.run(_told, arguments, num_proc=2, use_gloo=True)
+    return lambda *arguments: horovod.run(_settings, arguments, num_proc=2, use_gloo=True)
 
 
-def test_ranks_pause_between_exchanges_and_remember_them(start):
-    for size, told, _ in start(80, 1):
+def test_ranks_pause_between_polls_and_cache_exchanges(start):
+    for size, settings, _ in start(80, 1):
         assert size == 2
-        assert float(told["HOROVOD_CYCLE_TIME"]) == PAUSE_A_IMAGE * 40
-        assert not [value for value in told.values() if "None" in value]
+        assert float(settings["HOROVOD_CYCLE_TIME"]) == PAUSE_PER_IMAGE * 40
+        assert not [value for value in settings.values() if "None" in value]
 
 
 def test_ranks_that_fill_the_machine_keep_to_their_own_cores(start):
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
-        pytest.skip("two ranks cannot part the one core of this machine")
+        pytest.skip("two ranks cannot share the one core of this machine")
     (_, _, first), (_, _, second) = start(16, len(cores) // 2)
     if len(cores) % 2:
         assert first == second == cores

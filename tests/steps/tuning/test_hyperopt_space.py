@@ -1,4 +1,4 @@
-"""The search space as Hyperopt counts it."""
+"""The search space in Hyperopt's terms."""
 
 from dataclasses import asdict, fields
 
@@ -8,14 +8,14 @@ from hyperopt.pyll import stochastic
 from steps.settings.profile import load_profile
 from steps.settings.search_space import Choice
 from steps.training.plan import Plan
-from steps.tuning.hyperopt_space import hyperopt_space, point_of
+from steps.tuning.hyperopt_space import to_hyperopt, to_point
 
 
 def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():
     space = load_profile("local").tuning.space
     assert set(space.searched()) <= {field.name for field in fields(Plan)}
     rng = np.random.default_rng(0)
-    samples = [stochastic.sample(hyperopt_space(space), rng=rng) for _ in range(400)]
+    samples = [stochastic.sample(to_hyperopt(space), rng=rng) for _ in range(400)]
     for name, dimension in space.searched().items():
         values = [sample[name] for sample in samples]
         if isinstance(dimension, Choice):
@@ -25,6 +25,6 @@ def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds(
             assert low <= min(values) < low + (high - low) / 4
             assert high - (high - low) / 4 < max(values) <= high
     assert {sample["width"] for sample in samples} == {0.75, 1.0, 1.25}
-    here = point_of(asdict(Plan()), space)
-    evaluated = {name: getattr(Plan(), name) for name in space.searched()}
-    assert point_of(evaluated, space) == here and here["width"] == 1 and here["batch_size"] == 0
+    here = to_point(asdict(Plan()), space)
+    defaults = {name: getattr(Plan(), name) for name in space.searched()}
+    assert to_point(defaults, space) == here and here["width"] == 1 and here["batch_size"] == 0

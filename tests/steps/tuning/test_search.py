@@ -1,4 +1,4 @@
-"""The search: when it ends, what it goes on from, and its trials as MLflow shows them."""
+"""The search: when it ends, what it resumes from, and its trials as MLflow shows them."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.plan import Plan
 from steps.tuning import trials as trials_module
 from steps.tuning.search import Limits, search, should_stop_early
-from steps.tuning.trials import FAILED, FINISHED, Trial, trials_before
+from steps.tuning.trials import FAILED, FINISHED, Trial, read_trials
 
 PLAN = Plan(width=0.5, batch_size=32, epochs=2)
 SPACE = SearchSpace(
@@ -40,14 +40,14 @@ SPACE = SearchSpace(
         ([1, None, None], 2, True),
     ],
 )
-def test_a_search_is_given_up_when_nothing_better_is_found(losses, patience, expected):
+def test_a_search_stops_early_when_it_finds_no_lower_loss(losses, patience, expected):
     trials = [
         Trial("", {}, {}, FAILED if loss is None else FINISHED, [loss or 9.0]) for loss in losses
     ]
     assert should_stop_early(trials, patience) == expected
 
 
-def _wicked(plan, cache, ranks, after_epoch):
+def _fit_with_failures(plan, cache, ranks, after_epoch):
     """Trains; but at rates that the first draws of the seed have, something goes wrong."""
     from steps.training.fit import fit
 
@@ -59,48 +59,48 @@ def _wicked(plan, cache, ranks, after_epoch):
 
 
 @pytest.mark.slow
-def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
+def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
     lake, store, bright_cache, monkeypatch
 ):
-    """One search on Spark with a good trial, diverging ones and dying workers, then its rest."""
+    """A search with a good trial, diverging ones and dying workers, then one that resumes it."""
 
     def run(plan: Plan, count: int, before: list[Trial] = ()) -> tuple[list[Trial], str]:
         with mlflow.start_run() as parent:
-            limits = Limits(count, parallelism=2)
+            limits = Limits(count, parallelism=2, seconds=None, patience=0)
             arguments = (lake.spark, plan, bright_cache, SPACE, limits, 1, store)
             return search(*arguments, parent.info.run_id, before), parent.info.run_id
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
-    monkeypatch.setattr(trials_module, "fit", _wicked)
+    monkeypatch.setattr(trials_module, "fit", _fit_with_failures)
     trials, parent = run(PLAN, 3)
     assert len(trials) == 3 and trials[0].outcome == FINISHED
     assert trials[0].hyperparameters == {"learning_rate": 3e-3, "width": 0.5, "batch_size": 32}
     assert {trial.outcome for trial in trials[1:]} == {FAILED}
     why = {trial.hyperparameters["batch_size"]: trial.error for trial in trials[1:]}
     assert set(why) == {32, 48}, "draw other seeds: both kinds of failure have to come up"
-    assert "no number any more" in why[32] and why[48] == "its process died"
+    assert "not finite" in why[32] and why[48] == "its process died"
 
     client = MlflowClient()
     for trial in trials:
-        told = client.get_run(trial.run_id)
+        logged = client.get_run(trial.run_id)
         failed = trial.outcome == FAILED
-        assert told.info.status == ("FAILED" if failed else "FINISHED")
-        assert told.data.tags["mlflow.parentRunId"] == parent
-        assert json.loads(told.data.tags["point"]) == trial.point
-        assert set(told.data.params) == set(trial.hyperparameters)
-        assert ("failure" in told.data.tags) == failed
+        assert logged.info.status == ("FAILED" if failed else "FINISHED")
+        assert logged.data.tags["mlflow.parentRunId"] == parent
+        assert json.loads(logged.data.tags["point"]) == trial.point
+        assert set(logged.data.params) == set(trial.hyperparameters)
+        assert ("failure" in logged.data.tags) == failed
 
     monkeypatch.undo()
     mlflow.set_tracking_uri(store)
-    found = trials_before(parent)
+    found = read_trials(parent)
 
     def key(trial: Trial) -> tuple:
         return trial.run_id, trial.outcome, sorted(trial.point.items()), len(trial.losses)
 
     assert sorted(map(str, map(key, found))) == sorted(map(str, map(key, trials)))
-    with mlflow.start_run(tags={RESUMED: parent}) as onward:  # cut off before its first trial
+    with mlflow.start_run(tags={RESUMED: parent}) as resumed:  # interrupted before its first trial
         pass
-    assert trials_before(onward.info.run_id) == found
+    assert read_trials(resumed.info.run_id) == found
     more, _ = run(PLAN, 4, found)
     assert more[:3] == found and more[3].outcome == FINISHED
 
@@ -117,7 +117,7 @@ def test_failures_are_recorded_and_a_search_goes_on_from_its_trials(
 def test_the_time_limit_ends_a_search(lake, store, bright_cache):
     long = replace(PLAN, epochs=100_000)
     with mlflow.start_run() as parent:
-        limits = Limits(trials=9, parallelism=1, seconds=12)
+        limits = Limits(trials=9, parallelism=1, seconds=12, patience=0)
         arguments = (lake.spark, long, bright_cache, SPACE, limits, 0, store)
         trials = search(*arguments, parent.info.run_id)
     assert [trial.outcome for trial in trials] == [FAILED]

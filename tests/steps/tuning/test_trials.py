@@ -1,8 +1,8 @@
-"""The trials of a search: which of them are left early."""
+"""The trials of a search: which of them are pruned."""
 
 import pytest
 
-from steps.tuning.trials import hopeless
+from steps.tuning.trials import should_prune
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from steps.tuning.trials import hopeless
         ([0.9, 0.8, 0.7, 0.2], False),
     ],
 )
-def test_a_trial_that_is_worse_than_half_of_the_others_is_hopeless(losses, expected):
-    peers = [[0.9, 0.6, 0.45, 0.1], [0.9, 0.6, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9]]
-    assert hopeless(losses, peers, epochs=9) == expected
-    assert not hopeless(losses, peers[:2], epochs=9)
+def test_a_trial_that_is_worse_than_half_of_the_others_is_pruned(losses, expected):
+    finished = [[0.9, 0.6, 0.45, 0.1], [0.9, 0.6, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9]]
+    assert should_prune(losses, finished, epochs=9) == expected
+    assert not should_prune(losses, finished[:2], epochs=9)

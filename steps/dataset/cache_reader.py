@@ -1,0 +1,73 @@
+"""Row groups of the Petastorm cache, and their pixels."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.dataset.cache import Cache
+from steps.dataset.remote_parquet import petastorm_filesystem
+
+POLL_SECONDS = 0.02
+"""How often Petastorm's idle thread checks whether it has to stop. Its own default, a millisecond,
+takes a share of the core that trains, throughout a step."""
+
+
+def read_row_groups(
+    cache: Cache,
+    split: str,
+    columns: list[str],
+    seed: int | None = None,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Iterator[Any]:
+    """Read each row group of a split once, with Petastorm.
+
+    Args:
+        cache: the prepared images.
+        split: ``train``, ``validation`` or ``test``.
+        columns: names of the columns to read.
+        seed: shuffles the rank's row groups; None keeps the order of the cache.
+        rank, ranks: which shard of how many. Petastorm gives a rank the same row groups
+            whatever the seed.
+
+    Yields:
+        A named tuple of arrays, one for each column.
+    """
+    # Both settings stay for the process. They hide messages and decide no result: Petastorm uses
+    # what pyarrow 14 deprecates, and warns of Parquet that it has not written.
+    logging.getLogger("petastorm").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+    from petastorm import make_batch_reader
+    from petastorm.workers_pool import thread_pool
+
+    thread_pool.IO_TIMEOUT_INTERVAL_S = POLL_SECONDS
+    url = cache.split_url(split)
+    reader = make_batch_reader(
+        url,
+        filesystem=petastorm_filesystem(url),
+        schema_fields=columns,
+        reader_pool_type="thread",
+        workers_count=1,  # one keeps the order, and with it the result
+        shuffle_row_groups=seed is not None,
+        seed=None if seed is None else seed + 1,  # 0 is no seed to Petastorm
+        cur_shard=rank,
+        shard_count=ranks,
+        # Endless, and stopped by counting: the pool of Petastorm 0.13.1 can end an epoch while
+        # the last row group is still on its way.
+        num_epochs=None,
+    )
+    try:
+        yield from islice(reader, len(range(rank, len(cache.group_rows[split]), ranks)))
+    finally:
+        reader.stop()
+        reader.join()
+
+
+def stack_pixels(images: Iterable[bytes], cache: Cache) -> NDArray[np.uint8]:
+    """Return the pixels of a cache's images: ``uint8 [N, H, W, 3]``."""
+    return np.frombuffer(b"".join(images), np.uint8).reshape(-1, *cache.input_size, 3)
