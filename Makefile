@@ -61,6 +61,7 @@ check: setup ## Check lint, format and types, and run the fast tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) -m pytest -m "not slow and not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
 ui: setup ## Serve MLflow's pages on this machine only

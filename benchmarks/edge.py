@@ -100,8 +100,18 @@ def starting(models: Path, image: Path, rounds: int) -> dict[str, float]:
             mlflow.pyfunc.save_model(pyfunc, **arguments)
         bare = [str(Path(__file__).with_name("bare_onnxruntime.py")), str(current / MODEL_FILE)]
         ways = {
-            "ours": [DEVICE_PYTHON, "-m", "edge", "score", "--models", str(models)]
-            + ["--camera", f"folder:{folder}", "--count", "1"],
+            "ours": [
+                DEVICE_PYTHON,
+                "-m",
+                "edge",
+                "score",
+                "--models",
+                str(models),
+                "--camera",
+                f"folder:{folder}",
+                "--count",
+                "1",
+            ],
             "bare": [DEVICE_PYTHON, *bare, str(image)],
             "pyfunc": [sys.executable, "-c", PYFUNC, pyfunc, str(image)],
         }

@@ -122,6 +122,7 @@ class Device:
         self.registry = Registry(self.server)
 
     def poll(self) -> None:
+        """Ask once which version the alias names."""
         self.registry.version(MODEL, ALIAS)
 
     def update(self) -> None:
@@ -145,6 +146,7 @@ class Times:
     failed: list[str] = field(default_factory=list)
 
     def add(self, ask: Callable[[], None]) -> None:
+        """Time a request, or keep why it failed."""
         begin = time.perf_counter()
         try:
             ask()
@@ -203,6 +205,7 @@ def together(fleet: list[Device], do: Callable[[Device], None]) -> tuple[Times, 
 
 
 def in_threads(do: Callable, of: list | range) -> None:
+    """Do the same for each of some, a thread for each."""
     with ThreadPoolExecutor(len(of)) as threads:
         list(threads.map(do, of))
 

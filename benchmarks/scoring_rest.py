@@ -85,9 +85,23 @@ def write_bodies(images: list[Path], folder: Path) -> Path:
 def post(port: int, bodies: Path, count: int, clients: int, seconds: int) -> dict[str, float]:
     """What wrk found with so many connections, each of which waits for its answer."""
     done = subprocess.run(
-        ["wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{seconds}s"]
-        + ["--timeout", "60s", "--script", str(SCRIPT), f"http://127.0.0.1:{port}/invocations"]
-        + ["--", str(bodies), str(count)],
+        [
+            "wrk",
+            "--threads",
+            "1",
+            "--connections",
+            str(clients),
+            "--duration",
+            f"{seconds}s",
+            "--timeout",
+            "60s",
+            "--script",
+            str(SCRIPT),
+            f"http://127.0.0.1:{port}/invocations",
+            "--",
+            str(bodies),
+            str(count),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -109,8 +123,21 @@ def serving(model: Path, workers: int) -> Iterator[int]:
     """`mlflow models serve` on a free port, ended at the end."""
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model)]
-        + ["--env-manager", "local", "--port", str(port), "--workers", str(workers)],
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "-m",
+            str(model),
+            "--env-manager",
+            "local",
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

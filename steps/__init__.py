@@ -1,0 +1,1 @@
+"""The pipeline: a module for each entry point of MLproject, and the rooms that hold their work."""

@@ -33,8 +33,20 @@ def postgresql(home: Path) -> Iterator[str]:
     initdb = [programs / "initdb", "--no-sync", "-U", "mlflow", "-A", "scram-sha-256"]
     subprocess.run([*as_user, *initdb, f"--pwfile={secret}", "-D", data], **quiet)
     server = start(
-        [*as_user, programs / "postgres", "-D", data, "-p", str(port), "-c", "fsync=off"]
-        + ["-c", f"listen_addresses={HOST}", "-c", "unix_socket_directories="],
+        [
+            *as_user,
+            programs / "postgres",
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-c",
+            "fsync=off",
+            "-c",
+            f"listen_addresses={HOST}",
+            "-c",
+            "unix_socket_directories=",
+        ],
         home / "postgresql.log",
         {},
     )

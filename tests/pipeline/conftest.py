@@ -76,7 +76,7 @@ class Workshop:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a group that gets the signal as a terminal's does
-                preexec_fn=_hears_ctrl_c,
+                preexec_fn=_hears_ctrl_c,  # noqa: PLW1509 (this process has no other threads)
             )
         try:
             deadline = time.monotonic() + SECONDS
@@ -95,8 +95,18 @@ class Workshop:
     def capture(self, folder: Path, count: int) -> None:
         """Let the simulated camera take images, one an hour."""
         subprocess.run(
-            [sys.executable, "-m", "edge", "capture", "--to", str(folder)]
-            + ["--count", str(count), "--period", "60"],
+            [
+                sys.executable,
+                "-m",
+                "edge",
+                "capture",
+                "--to",
+                str(folder),
+                "--count",
+                str(count),
+                "--period",
+                "60",
+            ],
             cwd=PROJECT,
             check=True,
         )

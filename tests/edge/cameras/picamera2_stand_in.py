@@ -135,12 +135,7 @@ class Picamera2:
             if stream and stream["format"] not in RGB_FORMATS | YUV_FORMATS | {"MJPEG"}:
                 raise RuntimeError(f"Bad format {stream['format']}")
         if lores is not None:
-            if any(small > large for small, large in zip(lores["size"], main["size"], strict=True)):
-                raise RuntimeError("lores stream dimensions may not exceed main stream")
-            if lores["format"] not in YUV_FORMATS:
-                raise RuntimeError("lores stream must be YUV")
-            if not self.at_the_ribbon:
-                raise IndexError("vector::_M_range_check: __n (which is 1) >= this->size()")
+            self._require_lores(main, lores)
         if self.gives_instead:
             main["format"] = self.gives_instead
         for stream in (main, lores):
@@ -150,6 +145,14 @@ class Picamera2:
             if name not in self.camera_controls:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
         self.config = camera_config
+
+    def _require_lores(self, main, lores):
+        if any(small > large for small, large in zip(lores["size"], main["size"], strict=True)):
+            raise RuntimeError("lores stream dimensions may not exceed main stream")
+        if lores["format"] not in YUV_FORMATS:
+            raise RuntimeError("lores stream must be YUV")
+        if not self.at_the_ribbon:
+            raise IndexError("vector::_M_range_check: __n (which is 1) >= this->size()")
 
     def camera_configuration(self):
         return self.config

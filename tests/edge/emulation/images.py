@@ -1,5 +1,6 @@
 """Generated images of every kind that a landing zone may hold, and a small network of layers."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def write_network(folder: Path, seed: int = 0) -> Path:
     ]
     constants = {"scale": np.float32([1 / 255])}
     channels = (3, 16, 32, 64)
-    for layer, (before, after) in enumerate(zip(channels, channels[1:], strict=False), 1):
+    for layer, (before, after) in enumerate(itertools.pairwise(channels), 1):
         constants[f"w{layer}"] = rng.normal(0, (2 / 9 / before) ** 0.5, (after, before, 3, 3))
         nodes += [
             helper.make_node(
