@@ -2,15 +2,14 @@ import io
 import os
 from datetime import timedelta, timezone
 
-import pytest
 from agent_fakes import NOON, FakeClock
 from PIL import Image
 from waiting_images import all_names, frame, queue_in
 
 from edge.cameras.camera import Exposure
-from edge.outbox.database import DAMAGED, StoreError
+from edge.outbox.database import DAMAGED
 from edge.outbox.reason import Reason
-from edge.outbox.store import DATABASE, Store
+from edge.outbox.store import DATABASE
 
 
 def test_images_are_named_and_stamped_as_the_lake_expects(tmp_path, clock):
@@ -100,25 +99,3 @@ def test_a_damaged_database_loses_no_image(tmp_path, clock):
     again = queue_in(tmp_path)
     assert (tmp_path / DAMAGED).exists() and again.size()["images"] == 1
     assert again.next().name.startswith("2026-07-13T12")
-
-
-def test_durable_transactions_are_synced(tmp_path):
-    store = Store(tmp_path)
-    level = "PRAGMA synchronous"
-    with store.database.transaction(durable=True) as database:
-        assert database.execute(level).fetchone()[0] == 2  # FULL
-    with pytest.raises(ZeroDivisionError), store.database.transaction(durable=True):
-        1 / 0  # noqa: B018
-    with store.database.transaction() as database:
-        assert database.execute(level).fetchone()[0] == 1  # NORMAL
-
-
-def test_a_locked_database_is_not_treated_as_damaged(tmp_path, monkeypatch):
-    Store(tmp_path).close()
-    monkeypatch.setattr("edge.outbox.database.LOCK_SECONDS", 0.1)
-    first = Store(tmp_path)
-    with pytest.raises(StoreError, match="stop the other agent"):
-        Store(tmp_path)
-    assert not (tmp_path / DAMAGED).exists()
-    first.close()
-    Store(tmp_path).close()

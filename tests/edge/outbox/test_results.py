@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 from agent_fakes import NOON, FakeClock
 
-from edge.inference.record import ModelRecord
 from edge.outbox.landing import Landing
 from edge.outbox.result import Result
 from edge.outbox.results import DATED_AT_ONCE, ROWS_PER_FILE, Results
 from edge.outbox.store import DATABASE, Store
-
-RECORD = ModelRecord(["0", "1"], (64, 48), "1", threshold=0.3)
 
 
 @pytest.fixture
@@ -23,13 +20,6 @@ def results(tmp_path) -> Results:
 
 def result(score: float = 0.9, **fields) -> Result:
     return Result("m", "4", "1", score, {"0": 1 - score, "1": score}, 1.5, **fields)
-
-
-def test_a_result_holds_what_the_record_predicts():
-    (prediction,) = RECORD.decode(np.float32([[0.6, 0.4]]), 1.234)
-    made = Result.of("m", "4", prediction)
-    assert (made.label, round(made.score, 3), made.latency_ms) == ("1", 0.4, 1.23)
-    assert made.margin == pytest.approx(0.2) and Result("m", "4", reason="x").margin == 1
 
 
 def test_a_file_of_results_has_the_columns_of_the_lake(results, clock):
