@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the servers of a cluster on this machine need: PostgreSQL, and .venv-cluster with MLflow's
-# server and an S3-compatible store. Does nothing where they are already.
+# Installs what the servers of a cluster on this machine need: PostgreSQL, and .venv-cluster with
+# MLflow's server and an S3-compatible store. Does nothing if they are present.
 set -euo pipefail
 source setup/versions.sh
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes .venv what requirements.lock says, and .venv-edge what edge/requirements.txt says.
-# Does nothing where they are already.
+# Installs requirements.lock into .venv, and edge/requirements.txt into .venv-edge.
+# Does nothing if they are up to date.
 set -euo pipefail
 source setup/versions.sh
 
-# A finished environment holds a note of what it was made from. It is written last, and taken away
-# before the first change: without it an environment counts as interrupted and is made again.
+# A finished environment holds a note of its sources. The note is written last and removed before
+# the first change: an environment without it was interrupted and is built again.
 NOTE=made-from
 
 made_from() { echo "Python $PYTHON in $PWD" && sha256sum "$1"; }
@@ -14,13 +14,13 @@ is_finished() {
     [[ -x $1/bin/python && -f $1/$NOTE && $(<"$1/$NOTE") == "$(made_from "$2")" ]]
 }
 
-# Finished once, for this Python and this folder: only the packages have to change.
+# Whether it was finished once for this Python and this folder, so that only packages change.
 is_adaptable() {
     [[ -x $1/bin/python && -f $1/$NOTE && $(head -1 "$1/$NOTE") == "$(made_from "$2" | head -1)" ]]
 }
 
-# With bytecode: where Python may write none, as PYTHONDONTWRITEBYTECODE tells it in many containers,
-# every process would compile all that it imports, with TensorFlow for six seconds.
+# Installs with bytecode. In containers that set PYTHONDONTWRITEBYTECODE, every process would compile
+# its imports otherwise, which takes six seconds with TensorFlow.
 fill() { "$uv" pip "$1" --quiet --compile-bytecode --python "${@:2}"; }
 
 finish() { made_from "$2" >"$1/$NOTE"; }
@@ -40,8 +40,8 @@ fi
 
 if ! is_finished .venv-edge edge/requirements.txt; then
     uv=$(setup/uv.sh)
-    say ".venv-edge: installing what the device needs, a few seconds"
-    # The list names only the direct dependencies, as a device installs it: always from nothing.
+    say ".venv-edge: installing the packages of the device, a few seconds"
+    # the list names direct dependencies only, as on a device: always install from scratch
     "$uv" venv --quiet --clear --python "$PYTHON" .venv-edge
     fill install .venv-edge --requirements edge/requirements.txt
     finish .venv-edge edge/requirements.txt

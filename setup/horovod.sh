@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the Horovod wheel beside the locked TensorFlow and keeps it in the cache: once for each
-# Python, TensorFlow and Horovod.
+# Compiles the Horovod wheel against the locked TensorFlow and keeps it in the cache, once for each
+# version of Python, TensorFlow and Horovod.
 set -euo pipefail
 source setup/versions.sh
 
@@ -15,7 +15,7 @@ scratch=$(mktemp -d "$CACHE/.horovod-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
 say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW, once: about 5 minutes on two cores"
-say "(what the compiler says: $log)"
+say "(compiler output: $log)"
 "$uv" venv --quiet --python "$PYTHON" "$scratch/venv"
 "$uv" pip install --quiet --python "$scratch/venv" --constraints requirements.lock \
     --requirements setup/horovod-build.txt setuptools wheel tensorflow-cpu \
@@ -24,19 +24,19 @@ say "(what the compiler says: $log)"
 export PATH="$scratch/venv/bin:$PATH"
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1
 export HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1
-# Ours, not those of the make that may have called this script.
+# not the flags of the make that may have called this script
 MAKEFLAGS="-j$(nproc)"
 export MAKEFLAGS
 
-# Nothing from pip's own cache of wheels: that one does not know which TensorFlow a wheel is for.
+# without pip's cache, which does not distinguish wheels by their TensorFlow
 python -m pip wheel --no-cache-dir --no-build-isolation --no-deps --no-binary horovod \
     --wheel-dir "$scratch/wheel" "horovod==$HOROVOD" >"$log" 2>&1 ||
-    stop "Horovod did not compile: see $log, then run \`make horovod\`"
+    stop "compiling Horovod failed: see $log, then run \`make horovod\`"
 
 "$uv" pip install --quiet --python "$scratch/venv" --no-deps "$scratch"/wheel/horovod-*.whl
 (cd "$scratch" && python -c 'import horovod.tensorflow as hvd; assert hvd.gloo_built()') >>"$log" 2>&1 ||
-    stop "the compiled Horovod does not load: see $log, then run \`make horovod\`"
+    stop "the compiled Horovod cannot be imported: see $log, then run \`make horovod\`"
 
-# In one move, so that nobody finds half a wheel.
+# moved at once, so that no process finds half a wheel
 mv "$scratch"/wheel/horovod-*.whl "$WHEELS/"
 say "Horovod is compiled: $WHEELS"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the machine itself has to have, checked before anything long: Java for Spark, a compiler
-# where Horovod is still to be compiled, and Python's venv where uv is still to be installed.
-# Installs what is missing where it may, otherwise names the command.
+# Checks what the machine needs before any long work: Java for Spark, a compiler unless Horovod is
+# compiled already, and Python's venv unless uv is installed. Installs what is missing, or prints the
+# command if it may not.
 set -euo pipefail
 source setup/versions.sh
 
@@ -23,7 +23,7 @@ needs() {
 
 knows() { apt-cache show "$1" >/dev/null 2>&1; }
 
-# The same in Debian's words. Newer releases have no Java 17, older ones no 21.
+# Prints the missing Debian packages. Newer releases have no Java 17, older ones no 21.
 packages() {
     if ! has_java; then
         if knows openjdk-21-jre-headless && ! knows openjdk-17-jre-headless; then
@@ -40,7 +40,7 @@ missing=$(needs | paste -sd, | sed 's/,/, /g')
 [[ -n $missing ]] || exit 0
 
 if ! has_java && [[ -n ${JAVA_HOME:-} ]]; then
-    stop "JAVA_HOME does not name Java 17 or 21: \`unset JAVA_HOME\`, then run \`make setup\`"
+    stop "JAVA_HOME is not a Java 17 or 21: \`unset JAVA_HOME\`, then run \`make setup\`"
 fi
 command -v apt-get >/dev/null ||
     stop "missing: $missing. Install it with this system's package manager, then run \`make setup\`"
@@ -52,11 +52,11 @@ if [[ $(id -u) != 0 ]]; then
     as_root=(sudo -n)
 fi
 
-say "installing what the machine lacks: $missing"
+say "installing $missing"
 as_root+=(env DEBIAN_FRONTEND=noninteractive)
 "${as_root[@]}" apt-get update -qq </dev/null >/dev/null
 # shellcheck disable=SC2046
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends $(packages) </dev/null >/dev/null
 
-has_java || stop "another Java stands before the installed one: set JAVA_HOME to the one of \
+has_java || stop "another Java comes first on PATH: set JAVA_HOME to the one of \
 \`update-java-alternatives --list\` that is 17 or 21, then run \`make setup\`"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints where uv is. Takes the one on PATH, or installs its own, outside the checkout.
-# `uv.sh --found` installs nothing: it fails where there is none yet.
+# Prints the path of uv: the one on PATH, or one that it installs outside the checkout.
+# `uv.sh --found` installs nothing: it fails if uv is missing.
 set -euo pipefail
 source setup/versions.sh
 
-# The one that is installed, and the oldest that knows all the options used here.
+# The version to install, and the oldest one that has all options used here.
 INSTALLED=0.13.9
 OLDEST=0.8.0
 
@@ -29,7 +29,7 @@ else
     trap 'rm -rf "$scratch"' EXIT
     python3 -m venv "$scratch/venv"
     "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check "uv==$INSTALLED" >&2
-    # Only the program is kept, and only once it is whole.
+    # keep the program only, once it is complete
     mkdir -p "$scratch/uv/bin"
     mv "$scratch/venv/bin/uv" "$scratch/uv/bin/uv"
     mv -T "$scratch/uv" "$CACHE/uv-$INSTALLED" 2>/dev/null || [[ -x $own ]]

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What the scripts of this folder go by. Sourced from the top folder of the project.
+# Versions and functions that the scripts of this folder share; sourced from the project's folder.
 
-# Not XDG_CACHE_HOME: conda.yaml names the folder of the Horovod wheel too, and pip knows
-# ${HOME} there, but no default for a variable that is not set.
+# Not XDG_CACHE_HOME: conda.yaml names the folder of the Horovod wheel too, where pip expands
+# ${HOME}, but has no default for an unset variable.
 CACHE="$HOME/.cache/lakehouse-vision"
 
-# The direct dependencies, as conda.yaml pins them: all of them, or the version of one.
+# Prints the direct dependencies that conda.yaml pins, or the version of one.
 pins() { sed -n 's/^ *- \([a-z0-9-]*==.*\)$/\1/p' conda.yaml; }
 pin() { pins | sed -n "s/^$1==//p"; }
 
@@ -14,7 +14,7 @@ HOROVOD=$(pin horovod)
 TENSORFLOW=$(pin tensorflow-cpu)
 WHEELS="$CACHE/wheels/tensorflow-cpu-$TENSORFLOW"
 
-# The compiled Horovod for this Python, TensorFlow and processor, or nothing.
+# Prints the compiled Horovod for this Python, TensorFlow and processor, if it exists.
 horovod_wheel() {
     compgen -G "$WHEELS/horovod-$HOROVOD-cp${PYTHON/./}-*$(uname -m).whl"
 }

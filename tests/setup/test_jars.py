@@ -1,4 +1,4 @@
-"""Spark's jars are fetched once, whole, or not at all."""
+"""Spark's jars are fetched once and completely, or not at all."""
 
 from importlib.metadata import version
 from pathlib import Path

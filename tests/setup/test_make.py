@@ -1,4 +1,4 @@
-"""`make run` takes the source as it is written, and takes images itself where there is none."""
+"""`make run` uses the given source, or takes images itself if there is none."""
 
 import os
 import shutil

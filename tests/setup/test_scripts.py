@@ -1,4 +1,4 @@
-"""What the set-up says on a bare machine, and when it takes an environment for finished."""
+"""The messages of the set-up on a bare machine, and when an environment counts as finished."""
 
 import os
 import shlex
@@ -50,7 +50,7 @@ def java(release: str) -> str:
     return f"echo 'openjdk version \"{release}\" 2025-01-01' >&2"
 
 
-def test_a_bare_machine_is_told_what_it_lacks_in_one_line(bare):
+def test_a_bare_machine_gets_one_line_of_what_is_missing(bare):
     result = run(bare, "machine.sh")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -58,7 +58,7 @@ def test_a_bare_machine_is_told_what_it_lacks_in_one_line(bare):
         assert word in result.stderr
 
 
-def test_who_may_not_install_gets_the_command_to_type(bare):
+def test_a_user_without_sudo_gets_the_command(bare):
     add(bare, "id", "echo 1000")
     add(bare, "apt-get", "exit 1")
     add(bare, "apt-cache", "exit 0")
@@ -69,10 +69,8 @@ def test_who_may_not_install_gets_the_command_to_type(bare):
     assert f"`sudo apt-get install -y {packages} && make setup`" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("user", "said"), [("0", "qemu-user-static"), ("1000", "has to run as root")]
-)
-def test_where_the_emulated_systems_cannot_be_made_one_line_says_why(bare, user, said):
+@pytest.mark.parametrize(("user", "said"), [("0", "qemu-user-static"), ("1000", "needs root")])
+def test_one_line_says_why_the_emulated_systems_cannot_be_built(bare, user, said):
     add(bare, "id", f"echo {user}")
     result = run(bare, "emulation.sh")
     assert result.returncode == 1
@@ -80,7 +78,7 @@ def test_where_the_emulated_systems_cannot_be_made_one_line_says_why(bare, user,
     assert said in result.stderr
 
 
-def test_who_may_install_has_it_done(bare):
+def test_missing_packages_are_installed_with_sudo(bare):
     with_uv(bare)
     with_wheel(bare)
     add(bare, "id", "echo 0")
@@ -183,7 +181,7 @@ def test_a_moved_checkout_is_set_up_again(made, tmp_path):
     assert calls(moved) == ["venv --quiet", "pip sync", "venv --quiet", "pip install"]
 
 
-def test_an_interrupted_set_up_is_not_taken_for_a_finished_one(made):
+def test_an_interrupted_set_up_does_not_count_as_finished(made):
     with (made / "requirements.lock").open("a") as lock:
         lock.write("extra==1\n")
     with_uv(made, sync="exit 1")

@@ -35,12 +35,12 @@ def test_nothing_is_pinned_in_two_lists():
     assert not DIRECT.keys() & DEVELOPMENT.keys()
 
 
-def test_the_lock_tells_nothing_of_the_machine_it_was_made_on():
+def test_the_lock_does_not_name_the_machine_that_made_it():
     lock = (TOP / "requirements.lock").read_text()
     assert "://" not in lock and " /" not in lock and "--" not in lock
 
 
-def test_the_horovod_wheel_is_looked_for_where_setup_puts_it():
+def test_conda_finds_the_horovod_wheel_where_setup_puts_it():
     """The one version that conda.yaml has to say twice, since pip only expands variables."""
     folder = f".cache/lakehouse-vision/wheels/tensorflow-cpu-{DIRECT['tensorflow-cpu']}"
     assert f"--find-links file://${{HOME}}/{folder}" in PIP

@@ -1,4 +1,4 @@
-"""An ingest as a process of its own, which can be killed with all that it started."""
+"""An ingest as a process of its own, which can be killed with all its children."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ import yaml
 from steps.settings.profile import PROJECT
 
 PAUSE = 0.02
-"""Seconds between two looks at what a process does."""
+"""Seconds between two checks of a process."""
 
 
 @dataclass(frozen=True)

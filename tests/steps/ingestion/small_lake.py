@@ -21,7 +21,7 @@ BY_NAME = {table.name: table for table in TABLES}
 
 @dataclass
 class SmallLake:
-    """What a test puts into the landing zone, and what the tables say of it."""
+    """A landing zone, its lake, and what the tables hold."""
 
     spark: object
     profile: Profile
@@ -44,7 +44,7 @@ class SmallLake:
             os.utime(path, (second := next(self._seconds), second))
 
     def ingest(self, **rules) -> int:
-        """Take in what is new; returns the number of new files."""
+        """Ingest what is new and return the number of new files."""
         files = list_landing_zone(str(self.zone)).files
         return ingest_files(self.spark, self.profile, files, self.rules(**rules), LIMITS)
 

@@ -1,4 +1,4 @@
-"""Files that were taken in leave the landing zone, with their folders, unless they changed."""
+"""Ingested files leave the landing zone with their folders, unless they changed."""
 
 import os
 
@@ -48,7 +48,7 @@ def test_files_are_moved_and_their_folders_are_kept(zone, kept):
     assert _found(zone) == {"notes.txt": b"no image"}
 
 
-def test_only_what_is_listed_moves(zone, kept):
+def test_only_listed_files_move(zone, kept):
     files = list_landing_zone(str(zone)).files
     (zone / "new.jpg").write_bytes(jpeg(4))
     assert _archive(zone, kept, files) == len(FILES)
@@ -95,13 +95,13 @@ def test_an_archive_on_another_file_system_is_refused(zone):
     assert _found(zone) == FILES
 
 
-def test_a_folder_whose_name_only_begins_the_same_is_beside(zone):
+def test_a_folder_whose_name_only_begins_the_same_is_outside(zone):
     beside = zone.with_name(f"{zone.name} archive")
     assert _archive(zone, beside) == len(FILES)
     assert _found(beside) == FILES
 
 
-def test_a_second_file_of_a_name_is_kept_beside_the_first(zone, kept):
+def test_a_second_file_of_a_name_gets_a_number(zone, kept):
     _archive(zone, kept)
     (zone / "1.jpg").write_bytes(jpeg(9))
     assert _archive(zone, kept) == 1

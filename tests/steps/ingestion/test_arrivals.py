@@ -1,4 +1,4 @@
-"""The ledger of arrivals: what is noted, in which chunks, and what is new to it."""
+"""The log of arrivals: what is recorded, in which chunks, and which files are new."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -61,14 +61,14 @@ def test_chunks_are_bounded_and_hold_one_file_at_least(arrivals, sizes, limits, 
     assert _chunks(arrivals) == [list(chunk) for chunk in chunks]
 
 
-def test_chunks_of_later_calls_come_after_those_before(arrivals):
+def test_chunks_of_later_calls_come_after_earlier_ones(arrivals):
     files = _files(*[1] * 7)
     for start in range(0, 7, 2):
         arrivals.record(files[start : start + 2], Limits(1, 100))
     assert _chunks(arrivals) == [[str(number)] for number in range(7)]
 
 
-def test_what_was_noted_is_not_new(arrivals, profile):
+def test_recorded_files_are_not_new(arrivals, profile):
     files = _files(1, 2, 0)
     assert not arrivals.exists()
     assert arrivals.select_new(files) == files
@@ -78,7 +78,7 @@ def test_what_was_noted_is_not_new(arrivals, profile):
         assert ledger.select_new(files) == files[2:]
 
 
-def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch):
+def test_repeated_polls_read_each_chunk_once(arrivals, profile, monkeypatch):
     read, cat_file = [], LocalFileSystem.cat_file
 
     def count_read(self, path, **options):
@@ -94,7 +94,7 @@ def test_what_keeps_looking_reads_each_chunk_once(arrivals, profile, monkeypatch
     assert len(read) == len(set(read)) == 3
 
 
-def test_a_landing_zone_has_a_ledger_of_its_own(arrivals, profile):
+def test_a_landing_zone_has_a_log_of_its_own(arrivals, profile):
     arrivals.record(_files(1), PLENTY)
     other = Arrivals(profile, f"{SOURCE}/deeper")
     assert not other.exists() and other.select_new(_files(1)) == _files(1)
@@ -118,7 +118,7 @@ def test_a_file_of_another_size_time_or_path_is_new(arrivals, change):
     assert arrivals.select_new([file, rewritten]) == []
 
 
-def test_what_is_known_otherwise_is_not_new(arrivals):
+def test_restored_files_are_not_new(arrivals):
     files = _files(1, 2, 3)
     arrivals.record(files[:1], PLENTY)
     arrivals.restore([files[1], files[2]._replace(bytes=4)])
@@ -159,7 +159,7 @@ def test_the_rest_is_new_if_a_call_is_interrupted_between_two_chunks(
 
 
 @pytest.mark.parametrize("name", [b"a\nb", "\u2028ü🦊".encode(), b'"\\', b"caf\xe9", b"a%20b"])
-def test_every_name_that_a_file_can_have_is_noted_once(arrivals, tmp_path, name):
+def test_every_name_that_a_file_can_have_is_recorded_once(arrivals, tmp_path, name):
     zone = tmp_path / "zone"
     zone.mkdir()
     (zone / (name + b".jpg").decode(errors="surrogateescape")).write_bytes(jpeg(1))
@@ -178,7 +178,7 @@ def test_chunks_are_pending_until_they_are_done(arrivals, profile):
     assert Arrivals(profile, SOURCE).has_pending()
 
 
-def test_a_note_that_was_cut_off_while_written_settles_nothing(arrivals):
+def test_a_damaged_marker_leaves_chunks_pending(arrivals):
     arrivals.record(_files(1), PLENTY)
     Path(arrivals.home, "done").write_bytes(b"")
     assert arrivals.has_pending()

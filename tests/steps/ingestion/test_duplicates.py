@@ -32,7 +32,7 @@ INGESTS: list[list[dict[str, bytes]]] = [
     ],
     [{BACK: jpeg(3)}],
 ]
-"""What is put into the landing zone, one after the other, before each ingest."""
+"""The files that are put into the landing zone before each ingest, in order."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def _marks(rows: pd.DataFrame, column: str) -> dict[int, object]:
     return rows[column].dropna().to_dict()
 
 
-def test_each_ingest_takes_what_is_new(story):
+def test_each_ingest_takes_new_files_only(story):
     assert story.new == [9, 7, 1]
 
 
@@ -77,7 +77,7 @@ def test_equal_bytes_are_marked_with_the_path_that_came_first(story):
     assert marked.to_dict() == {SECOND: original, SHOES: original}
 
 
-def test_copies_in_one_ingest_leave_one_original(story):
+def test_duplicates_in_one_ingest_leave_one_original(story):
     images = story.images[0][story.images[0]["name"].isin(TOGETHER)]
     marked = images.dropna(subset="duplicate_of")
     [original] = set(images["path"]) - set(marked["path"])
@@ -149,7 +149,7 @@ def _duplicates(small: SmallLake) -> list[str]:
     return small.table("images").dropna(subset="duplicate_of")["name"].tolist()
 
 
-def test_all_rows_are_looked_at_only_where_there_are_copies(other, monkeypatch):
+def test_all_rows_are_compared_only_if_there_may_be_duplicates(other, monkeypatch):
     looks = []
     monkeypatch.setattr(module, "mark_duplicates", lambda *_: looks.append(1))
     other.put({SECOND: jpeg(2), CUT: jpeg(3)[:300], "empty.jpg": b""})
@@ -161,7 +161,7 @@ def test_all_rows_are_looked_at_only_where_there_are_copies(other, monkeypatch):
     assert other.ingest() == 2 and len(looks) == 4
 
 
-def test_what_a_call_that_was_cut_off_did_not_mark_the_next_one_marks(other, monkeypatch):
+def test_the_next_call_marks_what_an_interrupted_one_left(other, monkeypatch):
     other.put({SECOND: jpeg(1)})
     with monkeypatch.context() as patched:
         patched.setattr(module, "mark_duplicates", _cut_off)
@@ -172,7 +172,7 @@ def test_what_a_call_that_was_cut_off_did_not_mark_the_next_one_marks(other, mon
     assert _duplicates(other) == [SECOND]
 
 
-def test_a_retry_that_was_cut_off_is_marked_by_the_next_call_though_nothing_is_new(other):
+def test_the_next_call_marks_after_an_interrupted_retry_without_new_files(other):
     other.put({SECOND: jpeg(2)})
     other.ingest()
     home = Arrivals(other.profile, other.source).home

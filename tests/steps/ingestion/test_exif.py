@@ -1,4 +1,4 @@
-"""What a camera wrote beside the pixels: rows of it, in every hemisphere, whole and broken."""
+"""EXIF metadata becomes columns, in every hemisphere, intact and damaged."""
 
 import io
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ def test_a_time_is_utc_by_its_offset(inner, minutes, expected):
     assert found["utc_offset_minutes"] == minutes
 
 
-def test_the_original_time_goes_before_the_time_of_change():
+def test_the_original_time_precedes_the_time_of_change():
     later = {BASE.DateTime: "2026:08:01 00:00:00"}
     assert read_exif(_written(base=later))["exif_captured_at"].month == 8
     found = read_exif(_written(base=later, inner={BASE.DateTimeOriginal: NOON}))
@@ -89,7 +89,7 @@ def test_the_original_time_goes_before_the_time_of_change():
         ("9999:12:31 23:59:59", "-14:00"),
     ],
 )
-def test_what_is_no_time_is_none(text, offset):
+def test_an_invalid_time_is_none(text, offset):
     inner = {BASE.DateTimeOriginal: text, BASE.OffsetTimeOriginal: offset}
     found = read_exif(_written(inner=inner))
     assert found["exif_captured_at"] is None and found["exif_error"] is None
@@ -121,7 +121,7 @@ def test_a_place_has_its_hemispheres_and_its_height(
     assert found["gps"] == pytest.approx(place)
 
 
-def test_a_place_without_a_height_is_one_and_half_a_place_is_none():
+def test_a_place_needs_no_altitude_but_both_coordinates():
     assert read_exif(_written(gps=_place()))["gps"]["altitude"] is None
     half = {key: value for key, value in _place().items() if key != GPS.GPSLongitude}
     assert read_exif(_written(gps=half))["gps"] is None
@@ -149,7 +149,7 @@ def test_values_are_readable_strings():
     assert found["MakerNote"] == f"40 bytes: {bytes(range(16)).hex()}"
 
 
-def test_every_string_has_utf_8():
+def test_every_string_can_be_encoded_as_utf_8():
     image = drawn(1)
     image.getexif()[BASE.Make] = "half of a \ud83e fox"
     found = read_exif(image)
@@ -173,7 +173,7 @@ WHOLE = _exif({BASE.Make: "Raspberry Pi", BASE.Software: "x" * 60}).tobytes()
     ],
     ids=["no TIFF", "header only", "half a header", "cut off", "points nowhere"],
 )  # fmt: skip
-def test_broken_exif_is_told_and_the_image_is_as_good(format, broken):
+def test_damaged_exif_is_reported_and_the_image_is_accepted(format, broken):
     found = describe(encoded(drawn(1), format, exif=broken))
     assert found["exif_error"] and "\n" not in found["exif_error"]
     assert len(found["exif_error"]) <= LONGEST_TEXT
@@ -182,6 +182,6 @@ def test_broken_exif_is_told_and_the_image_is_as_good(format, broken):
     assert found["gps"] is None and found["exif_captured_at"] is None
 
 
-def test_what_stands_before_the_damage_is_kept():
+def test_tags_before_the_damage_are_kept():
     found = describe(encoded(drawn(1), exif=WHOLE[:-40]))
     assert found["camera_make"] == "Raspberry Pi" and "Software" not in found["exif"]

@@ -1,4 +1,4 @@
-"""Names of images: what is read from them, and what stands in for it."""
+"""The fields of images' names, and the folder that replaces them."""
 
 from datetime import UTC, datetime
 
@@ -31,12 +31,12 @@ def pattern() -> str:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "/shoes"])
-def test_a_name_that_fits_speaks_for_itself(pattern, name, expected, folder):
+def test_a_matching_name_decides(pattern, name, expected, folder):
     assert parse_file_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern) == FileName(*expected)
 
 
 @pytest.mark.parametrize("label", ["1", None])
-def test_a_name_that_the_device_gives_is_read(pattern, label):
+def test_a_name_of_the_device_is_parsed(pattern, label):
     name = image_name(NOON, "kit-7", "porch", label)
     assert parse_file_name(f"{SOURCE}/{name}", SOURCE, pattern) == FileName(
         True, NOON, "kit-7", "porch", label
@@ -64,7 +64,7 @@ def test_an_image_below_a_uri_is_labelled_by_its_folder(pattern):
     )
 
 
-def test_a_pattern_may_leave_the_time_open_and_a_time_may_be_none():
+def test_the_time_is_optional_in_a_pattern_and_may_be_invalid():
     pattern = r"(?:(?P<time>[\d:T+-]+)_)?(?P<device>\w+?)_(?P<view>\w+?)_(?P<label>\w+)\.jpg"
     assert parse_file_name(f"{SOURCE}/a7_porch_1.jpg", SOURCE, pattern) == FileName(
         True, None, "a7", "porch", "1"

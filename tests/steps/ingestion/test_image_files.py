@@ -27,7 +27,7 @@ FILES = {name: jpeg(seed) for seed, name in enumerate(DAYS)} | OTHERS
 
 @pytest.fixture(scope="module")
 def small(lake, tmp_path_factory):
-    """A lake with all files taken in."""
+    """A lake with all files ingested."""
     small = make_small_lake(lake, tmp_path_factory.mktemp("data-files"))
     small.put(FILES)
     small.ingest()
@@ -58,7 +58,7 @@ def _comparable(rows: pd.DataFrame) -> list[dict]:
     return json.loads(json.dumps(records, default=repr))
 
 
-def test_the_rows_are_those_that_spark_writes_where_a_table_asks_for_more(small, other, lake):
+def test_the_rows_equal_those_that_spark_writes_into_a_table_with_constraints(small, other, lake):
     lake.spark.sql(
         f"ALTER TABLE delta.`{IMAGES.path(other.profile)}` "
         "ADD CONSTRAINT some_bytes CHECK (bytes > 0)"
@@ -70,7 +70,7 @@ def test_the_rows_are_those_that_spark_writes_where_a_table_asks_for_more(small,
     assert len(small.table("images")) == len(FILES) - 1
 
 
-def test_a_file_is_of_one_day_uncompressed_and_within_the_bounds_that_delta_knows(small):
+def test_a_file_holds_one_day_uncompressed_within_the_bounds_in_the_log(small):
     added = _actions(small, "add")
     assert {add["partitionValues"]["date"] for add in added} >= {
         f"2026-07-{d:02}" for d in (1, 2, 3)

@@ -1,4 +1,4 @@
-"""What is read from an image, and that damaged ones are told apart from readable ones."""
+"""The metadata of images, and the reason of those that cannot be read."""
 
 import io
 import math
@@ -92,7 +92,7 @@ def test_entropy_is_in_bits(colours, bits):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_swaps_the_sides_of_what_lies(orientation):
+def test_orientation_swaps_the_sides_of_a_rotated_image(orientation):
     found = describe(jpeg(1, exif=_exif(orientation)))
     assert (found["width"], found["height"]) == (33, 31)
     oriented = found["oriented_width"], found["oriented_height"]
@@ -109,7 +109,7 @@ def test_exif_is_read():
     assert all(isinstance(value, str) for value in found["exif"].values())
 
 
-def test_what_an_image_does_not_say_is_none():
+def test_missing_metadata_is_none():
     found = describe(encoded(drawn(1), "PNG"))
     for key in ("camera_make", "camera_model", "gps", "exif_captured_at", "dpi"):
         assert found[key] is None
@@ -144,14 +144,14 @@ def _png_of_size(width: int, height: int) -> bytes:
         (_png_of_size(40, 40)[:-12], "truncated"),
     ],
 )
-def test_what_cannot_be_read_has_a_reason(content, reason):
+def test_an_unreadable_file_has_a_reason(content, reason):
     with pytest.raises(UnreadableError) as caught:
         describe(content)
     assert caught.value.reason == reason and str(caught.value)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_a_cut_image_is_never_taken_for_whole(format):
+def test_a_truncated_image_is_never_accepted(format):
     whole = encoded(drawn(3), format)
     reasons = []
     for end in range(1, len(whole) - 20, max(1, len(whole) // 150)):

@@ -1,4 +1,4 @@
-"""A start that is cut off after Spark has listed a chunk, before it has begun the batch."""
+"""A start that is interrupted after Spark has listed a chunk and before it begins the batch."""
 
 from pathlib import Path
 

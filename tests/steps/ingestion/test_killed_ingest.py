@@ -144,7 +144,7 @@ def _check_each_is_in_one_table_once(tables: dict[str, pd.DataFrame], arriving: 
     assert images["duplicate_of"].isna().sum() == images["sha256"].nunique()
 
 
-def test_each_file_is_taken_in_once_however_often_an_ingest_is_killed(lake, place, arriving):
+def test_each_file_is_ingested_once_although_ingests_are_killed(lake, place, arriving):
     rng = random.Random(SEED)
     thread = threading.Thread(target=arriving.keep_adding, daemon=True)
     thread.start()
@@ -176,7 +176,7 @@ def test_each_file_is_taken_in_once_however_often_an_ingest_is_killed(lake, plac
     _check_each_is_in_one_table_once(_tables(lake, place), arriving)
 
 
-def test_of_two_ingests_at_once_the_second_is_told_who_is_at_work(lake, place, arriving):
+def test_of_two_ingests_at_once_the_second_names_the_first(lake, place, arriving):
     first = place.start("first.txt", *SMALL_BATCHES)
     started = [first]
     try:

@@ -100,14 +100,14 @@ def test_labels_that_are_there_already_write_no_version(small):
     assert small.versions() == before
 
 
-def test_what_is_labelled_twice_differently_is_reported_and_left(small):
+def test_conflicting_labels_are_reported_and_not_merged(small):
     conflict = [(LABELLED, "shoes"), (LABELLED, "boots"), (UNLABELLED, "parcel")]
     done = _merge(small, [*conflict, (UNLABELLED, "parcel")])
     assert done == MergedLabels(added=1, changed=0, conflicts=[LABELLED], unknown=0)
     assert _labels(small) == BEFORE | {UNLABELLED: "parcel"}
 
 
-def test_rows_without_a_key_or_a_label_say_nothing(small):
+def test_rows_without_a_key_or_a_label_are_ignored(small):
     assert _merge(small, [(LABELLED, None), (None, "shoes")]) == MergedLabels(0, 0, [], 0)
     assert _labels(small) == BEFORE
 
@@ -165,7 +165,7 @@ def _empty_folder(place):
         (_nothing_in_it, "labels.csv", "has no column file_name and label"),
     ],
 )
-def test_a_table_that_is_none_is_told_in_one_line(lake, tmp_path, make, name, says):
+def test_an_invalid_table_gives_an_error_of_one_line(lake, tmp_path, make, name, says):
     place = tmp_path / name
     make(place)
     small = make_small_lake(lake, tmp_path)

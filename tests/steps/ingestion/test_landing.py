@@ -1,4 +1,4 @@
-"""The landing zone: what counts, what its fingerprint notices, what a user is told."""
+"""The landing zone: which files count, what changes its fingerprint, and its errors."""
 
 import os
 
@@ -40,7 +40,7 @@ def _text_only(folder):
         (_text_only, "none of the 1 files in"),
     ],
 )
-def test_a_folder_without_images_is_told(tmp_path, fill, message):
+def test_a_folder_without_images_is_an_error(tmp_path, fill, message):
     fill(tmp_path)
     with pytest.raises(UserError, match=message) as caught:
         list_landing_zone(str(tmp_path))
@@ -48,7 +48,7 @@ def test_a_folder_without_images_is_told(tmp_path, fill, message):
 
 
 @pytest.mark.parametrize("source", ["missing", "file.jpg", "nowhere://bucket/images", ""])
-def test_what_is_no_folder_is_told(tmp_path, monkeypatch, source):
+def test_a_missing_folder_is_an_error(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.jpg").write_bytes(jpeg(1))
     with pytest.raises(UserError, match="folder") as caught:

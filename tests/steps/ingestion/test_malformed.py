@@ -55,7 +55,7 @@ def test_each_file_is_in_one_table_once(files, taken):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_file_has_the_outcome_that_is_right(files, taken, kind):
+def test_each_file_has_the_expected_outcome(files, taken, kind):
     rows, _ = taken
     wrong = {
         file.name: rows[file.name][:2]
@@ -65,7 +65,7 @@ def test_each_file_has_the_outcome_that_is_right(files, taken, kind):
     assert wrong == {}
 
 
-def test_broken_exif_is_noted_beside_the_image(files, taken):
+def test_damaged_exif_is_reported_with_the_image(files, taken):
     rows, _ = taken
     for file in files:
         if file.exif_error:

@@ -1,4 +1,4 @@
-"""A file whose name is no UTF-8: no table can name it, and the other files must not suffer."""
+"""A file whose name is not UTF-8 is quarantined, and the other files are ingested."""
 
 import os
 
@@ -9,7 +9,7 @@ from small_lake import make_small_lake
 pytestmark = pytest.mark.slow
 
 
-def test_a_name_that_is_no_utf_8_is_quarantined_and_the_rest_is_taken_in(lake, tmp_path):
+def test_a_name_that_is_not_utf_8_is_quarantined_and_the_rest_is_ingested(lake, tmp_path):
     small = make_small_lake(lake, tmp_path)
     small.put({file_name(): jpeg(1)})
     (small.zone / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg(2))

@@ -1,4 +1,4 @@
-"""When a landing zone is looked at, and that a signal ends the looks after the one under way."""
+"""When a landing zone is polled, and that a signal ends the polls after the current one."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def test_a_trigger_has_a_period(trigger, seconds):
         *("1e3 seconds", "nan seconds", "10 minutes 5 seconds", "10  minutes", "10 MINUTES", "٣"),
     ],
 )
-def test_what_is_no_trigger_is_told(trigger):
+def test_an_invalid_trigger_is_an_error(trigger):
     with pytest.raises(UserError, match="is not a valid trigger; pass -P trigger=") as caught:
         parse_trigger(trigger)
     assert repr(trigger) in str(caught.value) and "\n" not in str(caught.value)
@@ -61,7 +61,7 @@ def _handlers() -> list:
     return [signal.getsignal(number) for number in SIGNALS]
 
 
-def test_without_a_period_there_is_one_look_and_signals_stay_whose_they_were(others):
+def test_without_a_period_there_is_one_poll_and_handlers_stay(others):
     before = _handlers()
     with polls(None) as numbers:
         assert _handlers() == before
@@ -73,7 +73,7 @@ def test_without_a_period_there_is_one_look_and_signals_stay_whose_they_were(oth
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("last", [0, 3])
-def test_a_signal_ends_the_looks_after_the_one_under_way(number, last, others):
+def test_a_signal_ends_the_polls_after_the_current_one(number, last, others):
     finished = []
     with polls(AT_ONCE) as numbers:
         for look in numbers:
@@ -86,7 +86,7 @@ def test_a_signal_ends_the_looks_after_the_one_under_way(number, last, others):
 
 
 @pytest.mark.timeout(60)
-def test_a_signal_ends_the_wait_for_the_next_look():
+def test_a_signal_ends_the_wait_for_the_next_poll():
     looked = threading.Event()
 
     def end() -> None:
@@ -106,7 +106,7 @@ def test_a_signal_ends_the_wait_for_the_next_look():
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_handlers_before_are_restored(fails, others):
+def test_the_earlier_handlers_are_restored(fails, others):
     before = _handlers()
     try:
         with polls(AT_ONCE) as numbers:

@@ -1,4 +1,4 @@
-"""A second chance for what is in quarantine: what is readable now moves, the rest stays."""
+"""Quarantined files that are accepted now move to the images, the rest stays."""
 
 import pytest
 from delta.tables import DeltaTable
@@ -60,7 +60,7 @@ def _again(kept, **rules) -> int:
     return retry_quarantine(kept.spark, kept.profile, kept.rules(run_id="again", **rules))
 
 
-def test_what_the_rules_of_now_allow_moves_and_the_rest_stays(kept):
+def test_files_that_the_present_rules_accept_move_and_the_rest_stays(kept):
     assert _reasons(kept) == REASONS
     assert _again(kept, names="any") == 1
     assert _reasons(kept) == {name: why for name, why in REASONS.items() if name != UNNAMED}
@@ -80,7 +80,7 @@ def test_a_second_retry_by_the_same_rules_changes_nothing(kept):
     assert kept.table("images")["path"].tolist() == before[2]["path"].tolist()
 
 
-def test_a_retry_that_was_cut_off_before_the_deletion_is_completed(kept):
+def test_a_retry_interrupted_before_the_deletion_is_completed(kept):
     before = kept.versions()["quarantine"]
     assert _again(kept, names="any") == 1
     # as it was after the first of its two writes
@@ -92,7 +92,7 @@ def test_a_retry_that_was_cut_off_before_the_deletion_is_completed(kept):
     _check_each_file_is_in_one_table_once(kept)
 
 
-def test_what_lies_outside_of_the_source_is_left(kept):
+def test_files_outside_of_the_source_stay(kept):
     rules = kept.rules(names="any")
     elsewhere = type(rules)(source=f"{kept.source}/deeper", pattern=rules.pattern, names="any")
     assert retry_quarantine(kept.spark, kept.profile, elsewhere) == 0

@@ -1,4 +1,4 @@
-"""One file's row: what a setting of the ingest keeps of it."""
+"""The row of one file under the settings of an ingest."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ NAMED = r"(?P<time>[^_]+)_rpi_sensor_(?P<device>[^_]+)_(?P<view>[^_]+)(_(?P<labe
     ("gps", "place"),
     [("drop", None), ("keep", {"latitude": -33.51, "longitude": 18.25, "altitude": None})],
 )
-def test_where_an_image_was_taken_is_kept_only_where_it_is_asked_for(tmp_path, gps, place):
+def test_the_place_of_an_image_is_kept_only_on_request(tmp_path, gps, place):
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "a camera"
     exif.get_ifd(ExifTags.IFD.GPSInfo).update(
@@ -49,7 +49,7 @@ def test_where_an_image_was_taken_is_kept_only_where_it_is_asked_for(tmp_path, g
         ("0001-01-01T00%3A00%3A00", "file"),
     ],
 )
-def test_a_time_before_all_cameras_is_none(tmp_path, named, origin):
+def test_a_time_before_1970_is_ignored(tmp_path, named, origin):
     image = tmp_path / f"{named}_rpi_sensor_3_porch_1.jpg"
     image.write_bytes(encoded(drawn(1)))
     changed = datetime(2026, 7, 1, tzinfo=UTC)

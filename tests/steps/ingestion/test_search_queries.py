@@ -1,4 +1,4 @@
-"""What docs/search.md and docs/device.md say to type, run as it stands there."""
+"""The commands of docs/search.md and docs/device.md, run as they are."""
 
 import os
 import re
@@ -134,7 +134,7 @@ def test_the_block_of_python_runs_in_the_projects_folder(filled, project):
 
 
 @pytest.mark.slow
-def test_the_devices_that_need_a_look_are_found(lake, filled):
+def test_devices_that_need_attention_are_found(lake, filled):
     view_tables(lake.spark, filled)
     (query,) = re.findall(r"```sql\n(.+?)```", DEVICE, flags=re.S)
     rows = lake.spark.sql(query).collect()
@@ -142,7 +142,7 @@ def test_the_devices_that_need_a_look_are_found(lake, filled):
 
 
 @pytest.mark.slow
-def test_a_lake_without_tables_names_what_makes_them(lake, tmp_path):
+def test_a_lake_without_tables_names_the_step_that_creates_them(lake, tmp_path):
     with pytest.raises(UserError, match=r"has no tables yet: ingest") as caught:
         view_tables(lake.spark, lake.fresh(tmp_path))
     assert caught.value.fix == RunStep("ingest")

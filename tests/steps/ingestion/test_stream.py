@@ -1,4 +1,4 @@
-"""The stream into the tables, with real Spark and Delta, told as one story of seven ingests."""
+"""The stream into the tables with real Spark and Delta, in one story of seven ingests."""
 
 import hashlib
 import shutil
@@ -116,7 +116,7 @@ def test_images_land_with_their_names_and_bytes(story):
         assert sum(map(len, row["histogram"])) == 256 * len(row["statistics"])
 
 
-def test_what_the_name_says_is_in_the_columns(story):
+def test_the_fields_of_the_name_are_in_the_columns(story):
     first, unlabelled, by_folder = (_row(story.ingests[0], story, name) for name in list(FIRST)[:3])
     assert first["captured_at"] == datetime(2026, 7, 13, 1)
     assert first["date"] == date(2026, 7, 13)
@@ -130,7 +130,7 @@ def test_what_the_name_says_is_in_the_columns(story):
     ]
 
 
-def test_what_cannot_be_taken_is_kept_with_its_reason(story):
+def test_rejected_files_are_kept_with_their_reason(story):
     kept = story.ingests[0].quarantine.set_index("file_name")
     assert kept["reason"].to_dict() == {
         file_name(day=16): "truncated",
@@ -153,7 +153,7 @@ def _ids(frame: pd.DataFrame) -> list[tuple]:
     return sorted(zip(frame["path"], frame["sha256"], frame["ingest_run_id"], strict=True))
 
 
-def test_a_second_ingest_takes_nothing_twice(story):
+def test_a_second_ingest_adds_nothing(story):
     one, two = story.ingests[:2]
     assert _ids(two.images) == _ids(one.images)
     assert _ids(two.quarantine) == _ids(one.quarantine)
@@ -172,12 +172,12 @@ def test_new_and_rewritten_files_are_new_rows(story):
 
 
 @pytest.mark.parametrize("ingest", [3, 4], ids=["checkpoint", "ledger"])
-def test_what_is_lost_beside_the_tables_duplicates_nothing(story, ingest):
+def test_a_lost_checkpoint_or_log_duplicates_nothing(story, ingest):
     assert _ids(story.ingests[ingest].images) == _ids(story.ingests[2].images)
     assert _ids(story.ingests[ingest].quarantine) == _ids(story.ingests[2].quarantine)
 
 
-def test_after_a_ledger_is_lost_only_new_files_are_taken(story):
+def test_after_a_lost_log_only_new_files_are_ingested(story):
     five, six, seven = (_ids(story.ingests[number].images) for number in (4, 5, 6))
     assert [(path, run) for path, _, run in set(six) - set(five)] == [
         (f"{story.source}/{LAST}", "six")

@@ -41,7 +41,7 @@ def test_a_complete_version_misses_nothing(table, version):
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
-def test_a_table_that_was_created_again_is_another_one(table, lake, version):
+def test_a_table_that_was_created_again_is_refused(table, lake, version):
     id_ = id_of(DeltaTable.forPath(lake.spark, str(table)))
     assert missing_files_error(str(table), version, id_) is None
     assert missing_files_error(str(table), version, id_[::-1]) == f"{table} was created again"
@@ -51,7 +51,7 @@ def test_a_table_that_was_created_again_is_another_one(table, lake, version):
 @pytest.mark.parametrize(
     ("damage", "error"), [(b"", "another size"), (None, "gone")], ids=["cut", "deleted"]
 )
-def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, error):
+def test_a_truncated_or_deleted_file_is_reported(table, lake, version, damage, error):
     from urllib.parse import unquote
 
     file = Path(unquote(str(data_files(table, version, lake)[0])))
@@ -63,7 +63,7 @@ def test_a_file_that_is_cut_or_deleted_is_noticed(table, lake, version, damage, 
         file.write_bytes(content)
 
 
-def test_what_a_later_version_took_out_is_not_missed(table, lake):
+def test_a_file_that_a_later_version_removed_is_not_missing(table, lake):
     gone = {f.name for f in table.rglob("part-*")} - {f.name for f in data_files(table, 4, lake)}
     (file,) = [path for path in table.rglob("part-*") if path.name in gone]
     content = file.read_bytes()
@@ -75,6 +75,6 @@ def test_what_a_later_version_took_out_is_not_missed(table, lake):
         file.write_bytes(content)
 
 
-def test_a_version_or_a_table_that_is_not_there(table, tmp_path):
+def test_a_missing_version_or_table_is_reported(table, tmp_path):
     assert missing_files_error(str(table), 9, "") == f"version 9 of {table} is gone"
     assert "is gone" in missing_files_error(str(tmp_path / "none"), 0, "")

@@ -1,4 +1,4 @@
-"""What executors on other machines are given."""
+"""What executors on other machines get."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path, 
     assert project_archive() == archive and len(list(Path(archive).parent.iterdir())) == 1
 
 
-def test_only_the_way_to_the_stores_is_handed_on(monkeypatch):
+def test_only_access_to_the_stores_is_forwarded(monkeypatch):
     given = {"AWS_SECRET_ACCESS_KEY": "a", "MLFLOW_TRACKING_PASSWORD": "b"}
     for name, value in (given | {"MY_SECRET": "c", "MLFLOW_RUN_ID": "d"}).items():
         monkeypatch.setenv(name, value)
@@ -37,7 +37,7 @@ def test_only_the_way_to_the_stores_is_handed_on(monkeypatch):
 
 
 @pytest.mark.slow
-def test_without_a_master_the_session_that_is_there_is_used_and_left(lake):
+def test_without_a_master_the_running_session_is_used_and_not_stopped(lake):
     spark = lake.profile.spark.model_copy(update={"master": None})
     with spark_session(lake.profile.model_copy(update={"spark": spark}), "test") as session:
         assert session is lake.spark

@@ -1,4 +1,4 @@
-"""One ingest at a time: who holds a ledger, and when what is left of a holder counts no more."""
+"""One ingest at a time: who holds a lease, and when the lease of a dead holder ends."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def _takes(home: Path) -> bool:
         return False
 
 
-def test_the_second_is_told_which_run_holds_it_and_where(home, holders):
+def test_the_second_run_reads_which_run_holds_the_lease_and_where(home, holders):
     holder = holders("4f2a")
     holder.tell(home)
     assert holder.answer() == "holds"
@@ -114,7 +114,7 @@ def test_the_second_is_told_which_run_holds_it_and_where(home, holders):
     assert _takes(home)
 
 
-def test_what_a_killed_process_held_is_free(home, holders):
+def test_the_lease_of_a_killed_process_is_free(home, holders):
     holder = holders("theirs")
     holder.tell(home)
     assert holder.answer() == "holds"
@@ -125,12 +125,12 @@ def test_what_a_killed_process_held_is_free(home, holders):
 
 
 @pytest.mark.parametrize(("age", "free"), [(0, False), (SECONDS / 2, False), (SECONDS + 1, True)])
-def test_a_holder_elsewhere_counts_until_its_last_sign_of_life_is_old(home, age, free):
+def test_a_holder_on_another_machine_counts_until_its_lease_is_old(home, age, free):
     _leave(home, at=time.time() - age)
     assert _takes(home) == free
 
 
-def test_a_process_of_this_number_elsewhere_is_no_process_here(home):
+def test_a_reused_process_number_is_not_the_holder(home):
     _leave(home, host=socket.gethostname())  # as in a container, where numbers come round
     assert _takes(home)
 
@@ -145,7 +145,7 @@ def test_a_damaged_lease_holds_nothing(home, monkeypatch, content):
     assert _takes(home)
 
 
-def test_it_is_given_back_at_the_end_and_after_an_error(home):
+def test_the_lease_is_released_at_the_end_and_after_an_error(home):
     with lease(str(home), "one"):
         assert _file(home).exists()
     assert not _file(home).exists()
@@ -156,7 +156,7 @@ def test_it_is_given_back_at_the_end_and_after_an_error(home):
 
 
 @pytest.mark.parametrize("ended", [None, ZeroDivisionError()])
-def test_a_store_that_is_away_at_the_end_hides_nothing(home, monkeypatch, ended):
+def test_an_unreachable_store_at_the_end_hides_no_error(home, monkeypatch, ended):
     def fail(*_):
         raise ConnectionError("the store is away")
 
@@ -166,13 +166,13 @@ def test_a_store_that_is_away_at_the_end_hides_nothing(home, monkeypatch, ended)
             raise ended
 
 
-def test_who_was_taken_for_dead_does_not_give_back_what_another_holds(home):
+def test_an_expired_holder_does_not_release_the_lease_of_another(home):
     with lease(str(home), "asleep"):
         _leave(home)
     assert json.loads(_file(home).read_text())["run_id"] == "theirs"
 
 
-def test_a_holder_gives_signs_of_life(home, monkeypatch):
+def test_a_holder_renews_its_lease(home, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.04)
     with lease(str(home), "mine"):
         first = json.loads(_file(home).read_text())["at"]
@@ -180,7 +180,7 @@ def test_a_holder_gives_signs_of_life(home, monkeypatch):
             time.sleep(0.01)
 
 
-def test_a_store_that_fails_once_does_not_end_the_signs_of_life(home, monkeypatch):
+def test_a_store_that_fails_once_does_not_end_the_renewal(home, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.04)
     write, failures = LocalFileSystem.pipe_file, [OSError("slow down"), OSError("again")]
 
@@ -197,7 +197,7 @@ def test_a_store_that_fails_once_does_not_end_the_signs_of_life(home, monkeypatc
     assert not failures
 
 
-def test_a_holder_that_was_taken_for_dead_is_told_and_leaves_the_other_alone(home, monkeypatch):
+def test_an_expired_holder_gets_an_error_and_leaves_the_other_lease(home, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.04)
     with lease(str(home), "asleep") as held:
         held.require()

@@ -1,4 +1,4 @@
-"""The Delta tables as they are made, and the condition that picks a source's rows."""
+"""The Delta tables as they are created, and the condition that selects a source's rows."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
         (SCORES, [], ["probabilities"]),
     ],
 )
-def test_a_table_is_made_once_with_long_columns_after_the_indexed(
+def test_a_table_is_created_once_with_long_columns_after_the_indexed(
     lake, tmp_path, table, partitions, long
 ):
     profile = lake.fresh(tmp_path)
@@ -37,7 +37,7 @@ def test_a_table_is_made_once_with_long_columns_after_the_indexed(
     "source",
     ["file:/in", "file:/in/deeper", "file:/o'clock %3A", "file:/a\\b", "file:/100%_"],
 )
-def test_only_what_is_below_the_source_is_picked(lake, source):
+def test_only_rows_below_the_source_are_selected(lake, source):
     below = [f"{source}/1.jpg", f"{source}/shoes/2.jpg"]
     beside = [source, f"{source}2/1.jpg", f"x{source}/1.jpg", source.replace("%", "x") + "!/1.jpg"]
     paths = lake.spark.createDataFrame([(path,) for path in below + beside], "path STRING")

@@ -37,7 +37,7 @@ def test_the_legend_covers_no_bar(labels):
 
 
 @pytest.mark.parametrize("label", ["$$", "$\\x$", "_hidden", "2 $ each"])
-def test_any_folder_may_name_a_label(label):
+def test_any_folder_name_can_be_a_label(label):
     counts = pd.DataFrame([{"label": label, "hour": 3, "images": 2}])
     figure = _plot_stacked(counts, "hour", range(24), "hour (UTC)")
     figure.canvas.draw()
