@@ -114,7 +114,7 @@ class Release:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what is signed: the same release signed anew has the same."""
+        """The SHA-256 of what is signed: the same release signed again has the same."""
         return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()
 
     @property

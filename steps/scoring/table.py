@@ -3,7 +3,7 @@
 Two things are scored: rows of ``images`` that a version of the model has not scored yet, and the
 files of a folder that are new since the last time. For the files there is a ledger of arrivals
 and a checkpoint of their own for each alias that scores them, beside those of ingest: an alias
-scores a file once, whatever is cut off, and whichever version it names by then.
+scores a file once, whatever is interrupted, and whichever version it names by then.
 """
 
 import shutil
@@ -41,7 +41,7 @@ class Model:
 def ledger_of(profile: Profile, source: str, alias: str) -> str:
     """Where it is noted what an alias scored of a folder, or of ``images`` where that is empty.
 
-    Whoever scores holds it, so that of two at once one scores.
+    A run that scores holds it, so that of two at once one scores.
     """
     return _ScoredArrivals(profile, source and normalize(source), alias).home
 

@@ -69,7 +69,7 @@ def test_what_is_to_be_changed_for_ones_own_is_there():
         ("steps/evaluation/metrics.py", "def metrics_of"),
         ("steps/ingestion/tables.py", "METADATA = "),
         ("steps/ingestion/image_metadata.py", "def describe"),
-        ("steps/main.py", "PIPELINE = "),
+        ("steps/main.py", "PIPELINE: "),
         ("edge/inference/image.py", "FORMATS = "),
         ("edge/cameras/kinds.py", "CAMERAS = "),
     ]:

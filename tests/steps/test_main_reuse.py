@@ -216,7 +216,7 @@ def test_a_pipeline_that_ends_early_has_the_graph_up_to_there(pipeline, minutes,
         (False, {}, False),
     ],
 )
-def test_a_step_that_was_cut_off_goes_on(pipeline, left_something, asked, goes_on):
+def test_an_interrupted_step_is_resumed(pipeline, left_something, asked, goes_on):
     pipeline.left_something = left_something
     cut = pipeline.type("--bake_minutes=61")
     [stopped] = MlflowClient().search_runs(

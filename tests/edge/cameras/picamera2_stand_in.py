@@ -1,6 +1,6 @@
 """A stand-in that has no more than picamera2 0.3.38 has, and refuses what that refuses.
 
-Its cameras look at a grey scene whose red, green and blue are told apart, in whatever format a
+Its cameras look at a grey scene whose red, green and blue differ, in whatever format a
 stream is asked for or, as at USB, gets instead.
 """
 

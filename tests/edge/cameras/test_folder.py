@@ -80,7 +80,13 @@ def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written,
         b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\xff\xff\0\0",
         b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x02\0\x04\0\0\0abc\0\0\0\0\0",
     ],
-    ids=["no byte order", "cut off", "beyond its end", "no fraction there", "a text for a folder"],
+    ids=[
+        "no byte order",
+        "truncated",
+        "beyond its end",
+        "no fraction there",
+        "a text for a folder",
+    ],
 )
 def test_damaged_exif_does_not_damage_the_image(tmp_path, format, exif):
     path = tmp_path / f"a.{format.lower()}"

@@ -1,5 +1,5 @@
 """Runs in the system with the virtual camera: looks a few times with the agent's driver, scores
-what it sees, and writes both images of each look and a line of JSON."""
+what it sees, and writes both images of each shot and a line of JSON."""
 
 import json
 

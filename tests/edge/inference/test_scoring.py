@@ -97,7 +97,7 @@ def test_a_meaningless_orientation_is_passed_over(scene, kind, count, value):
         b"Exif\0\0MM\0*\xff\xff\xff\xff",
         b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\xff\xff\0\0",
     ],
-    ids=["no byte order", "cut off", "beyond its end", "a fraction that is not there"],
+    ids=["no byte order", "truncated", "beyond its end", "a fraction that is not there"],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_damaged_exif_does_not_damage_the_image(scene, format, exif):

@@ -53,7 +53,7 @@ def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_flipped_byte_on_the_device_is_survived_and_mended(updated, tmp_path):
+def test_a_flipped_byte_on_the_device_is_survived_and_repaired(updated, tmp_path):
     updater = updated.updater()
     updater.check()
     updater.probation.commit()
@@ -103,7 +103,7 @@ def test_what_broke_off_is_resumed_where_it_broke_off(updated):
     assert updated.server.sent == done.downloaded and updated.require_working(2)
 
 
-def test_a_server_that_knows_no_ranges_sends_a_file_anew(updated):
+def test_a_server_without_ranges_sends_a_file_again(updated):
     updated.server.fault = cut
     with pytest.raises(RegistryError):
         updated.updater().check()

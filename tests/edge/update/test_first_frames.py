@@ -131,7 +131,7 @@ def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypat
 
 
 def test_frames_of_a_release_say_nothing_about_the_next_one(updated):
-    """It is switched to between a look at the link and the last good frame."""
+    """It is switched to between reading the link and the last good frame."""
     updater = updated.updater()
     updater.check()
     model = ModelInUse(updated.home, 1, updater.probation)

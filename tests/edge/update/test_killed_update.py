@@ -48,7 +48,7 @@ def require_clean(device, *releases: int) -> None:
 
 
 @pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
-def test_an_update_cut_off_after_any_step_is_taken_up_again(updated, step):
+def test_an_update_interrupted_after_any_step_is_resumed(updated, step):
     assert end(run(updated, **{KILL_AFTER: step})) == -signal.SIGKILL
     found = updated.require_working(1, 2)
     switched = FORTH.index(step) >= FORTH.index(UpdateStep.SWITCHED)
@@ -67,7 +67,7 @@ def test_an_update_cut_off_after_any_step_is_taken_up_again(updated, step):
 
 
 @pytest.mark.parametrize("step", BACK, ids=lambda step: step.name)
-def test_a_way_back_cut_off_after_any_step_is_gone_to_its_end(updated, step):
+def test_a_rollback_interrupted_after_any_step_is_completed(updated, step):
     assert end(run(updated, "rollback", **{KILL_AFTER: step})) == -signal.SIGKILL
     updated.require_working(1, 2)
     updater = updated.updater()
@@ -79,7 +79,7 @@ def test_a_way_back_cut_off_after_any_step_is_gone_to_its_end(updated, step):
 
 @pytest.mark.proof
 @pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
-def test_a_first_installation_cut_off_leaves_no_model_or_a_whole_one(device, step):
+def test_an_interrupted_first_installation_leaves_no_model_or_a_complete_one(device, step):
     assert end(run(device, **{KILL_AFTER: step})) == -signal.SIGKILL
     try:
         CurrentModel(device.home)
@@ -109,14 +109,14 @@ def test_killed_at_random_again_and_again(updated):
     whole = time.monotonic()
     assert end(run(updated)) == 0
     whole = time.monotonic() - whole
-    cut_off, highest, number = 0, 2, 2
+    interrupted, highest, number = 0, 2, 2
     for _ in range(KILLS):
         number += 1
         updated.server.release(updated.folders[1 + number % 3], number)
         process = run(updated)
         time.sleep(chance.uniform(0.3, 1.1) * whole)
         process.kill()
-        cut_off += end(process) != 0
+        interrupted += end(process) != 0
         release = CurrentModel(updated.home).release
         assert highest <= release <= number
         highest = release
@@ -124,5 +124,5 @@ def test_killed_at_random_again_and_again(updated):
     updated.server.release(updated.folders[1], number)
     assert end(run(updated)) == 0 and CurrentModel(updated.home).release == number
     assert len([path for path in updated.home.iterdir() if path.name.startswith("release-")]) == 2
-    print(f"{cut_off} of {KILLS} processes were cut off")
-    assert cut_off > 0
+    print(f"{interrupted} of {KILLS} processes were interrupted")
+    assert interrupted > 0

@@ -94,7 +94,7 @@ def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
 
 
 def test_what_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
-    """As of a release that root has pulled; whoever runs the tests may be root."""
+    """As of a release that root has pulled; the tests may run as root."""
     (updated.home / "release-1" / "roots-own").touch()
     unlink = os.unlink
 
@@ -179,7 +179,7 @@ def test_the_loaded_model_notices_a_switch_and_a_repair(updated):
     assert fallen_back.is_stale() and updated.require_working(2)
 
 
-def test_a_model_that_is_damaged_again_and_again_is_mended_each_time(updated):
+def test_a_model_that_is_damaged_repeatedly_is_repaired_each_time(updated):
     updated.release(1)
     for _ in range(MAX_ATTEMPTS + 1):
         (updated.home / "current" / "model.onnx").write_bytes(b"?")
@@ -269,7 +269,7 @@ def test_a_poll_asks_once_and_hashes_nothing(updated):
     assert len(updated.server.requests) == 2
 
 
-def test_a_release_signed_anew_is_the_same_one(updated):
+def test_a_release_signed_again_is_the_same_one(updated):
     updated.release(1)
     stated = json.loads(updated.server.statement)
     stated["signatures"]["another"] = "key's"

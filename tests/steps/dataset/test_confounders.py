@@ -1,4 +1,4 @@
-"""What names the label without a look at the image."""
+"""What predicts the label without the image."""
 
 from datetime import datetime
 

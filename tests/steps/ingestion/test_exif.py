@@ -171,7 +171,7 @@ WHOLE = _exif({BASE.Make: "Raspberry Pi", BASE.Software: "x" * 60}).tobytes()
         WHOLE.replace(b"II*\0\x08\0", b"II*\0\xff\xff", 1).replace(b"MM\0*\0\0\0\x08",
                                                                 b"MM\0*\0\0\xff\xff", 1),
     ],
-    ids=["no TIFF", "header only", "half a header", "cut off", "points nowhere"],
+    ids=["no TIFF", "header only", "half a header", "truncated", "points nowhere"],
 )  # fmt: skip
 def test_damaged_exif_is_reported_and_the_image_is_accepted(format, broken):
     found = describe(encoded(drawn(1), format, exif=broken))

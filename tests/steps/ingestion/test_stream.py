@@ -28,7 +28,7 @@ FIRST = {
     file_name(day=16): jpeg(5)[:300],
     file_name(day=17): b"",
     "unnamed.jpg": jpeg(8),
-    "notes.txt": b"not taken in",
+    "notes.txt": b"not ingested",
 }
 REWRITTEN = file_name(day=13, hour=1)
 NEW = file_name(day=15, hour=4)

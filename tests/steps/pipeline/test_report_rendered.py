@@ -1,4 +1,4 @@
-"""Cards in a browser: light and dark, nothing wider than the page, and nothing fetched."""
+"""Reports in a browser: light and dark, nothing wider than the page, and nothing fetched."""
 
 import re
 import shutil

@@ -69,7 +69,7 @@ def test_an_input_given_as_none_is_left_out(profile, milled):
     assert run.data.tags["cache_key"] == key_of(STEP, parameters, read, {})
 
 
-def test_a_run_that_is_open_already_is_gone_on_with(profile, milled, monkeypatch, capsys):
+def test_a_run_that_is_open_already_is_used(profile, milled, monkeypatch, capsys):
     opened = MlflowClient().create_run("0", run_name="from outside").info.run_id
     # what `mlflow run` logs as it was typed cannot be written again in another form
     for name, typed in {"minutes": "+45", "debug": "false"}.items():
