@@ -1,9 +1,10 @@
-"""The reference images of a release: held-out ones on which a device tries the model."""
+"""The reference images of a release: test images with which a device tests the model."""
 
 import io
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
@@ -12,41 +13,40 @@ from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import Predictions, read_pixels
 
-A_LABEL = 4
-"""reference images of each label."""
+PER_LABEL = 4
 QUALITY = 90
-"""They are JPEG, so that the device's decoder is tried too."""
+"""Of the JPEG encoding; they are JPEG so that the device's decoder is tested too."""
 
 
 def select_reference_images(
     predictions: Predictions, scorers: Mapping[str, Scorer], cache: Cache
 ) -> ReferenceImages:
-    """Choose reference images, and let each file of a model score them.
+    """Select reference images, and score them with each file of a model.
 
-    Of each label some are taken from the surest to the most doubtful, evenly. They are what was
-    cached, at the network's size, encoded anew; the scores are those of the encoded images.
+    Of each label a few are selected evenly from the least to the most probable. They have the
+    cached pixels, at the network's size, encoded as JPEG; the scores are of the encoded images.
 
     Args:
         predictions: the float model's, for the test images.
         scorers: by the name of the model's file.
-        cache: where the images are.
+        cache: has the images.
     """
-    chosen = _chosen(predictions)
-    pixels = read_pixels(cache, TEST, chosen)
-    return ReferenceImages(tuple(_reference_image(pixels[digest], scorers) for digest in chosen))
+    selected = _select(predictions)
+    pixels = read_pixels(cache, TEST, selected)
+    return ReferenceImages(tuple(_reference_image(pixels[digest], scorers) for digest in selected))
 
 
-def _chosen(predictions: Predictions) -> list[str]:
-    chosen: list[str] = []
+def _select(predictions: Predictions) -> list[str]:
+    selected: list[str] = []
     for index, label in enumerate(predictions.labels):
         rows = np.flatnonzero(predictions.truth == label)
-        by_doubt = rows[np.argsort(predictions.probabilities[rows, index], kind="stable")]
-        places = np.linspace(0, len(rows) - 1, min(A_LABEL, len(rows))).round().astype(int)
-        chosen += predictions.sha256[by_doubt[places]].tolist()
-    return list(dict.fromkeys(chosen))
+        ranked = rows[np.argsort(predictions.probabilities[rows, index], kind="stable")]
+        places = np.linspace(0, len(rows) - 1, min(PER_LABEL, len(rows))).round().astype(int)
+        selected += predictions.sha256[ranked[places]].tolist()
+    return list(dict.fromkeys(selected))
 
 
-def _reference_image(pixels: np.ndarray, scorers: Mapping[str, Scorer]) -> ReferenceImage:
+def _reference_image(pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer]) -> ReferenceImage:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
     content = encoded.getvalue()
