@@ -38,7 +38,7 @@ class UserError(Exception):
     """A mistake of input or set-up in one line: what is wrong, and what to type next.
 
     A step that fails with it prints the line without a stack trace (``--debug`` shows it),
-    exits with status 1, and leaves its run FAILED with the line as the tag ``failure``.
+    exits with status 1, and ends its run as FAILED with the line as the tag ``failure``.
 
     Args:
         message: what is wrong and what is needed.

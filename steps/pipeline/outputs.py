@@ -1,10 +1,10 @@
-"""The typed records that a step leaves as ``outputs.json`` and the next step reads."""
+"""The typed records that a step logs as ``outputs.json`` and the next step reads."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Outputs(BaseModel):
-    """What came out of a step, small enough to read at a glance."""
+    """The outputs of a step, few enough to read at a glance."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -12,9 +12,9 @@ class Outputs(BaseModel):
 class IngestOutputs(Outputs):
     """Images in Delta: the rows of ``table`` at ``version`` whose path is under ``source``.
 
-    ``table_id`` is Delta's own: a table that was begun anew at the same place has another one.
-    The counts are of rows whose file was not rewritten since; ``duplicates`` are those among
-    ``images`` whose bytes came under another name before.
+    ``table_id`` is Delta's own: a table that was recreated at the same place has another one.
+    Rows whose file was rewritten since are not counted; ``duplicates`` counts those among
+    ``images`` whose bytes were ingested before under another name.
     """
 
     table: str
@@ -29,14 +29,14 @@ class IngestOutputs(Outputs):
 
 
 class UpkeepOutputs(Outputs):
-    """By table: the number of data files before and after, and the version that came out."""
+    """By table: the number of data files before and after, and the new version."""
 
     compacted: dict[str, tuple[int, int]]
     versions: dict[str, int]
 
 
 class Selection(Outputs):
-    """Which images a network learns from, how they are parted, and at what size.
+    """Which images a network learns from, how they are split, and at what size.
 
     Equal selections give equal Petastorm caches.
     """
@@ -52,7 +52,7 @@ class Selection(Outputs):
 
 
 class TuneOutputs(Outputs):
-    """The best trial's hyperparameters, and how many trials it was chosen from."""
+    """The best trial's hyperparameters, and how many trials finished and failed."""
 
     best_trial_run_id: str
     validation_loss: float
@@ -63,11 +63,11 @@ class TuneOutputs(Outputs):
 
 
 class TrainOutputs(Outputs):
-    """A trained network, kept in the run as ``model.keras``, and what it reached.
+    """A trained network, logged as ``model.keras``, and its metrics.
 
-    ``threshold``, for two labels: the second is said where its probability reaches it; chosen on
-    the validation part. None: the most probable label is said. ``metrics`` are of the test
-    split, by that threshold.
+    ``threshold`` is for two labels and chosen on the validation split: the second label is
+    predicted if its probability reaches it. None: the most probable label is predicted.
+    ``metrics`` are of the test split, with that threshold.
     """
 
     labels: list[str]

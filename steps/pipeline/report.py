@@ -1,4 +1,4 @@
-"""The report of a step: one self-contained page, the same look for all."""
+"""The report of a step: one self-contained HTML page in the same style for all steps."""
 
 import base64
 import io
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LOCAL_UI = "http://127.0.0.1:5000"
-"""Where MLflow's pages are while runs are kept without a server: `mlflow ui`'s own default."""
+"""The address of MLflow's pages if runs are stored without a server: `mlflow ui`'s default."""
 
 LONG = 24
-"""Characters from which on a cell of a table may be broken into lines."""
+"""Length in characters from which a cell of a table may wrap."""
 
 
 @dataclass
 class Section:
-    """A part of a report: a heading, a sentence, and a table, a plot, a drawing or images."""
+    """A section of a report: a heading, a sentence, and a table, a plot, a drawing or images."""
 
     title: str
     text: str = ""
@@ -33,7 +33,7 @@ class Section:
     images: list[tuple[str, str]] = field(default_factory=list)
 
     def kind(self, column: int, cell: Any = "") -> str:
-        """The class of a cell: a column with a number in it is one of numbers."""
+        """Return the CSS class of a cell; one number makes a column numeric."""
         if any(isinstance(row[column], int | float) for row in self.rows):
             return "number"
         return "long" if len(str(cell)) >= LONG else ""
@@ -41,19 +41,19 @@ class Section:
 
 @dataclass
 class Report:
-    """What went in, what came out, what to look at, and what to run next.
+    """The inputs and outputs of a run, what to look at, and what to run next.
 
     Attributes:
         step, run_id: whose report it is.
-        about: one sentence of what the step does.
-        seconds: that it took; None where it did not end well.
-        given: its parameters that are not as by default.
+        about: what the step does, in one sentence.
+        seconds: duration of the run; None if it failed.
+        given: its parameters that differ from their defaults.
         inputs: run ID by step.
         outputs: as in ``outputs.json``.
         headlines: figures for the top of the page.
         sections: what to look at.
         next_command: what to run next.
-        failure: why it failed.
+        failure: why the run failed.
 
     Example::
 
@@ -78,7 +78,7 @@ class Report:
         self.headlines.append((name, str(value)))
 
     def table(self, title: str, header: list[str], rows: list[list[Any]], text: str = "") -> None:
-        """Add a table; columns with numbers are set to the right, fractions with four digits."""
+        """Add a table; numeric columns are right-aligned, fractions have four digits."""
         self.sections.append(Section(title, text, header, rows))
 
     def plot(self, title: str, figure: "Figure", text: str = "") -> None:
@@ -89,21 +89,21 @@ class Report:
         self.sections.append(Section(title, text, plot=svg[svg.index("<svg") :]))
 
     def drawing(self, title: str, svg: str, text: str = "") -> None:
-        """Add an SVG that has the page's own colours."""
+        """Add an SVG in the page's own colours."""
         self.sections.append(Section(title, text, drawing=svg))
 
     def images(self, title: str, images: list[tuple[str, "Image.Image"]], text: str = "") -> None:
-        """Add a grid of captioned thumbnails, 160 pixels at the most."""
+        """Add a grid of thumbnails with captions, at most 160 pixels wide and high."""
         shown = [(caption, _data_uri(image)) for caption, image in images]
         self.sections.append(Section(title, text, images=shown))
 
     def html(self) -> str:
-        """The page."""
+        """Return the page."""
         return _template().render(report=self)
 
 
 def run_address(run_id: str) -> str:
-    """Where a server shows a run of the active run's experiment; empty where none is active."""
+    """Return the address of a run of the active run's experiment; empty without an active run."""
     import mlflow
 
     from edge.protocol.addresses import without_userinfo
@@ -116,7 +116,7 @@ def run_address(run_id: str) -> str:
 
 
 def run_link(run_id: str) -> "Markup | str":
-    """The first eight digits of a run's ID, as a link where a server shows it; – for none."""
+    """Return the first eight digits of a run's ID, as a link if there is an address; – for none."""
     from markupsafe import Markup
 
     if not (run_id and (address := run_address(run_id))):
@@ -125,7 +125,7 @@ def run_link(run_id: str) -> "Markup | str":
 
 
 def plain(text: str) -> str:
-    """A text as Matplotlib draws it as it is: no formula, and in a legend where it begins with _.
+    """Return a text that Matplotlib draws as it is: not as a formula, and in legends despite a _.
 
     >>> plain("_$x$")
     ' _\\\\$x\\\\$'
@@ -134,7 +134,7 @@ def plain(text: str) -> str:
 
 
 def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """A record's values as text, those of a section under the section's name.
+    """Return a record's values as text, those of a section under the section's name.
 
     >>> flat({"table": "images", "labels": {"0": 51}, "loss": 0.0123456})
     [('table', 'images'), ('labels.0', '51'), ('loss', '0.01235')]
@@ -153,7 +153,7 @@ def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
 
 
 def rounded(value: Any) -> Any:
-    """A fraction with four digits, a float above a thousand without any; the rest as it is.
+    """Return a float with four digits, or as an integer from a thousand on; the rest as it is.
 
     >>> rounded(0.99979716), rounded(12345.6), rounded("as it is")
     ('0.9998', '12346', 'as it is')
@@ -174,17 +174,18 @@ def _template() -> "Template":
 
 
 def _breakable(name: str) -> "Markup":
-    """A name that may go on in the next line after a dot or an underscore."""
+    """Return a name that may wrap after a dot or an underscore."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))  # noqa: S704 – it is escaped
 
 
 def _with_code(text: str) -> "Markup":
-    """A sentence with what stands between backticks set as code."""
+    """Return a sentence with the text between backticks as code."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(text)  # noqa: S704 – it is escaped
 
 
 def _data_uri(image: "Image.Image") -> str:

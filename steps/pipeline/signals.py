@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: how a step hears them, and how its run stays KILLED."""
+"""Ctrl-C and SIGTERM: how a step handles them, and how its run stays KILLED."""
 
 import os
 import signal
@@ -15,18 +15,18 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM."""
 
 SECONDS = 5.0
-"""Within which MLflow stops a step after a Ctrl-C; it takes a quarter of a second."""
+"""Time within which MLflow stops a step after a Ctrl-C; it takes a quarter of a second."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
-_heard: list[int] = []
+_received: list[int] = []
 
 
 def raise_when_stopped() -> None:
-    """From now on the first Ctrl-C or SIGTERM raises KeyboardInterrupt.
+    """Let the first Ctrl-C or SIGTERM from now on raise KeyboardInterrupt.
 
-    After it, SIGTERM is only noted: MLflow sends one to the steps that a terminal's Ctrl-C has
-    reached already, and their runs have to be ended first.
+    Later SIGTERMs are only recorded: MLflow sends one to steps that a terminal's Ctrl-C has
+    reached already, and they have to end their runs first.
     """
     for number in STOPS:
         signal.signal(number, _stop)
@@ -34,7 +34,7 @@ def raise_when_stopped() -> None:
 
 @contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Around what hears stops in its own way: whoever heard them before does so again after it."""
+    """Restore the signal handlers after a block that sets its own."""
     before = {number: signal.getsignal(number) for number in STOPS}
     try:
         yield
@@ -45,59 +45,56 @@ def handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Around what a stop may not break in the middle: it is heard at the end, a second Ctrl-C at
-    once.
+    """Delay a stop until the end of a block that must not be interrupted; a second Ctrl-C is not.
 
-    Outside of the main thread, where Python hears no signals, it does nothing.
+    Outside the main thread it does nothing: Python handles signals in the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    noted: list[int] = []
+    received: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and number in noted:
+        if number == signal.SIGINT and number in received:
             raise KeyboardInterrupt
-        noted.append(number)
+        received.append(number)
 
     with handlers_kept():
         for number in STOPS:
             signal.signal(number, hold)
         yield
-    raise_again(noted)
+    raise_again(received)
 
 
-def raise_again(noted: list[int]) -> None:
-    """Hear stops that were only noted: as one, of several kinds as SIGTERM, which MLflow may have
-    sent and waits for the effect of."""
-    if noted:
-        signal.raise_signal(max(noted))
-        raise KeyboardInterrupt  # for who hears none
+def raise_again(received: list[int]) -> None:
+    """Raise recorded stops again as one: as SIGTERM if there was one, since MLflow waits for it."""
+    if received:
+        signal.raise_signal(max(received))
+        raise KeyboardInterrupt  # if no handler did
 
 
 def note(number: int, frame: FrameType | None = None) -> None:
-    """A handler that only notes a stop, where it is heard in another way."""
-    _heard.append(number)
+    """Record a stop: a handler for code that finds out in another way."""
+    _received.append(number)
 
 
 def keep_status(run: Run, seconds: float = SECONDS) -> None:
-    """Call it once the run of a step has ended: it keeps its status, had the step been stopped.
+    """Let a stopped step's run keep its status; call it once the run has ended.
 
-    MLflow 3.17 takes a stopped run's status for an open one (`RunStatus.is_terminated` knows
-    numbers and is given the name) and writes FAILED over it: it hears the Ctrl-C, sends SIGTERM
-    to the step, waits for its end, and writes. A second Ctrl-C while it waits, as from a user who
-    presses it twice, ends it before it writes.
+    MLflow 3.17 takes a stopped run for an open one (`RunStatus.is_terminated` compares numbers
+    with a name) and overwrites its status with FAILED: after a Ctrl-C it sends SIGTERM to the
+    step, waits for its end, and writes. A second Ctrl-C while it waits ends MLflow before that.
 
     Args:
-        run: where `mlflow run` did not start it, nobody else writes its status.
-        seconds: that MLflow's SIGTERM is waited for; without one, MLflow stops nothing.
+        run: of the step; if `mlflow run` did not start it, nothing overwrites its status.
+        seconds: to wait for MLflow's SIGTERM; without a SIGTERM, MLflow stops nothing.
     """
-    if not _heard or MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags:
+    if not _received or MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags:
         return
     parent, until = os.getppid(), time.monotonic() + seconds
-    while signal.SIGTERM not in _heard and time.monotonic() < until:
+    while signal.SIGTERM not in _received and time.monotonic() < until:
         time.sleep(0.02)
-    if signal.SIGTERM in _heard and os.getppid() == parent:
+    if signal.SIGTERM in _received and os.getppid() == parent:
         with suppress(ProcessLookupError):
             os.kill(parent, signal.SIGINT)
 

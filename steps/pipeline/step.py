@@ -123,7 +123,7 @@ class Step:
             sys.exit(f"{self.name}: {error}")
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
-        print(f"run_id={run_id}", flush=True)
+        print(f"run_id={run_id}", flush=True)  # noqa: T201 – the contract: the last line
 
     def _run(self, argv: list[str] | None) -> str:
         """Open the run, carry the step out in it, and return its ID."""

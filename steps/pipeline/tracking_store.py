@@ -10,12 +10,12 @@ from steps.settings.profile import Profile
 def use_tracking_store(profile: Profile) -> str:
     """Point MLflow at the profile's store, for this process and those it starts.
 
-    A profile without a ``tracking_uri`` leaves the choice to ``MLFLOW_TRACKING_URI`` or, where
-    that is not set either, to MLflow's default. Where ``mlflow run`` opened its run in another
-    store than the profile's, the step opens one of its own in the right one.
+    Without a ``tracking_uri``, ``MLFLOW_TRACKING_URI`` decides, or else MLflow's default. If
+    ``mlflow run`` opened its run in another store than the profile's, the step opens its own run
+    in the profile's store.
 
     Returns:
-        The store's URI, absolute, so that workers in other folders find it too.
+        The store's URI, absolute so that workers in other folders find it.
     """
     wanted = absolute_store_uri(profile.tracking_uri or "")
     if wanted and wanted != absolute_store_uri(os.environ.get("MLFLOW_TRACKING_URI", "")):
@@ -29,7 +29,7 @@ def use_tracking_store(profile: Profile) -> str:
 
 
 def absolute_store_uri(uri: str) -> str:
-    """A SQLite URI with an absolute path; any other URI as it is.
+    """Return a SQLite URI with an absolute path; any other URI as it is.
 
     >>> absolute_store_uri("http://127.0.0.1:5000")
     'http://127.0.0.1:5000'

@@ -196,10 +196,11 @@ def test_a_pipeline_of_no_step_is_told(pipeline, start, until):
 )
 def test_a_pipeline_that_ends_early_has_the_graph_up_to_there(pipeline, minutes, error, said):
     typed = main.make_parameters()(bake_minutes=minutes)
-    with pytest.raises(error), mlflow.start_run() as run:
-        report = Report("main", run.info.run_id)
-        commands = Commands("main", typed)
-        main.main(StepRun(run.info.run_id, pipeline.profile, {}, report, commands), typed)
+    with mlflow.start_run() as run:
+        report, commands = Report("main", run.info.run_id), Commands("main", typed)
+        opened = StepRun(run.info.run_id, pipeline.profile, {}, report, commands)
+        with pytest.raises(error):
+            main.main(opened, typed)
     page = report.html()
     assert said in page and 'class="failed"' in page and 'class="ran"' in page
     typed_again = f"mlflow run . --env-manager local -P bake_minutes={minutes} -P from=bake"

@@ -49,7 +49,7 @@ def test_an_invalid_trigger_is_an_error(trigger):
 @pytest.fixture(autouse=True)
 def others(monkeypatch):
     """Handlers of somebody else, who must get theirs back."""
-    monkeypatch.setattr(stopped, "_heard", [])
+    monkeypatch.setattr(stopped, "_received", [])
     told = []
     before = {number: signal.signal(number, lambda *a: told.append(a[0])) for number in SIGNALS}
     yield told
@@ -82,7 +82,7 @@ def test_a_signal_ends_the_polls_after_the_current_one(number, last, others):
             finished.append(look)
     assert finished == list(range(last + 1))
     os.kill(os.getpid(), signal.SIGTERM)  # as MLflow does after a Ctrl-C: the work is being ended
-    assert others == [] and stopped._heard == [number, signal.SIGTERM]
+    assert others == [] and stopped._received == [number, signal.SIGTERM]
 
 
 @pytest.mark.timeout(60)

@@ -196,7 +196,7 @@ def test_what_went_in_and_came_out_is_on_the_report():
         "1" * 32, "a" * 32, "3", "0, 1", "mlflow run . -e register"
     ]  # fmt: skip
     assert seen.text_of("h2") == [
-        "What went in", "What came out", "What to look at", "What to run next"
+        "Inputs", "Outputs", "What to look at", "What to run next"
     ]  # fmt: skip
     assert seen.text_of("h3") == ["First", "Second"]
 
@@ -212,8 +212,8 @@ def test_a_long_list_of_what_came_out_is_folded_so_that_the_curves_are_near(coun
 
 def test_an_empty_report_says_that_nothing_went_in():
     seen = Page(report().html())
-    assert seen.text_of("h2") == ["What went in"]
-    assert "No other run. Every parameter is as by default." in seen.text_of("p")
+    assert seen.text_of("h2") == ["Inputs"]
+    assert "No input runs. All parameters have their default values." in seen.text_of("p")
 
 
 def test_nothing_that_comes_out_of_a_step_hangs_on_its_report():

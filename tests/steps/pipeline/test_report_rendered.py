@@ -62,9 +62,11 @@ def page(request, tmp_path_factory) -> Path:
 def chromium(page: Path, *options: str) -> str:
     """What headless Chromium prints of a page; no host can be reached by name."""
     done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        + ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={page.parent}/browser"]
-        + [*options, page.as_uri()],
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={page.parent}/browser"),
+            *(*options, page.as_uri()),
+        ],
         capture_output=True,
         text=True,
         timeout=120,

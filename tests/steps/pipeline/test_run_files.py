@@ -76,8 +76,10 @@ def _no_text(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [_deleted, _with_its_folder, _empty, _cut, _key_missing, _key_unknown, _other_type]
-    + [_no_record, _no_text],
+    [
+        *(_deleted, _with_its_folder, _empty, _cut, _key_missing, _key_unknown, _other_type),
+        *(_no_record, _no_text),
+    ],
 )
 def test_outputs_that_are_gone_or_damaged_are_told(finished, damage):
     damage(_kept(finished))

@@ -64,7 +64,7 @@ def test_an_input_given_as_none_is_left_out(profile, milled):
     (run,) = baked()
     assert [tag for tag in run.data.tags if tag.startswith("input.")] == []
     assert json.loads(kept(run)["outputs.json"])["flour"] is None
-    assert "No other run." in kept(run)["report.html"]
+    assert "No input runs." in kept(run)["report.html"]
     parameters, read = Parameters(), load_profile("local")
     assert run.data.tags["cache_key"] == key_of(STEP, parameters, read, {})
 
