@@ -88,6 +88,8 @@ def search(
     import hyperopt
     import numpy as np
 
+    # said in each thread of Hyperopt, which has the session
+    warnings.filterwarnings("ignore", message="Spark session is not provided")
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     trials = list(before)
     while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):
@@ -96,9 +98,7 @@ def search(
             logger.info("the time limit of the search is reached")
             break
         wave = min(limits.parallelism, limits.trials - len(trials))
-        with warnings.catch_warnings():  # it misses the session that it is given
-            warnings.filterwarnings("ignore", message="Spark session is not provided")
-            spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
+        spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
         _insert_trials(spark_trials, trials)
         hyperopt.fmin(
             make_objective(plan, cache, space, tracking_uri, parent_run_id, trials),

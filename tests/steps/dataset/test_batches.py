@@ -8,7 +8,6 @@ import pytest
 from small_cache import numbered, write_cache
 
 from steps.dataset.batches import MIXED_GROUPS, Batch, Shard
-from steps.dataset.cache_reader import read_row_groups
 
 GROUPS = {
     "train": [3] * 5 + [2] * 7,  # twelve groups, unequal to within one
@@ -123,10 +122,3 @@ def test_each_position_of_an_epoch_gets_many_images(cache):
     epochs = [_numbers(list(Shard(cache, "test", 16).epoch(seed))) for seed in range(30)]
     for place in zip(*epochs, strict=True):
         assert Counter(place).most_common(1)[0][1] < 12  # of 16 images, two by chance
-
-
-def test_row_groups_have_the_requested_columns(cache):
-    groups = list(read_row_groups(cache, "test", ["path", "label"]))
-    assert [len(group.path) for group in groups] == GROUPS["test"]
-    assert set(groups[0]._fields) == {"path", "label"}
-    assert groups[0].path[0] == "file:/landing/57.jpg"

@@ -1,0 +1,17 @@
+"""Row groups as Petastorm reads them."""
+
+import numpy as np
+from small_cache import numbered, write_cache
+
+from steps.dataset.cache_reader import read_row_groups, stack_pixels
+
+
+def test_row_groups_have_the_requested_columns_and_the_pixels_of_the_cache(tmp_path):
+    cache = write_cache(tmp_path / "cache", {"train": [3], "test": [6, 5, 5]})
+    groups = list(read_row_groups(cache, "test", ["path", "label"]))
+    assert [len(group.path) for group in groups] == [6, 5, 5]
+    assert set(groups[0]._fields) == {"path", "label"}
+    assert groups[0].path[0] == "file:/landing/3.jpg"
+    (group,) = read_row_groups(cache, "train", ["pixels"])
+    expected = np.stack([numbered(number, (4, 4), 2)[0] for number in range(3)])
+    np.testing.assert_array_equal(stack_pixels(group.pixels, cache), expected)
