@@ -79,7 +79,7 @@ def test_labels_are_merged_from_every_kind_of_table_by_every_key(small, kind, la
     keys = _keys(small, labels_by)
     rows = [(keys[name], label) for name, label in AFTER.items()] + [("nobody", "shoes")]
     done = _merge(small, rows, labels_by.split()[0], kind)
-    assert done == MergedLabels(added=1, changed=1, conflicts=[], unknown=1)
+    assert done == MergedLabels(added=1, changed=1, conflicts=[], unmatched=1)
     assert _labels(small) == AFTER
     assert small.table("images").set_index("name")["content"].to_dict() == FILES
 
@@ -103,7 +103,7 @@ def test_labels_that_are_there_already_write_no_version(small):
 def test_conflicting_labels_are_reported_and_not_merged(small):
     conflict = [(LABELLED, "shoes"), (LABELLED, "boots"), (UNLABELLED, "parcel")]
     done = _merge(small, [*conflict, (UNLABELLED, "parcel")])
-    assert done == MergedLabels(added=1, changed=0, conflicts=[LABELLED], unknown=0)
+    assert done == MergedLabels(added=1, changed=0, conflicts=[LABELLED], unmatched=0)
     assert _labels(small) == BEFORE | {UNLABELLED: "parcel"}
 
 
