@@ -23,7 +23,7 @@ def zone(tmp_path):
 
 @pytest.fixture
 def kept(tmp_path):
-    return tmp_path / "taken in"
+    return tmp_path / "ingested"
 
 
 def _found(folder) -> dict[str, bytes]:

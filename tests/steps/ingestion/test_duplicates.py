@@ -141,7 +141,7 @@ class CutOffError(Exception):
     pass
 
 
-def _cut_off(*_):
+def _interrupted(*_):
     raise CutOffError
 
 
@@ -164,7 +164,7 @@ def test_all_rows_are_compared_only_if_there_may_be_duplicates(other, monkeypatc
 def test_the_next_call_marks_what_an_interrupted_one_left(other, monkeypatch):
     other.put({SECOND: jpeg(1)})
     with monkeypatch.context() as patched:
-        patched.setattr(module, "mark_duplicates", _cut_off)
+        patched.setattr(module, "mark_duplicates", _interrupted)
         with pytest.raises(CutOffError):
             other.ingest()
     assert _duplicates(other) == []

@@ -11,7 +11,7 @@ from steps.ingestion.arrivals import Arrivals
 pytestmark = pytest.mark.slow
 
 
-def _cut_off_before_the_last_batch(checkpoint: Path) -> None:
+def _interrupt_before_the_last_batch(checkpoint: Path) -> None:
     """What a kill between Spark's two writes leaves: a chunk in the list, and no batch of it."""
     last = max((checkpoint / "offsets").glob("[0-9]*"), key=lambda path: int(path.name)).name
     for folder in ("offsets", "commits"):
@@ -28,7 +28,7 @@ def test_two_chunks_in_one_batch_keep_a_transaction_each(lake, tmp_path, content
     for name, bytes_ in zip(names[:2], (jpeg(1), jpeg(2)), strict=True):
         small.put({name: bytes_})
         small.ingest()
-    _cut_off_before_the_last_batch(checkpoint)
+    _interrupt_before_the_last_batch(checkpoint)
     small.put({names[2]: content})
     small.ingest()
 
