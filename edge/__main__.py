@@ -1,4 +1,4 @@
-"""``python -m edge``."""
+"""Run ``python -m edge``."""
 
 import sys
 

@@ -57,9 +57,12 @@ def read(kind: type[Table], path: Path) -> Table:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(
-            f"cannot read the settings {path} ({error.strerror}): pass --config FILE"
-        ) from error
+        fix = (
+            "put sudo before the command"
+            if isinstance(error, PermissionError)
+            else "pass --config FILE"
+        )
+        raise SettingsError(f"cannot read the settings {path} ({error.strerror}): {fix}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
     return _read_table(kind, values, "", path)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edge.cli.wording import pluralize
 from edge.inference.errors import UserError
@@ -16,11 +17,12 @@ logger = logging.getLogger(__name__)
 
 CONFIG = Path("/etc/lakehouse-vision/agent.toml")
 ANSWER_SECONDS = 5.0
-HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where a page that is served at all addresses answers here."""
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
+"""The local address of a page that is served at all addresses."""
 
-HANGS_SECONDS = 120.0
-"""Beyond the camera's patience: then the process ends, and systemd starts it again."""
+HANG_SECONDS = 120.0
+"""Beyond the time after which the camera counts as stalled: then the process ends, and systemd
+restarts it."""
 
 
 class NotRunningError(UserError):
@@ -28,27 +30,36 @@ class NotRunningError(UserError):
 
 
 class UnhealthyError(UserError):
-    """The agent runs, but something keeps it from its work."""
+    """The agent runs, but it has health issues."""
 
 
 def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add both commands.
 
     Args:
-        add: makes a command from its name, what it runs, and its purpose.
+        add: makes a command from its name, its function and its purpose.
     """
     command = add("run", _run, "capture, score, send and update, until it is stopped")
     _add_config(command)
-    command = add("status", _status, "say how the running agent is; exit status 1 where not well")
+    command = add(
+        "status", _status, "show the state of the running agent; exit status 1 if it is unhealthy"
+    )
     _add_config(command)
     command.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="all of it, as JSON"
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print the full status as JSON",
     )
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--config", type=Path, default=CONFIG, metavar="FILE", help="the agent's settings, TOML"
+        "--config",
+        type=Path,
+        default=CONFIG,
+        metavar="FILE",
+        help="the agent's settings, a TOML file",
     )
 
 
@@ -59,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     from edge.preview.server import Preview, PreviewError
 
     settings = Settings.read(options.config)
-    # systemd's journal has the time already
+    # without the time, which systemd's journal adds
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     agent = Agent(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,10 +80,10 @@ def _run(options: argparse.Namespace) -> None:
     try:
         preview = Preview(agent, settings.page.host, settings.page.port)
         logger.info("%s runs; its page: %s", settings.device, preview.address)
-    except PreviewError as error:  # no reason not to look
+    except PreviewError as error:  # the agent works without it
         logger.error("%s runs without its page: %s", settings.device, error)
     try:
-        agent.run(Watchdog(settings.camera.stalled_seconds + HANGS_SECONDS))
+        agent.run(Watchdog(settings.camera.stalled_seconds + HANG_SECONDS))
     finally:
         if preview:
             preview.shutdown()
@@ -86,58 +97,61 @@ def _status(options: argparse.Namespace) -> None:
     from edge.agent.settings import Settings
 
     page = Settings.read(options.config).page
-    address = web_address(HERE.get(page.host, page.host), page.port)
+    address = web_address(LOOPBACK.get(page.host, page.host), page.port)
     try:
-        said = requests.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
+        with requests.Session() as session:
+            session.trust_env = False  # a user's proxy does not lead to this machine
+            status = session.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
     except (requests.RequestException, ValueError) as error:
         raise NotRunningError(
             f"no agent answers at {address}: systemctl status lakehouse-vision"
         ) from error
     if hasattr(options, "json"):
-        print(json.dumps(said, indent=2))
+        print(json.dumps(status, indent=2))
     else:
-        for name, text in _summary(said):
+        for name, text in _summary(status):
             print(f"{name:<12} {text}")
-    if not said["healthy"]:
-        raise UnhealthyError("; ".join(said["health_issues"]))
+    if not status["healthy"]:
+        raise UnhealthyError("; ".join(status["health_issues"]))
 
 
-def _summary(said: dict) -> list[tuple[str, str]]:
-    queue, counts = said["queue"], said["counts"]
+def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
+    queue, counts = status["queue"], status["counts"]
     model = "none"
-    if said["model_version"]:
-        model = f"{said['model']} version {said['model_version']}, release {said['release']}"
-        model += ", on probation" if said["on_probation"] else ""
-    score = f"{said['label']} {said['score']:.4f}" if said["score"] is not None else "none"
+    if status["model_version"]:
+        model = f"{status['model']} version {status['model_version']}, release {status['release']}"
+        model += ", on probation" if status["on_probation"] else ""
+    score = f"{status['label']} {status['score']:.4f}" if status["score"] is not None else "none"
     waiting = f"{pluralize(queue['images'], 'image')}, {queue['bytes'] / 1e6:.1f} MB; "
-    waiting += pluralize(said["results"]["unsent"], "result")
+    waiting += pluralize(status["results"]["unsent"], "result")
     if queue["undated"]:
         waiting += f"; {pluralize(queue['undated'], 'image')} without a date until the clock is set"
-    frames, sent = pluralize(said["frames"], "frame"), pluralize(counts.get("sent", 0), "image")
+    frames, sent = pluralize(status["frames"], "frame"), pluralize(counts.get("sent", 0), "image")
     degrees = (
-        "" if said["temperature_celsius"] is None else f"{said['temperature_celsius']:.0f} °C, "
+        "" if status["temperature_celsius"] is None else f"{status['temperature_celsius']:.0f} °C, "
     )
     rows = [
-        ("device", f"{said['device']}, since {said['started_at']}"),
-        ("camera", said["camera_failure"] or f"{said['camera']}, {frames}"),
-        ("last frame", f"{said['last_frame_at']}: {score}"),
+        ("device", f"{status['device']}, since {status['started_at']}"),
+        ("camera", status["camera_failure"] or f"{status['camera']}, {frames}"),
+        ("last frame", f"{status['last_frame_at']}: {score}"),
         ("model", model),
         ("waiting", waiting),
-        ("sent", f"{sent}, last {said['last_sent_at'] or 'none yet'}"),
+        ("sent", f"{sent}, last {status['last_sent_at'] or 'none yet'}"),
         ("dropped", pluralize(counts.get("dropped", 0), "image")),
         (
             "machine",
-            f"{degrees}{said['memory_megabytes']:.0f} MB used, {said['free_megabytes']} MB free",
+            f"{degrees}{status['memory_megabytes']:.0f} MB used, "
+            f"{status['free_megabytes']} MB free",
         ),
     ]
     for name, key in (("model", "model_failure"), ("landing", "landing_failure")):
-        if said[key]:
-            rows.append((f"{name} !", said[key]))
+        if status[key]:
+            rows.append((f"{name} !", status[key]))
     if queue["unreadable"] or counts.get("lost"):
-        again, lost = queue["unreadable"], pluralize(counts.get("lost", 0), "image")
-        rows.append(("disk !", f"cannot be read: {lost} lost, {again} tried again"))
-    if said["throttling"]:
-        rows.append(("power !", ", ".join(said["throttling"])))
+        retried, lost = queue["unreadable"], pluralize(counts.get("lost", 0), "image")
+        rows.append(("disk !", f"cannot be read: {lost} lost, {retried} tried again"))
+    if status["throttling"]:
+        rows.append(("power !", ", ".join(status["throttling"])))
     return rows + [
-        ("error", f"{item['at']} {item['message']}") for item in said["recent_errors"][-3:]
+        ("error", f"{item['at']} {item['message']}") for item in status["recent_errors"][-3:]
     ]

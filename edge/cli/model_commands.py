@@ -1,4 +1,4 @@
-"""``python -m edge pull``, ``score`` and ``predict``: what is done with a released model."""
+"""``python -m edge pull``, ``score`` and ``predict``: the commands that use a released model."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the three commands.
 
     Args:
-        add: makes a command from its name, what it runs, and its purpose.
+        add: makes a command from its name, its function and its purpose.
     """
     _add_pull(add)
     _add_score(add)
@@ -23,14 +23,14 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_pull(add: Callable[..., argparse.ArgumentParser]) -> None:
-    command = add("pull", _pull, "bring the released model from an MLflow server onto this device")
+    command = add("pull", _pull, "install the released model from an MLflow server on this device")
     server = os.environ.get("MLFLOW_TRACKING_URI")
     command.add_argument(
         "--server",
-        default=argparse.SUPPRESS,  # not the variable's: it may have a password, and help shows it
+        default=argparse.SUPPRESS,  # not the variable: help would show a password in it
         required=not server,
         metavar="URL",
-        help="the MLflow server's address; MLFLOW_TRACKING_URI does as well",
+        help="the MLflow server's address (default: MLFLOW_TRACKING_URI)",
     )
     command.add_argument(
         "--model",
@@ -39,65 +39,67 @@ def _add_pull(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="the registered model's name",
     )
-    command.add_argument("--alias", default="champion", metavar="ALIAS", help="which version of it")
+    command.add_argument(
+        "--alias", default="champion", metavar="ALIAS", help="the alias of its version"
+    )
     command.add_argument(
         "--into",
         type=Path,
         required=True,
         default=argparse.SUPPRESS,
         metavar="FOLDER",
-        help="the folder of all models; made where it is missing",
+        help="the folder of all models; created if it is missing",
     )
     command.add_argument(
         "--keys",
         type=Path,
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="public keys, one a line, of which one has to have signed the release "
-        f"(default: {KEYS_FILE} in the folder of all models, where it exists)",
+        help="file of public keys, one a line, of which one has to have signed the release "
+        f"(default: {KEYS_FILE} in the folder of all models, if it exists)",
     )
     command.add_argument(
         "--again",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="try a release once more that failed on this device",
+        help="install a release even if it failed on this device before",
     )
 
 
 def _pull(options: argparse.Namespace) -> None:
-    from edge.cli.pull import pull  # here, so that a capture needs no onnxruntime
+    from edge.cli.pull import pull  # here, so that a capture does not load onnxruntime
 
     _require_writable(options.into / options.model)
-    keys = _pinned(options)
+    keys = _pinned_keys(options)
     again = hasattr(options, "again")
     server = getattr(options, "server", None) or os.environ["MLFLOW_TRACKING_URI"]
-    done = pull(server, options.model, options.alias, options.into, keys, again)
+    model = pull(server, options.model, options.alias, options.into, keys, again)
     if not keys:
         print(
-            "edge pull: no key is pinned, so any release is taken; put the public key of yours "
-            f"into {options.into / KEYS_FILE}",
+            "edge pull: no key is pinned, so unsigned releases are installed too; put your public "
+            f"key into {options.into / KEYS_FILE}",
             file=sys.stderr,
         )
-    what = f"{options.model} version {done.version}, release {done.release}"
-    if done.downloaded:
-        print(f"{what}: {done.downloaded} bytes pulled into {done.folder}, {done.file} is used")
+    name = f"{options.model} version {model.version}, release {model.release}"
+    if model.downloaded:
+        print(f"{name}: {model.downloaded} bytes pulled into {model.folder}, {model.file} is used")
     else:
-        print(f"{what}: in {done.folder}, nothing to download, {done.file} is used")
+        print(f"{name}: in {model.folder}, nothing to download, {model.file} is used")
 
 
 def _require_writable(folder: Path) -> None:
-    """Raise :class:`UserError` unless this user may write into a folder, or make it."""
-    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"this user may not write to {there}: put sudo before the command")
+    """Raise :class:`UserError` unless this user may write into a folder, or create it."""
+    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if existing.is_dir() and not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"this user may not write to {existing}: put sudo before the command")
 
 
-def _pinned(options: argparse.Namespace) -> list[str]:
-    """The trusted public keys; a file that is named has to exist."""
-    kept = options.into / KEYS_FILE
+def _pinned_keys(options: argparse.Namespace) -> list[str]:
+    """Read the trusted public keys; a file given by ``--keys`` has to exist."""
     if hasattr(options, "keys"):
         return read_keys(options.keys)
-    return read_keys(kept) if kept.exists() else []
+    default = options.into / KEYS_FILE
+    return read_keys(default) if default.exists() else []
 
 
 def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -108,7 +110,7 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
         required=True,
         default=argparse.SUPPRESS,
         metavar="FOLDER/NAME",
-        help="where pull put the model's versions",
+        help="the folder of the model, as pull created it",
     )
     command.add_argument(
         "--count", type=parse_count, default=10, metavar="N", help="how many frames"
@@ -118,7 +120,7 @@ def _add_score(add: Callable[..., argparse.ArgumentParser]) -> None:
         type=Path,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help="write the rows to a file too, as JSON",
+        help="also write the rows to a file, as JSON",
     )
     add_camera_options(command, start="2026-07-27T00:00:00", period=150)
 
@@ -141,12 +143,12 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
-    command = add("predict", _predict, "let a server of `mlflow models serve` score images")
+    command = add("predict", _predict, "have a server of `mlflow models serve` score images")
     command.add_argument(
         "files", type=Path, nargs="+", default=argparse.SUPPRESS, metavar="FILE", help="an image"
     )
     command.add_argument(
-        "--server", default="http://127.0.0.1:5001", metavar="URL", help="its address"
+        "--server", default="http://127.0.0.1:5001", metavar="URL", help="the server's address"
     )
 
 

@@ -1,4 +1,4 @@
-"""New frames, scored with the current model."""
+"""``python -m edge score``: new frames, scored with the model in use."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ class ScoredFrame:
     """One scored frame.
 
     Attributes:
-        file: the file's name, or the capture time of a frame that is no file.
-        label: the class that the record decides on.
+        file: the file's name, or the capture time if the frame is not a file.
+        label: the predicted class.
         score: its probability, 0–1.
         ms: milliseconds for preparing and scoring.
         version: the model's version.
@@ -44,9 +44,9 @@ def score_frames(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Score
 
 
 def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
-    """Print rows as they come, in columns; returns them.
+    """Print rows as they come, in columns, and return them.
 
-    A file's name longer than its column pushes only its own row to the right.
+    A file name longer than its column moves only its own row to the right.
     """
     width = max(len("label"), *map(len, labels))
     printed: list[ScoredFrame] = []
@@ -67,7 +67,9 @@ def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFr
     return printed
 
 
-def _print_row(file, label, score, ms, version, file_width: int, label_width: int) -> None:
+def _print_row(
+    file: str, label: str, score: str, ms: str, version: str, file_width: int, label_width: int
+) -> None:
     print(
         f"{file:<{file_width}}  {label:<{label_width}}  {score:>6}  {ms:>7}  {version:>7}",
         flush=True,
@@ -75,5 +77,5 @@ def _print_row(file, label, score, ms, version, file_width: int, label_width: in
 
 
 def write_rows(rows: list[ScoredFrame], path: Path) -> None:
-    """Write scored frames as a JSON list of objects, one for each."""
+    """Write scored frames as a JSON list with an object for each."""
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")

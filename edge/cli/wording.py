@@ -1,10 +1,10 @@
-"""Words that follow a number."""
+"""Numbers with their nouns."""
 
 
-def pluralize(count: int, what: str) -> str:
-    """A number of things, as one says it.
+def pluralize(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one.
 
     >>> pluralize(1, "frame"), pluralize(0, "frame"), pluralize(2, "frame")
     ('1 frame', '0 frames', '2 frames')
     """
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

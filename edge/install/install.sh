@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Installs, upgrades or removes the agent on a Raspberry Pi or any Debian: sudo edge/install/install.sh
+# Install, upgrade or remove the agent on a Raspberry Pi or any Debian: sudo edge/install/install.sh
 #
-#   --uninstall       remove the program and the service; settings, models and images stay
+#   --uninstall       remove the program and the service; keep settings, models and images
 #   --purge           with --uninstall: remove those too
-#   --camera KIND     picamera2 (default where libcamera is), opencv, folder or simulated
-#   --prefix PATH     where the program goes            (/opt/lakehouse-vision)
-#   --config PATH     where the settings go             (/etc/lakehouse-vision)
-#   --state PATH      what it keeps: images, models   (/var/lib/lakehouse-vision)
+#   --camera KIND     a kind of `edge-agent capture --help` (default: picamera2 if libcamera is
+#                     installed, otherwise opencv)
+#   --prefix PATH     folder of the program             (/opt/lakehouse-vision)
+#   --config PATH     folder of the settings            (/etc/lakehouse-vision)
+#   --state PATH      folder of images and models       (/var/lib/lakehouse-vision)
 #   --python PATH     the Python to use                 (/usr/bin/python3)
-#   --no-systemd      no service and no user of its own: start it yourself
+#   --no-systemd      without a service and its user: start the agent yourself
 set -euo pipefail
+umask 022 # every user may run edge-agent and read the settings
 
 name=lakehouse-vision
 prefix=/opt/$name config=/etc/$name state=/var/lib/$name
@@ -29,7 +31,7 @@ while [[ $# -gt 0 ]]; do
     --purge) purge=yes ;;
     --no-systemd) systemd=no ;;
     --prefix | --config | --state | --python | --camera)
-        [[ $# -gt 1 ]] || stop "$1 wants a value"
+        [[ $# -gt 1 ]] || stop "$1 needs a value"
         printf -v "${1#--}" %s "$2"
         shift
         ;;
@@ -49,8 +51,8 @@ done
 edge=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 if [[ $systemd == yes ]]; then
-    [[ $(id -u) == 0 ]] || stop "it makes a user and a service: sudo $0, or --no-systemd"
-    command -v systemctl >/dev/null || stop "there is no systemd here: --no-systemd"
+    [[ $(id -u) == 0 ]] || stop "a service and its user need root: sudo $0, or --no-systemd"
+    command -v systemctl >/dev/null || stop "systemd is missing: use --no-systemd"
 fi
 
 uninstall() {
@@ -59,10 +61,10 @@ uninstall() {
         rm -f "$units/$name.service" "$bin/edge-agent"
         systemctl daemon-reload
     fi
-    # Only what this script has made: it leaves a note there.
+    # Only a folder that this script has created and marked.
     [[ ! -f $prefix/installed ]] || rm -rf "$prefix"
     if [[ $purge == no ]]; then
-        say "removed; settings stay in $config, models and images in $state (--purge removes them)"
+        say "removed; settings are kept in $config, models and images in $state (--purge removes them)"
         return
     fi
     [[ ! -f $config/agent.toml ]] || rm -rf "$config"
@@ -75,7 +77,7 @@ check() {
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null ||
         stop "$python is not Python 3.11 to 3.13: use 64-bit Pi OS Bookworm or Trixie, or --python"
     [[ $(uname -m) =~ ^(aarch64|x86_64)$ ]] ||
-        stop "$(uname -m) is no 64-bit system: install the 64-bit Pi OS"
+        stop "$(uname -m) is not a 64-bit system: install the 64-bit Pi OS"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         stop "Python's venv is missing: sudo apt install -y python3-venv, then again"
     if [[ -z $camera ]]; then
@@ -83,12 +85,12 @@ check() {
         ! "$python" -c 'import libcamera' 2>/dev/null || camera=picamera2
     fi
     if [[ $camera == picamera2 ]] && ! "$python" -c 'import picamera2' 2>/dev/null; then
-        say "there is no image until: sudo apt install -y python3-picamera2"
+        say "the camera needs: sudo apt install -y python3-picamera2"
     fi
 }
 
-# What apt has installed and others of apt are compiled against stays as it is: another numpy in
-# the environment would hide the one that apt's simplejpeg, and with it picamera2, needs.
+# Keep the numpy of apt: another one in the environment would hide the one that apt's simplejpeg,
+# and with it picamera2, is compiled against.
 system_pins() {
     "$python" -c '
 from importlib.metadata import PackageNotFoundError, version
@@ -98,12 +100,12 @@ except PackageNotFoundError:
     pass'
 }
 
-# A new program is made beside the old one, and takes its place once it works.
+# Install the new program beside the old one, and replace that once the new one starts.
 program() {
     local fresh=$prefix.new
     rm -rf "$fresh" "$prefix.old"
     mkdir -p "$fresh/app" "$fresh/bin" "$fresh/docs"
-    say "making the environment, a minute or two on a Pi"
+    say "creating the environment, which takes a minute or two on a Pi"
     "$python" -m venv --system-site-packages "$fresh/venv"
     system_pins >"$fresh/system-pins.txt"
     "$fresh/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
@@ -116,9 +118,9 @@ program() {
     chmod 755 "$fresh/bin/edge-agent"
     PYTHONPATH=$fresh/app "$fresh/venv/bin/python3" -c \
         'import edge.agent.agent, edge.preview.server' ||
-        stop "the new program does not start; what was installed before stays"
+        stop "the new program does not start; the installed one is kept"
     date -u +%FT%TZ >"$fresh/installed"
-    # bytecode now: the service may not write here
+    # compile now, since the service may not write here
     "$fresh/venv/bin/python3" -m compileall -q "$fresh/app" >/dev/null
     [[ ! -e $prefix ]] || mv "$prefix" "$prefix.old"
     mv "$fresh" "$prefix"
@@ -134,7 +136,7 @@ settings() {
     mkdir -p "$config" "$state/landing"
     if [[ ! -e $config/agent.toml ]]; then
         filled_in "$edge/install/agent.toml" >"$config/agent.toml"
-        say "say where images go, and which model to follow: $config/agent.toml"
+        say "set the landing zone and the model: $config/agent.toml"
     fi
     if [[ ! -e $config/environment ]]; then
         (
@@ -154,7 +156,7 @@ service() {
     systemctl daemon-reload
     systemctl enable --quiet $name.service
     systemctl restart $name.service
-    say "it runs: edge-agent status"
+    say "the agent runs: edge-agent status"
 }
 
 if [[ $action == uninstall ]]; then
@@ -167,5 +169,5 @@ settings
 if [[ $systemd == yes ]]; then
     service
 else
-    say "start it: $prefix/bin/edge-agent run --config $config/agent.toml"
+    say "start the agent: $prefix/bin/edge-agent run --config $config/agent.toml"
 fi

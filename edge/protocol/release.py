@@ -134,8 +134,8 @@ class Release:
             raise ReleaseError(
                 f"release {self.release} of {self.model} is not newer than release {than}, "
                 "which this device has had: to go back to a version, release it again "
-                "(mlflow run . -e promote -P version=…); on a device that was given another "
-                "registry, delete the model's folder"
+                "(mlflow run . -e promote -P version=… --env-manager local); on a device that was "
+                "given another registry, delete the model's folder"
             )
 
     def require_files(self, folder: Path) -> None:

@@ -18,23 +18,23 @@ class NoModelError(UserError):
 
 
 class CurrentModel:
-    """The pulled model that is in use, loaded; the one before it where its files are damaged.
+    """The model in use, loaded; the release before it if its files are damaged.
 
     Args:
-        models: the folder of one model, where a pull put its releases.
-        threads: onnxruntime's intra-op threads; 0 leaves the choice to onnxruntime.
+        models: the folder of one model, with its releases.
+        threads: onnxruntime's intra-op threads; 0 for onnxruntime's default.
 
     Attributes:
         version: the model's version.
         release: the number of its release.
-        file: the network's file, as this device chose it.
-        scorer: what scores with it; it has scored once, so the first frame takes no longer.
+        file: the network's file, as the self-test selected it.
+        scorer: of the network; it is warm, so that the first frame takes no longer than others.
         folder: where it was loaded from.
-        linked: the folder that the link names.
-        fallback_reason: why that one did not load, and this one did; None where this is the one.
+        linked_folder: the folder that the link names.
+        fallback_reason: why that folder did not load; None if it did.
 
     Raises:
-        NoModelError: nothing was pulled there, or nothing there is whole.
+        NoModelError: no model was pulled, or none is complete.
     """
 
     def __init__(self, models: Path, threads: int = 0):

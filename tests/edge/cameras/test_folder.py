@@ -118,14 +118,14 @@ def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
     ],
     ids=["cut JPEG", "cut PNG", "text", "nothing"],
 )
-def test_what_is_no_image_is_named_with_the_reason(tmp_path, content, why):
+def test_a_file_that_is_not_an_image_is_named_with_the_reason(tmp_path, content, why):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(CameraError, match=rf"/a\.jpg is not a readable image \(.*({why})") as said:
         list(FolderCamera(tmp_path).frames(None))
     assert "object at" not in str(said.value)
 
 
-def test_a_shot_is_of_the_newest_image_and_of_each_once(tmp_path):
+def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
     camera = FolderCamera(tmp_path)
     camera.open()
     with pytest.raises(NoNewFrameError), camera.shot():
@@ -141,7 +141,7 @@ def test_a_shot_is_of_the_newest_image_and_of_each_once(tmp_path):
         pass
 
 
-def test_a_file_that_is_no_image_yet_is_seen_when_it_is_one(tmp_path):
+def test_an_incomplete_image_is_read_once_it_is_complete(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(NoNewFrameError, match="a.jpg is not a readable image"), camera.shot():
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_image_yet_is_seen_when_it_is_one(tmp_path):
         assert shot.frame().pixels.shape == (8, 8, 3)
 
 
-def test_what_is_no_image_is_named_until_it_goes_or_another_comes(tmp_path):
+def test_a_file_that_is_not_an_image_is_named_until_another_comes(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"a shopping list")
     for _ in range(3):
@@ -166,7 +166,7 @@ def test_what_is_no_image_is_named_until_it_goes_or_another_comes(tmp_path):
     assert not isinstance(said.value, UnreadableFrameError)
 
 
-def test_what_the_disk_or_the_rights_keep_from_being_read_is_a_fault_of_the_camera(tmp_path):
+def test_a_file_that_cannot_be_read_is_a_camera_error(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").symlink_to("/proc/self/mem")  # its first byte is never given
     for _ in range(2):
@@ -179,7 +179,7 @@ def test_what_the_disk_or_the_rights_keep_from_being_read_is_a_fault_of_the_came
         assert shot.image == image()
 
 
-def test_an_image_that_goes_while_it_is_looked_at_is_kept_with_its_time(tmp_path):
+def test_an_image_that_is_removed_during_its_shot_is_kept_with_its_time(tmp_path):
     camera = FolderCamera(tmp_path)
     (tmp_path / "a.jpg").write_bytes(image())
     os.utime(tmp_path / "a.jpg", (1_700_000_000, 1_700_000_000))
@@ -190,7 +190,7 @@ def test_an_image_that_goes_while_it_is_looked_at_is_kept_with_its_time(tmp_path
     assert frame.captured_at.timestamp() == 1_700_000_000
 
 
-def test_a_folder_that_is_gone_is_a_fault_of_the_camera(tmp_path):
+def test_a_missing_folder_is_a_camera_error(tmp_path):
     camera = FolderCamera(tmp_path / "gone")
     with pytest.raises(CameraError, match="no folder"):
         camera.open()

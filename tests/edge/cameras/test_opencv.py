@@ -79,7 +79,7 @@ def test_frames_are_rgb_and_the_newest(stand_in):
     assert VideoCapture.released == 1
 
 
-def test_a_camera_that_ends_is_stalled_and_can_be_opened_again(stand_in):
+def test_a_camera_that_stops_is_stalled_and_can_be_opened_again(stand_in):
     stand_in.setattr(VideoCapture, "stalls_after", 0)
     camera = OpenCVCamera("rtsp://porch", patience=0.05)
     camera.open()
@@ -90,7 +90,7 @@ def test_a_camera_that_ends_is_stalled_and_can_be_opened_again(stand_in):
     assert len(list(camera.frames(2))) == 2 and VideoCapture.released == 2
 
 
-def test_a_thread_that_hung_in_the_driver_ends_when_it_wakes_and_gives_no_frame(stand_in):
+def test_a_thread_that_hung_in_the_driver_ends_without_a_frame(stand_in):
     hangs = threading.Event()
     stand_in.setattr(VideoCapture, "hangs", hangs)
     camera = OpenCVCamera("0", patience=0.05)

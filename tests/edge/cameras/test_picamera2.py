@@ -38,7 +38,7 @@ def test_frames_are_rgb_of_the_size_asked_for(stand_in):
     assert camera.model == "imx708" and Picamera2.closed == 1
 
 
-def test_what_is_scored_comes_from_the_small_stream_of_the_same_moment(stand_in):
+def test_the_scored_image_is_the_small_stream_of_the_same_moment(stand_in):
     camera = Picamera2Camera(size=(480, 640), lores=(90, 100))
     camera.open()
     with camera.shot() as shot:
@@ -65,7 +65,7 @@ def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
     assert frame.exposure is None
 
 
-def test_a_small_image_still_shows_the_whole_view(stand_in):
+def test_a_small_image_still_shows_the_full_view(stand_in):
     camera = Picamera2Camera(size=(480, 640))
     camera.open()
     assert camera._camera.config["raw"]["size"] == (2304, 1296)
@@ -73,7 +73,7 @@ def test_a_small_image_still_shows_the_whole_view(stand_in):
     camera.close()
 
 
-def test_controls_and_the_turn_reach_the_camera(stand_in):
+def test_controls_and_rotation_reach_the_camera(stand_in):
     camera = Picamera2Camera(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
     camera.open()
     assert camera._camera.config["controls"] == {"ExposureTime": 20000, "AfMode": 0}
@@ -87,7 +87,7 @@ def test_a_control_that_the_camera_lacks_is_named_and_leaves_it_closed(stand_in)
     assert Picamera2.open_cameras == 0
 
 
-def test_a_stalled_camera_is_told_and_can_be_opened_again(stand_in):
+def test_a_stalled_camera_is_reported_and_can_be_opened_again(stand_in):
     stand_in.setattr(Picamera2, "stalls_after", 1)
     camera = Picamera2Camera(patience=0.1)
     camera.open()

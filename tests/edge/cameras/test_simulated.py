@@ -30,7 +30,7 @@ def test_a_frame_is_a_function_of_seed_and_time(simulated):
     assert (other.pixels != simulated.at(time).pixels).mean() > 0.5
 
 
-def test_the_light_goes_by_the_clock_on_the_wall(simulated):
+def test_the_light_follows_the_wall_clock(simulated):
     noon = datetime(2026, 7, 13, 12, tzinfo=UTC)
     elsewhere = noon.replace(tzinfo=timezone(timedelta(hours=-7)))
     np.testing.assert_array_equal(simulated.at(noon).pixels, simulated.at(elsewhere).pixels)
@@ -59,7 +59,7 @@ def test_every_block_of_the_split_has_both_labels(simulated):
             assert 0.05 < blocks[tenths == tenth].mean() < 0.95
 
 
-def test_brightness_alone_does_not_give_the_label_away(simulated):
+def test_brightness_alone_does_not_predict_the_label(simulated):
     frames = [simulated.at(time) for time in FIVE_DAYS[::7]]
     brightness = np.array([frame.pixels.mean() for frame in frames])
     seen = np.array([frame.label == "1" for frame in frames])

@@ -1,5 +1,6 @@
-"""The agent as a process: started, asked, ended, killed, and watched."""
+"""The agent as a process: started, queried, stopped, killed, and watched."""
 
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -21,7 +23,7 @@ KILLS = int(os.environ.get("KILLS", "5"))
 
 
 @pytest.mark.slow
-def test_it_looks_scores_sends_and_ends_when_it_is_told_to(tmp_path, capsys):
+def test_the_agent_captures_scores_sends_and_stops_on_sigterm(tmp_path, capsys, monkeypatch):
     with running(tmp_path) as agent:
         landing = tmp_path / "landing"
         agent.wait_for(lambda: len(list(landing.glob("*.jpg"))) >= 2)
@@ -30,7 +32,9 @@ def test_it_looks_scores_sends_and_ends_when_it_is_told_to(tmp_path, capsys):
         port = agent.page.rpartition(":")[2]
         config = tmp_path / "agent.toml"
         config.write_text(config.read_text().replace("port = 0", f"port = {port}"))
-        assert main(["status", "--config", str(config)]) == 0
+        with monkeypatch.context() as patch:  # without sudo, the user's own proxy is set
+            patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+            assert main(["status", "--config", str(config)]) == 0
         said = capsys.readouterr().out
         assert "brightness version 4, release 1" in said and "a7, since" in said
         before = agent.status()["kept"].get("manual_trigger", 0)
@@ -45,8 +49,22 @@ def test_it_looks_scores_sends_and_ends_when_it_is_told_to(tmp_path, capsys):
             image.load()
 
 
+def test_status_of_settings_that_another_user_owns_says_sudo(tmp_path, capsys, monkeypatch):
+    """Root may read anything, so the system's answer is replaced."""
+
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert main(["status", "--config", str(tmp_path / "agent.toml")]) == 1
+    assert capsys.readouterr().err == (
+        f"edge status: cannot read the settings {tmp_path}/agent.toml (Permission denied): "
+        "put sudo before the command\n"
+    )
+
+
 @pytest.mark.proof
-def test_killed_at_random_moments_nothing_is_lost_or_sent_twice(tmp_path):
+def test_killed_at_random_it_loses_nothing_and_sends_nothing_twice(tmp_path):
     """KILLS=100 for more."""
     draw = random.Random(KILLS)
     for _ in range(KILLS):
@@ -91,7 +109,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_sent_twice(tmp_path):
 
 
 @pytest.mark.slow
-def test_systemd_hears_that_it_is_ready_goes_on_and_stops(tmp_path):
+def test_systemd_is_notified_of_ready_watchdog_and_stopping(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
         heard.settimeout(60)
@@ -118,7 +136,7 @@ agent.run(Watchdog(0.5))
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_ends_itself_and_says_where(tmp_path):
+def test_a_process_that_hangs_ends_and_logs_where(tmp_path):
     (tmp_path / "landing").mkdir()
     config = tmp_path / "agent.toml"
     config.write_text(CONFIG.format(home=tmp_path).partition("[model]")[0])

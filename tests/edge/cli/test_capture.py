@@ -40,7 +40,7 @@ def test_a_second_capture_adds_nothing(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "landing").iterdir()}
 
 
-def test_no_half_file_is_ever_visible(tmp_path, monkeypatch):
+def test_an_incomplete_file_is_never_visible(tmp_path, monkeypatch):
     def fail(source, target):
         assert source.name.startswith(".") and source.parent == target.parent
         assert not target.exists()
@@ -68,7 +68,7 @@ def test_files_keep_their_bytes_and_names(tmp_path):
         assert image.format == "JPEG"
 
 
-def test_progress_is_shown_once_it_takes_long(tmp_path, monkeypatch, capsys):
+def test_a_long_capture_shows_its_progress(tmp_path, monkeypatch, capsys):
     capture(Still(frame(0)), tmp_path, 1, "1", "porch")
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(capturing, "QUIET_SECONDS", 0.0)

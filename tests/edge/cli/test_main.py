@@ -1,5 +1,7 @@
+import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,14 @@ def test_a_wrong_value_names_its_option(options, capsys):
 def test_debug_shows_the_trace(tmp_path):
     with pytest.raises(CameraError):
         main(["capture", "--to", str(tmp_path), "--camera", "none", "--debug"])
+
+
+def test_a_folder_of_another_user_says_sudo(tmp_path, capsys, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["capture", "--to", str(tmp_path / "landing"), "--count", "1"]) == 1
+    assert capsys.readouterr().err == (
+        f"edge capture: this user may not access {tmp_path}/landing: put sudo before the command\n"
+    )

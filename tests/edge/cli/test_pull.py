@@ -32,7 +32,7 @@ def test_a_released_model_is_pulled_and_scores(registered, tmp_path):
     assert Scorer(home / "current").record.labels == ["dark", "bright"]
 
 
-def test_what_is_current_is_not_downloaded_again(registered, tmp_path):
+def test_the_model_in_use_is_not_downloaded_again(registered, tmp_path):
     registered.publish()
     pulled(registered, tmp_path)
     before = snapshot(tmp_path / registered.name)
@@ -144,7 +144,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("publish", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_as_released_is_refused_and_the_old_model_stays(
+def test_a_faulty_release_is_refused_and_the_old_model_stays(
     registered, tmp_path, capsys, publish, message
 ):
     registered.publish(alias="good")

@@ -1,4 +1,4 @@
-"""The installer, into a scratch place: install, run, upgrade, remove."""
+"""The installer, into a temporary folder: install, run, upgrade, remove."""
 
 import json
 import os
@@ -19,7 +19,7 @@ UNIT = Path("edge/install/lakehouse-vision.service")
 COMMAND = Path("edge/install/edge-agent")
 SECONDS = 60
 EXPOSURE = 2.5
-"""By systemd-analyze: a service with no restrictions has 9.6, one below 3 counts as good."""
+"""By systemd-analyze: a service without restrictions has 9.6, one below 3 counts as good."""
 
 
 def places(home: Path) -> list[str]:
@@ -37,7 +37,9 @@ def install(home: Path, *options: str, **kwargs) -> subprocess.CompletedProcess:
 def filled_in(template: Path, home: Path) -> Path:
     text = template.read_text()
     for name, value in {
-        **{"PREFIX": home / "opt", "CONFIG": home / "etc", "STATE": home / "var"},
+        "PREFIX": home / "opt",
+        "CONFIG": home / "etc",
+        "STATE": home / "var",
         "USER": "daemon",
     }.items():
         text = text.replace(f"@{name}@", str(value))
@@ -52,12 +54,13 @@ def unit(home: Path) -> Path:
 
 @pytest.mark.slow
 def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
-    done = install(tmp_path, "--camera", "simulated")
+    done = install(tmp_path, "--camera", "simulated", umask=0o077)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "etc/agent.toml").stat().st_mode & 0o044 == 0o044, "status needs no sudo"
     program = [str(tmp_path / "opt/bin/edge-agent")]
     config = tmp_path / "etc/agent.toml"
     assert (tmp_path / "etc/environment").stat().st_mode & 0o077 == 0
-    # nobody may vouch for the clock of the machine that runs this
+    # the clock of the machine that runs this may not be synced
     config.write_text(f"trust_clock = true\n{config.read_text()}[page]\nport = 0\n")
     _runs(program, config, tmp_path)
     models = str(tmp_path / "none/package-onnx")
@@ -93,7 +96,7 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
 
 
 def _runs(program: list[str], config: Path, home: Path) -> None:
-    """Run the installed agent until it has sent an image, elsewhere than in this checkout."""
+    """Run the installed agent outside this checkout until it has sent an image."""
     log = home / "log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
     with log.open("wb") as file:
@@ -114,7 +117,7 @@ def _runs(program: list[str], config: Path, home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_upgrade_that_fails_leaves_what_was_there(tmp_path):
+def test_a_failed_upgrade_keeps_the_installed_program(tmp_path):
     edge = tmp_path / "copy" / "edge"
     shutil.copytree(INSTALL.parents[1], edge)
     (edge / "requirements.txt").write_text("no-such-package-of-anyone==0\n")
@@ -132,17 +135,17 @@ def test_an_upgrade_that_fails_leaves_what_was_there(tmp_path):
     [
         (["--python", "/bin/false"], "is not Python 3.11 to 3.13"),
         (["--nonsense"], "unknown option --nonsense"),
-        (["--prefix"], "--prefix wants a value"),
+        (["--prefix"], "--prefix needs a value"),
         (["--state", "var"], "has to be an absolute path"),
     ],
 )
-def test_what_cannot_be_is_one_line(tmp_path, options, message):
+def test_an_option_that_cannot_work_is_one_line(tmp_path, options, message):
     done = install(tmp_path, *options)
     assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "opt").exists()
 
 
-def test_removing_takes_only_what_was_installed(tmp_path):
+def test_uninstalling_removes_only_the_installed_program(tmp_path):
     (tmp_path / "opt").mkdir()
     (tmp_path / "opt/others").touch()
     assert install(tmp_path, "--uninstall", "--purge").returncode == 0
@@ -152,7 +155,7 @@ def test_removing_takes_only_what_was_installed(tmp_path):
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="NOT PROVEN HERE: no systemd-analyze"
 )
-def test_the_service_may_do_little(tmp_path):
+def test_the_service_has_few_rights(tmp_path):
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", str(unit(tmp_path))],
         capture_output=True,
@@ -164,7 +167,7 @@ def test_the_service_may_do_little(tmp_path):
 
 @pytest.fixture
 def open_home():
-    """A folder that every user may enter, as /opt and /var are; pytest's own are closed."""
+    """A folder that every user may enter, like /opt and /var; pytest's own are closed."""
     home = Path(tempfile.mkdtemp(prefix="edge-install-"))
     home.chmod(0o755)
     yield home
@@ -173,7 +176,7 @@ def open_home():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may be another user")
 @pytest.mark.parametrize(("command", "owner"), [("pull", "daemon"), ("status", "root")])
-def test_root_pulls_as_the_one_to_whom_the_state_belongs(open_home, command, owner):
+def test_root_pulls_as_the_owner_of_the_state(open_home, command, owner):
     (open_home / "var").mkdir()
     shutil.chown(open_home / "var", "daemon")
     python = open_home / "opt/venv/bin/python3"

@@ -34,7 +34,7 @@ def server(folders):
 
 @dataclass
 class Device:
-    """A device that follows the server."""
+    """A device that follows the server's releases."""
 
     server: ReleaseServer
     models: Path
@@ -53,14 +53,14 @@ class Device:
         self.server.release(self.folders[number], number)
 
     def score(self) -> tuple[int, float]:
-        """The release in use, and what it says of a bright image."""
+        """Return the release in use, and its score of a bright image."""
         model = CurrentModel(self.home, threads=1)
         return model.release, float(
             probabilities(model.scorer, [np.full((64, 48, 3), 160, np.uint8)])[0, 1]
         )
 
     def require_working(self, *releases: int) -> int:
-        """The release in use is one of some, and scores as it should; returns it."""
+        """Require one of some releases in use, with the right scores, and return it."""
         release, score = self.score()
         assert release in releases
         logit = 0.02 * release * (160 - 127.5)
@@ -74,13 +74,13 @@ class Device:
 
 @pytest.fixture
 def device(server, folders, tmp_path) -> Device:
-    """With nothing on it."""
+    """A device without a model."""
     return Device(server, tmp_path / "models", folders)
 
 
 @pytest.fixture
 def updated(device) -> Device:
-    """Release 1 is in use and confirmed, and release 2 is out."""
+    """Release 1 is in use and committed, and release 2 is published."""
     updater = device.updater()
     assert updater.check().release == 1
     updater.probation.commit()

@@ -82,13 +82,13 @@ def test_a_missing_alias_is_a_400_that_is_named(registered):
         Registry(registered.server).version(registered.name, "canary")
 
 
-def test_a_wrong_password_is_told(registered, monkeypatch):
+def test_a_wrong_password_is_reported(registered, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
     with pytest.raises(RegistryError, match="set MLFLOW_TRACKING_USERNAME"):
         Registry(registered.server).version(registered.name, "champion")
 
 
-def test_a_download_goes_on_where_it_broke_off(registered, tmp_path):
+def test_an_interrupted_download_is_resumed(registered, tmp_path):
     """The server's route of files answers to a range, where its artifacts are files."""
     registry = Registry(registered.server)
     version = registry.version(registered.name, "champion")

@@ -1,4 +1,4 @@
-"""Flipped bytes, broken and endless downloads, a server away: refused, the old model scores on."""
+"""Flipped bytes, broken and endless downloads, no server: refused, and the old model scores on."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def flipped(content: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.slow
 def test_a_flipped_byte_of_the_release_or_a_file_is_refused(updated, tmp_path):
-    """What is taken nevertheless says the same: a space that became another kind of space."""
+    """A release that is accepted all the same has only another kind of space in its statement."""
     refused = 0
     for number in range(FLIPS):
         chance = random.Random(number)
@@ -76,7 +76,7 @@ def test_a_flipped_byte_on_the_device_is_survived_and_repaired(updated, tmp_path
 
 
 @pytest.mark.parametrize("fault", [cut, endless, trickling], ids=lambda fault: fault.__name__)
-def test_a_download_that_goes_wrong_leaves_the_old_model(updated, monkeypatch, fault):
+def test_a_failed_download_keeps_the_old_model(updated, monkeypatch, fault):
     monkeypatch.setattr("edge.update.server.READ_SECONDS", 0.3)
     monkeypatch.setattr("edge.update.server.SLOWEST", 1 << 20)
     updated.server.fault = fault
@@ -88,7 +88,7 @@ def test_a_download_that_goes_wrong_leaves_the_old_model(updated, monkeypatch, f
     assert updated.updater().check().release == 2
 
 
-def test_what_broke_off_is_resumed_where_it_broke_off(updated):
+def test_each_attempt_resumes_where_the_last_one_broke_off(updated):
     """Each attempt brings half of what is missing, and no byte comes twice."""
     updated.server.fault = cut
     for _ in range(3):
@@ -103,7 +103,7 @@ def test_what_broke_off_is_resumed_where_it_broke_off(updated):
     assert updated.server.sent == done.downloaded and updated.require_working(2)
 
 
-def test_a_server_without_ranges_sends_a_file_again(updated):
+def test_a_server_without_ranges_sends_the_full_file(updated):
     updated.server.fault = cut
     with pytest.raises(RegistryError):
         updated.updater().check()
@@ -117,8 +117,8 @@ def test_a_server_without_ranges_sends_a_file_again(updated):
     assert updated.updater().check().release == 2 and updated.require_working(2)
 
 
-def test_damage_is_fetched_a_few_times_and_then_no_more(updated):
-    """A store that has lost a file is not asked by every device at every poll for ever."""
+def test_a_damaged_file_is_downloaded_only_a_few_times(updated):
+    """Not every device asks at every poll for a file that the store has lost."""
     updated.server.alter = lambda name, content: content[:-9] if name == "model.onnx" else content
     for _ in range(MAX_ATTEMPTS):
         with pytest.raises(ReleaseError, match="model.onnx is not what was released"):
@@ -128,7 +128,7 @@ def test_damage_is_fetched_a_few_times_and_then_no_more(updated):
     assert updated.require_working(1)
 
 
-def test_a_server_that_is_away_comes_back(updated):
+def test_a_server_that_is_down_is_reported(updated):
     address = updated.server.address
     updater = updated.updater()
     updated.server.close()

@@ -1,4 +1,4 @@
-"""The agent's first frames with a new release confirm it, or bring the old one back."""
+"""The agent's first frames with a new release commit it or roll it back."""
 
 import resource
 
@@ -49,7 +49,7 @@ def blinded(updated, tmp_path):
     return updated, updater, ModelInUse(updated.home, 1, updater.probation)
 
 
-def test_good_frames_confirm(blinded):
+def test_good_frames_commit_the_release(blinded):
     _, updater, model = blinded
     for frame in range(FRAMES_OF_PROBATION):
         assert updater.probation.is_active(), frame
@@ -58,7 +58,7 @@ def test_good_frames_confirm(blinded):
     assert not updater.probation.is_active() and model.current.release == 2
 
 
-def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
+def test_a_frame_on_which_it_fails_rolls_it_back(blinded):
     device, updater, model = blinded
     model.refresh()
     assert "are not probabilities" in model.score(WHITE).reason
@@ -68,7 +68,7 @@ def test_a_frame_on_which_it_fails_brings_the_old_one_back(blinded):
     assert updater.check() is None and "fails on a real frame" in updater.refusal
 
 
-def test_a_disk_that_takes_nothing_keeps_no_frame_from_being_scored(blinded):
+def test_frames_are_scored_while_the_disk_is_full(blinded):
     """Neither end of the probation can be written down; once there is room, it is."""
     device, updater, model = blinded
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -98,7 +98,7 @@ def damaged(updated):
     return updated, updater, ModelInUse(updated.home, 1, updater.probation)
 
 
-def test_a_release_that_does_not_load_brings_the_old_one_back(damaged):
+def test_a_release_that_does_not_load_is_rolled_back(damaged):
     device, updater, model = damaged
     for _ in range(FRAMES_OF_PROBATION):
         model.refresh()
@@ -107,7 +107,7 @@ def test_a_release_that_does_not_load_brings_the_old_one_back(damaged):
     assert updater.check() is None and "does not load" in updater.refusal
 
 
-def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypatch):
+def test_frames_of_the_previous_release_do_not_count(damaged, monkeypatch):
     """Neither good ones nor bad ones; while the disk takes nothing, it cannot be undone either."""
     device, updater, model = damaged
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -130,7 +130,7 @@ def test_frames_of_the_one_before_say_nothing_about_a_release(damaged, monkeypat
     assert [failure.release for failure in updater.home.state.failures.values()] == [2]
 
 
-def test_frames_of_a_release_say_nothing_about_the_next_one(updated):
+def test_frames_of_a_release_do_not_count_for_the_next_one(updated):
     """It is switched to between reading the link and the last good frame."""
     updater = updated.updater()
     updater.check()

@@ -1,4 +1,4 @@
-"""A disk that is full or too small: refused, the old model scores on, and it recovers."""
+"""A disk that is full or too small: the release is refused, and the old model scores on."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""SIGKILL at every step of an update, then a start: always a working model, never a half one."""
+"""SIGKILL after every step of an update, then a start: the model in use always works."""
 
 import os
 import random
@@ -22,8 +22,8 @@ KILLS = int(os.environ.get("KILLS", "20"))
 
 PROJECT = Path(__file__).parents[3]
 PROCESS = Path(__file__).with_name("updating_process.py")
-BACK = (UpdateStep.FAILURE_SAVED, UpdateStep.ROLLED_BACK)
-FORTH = [step for step in UpdateStep if step not in BACK]
+ROLLBACK = (UpdateStep.FAILURE_SAVED, UpdateStep.ROLLED_BACK)
+UPDATE = [step for step in UpdateStep if step not in ROLLBACK]
 
 
 def run(device, then="commit", **environment) -> subprocess.Popen:
@@ -47,11 +47,11 @@ def require_clean(device, *releases: int) -> None:
     assert kept == {"current", "update.json", *(f"release-{n}" for n in releases)}
 
 
-@pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
-def test_an_update_interrupted_after_any_step_is_resumed(updated, step):
+@pytest.mark.parametrize("step", UPDATE, ids=lambda step: step.name)
+def test_an_update_killed_after_any_step_is_resumed(updated, step):
     assert end(run(updated, **{KILL_AFTER: step})) == -signal.SIGKILL
     found = updated.require_working(1, 2)
-    switched = FORTH.index(step) >= FORTH.index(UpdateStep.SWITCHED)
+    switched = UPDATE.index(step) >= UPDATE.index(UpdateStep.SWITCHED)
     assert found == (2 if switched and step != UpdateStep.CLEANED_UP else found)
     updater = updated.updater()
     updater.probation.recover()
@@ -66,8 +66,8 @@ def test_an_update_interrupted_after_any_step_is_resumed(updated, step):
     require_clean(updated, 2, 3)
 
 
-@pytest.mark.parametrize("step", BACK, ids=lambda step: step.name)
-def test_a_rollback_interrupted_after_any_step_is_completed(updated, step):
+@pytest.mark.parametrize("step", ROLLBACK, ids=lambda step: step.name)
+def test_a_rollback_killed_after_any_step_is_finished(updated, step):
     assert end(run(updated, "rollback", **{KILL_AFTER: step})) == -signal.SIGKILL
     updated.require_working(1, 2)
     updater = updated.updater()
@@ -78,13 +78,13 @@ def test_a_rollback_interrupted_after_any_step_is_completed(updated, step):
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("step", FORTH, ids=lambda step: step.name)
-def test_an_interrupted_first_installation_leaves_no_model_or_a_complete_one(device, step):
+@pytest.mark.parametrize("step", UPDATE, ids=lambda step: step.name)
+def test_a_first_installation_that_is_killed_leaves_no_model_or_a_complete_one(device, step):
     assert end(run(device, **{KILL_AFTER: step})) == -signal.SIGKILL
     try:
         CurrentModel(device.home)
     except NoModelError as error:
-        assert "no model in" in str(error)
+        assert "no model in" in str(error)  # noqa: PT017  # either outcome is right
     else:
         assert device.require_working(1)
     assert end(run(device)) == 0
@@ -92,7 +92,7 @@ def test_an_interrupted_first_installation_leaves_no_model_or_a_complete_one(dev
     require_clean(device, 1)
 
 
-def test_a_trial_that_ends_the_process_each_time_is_given_up(updated):
+def test_a_self_test_that_kills_the_process_each_time_is_given_up(updated):
     for _ in range(MAX_ATTEMPTS):
         assert end(run(updated, **{KILL_AFTER: UpdateStep.ATTEMPT_COUNTED})) == -signal.SIGKILL
         assert updated.require_working(1)
@@ -109,14 +109,14 @@ def test_killed_at_random_again_and_again(updated):
     whole = time.monotonic()
     assert end(run(updated)) == 0
     whole = time.monotonic() - whole
-    interrupted, highest, number = 0, 2, 2
+    killed, highest, number = 0, 2, 2
     for _ in range(KILLS):
         number += 1
         updated.server.release(updated.folders[1 + number % 3], number)
         process = run(updated)
         time.sleep(chance.uniform(0.3, 1.1) * whole)
         process.kill()
-        interrupted += end(process) != 0
+        killed += end(process) != 0
         release = CurrentModel(updated.home).release
         assert highest <= release <= number
         highest = release
@@ -124,5 +124,5 @@ def test_killed_at_random_again_and_again(updated):
     updated.server.release(updated.folders[1], number)
     assert end(run(updated)) == 0 and CurrentModel(updated.home).release == number
     assert len([path for path in updated.home.iterdir() if path.name.startswith("release-")]) == 2
-    print(f"{interrupted} of {KILLS} processes were interrupted")
-    assert interrupted > 0
+    print(f"{killed} of {KILLS} processes were interrupted")
+    assert killed > 0

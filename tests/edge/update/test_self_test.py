@@ -1,4 +1,4 @@
-"""Which of a release's networks a device uses: by its reference scores, and by the clock."""
+"""The self-test selects a release's network by its reference scores and its speed."""
 
 import re
 from dataclasses import replace
@@ -87,34 +87,34 @@ DISAGREES = {"accuracy": 0.95, "agreement": 0.9}
         ({"slow": MODEL_FILE, "metrics": {}}, MODEL_FILE, "agrees with Keras on only 0.0% of"),
     ],
 )
-def test_int8_is_used_where_it_is_good_and_faster_here(release, options, file, why):
-    choice = run_self_test(release(**options), threads=1)
-    assert choice.file == file
-    assert re.search(why, choice.why)
-    assert all(ms > 0 for ms in choice.ms.values())
+def test_int8_is_used_if_it_is_good_and_faster_here(release, options, file, why):
+    result = run_self_test(release(**options), threads=1)
+    assert result.file == file
+    assert re.search(why, result.why)
+    assert all(ms > 0 for ms in result.ms.values())
 
 
 def test_a_release_without_reference_images_is_used_in_float(tmp_path):
     folder = write_model(tmp_path)
     (folder / INT8_FILE).write_bytes((folder / MODEL_FILE).read_bytes())
-    choice = run_self_test(folder)
-    assert choice.file == MODEL_FILE and "no reference images" in choice.why
+    result = run_self_test(folder)
+    assert result.file == MODEL_FILE and "no reference images" in result.why
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"file": "model.onnx"}', '{"file": "../up"}'])
-def test_a_damaged_choice_is_the_float_network(tmp_path, text):
+def test_a_damaged_result_selects_the_float_network(tmp_path, text):
     assert SelfTestResult.read(tmp_path).file == MODEL_FILE
     (tmp_path / SELF_TEST_FILE).write_text(text)
     assert SelfTestResult.read(tmp_path).file == MODEL_FILE
 
 
-def test_a_choice_comes_back_as_it_was_written(tmp_path):
-    choice = SelfTestResult(
+def test_a_result_is_read_as_it_was_written(tmp_path):
+    result = SelfTestResult(
         INT8_FILE, {MODEL_FILE: 9.5, INT8_FILE: 3.25}, "int8 is 2.92 times as fast"
     )
-    (tmp_path / SELF_TEST_FILE).write_text(choice.text())
-    assert SelfTestResult.read(tmp_path) == choice
-    (tmp_path / SELF_TEST_FILE).write_text(replace(choice, file="another.onnx").text())
+    (tmp_path / SELF_TEST_FILE).write_text(result.text())
+    assert SelfTestResult.read(tmp_path) == result
+    (tmp_path / SELF_TEST_FILE).write_text(replace(result, file="another.onnx").text())
     assert SelfTestResult.read(tmp_path).file == MODEL_FILE
 
 

@@ -108,7 +108,7 @@ def poll(server: ReleaseServer) -> str:
     return Registry(server.address).version(MODEL, "champion").version
 
 
-def test_an_authority_of_ones_own_is_trusted_when_named(serve, authority, monkeypatch):
+def test_a_private_authority_is_trusted_if_it_is_named(serve, authority, monkeypatch):
     server = serve()
     with pytest.raises(RegistryError, match="is not trusted .*MLFLOW_TRACKING_SERVER_CERT_PATH"):
         poll(server)
@@ -122,7 +122,7 @@ def test_an_authority_of_ones_own_is_trusted_when_named(serve, authority, monkey
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_no_trust_is_needed_when_that_is_said(serve, monkeypatch):
+def test_insecure_tls_can_be_allowed(serve, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
     assert poll(serve()) == "1"
 
@@ -136,7 +136,7 @@ def test_a_client_shows_its_certificate(serve, authority, monkeypatch):
     assert poll(server) == "1"
 
 
-def test_a_clock_that_is_behind_is_named(updated, serve, authority, monkeypatch):
+def test_a_clock_that_is_behind_is_reported(updated, serve, authority, monkeypatch):
     """To a clock at 1970, as of a Pi without a battery, no certificate is valid yet."""
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", authority.path)
     updater = updated.updater()
@@ -154,14 +154,14 @@ def test_a_clock_that_is_behind_is_named(updated, serve, authority, monkeypatch)
         ({"SERVER_CERT_PATH": __file__, "INSECURE_TLS": "true"}, "exclude each other"),
     ],
 )
-def test_variables_that_cannot_be_meant_are_refused(monkeypatch, variables, message):
+def test_contradictory_variables_are_refused(monkeypatch, variables, message):
     for name, value in variables.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     with pytest.raises(RegistryError, match=message):
         Registry("https://mlflow.example")
 
 
-def test_a_proxy_is_asked_where_there_is_one(server, monkeypatch):
+def test_a_proxy_is_used_if_there_is_one(server, monkeypatch):
     """The server itself stands for the proxy: it is asked for another machine's address."""
     monkeypatch.setenv("HTTP_PROXY", server.address)
     monkeypatch.delenv("http_proxy", raising=False)
@@ -173,7 +173,7 @@ def test_a_proxy_is_asked_where_there_is_one(server, monkeypatch):
         Registry("http://mlflow.example:5000").version(MODEL, "champion")
 
 
-def test_a_proxy_that_is_away_is_named(monkeypatch):
+def test_a_proxy_that_is_down_is_named(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("http_proxy", raising=False)
     with pytest.raises(RegistryError, match="the proxy to http://mlflow.example does not connect"):
@@ -181,7 +181,7 @@ def test_a_proxy_that_is_away_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(("closings", "works"), [(1, True), (2, False)])
-def test_a_kept_connection_that_the_server_has_closed_is_made_again_once(server, closings, works):
+def test_a_connection_that_the_server_has_closed_is_opened_again_once(server, closings, works):
     registry = Registry(server.address)
     assert registry.version(MODEL, "champion").version == "1"
     left = [closings]

@@ -1,4 +1,4 @@
-"""From the alias to the switch, to the confirmation or the way back."""
+"""From the alias to the switch, and then to the commit or the rollback."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ from edge.update.server import RegistryError
 from edge.update.updater import MAX_ATTEMPTS
 
 
-def test_a_release_is_on_probation_until_it_is_confirmed(updated):
+def test_a_release_is_on_probation_until_it_is_committed(updated):
     updater = updated.updater()
     assert updater.check().release == 2
     assert updater.probation.is_active() and updated.require_working(2)
@@ -29,7 +29,7 @@ def test_a_release_is_on_probation_until_it_is_confirmed(updated):
     assert updated.require_working(2)
 
 
-def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
+def test_a_release_that_was_rolled_back_is_removed_and_not_downloaded_again(updated):
     updater = updated.updater()
     updater.check()
     updater.probation.rollback("all frames are bright")
@@ -48,7 +48,7 @@ def test_what_is_reverted_is_gone_and_not_fetched_again(updated):
     assert updated.require_working(3)
 
 
-def test_what_failed_is_tried_again_when_asked_to(updated):
+def test_a_failed_release_is_installed_again_on_request(updated):
     updater = updated.updater()
     updater.check()
     updater.probation.rollback("a mistake")
@@ -57,7 +57,7 @@ def test_what_failed_is_tried_again_when_asked_to(updated):
     assert updated.require_working(2) and updater.check() is None and updater.refusal is None
 
 
-def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
+def test_a_failed_release_is_installed_again_with_another_runtime(updated, monkeypatch):
     updater = updated.updater()
     updater.check()
     updater.probation.rollback("this runtime is odd")
@@ -66,7 +66,7 @@ def test_what_failed_is_tried_again_with_another_runtime(updated, monkeypatch):
     assert updater.check().release == 2
 
 
-def test_the_first_release_has_nothing_to_go_back_to(device):
+def test_the_first_release_has_none_to_roll_back_to(device):
     updater = device.updater()
     updater.check()
     updater.probation.rollback("it sees ghosts")
@@ -78,7 +78,7 @@ def test_the_first_release_has_nothing_to_go_back_to(device):
     assert device.require_working(2)
 
 
-def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
+def test_only_two_releases_are_kept_and_other_files_are_not_touched(updated):
     (updated.home / "notes.txt").write_text("mine")
     (updated.home / "4").mkdir()
     shutil.copy(updated.home / "current" / "model.onnx", updated.home / "4")  # as it once was
@@ -93,7 +93,7 @@ def test_no_more_than_two_models_stay_and_nothing_strange_is_touched(updated):
     ]
 
 
-def test_what_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
+def test_a_folder_that_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
     """As of a release that root has pulled; the tests may run as root."""
     (updated.home / "release-1" / "roots-own").touch()
     unlink = os.unlink
@@ -116,7 +116,7 @@ def test_what_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
     assert not list(updated.home.glob("*release-1"))
 
 
-def test_a_release_upon_one_on_probation_goes_back_to_what_was_confirmed(updated):
+def test_a_release_after_one_on_probation_rolls_back_to_the_committed_one(updated):
     updater = updated.updater()
     updater.check()
     updated.release(3)
@@ -125,7 +125,7 @@ def test_a_release_upon_one_on_probation_goes_back_to_what_was_confirmed(updated
     assert updated.require_working(1)
 
 
-def test_a_release_that_ends_the_process_again_and_again_is_given_up(updated):
+def test_a_release_that_crashes_the_process_repeatedly_is_rolled_back(updated):
     updated.updater().check()
     for _ in range(MAX_STARTS - 1):
         updater = updated.updater()
@@ -146,7 +146,7 @@ def test_only_one_process_updates(updated):
 
 
 @pytest.mark.parametrize("ends", ["commit", "rollback"])
-def test_a_probation_ends_while_the_next_release_is_fetched(updated, ends):
+def test_a_probation_may_end_while_the_next_release_is_downloaded(updated, ends):
     updater = updated.updater()
     updater.check()
     updated.release(3)
@@ -241,7 +241,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize(("change", "message"), FAILING.values(), ids=FAILING)
-def test_what_fails_its_trial_is_refused_once(updated, tmp_path, change, message):
+def test_a_release_that_fails_its_self_test_is_refused_once(updated, tmp_path, change, message):
     folder = write_reference_images(write_model(tmp_path / "failing"))
     change(folder)
     updated.server.release(folder, 2)
@@ -260,7 +260,7 @@ def test_a_release_too_large_is_refused_before_it_is_fetched(updated):
     assert updated.server.fetched() == [] and updated.require_working(1)
 
 
-def test_a_poll_asks_once_and_hashes_nothing(updated):
+def test_a_poll_sends_one_request_and_hashes_nothing(updated):
     updated.release(1)
     updater = updated.updater()
     assert updater.check() is None
@@ -269,7 +269,7 @@ def test_a_poll_asks_once_and_hashes_nothing(updated):
     assert len(updated.server.requests) == 2
 
 
-def test_a_release_signed_again_is_the_same_one(updated):
+def test_a_release_that_is_signed_again_is_the_same_one(updated):
     updated.release(1)
     stated = json.loads(updated.server.statement)
     stated["signatures"]["another"] = "key's"
@@ -280,11 +280,11 @@ def test_a_release_signed_again_is_the_same_one(updated):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"highest_release": "x", "failures": {}}', "\udcff", None]
 )
-def test_a_damaged_memory_is_an_empty_one(updated, text):
-    memory = updated.home / "update.json"
+def test_a_damaged_state_is_an_empty_one(updated, text):
+    state_file = updated.home / "update.json"
     if text is None:
-        text = memory.read_text().replace('"highest_release": 1', '"highest_release": 9')
-    memory.write_bytes(text.encode("utf-8", "surrogateescape"))
+        text = state_file.read_text().replace('"highest_release": 1', '"highest_release": 9')
+    state_file.write_bytes(text.encode("utf-8", "surrogateescape"))
     updater = updated.updater()
     updater.probation.recover()
     assert not updater.probation.is_active()
@@ -293,7 +293,7 @@ def test_a_damaged_memory_is_an_empty_one(updated, text):
     assert updated.require_working(1)
 
 
-def test_no_model_of_a_strange_name(tmp_path):
+def test_a_model_name_that_is_not_a_folder_name_is_refused(tmp_path):
     from edge.update.registry import Registry
     from edge.update.updater import Updater
 

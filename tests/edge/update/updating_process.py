@@ -1,4 +1,4 @@
-"""A device's process: recovers, polls, loads the model and confirms it, or goes back.
+"""A device's process: it recovers, polls, loads the model, and commits it or rolls it back.
 
 python updating_process.py SERVER MODELS KEY commit|rollback
 """
