@@ -112,7 +112,7 @@ def test_a_dry_run_says_what_would_run(pipeline, shown):
 
 
 @pytest.mark.parametrize("before", [[], [DRY], [MISTYPED]])
-def test_without_a_pipeline_it_is_told_how_to_run_one(pipeline, before):
+def test_without_a_pipeline_the_error_says_how_to_run_one(pipeline, before):
     for argv in before:
         pipeline.type(*argv)
     said = refusal("--profile", "local")
@@ -121,7 +121,7 @@ def test_without_a_pipeline_it_is_told_how_to_run_one(pipeline, before):
     )
 
 
-def test_a_pipeline_that_still_runs_is_told(pipeline):
+def test_a_pipeline_that_still_runs_is_reported(pipeline):
     run = MlflowClient().create_run("0", tags={"step": "main"})
     assert "did not finish (RUNNING)" in refusal("--main_run_id", run.info.run_id)
 

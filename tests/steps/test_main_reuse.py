@@ -169,7 +169,7 @@ def test_what_was_deleted_or_damaged_is_made_again(pipeline, damage, said):
 
 
 @pytest.mark.parametrize("asked", [{"from": "grind"}, {"until": "eat"}, {"force": "bake,fry"}])
-def test_what_is_no_step_is_told(pipeline, asked):
+def test_what_is_no_step_is_reported(pipeline, asked):
     with pytest.raises(
         UserError, match="is not a step of the pipeline; pass one of: mill bake slice"
     ):
@@ -177,7 +177,7 @@ def test_what_is_no_step_is_told(pipeline, asked):
 
 
 @pytest.mark.parametrize(("start", "until"), [("slice", "bake"), ("slice", "mill")])
-def test_a_pipeline_of_no_step_is_told(pipeline, start, until):
+def test_a_pipeline_of_no_step_is_reported(pipeline, start, until):
     with pytest.raises(UserError) as caught:
         pipeline.go(**{"from": start, "until": until})
     assert str(caught.value) == (
@@ -228,6 +228,6 @@ def test_an_interrupted_step_is_resumed(pipeline, left_something, asked, goes_on
 
 
 @pytest.mark.parametrize(("typed", "told"), [("bake", ""), ("mill,bake,slice", " -P force=slice")])
-def test_what_was_forced_goes_on_by_the_command_that_is_told(pipeline, caplog, typed, told):
+def test_what_was_forced_goes_on_by_the_command_that_is_reported(pipeline, caplog, typed, told):
     pipeline.type("--bake_minutes=61", f"--force={typed}")
     assert f"--env-manager local{told} -P bake_minutes=61 -P from=bake" in caplog.text

@@ -218,7 +218,7 @@ def test_a_step_of_the_project_is_made_of_what_it_uses(step, used, unused):
          "parameter minutes is 0 and was 40, parameter name is False and was rye"),
     ],
 )  # fmt: skip
-def test_differences_are_told_in_words(bakery, changed, said):
+def test_differences_are_reported_in_words(bakery, changed, said):
     assert differences(key_parts(**GIVEN), key_parts(**GIVEN | changed)) == said
 
 
@@ -242,11 +242,11 @@ SECTION = {"training": {"launcher": "auto", "processes": 2, "spark": {"cores": 1
         ({}, {"launcher": None}, ""),
     ],
 )  # fmt: skip
-def test_of_a_section_the_key_that_differs_is_told(old, new, said):
+def test_of_a_section_the_key_that_differs_is_reported(old, new, said):
     assert differences({"setting": old}, {"setting": new}) == said
 
 
-def test_files_that_changed_came_and_went_are_told(bakery):
+def test_files_that_changed_came_and_went_are_reported(bakery):
     before = key_parts(**GIVEN)
     (bakery / "steps" / "oven" / "second.j2").write_text("")
     (bakery / "steps" / "late.py").write_text("changed = True\n")

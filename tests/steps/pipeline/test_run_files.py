@@ -81,7 +81,7 @@ def _no_text(file: Path) -> None:
         *(_no_record, _no_text),
     ],
 )
-def test_outputs_that_are_gone_or_damaged_are_told(finished, damage):
+def test_outputs_that_are_gone_or_damaged_are_reported(finished, damage):
     damage(_kept(finished))
     with pytest.raises(UserError) as caught:
         read_outputs(finished, RegisterOutputs)
@@ -90,7 +90,7 @@ def test_outputs_that_are_gone_or_damaged_are_told(finished, damage):
     assert said.endswith("run its step again") and "\n" not in said
 
 
-def test_outputs_of_a_run_that_does_not_exist_are_told(store):
+def test_outputs_of_a_run_that_does_not_exist_are_reported(store):
     with pytest.raises(UserError, match=f"run {'0' * 32} has no usable outputs.json"):
         read_outputs("0" * 32, RegisterOutputs)
 
@@ -110,7 +110,7 @@ def test_a_whole_run_has_lost_nothing_and_knows_its_key(finished):
         ("outputs.json", _deleted, None),  # which `read_outputs` tells
     ],
 )
-def test_a_file_that_is_lost_is_told(finished, name, damage, said):
+def test_a_file_that_is_lost_is_reported(finished, name, damage, said):
     damage(_kept(finished, name))
     assert missing_files_error(finished) == (said and said.format(finished))
 

@@ -93,7 +93,7 @@ def test_an_id_means_that_run_however_old(experiment):
 
 
 @pytest.mark.parametrize("wanted", ["0" * 32, "newest", "a/b", "Ü", "", "' or 1=1"])
-def test_a_run_that_does_not_exist_is_told(experiment, wanted):
+def test_a_run_that_does_not_exist_is_reported(experiment, wanted):
     made(experiment)
     said = refusal("knead", wanted)
     assert said.startswith(f"there is no run {wanted!r}; ")
@@ -103,7 +103,7 @@ def test_a_run_that_does_not_exist_is_told(experiment, wanted):
 @pytest.mark.parametrize(
     ("step", "named"), [("bake", "is of bake,"), (None, "is of no step of this project,")]
 )
-def test_a_run_of_another_step_is_told(experiment, step, named):
+def test_a_run_of_another_step_is_reported(experiment, step, named):
     other = made(experiment, step=step)
     said = refusal("knead", other)
     assert said.startswith(f"run {other} {named} not of knead; ")
@@ -111,14 +111,14 @@ def test_a_run_of_another_step_is_told(experiment, step, named):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "RUNNING", "KILLED"])
-def test_a_run_that_did_not_finish_is_told(experiment, status):
+def test_a_run_that_did_not_finish_is_reported(experiment, status):
     run_id = made(experiment, status=status)
     assert refusal("knead", run_id) == (
         f"run {run_id} of knead did not finish ({status}); run: {RUN} -e knead"
     )
 
 
-def test_a_deleted_run_is_told(experiment):
+def test_a_deleted_run_is_reported(experiment):
     run_id = made(experiment)
     MlflowClient().delete_run(run_id)
     assert refusal("knead", run_id).endswith(f"mlflow runs restore --run-id {run_id}")

@@ -43,7 +43,7 @@ def test_what_mlflow_takes_is_taken(step, alias):
     ],
 )
 @pytest.mark.parametrize("alias", BAD)
-def test_what_mlflow_refuses_is_told_in_one_line(parameters, name, alias):
+def test_what_mlflow_refuses_is_reported_in_one_line(parameters, name, alias):
     assert not _mlflow_takes(alias)
     with pytest.raises(UserError) as caught:
         parse(parameters, "step", [f"--{name}={alias}"])

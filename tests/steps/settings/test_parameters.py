@@ -96,7 +96,7 @@ def test_without_arguments_the_command_line_is_read(monkeypatch):
         (["--minutes", "0", "--film", "x"], ["minutes: ", "; film: "]),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_in_one_line(argv, told):
+def test_a_value_that_does_not_fit_is_reported_in_one_line(argv, told):
     with pytest.raises(UserError) as caught:
         parsed(*argv)
     said = str(caught.value)
@@ -117,7 +117,7 @@ def test_a_value_that_does_not_fit_is_told_in_one_line(argv, told):
         (["--minites=3", "--colour=red"], "minites", "did you mean minutes? "),
     ],
 )
-def test_what_is_no_parameter_is_told_with_what_may_be_meant(argv, named, meant):
+def test_what_is_no_parameter_is_reported_with_what_may_be_meant(argv, named, meant):
     with pytest.raises(UserError) as caught:
         parsed(*argv)
     assert str(caught.value) == (

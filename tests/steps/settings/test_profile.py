@@ -159,7 +159,7 @@ def test_a_wrong_value_is_named_with_its_key_and_the_file(tmp_path, key, value, 
     assert said.count(str(path)) == 1
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path):
+def test_all_that_is_wrong_is_reported_at_once(tmp_path):
     content = without("model") | {"lakes": "x"}
     said = refusal(written(tmp_path, content))
     assert "model: " in said and "; lakes: " in said
@@ -178,20 +178,20 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         ("1: x", "Keys should be strings"),
     ],
 )
-def test_a_file_that_is_no_profile_is_told(tmp_path, text, told):
+def test_a_file_that_is_no_profile_is_reported(tmp_path, text, told):
     path = written(tmp_path, text)
     said = refusal(path)
     assert said.startswith(str(path)) and told in said
 
 
-def test_a_file_in_another_encoding_is_told(tmp_path):
+def test_a_file_in_another_encoding_is_reported(tmp_path):
     path = tmp_path / "farm.yaml"
     path.write_bytes("model: küche\n".encode("latin-1"))
     assert refusal(path).startswith(f"{path} is not YAML: ")
 
 
 @pytest.mark.parametrize("name", ["moon", "", "local/", "../local", "missing.yaml", "far/x.yml"])
-def test_a_missing_profile_is_told_with_those_there_are(tmp_path, monkeypatch, name):
+def test_a_missing_profile_is_reported_with_those_there_are(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, CONTENT, "farm.yaml")
     written(tmp_path, CONTENT, "roof.yaml")

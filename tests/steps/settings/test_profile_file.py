@@ -35,7 +35,7 @@ def test_a_profile_extends_another_key_by_key(tmp_path):
     assert (read.training.launcher, read.training.processes) == ("single", 4)
 
 
-def test_a_profile_that_extends_itself_is_told(tmp_path):
+def test_a_profile_that_extends_itself_is_reported(tmp_path):
     first, second = tmp_path / "farm.yaml", tmp_path / "base.yaml"
     written(tmp_path, {"extends": str(second)})
     written(tmp_path, {"extends": str(first)}, "base.yaml")
@@ -90,7 +90,9 @@ SPACE = {"tuning": {"space": {"learning_rate": {"low": 0.01, "high": 0.1}}}}
          f"-P override: training.speed: {PROCESSES}"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_of_the_override_or_of_the_file(tmp_path, content, overrides, said):
+def test_what_is_wrong_is_reported_of_the_override_or_of_the_file(
+    tmp_path, content, overrides, said
+):
     path = written(tmp_path, CONTENT | content)
     with pytest.raises(UserError) as caught:
         load_profile(str(path), overrides)

@@ -23,7 +23,7 @@ from steps.settings.validation_errors import describe
         ({"width": {"low": 0.5, "high": 1, "steps": 3}}, "steps"),
     ],
 )
-def test_what_does_not_fit_is_told(space, message):
+def test_what_does_not_fit_is_reported(space, message):
     with pytest.raises(ValidationError, match=message):
         SearchSpace.model_validate(space)
 
@@ -51,7 +51,7 @@ EITHER = "give either low and high, or choices"
         ({"low": 1, "high": 9}, "value: width: 9.0 is not within 0.1–4"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_of_the_kind_that_was_meant(width, said):
+def test_what_is_wrong_is_reported_of_the_kind_that_was_meant(width, said):
     with pytest.raises(ValidationError) as caught:
         SearchSpace.model_validate({"width": width})
     assert describe(caught.value) == said
