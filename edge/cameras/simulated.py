@@ -142,11 +142,7 @@ class SimulatedCamera(Camera):
         rng: np.random.Generator,
     ) -> None:
         things: list[tuple[float, float, Callable[[float], None]]] = [
-            (
-                package.z,
-                package.x,
-                partial(draw_package, sketch, package, daylight.sunward),
-            )
+            (package.z, package.x, partial(draw_package, sketch, package, daylight.sunward))
             for package in packages
         ]
         chair = np.random.default_rng([self.seed, CHAIR, seconds // 14400])

@@ -10,13 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from edge.cameras.porch.projection import (
-    CANVAS,
-    Floats,
-    Floats32,
-    floor_coordinates,
-    project,
-)
+from edge.cameras.porch.projection import CANVAS, Floats, Floats32, floor_coordinates, project
 from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END, share
 from edge.cameras.porch.things import Package
 
