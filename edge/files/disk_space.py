@@ -1,4 +1,4 @@
-"""Room on the device's disk."""
+"""Free space on the device's disk."""
 
 import errno
 import shutil
@@ -9,15 +9,15 @@ from pathlib import Path
 from edge.inference.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a disk, a quota or the length of a file is at its end."""
+"""The errors of a full disk, an exhausted quota or a file at its largest size."""
 
 
 class SpaceError(UserError):
-    """What is needed does not fit onto this device."""
+    """The device has too little free space."""
 
 
 def require_space(folder: Path, missing: int, reserve: int, what: str) -> None:
-    """Raise :class:`SpaceError` unless a folder's disk has room.
+    """Raise :class:`SpaceError` unless a folder's disk has enough free space.
 
     Args:
         folder: on that disk.
@@ -28,17 +28,17 @@ def require_space(folder: Path, missing: int, reserve: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < missing + reserve:
         raise SpaceError(
-            f"{what} needs {missing} bytes and {reserve} are to stay free, but {folder.parent} "
-            f"has {free}: make room"
+            f"{what} needs {missing} bytes and {reserve} have to stay free, but {folder.parent} "
+            f"has {free}: delete something there"
         )
 
 
 @contextmanager
 def full_disk_said(folder: Path) -> Iterator[None]:
-    """Tell as :class:`SpaceError` where what is done in a folder finds its disk full."""
+    """Raise :class:`SpaceError` if what is done in a folder finds its disk full."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise SpaceError(f"{folder}: {error.strerror}: make room") from error
+        raise SpaceError(f"{folder}: {error.strerror}: delete something there") from error

@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,9 @@ class ModelRecord:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RecordError(f"{path} is not a model record: {error}") from error
         if record.threshold is not None and len(record.labels) != 2:
-            raise RecordError(f"{path} has a threshold for {len(record.labels)} labels: it is of 2")
+            raise RecordError(
+                f"{path} has a threshold for {len(record.labels)} labels: only 2 can have one"
+            )
         return record
 
     def write(self, folder: str | os.PathLike[str]) -> None:
@@ -116,12 +118,12 @@ class ModelRecord:
         text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def decide(self, probabilities: "NDArray[np.floating]") -> "NDArray[np.integer]":
+    def decide(self, probabilities: "NDArray[np.floating[Any]]") -> "NDArray[np.integer[Any]]":
         """Return the class of each image by :func:`decide`, with the record's threshold."""
         return decide(probabilities, self.threshold)
 
     def decode(
-        self, probabilities: "NDArray[np.floating]", latency_ms: float = 0.0
+        self, probabilities: "NDArray[np.floating[Any]]", latency_ms: float = 0.0
     ) -> list[Prediction]:
         """Return the prediction for each image, by its probabilities ``[N, classes]``.
 
@@ -146,13 +148,15 @@ class ModelRecord:
             )
 
 
-def decide(probabilities: "NDArray[np.floating]", threshold: float | None) -> "NDArray[np.integer]":
+def decide(
+    probabilities: "NDArray[np.floating[Any]]", threshold: float | None
+) -> "NDArray[np.integer[Any]]":
     """Return the class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
 
-    The most probable one; of two classes with a threshold, the second from there on.
+    The most probable one; of two classes with a threshold, the second if it reaches that.
     """
     if threshold is None:
-        return probabilities.argmax(axis=1)
+        return cast("NDArray[np.integer[Any]]", probabilities.argmax(axis=1))
     return (probabilities[:, 1] >= threshold).astype(int)
 
 

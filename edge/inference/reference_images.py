@@ -1,4 +1,4 @@
-"""reference images: a few that travel with a model, and what each of its files says of them.
+"""Reference images: a few that travel with a model, and the scores of each of its files for them.
 
 A device that gets the same scores decodes, prepares and computes as the machine did that
 released the model.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.inference.errors import UserError
 
@@ -22,8 +23,12 @@ class ReferenceImagesError(UserError):
 
 @dataclass(frozen=True)
 class ReferenceImage:
-    """An encoded image and its expected probabilities, in the order of the record's labels, by
-    the name of the model's file."""
+    """An encoded image and its expected probabilities.
+
+    Attributes:
+        content: its bytes.
+        scores: by the name of the model's file, in the order of the record's labels.
+    """
 
     content: bytes
     scores: dict[str, list[float]]
@@ -52,7 +57,7 @@ class ReferenceImages:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error
         if not images:
-            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} holds no image")
+            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} has no image")
         return cls(images)
 
     def write(self, folder: Path) -> None:
@@ -64,8 +69,8 @@ class ReferenceImages:
         text = json.dumps({"images": rows}, indent=1, sort_keys=True)
         (folder / REFERENCE_IMAGES_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def expected(self, model_file: str) -> np.ndarray:
-        """The expected probabilities of a model's file, ``float32 [images, classes]``.
+    def expected(self, model_file: str) -> NDArray[np.float32]:
+        """Return the expected probabilities of a model's file, ``float32 [images, classes]``.
 
         Raises:
             ReferenceImagesError: an image has none.

@@ -1,4 +1,4 @@
-"""Addresses as text, and as it may be shown: in logs, on the page and in the lake."""
+"""Addresses as text, as they may be shown in logs, on the page and in the lake."""
 
 import re
 
@@ -6,7 +6,7 @@ USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def without_userinfo(text: str) -> str:
-    """A text in which no address says who asks, and with which password.
+    """Return a text whose addresses have neither user nor password.
 
     >>> without_userinfo("no server answers at https://me:secret@mlflow.local:5000/x")
     'no server answers at https://mlflow.local:5000/x'
@@ -15,7 +15,7 @@ def without_userinfo(text: str) -> str:
 
 
 def web_address(host: str, port: int) -> str:
-    """The address of a page.
+    """Return the address of a page.
 
     >>> web_address("::1", 8089)
     'http://[::1]:8089'

@@ -1,20 +1,20 @@
-"""What stands where in the landing zone: the device writes these names, and ingest reads them."""
+"""Names in the landing zone: the device writes them, and ingest reads them."""
 
 import hashlib
 from datetime import UTC, datetime
 
 RESULTS = "results"
-"""The folder of what the model said."""
+"""The folder of predictions."""
 
 STATUS = "status"
-"""The folder of how devices are."""
+"""The folder of the devices' status."""
 
 
 def image_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
-    """The name of an image's file, with the time in UTC, as ingest reads it.
+    """Return the name of an image's file, with the time in UTC, as ingest reads it.
 
-    In local time, two images an hour apart would have one name when summer time ends. A time
-    without a zone is taken for UTC.
+    In local time, two images an hour apart would have the same name when summer time ends. A time
+    without a zone counts as UTC.
 
     >>> image_name(datetime.fromisoformat("2026-07-13T05:04:54+02:00"), "1", "porch", "0")
     '2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg'
@@ -27,10 +27,10 @@ def image_name(captured_at: datetime, device: str, view: str, label: str | None)
 
 
 def results_name(device: str, store: str, number: int, content: bytes) -> str:
-    """The name of a file of results, of which each device and each of its stores counts its own.
+    """Return the name of a file of results, which each store of each device counts for itself.
 
-    Its content is part of it: where a disk loses what it said was written, and the count goes
-    back with that, other rows still get another name.
+    The content is part of the name: if a disk loses what it reported as written, and the count
+    goes back, other rows still get another name.
 
     >>> results_name("porch-1", "5f3a", 7, b"{}")
     'results/porch-1/5f3a-00000007-44136fa3.jsonl'
@@ -40,7 +40,7 @@ def results_name(device: str, store: str, number: int, content: bytes) -> str:
 
 
 def status_name(device: str) -> str:
-    """The name of a device's one status file.
+    """Return the name of a device's status file.
 
     >>> status_name("porch-1")
     'status/porch-1.json'

@@ -1,4 +1,4 @@
-"""The release statement: which files of which version a device is to run."""
+"""The release statement: which files of which version a device has to run."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ RELEASE_TAG = "release"
 """Of a version: its statement. Of the registered model: the number of its last release."""
 
 CURRENT = "current"
-"""The link to the version in use, beside the versions' folders."""
+"""The link to the release in use, in the folder that holds the releases."""
 
 
 class ReleaseError(UserError):
-    """A release statement is damaged, or files are not what it states."""
+    """A release statement is damaged, or files differ from it."""
 
 
 @dataclass(frozen=True)
 class ReleasedFile:
-    """One file of a release: where it lies below the version's artifacts, and what it is."""
+    """One file of a release: its path below the version's artifacts, its SHA-256 and its size."""
 
     path: str
     sha256: str
@@ -32,7 +32,7 @@ class ReleasedFile:
 
     @property
     def name(self) -> str:
-        """The file's name on the device, without its folder."""
+        """Return the file's name on the device, without its folder."""
         return PurePosixPath(self.path).name
 
     def require(self, path: Path) -> None:
@@ -40,13 +40,13 @@ class ReleasedFile:
         length = path.stat().st_size if path.is_file() else None
         if length != self.bytes:
             raise ReleaseError(
-                f"{self.name} is not what was released: {length} bytes instead of {self.bytes}"
+                f"{self.name} differs from the released file: {length} bytes, not {self.bytes}"
             )
         if sha256_of(path) != self.sha256:
-            raise ReleaseError(f"{self.name} is not what was released: another SHA-256")
+            raise ReleaseError(f"{self.name} differs from the released file: another SHA-256")
 
     def is_at(self, path: Path) -> bool:
-        """Whether a file is, byte for byte, as stated."""
+        """Return whether a file is, byte for byte, as stated."""
         try:
             self.require(path)
         except ReleaseError:
@@ -95,7 +95,9 @@ class Release:
 
     def _require_sound(self) -> None:
         if not isinstance(self.release, int) or not re.fullmatch(r"\d+", str(self.version)):
-            raise ReleaseError("the release statement is damaged: release or version is no number")
+            raise ReleaseError(
+                "the release statement is damaged: release or version is not a number"
+            )
         for file in self.files:
             if _leads_out(file.path):
                 raise ReleaseError(f"the release names an unsafe path: {file.path!r}")
@@ -114,7 +116,7 @@ class Release:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what is signed: the same release signed again has the same."""
+        """Return the SHA-256 of what is signed: it stays if the same release is signed again."""
         return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()
 
     @property
@@ -123,9 +125,9 @@ class Release:
         return sum(file.bytes for file in self.files)
 
     def require_newer(self, than: int) -> None:
-        """Raise :class:`ReleaseError` where a device that has had a release may not take this one.
+        """Raise :class:`ReleaseError` if a device that has had a later release is given this one.
 
-        Numbers only grow: an older statement, however well signed, is one played again.
+        Numbers only grow: an older statement is a replay, even if its signature is valid.
 
         Args:
             than: the highest release number that the device has had.

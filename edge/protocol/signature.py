@@ -7,24 +7,25 @@ change, a device that knows the old one or the new one accepts it.
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 from edge.inference.errors import UserError
 
 KEYS_FILE = "release-keys.txt"
-"""Public keys beside the models on a device: one a line."""
+"""The file of public keys in a device's folder of models: one per line."""
 
 
 class SignatureError(UserError):
-    """A release is not signed by a key that this device knows, or the key is no key."""
+    """A release is not signed by a key that this device knows, or a key is not valid."""
 
 
-def signed_content(stated: dict) -> bytes:
-    """The bytes that a signature is over: the statement without its signatures, canonical JSON."""
+def signed_content(stated: dict[str, Any]) -> bytes:
+    """Return the bytes that are signed: the statement without its signatures, as canonical JSON."""
     content = {key: value for key, value in stated.items() if key != "signatures"}
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def require_signature(stated: dict, keys: list[str]) -> None:
+def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
     """Raise :class:`SignatureError` unless one of ``keys`` signed the statement.
 
     Args:
@@ -37,8 +38,8 @@ def require_signature(stated: dict, keys: list[str]) -> None:
     signatures = stated.get("signatures")
     if not isinstance(signatures, dict) or not signatures:
         raise SignatureError(
-            f"release {stated.get('release')} is not signed, and this device takes signed ones "
-            "only: give the profile a release key and export again"
+            f"release {stated.get('release')} is not signed, as this device requires: "
+            "give the profile a release key and export again"
         )
     for key in keys:
         if key not in signatures:
@@ -50,7 +51,7 @@ def require_signature(stated: dict, keys: list[str]) -> None:
             )
         except (InvalidSignature, ValueError) as error:
             raise SignatureError(
-                f"the signature of release {stated.get('release')} by the key {key} is false"
+                f"the signature of release {stated.get('release')} by the key {key} is not valid"
             ) from error
         return
     raise SignatureError(
@@ -60,30 +61,30 @@ def require_signature(stated: dict, keys: list[str]) -> None:
 
 
 def key_bytes(key: str) -> bytes:
-    """The 32 bytes of a public key, or :class:`SignatureError`."""
+    """Return the 32 bytes of a public key; raises :class:`SignatureError` if it is not one."""
     try:
         raw = base64.b64decode(key, validate=True)
     except ValueError:
         raw = b""
     if len(raw) != 32:
         raise SignatureError(
-            f"{key!r} is no public key: python -m steps.release.keys show prints them"
+            f"{key!r} is not a public key: python -m steps.release.keys show prints them"
         )
     return raw
 
 
 def read_keys(path: Path) -> list[str]:
-    """The public keys of a file, one a line; what follows a ``#`` is a comment.
+    """Return the public keys of a file, one per line; what follows a ``#`` is a comment.
 
     Raises:
-        SignatureError: there is no such file, no key in it, or a line is no key.
+        SignatureError: there is no such file, no key in it, or a line is not a key.
     """
     if not path.is_file():
-        raise SignatureError(f"there is no file of keys {path}")
+        raise SignatureError(f"{path} does not exist: put the public keys there, one per line")
     lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
     keys = [line for line in lines if line]
     if not keys:
-        raise SignatureError(f"{path} holds no key")
+        raise SignatureError(f"{path} has no key: put the public keys there, one per line")
     for key in keys:
         key_bytes(key)
     return keys

@@ -121,7 +121,7 @@ def climbing(path):
 
 REFUSED = {
     "another hash": ({"change": other_hash}, "another SHA-256"),
-    "longer": ({"change": longer}, "model.onnx is not what was released"),
+    "longer": ({"change": longer}, "model.onnx differs from the released file"),
     "shorter": ({"change": shorter}, "longer than the"),
     "another model": ({"change": other_model}, "carries the release statement of another"),
     "another version": ({"change": other_version}, "carries the release statement of"),
@@ -129,7 +129,7 @@ REFUSED = {
     "missing file": ({"change": missing_file}, "labels.txt"),
     "same name twice": ({"change": twice}, "names a file twice"),
     "release.json itself": ({"change": own_statement}, "names a file twice"),
-    "release is text": ({"change": number_as_text}, "release or version is no number"),
+    "release is text": ({"change": number_as_text}, "release or version is not a number"),
     "path up": ({"change": climbing("../model.onnx")}, "unsafe path"),
     "path down and up": ({"change": climbing("artifacts/../../model.onnx")}, "unsafe path"),
     "absolute path": ({"change": climbing("/etc/model.onnx")}, "unsafe path"),

@@ -57,12 +57,12 @@ def another_ones_signature(stated: dict) -> None:
 REFUSED = {
     "unsigned": (None, "is not signed"),
     "a foreign key": (signing(FOREIGN), "none of which this device trusts"),
-    "the number was raised": (after_signing(changed("release", 9)), "is false"),
-    "a hash was changed": (after_signing(another_hash), "is false"),
-    "a field was added": (after_signing(changed("more", 1)), "is false"),
-    "signature of another": (another_ones_signature, "is false"),
-    "no base64": (after_signing(changed("signatures", {public(OURS): "§"})), "is false"),
-    "no text": (after_signing(changed("signatures", {public(OURS): 5})), "is false"),
+    "the number was raised": (after_signing(changed("release", 9)), "is not valid"),
+    "a hash was changed": (after_signing(another_hash), "is not valid"),
+    "a field was added": (after_signing(changed("more", 1)), "is not valid"),
+    "signature of another": (another_ones_signature, "is not valid"),
+    "no base64": (after_signing(changed("signatures", {public(OURS): "§"})), "is not valid"),
+    "no text": (after_signing(changed("signatures", {public(OURS): 5})), "is not valid"),
     "a list": (after_signing(changed("signatures", [1])), "is not signed"),
     "empty": (after_signing(changed("signatures", {})), "is not signed"),
 }
@@ -126,10 +126,10 @@ def test_keys_beside_the_models_are_pinned(registered, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no key"),
-        ("# none\n", "holds no key"),
-        ("abc", "no public key"),
-        (None, "no file"),
+        ("", "has no key"),
+        ("# none\n", "has no key"),
+        ("abc", "not a public key"),
+        (None, "does not exist"),
     ],
 )
 def test_a_file_of_keys_without_keys_is_refused(tmp_path, text, message):

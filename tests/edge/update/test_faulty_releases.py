@@ -121,7 +121,7 @@ def test_a_damaged_file_is_downloaded_only_a_few_times(updated):
     """Not every device asks at every poll for a file that the store has lost."""
     updated.server.alter = lambda name, content: content[:-9] if name == "model.onnx" else content
     for _ in range(MAX_ATTEMPTS):
-        with pytest.raises(ReleaseError, match="model.onnx is not what was released"):
+        with pytest.raises(ReleaseError, match="model.onnx differs from the released file"):
             updated.updater().check()
     assert updated.server.fetched().count("model.onnx") == MAX_ATTEMPTS
     assert updated.updater().check() is None and updated.server.fetched() == []

@@ -77,7 +77,7 @@ def test_frames_are_scored_while_the_disk_is_full(blinded):
         for _ in range(FRAMES_OF_PROBATION + 2):
             model.refresh()
             assert model.score(GREY).reason is None
-        assert updater.probation.is_active() and "make room" in model.failure
+        assert updater.probation.is_active() and "delete something there" in model.failure
         assert "are not probabilities" in model.score(WHITE).reason
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -116,7 +116,7 @@ def test_frames_of_the_previous_release_do_not_count(damaged, monkeypatch):
         for _ in range(FRAMES_OF_PROBATION + 1):
             model.refresh()
             assert model.score(GREY).reason is None and model.current.release == 1
-        assert updater.probation.is_active() and "make room" in model.failure
+        assert updater.probation.is_active() and "delete something there" in model.failure
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     nothing = np.full((1, 2), np.nan, np.float32)

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[3]
 
 
 def test_a_release_that_would_leave_too_little_is_not_fetched(updated):
-    with pytest.raises(SpaceError, match="are to stay free"):
+    with pytest.raises(SpaceError, match="have to stay free"):
         updated.updater(reserve=1 << 60).check()
     assert updated.server.fetched() == [] and updated.require_working(1)
 
@@ -74,8 +74,8 @@ def test_a_disk_that_fills_up_at_any_point_of_an_update(updated, tmp_path):
     assert done.returncode == 0, done.stderr
     print(done.stdout)
     refused = [line for line in done.stdout.splitlines() if line.startswith("refused:")]
-    assert any("bytes and 0 are to stay free" in line for line in refused)
-    assert any("No space left on device: make room" in line for line in refused)
+    assert any("bytes and 0 have to stay free" in line for line in refused)
+    assert any("No space left on device: delete something there" in line for line in refused)
 
 
 def test_a_write_that_the_system_refuses_half_way(updated):
@@ -83,7 +83,7 @@ def test_a_write_that_the_system_refuses_half_way(updated):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(SpaceError, match="File too large: make room"):
+        with pytest.raises(SpaceError, match="File too large: delete something there"):
             updated.updater().check()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

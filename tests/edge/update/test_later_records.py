@@ -78,6 +78,6 @@ def test_a_release_is_taken_once_the_agent_is_new_enough(updated, tmp_path, monk
     for _ in range(2):  # it is no failure of the release: the reason stays
         with pytest.raises(Exception, match="^release 2 needs agent ≥ 97.3: run install.sh$"):
             updater.check()
-    assert updated.require_whole(1) == 1
+    assert updated.require_working(1) == 1
     monkeypatch.setattr("edge.inference.record.FEATURES", {"later": "97.3"})
     assert updater.check().release == 2

@@ -94,7 +94,7 @@ def faulty(model_folder):
 @pytest.mark.parametrize(
     ("fault", "error", "message"),
     [
-        ("flip", ReleaseError, "is not what was released: another SHA-256"),
+        ("flip", ReleaseError, "differs from the released file: another SHA-256"),
         ("cut", RegistryError, "broke off"),
         ("401", RegistryError, "MLFLOW_TRACKING_USERNAME"),
         ("403", RegistryError, "MLFLOW_TRACKING_USERNAME"),

@@ -190,7 +190,7 @@ def test_a_model_that_is_damaged_repeatedly_is_repaired_each_time(updated):
 def test_damaged_models_are_named(updated):
     for path in updated.home.rglob("record.json"):
         path.write_text("{")
-    with pytest.raises(NoModelError, match="no complete model in .*release-1: record.json is not"):
+    with pytest.raises(NoModelError, match="no complete model in .*release-1: record.json differs"):
         CurrentModel(updated.home)
 
 
@@ -233,7 +233,7 @@ FAILING = {
     ),
     "none": (
         lambda folder: (folder / "reference_images.json").write_text('{"images": []}'),
-        "holds no image",
+        "has no image",
     ),
     "no network": (lambda folder: (folder / "model.onnx").write_bytes(b"?"), "self-test"),
     "a damaged record": (lambda folder: (folder / "record.json").write_text("{"), "record.json"),
