@@ -128,7 +128,7 @@ class Picamera2:
             "controls": controls,
         }
 
-    def configure(self, camera_config=None):  # noqa: C901  # as many checks as the real one
+    def configure(self, camera_config=None):
         assert not self.started
         main, lores = camera_config["main"], camera_config["lores"]
         for stream in (main, lores):

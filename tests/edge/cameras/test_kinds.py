@@ -48,7 +48,7 @@ def test_one_line_brings_a_camera_to_the_agent(grey, tmp_path):
     capture = CaptureSettings(period_seconds=60)
     agent = Agent(settings(tmp_path, camera=camera, capture=capture, trust_clock=True))
     assert isinstance(agent.parts.camera, GreyCamera)
-    agent.parts.watcher.look()
+    agent.parts.watcher.take_frame()
     send_all(agent)
     (name,) = landed(tmp_path)
     with Image.open(tmp_path / "landing" / name) as image:
