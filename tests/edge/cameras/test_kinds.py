@@ -61,5 +61,5 @@ def test_the_agents_settings_are_checked_against_the_table(grey, tmp_path):
     with pytest.raises(SettingsError, match="camera.source .* '300': name a shade"):
         Settings.read(config)
     config.write_text(CONFIG.format(tmp_path, 77).replace('"grey"', '"gray"'))
-    with pytest.raises(SettingsError, match="it has to be one of picamera2, .*, grey"):
+    with pytest.raises(SettingsError, match="it must be one of picamera2, .*, grey"):
         Settings.read(config)
