@@ -66,7 +66,7 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
 
 def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     from delta.tables import DeltaTable
-    from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+    from pyspark.sql import functions as F
 
     if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
         raise UserError(f"{selection.table} was recreated since: ingest again", RunStep("ingest"))

@@ -29,7 +29,7 @@ BATCH = 64
 """Images that the network sees at once, which bounds the memory of a long request."""
 
 
-class ImageScorer(PythonModel):
+class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
     """Scores a column ``image`` of encoded images (bytes; base64 in a REST request)."""
 
     def load_context(self, context: Any) -> None:
@@ -125,6 +125,7 @@ def _answer_plain_requests(scorer: ImageScorer) -> None:
     way. A request of either kind has MLflow's time limit, which stands around this.
     """
     import fastapi.applications
+    from starlette.middleware.base import BaseHTTPMiddleware
     from starlette.responses import Response
 
     def plain_answer(body: bytes, content_type: str | None) -> str | None:
@@ -134,20 +135,20 @@ def _answer_plain_requests(scorer: ImageScorer) -> None:
         except (MlflowException, RecursionError, ValueError):
             return None  # MLflow's way says why
 
-    async def answer(call_next: Callable, request: Any) -> Any:
+    async def answer(call_next: Callable[[Any], Any], request: Any) -> Any:
         if (request.method, request.url.path) == ("POST", "/invocations"):
             asked = await request.body(), request.headers.get("content-type")
             if (plain := await asyncio.to_thread(plain_answer, *asked)) is not None:
                 return Response(plain, media_type="application/json")
         return await call_next(request)
 
-    class PlainFirst(fastapi.applications.BaseHTTPMiddleware):
+    class PlainFirst(BaseHTTPMiddleware):
         """What `app.middleware("http")` makes of MLflow's time limit: the limit, then `answer`."""
 
-        def __init__(self, app: Any, dispatch: Callable):
+        def __init__(self, app: Any, dispatch: Callable[..., Any]):
             super().__init__(app, lambda request, go_on: dispatch(request, partial(answer, go_on)))
 
-    fastapi.applications.BaseHTTPMiddleware = PlainFirst  # type: ignore[misc, assignment]
+    fastapi.applications.BaseHTTPMiddleware = PlainFirst  # type: ignore[attr-defined, assignment]
 
 
 def _refuse_unreadable_requests() -> None:

@@ -39,13 +39,14 @@ class ScoreBatches(NamedTuple):
     score_run_id: str
 
     def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        """Score batches of images, as ``mapInArrow`` calls it."""
         import pyarrow as pa
 
         for rows in self.rows(batches):
             yield pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
     def rows(self, batches: Iterator["pa.RecordBatch"]) -> Iterator[list[dict[str, Any]]]:
-        """The rows of a few images after another."""
+        """Yield the rows of a few images after another."""
         from pyspark import SparkFiles
 
         scorer = _scorer(SparkFiles.get(self.sent_as))
@@ -73,6 +74,7 @@ class ScoreIntoFiles(NamedTuple):
     layout: Layout
 
     def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+        """Score batches of images and write their rows, as ``mapInArrow`` calls it."""
         file, waiting = None, []
         for rows in self.score.rows(batches):
             file = file or DataFile(self.layout, {})

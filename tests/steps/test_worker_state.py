@@ -46,7 +46,7 @@ def _ingested(content: bytes, folder: Path) -> None:
 def _cached(content: bytes, folder: Path) -> None:
     row = {"content": content, "sha256": "", "path": "", "device_id": "", "class": 0}
     batch = pa.RecordBatch.from_pylist(
-        [row | {"captured_at": datetime.now(UTC), "part": "test", "row_group": 0}]
+        [row | {"captured_at": datetime.now(UTC), "split": "test", "row_group": 0}]
     )
     try:
         list(_preparer((8, 8))([batch]))

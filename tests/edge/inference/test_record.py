@@ -25,8 +25,11 @@ RECORD = ModelRecord(
 
 
 STATED = {
-    **{"labels": ["a"], "input_size": [1, 1], "prepare_version": "1"},
-    **{"record_version": 1, "requires": {}},
+    "labels": ["a"],
+    "input_size": [1, 1],
+    "prepare_version": "1",
+    "record_version": 1,
+    "requires": {},
 }
 
 

@@ -45,10 +45,10 @@ def test_the_user_in_an_address_still_asks(monkeypatch):
 
     def send(request, **options):
         asked.append(request.headers["Authorization"])
-        raise OSError
+        raise OSError("no network")
 
     monkeypatch.setattr(server._session, "send", send)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="no network"):
         server.get("/x", {})
     assert asked[0].startswith("Basic ") and server.address == "http://mlflow"
 
