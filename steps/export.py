@@ -2,14 +2,13 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord, sha256_of
+from edge.inference.record import INT8_FILE, MODEL_FILE, sha256_of
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
@@ -20,16 +19,14 @@ from steps.registry.versions import (
     alias_argument,
     alias_state,
     load_keras,
-    number_by_alias,
+    moved_reason,
+    not_kept_error,
     released_as,
     require_version,
 )
-from steps.release.keys import public_keys
+from steps.release.keys import SigningKeys, public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 class Parameters(StepParameters):
@@ -45,6 +42,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     from steps.dataset.cache_filling import find_or_fill
     from steps.lake.session import spark_session
     from steps.release.keys import signing_keys
+    from steps.release.model_record import make_record
     from steps.release.package import write_package
     from steps.reports.export import fill_report
     from steps.training.tensorflow_settings import configure_tensorflow
@@ -52,12 +50,15 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
     source = require_version(run.profile.model, parameters.alias, made_by="promote")
-    trained = read_outputs(source.tags["run.train"], TrainOutputs)
+    train_run_id = source.tags["run.train"]
+    trained = read_outputs(train_run_id, TrainOutputs)
+    origin = {"model": source.name, "version": str(source.version), "train_run_id": train_run_id}
+    record = make_record(trained, metrics=trained.metrics, source=origin)
     cache = find_or_fill(
         trained.selection, run.profile, lambda: spark_session(run.profile, "export")
     )
     with tempfile.TemporaryDirectory() as folder:
-        package = write_package(load_keras(source), _record(source, trained), cache, Path(folder))
+        package = write_package(load_keras(source), record, cache, Path(folder))
         version = _register(run, source, Path(folder))
         _require_intact(version, package.hashes)
         release = _release(run, parameters.alias, source, version, package.files, keys)
@@ -85,17 +86,6 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     return outputs
 
 
-def _record(source: ModelVersion, trained: TrainOutputs) -> ModelRecord:
-    from steps.release.model_record import make_record
-
-    origin = {
-        "model": source.name,
-        "version": str(source.version),
-        "train_run_id": source.tags["run.train"],
-    }
-    return make_record(trained, metrics=trained.metrics, source=origin)
-
-
 def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
     from steps.release.pyfunc import pyfunc_arguments
 
@@ -111,17 +101,13 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
 
 
 def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
-    """Read the files back: an alias must not name a version that the store has not kept."""
+    """Read the files back, and compare their hashes."""
     from steps.release.statement import fetch_files
 
     with tempfile.TemporaryDirectory() as folder:
         kept = fetch_files(version, Path(folder))
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
-            raise UserError(
-                f"the artifact store returns version {version.version} of {version.name} otherwise "
-                "than it was written; check the store",
-                RunAgain(),
-            )
+            raise not_kept_error(version)
 
 
 def _release(
@@ -130,17 +116,15 @@ def _release(
     source: ModelVersion,
     version: ModelVersion,
     files: list[Path],
-    keys: "list[Ed25519PrivateKey]",
+    keys: SigningKeys,
 ) -> int:
     """State the release and move the alias to it, unless the Keras alias has moved meanwhile."""
     from steps.release.statement import release_version
 
     number = str(version.version)
     with lock_aliases(version.name, run.id):
-        if number_by_alias(source.name, alias) != str(source.version):
-            raise UserError(
-                f"{source.name}@{alias} no longer names version {source.version}", RunAgain()
-            )
+        if moved := moved_reason(source.name, str(source.version), alias):
+            raise UserError(moved, RunAgain())
         release = release_version(version.name, number, files, keys)
         reason = f"export of {source.name} version {source.version}"
         move_alias(version.name, alias, number, run.id, reason)
@@ -157,12 +141,6 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return f"{alias_state(profile.model, parameters.alias)} {keys}"
 
 
-def _invalid_reason(outputs: ExportOutputs, profile: Profile) -> str | None:
-    if number_by_alias(outputs.model, outputs.alias) == outputs.version:
-        return None
-    return f"{outputs.model}@{outputs.alias} no longer names version {outputs.version}"
-
-
 STEP = Step(
     "export",
     Parameters,
@@ -170,7 +148,7 @@ STEP = Step(
     export,
     settings=("model",),
     state=_state,
-    invalid_reason=_invalid_reason,
+    invalid_reason=lambda outputs, _: moved_reason(outputs.model, outputs.version, outputs.alias),
 )
 
 if __name__ == "__main__":

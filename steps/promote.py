@@ -1,7 +1,6 @@
 """Promote: make the challenger the champion if it passes the rules, or set an alias by hand."""
 
 import logging
-from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,17 +14,15 @@ from steps.registry.aliases import lock_aliases, move_alias
 from steps.registry.versions import (
     CHAMPION,
     alias_argument,
+    moved_reason,
     number_by_alias,
     released_as,
     require_version_number,
     version_by_alias,
 )
-from steps.release.keys import public_keys
+from steps.release.keys import SigningKeys, public_keys, signing_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 WITHDRAWN = "withdrawn"
 """Tag of a version that was rolled back by hand: no comparison promotes it again."""
@@ -77,7 +74,8 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         measure_onnx(candidate.model, make_record(candidate.trained)),
         run.profile,
     )
-    mlflow.log_metrics({_metric_name(name): value for name, value in comparison.metrics.items()})
+    metrics = comparison.metrics.items()  # MLflow allows neither @ nor = in a metric's name
+    mlflow.log_metrics({k.replace("@", "/").replace("=", " "): value for k, value in metrics})
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in comparison.accuracies().items()})
     fill_report(run.report, challenger, champion, comparison)
     warning = f" ({comparison.warning})" if comparison.warning else ""
@@ -123,7 +121,6 @@ def _require_unmoved(model: str, alias: str, before: str | None) -> None:
 
 def _promote_version(run: StepRun, parameters: Parameters, number: str) -> PromoteOutputs:
     """Move the alias without a comparison, and release the version's ONNX model again."""
-    from steps.release.keys import signing_keys
     from steps.reports.promote import fill_manual_report
 
     keys = signing_keys(run.profile.release.key_file)
@@ -153,7 +150,7 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
 
 
 def _release_again(
-    onnx: ModelVersion, alias: str, run_id: str, reason: str, keys: "list[Ed25519PrivateKey]"
+    onnx: ModelVersion, alias: str, run_id: str, reason: str, keys: SigningKeys
 ) -> int:
     from steps.release.statement import release_again
 
@@ -193,20 +190,9 @@ def _note(version: ModelVersion, result: str, run_id: str) -> None:
     client.update_model_version(version.name, version.version, description=result)
 
 
-def _metric_name(name: str) -> str:
-    """Return a metric's name without ``@`` and ``=``, which MLflow does not allow."""
-    return name.replace("@", "/").replace("=", " ")
-
-
 def _state(parameters: Parameters, profile: Profile) -> str:
     """Return the keys that would sign again the release of a given version."""
     return "" if parameters.version is None else str(public_keys(profile.release.key_file))
-
-
-def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
-    if number_by_alias(outputs.model, outputs.alias) == outputs.version:
-        return None
-    return f"{outputs.model}@{outputs.alias} no longer names version {outputs.version}"
 
 
 STEP = Step(
@@ -216,7 +202,7 @@ STEP = Step(
     promote,
     settings=("model", "promotion"),
     state=_state,
-    invalid_reason=_invalid_reason,
+    invalid_reason=lambda outputs, _: moved_reason(outputs.model, outputs.version, outputs.alias),
 )
 
 if __name__ == "__main__":

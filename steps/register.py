@@ -11,11 +11,10 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.inference.scoring import PREPARE_VERSION
-from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import CHALLENGER, has_version, load_keras
+from steps.registry.versions import CHALLENGER, has_version, load_keras, not_kept_error
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 
@@ -68,27 +67,21 @@ def _log_model(
     warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
     outputs = TensorSpec(np.dtype("float32"), (-1, len(trained.labels)))
     inputs = TensorSpec(np.dtype("uint8"), (-1, *example.shape[1:]), "pixels")
+    # what the network needs besides mlflow, in the versions that trained it
+    tensorflow = packages_distributions()["tensorflow"][0].replace("_", "-")  # or -cpu
     return mlflow.tensorflow.log_model(
         model,
         name="model",
         signature=ModelSignature(inputs=Schema([inputs]), outputs=Schema([outputs])),
         input_example=example,
-        pip_requirements=_requirements(),
+        pip_requirements=[f"{name}=={version_of(name)}" for name in (tensorflow, "keras", "numpy")],
         metadata={
-            "labels": trained.labels,
             "prepare_version": PREPARE_VERSION,
             "table": trained.selection.table,
             "table_version": trained.selection.version,
-            "metrics": trained.metrics,
-            "threshold": trained.threshold,
+            **trained.model_dump(include={"labels", "metrics", "threshold"}),
         },
     )
-
-
-def _requirements() -> list[str]:
-    """Return what the network needs besides mlflow, in the versions that trained it."""
-    tensorflow = packages_distributions()["tensorflow"][0].replace("_", "-")  # or -cpu
-    return [f"{package}=={version_of(package)}" for package in (tensorflow, "keras", "numpy")]
 
 
 def _gradient(height: int, width: int) -> "NDArray[np.uint8]":
@@ -102,7 +95,7 @@ def _gradient(height: int, width: int) -> "NDArray[np.uint8]":
 def _require_intact(
     version: ModelVersion, model: "keras.Model", example: "NDArray[np.uint8]"
 ) -> None:
-    """Load the version back: an alias must not name a version that the store has not kept."""
+    """Load the version back, and compare its weights and what it predicts."""
     import numpy as np
 
     from steps.evaluation.predictions import keras_predict
@@ -110,11 +103,7 @@ def _require_intact(
     kept = load_keras(version)
     same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
-        raise UserError(
-            f"the artifact store returns version {version.version} of {version.name} otherwise "
-            "than it was written; check the store",
-            RunAgain(),
-        )
+        raise not_kept_error(version)
 
 
 def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:

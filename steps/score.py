@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
 from pydantic import Field, model_validator
@@ -106,18 +106,19 @@ def _outputs(
     return outputs, groups
 
 
-class _Registry:
+class _Registry(NamedTuple):
     """Asks the registry at each batch which version the alias names, and fetches a new one."""
 
-    def __init__(self, name: str, alias: str, folder: str):
-        self._name, self._alias, self._folder = name, alias, Path(folder)
+    name: str
+    alias: str
+    folder: str
 
     def model(self) -> "Model":
         """Return the version that the alias names now, with its files on this machine."""
         from steps.scoring.table import Model
 
-        version = require_version(self._name, self._alias, made_by="export")
-        folder = self._folder / f"version-{version.version}"
+        version = require_version(self.name, self.alias, made_by="export")
+        folder = Path(self.folder, f"version-{version.version}")
         if not folder.exists():
             logger.info("scoring with %s version %s", version.name, version.version)
             fetch_files(version, folder.with_name(f"{folder.name}.part")).rename(folder)

@@ -65,9 +65,8 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         run.commands.resume_with()  # not with the failed ones, which would count
         raise UserError(_failure_message(failed))
     best = min(trials, key=lambda trial: trial.validation_loss)
-    mlflow.log_metrics(
-        {"validation_loss": best.validation_loss, "validation_accuracy": best.validation_accuracy}
-    )
+    for name in ("validation_loss", "validation_accuracy"):
+        mlflow.log_metric(name, getattr(best, name))
     timings.log()
     fill_report(run.report, trials, space)
     add_stage_timings(run.report, timings.seconds)

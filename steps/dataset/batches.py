@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,20 +68,15 @@ class Shard:
         """
         rng = None if seed is None else np.random.default_rng([seed, self.rank])
         groups = len(self.cache.group_rows[self.split])
-        if self.rank >= groups:  # this rank has no row group, so it pads with another rank's
-            pixels, classes = next(self._rebatched(rng, seed, self.rank % groups))
-            for _ in range(self.steps()):
-                yield self._padded(pixels[:0], classes[:0], (pixels, classes))
-            return
-        first: Pixels | None = None
+        batches = self._rebatched(rng, seed, self.rank % groups)
+        first = next(batches)
         count = 0
-        for pixels, classes in self._rebatched(rng, seed, self.rank):
-            first = first or (pixels, classes)
-            yield self._padded(pixels, classes, first)
-            count += 1
-        while first and count < self.steps():  # this rank's groups were among the smaller ones
+        if self.rank < groups:  # else it has no row group, and pads with another rank's
+            for pixels, classes in chain([first], batches):
+                yield self._padded(pixels, classes, first)
+                count += 1
+        for _ in range(count, self.steps()):  # this rank's groups were among the smaller ones
             yield self._padded(first[0][:0], first[1][:0], first)
-            count += 1
 
     def _rebatched(
         self, rng: np.random.Generator | None, seed: int | None, rank: int

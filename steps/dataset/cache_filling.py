@@ -173,10 +173,7 @@ def _preparer(
             table = pa.Table.from_batches([batch])
             pixels = [prepare(c.as_py(), input_size).tobytes() for c in table["content"]]
             columns = {
-                "sha256": table["sha256"],
-                "path": table["path"],
-                "device_id": table["device_id"],
-                "captured_at": table["captured_at"],
+                **{name: table[name] for name in ("sha256", "path", "device_id", "captured_at")},
                 "label": table["class"].cast(pa.int32()),
                 "pixels": pa.array(pixels, pa.binary()),
                 "split": table["split"],

@@ -61,9 +61,7 @@ def find_confounders(cache: Cache) -> list[Confounder]:
 
 
 def _confounder(kind: str, values: list[str | None], labels: list[str]) -> Confounder | None:
-    known = [
-        (value, label) for value, label in zip(values, labels, strict=True) if value is not None
-    ]
+    known = [(v, label) for v, label in zip(values, labels, strict=True) if v is not None]
     by_value: dict[str, Counter[str]] = defaultdict(Counter)
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     for value, label in known:

@@ -29,13 +29,6 @@ class SelectionParameters(StepParameters):
 
     def selection(self, ingested: IngestOutputs) -> Selection:
         """Return the selection of an ingest run's images that these parameters make."""
-        return Selection(
-            table=ingested.table,
-            table_id=ingested.table_id,
-            version=ingested.version,
-            source=ingested.source,
-            input_size=(self.input_size, self.input_size),
-            block_minutes=self.block_minutes,
-            guard_minutes=self.guard_minutes,
-            split_seed=self.split_seed,
-        )
+        names = set(Selection.model_fields)
+        values = ingested.model_dump(include=names) | self.model_dump(include=names)
+        return Selection(**values | {"input_size": (self.input_size, self.input_size)})

@@ -139,6 +139,6 @@ def used_in_training(images: Predictions, training: Selection) -> NDArray[np.boo
     """
     split = SplitRule(training.block_minutes, training.guard_minutes, training.split_seed)
     times = images.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None
-    parts = map(split.split_of, times, images.devices, images.sha256)
-    used = np.array([part in (TRAIN, VALIDATION) for part in parts], bool)
+    splits = map(split.split_of, times, images.devices, images.sha256)
+    used = np.array([one in (TRAIN, VALIDATION) for one in splits], bool)
     return used & np.char.startswith(images.paths.astype(str), training.source + "/")

@@ -38,9 +38,8 @@ def metrics_of(
         true, positive = truth == label, predicted == label
         if true.any():
             metrics[f"recall_{label}"] = float(correct[true].mean())
-            metrics[f"precision_{label}"] = (
-                float(correct[positive].mean()) if positive.any() else 0.0
-            )
+            precision = correct[positive].mean() if positive.any() else 0
+            metrics[f"precision_{label}"] = float(precision)
             metrics[f"pr_auc_{label}"] = average_precision(probabilities[:, index], true)
     return metrics
 

@@ -1,7 +1,7 @@
 """What a model predicts for every image of a split."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,16 +65,8 @@ class Predictions:
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions for some of the images: ``bool [N]``."""
-        return replace(
-            self,
-            probabilities=self.probabilities[chosen],
-            truth=self.truth[chosen],
-            sha256=self.sha256[chosen],
-            paths=self.paths[chosen],
-            devices=self.devices[chosen],
-            captured_at=self.captured_at[chosen],
-            brightness=self.brightness[chosen],
-        )
+        names = {field.name for field in fields(self)} - {"labels", "threshold"}
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def metrics(self) -> dict[str, float]:
         """Return those of :func:`steps.evaluation.metrics.metrics_of`."""
@@ -82,12 +74,11 @@ class Predictions:
 
     def confusion(self) -> NDArray[np.int_]:
         """Return ``int [classes, classes]``: true label by row, predicted label by column."""
-        return np.array(
-            [
-                [((self.truth == true) & (self.predicted == label)).sum() for label in self.labels]
-                for true in self.labels
-            ]
-        )
+        labels = np.array(self.labels)[:, None]
+        confusion: NDArray[np.int_] = (labels == self.truth).astype(int) @ (
+            labels == self.predicted
+        ).T.astype(int)
+        return confusion
 
     def worst(self, count: int) -> list[int]:
         """Return the indices of the wrong images with the least probable true label, worst first.
@@ -132,23 +123,12 @@ def predict_split(
         )
     values = [np.concatenate(column) for column in zip(*columns, strict=True)]
     order = np.argsort(values[1], kind="stable")
-    truth, sha256, paths, devices, captured_at, brightness, *by_model = (
-        value[order] for value in values
-    )
-    return {
-        name: Predictions(
-            labels or cache.labels,
-            probabilities,
-            truth,
-            sha256,
-            paths,
-            devices,
-            captured_at,
-            brightness,
-            threshold,
-        )
-        for name, probabilities in zip(models, by_model, strict=True)
-    }
+    values = [value[order] for value in values]
+    names = ("truth", "sha256", "paths", "devices", "captured_at", "brightness")
+    shared: dict[str, Any] = dict(zip(names, values[:6], strict=True))
+    shared |= {"labels": labels or cache.labels, "threshold": threshold}
+    by_model = zip(models, values[6:], strict=True)
+    return {name: Predictions(probabilities=found, **shared) for name, found in by_model}
 
 
 def predict_by_keras(

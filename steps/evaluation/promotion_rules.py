@@ -6,19 +6,11 @@ count (images on which just one of the two is correct). If there are too few tes
 the result says how many are needed.
 """
 
-import logging
 import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
-from mlflow.models import MetricThreshold
-from mlflow.models.evaluation import EvaluationResult
-from mlflow.models.evaluation.validation import (
-    ModelValidationFailedException,
-    validate_evaluation_results,
-)
-
-from steps.settings.profile import Promotion
+from steps.settings.profile import Bound, Promotion
 
 
 @dataclass(frozen=True)
@@ -124,34 +116,23 @@ def images_needed(margin: float, confidence: float) -> int:
 
 
 def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
-    thresholds = {"accuracy": MetricThreshold(rules.min_accuracy, greater_is_better=True)}
-    for name, limit in (
-        ("onnx_bytes", rules.max_onnx_bytes),
-        ("latency_ms", rules.max_latency_ms),
-    ):
+    bounds = {"accuracy": Bound(min=rules.min_accuracy)}
+    for name, limit in (("onnx_bytes", rules.max_onnx_bytes), ("latency_ms", rules.max_latency_ms)):
         if limit is not None:
-            thresholds[name] = MetricThreshold(limit, greater_is_better=False)
-    for name, bound in rules.thresholds.items():
-        if bound.min is not None:
-            thresholds[name] = MetricThreshold(bound.min, greater_is_better=True)
-        else:
-            thresholds[name] = MetricThreshold(bound.max, greater_is_better=False)
-    # it would log each metric that passes
-    logging.getLogger("mlflow.models.evaluation.validation").setLevel(logging.WARNING)
-    errors = []
-    for name, threshold in thresholds.items():
-        try:  # one by one: each failure is a reason of its own
-            validate_evaluation_results({name: threshold}, EvaluationResult(metrics, {}))
-        except ModelValidationFailedException:
-            errors.append(_threshold_error(name, metrics.get(name), threshold))
-    return errors
+            bounds[name] = Bound(max=limit)
+    bounds |= rules.thresholds
+    errors = (_threshold_error(name, metrics.get(name), bound) for name, bound in bounds.items())
+    return [error for error in errors if error]
 
 
-def _threshold_error(name: str, value: float | None, threshold: MetricThreshold) -> str:
+def _threshold_error(name: str, value: float | None, bound: Bound) -> str | None:
     if value is None:
         return f"the test images have no metric {name!r}"
-    bound = "below the minimum" if threshold.greater_is_better else "above the maximum"
-    return f"{name} {value:.4g} is {bound}, {threshold.threshold:g}"
+    if bound.min is not None and not value >= bound.min:  # NaN is not either
+        return f"{name} {value:.4g} is below the minimum, {bound.min:g}"
+    if bound.max is not None and not value <= bound.max:
+        return f"{name} {value:.4g} is above the maximum, {bound.max:g}"
+    return None
 
 
 def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[str | None, int | None]:

@@ -82,16 +82,8 @@ def _slice(kind: str, value: str, predictions: Predictions) -> Slice:
         found = [metrics[key] for key in keys if key in metrics]
         return sum(found) / len(found)
 
-    low, high = wilson(int(predictions.correct.sum()), len(predictions))
-    return Slice(
-        kind,
-        value,
-        len(predictions),
-        metrics["accuracy"],
-        low,
-        high,
-        mean("precision"),
-        mean("recall"),
-        mean("pr_auc"),
-        metrics["calibration_error"],
-    )
+    count, accuracy = len(predictions), metrics["accuracy"]
+    low, high = wilson(int(predictions.correct.sum()), count)
+    precision, recall, pr_auc = map(mean, ("precision", "recall", "pr_auc"))
+    error = metrics["calibration_error"]
+    return Slice(kind, value, count, accuracy, low, high, precision, recall, pr_auc, error)

@@ -125,17 +125,10 @@ def move_alias(model: str, alias: str, version: str, run_id: str, reason: str) -
     before = number_by_alias(model, alias)
     if before == version:
         return
-    move = Move(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        before=before,
-        version=version,
-        reason=reason[:REASON_CHARACTERS],
-        run_id=run_id,
-    )
-    number = len(history(model, alias)) + 1
-    client.set_registered_model_tag(
-        model, f"{HISTORY}{alias}.{number:06}", json.dumps(move._asdict())
-    )
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    move = Move(at, before, version, reason[:REASON_CHARACTERS], run_id)
+    key = f"{HISTORY}{alias}.{len(history(model, alias)) + 1:06}"
+    client.set_registered_model_tag(model, key, json.dumps(move._asdict()))
     client.set_registered_model_alias(model, alias, version)
 
 

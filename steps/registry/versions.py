@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from steps.errors import RunStep, UserError
+from steps.errors import RunAgain, RunStep, UserError
 
 if TYPE_CHECKING:
     import keras
@@ -94,6 +94,25 @@ def require_version_number(model: str, version: str) -> ModelVersion:
 def has_version(model: str, version: str) -> bool:
     """Return whether a version is registered."""
     return find(MlflowClient().get_model_version, model, version) is not None
+
+
+def moved_reason(model: str, version: str, alias: str) -> str | None:
+    """Return that an alias no longer names a version; None if it does."""
+    if number_by_alias(model, alias) == version:
+        return None
+    return f"{model}@{alias} no longer names version {version}"
+
+
+def not_kept_error(version: ModelVersion) -> UserError:
+    """Return the error of a version that the artifact store has not kept as it was written.
+
+    An alias must not name such a version, so a step reads it back before it sets one.
+    """
+    return UserError(
+        f"the artifact store returns version {version.version} of {version.name} otherwise than it "
+        "was written; check the store",
+        RunAgain(),
+    )
 
 
 def alias_state(model: str, alias: str) -> str:

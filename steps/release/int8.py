@@ -1,7 +1,11 @@
 """The network with 8-bit weights and activations, calibrated on training images."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,43 +39,39 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    logging.getLogger().setLevel(max(logging.getLogger().level, logging.ERROR))
     source, prepared, target = (str(folder / name) for name in ("float", "prepared", "int8"))
     Path(source).write_bytes(graph)
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    quantize_static(
-        prepared,
-        target,
-        _Calibration(cache, onnx.load(prepared).graph.input[0].name),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
-        per_channel=True,
-        reduce_range=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+    with _only_errors_logged():
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        name = onnx.load(prepared).graph.input[0].name
+        batches = iter([{name: batch} for batch in _batches(cache)])
+        quantize_static(
+            prepared,
+            target,
+            SimpleNamespace(get_next=partial(next, batches, None)),  # all that the quantiser calls
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
     quantised = onnx.load(target)
     quantised.graph.CopyFrom(canonical(quantised.graph))
     onnx.checker.check_model(quantised, full_check=True)
     return bytes(quantised.SerializeToString(deterministic=True))
 
 
-class _Calibration:
-    """The calibration images, as onnxruntime's quantiser reads them."""
-
-    def __init__(self, cache: Cache, name: str):
-        self._name = name
-        self._batches = iter(_batches(cache))
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {self._name: batch}
-
-    def __len__(self) -> int:
-        return IMAGES // BATCH
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        raise NotImplementedError("the calibration reads all images at once")
+@contextmanager
+def _only_errors_logged() -> Iterator[None]:
+    """Let the root logger, which onnxruntime's quantiser logs to, pass errors only."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def _batches(cache: Cache) -> list[NDArray[np.uint8]]:

@@ -31,10 +31,12 @@ KEY_VARIABLE = "LAKEHOUSE_VISION_RELEASE_KEY"
 
 PEM = re.compile(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 
+SigningKeys = list["Ed25519PrivateKey"]
+
 logger = logging.getLogger("steps")
 
 
-def signing_keys(key_file: str | None) -> list["Ed25519PrivateKey"]:
+def signing_keys(key_file: str | None) -> SigningKeys:
     """Return the keys of the environment variable, or else of a file; none if neither is set.
 
     Args:
@@ -55,7 +57,7 @@ def public_keys(key_file: str | None) -> list[str]:
     return [public_key(key) for key in signing_keys(key_file)]
 
 
-def sign(statement: dict[str, Any], keys: list["Ed25519PrivateKey"]) -> dict[str, Any]:
+def sign(statement: dict[str, Any], keys: SigningKeys) -> dict[str, Any]:
     """Return a release statement with the signature of each key; unchanged without keys."""
     if not keys:
         logger.warning(
@@ -74,7 +76,7 @@ def public_key(key: "Ed25519PrivateKey") -> str:
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
-def _read(path: Path) -> list["Ed25519PrivateKey"]:
+def _read(path: Path) -> SigningKeys:
     if not path.is_file():
         raise UserError(
             f"there is no key file {path}; run: python -m steps.release.keys make {path}"
@@ -82,7 +84,7 @@ def _read(path: Path) -> list["Ed25519PrivateKey"]:
     return _parse(path.read_text(encoding="ascii", errors="replace"), str(path))
 
 
-def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
+def _parse(text: str, place: str) -> SigningKeys:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -98,7 +100,7 @@ def _parse(text: str, place: str) -> list["Ed25519PrivateKey"]:
     return known
 
 
-def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
+def _write(path: Path, keys: SigningKeys) -> None:
     """Write keys atomically, readable by their owner only."""
     from cryptography.hazmat.primitives import serialization
 
@@ -110,17 +112,7 @@ def _write(path: Path, keys: list["Ed25519PrivateKey"], new: bool) -> None:
         )
         for key in keys
     )
-    if not new:
-        write_atomically(str(path), pem, mode=0o600)
-        return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise UserError(
-            f"{path} exists; to add a key, run: python -m steps.release.keys rotate {path}"
-        ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+    write_atomically(str(path), pem, mode=0o600)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -137,16 +129,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         if options.command == "make":
-            keys = [Ed25519PrivateKey.generate()]
-            _write(options.file, keys, new=True)
+            options.file.touch(mode=0o600, exist_ok=False)
+            keys = []
         else:
             keys = _read(options.file.resolve())
-        if options.command == "rotate":
+        if options.command in ("make", "rotate"):
             keys = [Ed25519PrivateKey.generate(), *keys]
-            _write(options.file, keys, new=False)
         elif options.command == "retire":
             keys = keys[:1]
-            _write(options.file, keys, new=False)
+        if options.command != "show":
+            _write(options.file, keys)
+    except FileExistsError:
+        sys.exit(
+            f"keys: {options.file} exists; to add a key, run: python -m steps.release.keys rotate "
+            f"{options.file}"
+        )
     except UserError as error:
         sys.exit(f"keys: {error}")
     for key in keys:

@@ -2,7 +2,7 @@
 
 import statistics
 import tempfile
-import time
+import timeit
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,5 @@ def measure_onnx(model: "keras.Model", record: ModelRecord) -> dict[str, float]:
         record.write(folder)
         scorer = Scorer(folder, threads=1)
     image = np.random.default_rng(0).integers(0, 256, (1, *record.input_size, 3), np.uint8)
-    seconds = []
-    for _ in range(LATENCY_RUNS):
-        started = time.perf_counter()
-        scorer.score_prepared(image)
-        seconds.append(time.perf_counter() - started)
+    seconds = timeit.repeat(lambda: scorer.score_prepared(image), number=1, repeat=LATENCY_RUNS)
     return {"onnx_bytes": len(graph), "latency_ms": 1000 * statistics.median(seconds)}

@@ -50,11 +50,9 @@ def _reference_image(pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer]) -
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
     content = encoded.getvalue()
-    return ReferenceImage(
-        content,
-        {
-            name: [round(score, 7) for score in prediction.probabilities.values()]
-            for name, scorer in scorers.items()
-            for prediction in scorer.predict([content])
-        },
-    )
+    scores = {
+        name: [round(score, 7) for score in prediction.probabilities.values()]
+        for name, scorer in scorers.items()
+        for prediction in scorer.predict([content])
+    }
+    return ReferenceImage(content, scores)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -11,17 +11,14 @@ from mlflow.entities.model_registry import ModelVersion
 from edge.inference.record import sha256_of
 from edge.protocol.release import RELEASE_TAG
 from steps.errors import RunStep, UserError
-from steps.release.keys import sign
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from steps.release.keys import SigningKeys, sign
 
 ARTIFACTS = "artifacts"
 """The folder of a pyfunc's files in its version."""
 
 
 def release_version(
-    model: str, version: str, files: list[Path], keys: "list[Ed25519PrivateKey] | None" = None
+    model: str, version: str, files: list[Path], keys: SigningKeys | None = None
 ) -> int:
     """Write the release statement into a version's tags.
 
@@ -42,7 +39,7 @@ def release_version(
     return _write_statement(model, version, statement_files, keys or [])
 
 
-def release_again(version: ModelVersion, keys: "list[Ed25519PrivateKey]") -> int:
+def release_again(version: ModelVersion, keys: SigningKeys) -> int:
     """Release a version again, under the next number, so that devices go back to it.
 
     Raises:
@@ -62,9 +59,7 @@ def fetch_files(version: ModelVersion, into: Path) -> Path:
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
 
 
-def _write_statement(
-    model: str, version: str, files: dict[str, Any], keys: "list[Ed25519PrivateKey]"
-) -> int:
+def _write_statement(model: str, version: str, files: dict[str, Any], keys: SigningKeys) -> int:
     client = MlflowClient()
     number = 1 + int(client.get_registered_model(model).tags.get(RELEASE_TAG, 0))
     statement = sign({"release": number, "model": model, "version": version, "files": files}, keys)

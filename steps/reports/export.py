@@ -15,9 +15,5 @@ def fill_report(report: Report, outputs: ExportOutputs, package: Package, signed
         metrics = package.record.file_metrics.get(name, {})
         of_keras = [metrics.get(metric, "-") for metric in ("accuracy", "agreement")]
         rows.append([name, round(package.sizes[name] / 1024), *of_keras, sha256])
-    report.table(
-        "Files",
-        ["file", "KiB", "accuracy", "agrees with Keras", "SHA-256"],
-        rows,
-        f"On the {outputs.test_images} test images.",
-    )
+    header = ["file", "KiB", "accuracy", "agrees with Keras", "SHA-256"]
+    report.table("Files", header, rows, f"On the {outputs.test_images} test images.")

@@ -53,21 +53,15 @@ def fill_report(
         report.plot("Size", _plot_stacked(shown, "size", halves, "KB per file", power=True))
         report.images("Samples of each label", _samples(images))
     if labels:
-        report.table(
-            "Labels merged in",
-            ["added", "changed", "in conflict", "without an image"],
-            [[labels.added, labels.changed, len(labels.conflicts), labels.unmatched]],
-            "In conflict, and therefore not changed: " + ", ".join(labels.conflicts[:10])
-            if labels.conflicts
-            else "",
-        )
+        header = ["added", "changed", "in conflict", "without an image"]
+        counts = [labels.added, labels.changed, len(labels.conflicts), labels.unmatched]
+        names = ", ".join(labels.conflicts[:10])
+        text = f"In conflict, and therefore not changed: {names}" if names else ""
+        report.table("Labels merged in", header, [counts], text)
     if reasons := _reasons(current_rows(spark, profile, QUARANTINE, outputs.source)):
-        report.table(
-            "In quarantine",
-            ["reason", "files", "example", "error"],
-            reasons,
-            f"Once its cause is fixed, ingest it again: {retry_command}",
-        )
+        header = ["reason", "files", "example", "error"]
+        text = f"Once its cause is fixed, ingest it again: {retry_command}"
+        report.table("In quarantine", header, reasons, text)
 
 
 def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
@@ -121,12 +115,10 @@ def _plot_stacked(
     for label in counts:
         axes.bar(list(places), counts[label], 0.92, bottom=bottom, align="edge", label=plain(label))
         bottom = bottom + counts[label]
-    step = max(1, len(places) // 8)
-    ticks = list(places)[::step]
-    axes.set_xticks(ticks)
-    axes.set_xticklabels([f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks])
-    axes.set_xlabel(title)
-    axes.set_ylabel("images")
+    ticks = places[:: max(1, len(places) // 8)]
+    names = [f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks]
+    axes.set_xticks(ticks, names)
+    axes.set(xlabel=title, ylabel="images")
     axes.spines[["top", "right"]].set_visible(False)
     # outside of the axes: the highest bar may be anywhere
     axes.legend(
@@ -154,11 +146,8 @@ def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
         .collect()
     )
     return [
-        (
-            f"{row['label'] or UNLABELLED} · {row['file_name']}",
-            Image.open(io.BytesIO(row["content"])),
-        )
-        for row in rows
+        (f"{label or UNLABELLED} · {name}", Image.open(io.BytesIO(content)))
+        for label, name, content in rows
     ]
 
 
@@ -166,9 +155,7 @@ def _reasons(quarantined: "DataFrame") -> list[list[Any]]:
     rows = (
         quarantined.groupBy("reason")
         .agg({"*": "count", "file_name": "min", "error": "min"})
+        .select("reason", "count(1)", "min(file_name)", "min(error)")
         .orderBy("reason")
-        .collect()
     )
-    return [
-        [row["reason"], row["count(1)"], row["min(file_name)"], row["min(error)"]] for row in rows
-    ]
+    return list(map(list, rows.collect()))

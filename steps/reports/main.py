@@ -27,10 +27,7 @@ def fill_report(report: Report, done: list[StepDone]) -> None:
     report.table(
         "Steps",
         ["step", "seconds", "what was done", "run"],
-        [
-            [step.step, round(step.seconds, 1), describe_step(step), run_link(step.run_id)]
-            for step in done
-        ],
+        [[s.step, round(s.seconds, 1), describe_step(s), run_link(s.run_id)] for s in done],
     )
 
 

@@ -51,19 +51,12 @@ def _metric_tables(report: Report, comparison: Comparison, delta_version: str) -
         [name, round(value, 4), round(theirs[name], 4) if name in theirs else "-"]
         for name, value in comparison.metrics.items()
     ]
+    of_all = [row for row in rows if "@" not in row[0]]
+    by_slice = [row for row in rows if "@" in row[0] and row[0].startswith(OF_SLICES)]
     header = ["metric", "challenger", "champion"]
-    report.table(
-        "On the same test images",
-        header,
-        [row for row in rows if "@" not in row[0]],
-        f"Of Delta version {delta_version}.",
-    )
-    report.table(
-        "By slice",
-        header,
-        [row for row in rows if "@" in row[0] and row[0].startswith(OF_SLICES)],
-        "The run's metrics have the others.",
-    )
+    text = f"Of Delta version {delta_version}."
+    report.table("On the same test images", header, of_all, text)
+    report.table("By slice", header, by_slice, "The run's metrics have the others.")
 
 
 def _discordant_pairs(report: Report, comparison: Comparison, theirs: Predictions) -> None:
@@ -89,13 +82,8 @@ def _pair_row(name: str, ours: Predictions, theirs: Predictions) -> list[Any]:
     if not len(ours):
         return [f"{name}: none", "-", "-", "-", "-"]
     paired = pair(ours, theirs)
-    return [
-        f"{name}: {paired.images}",
-        paired.only_challenger,
-        paired.only_champion,
-        round(paired.difference, 4),
-        round(paired.mcnemar(), 4),
-    ]
+    shares = [round(paired.difference, 4), round(paired.mcnemar(), 4)]
+    return [f"{name}: {paired.images}", paired.only_challenger, paired.only_champion, *shares]
 
 
 def _disagreements(report: Report, comparison: Comparison, theirs: Predictions) -> None:
@@ -104,15 +92,10 @@ def _disagreements(report: Report, comparison: Comparison, theirs: Predictions) 
     if not len(rows):
         return
     pixels = read_pixels(comparison.cache, TEST, ours.sha256[rows].tolist())
-    report.images(
-        "Where the two disagree",
-        [
-            (
-                f"{ours.truth[i]}: challenger {ours.predicted[i]}, "
-                f"champion {theirs.predicted[i]} · {ours.paths[i].rpartition('/')[2]}",
-                Image.fromarray(pixels[ours.sha256[i]]),
-            )
-            for i in rows
-        ],
-        "As the challenger saw them.",
-    )
+    images = []
+    for i in rows:
+        name = ours.paths[i].rpartition("/")[2]
+        both = f"challenger {ours.predicted[i]}, champion {theirs.predicted[i]}"
+        image = Image.fromarray(pixels[ours.sha256[i]])
+        images.append((f"{ours.truth[i]}: {both} · {name}", image))
+    report.images("Where the two disagree", images, "As the challenger saw them.")

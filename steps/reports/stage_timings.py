@@ -5,8 +5,5 @@ from steps.pipeline.report import Report
 
 def add_stage_timings(report: Report, seconds: dict[str, float]) -> None:
     """Add a table of the seconds by stage."""
-    report.table(
-        "Seconds by stage",
-        ["stage", "seconds"],
-        [[stage, round(spent, 1)] for stage, spent in seconds.items()],
-    )
+    rows = [[stage, round(spent, 1)] for stage, spent in seconds.items()]
+    report.table("Seconds by stage", ["stage", "seconds"], rows)

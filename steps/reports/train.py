@@ -72,26 +72,17 @@ def fill_report(
         "Neighbours are not: if there are mistakes, the interval at the top is bootstrapped by "
         "whole hours.",
     )
+    splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
     report.table(
         "Images by split",
         ["split", *cache.labels],
-        [
-            [split, *(cache.counts[split].get(label, 0) for label in cache.labels)]
-            for split in (*SPLITS, GUARD)
-            if split in cache.counts
-        ],
+        [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits],
         "Whole blocks of time go to one split; images near its border (guard) are left out.",
     )
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
-        report.images(
-            "The worst mistakes",
-            [
-                (_caption(test, index), Image.fromarray(pixels[test.sha256[index]]))
-                for index in worst
-            ],
-            "At the size that the network takes.",
-        )
+        images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]
+        report.images("The worst mistakes", images, "At the size that the network takes.")
 
 
 def _interval(test: Predictions) -> str:
@@ -111,26 +102,17 @@ def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> lis
     true = test.truth == label
     if not true.any():
         return [label, 0, "–", "–", "–", "–"]
-    return [
-        label,
-        int(true.sum()),
-        round(metrics[f"recall_{label}"], 4),
-        _span(*wilson(int(test.correct[true].sum()), int(true.sum()))),
-        round(metrics[f"precision_{label}"], 4),
-        round(metrics[f"pr_auc_{label}"], 4),
-    ]
+    count = int(true.sum())
+    interval = _span(*wilson(int(test.correct[true].sum()), count))
+    names = ("recall", "precision", "pr_auc")
+    recall, precision, pr_auc = (round(metrics[f"{name}_{label}"], 4) for name in names)
+    return [label, count, recall, interval, precision, pr_auc]
 
 
 def _slice_row(one: Slice) -> list[Any]:
-    numbers = [one.precision, one.recall, one.pr_auc, one.calibration_error]
-    return [
-        one.kind,
-        one.value,
-        one.images,
-        round(one.accuracy, 4),
-        _span(one.low, one.high),
-        *(round(number, 4) for number in numbers),
-    ]
+    numbers = [one.accuracy, one.precision, one.recall, one.pr_auc, one.calibration_error]
+    accuracy, *others = (round(number, 4) for number in numbers)
+    return [one.kind, one.value, one.images, accuracy, _span(one.low, one.high), *others]
 
 
 def _caption(test: Predictions, index: int) -> str:
@@ -149,15 +131,12 @@ def _curves(result: FitResult, peak_rate: float) -> "Figure":
     losses, accuracy, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
     losses.plot(epochs, [e["loss"] for e in result.epochs], label="training")
     losses.plot(epochs, [e["validation_loss"] for e in result.epochs], label="validation")
-    losses.set_ylabel("loss")
-    losses.set_yscale("log")
+    losses.set(ylabel="loss", yscale="log")
     losses.legend(frameon=False)
     accuracy.plot(epochs, [e["validation_accuracy"] for e in result.epochs], color="C1")
-    accuracy.set_ylabel("validation accuracy")
-    accuracy.set_ylim(top=1.005)
+    accuracy.set(ylabel="validation accuracy", ylim=(None, 1.005))
     rate.plot(epochs, [e["learning_rate"] for e in result.epochs], color="grey")
-    rate.set_ylim(0, peak_rate * 1.05)
-    rate.set_ylabel("learning rate")
+    rate.set(ylabel="learning rate", ylim=(0, peak_rate * 1.05))
     for axes in (losses, accuracy, rate):
         axes.axvline(result.best + 1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch")

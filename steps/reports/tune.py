@@ -21,16 +21,10 @@ def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None
     report.headline("failed", sum(trial.outcome == FAILED for trial in trials))
     report.headline("best validation loss", f"{best.validation_loss:.4f}")
     report.headline("its accuracy", f"{best.validation_accuracy:.1%}")
-    report.plot(
-        "Lowest loss so far",
-        _best_so_far(trials),
-        "By trial, in the order of the search; the first uses train's defaults.",
-    )
-    report.plot(
-        "Hyperparameters and loss",
-        _parallel_coordinates(ranked, space),
-        "Each line is a trial; the darker it is, the lower its loss.",
-    )
+    text = "By trial, in the order of the search; the first uses train's defaults."
+    report.plot("Lowest loss so far", _best_so_far(trials), text)
+    text = "Each line is a trial; the darker it is, the lower its loss."
+    report.plot("Hyperparameters and loss", _parallel_coordinates(ranked, space), text)
     names = list(space.searched())
     report.table(
         "Trials, best first",
@@ -66,10 +60,8 @@ def _best_so_far(trials: list[Trial]) -> "Figure":
     axes.plot(numbers, losses, "o", markersize=4, color="C0", alpha=0.6, label="trial")
     axes.step(numbers, lowest, where="post", color="C1", label="lowest so far")
     axes.plot(failed, [max(losses)] * len(failed), "x", color="C3")
-    axes.set_yscale("log")
-    axes.set_xlabel("trial")
+    axes.set(xlabel="trial", ylabel="validation loss", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("validation loss")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.tight_layout()
@@ -95,8 +87,7 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> "Figure":
         for value, height in ends:
             axes.text(number, height, f"{value}", ha="center", va="center", fontsize=8)
     axes.set_xticks(range(len(dimensions) + 1), [*dimensions, "loss (log)"])
-    axes.set_yticks([])
-    axes.set_ylim(-0.08, 1.08)
+    axes.set(yticks=[], ylim=(-0.08, 1.08))
     axes.grid(axis="x", color="grey", alpha=0.4)
     axes.spines[:].set_visible(False)
     figure.tight_layout()

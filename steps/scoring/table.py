@@ -8,7 +8,7 @@ scores a file once, whatever is interrupted, and whichever version it names by t
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,13 +39,19 @@ class Model:
 
 
 def ledger_of(profile: Profile, source: str, alias: str) -> str:
-    """Where it is noted what an alias scored of a folder, or of ``images`` where that is empty.
+    """Return where it is noted what an alias scored of a folder; of ``images`` if that is empty.
 
-    A run that scores holds it, so that of two at once one scores.
+    A run that scores locks it, so that of two at once one scores.
     """
-    return _ScoredArrivals(profile, source and normalize(source), alias).home
+    return _arrivals(profile, source and normalize(source), alias).home
 
 
+def _arrivals(profile: Profile, source: str, alias: str) -> Arrivals:
+    """Return the ledger of the files of a folder that an alias scored: not the one of ingest."""
+    return Arrivals(profile, f"scored {source} by {alias}")
+
+
+@dataclass
 class Scoring:
     """Appends to ``scores`` with the model that the registry names when a batch begins.
 
@@ -57,18 +63,15 @@ class Scoring:
         run_id: the run that scores; on every row.
     """
 
-    def __init__(
-        self,
-        spark: "SparkSession",
-        profile: Profile,
-        alias: str,
-        model: Callable[[], Model],
-        run_id: str,
-    ):
-        self._spark, self._profile, self._run_id = spark, profile, run_id
-        self._alias, self._model = alias, model
-        self._sent: set[str] = set()
-        SCORES.open(spark, profile)
+    spark: "SparkSession"
+    profile: Profile
+    alias: str
+    model: Callable[[], Model]
+    run_id: str
+    _sent: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        SCORES.open(self.spark, self.profile)
 
     def score_images(self, ingested: IngestOutputs) -> None:
         """Score the rows of ``images`` that the model of now has not scored yet.
@@ -76,15 +79,15 @@ class Scoring:
         Args:
             ingested: which rows, at which Delta version.
         """
-        model = self._model()
+        model = self.model()
         name = model.version.name.replace("\\", "\\\\").replace("'", "\\'")
         known = (
-            SCORES.read(self._spark, self._profile)
+            SCORES.read(self.spark, self.profile)
             .where(f"model = '{name}' AND model_version = '{model.version.version}'")
             .select("path", "sha256")
         )
         images = (
-            self._spark.read.format("delta")
+            self.spark.read.format("delta")
             .option("versionAsOf", ingested.version)
             .load(ingested.table)
             .where(path_is_under(ingested.source))
@@ -94,37 +97,34 @@ class Scoring:
         self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
 
     def score_files(self, source: str, may_write: Callable[[], None] = lambda: None) -> int:
-        """Score the files of a folder that are new to the alias; returns how many.
+        """Score the files of a folder that are new to the alias; return how many.
 
         Args:
             source: folder or URI.
-            may_write: raises where somebody else is at the ledger; asked before anything is
+            may_write: raises if another run writes to the ledger; called before anything is
                 noted, and before each chunk.
         """
         files = list_landing_zone(source, may_be_empty=True)
-        arrivals = _ScoredArrivals(self._profile, files.source, self._alias)
+        arrivals = _arrivals(self.profile, files.source, self.alias)
         new = arrivals.select_new(files.files)
         may_write()
         arrivals.record(new, LIMITS)
         if not arrivals.has_pending():
             return 0
 
-        def take(rows: list["Row"]) -> None:
+        def score_chunk(rows: list["Row"]) -> None:
             may_write()
-            self._score_chunk(rows)
+            images = self.spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
+            # the chunk's name is the transaction under which Delta takes its rows once
+            self._append(images, self.model(), transaction=f"scores {rows[0]['file_name']}")
 
-        arrivals.stream(self._spark, take)
+        arrivals.stream(self.spark, score_chunk)
         arrivals.mark_done()
         return len(new)
 
-    def _score_chunk(self, rows: list["Row"]) -> None:
-        images = self._spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
-        # the chunk's name is the transaction under which Delta takes its rows once
-        self._append(images, self._model(), transaction=f"scores {rows[0]['file_name']}")
-
     def _append(self, images: "DataFrame", model: Model, transaction: str = "") -> None:
-        table = SCORES.path(self._profile)
-        append = Append(self._spark, table, transaction)
+        table = SCORES.path(self.profile)
+        append = Append(self.spark, table, transaction)
         if append.is_supported and append.is_done():
             return
         layout = Layout.of(SCORES, table)
@@ -138,24 +138,20 @@ class Scoring:
         append_rows(images.mapInArrow(score, SCORES.columns), table, transaction)
 
     def _scoring_with(self, model: Model, layout: Layout) -> ScoreBatches:
-        """What the workers do, once they have the model."""
+        """Send the workers the model, and return what they do with it."""
         if model.folder not in self._sent:
             # a folder as such reaches only the workers of this process
             archive = shutil.make_archive(model.folder.rstrip("/"), "zip", model.folder)
-            self._spark.sparkContext.addArchive(f"{archive}#{Path(model.folder).name}")
+            self.spark.sparkContext.addArchive(f"{archive}#{Path(model.folder).name}")
             self._sent.add(model.folder)
         return ScoreBatches(
             sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
             schema=layout.schema,
-            model=model.version.name,
-            model_version=str(model.version.version),
-            scored_at=datetime.now(UTC),
-            score_run_id=self._run_id,
+            constant={
+                "model": model.version.name,
+                "model_version": str(model.version.version),
+                "scored_by": "spark",
+                "scored_at": datetime.now(UTC),
+                "score_run_id": self.run_id,
+            },
         )
-
-
-class _ScoredArrivals(Arrivals):
-    """The ledger of the files of a folder that an alias scored: not the one of ingest."""
-
-    def __init__(self, profile: Profile, source: str, alias: str):
-        super().__init__(profile, f"scored {source} by {alias}")

@@ -1,7 +1,6 @@
 """What Spark's Python workers do to score: they import this and the scoring core, no more."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,15 +27,12 @@ class ScoreBatches(NamedTuple):
     Attributes:
         sent_as: the folder's name, as ``SparkContext.addFile`` sent it to each worker.
         schema: the Arrow schema of the rows.
-        model, model_version: stand on every row, as do the next two.
+        constant: the columns that are the same on every row.
     """
 
     sent_as: str
     schema: "pa.Schema"
-    model: str
-    model_version: str
-    scored_at: datetime
-    score_run_id: str
+    constant: dict[str, Any]
 
     def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         """Score batches of images, as ``mapInArrow`` calls it."""
@@ -50,18 +46,11 @@ class ScoreBatches(NamedTuple):
         from pyspark import SparkFiles
 
         scorer = _scorer(SparkFiles.get(self.sent_as))
-        constant = {
-            "model": self.model,
-            "model_version": self.model_version,
-            "scored_by": "spark",
-            "scored_at": self.scored_at,
-            "score_run_id": self.score_run_id,
-        }
         for batch in batches:
             images = batch.to_pylist()
             for start in range(0, len(images), IMAGES_AT_ONCE):
                 rows = _score(scorer, images[start : start + IMAGES_AT_ONCE])
-                yield [row | constant for row in rows]
+                yield [row | self.constant for row in rows]
 
 
 class ScoreIntoFiles(NamedTuple):

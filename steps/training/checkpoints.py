@@ -39,13 +39,8 @@ class TrainingFingerprint:
 
     def values(self) -> dict[str, object]:
         """Return each value by the name of its parameter, or by its name in the selection."""
-        selection = self.selection.model_dump(mode="json")
-        return {
-            **asdict(self.plan),
-            **selection,
-            "input_size": selection["input_size"][0],
-            "processes": self.processes,
-        }
+        values = asdict(self.plan) | self.selection.model_dump(mode="json")
+        return values | {"input_size": values["input_size"][0], "processes": self.processes}
 
 
 @dataclass(frozen=True)
@@ -130,10 +125,8 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
             continue
         if name in FROM_INGEST:
             ingested = MlflowClient().get_run(run_id).data.tags["input.ingest"]
-            raise UserError(
-                f"run {run_id} trained on other images",
-                RunAgain({"ingest_run_id": ingested}),
-            )
+            again = RunAgain({"ingest_run_id": ingested})
+            raise UserError(f"run {run_id} trained on other images", again)
         raise UserError(
             f"run {run_id} trained with {name} {before}, not {now.get(name)}; pass its "
             "parameters again",
@@ -145,20 +138,12 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
 
 def _serialize(checkpoint: Checkpoint, fingerprint: TrainingFingerprint) -> bytes:
     result = checkpoint.result
-    record = {
-        "fingerprint": fingerprint.values(),
-        "epochs": result.epochs,
-        "best": result.best,
-        "weights": len(result.weights),
-        "variables": len(checkpoint.variables),
-    }
+    groups = {"weights": result.weights, "variables": checkpoint.variables}
+    record = {"fingerprint": fingerprint.values(), "epochs": result.epochs, "best": result.best}
+    record |= {name: len(arrays) for name, arrays in groups.items()}
+    named = {f"{name}{n}": a for name, arrays in groups.items() for n, a in enumerate(arrays)}
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        record=json.dumps(record),
-        **{f"weights{n}": array for n, array in enumerate(result.weights)},
-        **{f"variables{n}": array for n, array in enumerate(checkpoint.variables)},
-    )
+    np.savez(buffer, record=json.dumps(record), **named)
     return buffer.getvalue()
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import mlflow
 
@@ -67,9 +68,8 @@ def launch(
         results = _run_ranks(launcher, processes, arguments, spark)
     except RuntimeError as error:
         if killed := describe_killed_rank(str(error)):
-            raise RankKilledError(
-                f"{killed}, which ended the other ranks too", RunAgain()
-            ) from error
+            message = f"{killed}, which ended the other ranks too"
+            raise RankKilledError(message, RunAgain()) from error
         raise
     result = next(result for result in results if result is not None)
     if isinstance(result, UserError):
@@ -108,11 +108,9 @@ def describe_killed_rank(message: str) -> str | None:
     'rank 1 was killed by SIGKILL (by hand, or because memory ran out)'
     """
     ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", message)
-    if not ended:
-        return None
-    code = int(ended[2])
+    code = int(ended[2]) if ended else 0
     number = -code if code < 0 else code - 128
-    if number not in set(signal.Signals):
+    if not ended or number not in set(signal.Signals):
         return None
     name = signal.Signals(number).name
     why = " (by hand, or because memory ran out)" if name == "SIGKILL" else ""
@@ -153,27 +151,26 @@ def _train_rank(
     return None
 
 
+@dataclass(frozen=True)
 class _EpochLogger:
     """Prints the metrics of each epoch, and logs them to the run."""
 
-    def __init__(self, tracking_uri: str, run_id: str, epochs: int, cache: Cache):
-        self._tracking_uri = tracking_uri
-        self._run_id = run_id
-        self._epochs = epochs
-        self._cache = cache
+    tracking_uri: str
+    run_id: str
+    epochs: int
+    cache: Cache
 
     def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Metric
 
-        self._cache.mark_used()
+        self.cache.mark_used()
         now = int(time.time() * 1000)
-        MlflowClient(self._tracking_uri).log_batch(
-            self._run_id, [Metric(name, value, now, epoch) for name, value in metrics.items()]
-        )
+        logged = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+        MlflowClient(self.tracking_uri).log_batch(self.run_id, logged)
         # not by logging, which is set up in the step's own process alone
         sys.stderr.write(
-            f"epoch {epoch + 1:2}/{self._epochs}  loss {metrics['loss']:.4f}  "
+            f"epoch {epoch + 1:2}/{self.epochs}  loss {metrics['loss']:.4f}  "
             f"validation accuracy {metrics['validation_accuracy']:.4f}  "
             f"{metrics['epoch_seconds']:.1f} s\n"
         )

@@ -88,7 +88,7 @@ def search(
     import hyperopt
     import numpy as np
 
-    # said in each thread of Hyperopt, which has the session
+    # each thread of Hyperopt warns of it, though it has the session
     warnings.filterwarnings("ignore", message="Spark session is not provided")
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     trials = list(before)
@@ -164,9 +164,8 @@ def _collect_trials(
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    running = [
-        run for run in list_trial_runs(client, parent_run_id) if run.info.status == "RUNNING"
-    ]
+    runs = list_trial_runs(client, parent_run_id)
+    running = [run for run in runs if run.info.status == "RUNNING"]
     ended = []
     for doc in spark_trials._dynamic_trials[before:]:
         if doc["state"] == hyperopt.JOB_STATE_DONE:
@@ -187,7 +186,6 @@ def _collect_trials(
     run_ids = {trial.run_id for trial in ended}
     for run in running:
         if run.info.run_id not in run_ids:
-            end_trial_run(
-                client, run.info.run_id, "its worker was lost: Spark ran it again", "FAILED"
-            )
+            why = "its worker was lost: Spark ran it again"
+            end_trial_run(client, run.info.run_id, why, "FAILED")
     return ended

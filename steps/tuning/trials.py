@@ -115,11 +115,8 @@ def make_objective(
             client.log_text(id_, traceback.format_exc(), "failure.txt")
             client.set_tag(id_, "failure", error[:500])
         accuracy = accuracies[losses.index(min(losses))] if losses else 0.0
-        client.log_batch(
-            id_,
-            [Metric("best_validation_accuracy", accuracy, int(time.time() * 1000), 0)],
-            tags=[RunTag(OUTCOME, outcome)],
-        )
+        best = Metric("best_validation_accuracy", accuracy, int(time.time() * 1000), 0)
+        client.log_batch(id_, [best], tags=[RunTag(OUTCOME, outcome)])
         client.set_terminated(id_, "FAILED" if outcome == FAILED else "FINISHED")
         trial = Trial(id_, point, chosen, outcome, losses, accuracy, error)
         if outcome == FAILED:
@@ -154,15 +151,10 @@ def read_trials(run_id: str) -> list[Trial]:
     from mlflow import MlflowClient
 
     client = MlflowClient()
-    runs = [
-        run
-        for search in (run_id, *resumed_by(run_id))
-        for run in list_trial_runs(client, search)
-        if OUTCOME in run.data.tags
-    ]
-    return [
-        _read_trial(client, run) for run in sorted(runs, key=lambda run: run.info.end_time or 0)
-    ]
+    searches = (run_id, *resumed_by(run_id))
+    runs = [run for search in searches for run in list_trial_runs(client, search)]
+    runs.sort(key=lambda run: run.info.end_time or 0)
+    return [_read_trial(client, run) for run in runs if OUTCOME in run.data.tags]
 
 
 def list_trial_runs(client: "MlflowClient", run_id: str) -> list["Run"]:
