@@ -42,6 +42,7 @@ def run(checkout: Path, script: str, **environment) -> subprocess.CompletedProce
 
 def add(checkout: Path, name: str, body: str) -> None:
     program = checkout.parent / "bin" / name
+    program.unlink(missing_ok=True)  # a link: what it points at belongs to this machine
     program.write_text(f"#!{shutil.which('bash')}\n{body}\n")
     program.chmod(0o755)
 
