@@ -69,6 +69,7 @@ class Parameters(StepParameters):
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     from steps.ingestion.duplicates import Duplicates
+    from steps.ingestion.labels import merge_labels
     from steps.ingestion.polling import parse_trigger, polls
     from steps.ingestion.quarantine import retry_quarantine
     from steps.ingestion.stream import open_tables
@@ -90,7 +91,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
             with Duplicates(spark, run.profile, home, rewritten=True):
                 moved = retry_quarantine(spark, run.profile, rules)
                 logger.info("%d files left the quarantine", moved)
-        labels = _merge_labels(spark, run.profile, parameters, rules.source)
+        labels = None
+        if parameters.labels:
+            table, column = parameters.labels, parameters.labels_by
+            labels = merge_labels(spark, run.profile, rules.source, table, column)
         return _summarize(spark, run, rules.source, labels)
 
 
@@ -133,16 +137,6 @@ def _ingest_new_files(
     if parameters.archive:
         archive(files, rules.source, normalize(parameters.archive))
     return new
-
-
-def _merge_labels(
-    spark: "SparkSession", profile: Profile, parameters: Parameters, source: str
-) -> "MergedLabels | None":
-    from steps.ingestion.labels import merge_labels
-
-    if not parameters.labels:
-        return None
-    return merge_labels(spark, profile, source, parameters.labels, parameters.labels_by)
 
 
 def _summarize(

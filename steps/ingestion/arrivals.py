@@ -68,7 +68,8 @@ class Arrivals:
 
     def select_new(self, files: Iterable[LandedFile]) -> list[LandedFile]:
         """Return the files that are not recorded as they are now."""
-        return exclude_recorded(files, set(self.recorded()))
+        recorded = set(self.recorded())
+        return [file for file in files if file not in recorded]
 
     def record(self, files: list[LandedFile], limits: Limits) -> int:
         """Write files into chunks and return the number of chunks.
@@ -160,11 +161,6 @@ def _parse(lines: bytes) -> Iterator[LandedFile]:
         file = json.loads(line)
         changed = datetime.fromisoformat(file["modified_at"]).astimezone(UTC)
         yield LandedFile(file["path"], file["bytes"], changed)
-
-
-def exclude_recorded(files: Iterable[LandedFile], recorded: set[LandedFile]) -> list[LandedFile]:
-    """Return the files that are not recorded as they are now."""
-    return [file for file in files if file not in recorded]
 
 
 def _chunked(files: list[LandedFile], limits: Limits) -> Iterator[list[LandedFile]]:

@@ -57,7 +57,7 @@ def ingest_results(spark: "SparkSession", profile: Profile, source: str, run_id:
     return len(new)
 
 
-def rows_of(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, Any]], str]:
+def parse_results(content: bytes, source: str, run_id: str) -> tuple[list[dict[str, Any]], str]:
     """Return the rows of ``scores`` in a file of results, and the first error in the others.
 
     Args:
@@ -81,18 +81,13 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
             raise ValueError(f"{name} is {value!r}")
     if not result["scored_by"].startswith("edge:") or not result["model"]:
         raise ValueError("scored_by or model is missing")
-    result |= {name: parse_optional(result[name], parse_str) for name in TEXTS}
-    image = result["file_name"]
+    texts = {name: parse_optional(result[name], parse_str) for name in TEXTS}
+    numbers = {name: parse_optional(result[name], float) for name in NUMBERS}
+    image = texts.pop("file_name")
     return {
+        **texts,
+        **numbers,
         "path": image and f"{source}/{image}",
-        "sha256": result["sha256"],
-        "model": result["model"],
-        "model_version": result["model_version"],
-        "label": result["label"],
-        "score": parse_optional(result["score"], float),
-        "latency_ms": parse_optional(result["latency_ms"], float),
-        "reason": result["reason"],
-        "scored_by": result["scored_by"],
         "scored_at": parse_utc(result["scored_at"]),
         "score_run_id": run_id,
         "probabilities": parse_optional(result["probabilities"], _probabilities),
@@ -113,7 +108,7 @@ def _write_chunk(
         except FileNotFoundError:
             logger.warning("%s disappeared before it was ingested", path)
             continue
-        found, error = rows_of(content, source, run_id)
+        found, error = parse_results(content, source, run_id)
         rows += found
         if error:
             logger.warning("%s goes to quarantine: %s", path, error)

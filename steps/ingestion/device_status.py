@@ -62,7 +62,7 @@ _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 def _read_status(file: LandedFile) -> dict[str, Any] | None:
     """Return a status file's row, or None if it is invalid; the device's next file replaces it."""
     try:
-        row = row_of(json.loads(read(file.path)))
+        row = parse_status(json.loads(read(file.path)))
         if not file.path.endswith(f"/{status_name(row['device_id'])}"):
             raise ValueError(f"it belongs to the device {row['device_id']}")
         return row
@@ -73,7 +73,7 @@ def _read_status(file: LandedFile) -> dict[str, Any] | None:
         return None
 
 
-def row_of(status: dict[str, Any]) -> dict[str, Any]:
+def parse_status(status: dict[str, Any]) -> dict[str, Any]:
     """Return the row of ``devices`` for a status that ``edge.agent.status`` made.
 
     Raises:

@@ -7,7 +7,7 @@ An image's bytes go from its file into Parquet in one process, and never to the 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from steps.ingestion.rows import BYTES_PER_BATCH, ArrowFunction, Rules, row_of
+from steps.ingestion.rows import BYTES_PER_BATCH, ArrowFunction, Rules, build_row
 from steps.ingestion.tables import IMAGES
 from steps.lake.data_file import DataFile, Layout
 
@@ -45,7 +45,7 @@ def make_file_writer(rules: Rules, table: str) -> ArrowFunction:
         folder = _TableFolder(layout)
         for batch in batches:
             for file in batch.to_pylist():
-                row = row_of(file, rules)
+                row = build_row(file, rules)
                 if "reason" not in row:
                     folder.add(row)
         yield pa.RecordBatch.from_pylist(folder.close(), schema=schema)

@@ -70,7 +70,7 @@ def make_describer(rules: Rules) -> ArrowFunction:
         rows, size = [], 0
         for batch in batches:
             for file in batch.to_pylist():
-                rows.append(row_of(file, rules))
+                rows.append(build_row(file, rules))
                 size += len(rows[-1]["content"] or b"")
                 if size >= BYTES_PER_BATCH:
                     yield pa.RecordBatch.from_pylist(rows, schema=schema)
@@ -81,7 +81,7 @@ def make_describer(rules: Rules) -> ArrowFunction:
     return describe_batches
 
 
-def row_of(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
+def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """Return a file's row; if it has a ``reason``, it belongs into quarantine."""
     now = datetime.now(UTC)
     row = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits, exclude_recorded
+from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits
 from steps.ingestion.duplicates import Duplicates
 from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import LandedFile
@@ -56,7 +56,7 @@ def ingest_files(
     if not recorded and (ingested := _read_ingested(spark, profile, rules.source)):
         arrivals.restore(ingested)
         recorded = set(ingested)
-    new = exclude_recorded(files, recorded)
+    new = [file for file in files if file not in recorded]
     may_write()
     arrivals.record(new, limits)
     rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)

@@ -43,9 +43,9 @@ class Lease:
         with self._writing:
             claim = _read(self._filesystem, self._path)
             if not self._is_mine(claim):
-                taken = f"run {claim['run_id']} took" if claim else "something took away"
+                taken = f"run {claim['run_id']} took" if claim else "something removed"
                 raise UserError(
-                    f"{taken} what this run held, as it gave no sign of life for {SECONDS:.0f} s; "
+                    f"{taken} the lease of this run, which did not renew it for {SECONDS:.0f} s; "
                     "nothing is lost",
                     RunAgain(),
                 )
@@ -174,8 +174,6 @@ def _is_alive(pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it is another user's
     return True

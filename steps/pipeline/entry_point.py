@@ -22,7 +22,7 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         parameters: of the step; those that differ from their defaults are passed.
 
     Raises:
-        UserError: it failed, and has said itself what is wrong.
+        UserError: it failed; its own output names the reason.
     """
     logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # so that the entry point's `python` is this one

@@ -19,7 +19,7 @@ from tiny_model import write_model
 
 from edge.inference.scoring import Scorer
 from steps.dataset.cache_filling import _preparer
-from steps.ingestion.rows import Rules, row_of
+from steps.ingestion.rows import Rules, build_row
 from steps.scoring.worker import _score
 
 CONTENTS = {
@@ -40,7 +40,7 @@ def _ingested(content: bytes, folder: Path) -> None:
     file = {"path": "file:/zone/a.jpg", "bytes": 1, "modified_at": datetime.now(UTC)}
     for statistics in ("full", "sampled"):
         rules = Rules("file:/zone", r"(?P<time>\d+)_", names="any", statistics=statistics)
-        row_of(file | {"content": content or b"\0"}, rules)
+        build_row(file | {"content": content or b"\0"}, rules)
 
 
 def _cached(content: bytes, folder: Path) -> None:

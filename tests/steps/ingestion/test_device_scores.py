@@ -22,8 +22,8 @@ from edge.inference.record import ModelRecord
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
 from steps.ingestion import device_scores as edge_results
-from steps.ingestion.device_scores import ingest_results, rows_of
-from steps.ingestion.device_status import ingest_status, row_of
+from steps.ingestion.device_scores import ingest_results, parse_results
+from steps.ingestion.device_status import ingest_status, parse_status
 from steps.ingestion.tables import DEVICES, QUARANTINE, SCORES
 from steps.lake.tables import current_version
 
@@ -198,7 +198,9 @@ RESULT = {
 
 
 def test_a_row_has_the_types_of_the_table():
-    (row,), error = rows_of(json.dumps(RESULT | {"file_name": "a.jpg"}).encode(), "file:/z", "run")
+    (row,), error = parse_results(
+        json.dumps(RESULT | {"file_name": "a.jpg"}).encode(), "file:/z", "run"
+    )
     assert not error and row["path"] == "file:/z/a.jpg"
     assert row["scored_at"] == datetime(2026, 7, 13, 10, tzinfo=UTC)
     assert row["score"] == 1.0 and row["probabilities"] == {"0": 0.0, "1": 1.0}
@@ -225,13 +227,13 @@ def test_a_row_has_the_types_of_the_table():
 )
 def test_an_invalid_line_is_named_and_the_others_are_ingested(change):
     lines = [json.dumps(RESULT), json.dumps(RESULT | change), json.dumps(RESULT)]
-    rows, error = rows_of("\n".join(lines).encode(), "file:/z", "run")
+    rows, error = parse_results("\n".join(lines).encode(), "file:/z", "run")
     assert len(rows) == 2 and error.startswith("line 2: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{}", b"\x00\xff", b"[" * 100_000])
 def test_an_invalid_file_of_results_has_no_rows(content):
-    rows, error = rows_of(content, "file:/z", "run")
+    rows, error = parse_results(content, "file:/z", "run")
     assert rows == [] and error
 
 
@@ -261,6 +263,6 @@ def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_inges
 
 def test_a_status_from_the_future_is_refused(tmp_path):
     status = device(tmp_path, tmp_path / "zone").status()
-    assert row_of(status)["device_id"] == "a7"
+    assert parse_status(status)["device_id"] == "a7"
     with pytest.raises(ValueError, match="in the future"):
-        row_of(status | {"reported_at": "2096-01-01T00:00:00+00:00"})
+        parse_status(status | {"reported_at": "2096-01-01T00:00:00+00:00"})

@@ -141,7 +141,7 @@ def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch)
     ]
     monkeypatch.setattr(
         image_files,
-        "row_of",
+        "build_row",
         lambda file, rules: (
             file
             | {

@@ -6,7 +6,7 @@ import pytest
 from drawing import drawn, encoded, file_name
 from PIL import ExifTags, Image
 
-from steps.ingestion.rows import Rules, row_of
+from steps.ingestion.rows import Rules, build_row
 
 NAMED = r"(?P<time>[^_]+)_rpi_sensor_(?P<device>[^_]+)_(?P<view>[^_]+)(_(?P<label>[^_.]+))?\."
 
@@ -33,7 +33,7 @@ def test_the_place_of_an_image_is_kept_only_on_request(tmp_path, gps, place):
         "bytes": image.stat().st_size,
         "modified_at": datetime(2026, 7, 1, tzinfo=UTC),
     }
-    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, gps=gps))
+    row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, gps=gps))
     assert row["gps"] == (place and pytest.approx(place))
     assert row["camera_make"] == "a camera"
     # nor does it stay behind among the readable strings
@@ -54,5 +54,5 @@ def test_a_time_before_1970_is_ignored(tmp_path, named, origin):
     image.write_bytes(encoded(drawn(1)))
     changed = datetime(2026, 7, 1, tzinfo=UTC)
     file = {"path": f"file:{image}", "bytes": image.stat().st_size, "modified_at": changed}
-    row = row_of(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
+    row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
     assert row["captured_from"] == origin and (row["captured_at"] == changed) == (origin == "file")

@@ -106,8 +106,8 @@ def test_the_second_run_reads_which_run_holds_the_lease_and_where(home, holders)
     assert holder.answer() == "holds"
     with pytest.raises(UserError) as caught, lease(str(home), "mine"):
         pass
-    told = str(caught.value)
-    assert f"run 4f2a on {socket.gethostname()} " in told and "\n" not in told
+    message = str(caught.value)
+    assert f"run 4f2a on {socket.gethostname()} " in message and "\n" not in message
     assert json.loads(_file(home).read_text())["run_id"] == "4f2a"
     holder.tell()
     assert holder.answer() == "let go"
