@@ -35,9 +35,7 @@ class Parameters(StepParameters):
         description="simulated, or test-set: images of the test split of the model's training",
     )
     seed: int = Field(
-        1,
-        ge=0,
-        description="of the simulated camera, or of the choice of test images",
+        1, ge=0, description="of the simulated camera, or of the choice of test images"
     )
     models: str = Field("data/device", description="folder for the pulled models")
 

@@ -20,7 +20,7 @@ from steps.registry.versions import (
     require_version_number,
     version_by_alias,
 )
-from steps.release.keys import SigningKeys, public_keys, signing_keys
+from steps.release.keys import public_keys, signing_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
@@ -121,6 +121,7 @@ def _require_unmoved(model: str, alias: str, before: str | None) -> None:
 
 def _promote_version(run: StepRun, parameters: Parameters, number: str) -> PromoteOutputs:
     """Move the alias without a comparison, and release the version's ONNX model again."""
+    from steps.release.statement import release_again
     from steps.reports.promote import fill_manual_report
 
     keys = signing_keys(run.profile.release.key_file)
@@ -132,7 +133,11 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
         before = number_by_alias(name, alias)
         if onnx_number:
             onnx = require_version_number(released_as(name), onnx_number)
-            run.report.headline("release", _release_again(onnx, alias, run.id, reason, keys))
+            with lock_aliases(onnx.name, run.id):
+                release = release_again(onnx, keys)
+                move_alias(onnx.name, alias, onnx_number, run.id, reason)
+            logger.info("%s version %s is release %d", onnx.name, onnx_number, release)
+            run.report.headline("release", release)
         else:
             logger.warning(
                 "version %s has no ONNX version yet, so devices do not follow; run: %s",
@@ -147,18 +152,6 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
         "device" if onnx_number else "export", alias=alias_argument(alias)
     )
     return _outputs(version, alias, reason, {})
-
-
-def _release_again(
-    onnx: ModelVersion, alias: str, run_id: str, reason: str, keys: SigningKeys
-) -> int:
-    from steps.release.statement import release_again
-
-    with lock_aliases(onnx.name, run_id):
-        release = release_again(onnx, keys)
-        move_alias(onnx.name, alias, str(onnx.version), run_id, reason)
-    logger.info("%s version %s is release %d", onnx.name, onnx.version, release)
-    return release
 
 
 def _withdraw(version: ModelVersion, before: str | None, reason: str) -> None:

@@ -68,5 +68,4 @@ def read_manifest(folder: str) -> Cache | None:
 
 def write_manifest(folder: str, cache: Cache) -> None:
     """Make a complete attempt the cache of a folder."""
-    content = json.dumps(asdict(cache), indent=2).encode()
-    write_atomically(f"{folder}/manifest.json", content)
+    write_atomically(f"{folder}/manifest.json", json.dumps(asdict(cache), indent=2).encode())

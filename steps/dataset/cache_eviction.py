@@ -55,19 +55,12 @@ def evict_caches(caches: str, limit: int, spare: str, now: datetime | None = Non
     now = now or datetime.now(UTC)
     filesystem, root = fsspec.core.url_to_fs(caches)
     # only folders that are named as caches are: the others are not the project's
-    names = [
-        place for place in filesystem.ls(root, detail=False) if re.search("/[0-9a-f]{16}$", place)
-    ]
-    removed = [
-        attempt
-        for place in names
-        for attempt in _abandoned_attempts(filesystem, place)
-        if now - _last_write(filesystem, attempt) > IN_USE
-    ] + [
-        run
-        for run in _list_folders(filesystem, f"{root}/{CHECKPOINTS}")
-        if now - _last_write(filesystem, run) > CHECKPOINT_AGE
-    ]
+    names = [p for p in filesystem.ls(root, detail=False) if re.search("/[0-9a-f]{16}$", p)]
+    ages = [(one, IN_USE) for place in names for one in _abandoned_attempts(filesystem, place)]
+    runs = f"{root}/{CHECKPOINTS}"
+    if filesystem.isdir(runs):
+        ages += [(run, CHECKPOINT_AGE) for run in filesystem.ls(runs, detail=False)]
+    removed = [place for place, age in ages if now - _last_write(filesystem, place) > age]
     for attempt in removed:
         filesystem.rm(attempt, recursive=True)
     folders = [_Folder(p, filesystem.du(p), _last_write(filesystem, p)) for p in names]
@@ -95,10 +88,6 @@ def _abandoned_attempts(filesystem: "AbstractFileSystem", place: str) -> list[st
         for attempt in filesystem.ls(place, detail=False)
         if re.search("/[0-9a-f]{32}$", attempt) and not url.endswith(attempt.rsplit("/", 1)[1])
     ]
-
-
-def _list_folders(filesystem: "AbstractFileSystem", place: str) -> list[str]:
-    return list(filesystem.ls(place, detail=False)) if filesystem.isdir(place) else []
 
 
 def _last_write(filesystem: "AbstractFileSystem", place: str) -> datetime:

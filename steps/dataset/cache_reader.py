@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.dataset.remote_parquet import petastorm_filesystem
 
 POLL_SECONDS = 0.02
 """How often Petastorm's idle thread checks whether it has to stop. Its own default, a millisecond,
@@ -66,6 +65,30 @@ def read_row_groups(
     finally:
         reader.stop()
         reader.join()
+
+
+def petastorm_filesystem(url: str) -> Any:
+    """Return the file system that Petastorm reads a URL with; None: it finds its own.
+
+    Petastorm 0.13.1 reads through Arrow's legacy dataset API, but passes fsspec's file systems,
+    such as S3's, in a form that Arrow takes for the new API, which rejects Petastorm's arguments.
+    """
+    if url.startswith("file:"):
+        return None
+    import fsspec
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the legacy API itself
+        from pyarrow.filesystem import DaskFileSystem
+
+        class Legacy(DaskFileSystem):  # type: ignore[misc]  # pyarrow has no types
+            def isdir(self, path: str) -> bool:
+                return bool(self.fs.isdir(path))
+
+            def isfile(self, path: str) -> bool:
+                return bool(self.fs.isfile(path))
+
+        return Legacy(fsspec.core.url_to_fs(url)[0])
 
 
 def stack_pixels(images: Iterable[bytes], cache: Cache) -> NDArray[np.uint8]:

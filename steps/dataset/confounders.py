@@ -55,9 +55,8 @@ def find_confounders(cache: Cache) -> list[Confounder]:
             days = group.captured_at.astype("datetime64[D]")
             values["capture date"] += [None if np.isnat(day) else str(day) for day in days]
             values["device"] += group.device_id.tolist()
-    return [
-        found for kind, of_all in values.items() if (found := _confounder(kind, of_all, labels))
-    ]
+    found = (_confounder(kind, of_all, labels) for kind, of_all in values.items())
+    return [one for one in found if one]
 
 
 def _confounder(kind: str, values: list[str | None], labels: list[str]) -> Confounder | None:

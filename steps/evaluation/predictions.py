@@ -50,10 +50,7 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.str_]:
         """The predicted label of each image, ``str [N]``."""
-        predicted: NDArray[np.str_] = np.array(self.labels)[
-            decide(self.probabilities, self.threshold)
-        ]
-        return predicted
+        return np.array(self.labels).take(decide(self.probabilities, self.threshold))
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -75,10 +72,8 @@ class Predictions:
     def confusion(self) -> NDArray[np.int_]:
         """Return ``int [classes, classes]``: true label by row, predicted label by column."""
         labels = np.array(self.labels)[:, None]
-        confusion: NDArray[np.int_] = (labels == self.truth).astype(int) @ (
-            labels == self.predicted
-        ).T.astype(int)
-        return confusion
+        true, predicted = (labels == self.truth).astype(int), (labels == self.predicted).astype(int)
+        return np.asarray(true @ predicted.T)
 
     def worst(self, count: int) -> list[int]:
         """Return the indices of the wrong images with the least probable true label, worst first.

@@ -108,11 +108,9 @@ def not_kept_error(version: ModelVersion) -> UserError:
 
     An alias must not name such a version, so a step reads it back before it sets one.
     """
-    return UserError(
-        f"the artifact store returns version {version.version} of {version.name} otherwise than it "
-        "was written; check the store",
-        RunAgain(),
-    )
+    name = f"version {version.version} of {version.name}"
+    message = f"the artifact store returns {name} otherwise than it was written; check the store"
+    return UserError(message, RunAgain())
 
 
 def alias_state(model: str, alias: str) -> str:

@@ -102,16 +102,10 @@ def _parse(text: str, place: str) -> SigningKeys:
 
 def _write(path: Path, keys: SigningKeys) -> None:
     """Write keys atomically, readable by their owner only."""
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    pem = b"".join(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        for key in keys
-    )
+    encoding = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    pem = b"".join(key.private_bytes(*encoding) for key in keys)
     write_atomically(str(path), pem, mode=0o600)
 
 
@@ -140,10 +134,8 @@ def main(arguments: list[str] | None = None) -> None:
         if options.command != "show":
             _write(options.file, keys)
     except FileExistsError:
-        sys.exit(
-            f"keys: {options.file} exists; to add a key, run: python -m steps.release.keys rotate "
-            f"{options.file}"
-        )
+        command = f"python -m steps.release.keys rotate {options.file}"
+        sys.exit(f"keys: {options.file} exists; to add a key, run: {command}")
     except UserError as error:
         sys.exit(f"keys: {error}")
     for key in keys:

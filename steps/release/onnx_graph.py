@@ -31,17 +31,13 @@ def to_onnx(model: "keras.Model") -> bytes:
     import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    height, width = model.input_shape[1:3]
 
     def probabilities(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model(pixels, training=False)}
 
-    signature = [tf.TensorSpec([None, height, width, 3], tf.uint8, "pixels")]
-    graph, _ = tf2onnx.convert.from_function(
-        tf.function(probabilities, input_signature=signature),
-        input_signature=signature,
-        opset=OPSET,
-    )
+    signature = [tf.TensorSpec([None, *model.input_shape[1:3], 3], tf.uint8, "pixels")]
+    function = tf.function(probabilities, input_signature=signature)
+    graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     graph.graph.CopyFrom(canonical(graph.graph))
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString(deterministic=True))

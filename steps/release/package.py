@@ -81,21 +81,13 @@ def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folde
     record.write(folder)
     select_reference_images(predictions[MODEL_FILE], scorers, cache).write(folder)
     files = [folder / name for name in (*hashes, RECORD_FILE, REFERENCE_IMAGES_FILE)]
-    return Package(
-        files,
-        {file.name: sha256_of(file) for file in files},
-        {file.name: file.stat().st_size for file in files},
-        record,
-        difference,
-        len(by_keras),
-    )
+    hashes = {file.name: sha256_of(file) for file in files}
+    sizes = {file.name: file.stat().st_size for file in files}
+    return Package(files, hashes, sizes, record, difference, len(by_keras))
 
 
 def _metrics(found: Predictions, by_keras: Predictions) -> dict[str, float]:
     """Return a graph's metrics, and how often it predicts what Keras predicts."""
-    metrics = {
-        name: round(value, 6)
-        for name, value in found.metrics().items()
-        if name.startswith(RECORDED)
-    }
-    return metrics | {"agreement": round(float((found.predicted == by_keras.predicted).mean()), 6)}
+    metrics = {name: v for name, v in found.metrics().items() if name.startswith(RECORDED)}
+    metrics["agreement"] = float((found.predicted == by_keras.predicted).mean())
+    return {name: round(value, 6) for name, value in metrics.items()}

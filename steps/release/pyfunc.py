@@ -19,7 +19,7 @@ SHIPPED = ("edge/__init__.py", "edge/inference/*.py")
 """The code that travels with a version, and that its own code imports."""
 MODEL_CODE = Path(__file__).with_name("pyfunc_model.py")
 REQUIREMENTS = ("numpy", "onnxruntime", "pillow", "pybase64", "uvloop", "httptools")
-"""All that the model needs beside mlflow; pinned to the versions that it was tested with.
+"""All that the model needs besides mlflow; pinned to the versions that it was tested with.
 
 pybase64 takes a twentieth of the time of Python's own base64. The last two are for `mlflow models
 serve`: uvicorn takes them if it finds them. On asyncio's own loop and with more than one worker,
@@ -52,6 +52,7 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
 
     # the hint that the class has no type hints is for authors, not for those who export
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
+    files = {name: folder / file for name, file in ARTIFACTS.items()}
     with tempfile.TemporaryDirectory() as code:
         for pattern in SHIPPED:
             for file in PROJECT.glob(pattern):
@@ -60,11 +61,7 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
                 shutil.copy(file, copy)
         yield {
             "python_model": str(MODEL_CODE),
-            "artifacts": {
-                name: str(folder / file)
-                for name, file in ARTIFACTS.items()
-                if (folder / file).exists()
-            },
+            "artifacts": {name: str(file) for name, file in files.items() if file.exists()},
             "code_paths": [f"{code}/edge"],
             "pip_requirements": [f"{package}=={version(package)}" for package in REQUIREMENTS],
             "signature": ModelSignature(inputs=Schema([ColSpec(AnyType(), "image")])),
@@ -73,7 +70,7 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _grey() -> bytes:
-    """Return an image that shows nothing: an example that keeps nobody's image."""
+    """Return an image that shows nothing: an example without private content."""
     from PIL import Image
 
     file = io.BytesIO()

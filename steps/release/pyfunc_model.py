@@ -40,7 +40,7 @@ class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
         """Return ``label``, ``score`` and a column of probabilities for each label.
 
         Raises:
-            MlflowException: a row is no image, which a server answers with status 400.
+            MlflowException: a row is not an image, which a server answers with status 400.
         """
         columns = ["label", "score", *map(_column, self._scorer.record.labels)]
         return pd.DataFrame(self.rows(_flat(model_input["image"])), columns=columns)
@@ -95,7 +95,7 @@ def _refused(row: int, reason: str) -> MlflowException:
 
 
 def _posted_images(data: Any, content_type: Any) -> list[str] | None:
-    """The images of a request in the plainest of forms; None where it takes more to read it.
+    """Return the images of a request in the plainest of forms; None if it has another form.
 
     That is JSON with the one key ``dataframe_split``, ``dataframe_records`` or ``inputs``, and
     below it nothing but base64 in the column ``image``.
@@ -152,10 +152,10 @@ def _answer_plain_requests(scorer: ImageScorer) -> None:
 
 
 def _refuse_unreadable_requests() -> None:
-    """Answer 400 where MLflow's server (3.17) answers 500 to what it cannot read.
+    """Answer 400 if MLflow's server (3.17) answers 500 to what it cannot read.
 
-    That is where there is no content type, where JSON is nested deeper than Python's stack, and
-    where a number in it has thousands of digits. What a model raises does not come this far.
+    That is if there is no content type, if JSON is nested deeper than Python's stack, or if a
+    number in it has thousands of digits. What a model raises does not come this far.
     """
     from mlflow.pyfunc import scoring_server
 

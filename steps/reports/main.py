@@ -19,16 +19,10 @@ def fill_report(report: Report, done: list[StepDone]) -> None:
         report.headline("steps that would run", waiting)
     ran = [step for step in done if not step.reused]
     report.headline("seconds in steps that ran", round(sum(step.seconds for step in ran)))
-    report.drawing(
-        "The pipeline",
-        draw(done),
-        "A dashed box is a step that was reused, with the seconds that it took when it ran.",
-    )
-    report.table(
-        "Steps",
-        ["step", "seconds", "what was done", "run"],
-        [[s.step, round(s.seconds, 1), describe_step(s), run_link(s.run_id)] for s in done],
-    )
+    text = "A dashed box is a step that was reused, with the seconds that it took when it ran."
+    report.drawing("The pipeline", draw(done), text)
+    rows = [[s.step, round(s.seconds, 1), describe_step(s), run_link(s.run_id)] for s in done]
+    report.table("Steps", ["step", "seconds", "what was done", "run"], rows)
 
 
 def draw(done: list[StepDone]) -> str:

@@ -64,18 +64,11 @@ def _discordant_pairs(report: Report, comparison: Comparison, theirs: Prediction
     chosen = {"all": np.ones(len(ours), bool)}
     if comparison.warning:
         chosen |= {"new to both": ~comparison.seen, "known to the champion": comparison.seen}
-    report.table(
-        "Discordant pairs",
-        [
-            "test images",
-            "only challenger correct",
-            "only champion correct",
-            "difference of accuracy",
-            "McNemar's exact p",
-        ],
-        [_pair_row(name, ours.subset(rows), theirs.subset(rows)) for name, rows in chosen.items()],
-        f"Caution: {comparison.warning}." if comparison.warning else "",
-    )
+    only = [f"only {name} correct" for name in ("challenger", "champion")]
+    header = ["test images", *only, "difference of accuracy", "McNemar's exact p"]
+    rows = [_pair_row(name, ours.subset(one), theirs.subset(one)) for name, one in chosen.items()]
+    text = f"Caution: {comparison.warning}." if comparison.warning else ""
+    report.table("Discordant pairs", header, rows, text)
 
 
 def _pair_row(name: str, ours: Predictions, theirs: Predictions) -> list[Any]:

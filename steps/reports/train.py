@@ -37,12 +37,9 @@ def fill_report(
     if test.threshold is not None:
         report.headline(f"threshold for {test.labels[1]}", f"{test.threshold:.3f}")
     if found := find_confounders(cache):
-        report.table(
-            "Confounders",
-            ["predicts the label", "labels it predicts", "chance"],
-            [[one.kind, f"{one.predictability:.1%}", f"{one.chance:.1%}"] for one in found],
-            " ".join(one.sentence for one in found),
-        )
+        header = ["predicts the label", "labels it predicts", "chance"]
+        values = [[one.kind, f"{one.predictability:.1%}", f"{one.chance:.1%}"] for one in found]
+        report.table("Confounders", header, values, " ".join(one.sentence for one in found))
     report.plot(
         "Epochs",
         _curves(result, peak_rate),
@@ -50,18 +47,15 @@ def fill_report(
         "cosine down. The dotted line is the best epoch: the last whose validation loss is within "
         "one standard error of the lowest.",
     )
-    report.table(
-        "Confusion on the test set",
-        ["label", *(f"predicted {label}" for label in test.labels)],
-        [[label, *map(int, row)] for label, row in zip(test.labels, test.confusion(), strict=True)],
-    )
-    report.table(
-        "By label",
-        ["label", "images", "recall", "95 % interval", "precision", "PR-AUC"],
-        [_label_row(test, metrics, number) for number in range(len(test.labels))],
-        f"Log loss {metrics['log_loss']:.4f}; expected calibration error "
-        f"{metrics['calibration_error']:.4f}.",
-    )
+    header = ["label", *(f"predicted {label}" for label in test.labels)]
+    confusion = zip(test.labels, test.confusion().tolist(), strict=True)
+    rows: list[list[Any]] = [[label, *row] for label, row in confusion]
+    report.table("Confusion on the test set", header, rows)
+    header = ["label", "images", "recall", "95 % interval", "precision", "PR-AUC"]
+    rows = [_label_row(test, metrics, number) for number in range(len(test.labels))]
+    log_loss, error = metrics["log_loss"], metrics["calibration_error"]
+    text = f"Log loss {log_loss:.4f}; expected calibration error {error:.4f}."
+    report.table("By label", header, rows, text)
     report.table(
         "By slice",
         ["", "", "images", "accuracy", "95 % interval", "precision", "recall", "PR-AUC", "ECE"],
@@ -73,12 +67,9 @@ def fill_report(
         "whole hours.",
     )
     splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
-    report.table(
-        "Images by split",
-        ["split", *cache.labels],
-        [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits],
-        "Whole blocks of time go to one split; images near its border (guard) are left out.",
-    )
+    rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
+    text = "Whole blocks of time go to one split; images near its border (guard) are left out."
+    report.table("Images by split", ["split", *cache.labels], rows, text)
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
         images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]

@@ -26,21 +26,19 @@ def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None
     text = "Each line is a trial; the darker it is, the lower its loss."
     report.plot("Hyperparameters and loss", _parallel_coordinates(ranked, space), text)
     names = list(space.searched())
-    report.table(
-        "Trials, best first",
-        ["run", *names, "validation loss", "accuracy", "epochs", "outcome"],
+    header = ["run", *names, "validation loss", "accuracy", "epochs", "outcome"]
+    rows = [
         [
-            [
-                run_link(trial.run_id),
-                *(_rounded(trial.hyperparameters[name]) for name in names),
-                _rounded(trial.validation_loss) if trial.outcome != FAILED else "–",
-                round(trial.validation_accuracy, 4),
-                len(trial.losses),
-                trial.outcome + (f": {trial.error}"[:120] if trial.error else ""),
-            ]
-            for trial in ranked
-        ],
-    )
+            run_link(trial.run_id),
+            *(_rounded(trial.hyperparameters[name]) for name in names),
+            _rounded(trial.validation_loss) if trial.outcome != FAILED else "–",
+            round(trial.validation_accuracy, 4),
+            len(trial.losses),
+            trial.outcome + (f": {trial.error}"[:120] if trial.error else ""),
+        ]
+        for trial in ranked
+    ]
+    report.table("Trials, best first", header, rows)
 
 
 def _rounded(value: float | str) -> float | str:

@@ -2,7 +2,7 @@
 
 Two things are scored: rows of ``images`` that a version of the model has not scored yet, and the
 files of a folder that are new since the last time. For the files there is a ledger of arrivals
-and a checkpoint of their own for each alias that scores them, beside those of ingest: an alias
+and a checkpoint of their own for each alias that scores them, besides those of ingest: an alias
 scores a file once, whatever is interrupted, and whichever version it names by then.
 """
 

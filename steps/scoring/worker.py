@@ -21,7 +21,7 @@ IMAGES_AT_ONCE = 16
 class ScoreBatches(NamedTuple):
     """Turns record batches of ``path``, ``sha256`` and ``content`` into rows of ``scores``.
 
-    Where there is no column ``content``, a worker reads the image by its path, and finds its
+    If there is no column ``content``, a worker reads the image by its path, and finds its
     SHA-256 then.
 
     Attributes:
@@ -78,7 +78,7 @@ class ScoreIntoFiles(NamedTuple):
 
 @cache
 def _scorer(folder: str) -> "Scorer":
-    """One model a worker, however many tasks it runs."""
+    """Load a model once a worker, for all the tasks that it runs."""
     from edge.inference.scoring import Scorer
 
     return Scorer(folder, threads=1)
@@ -107,7 +107,7 @@ def _score(scorer: "Scorer", images: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def _read(row: dict[str, Any]) -> bytes:
-    """A file's bytes by the row's path; its SHA-256 goes into the row."""
+    """Read a file by the row's path; write its SHA-256 into the row."""
     import hashlib
 
     from steps.ingestion.landing import read

@@ -126,8 +126,7 @@ def _class_weights(plan: Plan, cache: Cache) -> NDArray[np.float32]:
     counts = np.array([cache.counts[TRAIN].get(label, 0) for label in cache.labels], np.float32)
     if not plan.class_weights:
         return np.ones_like(counts)
-    weights: NDArray[np.float32] = counts.sum() / (len(counts) * np.maximum(counts, 1))
-    return weights
+    return np.asarray(counts.sum() / (len(counts) * np.maximum(counts, 1)), np.float32)
 
 
 def _run_steps(

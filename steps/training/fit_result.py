@@ -33,8 +33,8 @@ class FitResult:
 
         The one-standard-error rule (Breiman et al. 1984, "Classification and regression trees",
         3.4.3): of the epochs whose validation loss is within its standard error of the lowest,
-        the last one. A small validation split is soon predicted correctly; the network goes on
-        learning, and its averaged weights settle.
+        the last one. A small validation split is soon predicted correctly; the network still
+        learns, and its averaged weights settle.
         """
         self.epochs.append(metrics)
         lowest = self.epochs[self.lowest]

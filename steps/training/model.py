@@ -30,12 +30,9 @@ def prepare_model(
     model = build_model(plan, cache, precision)
     steps = Shard(cache, TRAIN, plan.rank_batch(ranks), 0, ranks).steps()
     rate = peak_rate(plan, ranks)
+    decay = max(1, steps * (plan.epochs - 1))
     schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 10,
-        decay_steps=max(1, steps * (plan.epochs - 1)),
-        alpha=0.1,
-        warmup_target=rate,
-        warmup_steps=steps,
+        rate / 10, decay, alpha=0.1, warmup_target=rate, warmup_steps=steps
     )
     optimizer = keras.optimizers.Adam(schedule)
     if precision == "mixed_float16":

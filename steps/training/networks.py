@@ -58,9 +58,8 @@ def _compact(x: "keras.KerasTensor", width: float, weights: str) -> "keras.Keras
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
     # the average describes the scene, the maximum whether something is anywhere in it
-    return layers.Concatenate()(
-        [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
-    )
+    pooled = [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+    return layers.Concatenate()(pooled)
 
 
 def _mobilenet_v2(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":

@@ -40,12 +40,8 @@ def compile_steps(
     import keras
     import tensorflow as tf
 
-    height, width = model.input_shape[1:3]
-    signature = [
-        tf.TensorSpec([None, height, width, 3], tf.uint8),
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None], tf.float32),
-    ]
+    images = tf.TensorSpec([None, *model.input_shape[1:3], 3], tf.uint8)
+    signature = [images, tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)]
     variables = [variable.value for variable in model.trainable_variables]
     moving = [v for v in model.non_trainable_variables if v.name.startswith("moving_")]
 

@@ -115,7 +115,7 @@ def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
 
 @pytest.mark.slow
 def test_the_time_limit_ends_a_search(lake, store, bright_cache):
-    long = replace(PLAN, epochs=100_000)
+    long = replace(PLAN, epochs=100_000, patience=0)
     with mlflow.start_run() as parent:
         limits = Limits(trials=9, parallelism=1, seconds=12, patience=0)
         arguments = (lake.spark, long, bright_cache, SPACE, limits, 0, store)
