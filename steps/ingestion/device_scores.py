@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.protocol.landing_names import RESULTS
@@ -48,11 +49,7 @@ def ingest_results(spark: "SparkSession", profile: Profile, source: str, run_id:
         return 0
     SCORES.open(spark, profile)
     QUARANTINE.open(spark, profile)
-
-    def ingest_chunk(chunk: list["Row"]) -> None:
-        _write_chunk(spark, profile, source, run_id, chunk)
-
-    arrivals.stream(spark, ingest_chunk)
+    arrivals.stream(spark, partial(_write_chunk, spark, profile, source, run_id))
     arrivals.mark_done()
     return len(new)
 

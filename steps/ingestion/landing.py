@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlparse
+
+import fsspec
 
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 
 class LandedFile(NamedTuple):
@@ -80,8 +79,6 @@ def list_files(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
         folder: directly below it.
         suffix: of the files' names.
     """
-    import fsspec
-
     filesystem, root = fsspec.core.url_to_fs(source)
     if filesystem.isdir(f"{root}/{folder}"):
         for file in _find_visible(filesystem, f"{root}/{folder}", f"{source}/{folder}"):
@@ -102,24 +99,18 @@ def read(path: str) -> bytes:
     """Return the bytes of a file by its path in the tables."""
     if path.startswith("file:"):
         return Path(path.removeprefix("file:")).read_bytes()
-    import fsspec
-
     filesystem, place = fsspec.core.url_to_fs(path)
     return cast(bytes, filesystem.cat_file(place))
 
 
 def exists(place: str) -> bool:
     """Return whether a file or folder exists at a path or URI."""
-    import fsspec
-
     filesystem, path = fsspec.core.url_to_fs(place)
     return bool(filesystem.exists(path))
 
 
 def describe_files(place: str) -> str:
     """Return the details of a file, or of all files in a folder, as text; empty if missing."""
-    import fsspec
-
     filesystem, path = fsspec.core.url_to_fs(place)
     if not filesystem.exists(path):
         return ""
@@ -149,8 +140,6 @@ def _local_files(folder: str) -> Iterator[LandedFile]:
 
 
 def _remote_files(place: str, source: str) -> Iterator[LandedFile]:
-    import fsspec
-
     try:
         filesystem, root = fsspec.core.url_to_fs(place)
     except (ValueError, ImportError) as error:
@@ -160,7 +149,9 @@ def _remote_files(place: str, source: str) -> Iterator[LandedFile]:
     yield from _find_visible(filesystem, root, place)
 
 
-def _find_visible(filesystem: "AbstractFileSystem", root: str, place: str) -> Iterator[LandedFile]:
+def _find_visible(
+    filesystem: fsspec.AbstractFileSystem, root: str, place: str
+) -> Iterator[LandedFile]:
     """Yield the visible files below ``root``, which the tables call ``place``."""
     for path, info in filesystem.find(root, detail=True).items():
         below = path[len(root) :]

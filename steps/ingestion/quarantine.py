@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from steps.ingestion.counts import current_rows
 from steps.ingestion.rows import Rules, make_describer
-from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE, path_is_under
+from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -22,12 +23,8 @@ def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> i
     Returns:
         the number of files that moved.
     """
-    kept = (
-        QUARANTINE.read(spark, profile)
-        .where(path_is_under(rules.source))
-        .where("replaced_at IS NULL")
-        .select("path", "bytes", "modified_at", "content")
-    )
+    kept = current_rows(spark, profile, QUARANTINE, rules.source)
+    kept = kept.select("path", "bytes", "modified_at", "content")
     described = kept.mapInArrow(make_describer(rules), DESCRIBED).where("reason IS NULL").persist()
     try:
         moved = described.count()

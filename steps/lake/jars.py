@@ -48,17 +48,13 @@ def delta_jars() -> list[Path]:
 
 def s3_jars() -> list[Path]:
     """Return the cached jars for `s3a://` that fit pyspark's Hadoop; fetch them if missing."""
-    hadoop = _hadoop()
-    sdk = (f"software.amazon.awssdk:{module}:{AWS_SDK}" for module in AWS_SDK_MODULES)
-    packages = (f"org.apache.hadoop:hadoop-aws:{hadoop}", *sdk)
-    return _cached(_Jars(f"hadoop-aws-{hadoop}", packages, NOT_WITH_S3))
-
-
-def _hadoop() -> str:
     import pyspark
 
     (jar,) = Path(pyspark.__file__).parent.glob("jars/hadoop-client-api-*.jar")
-    return jar.stem.removeprefix("hadoop-client-api-")
+    hadoop = jar.stem.removeprefix("hadoop-client-api-")
+    sdk = (f"software.amazon.awssdk:{module}:{AWS_SDK}" for module in AWS_SDK_MODULES)
+    packages = (f"org.apache.hadoop:hadoop-aws:{hadoop}", *sdk)
+    return _cached(_Jars(f"hadoop-aws-{hadoop}", packages, NOT_WITH_S3))
 
 
 def _cached(jars: _Jars) -> list[Path]:

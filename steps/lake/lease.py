@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from steps.errors import RunAgain, UserError
@@ -21,16 +22,13 @@ SECONDS = 60.0
 WRITTEN_SECONDS = 1.0
 """How long a claim may take to be written; unreadable after that, it is broken."""
 
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
-
 logger = logging.getLogger("steps")
 
 
 class Lease:
     """A lease that is held; see :func:`lease`."""
 
-    def __init__(self, filesystem: "AbstractFileSystem", path: str, run_id: str):
+    def __init__(self, filesystem: AbstractFileSystem, path: str, run_id: str):
         self._filesystem, self._path, self._run_id = filesystem, path, run_id
         self._writing = threading.Lock()
 
@@ -108,7 +106,7 @@ def lease(home: str, run_id: str) -> Iterator[Lease]:
 
 
 @contextmanager
-def _locked(filesystem: "AbstractFileSystem", folder: str) -> Iterator[None]:
+def _locked(filesystem: AbstractFileSystem, folder: str) -> Iterator[None]:
     """Let one process of this machine at a time check the lease of a dead holder.
 
     Otherwise the slower one would delete the lease that the faster one has just taken.
@@ -123,7 +121,7 @@ def _locked(filesystem: "AbstractFileSystem", folder: str) -> Iterator[None]:
         yield
 
 
-def _acquire(filesystem: "AbstractFileSystem", path: str, run_id: str) -> None:
+def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
     for _ in range(2):
         try:
             # exclusive creation lets one of two win
@@ -150,7 +148,7 @@ def _claim(run_id: str) -> bytes:
     return json.dumps(now).encode()
 
 
-def _find_holder(filesystem: "AbstractFileSystem", path: str) -> dict[str, Any] | None:
+def _find_holder(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
     claim = _read(filesystem, path)
     if claim is None and filesystem.exists(path):  # interrupted while written, or being written now
         time.sleep(WRITTEN_SECONDS)
@@ -160,7 +158,7 @@ def _find_holder(filesystem: "AbstractFileSystem", path: str) -> dict[str, Any] 
     return claim if claim["host"] != socket.gethostname() or _is_alive(claim["pid"]) else None
 
 
-def _read(filesystem: "AbstractFileSystem", path: str) -> dict[str, Any] | None:
+def _read(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
     """Return the claim in a lease; None if it is missing or damaged."""
     try:
         claim = json.loads(filesystem.cat_file(path))
