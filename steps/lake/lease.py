@@ -131,7 +131,7 @@ def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
         except FileExistsError:
             if holder := _find_holder(filesystem, path):
                 raise UserError(
-                    f"run {holder['run_id']} on {holder['host']} is at this source; wait "
+                    f"run {holder['run_id']} on {holder['host']} is using this source; wait "
                     "for it to end",
                     RunAgain(),
                 ) from None
@@ -140,7 +140,9 @@ def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
             if not _find_holder(filesystem, path):
                 filesystem.pipe_file(path, _claim(run_id))
                 return
-    raise UserError("another run has just begun at this source; wait for it to end", RunAgain())
+    raise UserError(
+        "another run has just started to use this source; wait for it to end", RunAgain()
+    )
 
 
 def _claim(run_id: str) -> bytes:

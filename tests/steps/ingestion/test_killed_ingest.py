@@ -190,5 +190,5 @@ def test_of_two_ingests_at_once_the_second_names_the_first(lake, place, arriving
     if status:  # it came while the first was still at work
         told = place.said("second.txt").strip()
         assert status == 1 and "\n" not in told
-        assert told.startswith("ingest: run ") and "is at this source" in told
+        assert told.startswith("ingest: run ") and "is using this source" in told
     _check_each_is_in_one_table_once(_tables(lake, place), arriving)

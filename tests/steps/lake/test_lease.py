@@ -223,7 +223,7 @@ def test_of_two_processes_at_once_one_wins(tmp_path, holders, left_behind):
         answers = [racer.answer() for racer in racers]
         assert answers.count("holds") == 1, answers
         [loser] = set(answers) - {"holds"}
-        assert "is at this source" in loser or "has just begun" in loser
+        assert "is using this source" in loser or "has just begun" in loser
         winner = racers[answers.index("holds")]
         winner.tell()
         assert winner.answer() == "let go"
