@@ -33,7 +33,7 @@ class OpenCVCamera(Camera):
 
     def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
         self.source, self.size, self.patience = source, size, patience
-        self._shown = without_userinfo(source)  # an RTSP address often has a password
+        self._address = without_userinfo(source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
 
     @classmethod
@@ -55,7 +55,7 @@ class OpenCVCamera(Camera):
         capture = cv2.VideoCapture(int(self.source) if self.source.isdigit() else self.source)
         if not capture.isOpened():
             capture.release()
-            raise CameraError(f"OpenCV cannot open {self._shown!r}: v4l2-ctl --list-devices")
+            raise CameraError(f"OpenCV cannot open {self._address!r}: v4l2-ctl --list-devices")
         height, width = self.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
@@ -73,7 +73,7 @@ class OpenCVCamera(Camera):
             raise CameraError("the camera is not open")
         newest = self._feed.next(self.patience)
         if newest is None:
-            raise StalledError(f"no frame from {self._shown} within {self.patience:g} s")
+            raise StalledError(f"no frame from {self._address} within {self.patience:g} s")
         pixels, captured_at = newest
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 

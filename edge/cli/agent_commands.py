@@ -3,8 +3,10 @@
 import argparse
 import json
 import logging
+import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,9 @@ def _run(options: argparse.Namespace) -> None:
     # without the time, which systemd's journal adds
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     agent = Agent(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.stop())
-    signal.signal(signal.SIGUSR1, lambda *_: agent.trigger())
+    _call_on_signals(
+        {signal.SIGTERM: agent.stop, signal.SIGINT: agent.stop, signal.SIGUSR1: agent.trigger}
+    )
     preview = None
     try:
         preview = Preview(agent, settings.page.host, settings.page.port)
@@ -89,6 +91,23 @@ def _run(options: argparse.Namespace) -> None:
             preview.shutdown()
             preview.server_close()
         agent.parts.store.close()
+
+
+def _call_on_signals(calls: dict[signal.Signals, Callable[[], None]]) -> None:
+    """Call a function for each signal, in a thread of its own.
+
+    A handler runs between two instructions of the main thread, which may hold the very lock that
+    the function waits for. Only ``SimpleQueue.put`` is safe there.
+    """
+    received: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def call_each() -> None:
+        while True:
+            calls[signal.Signals(received.get())]()
+
+    threading.Thread(target=call_each, name="signals", daemon=True).start()
+    for number in calls:
+        signal.signal(number, lambda number, _: received.put(number))
 
 
 def _status(options: argparse.Namespace) -> None:

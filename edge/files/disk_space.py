@@ -34,7 +34,7 @@ def require_space(folder: Path, missing: int, reserve: int, what: str) -> None:
 
 
 @contextmanager
-def full_disk_said(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
     """Raise :class:`SpaceError` if what is done in a folder finds its disk full."""
     try:
         yield

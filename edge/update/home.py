@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.files.atomic import sync_folder, write_atomically
-from edge.files.disk_space import full_disk_said
+from edge.files.disk_space import explain_full_disk
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
 from edge.protocol.release import CURRENT, RELEASE_FILE, Release, ReleaseError
@@ -54,7 +54,7 @@ class ModelHome:
             BusyError: another process has the lock.
             edge.files.disk_space.SpaceError: the disk is full.
         """
-        with full_disk_said(self.folder):
+        with explain_full_disk(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with _locked(self.folder, wait=False):
                 yield
@@ -68,7 +68,7 @@ class ModelHome:
         Raises:
             edge.files.disk_space.SpaceError: the disk is full.
         """
-        with full_disk_said(self.folder):
+        with explain_full_disk(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.folder.parent, wait=True):
                 yield

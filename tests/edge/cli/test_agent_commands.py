@@ -49,6 +49,19 @@ def test_the_agent_captures_scores_sends_and_stops_on_sigterm(tmp_path, capsys, 
             image.load()
 
 
+@pytest.mark.slow
+def test_signals_at_any_moment_do_not_hang_the_agent(tmp_path):
+    """One that comes while the agent holds a lock must not wait for that lock."""
+    with running(tmp_path) as agent:
+        agent.wait_for(lambda: agent.page)
+        for _ in range(10_000):
+            agent.process.send_signal(signal.SIGUSR1)
+            time.sleep(1e-4)
+        for _ in range(20):
+            agent.process.send_signal(signal.SIGTERM)
+        assert agent.process.wait(20) == 0
+
+
 def test_status_of_settings_that_another_user_owns_says_sudo(tmp_path, capsys, monkeypatch):
     """Root may read anything, so the system's answer is replaced."""
 

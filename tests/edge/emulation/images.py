@@ -48,7 +48,7 @@ def generate(folder: Path) -> list[Path]:
     for mode in PNG_MODES:
         save(_of_mode(image, mode), f"{mode.replace(';', '')}.png")
     save(image, "lossy.webp", quality=80)
-    save(image, "palette.gif")
+    save(image, "palette.bmp")
     return paths
 
 

@@ -66,8 +66,8 @@ def filled(lake, project):
     merge_labels(lake.spark, profile, landing.source, str(labels), "file_name")
     now = datetime.now(UTC)
     said = {
-        "well": (True, now, []),
-        "unwell": (False, now, []),
+        "healthy": (True, now, []),
+        "unhealthy": (False, now, []),
         "silent": (True, now - timedelta(hours=2), []),
         "weak": (True, now, ["under-voltage"]),
     }
@@ -105,13 +105,13 @@ def test_dark_images_are_counted_by_device_and_hour(answers):
 
 @pytest.mark.slow
 def test_overexposed_and_blurred_images_are_found(answers):
-    assert names(answers["Overexposed ones"]) == {BRIGHT}
-    assert names(answers["Blurred ones"]) == {BLURRED}
+    assert names(answers["Overexposed images"]) == {BRIGHT}
+    assert names(answers["Blurred images"]) == {BLURRED}
 
 
 @pytest.mark.slow
 def test_a_day_comes_in_order(answers):
-    rows = answers["All of a day"]
+    rows = answers["All images of a day"]
     assert names(rows) == {BRIGHT, BLURRED, RELABELLED, *PLAIN}
     assert [row["captured_at"] for row in rows] == sorted(row["captured_at"] for row in rows)
 
@@ -138,7 +138,7 @@ def test_devices_that_need_attention_are_found(lake, filled):
     view_tables(lake.spark, filled)
     (query,) = re.findall(r"```sql\n(.+?)```", DEVICE, flags=re.S)
     rows = lake.spark.sql(query).collect()
-    assert {row["device_id"] for row in rows} == {"unwell", "silent", "weak"}
+    assert {row["device_id"] for row in rows} == {"unhealthy", "silent", "weak"}
 
 
 @pytest.mark.slow
