@@ -21,11 +21,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
 from benchmarks.bare_onnxruntime import Bare
-from benchmarks.images import add_images, images_folder
+from benchmarks.images import PROJECT, add_images, images_folder
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.inference.scoring import Scorer
 
-PROJECT = Path(__file__).resolve().parents[1]
 MODEL = PROJECT / "data" / "device" / "package-onnx" / "current"
 LORES = (240, 320)
 WARM_UP = 20

@@ -143,7 +143,8 @@ class ImageTable:
 
     def ids_by_file(self) -> dict[str, int]:
         """Return the ID of each file's image."""
-        return {row["file"]: row["id"] for row in self._database.rows("SELECT * FROM images")}
+        rows = self._database.rows("SELECT id, file FROM images")
+        return {row["file"]: row["id"] for row in rows}
 
     def sizes_up_to(self, rank: int) -> list[tuple[int, int]]:
         """Return the ID and size of each image up to a rank, in the order to drop them."""
