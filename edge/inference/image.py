@@ -28,11 +28,11 @@ class ImageFormat(NamedTuple):
 
 
 FORMATS = {
-    "JPEG": ImageFormat((".jpg", ".jpeg"), (b"\xff\xd8\xff",)),
-    "PNG": ImageFormat((".png",), (b"\x89PNG",)),
+    "JPEG": ImageFormat((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), (b"\xff\xd8\xff",)),
+    "PNG": ImageFormat((".png", ".apng"), (b"\x89PNG",)),
     "WEBP": ImageFormat((".webp",), (b"RIFF",)),
     "TIFF": ImageFormat((".tif", ".tiff"), (b"II*\0", b"MM\0*")),
-    "BMP": ImageFormat((".bmp",), (b"BM",)),
+    "BMP": ImageFormat((".bmp", ".dib"), (b"BM",)),
 }
 """By Pillow's names. It is asked for no others: it would hand an EPS file to Ghostscript."""
 
