@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edge.inference.scoring import prepare
+from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import GROUPS
 

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by 
 from benchmarks.caches import write_part
 from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
-from edge.inference.scoring import prepare
+from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.evaluation.predictions import keras_predict

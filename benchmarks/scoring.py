@@ -31,8 +31,10 @@ from benchmarks.images import add_images, images_folder
 from benchmarks.ingest import repeat
 from benchmarks.machine import machine
 from benchmarks.scoring_rest import measure_rest, require_wrk
-from edge.inference.record import MODEL_FILE, ModelRecord, sha256_of
-from edge.inference.scoring import PREPARE_VERSION, Scorer
+from edge.inference.prepare import PREPARE_VERSION
+from edge.inference.record import MODEL_FILE, ModelRecord
+from edge.inference.scoring import Scorer
+from edge.protocol.release import sha256_of
 from steps.lake.session import spark_session
 from steps.scoring.table import Model, Scoring
 from steps.settings.profile import load_profile

@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from edge.inference.record import INT8_FILE, MODEL_FILE, sha256_of
+from edge.inference.record import INT8_FILE, MODEL_FILE
+from edge.protocol.release import sha256_of
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
-from edge.inference.scoring import PREPARE_VERSION
+from edge.inference.prepare import PREPARE_VERSION
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import lock_aliases, move_alias

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.scoring import prepare
+from edge.inference.prepare import prepare
 
 SIZE = (48, 64)
 """(height, width) of the compared image: leaves and noise blur away at this size."""
@@ -39,7 +39,7 @@ class Motion:
         """Return whether a frame shows motion; the first one never does.
 
         Args:
-            image: as ``edge.inference.scoring.prepare`` takes it.
+            image: as ``edge.inference.prepare.prepare`` takes it.
         """
         grey = prepare(image, SIZE).mean(axis=2, dtype=np.float32)
         if self._background is None:

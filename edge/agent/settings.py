@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge.agent.settings_file import SettingsError, at_least, between, fits, one_of, read
+from edge.agent.settings_file import SettingsError, at_least, between, fits, read
 from edge.cameras.kinds import CAMERAS, camera_class
 from edge.protocol.addresses import without_userinfo
 
@@ -17,7 +17,10 @@ from edge.protocol.addresses import without_userinfo
 class CameraSettings:
     """``[camera]``: which camera, and its settings."""
 
-    kind: str = fits("picamera2", one_of(CAMERAS))
+    kind: str = fits(
+        "picamera2",
+        lambda kind: None if kind in CAMERAS else f"it must be one of {', '.join(CAMERAS)}",
+    )
     source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
     size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of kept images
     scored_size: tuple[int, int] = fits((320, 240), between(16, 10_000))  # of picamera2's lores

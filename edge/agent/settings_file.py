@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,11 +40,6 @@ def between(least: float, most: float) -> Check:
 def at_least(least: float) -> Check:
     """Return a check for a number that is not below a bound."""
     return lambda value: None if value >= least else f"it must be {least} or more"
-
-
-def one_of(names: Iterable[str]) -> Check:
-    """Return a check for one of some names, which are read at each check."""
-    return lambda value: None if value in names else f"it must be one of {', '.join(names)}"
 
 
 def read(kind: type[Table], path: Path) -> Table:

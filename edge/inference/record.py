@@ -1,6 +1,5 @@
 """The model's record, which travels with it: nothing about it is configured on the device."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
@@ -158,9 +157,3 @@ def decide(
     if threshold is None:
         return cast("NDArray[np.integer[Any]]", probabilities.argmax(axis=1))
     return (probabilities[:, 1] >= threshold).astype(int)
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,12 +9,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from edge.inference.errors import UserError
-from edge.outbox.moment import Moment
 
 logger = logging.getLogger(__name__)
 
@@ -116,12 +114,6 @@ class Database:
         """Close the file; SQLite writes its log back into it."""
         with self._lock:
             self._connection.close()
-
-
-def read_moment(row: sqlite3.Row) -> Moment:
-    """Return the moment of an undated row."""
-    wall_time = datetime.fromisoformat(row["wall_time"])
-    return Moment(wall_time, row["uptime"], row["boot"], is_synced=False)
 
 
 def _open(path: Path) -> sqlite3.Connection:

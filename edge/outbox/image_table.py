@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
 
-from edge.outbox.database import Database, read_moment
-from edge.outbox.moment import Moment
+from edge.outbox.database import Database
+from edge.outbox.moment import Moment, read_moment
 from edge.outbox.reason import Reason
 from edge.outbox.stamp import Stamp
 

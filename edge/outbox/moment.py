@@ -1,5 +1,6 @@
 """The moment of an event: what the clock showed, and whether that was the time."""
 
+import sqlite3
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +37,12 @@ class Moment:
             return replace(self, wall_time=drop_date(self.wall_time))
         wall_time = now.wall_time - timedelta(seconds=now.uptime - self.uptime)
         return replace(self, wall_time=wall_time, is_synced=True)
+
+
+def read_moment(row: sqlite3.Row) -> Moment:
+    """Return the moment of an undated row."""
+    wall_time = datetime.fromisoformat(row["wall_time"])
+    return Moment(wall_time, row["uptime"], row["boot"], is_synced=False)
 
 
 def drop_date(wall_time: datetime) -> datetime:

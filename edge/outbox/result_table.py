@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from edge.outbox.database import Database, read_moment
-from edge.outbox.moment import Moment
+from edge.outbox.database import Database
+from edge.outbox.moment import Moment, read_moment
 from edge.outbox.result import Result
 
 

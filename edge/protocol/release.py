@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge.inference.errors import UserError
-from edge.inference.record import MODEL_FILE, RECORD_FILE, sha256_of
+from edge.inference.record import MODEL_FILE, RECORD_FILE
 from edge.protocol.signature import require_signature, signed_content
 
 RELEASE_FILE = "release.json"
@@ -144,6 +145,12 @@ class Release:
         """Raise :class:`ReleaseError` unless each file in a folder is, byte for byte, as stated."""
         for file in self.files:
             file.require(folder / file.name)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _leads_out(path: str) -> bool:

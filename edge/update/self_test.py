@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.inference.errors import UserError
+from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.inference.reference_images import (
     REFERENCE_IMAGES_FILE,
     ReferenceImages,
     ReferenceImagesError,
 )
-from edge.inference.scoring import PREPARE_VERSION, Scorer
+from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
 
 SELF_TEST_FILE = "self_test.json"

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import fsspec
 
-from edge.inference.scoring import PREPARE_VERSION
+from edge.inference.prepare import PREPARE_VERSION
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
 from steps.pipeline.outputs import Selection

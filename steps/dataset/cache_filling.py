@@ -167,7 +167,7 @@ def _preparer(
     def prepare_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         import pyarrow as pa
 
-        from edge.inference.scoring import prepare
+        from edge.inference.prepare import prepare
 
         for batch in batches:
             table = pa.Table.from_batches([batch])

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import ModelRecord
-from edge.inference.scoring import PREPARE_VERSION
 from steps.pipeline.outputs import TrainOutputs
 
 

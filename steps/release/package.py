@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.inference.record import INT8_FILE, MODEL_FILE, RECORD_FILE, ModelRecord, sha256_of
+from edge.inference.record import INT8_FILE, MODEL_FILE, RECORD_FILE, ModelRecord
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE
 from edge.inference.scoring import Scorer
+from edge.protocol.release import sha256_of
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import Predict, Predictions, keras_predict, predict_split

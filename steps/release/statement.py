@@ -8,8 +8,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from edge.inference.record import sha256_of
-from edge.protocol.release import RELEASE_TAG
+from edge.protocol.release import RELEASE_TAG, sha256_of
 from steps.errors import RunStep, UserError
 from steps.release.keys import SigningKeys, sign
 

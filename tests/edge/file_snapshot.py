@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge.inference.record import sha256_of
+from edge.protocol.release import sha256_of
 
 
 def snapshot(folder: Path) -> dict[str, str]:

@@ -8,9 +8,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge.inference.record import ModelRecord, sha256_of
+from edge.inference.record import ModelRecord
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
 from edge.inference.scoring import Scorer
+from edge.protocol.release import sha256_of
 
 
 def write_model(folder: Path, steepness: float = 0.05, **record) -> Path:

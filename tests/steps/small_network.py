@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from edge.inference.record import MODEL_FILE, ModelRecord, sha256_of
-from edge.inference.scoring import PREPARE_VERSION
+from edge.inference.prepare import PREPARE_VERSION
+from edge.inference.record import MODEL_FILE, ModelRecord
+from edge.protocol.release import sha256_of
 
 SIZE = (32, 32)
 

@@ -119,7 +119,8 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/pipeline/report.html.j2", ()),
         ("edge/cli/capture.py", ()),
         ("edge/cameras/simulated.py", ()),
-        ("edge/inference/scoring.py", FROM_TUNE),  # `prepare`: the cache is another
+        ("edge/inference/prepare.py", FROM_TUNE),  # the cache is another
+        ("edge/inference/scoring.py", FROM_PROMOTE),
         ("edge/inference/image.py", ALL),
         ("steps/dataset/cache.py", FROM_TUNE),
         ("steps/dataset/cache_filling.py", FROM_TUNE),

@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 
-from edge.inference.scoring import Scorer, prepare
+from edge.inference.prepare import prepare
+from edge.inference.scoring import Scorer
 
 SIZES = ((128, 128), (64, 48), (33, 71), (224, 224))
 

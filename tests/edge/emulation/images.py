@@ -8,8 +8,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge.inference.record import ModelRecord, sha256_of
-from edge.inference.scoring import PREPARE_VERSION
+from edge.inference.prepare import PREPARE_VERSION
+from edge.inference.record import ModelRecord
+from edge.protocol.release import sha256_of
 
 SIZE = (128, 128)
 JPEG_MODES = ("RGB", "L", "CMYK", "YCbCr")

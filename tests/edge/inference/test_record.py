@@ -11,7 +11,6 @@ from edge.inference.record import (
     AgentTooOldError,
     ModelRecord,
     RecordError,
-    sha256_of,
 )
 
 RECORD = ModelRecord(
@@ -118,10 +117,3 @@ def test_another_version_of_prepare_is_refused():
     RECORD.require_prepare("1")
     with pytest.raises(RecordError, match="prepare version 1.* has version 2"):
         RECORD.require_prepare("2")
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path):
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "abc") == (
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )

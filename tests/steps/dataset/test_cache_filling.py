@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from drawing import drawn, encoded, jpeg
 
-from edge.inference.scoring import prepare
+from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups, stack_pixels

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from edge.inference.image import MAX_BYTES, UnreadableError
-from edge.inference.scoring import prepare
+from edge.inference.prepare import prepare
 from steps.ingestion.image_metadata import describe
 
 REASONS = {"empty", "not an image", "truncated", "damaged", "decompression bomb"}

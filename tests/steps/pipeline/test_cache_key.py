@@ -187,7 +187,7 @@ def test_the_order_of_parameters_and_inputs_does_not(bakery):
     [
         ("ingest", ["ingestion/stream.py", "ingestion/counts.py"], "reports/ingest.py"),
         ("train", ["train.py", "training/networks.py", "lake/session.py"], "tuning/search.py"),
-        ("register", ["training/networks.py", "../edge/inference/scoring.py"], "tuning/search.py"),
+        ("register", ["training/networks.py", "../edge/inference/prepare.py"], "tuning/search.py"),
         ("export", ["release/onnx_graph.py", "release/pyfunc_model.py",
                     "../edge/inference/record.py"], "tuning/search.py"),
     ],

@@ -22,8 +22,9 @@ from small_registry import SELECTION, copied_store, run_step, trained, write_pro
 from tiny_model import probabilities
 
 from edge.cli.main import main as edge_main
+from edge.inference.prepare import prepare
 from edge.inference.record import ModelRecord
-from edge.inference.scoring import Scorer, prepare
+from edge.inference.scoring import Scorer
 from edge.update.self_test import SELF_TEST_FILE
 from steps import export, promote, register
 from steps.evaluation.predictions import keras_predict

@@ -11,9 +11,10 @@ from mlflow import MlflowClient
 from small_registry import SELECTION, light_meter, run_step, trained, write_profile
 from tiny_model import probabilities
 
+from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import ModelRecord
 from edge.inference.reference_images import ReferenceImages
-from edge.inference.scoring import PREPARE_VERSION, Scorer
+from edge.inference.scoring import Scorer
 from edge.protocol.release import Release, ReleaseError
 from edge.update.self_test import run_self_test
 from steps import export, promote, register

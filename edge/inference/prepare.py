@@ -1,0 +1,84 @@
+"""From an image to the network's input: one way, in training, on Spark and on the device.
+
+Not in ``image``, which ingest reads too: another way to prepare asks for no new ingest.
+"""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge.inference.image import (
+    DRAFTED,
+    MAX_BYTES,
+    SIDEWAYS,
+    UPRIGHT,
+    UnreadableError,
+    as_rgb,
+    open_image,
+    orientation_of,
+)
+
+PREPARE_VERSION = "1"
+"""Changes whenever :func:`prepare` computes other pixels: caches and models carry it."""
+
+ImageSource = bytes | str | os.PathLike[str] | NDArray[np.uint8]
+"""An encoded image as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels of a camera."""
+
+
+def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Turn an image into the network's input.
+
+    A JPEG is decoded at the smallest of its DCT scales (1, 1/2, 1/4, 1/8) that still covers
+    ``size``, which skips most of the work for a large frame; the EXIF orientation is applied;
+    the image is converted to RGB and resized (bilinear with antialiasing, the aspect ratio
+    is not kept).
+
+    Args:
+        image: what is to be scored. Pixels of the wanted size, as from a camera's second
+            stream, are returned as they are, without a copy.
+        size: (height, width) in pixels.
+
+    Returns:
+        ``uint8 [height, width, 3]``, RGB, 0–255.
+
+    Raises:
+        UnreadableError: the image is damaged or too large, or the array is of another shape.
+        OSError: the path cannot be read.
+
+    >>> prepare(np.zeros((480, 640, 3), np.uint8), (128, 128)).shape
+    (128, 128, 3)
+    """
+    if isinstance(image, np.ndarray):
+        return _prepare_pixels(image, size)
+    if not isinstance(image, bytes):
+        with open(image, "rb") as file:
+            image = file.read(MAX_BYTES + 1)
+    with open_image(image) as opened:
+        if opened.format not in DRAFTED:
+            # A PNG is decoded to look for its EXIF: here an error of its pixels is none of EXIF.
+            opened.load()
+        upright = UPRIGHT.get(orientation_of(opened))
+        height, width = size
+        # the wanted size as the file stores it: some lie on their side
+        opened.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
+        turned = opened if upright is None else opened.transpose(upright)
+        return _resize(as_rgb(turned), size)
+
+
+def _prepare_pixels(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        shape = f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}"
+        raise UnreadableError("not an image", shape)
+    if pixels.shape[:2] == size:
+        return np.ascontiguousarray(pixels)
+    try:
+        return _resize(Image.fromarray(pixels), size)
+    except MemoryError as error:
+        raise UnreadableError("too large", f"{list(pixels.shape)} pixels") from error
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))

@@ -1,0 +1,140 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge.inference.prepare import prepare
+
+SIZE = (64, 48)
+UNDO = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+"""Which transposition stores an upright image under an EXIF orientation."""
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def difference(first, second) -> float:
+    return float(np.abs(first.astype(int) - second.astype(int)).mean())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_every_orientation_gives_the_same_image(scene, orientation, format):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = scene.transpose(UNDO[orientation]) if orientation in UNDO else scene
+    assert stored.size == ((640, 480) if orientation < 5 else (480, 640))
+    options = {"quality": 95, "subsampling": 0} if format == "JPEG" else {}
+    oriented = prepare(encoded(stored, format, exif=exif, **options), SIZE)
+    upright = prepare(encoded(scene, format, **options), SIZE)
+    # Turning a JPEG turns its blocks, which rounds otherwise; PNG is exact.
+    assert difference(oriented, upright) <= (0.75 if format == "JPEG" else 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value"),
+    [(2, 2, b"6\0\0\0"), (7, 4, b"abcd"), (3, 1, b"\x63\0\0\0"), (3, 0, b"\0\0\0\0")],
+    ids=["text", "bytes", "99", "nothing"],
+)
+def test_a_meaningless_orientation_is_passed_over(scene, kind, count, value):
+    tag = struct.pack("<HHHI4sI", 1, 0x0112, kind, count, value, 0)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + tag
+    jpeg = encoded(scene)
+    with_exif = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    np.testing.assert_array_equal(prepare(with_exif, SIZE), prepare(jpeg, SIZE))
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0XX*\0\x08\0\0\0",
+        b"Exif\0\0II*\0\x08\0",
+        b"Exif\0\0MM\0*\xff\xff\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\xff\xff\0\0",
+    ],
+    ids=["no byte order", "truncated", "beyond its end", "a fraction that is not there"],
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_does_not_damage_the_image(scene, format, exif):
+    options = {"lossless": True} if format == "WEBP" else {}
+    if format == "JPEG":
+        options["dpi"] = (72, 72)  # else Pillow looks into EXIF for it while it opens the file
+    damaged = encoded(scene, format, exif=exif, **options)
+    whole = encoded(scene, format, **options)
+    np.testing.assert_array_equal(prepare(damaged, SIZE), prepare(whole, SIZE))
+
+
+@pytest.mark.parametrize("size", [(480, 640), (2464, 3280), (128, 128), (30, 20)])
+def test_the_reduced_decoding_is_close_to_the_full_one(scene, size):
+    jpeg = encoded(scene.resize(size[::-1], Image.Resampling.BICUBIC), quality=92)
+    full = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    full = full.resize(SIZE[::-1], Image.Resampling.BILINEAR)
+    assert difference(prepare(jpeg, SIZE), np.asarray(full)) < 2.5
+
+
+def test_a_large_jpeg_is_decoded_no_larger_than_needed(scene):
+    jpeg = encoded(scene.resize((3280, 2464)))
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.draft("RGB", SIZE[::-1])
+        assert image.size == (410, 308)
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "tolerance"),
+    [
+        ("L", "PNG", 0),
+        ("L", "JPEG", 2),
+        ("RGBA", "PNG", 0),
+        ("P", "PNG", 3),
+        ("CMYK", "JPEG", 3),
+        ("1", "PNG", 0),
+        ("LA", "PNG", 0),
+    ],
+)
+def test_every_mode_becomes_rgb(scene, mode, format, tolerance):
+    stored = scene.convert("RGB").convert(mode)
+    pixels = prepare(encoded(stored, format, **({"quality": 95} if format == "JPEG" else {})), SIZE)
+    assert pixels.shape == (*SIZE, 3)
+    expected = stored.convert("RGB").resize(SIZE[::-1], Image.Resampling.BILINEAR)
+    assert difference(pixels, np.asarray(expected)) <= tolerance
+
+
+def test_sixteen_bits_keep_their_brightness(scene):
+    grey = np.asarray(scene.convert("L"))
+    stored = Image.fromarray(grey.astype(np.uint16) * 257)
+    assert stored.mode == "I;16"
+    expected = prepare(encoded(Image.fromarray(grey), "PNG"), SIZE)
+    assert difference(prepare(encoded(stored, "PNG"), SIZE), expected) <= 1
+
+
+def test_pixels_from_a_camera_are_resized_alike(scene):
+    pixels = prepare(np.asarray(scene), SIZE)
+    expected = prepare(encoded(scene, "PNG"), SIZE)
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_pixels_of_the_size_already_are_taken_as_they_are(scene):
+    pixels = np.asarray(scene.resize(SIZE[::-1]))
+    np.testing.assert_array_equal(prepare(pixels, SIZE), pixels)
+    mirrored = pixels[:, ::-1]  # a view that onnxruntime could not read
+    assert prepare(mirrored, SIZE).flags.c_contiguous
+    np.testing.assert_array_equal(prepare(mirrored, SIZE), mirrored)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(pixels):
+    with pytest.raises(ValueError, match="expected uint8"):
+        prepare(pixels, SIZE)
