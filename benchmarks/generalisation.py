@@ -118,7 +118,7 @@ def read(folder: Path, split: SplitRule) -> Images:
         np.stack([prepare(path, (SIDE, SIDE)) for path in paths]),
         np.array([int(path.stem[-1]) for path in paths], np.int32),
         np.array([time.hour for time in times]),
-        np.array([split.split_of(*of) for of in zip(times, devices, names, strict=True)]),
+        np.array(split.assign(list(zip(times, devices, names, strict=True)))),
     )
 
 

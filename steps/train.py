@@ -59,6 +59,7 @@ class Parameters(PlanParameters):
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the weights of the best epoch, and evaluate them."""
     from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.split import describe_guard
     from steps.lake.session import spark_session
     from steps.reports.stage_timings import add_stage_timings
     from steps.reports.train import fill_report
@@ -82,6 +83,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     spark = partial(spark_session, run.profile, "train")
     with timings.measure("cache"):
         cache = find_or_fill(selection, run.profile, spark)
+        logger.info(describe_guard(cache.counts))
     with timings.measure("launch"):
         result = _launch(run, launcher, cache, spark, fingerprint, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]

@@ -1,5 +1,6 @@
 """Tune: hyperparameters by Hyperopt's TPE, the trials in parallel on Spark."""
 
+import logging
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SEARCHED = "searched"
 """Tag of a run: what a search that resumes it has to have the same."""
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(SelectionParameters):
@@ -126,6 +129,7 @@ def _search(
 ) -> "list[Trial]":
     """Start Spark, find or fill the cache, and run the trials."""
     from steps.dataset.cache_filling import find_or_fill
+    from steps.dataset.split import describe_guard
     from steps.lake.session import spark_session
     from steps.tuning.search import Limits, search
 
@@ -138,6 +142,7 @@ def _search(
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
         with timings.measure("cache"):
             cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
+            logger.info(describe_guard(cache.counts))
         with timings.measure("trials"):
             return search(spark, plan, cache, space, limits, seed, uri, run.id, before)
 

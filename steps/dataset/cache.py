@@ -15,8 +15,8 @@ from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
 from steps.pipeline.outputs import Selection
 
-LAYOUT = "2"
-"""Changes with the layout of a cache."""
+LAYOUT = "3"
+"""Changes with the layout of a cache, and with the rule of its split."""
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,8 @@ def plan_cache(
             RunStep("ingest"),
         )
     times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
-    splits = map(rule.split_of, times, rows["device_id"], rows["sha256"])
-    rows = rows.assign(split=list(splits), **{"class": rows["label"].map(labels.index)})
+    splits = rule.assign(list(zip(times, rows["device_id"], rows["sha256"], strict=True)))
+    rows = rows.assign(split=splits, **{"class": rows["label"].map(labels.index)})
     counts = {
         split: {label: int(n) for label, n in group["label"].value_counts().items()}
         for split, group in rows.groupby("split")

@@ -135,7 +135,8 @@ def used_in_training(images: Predictions, training: Selection) -> NDArray[np.boo
     """Return which images a training used to fit or to choose its network: ``bool [N]``.
 
     The rule of its split needs no more than the images themselves: those that were ingested
-    after that training count too if it would have used them.
+    after that training count too if it would have used them. So do those that its guard left
+    out, since it used images beside them.
     """
     split = SplitRule(training.block_minutes, training.guard_minutes, training.split_seed)
     times = images.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None

@@ -7,7 +7,7 @@ from PIL import Image
 
 from steps.dataset.cache import Cache
 from steps.dataset.confounders import find_confounders
-from steps.dataset.split import GUARD, SPLITS, TEST
+from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
 from steps.evaluation.metrics import bootstrap, wilson
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
@@ -68,7 +68,7 @@ def fill_report(
     )
     splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
     rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
-    text = "Whole blocks of time go to one split; images near its border (guard) are left out."
+    text = f"Whole blocks of time go to one split; {describe_guard(cache.counts)}."
     report.table("Images by split", ["split", *cache.labels], rows, text)
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])

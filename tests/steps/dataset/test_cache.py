@@ -78,18 +78,14 @@ def test_row_groups_are_equal_and_their_number_a_multiple_of_twelve(count):
 @pytest.mark.parametrize("labels", ["ab", "zyxwv"])
 def test_every_image_gets_the_class_of_its_label_and_the_split_of_its_time(labels):
     known = _known(900, labels)
-    rows, ordered, counts = plan_cache(known, SELECTION)
+    selection = SELECTION.model_copy(update={"guard_minutes": 4})
+    rows, ordered, counts = plan_cache(known, selection)
     assert ordered == sorted(labels)
     assert [ordered[number] for number in rows["class"]] == list(rows["label"])
-    rule = SplitRule(SELECTION.block_minutes, SELECTION.guard_minutes, SELECTION.split_seed)
-    splits = {
-        row.sha256: rule.split_of(
-            None if pd.isna(row.captured_at) else row.captured_at.to_pydatetime(),
-            row.device_id,
-            row.sha256,
-        )
-        for row in known.itertuples()
-    }
+    rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    times = [None if pd.isna(time) else time.to_pydatetime() for time in known["captured_at"]]
+    images = list(zip(times, known["device_id"], known["sha256"], strict=True))
+    splits = dict(zip(known["sha256"], rule.assign(images), strict=True))
     used = {sha256: split for sha256, split in splits.items() if split != GUARD}
     assert dict(zip(rows["sha256"], rows["split"], strict=True)) == used
     assert 0 < len(used) < len(splits)

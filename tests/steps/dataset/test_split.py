@@ -10,7 +10,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from steps.dataset.split import GUARD, SPLITS, TEST, TRAIN, VALIDATION, SplitRule
+from steps.dataset.split import (
+    GUARD,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    SplitRule,
+    describe_guard,
+)
 from steps.settings.profile import PROJECT
 
 START = datetime(2026, 7, 13, tzinfo=UTC)
@@ -68,18 +76,23 @@ def test_splits_are_the_same_in_another_process(hash_seed):
     )
 
 
-@pytest.mark.slow
+def _every(minutes: float, days: int = 4, start: datetime = START) -> list[datetime]:
+    count = int(days * 24 * 60 / minutes)
+    return [start + timedelta(minutes=minutes * number) for number in range(count)]
+
+
+def _assigned(rule: SplitRule, moments: list[datetime], device: str | None = "1") -> list[str]:
+    return rule.assign([(moment, device, "ab") for moment in moments])
+
+
 @pytest.mark.parametrize("arguments", RULES + SHORT_BLOCKS)
 @pytest.mark.parametrize("device", ["1", "kit-7", None])
 def test_frames_of_two_splits_are_never_closer_than_the_guard(arguments, device):
     rule = SplitRule(*arguments)
     guard = timedelta(minutes=rule.guard_minutes)
-    used = []
-    for half_minute in range(2 * 60 * 48):
-        moment = START + timedelta(seconds=30 * half_minute)
-        split = rule.split_of(moment, device, "ab")
-        if split != GUARD:
-            used.append((moment, split))
+    moments = _every(0.5, days=2)
+    splits = _assigned(rule, moments, device)
+    used = [pair for pair in zip(moments, splits, strict=True) if pair[1] != GUARD]
     gaps = [
         later - earlier
         for (earlier, split), (later, next_split) in pairwise(used)
@@ -88,25 +101,66 @@ def test_frames_of_two_splits_are_never_closer_than_the_guard(arguments, device)
     assert gaps and min(gaps) >= guard
 
 
-def test_only_the_start_of_a_block_after_another_split_is_left_out():
-    rule, open_rule = SplitRule(60, 6, 5), SplitRule(60, 0, 5)
-    for moment in _moments(2, 2000):
-        split, without_guard = (s.split_of(moment, "1", "ab") for s in (rule, open_rule))
-        before = open_rule.split_of(moment - timedelta(minutes=6), "1", "ab")
-        assert split == (without_guard if before == without_guard else GUARD)
+@pytest.mark.parametrize("arguments", RULES + SHORT_BLOCKS)
+def test_only_an_image_soon_after_one_of_another_split_is_left_out(arguments):
+    rule, moments = SplitRule(*arguments), _moments(2, 500, 3)
+    blocks = [rule.split_of(moment, "1", "ab") for moment in moments]
+    for number, split in enumerate(_assigned(rule, moments)):
+        near = {
+            block
+            for block, moment in zip(blocks[:number], moments, strict=False)
+            if moments[number] - moment < timedelta(minutes=rule.guard_minutes)
+        }
+        assert split == (blocks[number] if near <= {blocks[number]} else GUARD)
 
 
-def test_the_guard_ends_after_its_last_second():
-    hours = [START + timedelta(hours=hour) for hour in range(48)]
-    guarded = [hour for hour in hours if SplitRule().split_of(hour, "1", "ab") == GUARD]
-    assert 10 < len(guarded) < 40
-    for hour in guarded:
-        splits = [
-            SplitRule().split_of(hour + timedelta(seconds=second), "1", "ab")
-            for second in (-1, 359)
-        ]
-        assert splits[0] != GUARD and splits[1] == GUARD
-        assert SplitRule().split_of(hour + timedelta(seconds=360), "1", "ab") in SPLITS
+@pytest.mark.parametrize("hours", [1, 2, 12, 24])
+@pytest.mark.parametrize("start", [START, START + timedelta(minutes=3)])
+def test_the_guard_leaves_out_nothing_of_a_camera_that_takes_an_image_each_hour(hours, start):
+    splits = _assigned(SplitRule(), _every(hours * 60, 120, start))
+    assert GUARD not in splits and set(splits) == set(SPLITS)
+
+
+@pytest.mark.parametrize(("minutes", "most"), [(0.5, 0.08), (1, 0.08), (5, 0.06), (6, 0), (30, 0)])
+def test_the_guard_leaves_out_what_the_rate_of_a_camera_makes_close(minutes, most):
+    splits = Counter(_assigned(SplitRule(), _every(minutes, 20)))
+    assert splits[GUARD] / splits.total() <= most and bool(splits[GUARD]) == bool(most)
+
+
+def test_a_neighbour_of_another_device_leaves_out_nothing():
+    hourly = _every(60, 20)
+    before = [moment - timedelta(minutes=1) for moment in hourly]
+    both = [(moment, "1", "ab") for moment in hourly] + [(moment, "2", "ab") for moment in before]
+    assert GUARD not in SplitRule().assign(both)
+    alone = [(moment, None, sha256) for moment, _, sha256 in both]
+    assert SplitRule().assign(alone).count(GUARD) > len(hourly) / 2
+
+
+def test_the_order_of_the_images_and_those_without_a_time_change_nothing():
+    images = [(moment, device, "ab") for moment in _moments(7, 900, 9) for device in ("1", "2")]
+    expected = dict(zip(images, SplitRule().assign(images), strict=True))
+    assert GUARD in expected.values()
+    shuffled = [images[number] for number in np.random.default_rng(0).permutation(len(images))]
+    untimed = [(None, "1", f"{number:064x}") for number in range(50)]
+    found = SplitRule().assign([*untimed, *shuffled])
+    assert found[50:] == [expected[image] for image in shuffled]
+    assert found[:50] == [SplitRule().split_of(*image) for image in untimed]
+
+
+def test_a_late_image_moves_no_other_to_another_split():
+    moments = _moments(8, 2000)
+    early = dict(zip(moments[::2], _assigned(SplitRule(), moments[::2]), strict=True))
+    late = dict(zip(moments, _assigned(SplitRule(), moments), strict=True))
+    changed = {(early[moment], late[moment]) for moment in early if early[moment] != late[moment]}
+    assert changed and all(after == GUARD for _, after in changed)
+
+
+@pytest.mark.parametrize(("left_out", "advises"), [(0, False), (10, False), (11, True)])
+def test_a_guard_above_a_tenth_says_what_to_do(left_out, advises):
+    counts = {"train": {"a": 60, "b": 20}, "test": {"a": 20 - left_out}, "guard": {"b": left_out}}
+    text = describe_guard(counts)
+    assert text.startswith(f"the guard leaves out {left_out} of 100 images ({left_out}.0%)")
+    assert ("-P block_minutes=" in text and "-P guard_minutes=" in text) == advises
 
 
 @pytest.mark.parametrize("arguments", [a for a in RULES if a[1] == 0])
@@ -128,7 +182,7 @@ def test_each_place_of_a_cycle_gets_every_split():
 @pytest.mark.parametrize(("minutes", "guard"), [(60, 6), (30, 3), (10, 1)])
 def test_the_guard_leaves_out_no_more_than_its_share(minutes, guard):
     rule = SplitRule(minutes, guard, 3)
-    splits = Counter(rule.split_of(moment, "1", "ab") for moment in _moments(4, 8000, days=200))
+    splits = Counter(_assigned(rule, _every(0.5, 40)))
     shares = {split: count / splits.total() for split, count in splits.items()}
     # a tenth of each block, where its neighbour differs, which about 6 of 10 borders do
     assert 0.03 < shares[GUARD] < 0.08
