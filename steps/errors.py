@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from steps.endings import Result
+
 RUN = "mlflow run ."
 """How errors say that a step is run; ``-e <step> -P …`` follows."""
 if Path(sys.prefix).parent.resolve() == Path(__file__).resolve().parents[1]:
@@ -44,11 +46,18 @@ class UserError(Exception):
         message: what is wrong and what is needed.
         fix: what to run next. The step that fails turns it into :attr:`command`, since only the
             step knows the profile, the experiment and the parameters.
+        result: the tag ``result`` of the run.
     """
 
-    def __init__(self, message: str, fix: RunStep | RunAgain | None = None):
+    def __init__(
+        self,
+        message: str,
+        fix: RunStep | RunAgain | None = None,
+        result: Result = Result.FAILED,
+    ):
         super().__init__(message)
         self.fix = fix
+        self.result = result
         self.command = ""
 
     def __str__(self) -> str:

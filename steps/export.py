@@ -10,6 +10,7 @@ from pydantic import Field
 
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.protocol.release import sha256_of
+from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
@@ -41,6 +42,7 @@ class Parameters(StepParameters):
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     """Convert to ONNX, compare on every test image, register, release."""
     from steps.dataset.cache_filling import find_or_fill
+    from steps.evaluation.metrics import with_interval
     from steps.lake.session import spark_session
     from steps.release.keys import signing_keys
     from steps.release.model_record import make_record
@@ -72,7 +74,10 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
             "int8_agreement": package.record.file_metrics[INT8_FILE]["agreement"],
         }
     )
+    accuracy = with_interval(trained.metrics["accuracy"], package.test_images)
     outputs = ExportOutputs(
+        result=Result.RELEASED,
+        line=f"{source.name} {source.version}, release {release}; expected accuracy {accuracy}",
         model=version.name,
         version=str(version.version),
         alias=parameters.alias,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import mlflow
 from mlflow.entities import Run
@@ -12,17 +12,25 @@ from pydantic import Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
 from steps.dataset.selection import SelectionParameters
+from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.outages import fail_fast
-from steps.pipeline.outputs import MainOutputs, StepDone
+from steps.pipeline.outputs import MainOutputs, Outputs, StepDone
 from steps.pipeline.pipeline_parameters import parameters_of, step_fields, with_pipeline_names
 from steps.pipeline.pipeline_request import Request
-from steps.pipeline.pipeline_state import decision, describe_failure, log_unfinished
+from steps.pipeline.pipeline_state import (
+    decision,
+    describe_failure,
+    ending_of,
+    log_unfinished,
+)
 from steps.pipeline.reuse import find_interrupted_run, find_reusable_run
+from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, resolve_input
 from steps.pipeline.step import Step, StepRun
+from steps.registry.versions import CHAMPION, is_released
 from steps.reports.main import fill_report
 from steps.settings.parameters import RESUME
 from steps.settings.profile import Profile
@@ -38,8 +46,9 @@ PIPELINE: tuple[Step, ...] = (
 
 logger = logging.getLogger("steps")
 
-# the same default and help as ingest's own
+# the same defaults and help as the steps' own
 _SOURCE: Any = ingest.Parameters.model_fields["source"]
+_ON_REFUSAL: Any = promote.Parameters.model_fields["on_refusal"]
 
 
 class OwnParameters(SelectionParameters):
@@ -51,6 +60,7 @@ class OwnParameters(SelectionParameters):
     dry_run: bool = Field(False, description="only print which steps would run, and why")
     force: str = Field("", description="steps to run even if a run fits, such as tune,train")
     until: str = Field("", description="the last step to run")
+    on_refusal: Literal["finish", "fail"] = _ON_REFUSAL
 
 
 # `from` is a keyword, which a class statement cannot name a field by
@@ -78,10 +88,22 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     )
     runs: dict[str, str] = {}
     done: list[StepDone] = []
+    # promote ends well, so that its comparison is reused; it is the pipeline that fails
+    of_steps = parameters.model_copy(update={"on_refusal": "finish"})
+    ending = Outputs()
     try:
         for step in PIPELINE[: len(request.names)]:
+            if _is_left_out(step, ending, request, run.profile.model):
+                continue
             run.commands.resume_with(**request.rest(step.name))
-            _run_or_reuse(step, run.profile, parameters, request, runs, done)
+            _run_or_reuse(step, run.profile, of_steps, request, runs, done)
+            if not ending.result.is_refusal:
+                run_id = runs.get(step.name)  # a dry run has none
+                ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
+        run.commands.resume_with(**dict.fromkeys(("from", "force", "dry_run"), ""))
+        result, line = ending_of(done, ending, run.commands.resume())
+        if result.is_refusal and parameters.on_refusal == "fail":
+            raise UserError(line, result=result)
     except (Exception, KeyboardInterrupt):
         with fail_fast(), suppress(Exception):  # the tracking server may be what does not answer
             log_unfinished(done, run.commands.resume())
@@ -89,8 +111,16 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     finally:
         if done:
             fill_report(run.report, done)
-    run.report.next_command = run.commands.next("device")
-    return MainOutputs(runs=runs, steps=done)
+    no_model = result is Result.NO_MODEL
+    run.report.next_command = run.commands.resume() if no_model else run.commands.next("device")
+    return MainOutputs(runs=runs, steps=done, result=result, line=line)
+
+
+def _is_left_out(step: Step, ending: Outputs, request: Request, model: str) -> bool:
+    """Return whether a refused challenger leaves a later step nothing to do."""
+    if not ending.result.is_refusal or request.requires(step.name):
+        return False
+    return ending.result is Result.NO_MODEL or is_released(model, CHAMPION)
 
 
 def _run_or_reuse(
@@ -147,6 +177,8 @@ def _run(step: Step, chosen: Any, result: StepDone, done: list[StepDone]) -> Run
         if isinstance(error, KeyboardInterrupt):
             raise
         problem = reason.partition("; run: ")[0]  # the step's own command is not the pipeline's
+        if failure.result is Result.NO_LABELS:
+            raise UserError(problem, RunAgain({"from": ""}), failure.result) from error
         raise UserError(
             f"{step.name} failed and has to be fixed first: {problem}", RunAgain()
         ) from error

@@ -1,18 +1,23 @@
 """Promote: make the challenger the champion if it passes the rules, or set an alias by hand."""
 
 import logging
+from typing import Any, Literal
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from steps.endings import Result
 from steps.errors import RunAgain, UserError
-from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
+from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs, TrainOutputs
+from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import lock_aliases, move_alias
 from steps.registry.versions import (
     CHAMPION,
+    COMPARED,
+    REFUSED,
     alias_argument,
     moved_reason,
     number_by_alias,
@@ -26,9 +31,6 @@ from steps.settings.profile import Profile
 
 WITHDRAWN = "withdrawn"
 """Tag of a version that was rolled back by hand: no comparison promotes it again."""
-
-RESULT = "promotion"
-"""Tag of a version: the result of its comparison."""
 
 logger = logging.getLogger("steps")
 
@@ -46,6 +48,9 @@ class Parameters(StepParameters):
         None, ge=1, description="version that gets the alias without a comparison; none: compare"
     )
     reason: str = Field("", description="why the alias moves; kept in its history")
+    on_refusal: Literal["finish", "fail"] = Field(
+        "finish", description="how a run ends whose challenger is refused: finish (0) or fail (1)"
+    )
 
 
 def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
@@ -57,20 +62,26 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     from steps.evaluation.comparison import compare_to_champion, load_candidate
+    from steps.evaluation.metrics import with_interval
+    from steps.evaluation.refusal import what_helps, why_refused
     from steps.release.model_record import make_record
     from steps.release.onnx_metrics import measure_onnx
     from steps.reports.promote import fill_report
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
-    challenger = _require_challenger(run.read("register", RegisterOutputs))
+    registered = run.read("register", RegisterOutputs)
+    challenger = require_version_number(registered.model, registered.version)
     champion = version_by_alias(challenger.name, CHAMPION)
+    if WITHDRAWN in challenger.tags:
+        why = f"was withdrawn ({challenger.tags[WITHDRAWN]})"
+        return _refuse(run, parameters, challenger, champion, why, "train another")
     before = number_by_alias(challenger.name, parameters.alias)
     candidate = load_candidate(challenger)
-    is_other = champion is not None and champion.version != challenger.version
+    is_champion = champion is not None and champion.version == challenger.version
     comparison = compare_to_champion(
         candidate,
-        load_candidate(champion) if is_other else None,
+        load_candidate(champion) if champion and not is_champion else None,
         measure_onnx(candidate.model, make_record(candidate.trained)),
         run.profile,
     )
@@ -79,14 +90,11 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in comparison.accuracies().items()})
     fill_report(run.report, challenger, champion, comparison)
     warning = f" ({comparison.warning})" if comparison.warning else ""
-    if not comparison.result.passed:
-        _note(challenger, f"refused: {comparison.result}{warning}", run.id)
-        more = comparison.result.images_needed
-        fix = "ingest more and train on them" if more else "train another"
-        raise UserError(
-            f"version {challenger.version} of {challenger.name} is not promoted: "
-            f"{comparison.result}{warning}; {fix}, or change promotion in the profile"
-        )
+    if not comparison.result.passed and not is_champion:
+        _note(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
+        rules = run.profile.promotion
+        why, fix = why_refused(comparison, rules) + warning, what_helps(comparison, rules)
+        return _refuse(run, parameters, challenger, champion, why, fix, comparison.accuracies())
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
@@ -96,18 +104,35 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.report.headline(parameters.alias, f"version {challenger.version}")
     run.report.next_command = run.commands.next("export", alias=alias_argument(parameters.alias))
-    return _outputs(challenger, parameters.alias, "promoted", comparison.accuracies())
+    accuracy = with_interval(comparison.metrics["accuracy"], len(comparison.challenger))
+    line = f"{parameters.alias}: {challenger.name} {challenger.version}; accuracy {accuracy}"
+    return _outputs(
+        challenger, parameters.alias, "promoted", line=line, metrics=comparison.accuracies()
+    )
 
 
-def _require_challenger(registered: RegisterOutputs) -> ModelVersion:
-    challenger = require_version_number(registered.model, registered.version)
-    if WITHDRAWN in challenger.tags:
-        raise UserError(
-            f"version {challenger.version} of {challenger.name} was withdrawn "
-            f"({challenger.tags[WITHDRAWN]}); train another, or pass "
-            f"-P version={challenger.version} -P reason=…"
-        )
-    return challenger
+def _refuse(
+    run: StepRun,
+    parameters: Parameters,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    why: str,
+    fix: str,
+    metrics: dict[str, float] | None = None,
+) -> PromoteOutputs:
+    """Leave the alias where it is, and end as the table of endings says."""
+    from steps.evaluation.refusal import ending_of
+
+    stays, number = str(champion.version) if champion else None, str(challenger.version)
+    result, line = ending_of(challenger.name, number, stays, why)
+    source = _trained(challenger).selection.source.removeprefix("file:")
+    run.report.next_command = run.commands.next("main", source=source)
+    if result is Result.NO_MODEL:
+        line += f"; {fix}; run: {run.commands.next('main', source=source)}"
+    if parameters.on_refusal == "fail":
+        raise UserError(line, result=result)
+    outcome = {"result": result, "line": line, "champion": stays, "metrics": metrics or {}}
+    return _outputs(challenger, parameters.alias, why, **outcome)
 
 
 def _require_unmoved(model: str, alias: str, before: str | None) -> None:
@@ -136,9 +161,9 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
             with lock_aliases(onnx.name, run.id):
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, onnx_number, run.id, reason)
-            logger.info("%s version %s is release %d", onnx.name, onnx_number, release)
-            run.report.headline("release", release)
+            released = f", release {release}"
         else:
+            released = ", not released"
             logger.warning(
                 "version %s has no ONNX version yet, so devices do not follow; run: %s",
                 number,
@@ -151,34 +176,47 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     run.report.next_command = run.commands.next(
         "device" if onnx_number else "export", alias=alias_argument(alias)
     )
-    return _outputs(version, alias, reason, {})
+    line = f"{alias}: {name} {number}{released}; {_past_result(version)}"
+    result = Result.RELEASED if onnx_number else Result.DONE
+    return _outputs(version, alias, reason, result=result, line=line)
+
+
+def _past_result(version: ModelVersion) -> str:
+    """Return what a version scored, and what came of its comparison if there was one."""
+    from steps.evaluation.metrics import with_interval
+
+    try:
+        trained = _trained(version)
+    except UserError:  # its run is gone, which must not keep anyone from a way back
+        accuracy = "its accuracy is not known"
+    else:
+        had = with_interval(trained.metrics["accuracy"], trained.test_images)
+        accuracy = f"accuracy {had} on its test images"
+    return f"{accuracy}; {version.tags.get(COMPARED, 'never compared with a champion')}"
+
+
+def _trained(version: ModelVersion) -> TrainOutputs:
+    return read_outputs(version.tags["run.train"], TrainOutputs)
 
 
 def _withdraw(version: ModelVersion, before: str | None, reason: str) -> None:
-    """Mark the champion before as withdrawn, and the new one as not."""
+    """Mark the champion before as withdrawn if this is a way back, and the new one as not."""
     client = MlflowClient()
-    if before and before != str(version.version):
+    if before and int(before) > int(version.version):
         client.set_model_version_tag(version.name, before, WITHDRAWN, reason)
     if WITHDRAWN in version.tags:
         client.delete_model_version_tag(version.name, version.version, WITHDRAWN)
 
 
-def _outputs(
-    version: ModelVersion, alias: str, reason: str, metrics: dict[str, float]
-) -> PromoteOutputs:
-    return PromoteOutputs(
-        model=version.name,
-        version=str(version.version),
-        alias=alias,
-        reason=reason,
-        metrics=metrics,
-    )
+def _outputs(version: ModelVersion, alias: str, reason: str, **others: Any) -> PromoteOutputs:
+    number = str(version.version)
+    return PromoteOutputs(model=version.name, version=number, alias=alias, reason=reason, **others)
 
 
 def _note(version: ModelVersion, result: str, run_id: str) -> None:
     """Write the result on the version, for readers of the registry."""
     client = MlflowClient()
-    client.set_model_version_tag(version.name, version.version, RESULT, result)
+    client.set_model_version_tag(version.name, version.version, COMPARED, result)
     client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
     client.update_model_version(version.name, version.version, description=result)
 
@@ -188,6 +226,13 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return "" if parameters.version is None else str(public_keys(profile.release.key_file))
 
 
+def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
+    """Return why another comparison is due: what the champion was then, it no longer is."""
+    if outputs.result.is_refusal:
+        return moved_reason(outputs.model, outputs.champion, CHAMPION)
+    return moved_reason(outputs.model, outputs.version, outputs.alias)
+
+
 STEP = Step(
     "promote",
     Parameters,
@@ -195,7 +240,7 @@ STEP = Step(
     promote,
     settings=("model", "promotion"),
     state=_state,
-    invalid_reason=lambda outputs, _: moved_reason(outputs.model, outputs.version, outputs.alias),
+    invalid_reason=_invalid_reason,
 )
 
 if __name__ == "__main__":

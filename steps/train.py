@@ -104,6 +104,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         processes=processes,
         epochs=len(result.epochs),
         metrics=test.metrics(),
+        test_images=len(test),
         threshold=test.threshold,
     )
 

@@ -95,6 +95,18 @@ def wilson(correct: int, count: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def with_interval(accuracy: float, images: int) -> str:
+    """Return an accuracy as people read it, with its 95 % interval if the images are known.
+
+    >>> with_interval(0.89, 100), with_interval(0.43, 0)
+    ('0.89 (0.81–0.94)', '0.43')
+    """
+    if not images:
+        return f"{accuracy:.2f}"
+    low, high = wilson(round(accuracy * images), images)
+    return f"{accuracy:.2f} ({low:.2f}–{high:.2f})"
+
+
 def bootstrap(
     values: NDArray[np.floating[Any]], blocks: NDArray[Any], seed: int = 0, draws: int = 2000
 ) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from steps.endings import Result
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.outages import describe_outage, fail_fast
@@ -36,13 +37,14 @@ def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[N
     except KeyboardInterrupt:
         logger.error("%s: stopped; resume with: %s", report.step, commands.resume())
         _end_nested(run, "KILLED")
+        mlflow.set_tag("result", Result.STOPPED)
         mlflow.end_run("KILLED")
         keep_status(run)
         raise
     except Exception as error:
         if away := describe_outage(error):
             with fail_fast(), suppress(Exception):  # the run may be out of reach too
-                end_as_failed(report.step, away)
+                end_as_failed(report.step, UserError(away))
             raise
         if isinstance(error, UserError):
             commands.add_to(error)
@@ -54,14 +56,16 @@ def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[N
         mlflow.log_text(report.html(), REPORT_FILE)
         _end_nested(run, "FAILED")
         if isinstance(error, UserError):
-            end_as_failed(report.step, str(error))
+            end_as_failed(report.step, error)
+        else:
+            mlflow.set_tag("result", Result.FAILED)
         raise
 
 
-def end_as_failed(step: str, failure: str) -> None:
-    """End the active run as FAILED, with the step and the one line that says why as its tags."""
+def end_as_failed(step: str, error: UserError) -> None:
+    """End the active run as FAILED; its tags are the step, the result, and the line that says why."""
     try:
-        mlflow.set_tags({"step": step, "failure": failure})
+        mlflow.set_tags({"step": step, "result": error.result, "failure": str(error)})
     finally:
         mlflow.end_run("FAILED")
 

@@ -2,11 +2,25 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from steps.endings import Result
 
-class Outputs(BaseModel):
-    """The outputs of a step, few enough to read at a glance."""
+
+class Record(BaseModel):
+    """A typed part of the outputs of a step."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Outputs(Record):
+    """The outputs of a step, few enough to read at a glance.
+
+    Attributes:
+        result: how the step ended.
+        line: what it ended with, as the terminal's last line; empty: nothing to say.
+    """
+
+    result: Result = Result.DONE
+    line: str = ""
 
 
 class IngestOutputs(Outputs):
@@ -35,7 +49,7 @@ class UpkeepOutputs(Outputs):
     versions: dict[str, int]
 
 
-class Selection(Outputs):
+class Selection(Record):
     """Which images a network learns from, how they are split, and at what size.
 
     Equal selections give equal Petastorm caches.
@@ -67,7 +81,7 @@ class TrainOutputs(Outputs):
 
     ``threshold`` is for two labels and chosen on the validation split: the second label is
     predicted if its probability reaches it. None: the most probable label is predicted.
-    ``metrics`` are of the test split, with that threshold.
+    ``metrics`` are of the ``test_images`` of the test split, with that threshold.
     """
 
     labels: list[str]
@@ -76,6 +90,7 @@ class TrainOutputs(Outputs):
     processes: int
     epochs: int
     metrics: dict[str, float]
+    test_images: int = 0
     threshold: float | None = None
     selection: Selection
 
@@ -88,13 +103,14 @@ class RegisterOutputs(Outputs):
 
 
 class PromoteOutputs(Outputs):
-    """The version that the alias names now, and why."""
+    """The version that was promoted or refused, and why; ``champion`` is the one of then."""
 
     model: str
     version: str
     alias: str
     reason: str
-    metrics: dict[str, float]
+    champion: str | None = None
+    metrics: dict[str, float] = {}
 
 
 class ExportOutputs(Outputs):
@@ -129,7 +145,7 @@ class DeviceOutputs(Outputs):
     frames: int
 
 
-class StepDone(Outputs):
+class StepDone(Record):
     """What became of a step of the pipeline; ``seconds`` is how long its run took."""
 
     step: str
@@ -138,6 +154,7 @@ class StepDone(Outputs):
     reason: str
     seconds: float
     failed: bool = False
+    result: Result = Result.DONE
 
 
 class MainOutputs(Outputs):

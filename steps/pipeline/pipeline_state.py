@@ -3,14 +3,15 @@
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from steps.pipeline.outputs import Outputs, StepDone
+from steps.endings import Result
+from steps.pipeline.outputs import Outputs, Record, StepDone
 from steps.pipeline.runs import newest_nested
 
 PIPELINE_FILE = "pipeline.json"
 """Artifact of an unfinished pipeline run; a finished one has its ``outputs.json``."""
 
 
-class Unfinished(Outputs):
+class Unfinished(Record):
     """The steps up to where the pipeline ended, and the command that resumes it."""
 
     steps: list[StepDone]
@@ -42,11 +43,29 @@ def describe_failure(step: StepDone) -> StepDone:
     return step.model_copy(
         update={
             "failed": True,
+            "result": Result(run.data.tags.get("result", Result.FAILED)),
             "run_id": run.info.run_id,
             "reason": run.data.tags.get("failure", default),
             "seconds": (ended - run.info.start_time) / 1000,
         }
     )
+
+
+def ending_of(done: list[StepDone], last: Outputs, rerun: str) -> tuple[Result, str]:
+    """Return how the pipeline ended, and its line: as its last step, or with nothing to do.
+
+    Args:
+        done: its steps.
+        last: the outputs of the step that ended it.
+        rerun: the pipeline's command, which replaces the one that the step names.
+    """
+    line, run, _ = last.line.partition("; run: ")
+    line = line + run + (rerun if run else "")
+    if last.result.is_refusal:
+        return last.result, line
+    if all(step.reused for step in done):
+        return Result.REUSED, f"nothing to do: {line}" if line else "nothing to do"
+    return last.result, line
 
 
 def decision(run_id: str | None, reason: str) -> str:

@@ -20,7 +20,7 @@ PROFILE_FILE = "profile.json"
 SIZES_FILE = "files.json"
 """The sizes of the run's other artifacts: they show later whether one is missing."""
 
-Record = TypeVar("Record", bound=Outputs)
+AnyOutputs = TypeVar("AnyOutputs", bound=Outputs)
 
 
 def log_run_files(
@@ -42,7 +42,7 @@ def log_run_files(
     mlflow.log_text(outputs.model_dump_json(indent=2), OUTPUTS_FILE)
 
 
-def read_outputs(run_id: str, outputs: type[Record]) -> Record:
+def read_outputs(run_id: str, outputs: type[AnyOutputs]) -> AnyOutputs:
     """Return the outputs of a run.
 
     Raises:

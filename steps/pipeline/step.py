@@ -132,7 +132,7 @@ class Step:
             profile = load_profile(parameters.profile, parameters.override)
         except UserError as error:
             with mlflow.start_run():  # the one that `mlflow run` opened, or a new one
-                end_as_failed(self.name, str(error))
+                end_as_failed(self.name, error)
             raise
         use_tracking_store(profile)
         commands = Commands(self.name, parameters)
@@ -168,10 +168,13 @@ class Step:
             report.seconds = time.monotonic() - started
             mlflow.log_metric("seconds", report.seconds)
             report.outputs = outputs.model_dump(mode="json")
+            mlflow.set_tag("result", outputs.result)
             log_run_files(run_id, report.html(), parts, profile.shown, outputs)
         summary = [f"{self.name}: done in {time.monotonic() - started:.0f} s"]
         summary += [f"{name} {value}" for name, value in report.headlines]
         logger.info("%s", "; ".join(summary))
+        if outputs.line:
+            logger.info("%s: %s", self.name, outputs.line)
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         wanted = {step: getattr(parameters, run_id_parameter(step)) for step in self.input_names()}

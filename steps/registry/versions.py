@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from steps.endings import Result
 from steps.errors import RunAgain, RunStep, UserError
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+
+COMPARED = "promotion"
+"""Tag of a version: the result of its comparison with the champion."""
+REFUSED = "refused: "
+"""With which that result begins if the version was not promoted."""
 
 
 def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()) -> Any:
@@ -33,9 +39,18 @@ def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()
         raise
 
 
+_ONNX = "-onnx"
+
+
 def released_as(model: str) -> str:
     """Return the registered model under which a Keras model is released, as ONNX."""
-    return f"{model}-onnx"
+    return f"{model}{_ONNX}"
+
+
+def is_released(model: str, alias: str) -> bool:
+    """Return whether devices that follow an alias have its version, as ONNX."""
+    version = version_by_alias(model, alias)
+    return version is not None and "onnx_version" in version.tags
 
 
 def version_by_alias(model: str, alias: str) -> ModelVersion | None:
@@ -63,14 +78,29 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
     """
     version = version_by_alias(model, alias)
     if version is None:
-        registered = find(MlflowClient().get_registered_model, model)
-        others = ", ".join(sorted(registered.aliases)) if registered else ""
-        raise UserError(
-            f"the registered model {model!r} has no alias {alias!r}"
-            + (f", only {others}" if others else ""),
-            RunStep(made_by, {"alias": alias_argument(alias)}),
-        )
+        raise _missing_error(model, alias, made_by)
     return version
+
+
+def _missing_error(model: str, alias: str, made_by: str) -> UserError:
+    """Return the error of an alias that names nothing: no step has set it, or one has refused to."""
+    argument = alias_argument(alias)
+    source = model.removesuffix(_ONNX)
+    refused = version_by_alias(source, CHALLENGER)
+    compared = refused.tags.get(COMPARED, "") if refused else ""
+    if refused and compared.startswith(REFUSED) and version_by_alias(source, alias) is None:
+        return UserError(
+            f"no model yet: {source} {refused.version} was {compared}; to take it as it is",
+            RunStep("promote", {"version": str(refused.version), "alias": argument}),
+            Result.NO_MODEL,
+        )
+    registered = find(MlflowClient().get_registered_model, model)
+    others = ", ".join(sorted(registered.aliases)) if registered else ""
+    return UserError(
+        f"the registered model {model!r} has no alias {alias!r}"
+        + (f", only {others}" if others else ""),
+        RunStep(made_by, {"alias": argument}),
+    )
 
 
 def require_version_number(model: str, version: str) -> ModelVersion:
@@ -96,11 +126,11 @@ def has_version(model: str, version: str) -> bool:
     return find(MlflowClient().get_model_version, model, version) is not None
 
 
-def moved_reason(model: str, version: str, alias: str) -> str | None:
-    """Return that an alias no longer names a version; None if it does."""
+def moved_reason(model: str, version: str | None, alias: str) -> str | None:
+    """Return that an alias no longer names a version (None: none); None if it does."""
     if number_by_alias(model, alias) == version:
         return None
-    return f"{model}@{alias} no longer names version {version}"
+    return f"{model}@{alias} no longer names " + (f"version {version}" if version else "none")
 
 
 def not_kept_error(version: ModelVersion) -> UserError:

@@ -37,6 +37,7 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     assert own == {
         "step": "bake",
         "profile": "farm",
+        "result": "done",
         "input.mill": milled,
         "cache_key": key_of(STEP, parameters, load_profile(profile), {"mill": milled}),
     }
@@ -54,7 +55,8 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     assert files.keys() == {*left, "files.json", "outputs.json"}
     sizes = {name: len(files[name].encode()) for name in left}
     assert json.loads(files["files.json"]) == sizes
-    assert json.loads(files["outputs.json"]) == {"minutes": 45, "flour": "rye"}
+    own = {"minutes": 45, "flour": "rye"}
+    assert json.loads(files["outputs.json"]) == own | {"result": "done", "line": ""}
     for part in (run.info.run_id, milled, f"eat {run.info.run_id}", "crumbs", "rye"):
         assert part in files["report.html"]
 

@@ -108,6 +108,7 @@ def trained(profile_path: Path, model, selection: Selection = SELECTION, **outpu
             "processes": 1,
             "epochs": 1,
             "metrics": {"accuracy": 1.0},
+            "test_images": sum(GROUPS["test"]),
         }
         mlflow.log_text(TrainOutputs(**defaults | outputs).model_dump_json(), "outputs.json")
     return run.info.run_id

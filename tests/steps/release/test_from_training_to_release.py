@@ -1,6 +1,7 @@
 """Register, promote and export on a real store: versions, aliases, reports and errors."""
 
 import json
+import re
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from edge.inference.reference_images import ReferenceImages
 from edge.inference.scoring import Scorer
 from edge.protocol.release import Release, ReleaseError
 from edge.update.self_test import run_self_test
-from steps import export, promote, register
+from steps import export, promote, register, score
 from steps.registry.aliases import history, lock_aliases, move_alias
 
 pytestmark = pytest.mark.slow
@@ -39,6 +40,14 @@ def error_of(step, profile, *arguments: str) -> str:
         step.STEP.main(["--profile", str(profile), *arguments])
     assert "\n" not in str(ended.value)
     return str(ended.value)
+
+
+def ending_of(run_id: str) -> tuple[str, str]:
+    """Return the result and the line of a run that finished, as it is tagged and as it says."""
+    run = MlflowClient().get_run(run_id)
+    outputs = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json"))
+    assert (run.info.status, run.data.tags["result"]) == ("FINISHED", outputs["result"])
+    return outputs["result"], outputs["line"]
 
 
 def report(run_id: str) -> str:
@@ -68,9 +77,10 @@ def test_a_version_has_its_lineage(challenger):
 def test_from_challenger_to_release_and_back(champion):
     """One that sees half of an image is refused; an equal one is promoted; then rolled back."""
     train_and_register(champion, rows=8)
-    error = error_of(promote, champion)
-    assert "version 2 of package is not promoted: accuracy" in error
-    assert "the champion alone is correct" in error
+    result, line = ending_of(run_step(promote, champion))
+    assert result == "champion stays"
+    assert re.match(r"champion stays: package 1; challenger 2 had 0\.\d\d \(", line)
+    assert ": accuracy" in line and "the champion alone is correct" in line
     assert alias("package") == "1"
     second = MlflowClient().get_model_version("package", "2")
     assert second.tags["promotion"].startswith("refused") and second.description
@@ -83,14 +93,19 @@ def test_from_challenger_to_release_and_back(champion):
     run_step(export, champion)
     assert alias("package-onnx") == "2"
 
-    run_step(promote, champion, "--version", "1", "--reason", "sees ghosts")
+    back = run_step(promote, champion, "--version", "1", "--reason", "sees ghosts")
+    said = "champion: package 1, release 3; accuracy 1.00 (0.94–1.00) on its test images; passed: "
+    assert ending_of(back) == ("released", f"{said}champion")
     assert (alias("package"), alias("package-onnx")) == ("1", "1")
     assert MlflowClient().get_model_version("package", "3").tags["withdrawn"] == "sees ghosts"
     released = MlflowClient().get_model_version("package-onnx", "1").tags["release"]
     assert Release.parse(released).release == 3
     run_step(promote, champion, "--version", "3", "--alias", "canary")
     assert (alias("package"), alias("package-onnx", "canary")) == ("1", "2")
-    assert "was withdrawn (sees ghosts)" in error_of(promote, champion)
+    assert ending_of(run_step(promote, champion)) == (
+        "champion stays",
+        "champion stays: package 1; challenger 3 was withdrawn (sees ghosts)",
+    )
     moves = [(move.before, move.version) for move in history("package", "champion")]
     assert moves == [(None, "1"), ("1", "3"), ("3", "1")]
     assert history("package", "champion")[-1].reason == "sees ghosts"
@@ -157,17 +172,52 @@ def _require_reference_images(folder: Path, record: ModelRecord) -> None:
 )
 def test_each_rule_can_refuse(challenger, promotion, expected):
     profile = write_profile(challenger.parent, **promotion)
-    assert expected in error_of(promote, profile)
+    result, line = ending_of(run_step(promote, profile))
+    assert result == "no model yet" and line.startswith("no model yet: package 1 had 1.00 (")
+    assert expected in line and " -P source=/landing" in line
     with pytest.raises(mlflow.MlflowException):
         alias("package")
 
 
 def test_too_few_images_to_compare_are_an_error_with_the_number_needed(champion):
     train_and_register(champion, seed=1)
-    error = error_of(promote, write_profile(champion.parent, max_regression=0.02))
-    assert "too few to show" in error and "about 133 test images are needed" in error
-    assert "; ingest more and train on them" in error
+    profile = write_profile(champion.parent, max_regression=0.02)
+    result, line = ending_of(run_step(promote, profile))
+    assert result == "champion stays" and line.startswith("champion stays: package 1; ")
+    assert "too few to show" in line and "about 133 test images are needed" in line
     assert alias("package") == "1"
+
+
+def test_a_refusal_is_red_for_those_who_ask_for_it(challenger):
+    profile = write_profile(challenger.parent, min_accuracy=0.999)
+    error = error_of(promote, profile, "--on_refusal", "fail")
+    needed = "60 test images are too few: even if all are correct, 0.999 at 95% confidence needs"
+    assert error.startswith(f"promote: no model yet: package 1 had 1.00 (0.94–1.00): {needed} ")
+    run = MlflowClient().search_runs(["0"], "tags.step = 'promote'", max_results=1)[0]
+    assert (run.info.status, run.data.tags["result"]) == ("FAILED", "no model yet")
+
+
+@pytest.mark.parametrize("step", [export, score])
+def test_what_needs_a_champion_says_why_there_is_none(challenger, step):
+    profile = write_profile(challenger.parent, min_accuracy=0.999)
+    trained(profile, light_meter())
+    run_step(promote, profile)
+    ingest = ("--ingest_run_id", "none") if step is score else ()
+    error = error_of(step, profile, *ingest)
+    assert f"{step.STEP.name}: no model yet: package 1 was refused: 60 test images" in error
+    assert " -e promote " in error and error.endswith(" -P version=1")
+
+
+def test_a_version_that_is_promoted_by_hand_keeps_the_former_champion_in_use(champion):
+    """What was never compared says so, and so does what was refused; a later version is no way
+    back, so the former champion is not withdrawn, and the next comparison keeps what was set."""
+    trained(champion, light_meter(rows=8), metrics={"accuracy": 26 / 60})
+    run_step(register, champion)
+    line = ending_of(run_step(promote, champion, "--version", "2"))[1]
+    assert line.startswith("champion: package 2, not released; accuracy 0.43 (0.32–0.56) on its")
+    assert line.endswith("; never compared with a champion")
+    assert "withdrawn" not in MlflowClient().get_model_version("package", "1").tags
+    assert ending_of(run_step(promote, champion))[0] == "done" and alias("package") == "2"
 
 
 def test_a_champion_that_was_trained_on_test_images_is_flagged(store, tmp_path, caplog):

@@ -1,0 +1,43 @@
+"""What a refused challenger means to its user: how the run ends, and what helps most."""
+
+import math
+
+from steps.endings import Result
+from steps.evaluation.comparison import Comparison
+from steps.evaluation.metrics import with_interval
+from steps.settings.profile import Promotion
+
+
+def ending_of(model: str, challenger: str, champion: str | None, why: str) -> tuple[Result, str]:
+    """Return how a refusal ends, and its line.
+
+    >>> ending_of("shoes", "5", "3", "had 0.89 (0.81–0.94), needed 0.90")[1]
+    'champion stays: shoes 3; challenger 5 had 0.89 (0.81–0.94), needed 0.90'
+    """
+    if champion:
+        stays = f"champion stays: {model} {champion}; challenger {challenger} {why}"
+        return Result.CHAMPION_STAYS, stays
+    return Result.NO_MODEL, f"no model yet: {model} {challenger} {why}"
+
+
+def why_refused(comparison: Comparison, rules: Promotion) -> str:
+    """Return what a refused challenger had, and what it needed."""
+    accuracy = comparison.metrics["accuracy"]
+    had = f"had {with_interval(accuracy, len(comparison.challenger))}"
+    if len(comparison.result.refusals) == 1 and accuracy < rules.min_accuracy:
+        return f"{had}, needed {rules.min_accuracy:.2f}"
+    return f"{had}: {comparison.result}"
+
+
+def what_helps(comparison: Comparison, rules: Promotion) -> str:
+    """Return what makes the next challenger most likely to pass."""
+    if needed := comparison.result.images_needed:
+        images = sum(sum(labels.values()) for labels in comparison.cache.counts.values())
+        more = math.ceil(images * needed / len(comparison.challenger)) - images
+        return f"add about {more} labelled images"
+    if comparison.metrics["accuracy"] < rules.min_accuracy:
+        labels = comparison.challenger.labels
+        recall = {label: comparison.metrics.get(f"recall_{label}", 1.0) for label in labels}
+        worst = min(labels, key=lambda label: recall[label])
+        return f"add labelled images, above all of {worst} (recall {recall[worst]:.2f})"
+    return "train another, or change promotion in the profile"
