@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from edge.cameras.camera import (
     Camera,
@@ -27,11 +28,8 @@ from edge.inference.image import (
     as_rgb,
     open_image,
     orientation_of,
-    parse_exif_offset,
-    parse_exif_time,
 )
-
-DATE_TIME, EXIF_FOLDER, DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x0132, 0x8769, 0x9003, 0x9011
+from edge.protocol.exif_time import find_exif_time
 
 
 class FolderCamera(Camera):
@@ -175,12 +173,12 @@ def _taken_at(image: Image.Image) -> datetime | None:
 
     None where EXIF says nothing of it, or cannot be read.
     """
-    try:
+    tags: dict[int, Any] = {}
+    gps: dict[int, Any] = {}
+    with suppress(*EXIF_DAMAGE):  # what precedes the damage counts
         exif = image.getexif()
-        details = exif.get_ifd(EXIF_FOLDER)
-        written = details.get(DATE_TIME_ORIGINAL) or exif.get(DATE_TIME)
-        offset = parse_exif_offset(str(details.get(OFFSET_TIME_ORIGINAL)))
-        taken = parse_exif_time(str(written), offset)
-    except EXIF_DAMAGE:
-        return None
-    return taken.astimezone() if taken and offset is None else taken
+        tags |= dict(exif)
+        tags |= exif.get_ifd(ExifTags.IFD.Exif)
+        gps |= exif.get_ifd(ExifTags.IFD.GPSInfo)
+    taken, _ = find_exif_time(tags, gps) or (None, "")
+    return taken.astimezone() if taken and taken.tzinfo is None else taken

@@ -1,11 +1,9 @@
 """Encoded images: their formats and limits, how one is opened, and what its EXIF says."""
 
 import io
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import NamedTuple
 
@@ -54,9 +52,6 @@ UPRIGHT = {
 """What turns an image upright, by its EXIF orientation; 1 is upright."""
 
 SIDEWAYS = tuple(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-
-EARLIEST, LATEST = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)
-"""Local times between these have an equal in UTC."""
 
 EXIF_DAMAGE = (
     *(SyntaxError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError),
@@ -149,32 +144,3 @@ def as_rgb(image: Image.Image) -> Image.Image:
         # Pillow's own conversion clips values above 255, which leaves a white image.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image.convert("RGB")
-
-
-def parse_exif_time(written: str, offset: timedelta | None) -> datetime | None:
-    """Return a time as EXIF writes it, with a zone if its offset from UTC is known.
-
-    None if it is not a valid time: cameras without a clock write zeros or spaces.
-
-    >>> parse_exif_time("2026:07:13 12:30:05", None)
-    datetime.datetime(2026, 7, 13, 12, 30, 5)
-    """
-    try:
-        time = datetime.strptime(written, "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return None
-    if not EARLIEST <= time <= LATEST:
-        return None
-    return time if offset is None else time.replace(tzinfo=timezone(offset))
-
-
-def parse_exif_offset(written: str) -> timedelta | None:
-    """Return an offset from UTC as EXIF writes it, such as +02:00; None if it is not a valid one.
-
-    >>> parse_exif_offset("-03:30") == timedelta(hours=-3, minutes=-30)
-    True
-    """
-    match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", written)
-    if match is None or int(match[2]) > 14:
-        return None
-    return int(f"{match[1]}1") * timedelta(hours=int(match[2]), minutes=int(match[3]))

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge.protocol.landing_names import STATUS, status_name
+from steps.ingestion.exif import FUTURE
 from steps.ingestion.landing import LandedFile, list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_int, parse_optional, parse_str, parse_utc
-from steps.ingestion.rows import FUTURE
 from steps.ingestion.tables import DEVICES
 from steps.settings.profile import Profile
 

@@ -8,15 +8,14 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from edge.inference.image import (
-    EXIF_DAMAGE,
-    orientation_of,
-    parse_exif_offset,
-    parse_exif_time,
-)
+from edge.inference.image import EXIF_DAMAGE, orientation_of
+from edge.protocol.exif_time import find_exif_time
 
 LONGEST_TEXT = 200
 """Characters of a value that are kept."""
+
+FUTURE = timedelta(days=1)
+"""A time further ahead comes from a wrong clock, not from another time zone."""
 
 
 def read_exif(image: Image.Image) -> dict[str, Any]:
@@ -26,32 +25,37 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
     accepted.
 
     Returns:
-        orientation (1–8), camera_make, camera_model, exposure_seconds, iso, exif_captured_at (a
-        time without an offset counts as UTC), utc_offset_minutes, gps, exif (readable strings by
-        tag name, GPS left out), exif_error.
+        orientation (1–8), camera_make, camera_model, exposure_seconds, iso, exif_captured_at (the
+        best valid time; without an offset it counts as UTC), captured_from (``exif`` or ``gps``),
+        utc_offset_minutes, gps, exif (readable strings by tag name, GPS left out), exif_error.
     """
-    columns: dict[str, Any] = {"exif": {}, "gps": None, "exif_error": None}
-    values: dict[str, Any] = {}
+    columns: dict[str, Any] = {"exif_error": None}
+    tags: dict[int, Any] = {}
+    gps: dict[int, Any] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             exif = _load(image)
-            values |= _name_tags(exif)
-            values |= _name_tags(exif.get_ifd(ExifTags.IFD.Exif))
-            columns["gps"] = _gps(exif.get_ifd(ExifTags.IFD.GPSInfo))
+            tags |= dict(exif)
+            tags |= exif.get_ifd(ExifTags.IFD.Exif)
+            gps |= exif.get_ifd(ExifTags.IFD.GPSInfo)
         except EXIF_DAMAGE as error:
             columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
     columns["exif_error"] = columns["exif_error"] or next(_damage_warnings(caught), None)
+    values = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags.items()}
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
-    offset = parse_exif_offset(texts.get("OffsetTimeOriginal") or texts.get("OffsetTime") or "")
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
+    time, source = find_exif_time(tags, gps, datetime.now(UTC) + FUTURE) or (None, None)
+    offset = time.utcoffset() if time and source == "exif" else None
     return columns | {
         "orientation": orientation_of(image),
         "camera_make": texts.get("Make"),
         "camera_model": texts.get("Model"),
         "exposure_seconds": exposure,
         "iso": None if iso is None else min(int(iso), 2**31 - 1),
-        "exif_captured_at": _time(texts, offset),
+        "gps": _gps(gps),
+        "exif_captured_at": _as_utc(time) if time else None,
+        "captured_from": source,
         "utc_offset_minutes": None if offset is None else offset // timedelta(minutes=1),
         "exif": texts,
     }
@@ -71,10 +75,6 @@ def _damage_warnings(caught: list[warnings.WarningMessage]) -> Iterator[str]:
             yield text[:LONGEST_TEXT]
 
 
-def _name_tags(tags: Any) -> dict[str, Any]:
-    return {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags.items()}
-
-
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes: {value[:16].hex()}"
@@ -82,10 +82,8 @@ def _text(value: Any) -> str:
     return text.encode(errors="replace").decode()  # lone surrogates have no UTF-8
 
 
-def _time(texts: dict[str, str], offset: timedelta | None) -> datetime | None:
-    written = texts.get("DateTimeOriginal") or texts.get("DateTime") or ""
-    time = parse_exif_time(written, offset or timedelta())
-    return time and time.astimezone(UTC)
+def _as_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _number(value: Any) -> float | None:

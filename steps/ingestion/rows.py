@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from edge.inference.image import UnreadableError
+from steps.ingestion.exif import FUTURE
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.landing import read
@@ -22,11 +23,8 @@ ArrowFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Rec
 BYTES_PER_BATCH = 16 * 1024**2
 """Of images that a worker holds before it passes them on."""
 
-FUTURE = timedelta(days=1)
-"""A time further ahead comes from a wrong clock, not from another time zone."""
-
 EARLIEST = datetime(1969, 12, 31, tzinfo=UTC)
-"""Earlier times in a name or EXIF are ignored; pandas could not hold all of them. On this day it is
+"""Earlier times in a name are ignored; pandas could not hold all of them. On this day it is
 already 1 January 1970 somewhere, which a device writes whose clock was not set."""
 
 
@@ -123,10 +121,11 @@ def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> 
             "name", "it does not match the profile's file_name; pass -P names=any to accept it"
         )
     exif_time = image.pop("exif_captured_at")
-    times = (("name", named.captured_at), ("exif", exif_time), ("file", _utc(file["modified_at"])))
-    origin, captured_at = next(
-        (origin, time) for origin, time in times if time and (origin == "file" or time >= EARLIEST)
-    )
+    times = [(image["captured_from"], exif_time)] if exif_time else []
+    if named.captured_at and named.captured_at >= EARLIEST:
+        is_future = named.captured_at > datetime.now(UTC) + FUTURE
+        times.insert(len(times) if is_future else 0, ("name", named.captured_at))
+    origin, captured_at = [*times, ("file", _utc(file["modified_at"]))][0]
     return {
         "captured_at": captured_at,
         "captured_from": origin,

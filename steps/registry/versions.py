@@ -83,7 +83,7 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
 
 
 def _missing_error(model: str, alias: str, made_by: str) -> UserError:
-    """Return the error of an alias that names nothing: no step has set it, or one has refused to."""
+    """Return the error of an alias that names nothing: no step has set it, or one refused to."""
     argument = alias_argument(alias)
     source = model.removesuffix(_ONNX)
     refused = version_by_alias(source, CHALLENGER)

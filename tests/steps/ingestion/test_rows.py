@@ -56,3 +56,43 @@ def test_a_time_before_1970_is_ignored(tmp_path, named, origin):
     file = {"path": f"file:{image}", "bytes": image.stat().st_size, "modified_at": changed}
     row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
     assert row["captured_from"] == origin and (row["captured_at"] == changed) == (origin == "file")
+
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+SHOT = {"DateTimeOriginal": "2026:07:13 12:30:05"}
+GPS_TIME = {"GPSDateStamp": "2026:07:13", "GPSTimeStamp": (12.0, 30.0, 5.0)}
+TAKEN, CHANGED = datetime(2026, 7, 13, 12, 30, 5, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("named", "exif", "gps", "expected"),
+    [
+        ("2026-07-13T12:30:05", {"DateTimeOriginal": "2020:01:01 00:00:00"}, {}, ("name", TAKEN)),
+        ("2026-06-31T12:30:05", SHOT, {}, ("exif", TAKEN)),
+        ("1889-07-13T12:30:05", SHOT, {}, ("exif", TAKEN)),
+        ("2199-07-13T12:30:05", SHOT, {}, ("exif", TAKEN)),
+        ("2199-07-13T12:30:05", {}, GPS_TIME, ("gps", TAKEN)),
+        ("2199-07-13T12:30:05", {}, {}, "from the future"),
+        ("", SHOT, {}, ("exif", TAKEN)),
+        ("", {"DateTimeOriginal": "2026-07-13T12:30:05"}, {}, ("exif", TAKEN)),
+        ("", {"DateTimeOriginal": " " * 19, "DateTimeDigitized": "2026:07:13 12:30:05"}, {},
+         ("exif", TAKEN)),
+        ("", {"DateTimeOriginal": "0000:00:00 00:00:00"}, GPS_TIME, ("gps", TAKEN)),
+        ("", {"DateTimeOriginal": "0000:00:00 00:00:00"}, {}, ("file", CHANGED)),
+        ("", {"DateTimeOriginal": "1979:12:31 23:59:59"}, {}, ("file", CHANGED)),
+        ("", {"DateTimeOriginal": f"{NOW.year + 1}:07:13 12:30:05"}, {}, ("file", CHANGED)),
+        ("", {}, {}, ("file", CHANGED)),
+    ],
+)  # fmt: skip
+def test_the_best_valid_time_counts_and_is_named(tmp_path, named, exif, gps, expected):
+    tags = Image.Exif()
+    for name, value in exif.items():
+        tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base[name]] = value
+    for name, value in gps.items():
+        tags.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS[name]] = value
+    image = tmp_path / (f"{named}_rpi_sensor_3_porch_1.jpg" if named else "IMG_1.jpg")
+    image.write_bytes(encoded(drawn(1), exif=tags))
+    file = {"path": f"file:{image}", "bytes": image.stat().st_size, "modified_at": CHANGED}
+    row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, names="any"))
+    found = row.get("reason") or (row["captured_from"], row["captured_at"])
+    assert found == expected and ("date" not in row or row["date"] == row["captured_at"].date())
