@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,9 @@ class CameraOptions:
 class Camera(ABC):
     """A source of frames; its class stands in the table :data:`edge.cameras.kinds.CAMERAS`.
 
+    Args:
+        options: whose source has no :meth:`source_error`.
+
     Attributes:
         model: the camera's model, as it goes into EXIF.
         description: of the kind, for the command line's help.
@@ -131,10 +134,8 @@ class Camera(ABC):
     default_count: ClassVar[int | None] = None
     period: timedelta = timedelta(0)
 
-    @classmethod
-    @abstractmethod
-    def from_options(cls, options: CameraOptions) -> Self:
-        """Make the camera, without opening it."""
+    def __init__(self, options: CameraOptions):
+        self.options = options
 
     @classmethod
     def source_error(cls, source: str) -> str | None:

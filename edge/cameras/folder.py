@@ -1,6 +1,5 @@
 """A folder of images as a camera."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -38,22 +37,18 @@ class FolderCamera(Camera):
     Its frames carry the files' own bytes and names.
 
     Args:
-        folder: where the images are.
+        options: its source is the folder.
     """
 
     model = "folder"
     description = "the images in a folder, by name"
     source_syntax = ":PATH"
 
-    def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = Path(folder)
+    def __init__(self, options: CameraOptions):
+        super().__init__(options)
+        self.folder = Path(options.source)
         self._seen = (-1, "", 0)
         self._unreadable: str | None = None  # why the file seen last is not an image
-
-    @classmethod
-    def from_options(cls, options: CameraOptions) -> "FolderCamera":
-        """Make the camera of a folder."""
-        return cls(options.source)
 
     @classmethod
     def source_error(cls, source: str) -> str | None:
@@ -70,7 +65,7 @@ class FolderCamera(Camera):
         if not paths:
             raise CameraError(f"no image in {self.folder}: put one in ({' '.join(SUFFIXES)})")
         for path in paths[:count]:
-            yield _read(path, _content(path), _changed_at(path))
+            yield _read(path, _content(path), _local(path.stat().st_mtime))
 
     def open(self) -> None:
         """Check that the folder exists; the images in it count as new."""
@@ -141,10 +136,6 @@ def _content(path: Path) -> bytes:
 def _access_error(path: Path, error: OSError) -> CameraError:
     why = f"{path} cannot be read ({error.strerror})"
     return CameraError(f"{why}: let this user read it, or remove it")
-
-
-def _changed_at(path: Path) -> datetime:
-    return _local(path.stat().st_mtime)
 
 
 def _local(seconds: float) -> datetime:

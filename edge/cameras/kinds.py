@@ -36,4 +36,4 @@ def make_camera(kind: str, options: CameraOptions) -> Camera:
     camera = camera_class(kind)
     if error := camera.source_error(options.source):
         raise CameraError(f"{options.source!r} is not a source of {usage(kind)}: {error}")
-    return camera.from_options(options)
+    return camera(options)

@@ -22,24 +22,18 @@ class OpenCVCamera(Camera):
     frames in order, so a shot would otherwise get one from before the last pause.
 
     Args:
-        source: a number (``0`` is ``/dev/video0``), a device, a URL or a video file.
-        size: (height, width) to request; the camera may deliver another size.
-        patience: seconds without a frame after which the camera counts as stalled.
+        options: its source is a number (``0`` is ``/dev/video0``), a device, a URL or a video
+            file. The camera may deliver another size than the requested one.
     """
 
     model = "opencv"
     description = "a number, device, URL or video file"
     source_syntax = ":SOURCE"
 
-    def __init__(self, source: str, size: tuple[int, int] = (480, 640), patience: float = 20.0):
-        self.source, self.size, self.patience = source, size, patience
-        self._address = without_userinfo(source)  # an RTSP address often has a password
+    def __init__(self, options: CameraOptions):
+        super().__init__(options)
+        self._address = without_userinfo(options.source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
-
-    @classmethod
-    def from_options(cls, options: CameraOptions) -> "OpenCVCamera":
-        """Make the camera of a source."""
-        return cls(options.source, options.size, options.stalled_seconds)
 
     @classmethod
     def source_error(cls, source: str) -> str | None:
@@ -52,11 +46,12 @@ class OpenCVCamera(Camera):
             import cv2
         except ImportError as error:
             raise CameraError(f"OpenCV cannot be imported ({error}): {INSTALL}") from error
-        capture = cv2.VideoCapture(int(self.source) if self.source.isdigit() else self.source)
+        source = self.options.source
+        capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
         if not capture.isOpened():
             capture.release()
             raise CameraError(f"OpenCV cannot open {self._address!r}: v4l2-ctl --list-devices")
-        height, width = self.size
+        height, width = self.options.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         self._feed = _Feed(capture)
@@ -71,9 +66,10 @@ class OpenCVCamera(Camera):
         """
         if self._feed is None:
             raise CameraError("the camera is not open")
-        newest = self._feed.next(self.patience)
+        patience = self.options.stalled_seconds
+        newest = self._feed.next(patience)
         if newest is None:
-            raise StalledError(f"no frame from {self._address} within {self.patience:g} s")
+            raise StalledError(f"no frame from {self._address} within {patience:g} s")
         pixels, captured_at = newest
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 
@@ -81,7 +77,7 @@ class OpenCVCamera(Camera):
         """Stop the camera."""
         if self._feed is not None:
             feed, self._feed = self._feed, None
-            feed.stop(self.patience)
+            feed.stop(self.options.stalled_seconds)
 
 
 class _Feed:

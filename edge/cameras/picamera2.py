@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,8 @@ class Picamera2Camera(Camera):
     would be the larger one, ``main`` serves both.
 
     Args:
-        period: time between two of :meth:`frames`; the first one comes at once.
-        size: (height, width) of the frames in pixels.
-        number: of the camera in the list of ``rpicam-hello --list-cameras``.
-        lores: (height, width) of the scored stream; ``None`` for no second stream.
-        upside_down: whether to turn the image by 180°.
-        controls: libcamera's controls by name, such as ``{"ExposureTime": 20000}``.
-        patience: seconds without a frame after which the camera counts as stalled; has to be
-            longer than its longest exposure.
+        options: its source is the camera's number in the list of ``rpicam-hello --list-cameras``.
+            The time after which it counts as stalled has to be longer than its longest exposure.
     """
 
     model = "picamera2"
@@ -56,34 +50,12 @@ class Picamera2Camera(Camera):
     source_syntax = "[:NUMBER]"
     default_count = 1
 
-    def __init__(
-        self,
-        period: timedelta = timedelta(0),
-        size: tuple[int, int] = (480, 640),
-        number: int = 0,
-        lores: tuple[int, int] | None = (240, 320),
-        upside_down: bool = False,
-        controls: Mapping[str, Any] | None = None,
-        patience: float = 20.0,
-    ):
-        self.period, self.size, self.number = period, size, number
-        fits = lores is not None and lores[0] <= size[0] and lores[1] <= size[1]
-        self.lores = lores if fits else None
-        self.upside_down, self.controls, self.patience = upside_down, dict(controls or {}), patience
+    def __init__(self, options: CameraOptions):
+        super().__init__(options)
+        self.period, self.number = options.period, int(options.source or 0)
+        (height, width), scored = options.size, options.scored_size
+        self.lores = scored if scored[0] <= height and scored[1] <= width else None
         self._camera: Any = None
-
-    @classmethod
-    def from_options(cls, options: CameraOptions) -> "Picamera2Camera":
-        """Make the camera of a number, by default 0."""
-        return cls(
-            options.period,
-            options.size,
-            int(options.source or 0),
-            options.scored_size,
-            options.upside_down,
-            options.controls,
-            options.stalled_seconds,
-        )
 
     @classmethod
     def source_error(cls, source: str) -> str | None:
@@ -136,13 +108,13 @@ class Picamera2Camera(Camera):
         """
         if self._camera is None:
             raise CameraError("the camera is not open")
+        patience = self.options.stalled_seconds
         with ExitStack() as held:
             try:
-                request = held.enter_context(self._camera.captured_request(wait=self.patience))
+                request = held.enter_context(self._camera.captured_request(wait=patience))
             except TimeoutError as error:
-                raise StalledError(
-                    f"no frame within {self.patience:g} s: check the camera's cable"
-                ) from error
+                why = f"no frame within {patience:g} s: check the camera's cable"
+                raise StalledError(why) from error
             captured_at = datetime.now().astimezone()
             small = self._pixels(request, "lores" if self._has_lores else "main")
             exposure = _exposure(request.get_metadata())
@@ -170,17 +142,18 @@ class Picamera2Camera(Camera):
     def _configuration(self, camera: Any, lores: tuple[int, int] | None) -> Any:
         import libcamera
 
+        turned = self.options.upside_down
         controls = CONTINUOUS_FOCUS if "AfMode" in camera.camera_controls else {}
         # picamera2's own criterion of a camera at the ribbon cable; others have no sensor modes
         is_pi_camera = "ColorFilterArrangement" in camera.camera_properties
-        raw = full_view_mode(camera.sensor_modes, self.size) if is_pi_camera else {}
+        raw = full_view_mode(camera.sensor_modes, self.options.size) if is_pi_camera else {}
         # libcamera gives sizes as (width, height)
         return camera.create_still_configuration(
-            main={"format": "BGR888", "size": self.size[::-1]},
+            main={"format": "BGR888", "size": self.options.size[::-1]},
             lores=None if lores is None else {"format": "YUV420", "size": lores[::-1]},
             raw=raw,
-            transform=libcamera.Transform(hflip=self.upside_down, vflip=self.upside_down),
-            controls=controls | self.controls,
+            transform=libcamera.Transform(hflip=turned, vflip=turned),
+            controls={**controls, **self.options.controls},
             buffer_count=2,  # the camera fills the second one while the first is scored
             queue=False,  # a frame from after the request, not one that has waited
         )

@@ -7,7 +7,7 @@ and a second run continues where the first one ended.
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -36,14 +36,12 @@ class SimulatedCamera(Camera):
     """A camera that draws a porch.
 
     Args:
-        start: capture time of the first frame, with a time zone.
-        period: simulated time between two frames.
-        seed: another seed is another porch with other packages.
+        options: another seed is another porch with other packages.
         now: the time that a :meth:`shot` is taken at.
 
     Example::
 
-        camera = SimulatedCamera(datetime(2026, 7, 13, tzinfo=UTC), timedelta(minutes=30), seed=1)
+        camera = SimulatedCamera(CameraOptions(period=timedelta(minutes=30), seed=1))
         for frame in camera.frames(48):
             print(frame.captured_at, frame.label)
     """
@@ -54,26 +52,20 @@ class SimulatedCamera(Camera):
 
     def __init__(
         self,
-        start: datetime,
-        period: timedelta,
-        seed: int,
+        options: CameraOptions,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ):
-        self.start, self.period, self.seed, self._now = start, period, seed, now
-        self._scenery = draw_scenery(seed)
+        super().__init__(options)
+        self.seed, self._now = options.seed, now
+        self._scenery = draw_scenery(self.seed)
         self._light = PorchLight()
-        self._sky = Sky(seed, self._scenery.sky)
-        self._sensor = Sensor(np.random.default_rng([seed, NOISE]))
-
-    @classmethod
-    def from_options(cls, options: CameraOptions) -> "SimulatedCamera":
-        """Make the camera of a seed."""
-        return cls(options.start, options.period, options.seed)
+        self._sky = Sky(self.seed, self._scenery.sky)
+        self._sensor = Sensor(np.random.default_rng([self.seed, NOISE]))
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield ``count`` frames, one a period of simulated time; for ``None`` without end."""
         for number in itertools.count() if count is None else range(count):
-            yield self.at(self.start + number * self.period)
+            yield self.at(self.options.start + number * self.options.period)
 
     def open(self) -> None:
         """Do nothing: a drawing needs no start."""

@@ -11,6 +11,7 @@ from mlflow_server import Registered, started, wait_until_healthy
 from tiny_model import write_model
 
 from edge.agent.settings import ModelSettings
+from edge.cameras.camera import CameraOptions
 from edge.cameras.simulated import SimulatedCamera
 
 GIVEN_SERVER = "EDGE_TEST_SERVER"
@@ -25,7 +26,8 @@ def model_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def simulated() -> SimulatedCamera:
-    return SimulatedCamera(datetime(2026, 7, 13, tzinfo=UTC), timedelta(minutes=30), seed=1)
+    start, period = datetime(2026, 7, 13, tzinfo=UTC), timedelta(minutes=30)
+    return SimulatedCamera(CameraOptions(start=start, period=period))
 
 
 @pytest.fixture(scope="session", autouse=True)

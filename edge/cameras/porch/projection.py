@@ -5,6 +5,7 @@ camera hangs above the door, at (0, EYE, 0), and looks down at the floor by PITC
 """
 
 import math
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,11 @@ Floats32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Colour = Floats | tuple[int, int, int]
 """Red, green and blue, 0–255."""
+
+Extent = tuple[float, float]
+"""From and to along an axis, in metres."""
+
+Place = float | Extent
 
 CANVAS = 496
 """Side of the drawn square in pixels: the image's 480 and a margin for the camera's shake."""
@@ -33,15 +39,9 @@ def project(points: ArrayLike) -> Floats:
     """
     x, y, z = np.asarray(points, float).T
     up, depth = y - EYE, z
-    turned = np.stack(
-        [
-            x,
-            up * math.cos(PITCH) + depth * math.sin(PITCH),
-            depth * math.cos(PITCH) - up * math.sin(PITCH),
-        ],
-        axis=1,
-    )
-    seen = _clip_near(turned)
+    height = up * math.cos(PITCH) + depth * math.sin(PITCH)
+    distance = depth * math.cos(PITCH) - up * math.sin(PITCH)
+    seen = _clip_near(np.stack([x, height, distance], axis=1))
     if not len(seen):
         return np.empty((0, 2))
     return np.asarray(CANVAS / 2 + FOCAL * seen[:, :2] / seen[:, 2:] * [1, -1])
@@ -98,6 +98,18 @@ class Sketch:
     def polygon(self, points: ArrayLike, colour: Colour, **light: float) -> None:
         """Draw a polygon of ``[n, 3]`` points in metres with an sRGB colour of 0–255."""
         self.flat_polygon(project(points), colour, **light)
+
+    def rectangle(
+        self,
+        x: float | Extent,
+        y: float | Extent,
+        z: float | Extent,
+        colour: Colour,
+        **light: float,
+    ) -> None:
+        """Draw a rectangle: of x, y and z, two are extents, and one is the number it lies at."""
+        a, b, d, c = product(*map(np.atleast_1d, (x, y, z)))
+        self.polygon([a, b, c, d], colour, **light)
 
     def flat_polygon(
         self,

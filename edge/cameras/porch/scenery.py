@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageChops
 
+from edge.cameras.porch.leaves import draw_leaves
 from edge.cameras.porch.projection import (
     SUPERSAMPLING,
-    Colour,
+    Extent,
     Floats32,
     Sketch,
     floor_coordinates,
     project,
 )
-from edge.cameras.porch.shapes import draw_leaves, draw_level, draw_upright
 from edge.cameras.porch.street import GROUND, draw_garden, draw_street
 
 WALL_X, RAIL_X, PORCH_END = -1.15, 1.45, 3.2
@@ -76,72 +76,60 @@ def _mask(channel: Image.Image) -> Image.Image:
 
 
 def _floor(sketch: Sketch, rng: np.random.Generator) -> None:
-    draw_level(sketch, WALL_X, 3.4, 0.3, PORCH_END, (84, 66, 52), 0.0, floor=1)
+    sketch.rectangle((WALL_X, 3.4), 0, (0.3, PORCH_END), (84, 66, 52), floor=1)
     for x in np.arange(WALL_X, 3.4, 0.135):
-        for start, end in ((0.3, 1.75), (1.76, PORCH_END)):
+        for along in ((0.3, 1.75), (1.76, PORCH_END)):
             colour = np.array((164, 136, 106)) * rng.uniform(0.88, 1.1)
-            draw_level(sketch, x + 0.005, x + 0.13, start, end, colour, 0.0, floor=1)
-            for grain in rng.uniform(0.02, 0.11, 2):
-                draw_level(
-                    sketch, x + grain, x + grain + 0.006, start, end, colour * 0.92, 0.0, floor=1
-                )
-    draw_upright(sketch, WALL_X, 3.4, GROUND, 0, PORCH_END, (150, 124, 98), sun=0.2, lamp=0.1)
-    draw_level(sketch, -0.62, 0.42, 0.98, 1.42, (66, 62, 60), 0.004, floor=1)
-    draw_level(sketch, -0.57, 0.37, 1.03, 1.37, (98, 84, 68), 0.004, floor=1)
+            sketch.rectangle((x + 0.005, x + 0.13), 0, along, colour, floor=1)
+            for grain in x + rng.uniform(0.02, 0.11, 2):
+                sketch.rectangle((grain, grain + 0.006), 0, along, colour * 0.92, floor=1)
+    edge = (WALL_X, 3.4), (GROUND, 0), PORCH_END
+    sketch.rectangle(*edge, (150, 124, 98), sun=0.2, lamp=0.1)
+    sketch.rectangle((-0.62, 0.42), 0.004, (0.98, 1.42), (66, 62, 60), floor=1)
+    sketch.rectangle((-0.57, 0.37), 0.004, (1.03, 1.37), (98, 84, 68), floor=1)
 
 
 def _wall(sketch: Sketch, rng: np.random.Generator) -> None:
-    def patch(z0: float, z1: float, y0: float, y1: float, colour: Colour, **light: float) -> None:
-        corners = [(WALL_X, y0, z0), (WALL_X, y0, z1), (WALL_X, y1, z1), (WALL_X, y1, z0)]
-        sketch.polygon(corners, colour, **light)
-
-    patch(0.3, 2.3, 0, 3.4, (176, 166, 154), sun=0.3)
+    sketch.rectangle(WALL_X, (0, 3.4), (0.3, 2.3), (176, 166, 154), sun=0.3)
     for course, y in enumerate(np.arange(0.13, 3.4, 0.085)):
         for z in np.arange(0.3 - 0.13 * (course % 2), 2.3, 0.26):
             colour = np.array((154, 88, 70)) * rng.uniform(0.82, 1.14)
-            patch(max(z, 0.3), min(z + 0.248, 2.3), y, y + 0.073, colour, sun=0.3)
-    patch(0.3, 2.3, 0, 0.12, (222, 218, 208), sun=0.35)
+            brick = (y, y + 0.073), (max(z, 0.3), min(z + 0.248, 2.3))
+            sketch.rectangle(WALL_X, *brick, colour, sun=0.3)
+    sketch.rectangle(WALL_X, (0, 0.12), (0.3, 2.3), (222, 218, 208), sun=0.35)
 
 
-def _post(sketch: Sketch, x: float, z: float, half: float, y0: float, y1: float) -> None:
+def _post(sketch: Sketch, x: float, z: float, half: float, y: Extent) -> None:
     """Draw a white square post; the side towards the middle is a little darker."""
     side = x - half if x > 0 else x + half
-    corners = [
-        (side, y0, z - half),
-        (side, y1, z - half),
-        (side, y1, z + half),
-        (side, y0, z + half),
-    ]
-    sketch.polygon(corners, (206, 204, 198), sun=0.35, lamp=0.8)
-    draw_upright(sketch, x - half, x + half, y0, y1, z - half, (232, 230, 224), sun=0.18)
+    sketch.rectangle(side, y, (z - half, z + half), (206, 204, 198), sun=0.35, lamp=0.8)
+    sketch.rectangle((x - half, x + half), y, z - half, (232, 230, 224), sun=0.18)
 
 
 def _railing(sketch: Sketch) -> None:
     z = PORCH_END - 0.1
     for x in np.arange(0.78, RAIL_X, 0.135):
-        _post(sketch, x, z, 0.017, 0.08, 0.8)
-    draw_upright(sketch, 0.66, RAIL_X, 0.8, 0.87, z - 0.03, (236, 234, 228), sun=0.2)
-    draw_upright(sketch, 0.66, RAIL_X, 0.06, 0.11, z - 0.03, (228, 226, 220), sun=0.2)
+        _post(sketch, x, z, 0.017, (0.08, 0.8))
+    sketch.rectangle((0.66, RAIL_X), (0.8, 0.87), z - 0.03, (236, 234, 228), sun=0.2)
+    sketch.rectangle((0.66, RAIL_X), (0.06, 0.11), z - 0.03, (228, 226, 220), sun=0.2)
     for x, z in PILLARS:
-        _post(sketch, x, z, 0.1, 0, 4.5)
-        _post(sketch, x, z, 0.13, 0, 0.16)
-    _post(sketch, 0.66, PORCH_END - 0.1, 0.05, 0, 0.98)
+        _post(sketch, x, z, 0.1, (0, 4.5))
+        _post(sketch, x, z, 0.13, (0, 0.16))
+    _post(sketch, 0.66, PORCH_END - 0.1, 0.05, (0, 0.98))
 
 
 def _bush(sketch: Sketch, rng: np.random.Generator) -> None:
     pot = project([(0.98, 0.34, 2.62), (1.34, 0.34, 2.62), (1.28, 0, 2.62), (1.04, 0, 2.62)])
     sketch.flat_polygon(pot, (172, 98, 70), 0.3, 0.9)
-    draw_leaves(
-        sketch, rng, (1.16, 0.68, 2.62), (0.34, 0.46, 0.2), 520, 4.5, (84, 132, 66), 0.55, 0.9
-    )
+    centre, spread = (1.16, 0.68, 2.62), (0.34, 0.46, 0.2)
+    draw_leaves(sketch, rng, centre, spread, 520, 4.5, (84, 132, 66), 0.55, 0.9)
 
 
 def _lantern(sketch: Sketch) -> None:
     x, y, z = LAMP
-    draw_upright(sketch, WALL_X, x, y + 0.15, y + 0.18, z, (40, 40, 42), sun=0.3)
-    draw_upright(
-        sketch, x - 0.055, x + 0.055, y - 0.11, y + 0.1, z, (255, 236, 190), sun=0.4, glow=1
-    )
+    sketch.rectangle((WALL_X, x), (y + 0.15, y + 0.18), z, (40, 40, 42), sun=0.3)
+    pane = (x - 0.055, x + 0.055), (y - 0.11, y + 0.1), z
+    sketch.rectangle(*pane, (255, 236, 190), sun=0.4, glow=1)
     for left, right, low, high in (
         (-0.07, 0.07, 0.1, 0.14),
         (-0.03, 0.03, 0.14, 0.19),
@@ -150,9 +138,8 @@ def _lantern(sketch: Sketch) -> None:
         (0.052, 0.065, -0.11, 0.1),
         (-0.006, 0.006, -0.11, 0.1),
     ):
-        draw_upright(
-            sketch, x + left, x + right, y + low, y + high, z, (38, 38, 40), sun=0.3, lamp=0.3
-        )
+        bar = (x + left, x + right), (y + low, y + high), z
+        sketch.rectangle(*bar, (38, 38, 40), sun=0.3, lamp=0.3)
 
 
 def _roughen(sketch: Sketch, rng: np.random.Generator, strength: float) -> None:

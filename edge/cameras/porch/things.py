@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.cameras.porch.projection import Colour, Floats, Sketch
+from edge.cameras.porch.projection import EYE, Extent, Floats, Sketch
 
 CARDBOARD = ((186, 146, 100), (170, 128, 84), (200, 164, 120), (156, 116, 78))
 MAILERS = ((226, 222, 212), (74, 92, 124), (206, 186, 96), (58, 60, 66))
@@ -31,16 +31,10 @@ class Package:
         width, depth, height = rng.uniform((0.4, 0.3, 0.18), (0.75, 0.5, 0.46))
         boxed = rng.random() < 0.8
         colours = CARDBOARD if boxed else MAILERS
-        return cls(
-            x=rng.uniform(-0.5, 0.6),
-            z=rng.uniform(1.65, 2.25),
-            width=width,
-            depth=depth,
-            height=height if boxed else height * 0.5,
-            turn=rng.uniform(-0.7, 0.7),
-            colour=tuple(rng.permutation(np.array(colours))[0]),
-            tape=tuple(rng.permutation(np.array(TAPES))[0]) if boxed else None,
-        )
+        x, z, turn = rng.uniform((-0.5, 1.65, -0.7), (0.6, 2.25, 0.7))
+        colour = tuple(rng.permutation(np.array(colours))[0])
+        tape = tuple(rng.permutation(np.array(TAPES))[0]) if boxed else None
+        return cls(x, z, width, depth, height if boxed else height * 0.5, turn, colour, tape)
 
     def footprint(self, margin: float = 0.0) -> Floats:
         """Return the corners on the floor: ``float [4, 2]`` (x, z), plus a margin in metres."""
@@ -72,9 +66,10 @@ def draw_package(sketch: Sketch, package: Package, sunward: Floats, lit: float) 
         light = {"sun": lit * max(outward @ sunward, 0), "lamp": 0.45 + 0.4 * max(-outward[0], 0)}
         sketch.polygon(side, colour * 0.86, **light)
         if package.tape and i % 2 == 0:
-            _strip(sketch, side, 0.42, 0.58, 0.55, np.array(package.tape) * 0.88, light)
+            tape = np.array(package.tape) * 0.88
+            sketch.polygon(_between(side, 0.42, 0.58, 0.55, 1), tape, **light)
         if package.tape and i % 2 == 1:
-            _strip(sketch, side, 0.18, 0.5, 0.62, (228, 224, 216), light, 0.25)
+            sketch.polygon(_between(side, 0.18, 0.5, 0.25, 0.62), (228, 224, 216), **light)
     light = {"sun": lit * max(sunward[1], 0), "lamp": 1.0}
     sketch.polygon(top, colour, **light)
     if package.tape:
@@ -89,52 +84,31 @@ def draw_package(sketch: Sketch, package: Package, sunward: Floats, lit: float) 
 def _between(quad: Floats, left: float, right: float, low: float, high: float) -> Floats:
     """Return the part of a quadrilateral between fractions of its width and its height."""
     a, b, c, d = quad
-    return np.array(
-        [
-            a + (b - a) * u + (d - a) * v + (a - b + c - d) * u * v
-            for u, v in ((left, low), (right, low), (right, high), (left, high))
-        ]
-    )
-
-
-def _strip(
-    sketch: Sketch,
-    side: Floats,
-    left: float,
-    right: float,
-    low: float,
-    colour: Colour,
-    light: dict[str, float],
-    high: float = 1.0,
-) -> None:
-    sketch.polygon(_between(side, left, right, min(low, high), max(low, high)), colour, **light)
+    corners = ((left, low), (right, low), (right, high), (left, high))
+    return np.array([a + (b - a) * u + (d - a) * v + (a - b + c - d) * u * v for u, v in corners])
 
 
 def draw_chair(sketch: Sketch, x: float, z: float, lit: float) -> None:
     """Draw a small wooden chair with its middle at (x, z), back to the wall on the left."""
     wood = np.array((118, 84, 58))
 
-    def bar(
-        x0: float, x1: float, y0: float, y1: float, z0: float, z1: float, tint: float = 1.0
-    ) -> None:
-        if y1 < 1.7:
-            top = [(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1)]
-            sketch.polygon(top, wood * 1.15 * tint, sun=lit * 0.8)
-        inner = x1 if x1 < 0 else x0
-        flank = [(inner, y0, z0), (inner, y0, z1), (inner, y1, z1), (inner, y1, z0)]
-        sketch.polygon(flank, wood * 0.8 * tint, sun=lit * 0.3, lamp=0.4)
-        face = [(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)]
-        sketch.polygon(face, wood * 0.95 * tint, sun=lit * 0.3, lamp=0.6)
+    def bar(x: Extent, y: Extent, z: Extent, tint: float = 1.0) -> None:
+        if y[1] < EYE:
+            sketch.rectangle(x, y[1], z, wood * 1.15 * tint, sun=lit * 0.8)
+        inner = x[1] if x[1] < 0 else x[0]
+        sketch.rectangle(inner, y, z, wood * 0.8 * tint, sun=lit * 0.3, lamp=0.4)
+        sketch.rectangle(x, y, z[0], wood * 0.95 * tint, sun=lit * 0.3, lamp=0.6)
 
-    for left in (x - 0.19, x + 0.16):
-        bar(left, left + 0.035, 0, 0.44, z + 0.16, z + 0.19)
-    bar(x - 0.2, x - 0.165, 0.44, 0.92, z + 0.16, z + 0.2)
-    for height in (0.56, 0.7, 0.84):
-        bar(x - 0.2, x - 0.18, height, height + 0.07, z - 0.18, z + 0.18, 1.08)
-    for left in (x - 0.19, x + 0.16):
-        bar(left, left + 0.035, 0, 0.44, z - 0.19, z - 0.16)
-    bar(x - 0.2, x + 0.2, 0.42, 0.455, z - 0.2, z + 0.2, 1.12)
-    bar(x - 0.2, x - 0.165, 0.455, 0.92, z - 0.2, z - 0.165)
+    back, sides = (x - 0.2, x - 0.165), ((x - 0.19, x - 0.155), (x + 0.16, x + 0.195))
+    for side in sides:
+        bar(side, (0, 0.44), (z + 0.16, z + 0.19))
+    bar(back, (0.44, 0.92), (z + 0.16, z + 0.2))
+    for y in (0.56, 0.7, 0.84):
+        bar((x - 0.2, x - 0.18), (y, y + 0.07), (z - 0.18, z + 0.18), 1.08)
+    for side in sides:
+        bar(side, (0, 0.44), (z - 0.19, z - 0.16))
+    bar((x - 0.2, x + 0.2), (0.42, 0.455), (z - 0.2, z + 0.2), 1.12)
+    bar(back, (0.455, 0.92), (z - 0.2, z - 0.165))
 
 
 def draw_cat(sketch: Sketch, x: float, z: float, grey: float, facing: int) -> None:
@@ -143,18 +117,13 @@ def draw_cat(sketch: Sketch, x: float, z: float, grey: float, facing: int) -> No
 
     def blob(cx: float, cy: float, rx: float, ry: float, tint: float = 1.0) -> None:
         angles = np.linspace(0, 2 * np.pi, 20)
-        rim = np.stack(
-            [x + facing * (cx + rx * np.cos(angles)), cy + ry * np.sin(angles), np.full(20, z)],
-            axis=1,
-        )
+        across, up = x + facing * (cx + rx * np.cos(angles)), cy + ry * np.sin(angles)
+        rim = np.stack([across, up, np.full(20, z)], axis=1)
         sketch.polygon(rim, fur * tint, sun=0.15, lamp=0.7)
 
     def ear(cx: float) -> None:
-        tip = [
-            (x + facing * (cx - 0.035), 0.36, z),
-            (x + facing * (cx + 0.03), 0.37, z),
-            (x + facing * (cx + 0.005), 0.44, z),
-        ]
+        outline = ((cx - 0.035, 0.36), (cx + 0.03, 0.37), (cx + 0.005, 0.44))
+        tip = [(x + facing * across, up, z) for across, up in outline]
         sketch.polygon(tip, fur * 0.9, sun=0.15, lamp=0.7)
 
     for step in np.linspace(0, 1, 8):

@@ -16,11 +16,8 @@ class GreyCamera(Camera):
     default_count = 2
 
     def __init__(self, options):
-        self.options, self.period = options, options.period
-
-    @classmethod
-    def from_options(cls, options):
-        return cls(options)
+        super().__init__(options)
+        self.period = options.period
 
     @classmethod
     def source_error(cls, source):

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraError, NoNewFrameError, UnreadableFrameError
+from edge.cameras.camera import CameraError, CameraOptions, NoNewFrameError, UnreadableFrameError
 from edge.cameras.folder import FolderCamera
+
+
+def camera_of(folder):
+    return FolderCamera(CameraOptions(str(folder)))
 
 
 def image(colour=(200, 100, 50), size=(40, 30), format="JPEG", exif=None) -> bytes:
@@ -20,25 +24,25 @@ def test_images_come_sorted_with_their_bytes_and_names(tmp_path):
     for name in ("b.jpg", "a.JPEG", ".hidden.jpg", "notes.txt", "c.png"):
         format = "PNG" if name.endswith("png") else "JPEG"
         (tmp_path / name).write_bytes(image(format=format))
-    frames = list(FolderCamera(tmp_path).frames(None))
+    frames = list(camera_of(tmp_path).frames(None))
     assert [frame.file_name for frame in frames] == ["a.JPEG", "b.jpg", "c.png"]
     assert all(frame.encoded == (tmp_path / frame.file_name).read_bytes() for frame in frames)
     assert all(frame.image is frame.encoded and frame.label is None for frame in frames)
-    assert [frame.file_name for frame in FolderCamera(tmp_path).frames(2)] == ["a.JPEG", "b.jpg"]
+    assert [frame.file_name for frame in camera_of(tmp_path).frames(2)] == ["a.JPEG", "b.jpg"]
 
 
 def test_pixels_are_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     (tmp_path / "turned.jpg").write_bytes(image(exif=exif))
-    frame = next(FolderCamera(tmp_path).frames(1))
+    frame = next(camera_of(tmp_path).frames(1))
     assert frame.pixels.shape == (40, 30, 3) and frame.pixels.dtype == np.uint8
 
 
 def test_an_image_of_16_bits_keeps_its_greys(tmp_path):
     grey = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
     Image.fromarray(grey).save(tmp_path / "deep.png")
-    frame = next(FolderCamera(tmp_path).frames(1))
+    frame = next(camera_of(tmp_path).frames(1))
     np.testing.assert_array_equal(frame.pixels[..., 0], grey >> 8)
 
 
@@ -64,7 +68,7 @@ def test_the_capture_time_is_that_of_exif_or_else_of_the_file(tmp_path, written,
     path = tmp_path / "a.jpg"
     path.write_bytes(image(exif=exif))
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    captured_at = next(FolderCamera(tmp_path).frames(1)).captured_at
+    captured_at = next(camera_of(tmp_path).frames(1)).captured_at
     assert captured_at == (expected or datetime.fromtimestamp(1_700_000_000, UTC))
     if offset == "+02:00":
         assert captured_at.utcoffset() == timedelta(hours=2)
@@ -92,7 +96,7 @@ def test_damaged_exif_does_not_damage_the_image(tmp_path, format, exif):
     path = tmp_path / f"a.{format.lower()}"
     path.write_bytes(image(format=format, exif=exif))
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     with camera.shot() as shot:
         frames = [shot.frame(), *camera.frames(None)]
         assert not shot.has_own_time
@@ -103,9 +107,9 @@ def test_damaged_exif_does_not_damage_the_image(tmp_path, format, exif):
 
 def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
     with pytest.raises(CameraError, match="no folder .*nowhere"):
-        list(FolderCamera(tmp_path / "nowhere").frames(None))
+        list(camera_of(tmp_path / "nowhere").frames(None))
     with pytest.raises(CameraError, match="no image in"):
-        list(FolderCamera(tmp_path).frames(None))
+        list(camera_of(tmp_path).frames(None))
 
 
 @pytest.mark.parametrize(
@@ -121,12 +125,12 @@ def test_a_missing_an_empty_and_a_damaged_folder_are_named(tmp_path):
 def test_a_file_that_is_not_an_image_is_named_with_the_reason(tmp_path, content, why):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(CameraError, match=rf"/a\.jpg is not a readable image \(.*({why})") as said:
-        list(FolderCamera(tmp_path).frames(None))
+        list(camera_of(tmp_path).frames(None))
     assert "object at" not in str(said.value)
 
 
 def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     camera.open()
     with pytest.raises(NoNewFrameError), camera.shot():
         pass
@@ -142,7 +146,7 @@ def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
 
 
 def test_an_incomplete_image_is_read_once_it_is_complete(tmp_path):
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(NoNewFrameError, match="a.jpg is not a readable image"), camera.shot():
         pass
@@ -152,7 +156,7 @@ def test_an_incomplete_image_is_read_once_it_is_complete(tmp_path):
 
 
 def test_a_file_that_is_not_an_image_is_named_until_another_comes(tmp_path):
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"a shopping list")
     for _ in range(3):
         with pytest.raises(UnreadableFrameError, match="a.jpg is not a readable"), camera.shot():
@@ -167,7 +171,7 @@ def test_a_file_that_is_not_an_image_is_named_until_another_comes(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_a_camera_error(tmp_path):
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     (tmp_path / "a.jpg").symlink_to("/proc/self/mem")  # its first byte is never given
     for _ in range(2):
         with pytest.raises(CameraError, match=r"/a\.jpg cannot be read \(.*let this") as said:
@@ -180,7 +184,7 @@ def test_a_file_that_cannot_be_read_is_a_camera_error(tmp_path):
 
 
 def test_an_image_that_is_removed_during_its_shot_is_kept_with_its_time(tmp_path):
-    camera = FolderCamera(tmp_path)
+    camera = camera_of(tmp_path)
     (tmp_path / "a.jpg").write_bytes(image())
     os.utime(tmp_path / "a.jpg", (1_700_000_000, 1_700_000_000))
     with camera.shot() as shot:
@@ -191,6 +195,6 @@ def test_an_image_that_is_removed_during_its_shot_is_kept_with_its_time(tmp_path
 
 
 def test_a_missing_folder_is_a_camera_error(tmp_path):
-    camera = FolderCamera(tmp_path / "gone")
+    camera = camera_of(tmp_path / "gone")
     with pytest.raises(CameraError, match="no folder"):
         camera.open()

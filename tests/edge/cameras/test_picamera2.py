@@ -12,7 +12,7 @@ import pytest
 from picamera2_stand_in import Picamera2, Transform, pattern
 
 from edge.cameras import picamera2 as driver
-from edge.cameras.camera import CameraError, Exposure, StalledError
+from edge.cameras.camera import CameraError, CameraOptions, Exposure, StalledError
 from edge.cameras.picamera2 import Picamera2Camera
 
 
@@ -29,7 +29,7 @@ def stand_in(monkeypatch):
 
 
 def test_frames_are_rgb_of_the_size_asked_for(stand_in):
-    camera = Picamera2Camera(timedelta(seconds=0), size=(120, 160))
+    camera = Picamera2Camera(CameraOptions(size=(120, 160)))
     frames = list(camera.frames(2))
     assert [frame.pixels.shape for frame in frames] == [(120, 160, 3)] * 2
     assert np.array_equal(frames[0].pixels, pattern(120, 160))
@@ -39,7 +39,7 @@ def test_frames_are_rgb_of_the_size_asked_for(stand_in):
 
 
 def test_the_scored_image_is_the_small_stream_of_the_same_moment(stand_in):
-    camera = Picamera2Camera(size=(480, 640), lores=(90, 100))
+    camera = Picamera2Camera(CameraOptions(size=(480, 640), scored_size=(90, 100)))
     camera.open()
     with camera.shot() as shot:
         assert shot.image.shape == (90, 100, 3)
@@ -55,7 +55,7 @@ def test_the_scored_image_is_the_small_stream_of_the_same_moment(stand_in):
 def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
     stand_in.setattr(Picamera2, "at_the_ribbon", False)
     stand_in.setattr(Picamera2, "gives_instead", pixel_format)
-    camera = Picamera2Camera(size=(120, 160))
+    camera = Picamera2Camera(CameraOptions(size=(120, 160)))
     camera.open()
     with camera.shot() as shot:
         frame = shot.frame()
@@ -66,7 +66,7 @@ def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
 
 
 def test_a_small_image_still_shows_the_full_view(stand_in):
-    camera = Picamera2Camera(size=(480, 640))
+    camera = Picamera2Camera(CameraOptions(size=(480, 640)))
     camera.open()
     assert camera._camera.config["raw"]["size"] == (2304, 1296)
     assert camera._camera.config["controls"] == {"AfMode": 2}
@@ -74,7 +74,9 @@ def test_a_small_image_still_shows_the_full_view(stand_in):
 
 
 def test_controls_and_rotation_reach_the_camera(stand_in):
-    camera = Picamera2Camera(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
+    camera = Picamera2Camera(
+        CameraOptions(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
+    )
     camera.open()
     assert camera._camera.config["controls"] == {"ExposureTime": 20000, "AfMode": 0}
     assert camera._camera.config["transform"].hflip and camera._camera.config["transform"].vflip
@@ -83,13 +85,13 @@ def test_controls_and_rotation_reach_the_camera(stand_in):
 
 def test_a_control_that_the_camera_lacks_is_named_and_leaves_it_closed(stand_in):
     with pytest.raises(CameraError, match="Control ExposureTimes is not advertised"):
-        Picamera2Camera(controls={"ExposureTimes": 1}).open()
+        Picamera2Camera(CameraOptions(controls={"ExposureTimes": 1})).open()
     assert Picamera2.open_cameras == 0
 
 
 def test_a_stalled_camera_is_reported_and_can_be_opened_again(stand_in):
     stand_in.setattr(Picamera2, "stalls_after", 1)
-    camera = Picamera2Camera(patience=0.1)
+    camera = Picamera2Camera(CameraOptions(stalled_seconds=0.1))
     camera.open()
     with camera.shot():
         pass
@@ -105,21 +107,21 @@ def test_a_stalled_camera_is_reported_and_can_be_opened_again(stand_in):
 
 
 def test_a_camera_in_use_is_one_line(stand_in):
-    first = Picamera2Camera()
+    first = Picamera2Camera(CameraOptions())
     first.open()
     with pytest.raises(CameraError, match="end other programs that use it"):
-        Picamera2Camera().open()
+        Picamera2Camera(CameraOptions()).open()
     first.close()
 
 
 def test_frames_come_one_a_period(stand_in):
     begin = time.monotonic()
-    assert len(list(Picamera2Camera(timedelta(seconds=0.1)).frames(4))) == 4
+    assert len(list(Picamera2Camera(CameraOptions(period=timedelta(seconds=0.1))).frames(4))) == 4
     assert 0.3 <= time.monotonic() - begin < 2
 
 
 def test_the_camera_is_closed_when_the_caller_stops_early(stand_in):
-    frames = Picamera2Camera(timedelta(seconds=0)).frames(None)
+    frames = Picamera2Camera(CameraOptions()).frames(None)
     next(frames)
     frames.close()
     assert Picamera2.closed == 1
@@ -127,13 +129,13 @@ def test_the_camera_is_closed_when_the_caller_stops_early(stand_in):
 
 def test_a_missing_camera_is_named(stand_in):
     with pytest.raises(CameraError, match="no camera number 1"):
-        list(Picamera2Camera(timedelta(0), number=1).frames(1))
+        list(Picamera2Camera(CameraOptions(source="1")).frames(1))
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(CameraError, match="sudo apt install -y python3-picamera2"):
-        list(Picamera2Camera(timedelta(0)).frames(1))
+        list(Picamera2Camera(CameraOptions()).frames(1))
 
 
 @pytest.mark.skipif(
@@ -141,5 +143,5 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch):
     reason="libcamera is missing: the real camera can be tried only on a Raspberry Pi",
 )
 def test_the_real_camera_delivers():
-    frame = next(Picamera2Camera(timedelta(0)).frames(1))
+    frame = next(Picamera2Camera(CameraOptions()).frames(1))
     assert frame.pixels.shape == (480, 640, 3) and frame.pixels.std() > 0

@@ -4,6 +4,7 @@ import shutil
 import pytest
 from tiny_model import probabilities, statement
 
+from edge.cameras.camera import CameraOptions
 from edge.cameras.folder import FolderCamera
 from edge.cli.main import main
 from edge.cli.score import score_frames
@@ -41,7 +42,8 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     folder = tmp_path / "images"
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
-    rows = list(score_frames(CurrentModel(models), FolderCamera(folder).frames(None)))
+    camera = FolderCamera(CameraOptions(str(folder)))
+    rows = list(score_frames(CurrentModel(models), camera.frames(None)))
     paths = sorted(folder.iterdir())
     expected = probabilities(Scorer(models / "current"), paths)
     assert [row.file for row in rows] == [path.name for path in paths]

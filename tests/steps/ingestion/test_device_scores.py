@@ -17,6 +17,7 @@ from edge.agent.settings import (
     Settings,
     StoreSettings,
 )
+from edge.cameras.camera import CameraOptions
 from edge.cameras.simulated import SimulatedCamera
 from edge.inference.record import ModelRecord
 from edge.outbox.moment import Moment
@@ -69,9 +70,7 @@ class Model:
 def device(tmp_path, zone) -> Agent:
     zone.mkdir(exist_ok=True)
     clock = Hurried(trusted=True)
-    camera = SimulatedCamera(
-        clock.now().wall_time, timedelta(seconds=10), 1, now=lambda: clock.now().wall_time
-    )
+    camera = SimulatedCamera(CameraOptions(), now=lambda: clock.now().wall_time)
     agent = Agent(
         Settings(
             device="a7",

@@ -1,38 +1,9 @@
-"""The shapes of which the scene is made: flat rectangles and clouds of leaves."""
+"""The leaves of trees and bushes."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edge.cameras.porch.projection import Colour, Floats, Sketch, project
-
-
-def draw_level(
-    sketch: Sketch,
-    x0: float,
-    x1: float,
-    z0: float,
-    z1: float,
-    colour: Colour,
-    height: float,
-    **light: float,
-) -> None:
-    """Draw a rectangle that lies at a height in metres."""
-    corners = [(x0, height, z0), (x1, height, z0), (x1, height, z1), (x0, height, z1)]
-    sketch.polygon(corners, colour, **light)
-
-
-def draw_upright(
-    sketch: Sketch,
-    x0: float,
-    x1: float,
-    y0: float,
-    y1: float,
-    z: float,
-    colour: Colour,
-    **light: float,
-) -> None:
-    """Draw a rectangle that stands upright, facing the camera, z metres away."""
-    sketch.polygon([(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)], colour, **light)
 
 
 def draw_leaves(
