@@ -35,6 +35,7 @@ from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from benchmarks.reading import epoch_seconds, input_ratio, memory_ratio, peak
 from steps.dataset.cache import Cache
+from steps.environment import ranks_inherit
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess
@@ -91,7 +92,8 @@ def horovod_ratios(cache: Cache, twice: Cache, plan: Plan) -> dict[str, float]:
     import horovod
 
     together = replace(plan, batch_size=2 * plan.batch_size)
-    ranked = horovod.run(_rank, (together, twice), num_proc=2, use_gloo=True)[0]
+    with ranks_inherit():
+        ranked = horovod.run(_rank, (together, twice), num_proc=2, use_gloo=True)[0]
     apart = side_by_side(cache, plan)
     alone = side_by_side(cache, plan, processes=1)
     print(

@@ -1,6 +1,5 @@
 """Register: the trained network into the registry, as the challenger."""
 
-import warnings
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
@@ -64,7 +63,6 @@ def _log_model(
 
     # MLflow predicts the example
     keras.config.disable_interactive_logging()
-    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
     outputs = TensorSpec(np.dtype("float32"), (-1, len(trained.labels)))
     inputs = TensorSpec(np.dtype("uint8"), (-1, *example.shape[1:]), "pixels")
     # what the network needs besides mlflow, in the versions that trained it

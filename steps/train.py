@@ -28,7 +28,7 @@ from steps.training.checkpoints import (
 )
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
-from steps.training.ranks import horovod_is_built
+from steps.training.ranks import horovod_obstacle
 
 if TYPE_CHECKING:
     import keras
@@ -166,7 +166,8 @@ def _evaluate(model: "keras.Model", cache: "Cache") -> "tuple[Predictions, list[
 
 def _state(parameters: Parameters, profile: Profile) -> str:
     """Return what `auto` means here, and the hash of a file of weights."""
-    built = horovod_is_built() if _wanted_launcher(parameters, profile) == "auto" else None
+    auto = _wanted_launcher(parameters, profile) == "auto"
+    built = horovod_obstacle() is None if auto else None
     weights = Path(parameters.weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else ""
     return f"{built} {digest}"

@@ -1,6 +1,5 @@
 """Row groups of the Petastorm cache, and their pixels."""
 
-import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
+from steps.environment import hide_hints
 
 POLL_SECONDS = 0.02
 """How often Petastorm's idle thread checks whether it has to stop. Its own default, a millisecond,
@@ -37,10 +37,7 @@ def read_row_groups(
     Yields:
         A named tuple of arrays, one for each column.
     """
-    # Both settings stay for the process. They hide messages and decide no result: Petastorm uses
-    # what pyarrow 14 deprecates, and warns of Parquet that it has not written.
-    logging.getLogger("petastorm").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+    hide_hints()
     from petastorm import make_batch_reader
     from petastorm.workers_pool import thread_pool
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from steps.environment import use_own_spark
+
 # Delta publishes its jars for the Scala that Spark 4 is built with.
 SCALA = "2.13"
 
@@ -90,6 +92,7 @@ def _resolve(jars: _Jars, scratch: Path) -> Path:
 
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         raise RuntimeError("fetching Spark's jars needs Java 17 or 21: run `make setup`")
+    use_own_spark(here=True)
     conf = SparkConf(loadDefaults=False)
     conf.set("spark.jars.packages", ",".join(jars.packages))
     conf.set("spark.jars.excludes", ",".join(jars.excluded))

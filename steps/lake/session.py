@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
+from steps.environment import is_verbose, use_own_spark
 from steps.lake.executors import executor_environment, project_archive
 from steps.lake.jars import delta_jars, s3_jars
 from steps.pipeline.signals import held_back
@@ -16,7 +18,7 @@ from steps.settings.profile import PROJECT, Profile
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
+LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
 
 TASKS_PER_CORE = 2
 """So that a core that ends early takes over work of the others."""
@@ -42,6 +44,7 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
     logger.info("starting Spark on %s …", profile.spark.master)
     logging.getLogger().addFilter(_is_not_py4j_interrupt)
     settings = _merge(_settings(profile), profile.spark.config)
+    use_own_spark(_is_local(profile))
     # the workers' interpreter: on this machine it is this one
     os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -57,7 +60,8 @@ def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
         else:
             code, environment = [project_archive()], executor_environment()
             context = SparkContext(conf=conf, pyFiles=code, environment=environment)
-    context.setLogLevel("ERROR")
+    if not is_verbose():
+        context.setLogLevel("ERROR")
     session = SparkSession.builder.getOrCreate()
     try:
         yield session
@@ -88,6 +92,12 @@ def _is_not_py4j_interrupt(record: logging.LogRecord) -> bool:
     return record.msg != "KeyboardInterrupt while sending command."
 
 
+def _java_options() -> str:
+    level = "info" if is_verbose() else "error"
+    log = f"-Dlog4j2.configurationFile={LOG4J} -Dlakehouse.level={level}"
+    return f'{log} "-Djava.io.tmpdir={gettempdir()}"'
+
+
 def _is_local(profile: Profile) -> bool:
     return (profile.spark.master or "").startswith("local")
 
@@ -105,7 +115,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         "spark.sql.parquet.compression.codec": "uncompressed",  # JPEG bytes do not compress
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "true",
-        "spark.driver.extraJavaOptions": LOG4J,
+        "spark.driver.extraJavaOptions": _java_options(),
         # many small files: list them in a few tasks, read many in one
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.files.openCostInBytes": str(256 * 1024),
@@ -130,4 +140,5 @@ def _settings(profile: Profile) -> dict[str, str]:
         settings["spark.python.daemon.module"] = "steps.lake.worker_daemon"
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
+        settings["spark.hadoop.fs.defaultFS"] = "file:///"  # whatever HADOOP_CONF_DIR says
     return settings

@@ -1,6 +1,5 @@
 """Run an entry point of this project from another one."""
 
-import logging
 import os
 import sys
 
@@ -24,7 +23,6 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
     Raises:
         UserError: it failed; its own output names the reason.
     """
-    logging.getLogger("mlflow.projects").setLevel(logging.WARNING)
     # so that the entry point's `python` is this one
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     try:

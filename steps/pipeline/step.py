@@ -5,7 +5,6 @@ parameters, ``outputs.json`` and ``report.html``; the last line on standard outp
 """
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Run
 
+from steps.environment import prepare_environment
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, key_parts
 from steps.pipeline.commands import Commands
@@ -33,10 +33,11 @@ from steps.settings.parameters import (
     input_step,
     non_default_parameters,
     parse,
+    read_flag,
     run_id_parameter,
-    wants_trace,
 )
 from steps.settings.profile import Profile, load_profile
+from steps.terminal import filtered_stderr
 
 logger = logging.getLogger("steps")
 
@@ -102,7 +103,7 @@ class Step:
 
     def key_parts(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> Parts:
         """Return everything that decides this step's result."""
-        own = parameters.model_dump(mode="json", exclude={"profile", "override", "debug"})
+        own = parameters.model_dump(mode="json", exclude=set(StepParameters.model_fields))
         return key_parts(
             module=f"steps.{self.name}",
             parameters={name: value for name, value in own.items() if input_step(name) is None},
@@ -113,12 +114,14 @@ class Step:
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line, and exit with status 1 if it fails."""
-        _configure_logging()
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logger.setLevel(logging.INFO)
         raise_when_stopped()
         try:
-            run_id = self._run(argv)
+            with filtered_stderr(passes_all=read_flag("verbose", argv)):
+                run_id = self._run(argv)
         except UserError as error:
-            if wants_trace(argv):
+            if read_flag("debug", argv):
                 raise
             sys.exit(f"{self.name}: {error}")
         except KeyboardInterrupt:
@@ -128,6 +131,7 @@ class Step:
     def _run(self, argv: list[str] | None) -> str:
         """Open the run, carry the step out in it, and return its ID."""
         try:
+            prepare_environment(verbose=read_flag("verbose", argv))
             parameters = parse(self.parameters, self.name, argv)
             profile = load_profile(parameters.profile, parameters.override)
         except UserError as error:
@@ -179,12 +183,3 @@ class Step:
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         wanted = {step: getattr(parameters, run_id_parameter(step)) for step in self.input_names()}
         return {step: self.resolve(step, id_) for step, id_ in wanted.items() if id_ != NONE}
-
-
-def _configure_logging() -> None:
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logger.setLevel(logging.INFO)
-    # a progress bar for each file of a few kilobytes is noise
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # an environment that uv made has no pip, which MLflow reports with each model
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)

@@ -1,6 +1,5 @@
 """A Keras network as an ONNX graph: ``uint8 [N, H, W, 3]`` in, ``[N, classes]`` out."""
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,13 +29,11 @@ def to_onnx(model: "keras.Model") -> bytes:
     import tensorflow as tf
     import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-
     def probabilities(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": model(pixels, training=False)}
 
     signature = [tf.TensorSpec([None, *model.input_shape[1:3], 3], tf.uint8, "pixels")]
-    function = tf.function(probabilities, input_signature=signature)
+    function = tf.function(probabilities, input_signature=signature, autograph=False)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     graph.graph.CopyFrom(canonical(graph.graph))
     onnx.checker.check_model(graph, full_check=True)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -50,8 +49,6 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
-    # the hint that the class has no type hints is for authors, not for those who export
-    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     files = {name: folder / file for name, file in ARTIFACTS.items()}
     with tempfile.TemporaryDirectory() as code:
         for pattern in SHIPPED:

@@ -29,6 +29,7 @@ class StepParameters(BaseModel):
         description="values to replace in the profile, such as training.processes=4,lake=/data",
     )
     debug: bool = Field(False, description="show the stack trace of an error")
+    verbose: bool = Field(False, description="show all log lines of Spark, TensorFlow and MLflow")
 
 
 def _alias(name: str) -> str:
@@ -113,11 +114,11 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
 
 
-def wants_trace(argv: list[str] | None) -> bool:
-    """Return what ``--debug`` says, read alone: the error may be that another flag is wrong."""
+def read_flag(name: str, argv: list[str] | None) -> bool:
+    """Return what ``--debug`` or ``--verbose`` says, read alone: another flag may be wrong."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--debug", nargs="?", const="true", default="false")
-    return str(parser.parse_known_args(argv)[0].debug).lower() in TRUE
+    parser.add_argument(f"--{name}", dest="flag", nargs="?", const="true", default="false")
+    return str(parser.parse_known_args(argv)[0].flag).lower() in TRUE
 
 
 def non_default_parameters(parameters: StepParameters) -> dict[str, str]:

@@ -13,6 +13,7 @@ import mlflow
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark
+from steps.environment import ranks_inherit
 from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
 from steps.training.checkpoints import Checkpoints
@@ -20,7 +21,7 @@ from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.interruption import end_ranks_on_signal
 from steps.training.plan import Plan
-from steps.training.ranks import Horovod, SingleProcess, horovod_is_built
+from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,6 @@ def launch(
         RankKilledError: a signal ended a rank.
         DivergedError: the loss is not finite.
     """
-    # the ranks import TensorFlow with their first module, before they could set this themselves
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     save = checkpoints.save if checkpoints else None
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
     log_epoch = _EpochLogger(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
@@ -96,7 +95,7 @@ def _run_ranks(
     else:
         import horovod
 
-        with end_ranks_on_signal():
+        with ranks_inherit(), end_ranks_on_signal():
             results = horovod.run(_train_rank, arguments, num_proc=processes, use_gloo=True)
     return results
 
@@ -121,15 +120,15 @@ def resolve_launcher(wanted: str) -> str:
     """Return the launcher that ``auto`` stands for here, or the wanted one if it can be used.
 
     Raises:
-        UserError: it needs Horovod, which is not built.
+        UserError: it needs Horovod, which does not run here.
     """
-    built = horovod_is_built()
+    obstacle = horovod_obstacle() if wanted != "single" else None
     if wanted == "auto":
-        if not built:
-            logger.info("Horovod is not built here (make horovod): training in one process")
-        return "horovod" if built else "single"
-    if wanted != "single" and not built:
-        raise UserError(f"launcher {wanted} needs Horovod, which is not built; run: make horovod")
+        if obstacle:
+            logger.info("training in one process: %s", obstacle)
+        return "single" if obstacle else "horovod"
+    if obstacle:
+        raise UserError(f"launcher {wanted}: {obstacle}")
     return wanted
 
 

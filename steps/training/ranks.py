@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from steps.training.plan import Plan
@@ -17,9 +18,19 @@ A poll takes processor time from the step. A longer pause delays the exchange, e
 that the next batch's augmentation fills: both grow with the step (``benchmarks.training``)."""
 
 
-def horovod_is_built() -> bool:
-    """Return whether Horovod can be imported here, without importing it."""
-    return importlib.util.find_spec("horovod") is not None
+def horovod_obstacle() -> str | None:
+    """Return why Horovod does not run here, with the fix; None if it does. Imports nothing."""
+    if importlib.util.find_spec("horovod") is None:
+        return "Horovod is not built here; run: make horovod"
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:  # Gloo (0.5) crashes
+        return (
+            f"Horovod needs to resolve this machine's name, {name}; "
+            f"as root, run: echo '127.0.1.1 {name}' >> /etc/hosts"
+        )
+    return None
 
 
 class SingleProcess:
@@ -42,12 +53,6 @@ class Horovod:
     def __init__(self, plan: Plan) -> None:
         import horovod.tensorflow as hvd
 
-        # By a comma too many, horovod.run (0.28.1) sets the pause between two polls and the size of
-        # the cache of exchanges to "(None,)", which is read as 0: a thread that never sleeps, and
-        # tensors that the ranks negotiate each time.
-        for name in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY"):
-            if os.environ.get(name) == "(None,)":
-                del os.environ[name]
         images = plan.rank_batch(int(os.environ.get("HOROVOD_SIZE", "1")))
         pause = max(1, PAUSE_PER_IMAGE * images)
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")

@@ -1,8 +1,9 @@
 """TensorFlow's settings, which have to be made before its first operation."""
 
 import logging
-import os
 from typing import Any
+
+from steps.environment import hide_hints
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,8 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
         ranks: how many processes train together. Among several, one operation may wait for the
             other ranks' gradients while another augments.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hide_hints()
+    import keras
     import tensorflow as tf
 
     try:
@@ -27,4 +29,8 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
     except RuntimeError:
         if (kept := tf.config.threading.get_intra_op_parallelism_threads()) != threads:
             logger.warning("TensorFlow keeps its %d threads: it runs here already", kept)
+    # whatever a keras.json in the home folder says
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
     return tf

@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -88,8 +87,6 @@ def search(
     import hyperopt
     import numpy as np
 
-    # each thread of Hyperopt warns of it, though it has the session
-    warnings.filterwarnings("ignore", message="Spark session is not provided")
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     trials = list(before)
     while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):

@@ -236,7 +236,7 @@ def test_other_initial_weights_in_the_same_file_count(landing, profile, tmp_path
 
 def test_if_horovod_was_built_since_auto_is_another_launcher(landing, profile, monkeypatch):
     def built(answer: bool, **parameters) -> dict[str, str]:
-        monkeypatch.setattr(train, "horovod_is_built", lambda: answer)
+        monkeypatch.setattr(train, "horovod_obstacle", lambda: None if answer else "none")
         return keys(landing, profile, **parameters)
 
     assert runs(built(False), built(True)) == FROM_TRAIN

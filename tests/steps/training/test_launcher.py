@@ -62,7 +62,7 @@ def test_the_launcher(horovod_is, wanted, expected, caplog):
 @pytest.mark.parametrize("horovod_is", [False], indirect=True)
 @pytest.mark.parametrize("wanted", ["horovod", "horovod-spark"])
 def test_a_launcher_without_horovod_names_the_command_that_builds_it(horovod_is, wanted):
-    with pytest.raises(UserError, match=f"launcher {wanted} needs .*; run: make horovod"):
+    with pytest.raises(UserError, match=f"launcher {wanted}: .* not built here; run: make horovod"):
         resolve_launcher(wanted)
 
 

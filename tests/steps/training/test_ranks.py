@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from steps.environment import ranks_inherit
 from steps.settings.profile import PROJECT
 from steps.training.ranks import PAUSE_PER_IMAGE
 
@@ -25,7 +26,12 @@ def start(monkeypatch):
     import horovod
 
     monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests" / "steps" / "training"), prepend=":")
-    return lambda *arguments: horovod.run(_settings, arguments, num_proc=2, use_gloo=True)
+
+    def run(*arguments):
+        with ranks_inherit():
+            return horovod.run(_settings, arguments, num_proc=2, use_gloo=True)
+
+    return run
 
 
 def test_ranks_pause_between_polls_and_cache_exchanges(start):

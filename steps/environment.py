@@ -1,0 +1,152 @@
+"""The environment of a step's process, which every process that it starts inherits.
+
+What a user's shell has set for other programs must not reach Spark, Keras or Horovod. This is the
+one place that changes it.
+"""
+
+import locale
+import logging
+import os
+import pwd
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from steps.errors import UserError
+
+FOREIGN_SPARK = (
+    *("SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"),
+    *("PYSPARK_SUBMIT_ARGS", "PYSPARK_DRIVER_PYTHON", "PYSPARK_GATEWAY_PORT", "PYSPARK_PYTHON"),
+)
+"""What would start another Spark than the one that ``conda.yaml`` pins, or start it otherwise."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+TEMPORARY_MEGABYTES = 100
+"""Free space below which Spark, MLflow and Horovod fail in ways that do not name the reason."""
+
+QUIET = {
+    "mlflow.models.model": logging.ERROR,
+    "mlflow.projects": logging.WARNING,
+    "mlflow.pyfunc": logging.ERROR,
+    "mlflow.utils.environment": logging.ERROR,  # an environment that uv made has no pip
+    "petastorm": logging.ERROR,
+    "tf2onnx": logging.ERROR,
+}
+"""Loggers of libraries whose hints are for their authors, and the level that a user should see."""
+VERBOSE = "LAKEHOUSE_VISION_VERBOSE"
+
+
+def prepare_environment(verbose: bool) -> None:
+    """Take out of this process's environment what harms the step, and add what it needs.
+
+    Args:
+        verbose: show every log line of the libraries, here and in the processes started from here.
+
+    Raises:
+        UserError: nothing here can repair it, such as a full temporary folder.
+    """
+    for name in ("PYTHONSTARTUP", "PYTHONINSPECT", "TF_USE_LEGACY_KERAS"):
+        os.environ.pop(name, None)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    for name in ("no_proxy", "NO_PROXY"):
+        given = os.environ.get("no_proxy", ""), os.environ.get("NO_PROXY", ""), *LOOPBACK
+        hosts = dict.fromkeys(host for part in given for host in part.split(",") if host.strip())
+        os.environ[name] = ",".join(hosts)
+    if locale.getencoding().upper().replace("-", "") != "UTF8":  # as with LC_ALL=C
+        os.environ["LC_ALL"] = "C.UTF-8"
+    os.environ["TMPDIR"] = tempfile.tempdir = _temporary_folder()
+    if verbose:
+        os.environ[VERBOSE] = "true"
+    if not is_verbose():
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # a progress bar for each file of a few kilobytes is noise
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        hide_hints()
+    _require_named_user()
+
+
+def is_verbose() -> bool:
+    """Return whether the step was started with ``verbose``, also in a process that it started."""
+    return VERBOSE in os.environ
+
+
+def hide_hints() -> None:
+    """Let libraries log here only what a user should see; each process calls it for itself."""
+    if is_verbose():
+        return
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    # MLflow predicts an example; Hyperopt has its session; Petastorm uses pyarrow's old names
+    for message in ("The structure of `inputs` doesn't match", "Spark session is not provided"):
+        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm|pyarrow")
+
+
+def use_own_spark(here: bool) -> None:
+    """Let PySpark start the Spark that was installed with it.
+
+    The caller starts Spark; where one runs already, as on Databricks, its variables have to stay.
+
+    Args:
+        here: on this machine alone, whose host name then need not resolve.
+    """
+    for name in FOREIGN_SPARK:
+        os.environ.pop(name, None)
+    if here:
+        os.environ["SPARK_LOCAL_IP"] = LOOPBACK[1]
+
+
+@contextmanager
+def ranks_inherit() -> Iterator[None]:
+    """Let Horovod's ranks inherit the environment in place of a copy on their command line.
+
+    Horovod (0.28.1) writes each variable there: a long environment does not fit, and everyone on
+    the machine can read passwords. By a comma too many it also sets the pause between two polls
+    and the size of the cache of exchanges to ``(None,)``, which is read as 0.
+    """
+    from horovod.runner.common.util import env
+
+    before = env.is_exportable
+    env.is_exportable = lambda name: (
+        name not in os.environ and name not in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY")
+    )
+    try:
+        yield
+    finally:
+        env.is_exportable = before
+
+
+def _temporary_folder() -> str:
+    """Return the first folder for temporary files that has space and may hold programs."""
+    tempfile.tempdir = None
+    folders = [os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108
+    for folder in filter(os.path.isdir, folders):
+        flags, free = os.statvfs(folder).f_flag, shutil.disk_usage(folder).free
+        has_space = free >= TEMPORARY_MEGABYTES * 10**6
+        if has_space and os.access(folder, os.W_OK) and not flags & os.ST_NOEXEC:
+            return os.path.abspath(folder)
+    raise UserError(
+        f"none of the folders for temporary files ({', '.join(filter(None, folders))}) can be "
+        f"written, may hold programs, and has {TEMPORARY_MEGABYTES} MB free: free some space, or "
+        "set TMPDIR to another folder"
+    )
+
+
+def _require_named_user() -> None:
+    """Give the user a name for MLflow, and check that Java can find it.
+
+    Raises:
+        UserError: the user's number has no entry in ``/etc/passwd``.
+    """
+    number = os.getuid()
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        os.environ.setdefault("LOGNAME", str(number))
+        raise UserError(
+            f"the user ID {number} has no entry in /etc/passwd, which Spark needs; as root, run: "
+            f"echo 'user:x:{number}:0::{Path.home()}:/bin/sh' >> /etc/passwd"
+        ) from None
