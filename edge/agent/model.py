@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.errors import UserError
+from edge.inference.errors import UserError, one_line
 from edge.inference.image import UnreadableError
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
@@ -84,7 +84,7 @@ class ModelInUse:
         except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
         except (ValueError, *LOAD_ERRORS) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             self._handle_failure(self.current, reason)
             return Result(model, version, reason=f"the model fails: {reason}")
         self._handle_success(self.current)
@@ -152,7 +152,7 @@ class ModelInUse:
         try:
             change()
         except (UserError, OSError) as error:
-            self.failure = f"cannot record the end of the probation: {' '.join(str(error).split())}"
+            self.failure = f"cannot record the end of the probation: {one_line(error)}"
             logger.warning("model: %s", self.failure)
             return False
         return True

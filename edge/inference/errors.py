@@ -1,4 +1,4 @@
-"""The error that the user can fix."""
+"""The error that the user can fix, and what is said of any error on one line."""
 
 
 class UserError(Exception):
@@ -6,3 +6,12 @@ class UserError(Exception):
 
     The command line shows it as one line, without a stack trace.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message on one line; its class's name if it has none.
+
+    >>> one_line(ValueError("two\\n  lines")), one_line(TimeoutError())
+    ('two lines', 'TimeoutError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__

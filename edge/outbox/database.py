@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edge.inference.errors import UserError
 
@@ -109,6 +109,22 @@ class Database:
         """Return the rows of a query."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
+
+    def value(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        """Return the first column of a query's first row; None without a row."""
+        return next((row[0] for row in self.rows(query, values)), None)
+
+    def execute(self, statement: str, values: Any = (), durable: bool = False) -> sqlite3.Cursor:
+        """Run one statement as a :meth:`transaction`."""
+        with self.transaction(durable=durable) as connection:
+            return connection.execute(statement, values)
+
+    def insert(self, table: str, row: dict[str, Any]) -> int:
+        """Insert a row, given by column, as a :meth:`transaction`; return its ID."""
+        columns, places = ", ".join(row), ", ".join(f":{column}" for column in row)
+        # both are names of this package's own, and no values
+        added = self.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", row)  # noqa: S608
+        return cast(int, added.lastrowid)
 
     def close(self) -> None:
         """Close the file; SQLite writes its log back into it."""

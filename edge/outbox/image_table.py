@@ -3,8 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import asdict, dataclass
 
 from edge.outbox.database import Database
 from edge.outbox.moment import Moment, read_moment
@@ -20,18 +19,19 @@ class ImageFile:
         file: its name in the folder of images.
         name: its name in the landing zone; None until its time is known.
         sha256: of its bytes; None until its time is known.
-        size: bytes.
+        bytes: their number.
     """
 
     file: str
     name: str | None
     sha256: str | None
-    size: int
+    bytes: int
 
-    @classmethod
-    def of(cls, file: str, name: str | None, content: bytes) -> "ImageFile":
-        """Describe a file by its names and its content."""
-        return cls(file, name, hashlib.sha256(content).hexdigest() if name else None, len(content))
+
+def image_file(file: str, name: str | None, content: bytes) -> ImageFile:
+    """Describe an image's file by its names and its content."""
+    digest = hashlib.sha256(content).hexdigest() if name else None
+    return ImageFile(file, name, digest, len(content))
 
 
 @dataclass(frozen=True)
@@ -72,44 +72,35 @@ class ImageTable:
         stamp: Stamp | None = None,
     ) -> int:
         """Add an image and return its ID; an undated one needs its moment and its stamp."""
-        when = (moment.wall_time.isoformat(), moment.uptime, moment.boot) if moment else ("", 0, "")
-        with self._database.transaction() as connection:
-            added = connection.execute(
-                "INSERT INTO images (file, name, sha256, bytes, reason, rank, wall_time, uptime,"
-                " boot, stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(image.file, image.name, image.sha256, image.size),
-                    *(reason, reason.rank, *when, stamp and stamp.to_json()),
-                ),
-            )
-        return cast(int, added.lastrowid)
+        when = moment.columns() if moment else {"wall_time": "", "uptime": 0, "boot": ""}
+        kept = {"reason": reason, "rank": reason.rank, "stamp": stamp and stamp.to_json()}
+        return self._database.insert("images", asdict(image) | when | kept)
 
     def replace_file(self, id: int, image: ImageFile, durable: bool = False) -> bool:
         """Set the file of an image; return False if the image was dropped meanwhile."""
-        with self._database.transaction(durable) as connection:
-            updated = connection.execute(
-                "UPDATE images SET file = ?, name = ?, sha256 = ?, bytes = ? WHERE id = ?",
-                (image.file, image.name, image.sha256, image.size, id),
-            )
+        updated = self._database.execute(
+            "UPDATE images SET file = :file, name = :name, sha256 = :sha256, bytes = :bytes "
+            "WHERE id = :id",
+            asdict(image) | {"id": id},
+            durable,
+        )
         return updated.rowcount > 0
 
     def delete(self, ids: Collection[int]) -> list[str]:
         """Delete images that will not be sent; return the files of those that still waited."""
-        these = json.dumps(list(ids))
+        these = (json.dumps(list(ids)),)
         with self._database.transaction() as connection:
-            # read in the transaction: an image that is dated meanwhile gets another file
-            files = connection.execute(
-                "SELECT file FROM images WHERE id IN (SELECT value FROM json_each(?))", (these,)
-            ).fetchall()
             connection.execute(
                 "UPDATE results SET image_id = NULL "
                 "WHERE image_id IN (SELECT value FROM json_each(?))",
-                (these,),
+                these,
             )
-            connection.execute(
-                "DELETE FROM images WHERE id IN (SELECT value FROM json_each(?))", (these,)
+            # the files of this moment: an image that is dated meanwhile gets another one
+            deleted = connection.execute(
+                "DELETE FROM images WHERE id IN (SELECT value FROM json_each(?)) RETURNING file",
+                these,
             )
-        return [row["file"] for row in files]
+            return [row["file"] for row in deleted]
 
     def delete_sent(self, image: NamedImage, landed_as: str) -> None:
         """Delete an image that is in the landing zone; its results say under which name."""
@@ -139,19 +130,16 @@ class ImageTable:
 
     def has(self, id: int) -> bool:
         """Return whether an image still waits."""
-        return bool(self._database.rows("SELECT id FROM images WHERE id = ?", (id,)))
+        return self._database.value("SELECT id FROM images WHERE id = ?", (id,)) is not None
 
     def ids_by_file(self) -> dict[str, int]:
         """Return the ID of each file's image."""
-        rows = self._database.rows("SELECT id, file FROM images")
-        return {row["file"]: row["id"] for row in rows}
+        return dict(map(tuple, self._database.rows("SELECT file, id FROM images")))
 
     def sizes_up_to(self, rank: int) -> list[tuple[int, int]]:
         """Return the ID and size of each image up to a rank, in the order to drop them."""
-        rows = self._database.rows(
-            "SELECT id, bytes FROM images WHERE rank <= ? ORDER BY rank, id", (rank,)
-        )
-        return [(row["id"], row["bytes"]) for row in rows]
+        query = "SELECT id, bytes FROM images WHERE rank <= ? ORDER BY rank, id"
+        return [(row["id"], row["bytes"]) for row in self._database.rows(query, (rank,))]
 
     def total(self, failing: Collection[int]) -> dict[str, int]:
         """Return how many images wait, their bytes, and how many are undated or unreadable."""

@@ -55,9 +55,8 @@ class Landing:
         if not replace and filesystem.exists(path):
             if filesystem.size(path) == len(content) and filesystem.cat_file(path) == content:
                 if isinstance(filesystem, LocalFileSystem):
-                    _sync_folders(
-                        Path(path), Path(root)
-                    )  # a power cut may have come before the sync
+                    # a power cut may have come before the sync
+                    _sync_folders(Path(path), Path(root))
                 return name
             name = f"again-{hashlib.sha256(content).hexdigest()[:12]}/{name}"
             path = f"{root}/{name}"

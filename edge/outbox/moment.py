@@ -23,6 +23,10 @@ class Moment:
     boot: str
     is_synced: bool
 
+    def columns(self) -> dict[str, str | float]:
+        """Return the columns that :func:`read_moment` reads."""
+        return {"wall_time": self.wall_time.isoformat(), "uptime": self.uptime, "boot": self.boot}
+
     def resolve(self, now: "Moment") -> "Moment | None":
         """Return this moment with its right time, or None if that may still become known.
 

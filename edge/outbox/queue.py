@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.cameras.camera import Frame
 from edge.cameras.jpeg import encode_pixels, is_jpeg
 from edge.files.atomic import write_atomically
-from edge.outbox.image_table import ImageFile, NamedImage, UndatedImage
+from edge.outbox.image_table import NamedImage, UndatedImage, image_file
 from edge.outbox.moment import Moment
 from edge.outbox.queue_files import new_file_name, recover_files, write_dated
 from edge.outbox.reading import Reader
@@ -126,7 +126,7 @@ class Queue:
         if moment.is_synced:
             content = stamp.apply(content, moment.wall_time)
             name = image_name(moment.wall_time, self._device, self._view, stamp.label)
-        image = ImageFile.of(new_file_name(reason, name), name, content)
+        image = image_file(new_file_name(reason, name), name, content)
         path = self._store.image_folder / image.file
         try:
             write_atomically(path, content)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.files.atomic import write_atomically
-from edge.outbox.image_table import ImageFile, UndatedImage
+from edge.outbox.image_table import UndatedImage, image_file
 from edge.outbox.moment import drop_date
 from edge.outbox.reason import Reason
 from edge.outbox.store import Store
@@ -57,7 +57,7 @@ def write_dated(
         OSError, sqlite3.OperationalError: nothing can be written, as on a full disk.
     """
     content = image.stamp.apply(content, captured_at)
-    dated = ImageFile.of(image.file.replace(UNDATED, name), name, content)
+    dated = image_file(image.file.replace(UNDATED, name), name, content)
     write_atomically(store.image_folder / dated.file, content)
     still_waits = store.images.replace_file(image.id, dated, durable=True)
     obsolete = image.file if still_waits else dated.file
@@ -93,11 +93,11 @@ def recover_files(store: Store, device: str, view: str) -> None:
         try:
             if key in orphan_rows:
                 known = None if name == UNDATED else name
-                file = ImageFile.of(path.name, known, path.read_bytes())
+                file = image_file(path.name, known, path.read_bytes())
                 store.images.replace_file(orphan_rows[key], file)
             else:
                 name = _unknown_time_name(path, device, view) if name == UNDATED else name
-                store.images.add(ImageFile.of(path.name, name, path.read_bytes()), Reason(reason))
+                store.images.add(image_file(path.name, name, path.read_bytes()), Reason(reason))
         except OSError as error:
             logger.error("cannot read %s (%s): the next start tries again", path, error)
             with suppress(OSError):  # without free space, it stays where it is

@@ -1,30 +1,14 @@
 """The rows of results and of the files that they are sent in: all SQL statements about them."""
 
 import json
-import sqlite3
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from edge.outbox.database import Database
 from edge.outbox.moment import Moment, read_moment
 from edge.outbox.result import Result
-
-
-@dataclass(frozen=True)
-class ResultRow:
-    """A stored result, with the names that the landing zone uses."""
-
-    file_name: str | None
-    sha256: str | None
-    model: str
-    model_version: str
-    label: str | None
-    score: float | None
-    latency_ms: float | None
-    reason: str | None
-    scored_at: str
-    probabilities: dict[str, float] | None
 
 
 class ResultTable:
@@ -39,26 +23,14 @@ class ResultTable:
 
     def add(self, result: Result, moment: Moment, image_id: int | None) -> None:
         """Add a result; ``image_id`` is the kept image of its frame."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO results (wall_time, uptime, boot, is_synced, model, version, label, "
-                "score, latency_ms, reason, probabilities, image_id) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(moment.wall_time.isoformat(), moment.uptime, moment.boot, moment.is_synced),
-                    *(result.model, result.version, result.label, result.score),
-                    *(result.latency_ms, result.reason, json.dumps(result.probabilities), image_id),
-                ),
-            )
+        frame = {"is_synced": moment.is_synced, "image_id": image_id}
+        row = asdict(result) | moment.columns() | frame
+        self._database.insert("results", row | {"probabilities": json.dumps(result.probabilities)})
 
     def undated(self, limit: int) -> list[tuple[int, Moment]]:
         """Return the ID and moment of the oldest results whose time is not known yet."""
-        rows = self._database.rows(
-            "SELECT id, wall_time, uptime, boot FROM results WHERE NOT is_synced "
-            "ORDER BY id LIMIT ?",
-            (limit,),
-        )
-        return [(row["id"], read_moment(row)) for row in rows]
+        query = "SELECT * FROM results WHERE NOT is_synced ORDER BY id LIMIT ?"
+        return [(row["id"], read_moment(row)) for row in self._database.rows(query, (limit,))]
 
     def date(self, wall_times: Collection[tuple[int, datetime]]) -> None:
         """Set the times of results by their IDs."""
@@ -70,10 +42,9 @@ class ResultTable:
 
     def open_batch(self) -> int | None:
         """Return the number of the oldest batch that was not sent."""
-        rows = self._database.rows(
-            "SELECT number FROM batches WHERE NOT sent ORDER BY number LIMIT 1"
-        )
-        return rows[0]["number"] if rows else None
+        query = "SELECT number FROM batches WHERE NOT sent ORDER BY number LIMIT 1"
+        number: int | None = self._database.value(query)
+        return number
 
     def close_batch(self, at_least: int, at_most: int) -> int | None:
         """Put the oldest complete results into a new batch and return its number.
@@ -96,35 +67,31 @@ class ResultTable:
             )
             return number
 
-    def in_batch(self, number: int) -> list[ResultRow]:
-        """Return the results of a batch, oldest first."""
-        return [
-            _result(row)
-            for row in self._database.rows(
-                "SELECT * FROM results WHERE batch = ? ORDER BY id", (number,)
-            )
-        ]
+    def in_batch(self, number: int) -> list[dict[str, Any]]:
+        """Return the results of a batch, oldest first, as files of results name their values."""
+        return self._decoded(
+            "SELECT file_name, sha256, model, version AS model_version, label, score, reason, "
+            "latency_ms, probabilities, wall_time AS scored_at FROM results WHERE batch = ? "
+            "ORDER BY id",
+            number,
+        )
 
     def mark_sent(self, number: int) -> None:
         """Mark a batch as sent."""
-        with self._database.transaction(durable=True) as connection:
-            connection.execute("UPDATE batches SET sent = 1 WHERE number = ?", (number,))
+        statement = "UPDATE batches SET sent = 1 WHERE number = ?"
+        self._database.execute(statement, (number,), durable=True)
 
     def last_id(self) -> int:
         """Return the ID of the newest result, or 0."""
-        (row,) = self._database.rows("SELECT coalesce(max(id), 0) AS id FROM results")
-        return int(row["id"])
+        return int(self._database.value("SELECT coalesce(max(id), 0) FROM results"))
 
-    def scored(self, ids: Collection[int]) -> list[ResultRow]:
-        """Return those of some results that have a score, oldest first."""
-        return [
-            _result(row)
-            for row in self._database.rows(
-                "SELECT * FROM results WHERE id IN (SELECT value FROM json_each(?)) "
-                "AND score IS NOT NULL ORDER BY id",
-                (json.dumps(list(ids)),),
-            )
-        ]
+    def scored(self, ids: Collection[int]) -> list[dict[str, Any]]:
+        """Return those of some results that have a score, oldest first, for the page's curve."""
+        return self._decoded(
+            "SELECT wall_time AS at, label, score, version, probabilities FROM results "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND score IS NOT NULL ORDER BY id",
+            json.dumps(list(ids)),
+        )
 
     def total(self) -> dict[str, int]:
         """Return how many results there are, and how many of them were not sent."""
@@ -137,7 +104,7 @@ class ResultTable:
 
     def count(self) -> int:
         """Return how many results there are."""
-        return int(self._database.rows("SELECT count(*) AS n FROM results")[0]["n"])
+        return int(self._database.value("SELECT count(*) FROM results"))
 
     def delete_oldest(self, count: int) -> int:
         """Delete results, first those that were sent; return how many unsent ones that took."""
@@ -158,17 +125,6 @@ class ResultTable:
             )
         return unsent
 
-
-def _result(row: sqlite3.Row) -> ResultRow:
-    return ResultRow(
-        file_name=row["file_name"],
-        sha256=row["sha256"],
-        model=row["model"],
-        model_version=row["version"],
-        label=row["label"],
-        score=row["score"],
-        latency_ms=row["latency_ms"],
-        reason=row["reason"],
-        scored_at=row["wall_time"],
-        probabilities=json.loads(row["probabilities"]),
-    )
+    def _decoded(self, query: str, value: Any) -> list[dict[str, Any]]:
+        rows = map(dict, self._database.rows(query, (value,)))
+        return [row | {"probabilities": json.loads(row["probabilities"])} for row in rows]

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from edge.outbox.moment import Moment
@@ -60,9 +60,8 @@ class Results:
 
         At most :data:`DATED_AT_ONCE` rows, so that they do not delay a new result.
         """
-        resolved = [
-            (id, moment.resolve(now)) for id, moment in self._store.results.undated(DATED_AT_ONCE)
-        ]
+        undated = self._store.results.undated(DATED_AT_ONCE)
+        resolved = [(id, moment.resolve(now)) for id, moment in undated]
         if dated := [(id, moment.wall_time) for id, moment in resolved if moment]:
             self._store.results.date(dated)
 
@@ -81,7 +80,7 @@ class Results:
         if number is None:
             return None
         scored_by = {"scored_by": f"edge:{self._device}"}
-        rows = (asdict(row) | scored_by for row in self._store.results.in_batch(number))
+        rows = (row | scored_by for row in self._store.results.in_batch(number))
         content = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows).encode()
         name = results_name(self._device, self._store.id, number, content)
         return Batch(number, name, content)
@@ -94,11 +93,7 @@ class Results:
         """Return points of a curve, evenly from the newest ``rows`` results, oldest first."""
         last = self._store.results.last_id()
         ids = range(last, max(last - rows, 0), -max(rows // MAX_POINTS, 1))
-        return [
-            {"at": row.scored_at, "label": row.label, "score": row.score}
-            | {"version": row.model_version, "probabilities": row.probabilities}
-            for row in self._store.results.scored(ids)
-        ]
+        return self._store.results.scored(ids)
 
     def size(self) -> dict[str, int]:
         """Return how many results are kept, and how many of them were not sent."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from edge.inference.errors import one_line
 from edge.outbox.landing import Landing
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
@@ -74,13 +75,13 @@ class Sender:
         try:
             sent = self._send_one(now)
         except _NotLandedError as error:
-            self._handle_failure(_message(error.__cause__))
+            self._handle_failure(str(error))
             return False
         except (OSError, sqlite3.Error) as error:  # the device's own disk, full or failing
-            self._handle_failure(f"the store: {_message(error)}")
+            self._handle_failure(f"the store: {one_line(error)}")
             return False
         except Exception as error:
-            self._handle_failure(_message(error))
+            self._handle_failure(one_line(error))
             raise
         self.failure, self.failing_since, self._failures = None, None, 0
         return sent
@@ -113,12 +114,13 @@ class Sender:
             landed_as = self._landing.put(name, content, replace)
         # a file system of fsspec raises what its library raises: there is no common class
         except Exception as error:
-            raise _NotLandedError from error
+            raise _NotLandedError(one_line(error)) from error
         if not replace:  # a status is not what waits to be sent
             self.sent_at = self._now().wall_time.isoformat(timespec="seconds")
         return landed_as
 
     def _handle_failure(self, failure: str) -> None:
+        failure = without_userinfo(failure)
         if self.failure != failure:
             logger.warning("nothing can be sent: %s", failure)
         uptime = self._now().uptime
@@ -131,8 +133,4 @@ class Sender:
 
 
 class _NotLandedError(Exception):
-    """The landing zone did not take a file; the cause says why."""
-
-
-def _message(error: BaseException | None) -> str:
-    return without_userinfo(" ".join(str(error).split())) or type(error).__name__
+    """The landing zone did not take a file."""

@@ -76,19 +76,17 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Return the counts since this store was created."""
         with self._lock:
-            rows = self.database.rows("SELECT name, value FROM counts")
-            stored = {row["name"]: row["value"] for row in rows}
+            stored = dict(map(tuple, self.database.rows("SELECT name, value FROM counts")))
             return dict(Counter(stored) + self._uncounted)
 
     def fact(self, name: str) -> str | None:
         """Return the value of a fact; None if it was never set."""
-        found = self.database.rows("SELECT value FROM facts WHERE name = ?", (name,))
-        return found[0]["value"] if found else None
+        value: str | None = self.database.value("SELECT value FROM facts WHERE name = ?", (name,))
+        return value
 
     def set_fact(self, name: str, value: str) -> None:
         """Set the value of a fact."""
-        with self.database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Close the database."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.inference.errors import UserError
+from edge.inference.errors import UserError, one_line
 from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer
 from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError
@@ -48,7 +48,7 @@ class CurrentModel:
                 self.folder, self.fallback_reason = folder, "; ".join(reasons) or None
                 return
             except (ReleaseError, RecordError, OSError, *LOAD_ERRORS) as error:
-                reasons.append(f"{folder.name}: {' '.join(str(error).split())}")
+                reasons.append(f"{folder.name}: {one_line(error)}")
         if reasons:
             raise NoModelError(f"no complete model in {models} ({'; '.join(reasons)})")
         raise NoModelError(f"no model in {models}")

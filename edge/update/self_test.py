@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from edge.inference.errors import UserError
+from edge.inference.errors import UserError, one_line
 from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.inference.reference_images import (
@@ -138,8 +138,7 @@ def _load_checked(
         if reference is not None:
             _require_expected(scores, reference.expected(file), TOLERANCE[file])
     except (UserError, *SELF_TEST_ERRORS) as error:
-        reason = " ".join(str(error).split())
-        raise ReleaseError(f"the model fails its self-test: {reason}") from error
+        raise ReleaseError(f"the model fails its self-test: {one_line(error)}") from error
     return scorer
 
 
