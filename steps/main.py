@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import mlflow
@@ -14,10 +14,18 @@ from steps import export, ingest, promote, register, train, tune
 from steps.dataset.selection import SelectionParameters
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
+from steps.ingestion.landing import normalize
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
+from steps.pipeline.model_names import MODEL, name_model
 from steps.pipeline.outages import fail_fast
-from steps.pipeline.outputs import MainOutputs, Outputs, StepDone
+from steps.pipeline.outputs import (
+    IngestOutputs,
+    MainOutputs,
+    Outputs,
+    RegisterOutputs,
+    StepDone,
+)
 from steps.pipeline.pipeline_parameters import parameters_of, step_fields, with_pipeline_names
 from steps.pipeline.pipeline_request import Request
 from steps.pipeline.pipeline_state import (
@@ -91,9 +99,10 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     # promote ends well, so that its comparison is reused; it is the pipeline that fails
     of_steps = parameters.model_copy(update={"on_refusal": "finish"})
     ending = Outputs()
+    model = partial(_model_of, run.profile, runs, parameters.source)
     try:
         for step in PIPELINE[: len(request.names)]:
-            if _is_left_out(step, ending, request, run.profile.model):
+            if _is_left_out(step, ending, request, model):
                 continue
             run.commands.resume_with(**request.rest(step.name))
             _run_or_reuse(step, run.profile, of_steps, request, runs, done)
@@ -111,16 +120,18 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     finally:
         if done:
             fill_report(run.report, done)
+    if registered := runs.get("register"):  # the steps that are run next by hand follow it
+        mlflow.set_tag(MODEL, read_outputs(registered, RegisterOutputs).model)
     no_model = result is Result.NO_MODEL
     run.report.next_command = run.commands.resume() if no_model else run.commands.next("device")
     return MainOutputs(runs=runs, steps=done, result=result, line=line)
 
 
-def _is_left_out(step: Step, ending: Outputs, request: Request, model: str) -> bool:
+def _is_left_out(step: Step, ending: Outputs, request: Request, model: Callable[[], str]) -> bool:
     """Return whether a refused challenger leaves a later step nothing to do."""
     if not ending.result.is_refusal or request.requires(step.name):
         return False
-    return ending.result is Result.NO_MODEL or is_released(model, CHAMPION)
+    return ending.result is Result.NO_MODEL or is_released(model(), CHAMPION)
 
 
 def _run_or_reuse(
@@ -133,6 +144,9 @@ def _run_or_reuse(
 ) -> None:
     """Reuse or run one step; add its run to the runs, and what was done to the steps done."""
     chosen = parameters_of(step, parameters, OwnParameters, runs)
+    if MODEL in step.settings and not profile.model:
+        profile = profile.named(_model_of(profile, runs, parameters.source))
+        chosen = chosen.model_copy(update={MODEL: profile.model})
     # once, and only if it is needed: ingest's lists the whole landing zone
     parts = cache(lambda: step.key_parts(chosen, profile, {n: runs[n] for n in step.input_names()}))
     earlier = [one.step for one in done if not one.reused]
@@ -153,6 +167,15 @@ def _run_or_reuse(
         seconds = found.data.metrics.get("seconds", 0)
         result = result.model_copy(update={"run_id": found.info.run_id, "seconds": seconds})
     done.append(result)
+
+
+def _model_of(profile: Profile, runs: dict[str, str], source: str) -> str:
+    """Return the profile's model, or the one that is named after the source of its images."""
+    if profile.model:
+        return profile.model
+    ingested = runs.get("ingest")
+    read = read_outputs(ingested, IngestOutputs).source if ingested else normalize(source)
+    return name_model(read)
 
 
 def _find_run(

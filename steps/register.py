@@ -1,5 +1,7 @@
 """Register: the trained network into the registry, as the challenger."""
 
+import json
+import logging
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
@@ -13,7 +15,14 @@ from edge.inference.prepare import PREPARE_VERSION
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import CHALLENGER, has_version, load_keras, not_kept_error
+from steps.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    has_version,
+    load_keras,
+    not_kept_error,
+    version_by_alias,
+)
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 
@@ -22,6 +31,11 @@ if TYPE_CHECKING:
     import numpy as np
     from mlflow.models.model import ModelInfo
     from numpy.typing import NDArray
+
+logger = logging.getLogger("steps")
+
+LONGEST_TAG = 5000
+"""Characters: registries limit a tag, and thousands of labels may be long."""
 
 
 class Parameters(StepParameters):
@@ -43,6 +57,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     logged = _log_model(model, trained, example)
     mlflow.log_metrics(trained.metrics, model_id=logged.model_id)
     name = run.profile.model
+    _warn_of_other_source(name, trained.selection.source)
     tags = _lineage_tags(run.inputs["train"], trained, run.id)
     version = mlflow.register_model(logged.model_uri, name, tags=tags)
     _require_intact(version, model, example)
@@ -51,6 +66,18 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     fill_report(run.report, version, trained)
     run.report.next_command = run.commands.next("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
+
+
+def _warn_of_other_source(name: str, source: str) -> None:
+    """Say that the champion was trained on another source, which may be another data set."""
+    champion = version_by_alias(name, CHAMPION)
+    before = champion.tags.get("source", source) if champion else source
+    if before != source:
+        logger.warning(
+            "%s was trained on %s until now, and here on %s; pass -P model=<another name> to keep "
+            "two models",
+            *(name, before, source),
+        )
 
 
 def _log_model(
@@ -111,10 +138,11 @@ def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict
         "run.register": run_id,
         "run.train": train_run_id,
         **{k.replace("input.", "run."): v for k, v in inputs.items() if k.startswith("input.")},
+        "source": trained.selection.source,
         "delta_table": trained.selection.table,
         "delta_version": str(trained.selection.version),
         "prepare_version": PREPARE_VERSION,
-        "labels": " ".join(trained.labels),
+        "labels": json.dumps(trained.labels, ensure_ascii=False)[:LONGEST_TAG],
     }
 
 

@@ -17,6 +17,7 @@ from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
+from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import path_is_under
 from steps.lake.tables import id_of
 from steps.pipeline.outputs import Selection
@@ -126,6 +127,7 @@ def plan_cache(
         UserError: there are fewer than two labels, or a split lacks one.
     """
     rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    known = known.assign(label=known["label"].map(normalize_label)).dropna(subset="label")
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.evaluation.metric_names import label_metric
+
 BINS = 10
 
 
@@ -37,10 +39,12 @@ def metrics_of(
     for index, label in enumerate(labels):
         true, positive = truth == label, predicted == label
         if true.any():
-            metrics[f"recall_{label}"] = float(correct[true].mean())
+            metrics[label_metric("recall", label)] = float(correct[true].mean())
             precision = correct[positive].mean() if positive.any() else 0
-            metrics[f"precision_{label}"] = float(precision)
-            metrics[f"pr_auc_{label}"] = average_precision(probabilities[:, index], true)
+            metrics[label_metric("precision", label)] = float(precision)
+            metrics[label_metric("pr_auc", label)] = average_precision(
+                probabilities[:, index], true
+            )
     return metrics
 
 

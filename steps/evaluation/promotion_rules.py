@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from steps.evaluation.metric_names import metric_as_written
 from steps.settings.profile import Bound, Promotion
 
 
@@ -121,7 +122,8 @@ def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
         if limit is not None:
             bounds[name] = Bound(max=limit)
     bounds |= rules.thresholds
-    errors = (_threshold_error(name, metrics.get(name), bound) for name, bound in bounds.items())
+    found = {name: metrics.get(name, metrics.get(metric_as_written(name))) for name in bounds}
+    errors = (_threshold_error(name, found[name], bound) for name, bound in bounds.items())
     return [error for error in errors if error]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steps.evaluation.metric_names import label_metric, metric_name
 from steps.evaluation.metrics import wilson
 from steps.evaluation.predictions import Predictions
 
@@ -37,14 +38,19 @@ class Slice:
 
 
 def slices(predictions: Predictions) -> list[Slice]:
-    """Return a slice for each camera, hour and brightness; unknown values are slices too."""
+    """Return a slice for each camera, hour and brightness; unknown values are slices too.
+
+    A kind that is unknown for every image is left out. Brightness stands for day and night, so it
+    is left out with the hour.
+    """
     unknown = "unknown"
-    hours = predictions.captured_at.astype("datetime64[h]")
-    values = {
-        "device": np.array([device or unknown for device in predictions.devices]),
-        "hour": np.array([unknown if np.isnat(h) else f"{str(h)[-2:]}:00" for h in hours]),
-        "brightness": np.array([brightness_of(mean) for mean in predictions.brightness]),
-    }
+    values = {}
+    if any(predictions.devices):
+        values["device"] = np.array([device or unknown for device in predictions.devices])
+    if has_times(predictions):
+        hours = predictions.captured_at.astype("datetime64[h]")
+        values["hour"] = np.array([unknown if np.isnat(h) else f"{str(h)[-2:]}:00" for h in hours])
+        values["brightness"] = np.array([brightness_of(mean) for mean in predictions.brightness])
     return [
         _slice(kind, str(value), predictions.subset(found == value))
         for kind, found in values.items()
@@ -55,18 +61,24 @@ def slices(predictions: Predictions) -> list[Slice]:
 def slice_metrics(predictions: Predictions) -> dict[str, float]:
     """Return each metric of each slice that has images, as ``<metric>@<slice>``.
 
-    The slices are those that promotion rules may name: ``day`` and ``night`` by brightness, and
-    ``device=<ID>``.
+    The slices are those that promotion rules may name: ``day`` and ``night`` by brightness, if
+    any image has a time, and ``device=<ID>``.
     """
     night = predictions.brightness < NIGHT
-    slices = {"day": ~night, "night": night}
-    slices |= {f"device={id_}": predictions.devices == id_ for id_ in set(predictions.devices)}
+    slices = {"day": ~night, "night": night} if has_times(predictions) else {}
+    devices = {device for device in predictions.devices if device}
+    slices |= {f"device={metric_name(one)}": predictions.devices == one for one in devices}
     return {
         f"{metric}@{name}": value
         for name, rows in slices.items()
         if rows.any()
         for metric, value in predictions.subset(rows).metrics().items()
     }
+
+
+def has_times(predictions: Predictions) -> bool:
+    """Return whether it is known of any image when it was taken."""
+    return not np.isnat(predictions.captured_at).all()
 
 
 def brightness_of(mean: float) -> str:
@@ -78,7 +90,7 @@ def _slice(kind: str, value: str, predictions: Predictions) -> Slice:
     metrics = predictions.metrics()
 
     def mean(name: str) -> float:
-        keys = [f"{name}_{label}" for label in predictions.labels]
+        keys = [label_metric(name, label) for label in predictions.labels]
         found = [metrics[key] for key in keys if key in metrics]
         return sum(found) / len(found)
 

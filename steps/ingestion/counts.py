@@ -1,7 +1,9 @@
 """The number of rows of a landing zone in the tables."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import IMAGES, QUARANTINE, path_is_under
 from steps.lake.tables import Table
 from steps.settings.profile import Profile
@@ -33,10 +35,14 @@ def source_counts(
         .orderBy("label")
         .collect()
     )
+    labels: Counter[str] = Counter()
+    for row in by_label:
+        if label := normalize_label(row["label"]):
+            labels[label] += row["images"]
     return {
         "images": sum(row["images"] for row in by_label),
         "new_images": sum(row["new"] for row in by_label),
         "duplicates": sum(row["duplicates"] for row in by_label),
         "quarantined": current_rows(spark, profile, QUARANTINE, source).count(),
-        "labels": {row["label"]: row["images"] for row in by_label if row["label"] is not None},
+        "labels": dict(labels),
     }

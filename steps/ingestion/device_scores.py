@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.protocol.landing_names import RESULTS
 from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_optional, parse_str, parse_utc
 from steps.ingestion.tables import QUARANTINE, SCORES
@@ -84,6 +85,7 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
     return {
         **texts,
         **numbers,
+        "label": normalize_label(texts["label"]),
         "path": image and f"{source}/{image}",
         "scored_at": parse_utc(result["scored_at"]),
         "score_run_id": run_id,
@@ -92,7 +94,7 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
 
 
 def _probabilities(values: dict[str, Any]) -> dict[str, float]:
-    return {parse_str(label): float(value) for label, value in values.items()}
+    return {normalize_label(parse_str(name)) or "": float(value) for name, value in values.items()}
 
 
 def _write_chunk(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
+from steps.ingestion.label_text import normalize_label
+
 
 @dataclass(frozen=True)
 class FileName:
@@ -32,13 +34,14 @@ def parse_file_name(path: str, source: str, pattern: str) -> FileName:
     match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
         return FileName(label=_folder_below(path, source))
-    return FileName(True, _time(match["time"]), match["device"], match["view"], match["label"])
+    label = normalize_label(match["label"])
+    return FileName(True, _time(match["time"]), match["device"], match["view"], label)
 
 
 def _folder_below(path: str, source: str) -> str | None:
     # by text: a path object would fold the two slashes of a URI
     folder = path.rpartition("/")[0]
-    return None if folder == source.rstrip("/") else folder.rpartition("/")[2]
+    return None if folder == source.rstrip("/") else normalize_label(folder.rpartition("/")[2])
 
 
 def _time(text: str | None) -> datetime | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from delta.tables import DeltaTable
 
 from steps.errors import UserError
+from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import normalize
 from steps.ingestion.tables import IMAGES, path_is_under
 from steps.settings.profile import Profile
@@ -92,6 +93,7 @@ def merge_labels(
 def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
+    from pyspark.sql.functions import udf
 
     place = normalize(table)
     reader = spark.read
@@ -117,6 +119,6 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
         )
     # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
-    return labels.selectExpr(named, "CAST(label AS STRING) AS label").where(
-        f"{key} IS NOT NULL AND label IS NOT NULL"
-    )
+    labels = labels.selectExpr(named, "CAST(label AS STRING) AS label")
+    labels = labels.withColumn("label", udf(normalize_label, "string")("label"))
+    return labels.where(f"{key} IS NOT NULL AND label IS NOT NULL")

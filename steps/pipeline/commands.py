@@ -55,7 +55,7 @@ class Commands:
             parameters: of that step; an empty one is left out.
         """
         own = self.parameters
-        place = StepParameters(profile=own.profile, override=own.override)
+        place = StepParameters(profile=own.profile, override=own.override, model=own.model)
         return self._command(step, non_default_parameters(place) | parameters)
 
     def add_to(self, error: UserError) -> None:

@@ -19,6 +19,7 @@ from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, key_parts
 from steps.pipeline.commands import Commands
 from steps.pipeline.failures import end_as_failed, end_run_on_error
+from steps.pipeline.model_names import MODEL, find_model
 from steps.pipeline.outages import describe_outage
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
@@ -134,6 +135,8 @@ class Step:
             prepare_environment(verbose=read_flag("verbose", argv))
             parameters = parse(self.parameters, self.name, argv)
             profile = load_profile(parameters.profile, parameters.override)
+            if parameters.model:
+                profile = profile.named(parameters.model)
         except UserError as error:
             with mlflow.start_run():  # the one that `mlflow run` opened, or a new one
                 end_as_failed(self.name, error)
@@ -164,6 +167,9 @@ class Step:
         with end_run_on_error(run, report, commands):
             set_step_tags(self.name, profile, run)
             report.inputs = inputs = self._resolve_inputs(parameters)
+            if MODEL in self.settings:
+                profile = profile.named(profile.model or find_model(parameters, inputs))
+                mlflow.set_tag(MODEL, profile.model)
             parts = self.key_parts(parameters, profile, inputs)
             tags = {f"input.{step}": input_id for step, input_id in inputs.items()}
             mlflow.set_tags({"cache_key": cache_key(parts)} | tags)

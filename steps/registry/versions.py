@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from steps.endings import Result
 from steps.errors import RunAgain, RunStep, UserError
+from steps.settings.parameters import RELEASED
 
 if TYPE_CHECKING:
     import keras
@@ -39,12 +40,9 @@ def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()
         raise
 
 
-_ONNX = "-onnx"
-
-
 def released_as(model: str) -> str:
     """Return the registered model under which a Keras model is released, as ONNX."""
-    return f"{model}{_ONNX}"
+    return model + RELEASED
 
 
 def is_released(model: str, alias: str) -> bool:
@@ -85,7 +83,7 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
 def _missing_error(model: str, alias: str, made_by: str) -> UserError:
     """Return the error of an alias that names nothing: no step has set it, or one refused to."""
     argument = alias_argument(alias)
-    source = model.removesuffix(_ONNX)
+    source = model.removesuffix(RELEASED)
     refused = version_by_alias(source, CHALLENGER)
     compared = refused.tags.get(COMPARED, "") if refused else ""
     if refused and compared.startswith(REFUSED) and version_by_alias(source, alias) is None:

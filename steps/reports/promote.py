@@ -56,7 +56,8 @@ def _metric_tables(report: Report, comparison: Comparison, delta_version: str) -
     header = ["metric", "challenger", "champion"]
     text = f"Of Delta version {delta_version}."
     report.table("On the same test images", header, of_all, text)
-    report.table("By slice", header, by_slice, "The run's metrics have the others.")
+    if by_slice:
+        report.table("By slice", header, by_slice, "The run's metrics have the others.")
 
 
 def _discordant_pairs(report: Report, comparison: Comparison, theirs: Predictions) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 from steps.dataset.cache import Cache
 from steps.dataset.confounders import find_confounders
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
+from steps.evaluation.metric_names import label_metric
 from steps.evaluation.metrics import bootstrap, wilson
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
@@ -56,16 +57,17 @@ def fill_report(
     log_loss, error = metrics["log_loss"], metrics["calibration_error"]
     text = f"Log loss {log_loss:.4f}; expected calibration error {error:.4f}."
     report.table("By label", header, rows, text)
-    report.table(
-        "By slice",
-        ["", "", "images", "accuracy", "95 % interval", "precision", "recall", "PR-AUC", "ECE"],
-        [_slice_row(one) for one in by_slice],
-        "Hours are UTC. Night: a mean brightness below "
-        f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over the "
-        "labels of a slice. Intervals here and above are Wilson's and take images as independent. "
-        "Neighbours are not: if there are mistakes, the interval at the top is bootstrapped by "
-        "whole hours.",
-    )
+    if by_slice:
+        report.table(
+            "By slice",
+            ["", "", "images", "accuracy", "95 % interval", "precision", "recall", "PR-AUC", "ECE"],
+            [_slice_row(one) for one in by_slice],
+            "Hours are UTC. Night: a mean brightness below "
+            f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over "
+            "the labels of a slice. Intervals here and above are Wilson's and take images as "
+            "independent. Neighbours are not: if there are mistakes, the interval at the top is "
+            "bootstrapped by whole hours.",
+        )
     splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
     rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
     text = f"Whole blocks of time go to one split; {describe_guard(cache.counts)}."
@@ -96,7 +98,7 @@ def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> lis
     count = int(true.sum())
     interval = _span(*wilson(int(test.correct[true].sum()), count))
     names = ("recall", "precision", "pr_auc")
-    recall, precision, pr_auc = (round(metrics[f"{name}_{label}"], 4) for name in names)
+    recall, precision, pr_auc = (round(metrics[label_metric(name, label)], 4) for name in names)
     return [label, count, recall, interval, precision, pr_auc]
 
 

@@ -4,13 +4,36 @@ import argparse
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from steps.errors import RUN, UserError
 from steps.settings.validation_errors import describe, did_you_mean
 
 TRUE = ("true", "1", "yes", "on", "y", "t")
 """What pydantic reads as true, in any case."""
+
+
+RELEASED = "-onnx"
+"""The end of the name under which a model is released."""
+
+
+def _model_name(name: str) -> str:
+    """Return a name that MLflow's registry accepts for a model; empty if there is none."""
+    if (
+        name != name.strip()
+        or re.search(r"[/:%\"']|^\.+$", name)
+        or name.lower().endswith(RELEASED)
+    ):
+        raise ValueError(
+            f"a model's name has none of / : % \" ', no space around it, and does not end in "
+            f"{RELEASED}, as releases do"
+        )
+    return name
+
+
+ModelName = Annotated[
+    str, BeforeValidator(lambda name: "" if name is None else name), AfterValidator(_model_name)
+]
 
 
 class StepParameters(BaseModel):
@@ -27,6 +50,11 @@ class StepParameters(BaseModel):
     override: str = Field(
         "",
         description="values to replace in the profile, such as training.processes=4,lake=/data",
+    )
+    model: ModelName = Field(
+        "",
+        description="the registered model's name, in place of the profile's; without either, the "
+        "last folder of the source that it is trained on",
     )
     debug: bool = Field(False, description="show the stack trace of an error")
     verbose: bool = Field(False, description="show all log lines of Spark, TensorFlow and MLflow")

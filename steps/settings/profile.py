@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from steps.errors import UserError
+from steps.settings.parameters import ModelName
 from steps.settings.profile_file import EXTENDS, VARIABLE, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace
 from steps.settings.validation_errors import describe_item, key_of
@@ -76,8 +77,8 @@ class Promotion(_Section):
     )
     thresholds: dict[str, Bound] = Field(
         {},
-        description="by metric: accuracy, log_loss, recall_<label>, precision_<label>; of a "
-        "slice as <metric>@<slice>, the slices being day, night and device=<ID>",
+        description="by metric: accuracy, log_loss, recall_<label>, precision_<label>, the label "
+        "as it is; of a slice as <metric>@<slice>, the slices being day, night and device=<ID>",
     )
     max_onnx_bytes: int | None = Field(None, gt=0, description="of the ONNX graph")
     max_latency_ms: float | None = Field(
@@ -106,7 +107,7 @@ class Profile(_Section):
     lake: str = Field(description="where the Delta tables are")
     cache: str = Field(description="where the Petastorm caches are")
     file_name: str = Field(description="regex with the groups time, device, view, label")
-    model: str = Field(min_length=1, description="registered model's name")
+    model: ModelName = Field("", description="registered model's name; null: the source's")
     spark: Spark
     training: Training
     tuning: Tuning | None = Field(None, description="needed by tune only")
@@ -118,6 +119,12 @@ class Profile(_Section):
     def shown(self) -> dict[str, Any]:
         """Return what may be logged: the file's values, with the names of environment variables."""
         return self._shown
+
+    def named(self, model: str) -> "Profile":
+        """Return the profile with another name of the model."""
+        profile = self.model_copy(update={"model": model})
+        profile._shown = self._shown | {"model": model}
+        return profile
 
     def cache_key_values(self, keys: tuple[str, ...]) -> dict[str, Any]:
         """Return the values at dotted keys; for a value from the environment, its hash."""

@@ -18,9 +18,7 @@ def _blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    ("page", "model"), [("label-images.md", "shoes"), ("nightly.md", "package")]
-)
+@pytest.mark.parametrize(("page", "model"), [("label-images.md", "shoes"), ("nightly.md", "")])
 def test_a_profile_can_be_loaded(page, model, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
     (block,) = _blocks(page, "yaml")

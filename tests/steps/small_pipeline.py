@@ -47,7 +47,7 @@ class SmallPipeline:
     """The pipeline, which takes the place of the real one while a monkeypatch lasts."""
 
     def __init__(self, monkeypatch):
-        self.profile = load_profile("local")
+        self.profile = load_profile("local").named("package")
         self.started: list[str] = []
         self.resumed: list[str] = []
         self.stale: str | None = None

@@ -46,7 +46,7 @@ def _row(name: str, content: bytes, source: str = SOURCE, **changed) -> dict:
         "device_id": None if number is None else "1",
         "captured_at": START if number is None else START + timedelta(minutes=number),
         "captured_from": "file" if number is None else "name",
-        "label": BY_FOLDER.get(name) or str(number % 2),
+        "label": BY_FOLDER.get(name) or f"{number % 2}{' ' * (number % 3 == 0)}",
         "replaced_at": None,
     } | changed
 
@@ -125,7 +125,7 @@ def test_a_cache_holds_the_selection_as_prepare_makes_it(filled):
     assert sorted(rows["name"]) == sorted(CHOSEN)
     for row in rows.itertuples():
         np.testing.assert_array_equal(row.pixels, prepare(CHOSEN[row.name], SIZE))
-    expected = [_row(name, b"")["label"] for name in rows["name"]]
+    expected = [_row(name, b"")["label"].strip() for name in rows["name"]]
     assert [filled.cache.labels[number] for number in rows["label"]] == expected
     counts = rows.groupby("split")["label"].value_counts()
     assert filled.cache.counts == {

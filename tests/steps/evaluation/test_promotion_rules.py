@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from steps.evaluation.metric_names import label_metric
 from steps.evaluation.promotion_rules import PairedCounts, evaluate_rules, images_needed
 from steps.settings.profile import Bound, Promotion
 
@@ -84,6 +85,11 @@ def test_the_images_needed(margin, confidence, needed):
         ),
         ({}, {"thresholds": {"accuracy@night": Bound(min=0.5)}}, "no metric 'accuracy@night'"),
         ({"accuracy@night": 0.4}, {"thresholds": {"accuracy@night": Bound(min=0.5)}}, "night 0.4"),
+        (
+            {label_metric("recall", "R&D"): 0.4},
+            {"thresholds": {"recall_R&D": Bound(min=0.5)}},
+            "recall_R&D 0.4 is below",
+        ),
         ({}, {"max_onnx_bytes": 999}, "onnx_bytes 1000 is above the maximum, 999"),
         ({}, {"max_latency_ms": 2.0}, "latency_ms 3 is above the maximum, 2"),
     ],

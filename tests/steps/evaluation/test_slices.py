@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_predictions import make_predictions
 
-from steps.evaluation.slices import NIGHT, slice_metrics
+from steps.evaluation.slices import NIGHT, slice_metrics, slices
 
 COUNT = 400
 
@@ -30,3 +30,26 @@ def test_each_slice_has_the_metrics_of_its_images():
 def test_a_slice_without_images_is_left_out():
     metrics = slice_metrics(make_predictions(4, brightness=np.full(4, NIGHT + 1.0)))
     assert {name.partition("@")[2] for name in metrics} == {"day", "device=3"}
+
+
+NO_TIME = np.full(4, np.datetime64("NaT", "us"))
+ONE_TIME = np.array(["NaT"] * 3 + ["2026-07-13T05:04"], "datetime64[us]")
+NO_DEVICE = np.array([None] * 4, object)
+ONE_DEVICE = np.array([None] * 3 + ["3"], object)
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "named"),
+    [
+        ({}, {"device", "hour", "brightness"}, {"day", "device=3"}),
+        ({"devices": NO_DEVICE}, {"hour", "brightness"}, {"day"}),
+        ({"captured_at": NO_TIME}, {"device"}, {"device=3"}),
+        ({"captured_at": NO_TIME, "devices": NO_DEVICE}, set(), set()),
+        ({"captured_at": ONE_TIME}, {"device", "hour", "brightness"}, {"day", "device=3"}),
+        ({"devices": ONE_DEVICE}, {"device", "hour", "brightness"}, {"day", "device=3"}),
+    ],
+)
+def test_what_is_unknown_of_every_image_makes_no_slice(columns, shown, named):
+    predictions = make_predictions(4, **columns)
+    assert {one.kind for one in slices(predictions)} == shown
+    assert {name.partition("@")[2] for name in slice_metrics(predictions)} == named

@@ -1,6 +1,7 @@
 """Labels from a table, merged into the images, with real tables of every kind."""
 
 import hashlib
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,13 @@ def test_rows_without_a_key_or_a_label_are_ignored(small):
 def test_numbers_are_labels_as_they_are_written(small):
     assert _merge(small, [(UNLABELLED, 7)], kind="parquet").added == 1
     assert _labels(small)[UNLABELLED] == "7"
+
+
+def test_a_label_is_one_however_it_was_typed(small):
+    decomposed = unicodedata.normalize("NFD", "Tür")
+    rows = [(UNLABELLED, "Tür"), (UNLABELLED, f" {decomposed} "), (LABELLED, "  ")]
+    assert _merge(small, rows) == MergedLabels(added=1, changed=0, conflicts=[], unmatched=0)
+    assert _labels(small) == BEFORE | {UNLABELLED: "Tür"}
 
 
 def test_images_of_another_source_are_not_labelled(small):

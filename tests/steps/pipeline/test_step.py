@@ -37,14 +37,19 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     assert own == {
         "step": "bake",
         "profile": "farm",
+        "model": "package",
         "result": "done",
         "input.mill": milled,
-        "cache_key": key_of(STEP, parameters, load_profile(profile), {"mill": milled}),
+        "cache_key": key_of(
+            STEP, parameters, load_profile(profile).named("package"), {"mill": milled}
+        ),
     }
     assert run.data.params == {
         "profile": profile,
         "override": "",
+        "model": "",
         "debug": "False",
+        "verbose": "False",
         "mill_run_id": "latest",
         "minutes": "45",
         "degrees": "None",
@@ -67,7 +72,7 @@ def test_an_input_given_as_none_is_left_out(profile, milled):
     assert [tag for tag in run.data.tags if tag.startswith("input.")] == []
     assert json.loads(kept(run)["outputs.json"])["flour"] is None
     assert "No input runs." in kept(run)["report.html"]
-    parameters, read = Parameters(), load_profile("local")
+    parameters, read = Parameters(), load_profile("local").named("package")
     assert run.data.tags["cache_key"] == key_of(STEP, parameters, read, {})
 
 

@@ -61,7 +61,7 @@ def test_a_version_has_its_lineage(challenger):
         "delta_table": "file:/lake/images",
         "delta_version": "3",
         "prepare_version": PREPARE_VERSION,
-        "labels": "dark bright",
+        "labels": '["dark", "bright"]',
     }.items() <= version.tags.items()
     for step in ("train", "register"):
         assert MlflowClient().get_run(version.tags[f"run.{step}"]).data.tags["step"] == step

@@ -29,7 +29,9 @@ class Parameters(StepParameters):
 
 def parsed(*argv: str) -> dict:
     """What the command line says beyond the parameters that every step has."""
-    return parse(Parameters, "develop", list(argv)).model_dump(exclude={"profile", "debug"})
+    return parse(Parameters, "develop", list(argv)).model_dump(
+        exclude={"profile", "model", "debug", "verbose"}
+    )
 
 
 DEFAULTS = {
@@ -176,7 +178,10 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
         "override": "VALUE values to replace in the profile, such as "
         "training.processes=4,lake=/data (default: none)",
+        "model": "VALUE the registered model's name, in place of the profile's; without either, "
+        "the last folder of the source that it is trained on (default: none)",
         "debug": "[VALUE] show the stack trace of an error (default: False)",
+        "verbose": "[VALUE] show all log lines of Spark, TensorFlow and MLflow (default: False)",
         "minutes": "VALUE in the tank, minutes (default: 7)",
         "dilution": "VALUE parts of water; none: undiluted (default: none)",
         "water": "VALUE its source; none: the tap (default: none)",

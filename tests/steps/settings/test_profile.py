@@ -105,8 +105,13 @@ def test_a_place_is_absolute_whatever_folder_one_is_in(tmp_path, monkeypatch, ke
     assert getattr(load_profile(str(written(tmp_path, changed(key, place)))), key) == expected
 
 
-@pytest.mark.parametrize("key", [*CONTENT, "spark.master", "training.launcher",
-                                 "promotion.max_regression"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(key for key in CONTENT if key != "model"),
+        *("spark.master", "training.launcher", "promotion.max_regression"),
+    ],
+)
 def test_a_missing_key_is_named_with_the_file(tmp_path, key):
     path = written(tmp_path, without(key))
     assert refusal(path) == f"{path}: {key}: this key is missing"
@@ -140,7 +145,9 @@ def test_an_unknown_key_is_named_with_the_file_and_those_there_are(tmp_path, key
     ("key", "value", "told"),
     [
         ("lake", 7, "valid string"),
-        ("model", "", "at least 1 character"),
+        ("model", "a/b", "a model's name has none of / :"),
+        ("model", "shoes-onnx", "does not end in -onnx"),
+        ("model", 7, "valid string"),
         ("spark", "local", "valid dictionary"),
         ("spark.config", {"spark.cores": 2}, "valid string"),
         ("training.launcher", "mpi", "'auto', 'horovod', 'horovod-spark' or 'single'"),
@@ -160,9 +167,9 @@ def test_a_wrong_value_is_named_with_its_key_and_the_file(tmp_path, key, value, 
 
 
 def test_all_that_is_wrong_is_reported_at_once(tmp_path):
-    content = without("model") | {"lakes": "x"}
+    content = without("lake") | {"lakes": "x"}
     said = refusal(written(tmp_path, content))
-    assert "model: " in said and "; lakes: " in said
+    assert "lake: " in said and "; lakes: " in said
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ SPACE = {"tuning": {"space": {"learning_rate": {"low": 0.01, "high": 0.1}}}}
         ({"training": {"launcher": "single", "proceses": 1}}, "training.launcher=auto",
          "{path}: training.processes: this key is missing; "
          f"training.proceses: {PROCESSES}"),
-        ({"model": ""}, "training={processes: 2}",
-         "{path}: model: String should have at least 1 character"),
-        ({"model": ""}, "training.speed=9",
-         "{path}: model: String should have at least 1 character; "
+        ({"lake": 7}, "training={processes: 2}",
+         "{path}: lake: Input should be a valid string"),
+        ({"lake": 7}, "training.speed=9",
+         "{path}: lake: Input should be a valid string; "
          f"-P override: training.speed: {PROCESSES}"),
     ],
 )  # fmt: skip
