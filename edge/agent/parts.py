@@ -15,7 +15,7 @@ from edge.cameras.kinds import make_camera
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
 from edge.outbox.store import Store
-from edge.protocol.signature import KEYS_FILE, read_keys
+from edge.protocol.signature import pinned_keys
 from edge.update.polling import PollTimes
 from edge.update.registry import Registry
 from edge.update.updater import Updater
@@ -72,8 +72,7 @@ class Parts:
 
     def _follow(self, model: ModelSettings) -> None:
         models, threads = self.settings.models, self.settings.score.threads
-        keys_file = Path(model.keys) if model.keys else models / KEYS_FILE
-        keys = read_keys(keys_file) if model.keys or keys_file.exists() else []
+        keys = pinned_keys(Path(model.keys) if model.keys else None, models)
         if not keys:
             logger.warning(
                 "no public key is pinned, so unsigned releases are accepted: see docs/device.md"

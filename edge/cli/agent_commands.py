@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.cli.options import Option
 from edge.cli.wording import pluralize
 from edge.inference.errors import UserError
 from edge.protocol.addresses import web_address
@@ -39,30 +40,13 @@ def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add both commands.
 
     Args:
-        add: makes a command from its name, its function and its purpose.
+        add: makes a command from its name, its function, its purpose and its options.
     """
-    command = add("run", _run, "capture, score, send and update, until it is stopped")
-    _add_config(command)
-    command = add(
-        "status", _status, "show the state of the running agent; exit status 1 if it is unhealthy"
-    )
-    _add_config(command)
-    command.add_argument(
-        "--json",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="print the full status as JSON",
-    )
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config",
-        type=Path,
-        default=CONFIG,
-        metavar="FILE",
-        help="the agent's settings, a TOML file",
-    )
+    config = Option("--config", "FILE", "the agent's settings, a TOML file", Path, CONFIG)
+    as_json = Option("--json", "", "print the full status as JSON")
+    add("run", _run, "capture, score, send and update, until it is stopped", config)
+    purpose = "show the state of the running agent; exit status 1 if it is unhealthy"
+    add("status", _status, purpose, config, as_json)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -122,10 +106,9 @@ def _status(options: argparse.Namespace) -> None:
             session.trust_env = False  # a user's proxy does not lead to this machine
             status = session.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
     except (requests.RequestException, ValueError) as error:
-        raise NotRunningError(
-            f"no agent answers at {address}: systemctl status lakehouse-vision"
-        ) from error
-    if hasattr(options, "json"):
+        why = f"no agent answers at {address}: systemctl status lakehouse-vision"
+        raise NotRunningError(why) from error
+    if options.json:
         print(json.dumps(status, indent=2))
     else:
         for name, text in _summary(status):
@@ -146,9 +129,9 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     if queue["undated"]:
         waiting += f"; {pluralize(queue['undated'], 'image')} without a date until the clock is set"
     frames, sent = pluralize(status["frames"], "frame"), pluralize(counts.get("sent", 0), "image")
-    degrees = (
-        "" if status["temperature_celsius"] is None else f"{status['temperature_celsius']:.0f} °C, "
-    )
+    celsius = status["temperature_celsius"]
+    machine = "" if celsius is None else f"{celsius:.0f} °C, "
+    machine += f"{status['memory_megabytes']:.0f} MB used, {status['free_megabytes']} MB free"
     rows = [
         ("device", f"{status['device']}, since {status['started_at']}"),
         ("camera", status["camera_failure"] or f"{status['camera']}, {frames}"),
@@ -157,11 +140,7 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("waiting", waiting),
         ("sent", f"{sent}, last {status['last_sent_at'] or 'none yet'}"),
         ("dropped", pluralize(counts.get("dropped", 0), "image")),
-        (
-            "machine",
-            f"{degrees}{status['memory_megabytes']:.0f} MB used, "
-            f"{status['free_megabytes']} MB free",
-        ),
+        ("machine", machine),
     ]
     for name, key in (("model", "model_failure"), ("landing", "landing_failure")):
         if status[key]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from edge.cameras.camera import Camera, CameraOptions
 from edge.cameras.kinds import CAMERAS, camera_class, make_camera, usage
+from edge.cli.options import Option, add_options, whole_number
 
 
 def add_camera_options(command: argparse.ArgumentParser, start: str, period: float) -> None:
@@ -17,63 +18,35 @@ def add_camera_options(command: argparse.ArgumentParser, start: str, period: flo
     """
     kinds = ", ".join(f"{usage(kind)} ({camera_class(kind).description})" for kind in CAMERAS)
     group = command.add_argument_group("camera")
-    group.add_argument("--camera", default="simulated", metavar="KIND", help=kinds)
-    group.add_argument(
-        "--period",
-        type=_parse_period,
-        default=period,
-        metavar="MIN",
-        help="minutes between two frames: simulated time, or with picamera2 real time",
-    )
-    group.add_argument(
-        "--start",
-        type=_parse_time,
-        default=start,
-        metavar="ISO",
-        help="simulated: capture time of the first frame, UTC unless it has an offset",
-    )
-    group.add_argument(
-        "--seed",
-        type=_parse_seed,
-        default=1,
-        metavar="N",
-        help="simulated: each whole number is another porch",
+    minutes = "minutes between two frames: simulated time, or with picamera2 real time"
+    first = "simulated: capture time of the first frame, UTC unless it has an offset"
+    porch = "simulated: each whole number is another porch"
+    add_options(
+        group,
+        Option("--camera", "KIND", kinds, default="simulated"),
+        Option("--period", "MIN", minutes, _read_period, period),
+        Option("--start", "ISO", first, _read_time, start),
+        Option("--seed", "N", porch, whole_number(0), 1),
     )
 
 
 def selected_camera(options: argparse.Namespace) -> Camera:
     """Make the selected camera; raises :class:`CameraError` if there is no such one."""
     kind, _, source = options.camera.partition(":")
-    period = timedelta(minutes=options.period)
-    return make_camera(
-        kind, CameraOptions(source, period=period, start=options.start, seed=options.seed)
-    )
+    period, start = timedelta(minutes=options.period), options.start
+    return make_camera(kind, CameraOptions(source, period=period, start=start, seed=options.seed))
 
 
-def parse_count(text: str) -> int:
-    """Parse a whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _parse_time(text: str) -> datetime:
+def _read_time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time such as 2026-07-13T06:00:00"
-        ) from error
+        why = f"{text!r} is not a time such as 2026-07-13T06:00:00"
+        raise argparse.ArgumentTypeError(why) from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _parse_seed(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
-
-
-def _parse_period(text: str) -> float:
+def _read_period(text: str) -> float:
     try:
         minutes = float(text)
     except ValueError:

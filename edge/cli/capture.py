@@ -10,7 +10,8 @@ from pathlib import Path
 from edge.cameras.camera import Camera, Frame
 from edge.cameras.jpeg import encode_jpeg, is_jpeg
 from edge.cameras.kinds import CAMERAS, camera_class
-from edge.cli.camera_options import add_camera_options, parse_count, selected_camera
+from edge.cli.camera_options import add_camera_options, selected_camera
+from edge.cli.options import Option, whole_number
 from edge.cli.wording import pluralize
 from edge.files.atomic import write_atomically
 from edge.protocol.landing_names import image_name
@@ -31,40 +32,24 @@ def add_capture_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command.
 
     Args:
-        add: makes a command from its name, its function and its purpose.
+        add: makes a command from its name, its function, its purpose and its options.
     """
-    command = add("capture", _run, "write frames from a camera into a landing folder, as JPEG")
-    command.add_argument(
-        "--to",
-        type=Path,
-        required=True,
-        default=argparse.SUPPRESS,
-        metavar="FOLDER",
-        help="the landing folder; created if it is missing",
-    )
     counts = ", ".join(f"{kind} {camera_class(kind).default_count or 'all'}" for kind in CAMERAS)
-    command.add_argument(
-        "--count",
-        type=parse_count,
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help=f"how many frames (default: {counts})",
-    )
-    command.add_argument(
-        "--device", default="1", metavar="ID", help="the device's ID, for the file name"
-    )
-    command.add_argument(
-        "--view",
-        default="porch",
-        metavar="NAME",
-        help="the name of the camera's view, for the file name",
+    command = add(
+        "capture",
+        _run,
+        "write frames from a camera into a landing folder, as JPEG",
+        Option("--to", "FOLDER", "the landing folder; created if missing", Path, required=True),
+        Option("--count", "N", f"how many frames (default: {counts})", whole_number(1)),
+        Option("--device", "ID", "the device's ID, for the file name", default="1"),
+        Option("--view", "NAME", "the camera's view, for the file name", default="porch"),
     )
     add_camera_options(command, start="2026-07-13T00:15:00", period=30)
 
 
 def _run(options: argparse.Namespace) -> None:
     camera = selected_camera(options)
-    count = getattr(options, "count", camera.default_count)
+    count = options.count or camera.default_count
     result = capture(camera, options.to, count, options.device, options.view)
     skipped = f", {result.skipped} existed already" if result.skipped else ""
     print(f"{pluralize(result.written, 'frame')} written to {options.to}{skipped}")

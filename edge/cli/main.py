@@ -9,6 +9,7 @@ from functools import partial
 from edge.cli.agent_commands import add_agent_commands
 from edge.cli.capture import add_capture_command
 from edge.cli.model_commands import add_model_commands
+from edge.cli.options import Option, add_options
 from edge.inference.errors import UserError
 from edge.inference.record import RecordError
 
@@ -64,18 +65,11 @@ def _add_command(
     name: str,
     run: Callable[[argparse.Namespace], None],
     purpose: str,
+    *options: Option,
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name,
-        help=purpose,
-        description=purpose[0].upper() + purpose[1:] + ".",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    command.set_defaults(run=run, debug=False, program=PROGRAM)
-    command.add_argument(
-        "--debug",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show the stack trace of an error",
-    )
+    description = f"{purpose[0].upper()}{purpose[1:]}."
+    command = commands.add_parser(name, help=purpose, description=description)
+    command.set_defaults(run=run, program=PROGRAM)
+    debug = Option("--debug", "", "show the stack trace of an error")
+    add_options(command, *options, debug)
     return command

@@ -33,14 +33,10 @@ class ScoredFrame:
 def score_frames(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[ScoredFrame]:
     """Score frames one by one, as they come."""
     for frame in frames:
-        (prediction,) = model.scorer.predict([frame.image])
-        yield ScoredFrame(
-            frame.file_name or frame.captured_at.isoformat(timespec="seconds"),
-            prediction.label,
-            prediction.score,
-            round(prediction.latency_ms, 2),
-            model.version,
-        )
+        (found,) = model.scorer.predict([frame.image])
+        name = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
+        ms = round(found.latency_ms, 2)
+        yield ScoredFrame(name, found.label, found.score, ms, model.version)
 
 
 def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
@@ -48,32 +44,17 @@ def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFr
 
     A file name longer than its column moves only its own row to the right.
     """
-    width = max(len("label"), *map(len, labels))
+    label_width = max(len("label"), *map(len, labels))
     printed: list[ScoredFrame] = []
     for row in rows:
         if not printed:
-            _print_row(*COLUMNS, file_width=max(len(row.file), len("file")), label_width=width)
-            first_width = max(len(row.file), len("file"))
-        _print_row(
-            row.file,
-            row.label,
-            f"{row.score:.4f}",
-            f"{row.ms:.1f}",
-            row.version,
-            file_width=first_width,
-            label_width=width,
-        )
+            file_width = max(len(row.file), len("file"))
+            line = f"{{:<{file_width}}}  {{:<{label_width}}}  {{:>6}}  {{:>7}}  {{:>7}}"
+            print(line.format(*COLUMNS), flush=True)
+        score, ms = f"{row.score:.4f}", f"{row.ms:.1f}"
+        print(line.format(row.file, row.label, score, ms, row.version), flush=True)
         printed.append(row)
     return printed
-
-
-def _print_row(
-    file: str, label: str, score: str, ms: str, version: str, file_width: int, label_width: int
-) -> None:
-    print(
-        f"{file:<{file_width}}  {label:<{label_width}}  {score:>6}  {ms:>7}  {version:>7}",
-        flush=True,
-    )
 
 
 def write_rows(rows: list[ScoredFrame], path: Path) -> None:

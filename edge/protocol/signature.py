@@ -73,6 +73,17 @@ def key_bytes(key: str) -> bytes:
     return raw
 
 
+def pinned_keys(named: Path | None, models: Path) -> list[str]:
+    """Return the public keys that a device trusts; none if any release may be installed.
+
+    Args:
+        named: a file of keys, which has to exist; without one it is :data:`KEYS_FILE`, if any.
+        models: the folder of all models.
+    """
+    path = named or models / KEYS_FILE
+    return read_keys(path) if named or path.exists() else []
+
+
 def read_keys(path: Path) -> list[str]:
     """Return the public keys of a file, one per line; what follows a ``#`` is a comment.
 
