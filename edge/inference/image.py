@@ -8,7 +8,10 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from edge.inference.jpeg import IncompleteJpegError, require_complete
+from edge.inference.png import PNG_SIGNATURE, without_texts
 
 MAX_PIXELS = 89_478_485
 """Of an image as it is stored. Pillow warns of decompression bombs above this very number: within
@@ -31,6 +34,7 @@ FORMATS = {
     "WEBP": ImageFormat((".webp",), (b"RIFF",)),
     "TIFF": ImageFormat((".tif", ".tiff"), (b"II*\0", b"MM\0*")),
     "BMP": ImageFormat((".bmp", ".dib"), (b"BM",)),
+    "GIF": ImageFormat((".gif",), (b"GIF8",)),
 }
 """By Pillow's names. It is asked for no others: it would hand an EPS file to Ghostscript."""
 
@@ -84,32 +88,57 @@ class UnreadableError(ValueError):
 def open_image(content: bytes) -> Iterator[Image.Image]:
     """Open an encoded image that keeps the limits, by the size that its header states.
 
+    Of an animation or of several pages, it is the first.
+
     Raises:
         UnreadableError: it does not, or Pillow cannot open it; also for whatever Pillow raises
-            inside the block, so decode there.
+            inside the block, so decode there. If rows of the image are missing, its detail says
+            how many.
     """
     if not content:
         raise UnreadableError("empty")
     if len(content) > MAX_BYTES:
         raise UnreadableError("too large", f"{len(content)} bytes, the limit is {MAX_BYTES}")
+    image = None
     try:
-        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
+        file = io.BytesIO(without_texts(content) if content.startswith(PNG_SIGNATURE) else content)
+        with Image.open(file, formats=tuple(FORMATS)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 size = f"{width} × {height} pixels, the limit is {MAX_PIXELS}"
                 raise UnreadableError("decompression bomb", size)
+            if image.format in DRAFTED:
+                require_complete(image, content)
             yield image
     except UnreadableError:
         raise
-    except UnidentifiedImageError as error:
-        if content.startswith(SIGNATURES):
-            raise UnreadableError(_cut_or_damaged(content), "its header is unreadable") from error
-        raise UnreadableError("not an image", "its format is unknown") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableError("decompression bomb", str(error)) from error
     except DAMAGE as error:
-        detail = f"{type(error).__name__}: {error}"
-        raise UnreadableError(_cut_or_damaged(content), detail) from error
+        raise _unreadable(content, image, error) from error
+
+
+def _unreadable(
+    content: bytes, image: ImageFile.ImageFile | None, error: Exception
+) -> UnreadableError:
+    """Return the error that says what an exception of Pillow's means."""
+    detail = f"{type(error).__name__}: {error}"
+    if image and isinstance(error, IncompleteJpegError):
+        return UnreadableError("truncated", error.detail or _missing_rows(image))
+    if isinstance(error, UnidentifiedImageError):
+        if not content.startswith(SIGNATURES):
+            return UnreadableError("not an image", "its format is unknown")
+        detail = "its header is unreadable"
+    if image and "truncated" in detail:
+        return UnreadableError("truncated", _missing_rows(image))
+    return UnreadableError(_cut_or_damaged(content), detail)
+
+
+def _missing_rows(image: ImageFile.ImageFile) -> str:
+    """Say how much of an image was not decoded; its rows are still as Pillow made them: 0."""
+    image.tile = []  # there is nothing more to decode
+    _, rows = image.getprojection()
+    return f"about {100 * rows.count(0) / len(rows):.0f} % of the rows are missing"
 
 
 def _cut_or_damaged(content: bytes) -> str:
@@ -140,7 +169,14 @@ def as_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode as RGB of 8 bits."""
     if image.mode == "RGB":
         return image  # converting would copy it
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips values above 255, which leaves a white image.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # without which Pillow warns of transparent colours
+    return as_8_bits(image).convert("RGB")
+
+
+def as_8_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits as one of 8, and any other as it is."""
+    if not image.mode.startswith("I;16"):
+        return image
+    # Pillow's own conversion clips values above 255, which leaves a white image.
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

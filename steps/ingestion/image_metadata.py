@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from edge.inference.image import open_image
+from edge.inference.image import DRAFTED, as_8_bits, as_rgb, open_image
 from steps.ingestion.exif import read_exif
 
 Statistics = Literal["full", "sampled"]
@@ -36,13 +36,13 @@ def describe(content: bytes, statistics: Statistics = "full") -> dict[str, Any]:
     # Pillow warns of odd EXIF; `exif_error` says what matters
     with warnings.catch_warnings(action="ignore"), open_image(content) as image:
         width, height = image.size
-        if statistics == "sampled" and image.format == "JPEG":
+        if statistics == "sampled" and image.format in DRAFTED:
             image.draft(image.mode, (width // SAMPLED_SCALE, height // SAMPLED_SCALE))
         image.load()
         exif = read_exif(image)
     lies_on_its_side = exif.pop("orientation") >= 5
     return {
-        "format": image.format,
+        "format": "JPEG" if image.format in DRAFTED else image.format,
         "mode": image.mode,
         "width": width,
         "height": height,
@@ -62,8 +62,9 @@ def _dpi(image: Image.Image) -> float | None:
 
 
 def _statistics(image: Image.Image) -> dict[str, Any]:
-    if image.mode in ("P", "1", "I", "F") or image.mode.startswith("I;"):
-        image = image.convert("RGB" if image.mode == "P" else "L")
+    image = as_rgb(image) if image.mode == "P" else as_8_bits(image)
+    if image.mode in ("1", "I", "F"):
+        image = image.convert("L")
     counts = np.array(image.histogram()).reshape(-1, 256)
     pixels = counts[0].sum()
     means = counts @ LEVELS / pixels

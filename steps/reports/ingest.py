@@ -1,8 +1,8 @@
 """The report of an ingest."""
 
-import io
 from typing import TYPE_CHECKING, Any
 
+from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import current_rows
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
@@ -12,6 +12,7 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from PIL import Image
     from pyspark.sql import DataFrame, SparkSession
 
     from steps.ingestion.labels import MergedLabels
@@ -128,8 +129,6 @@ def _plot_stacked(
 
 
 def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
-    from PIL import Image
-
     chosen = (
         images.selectExpr(
             "path",
@@ -145,10 +144,13 @@ def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
         .select("label", "file_name", "content")
         .collect()
     )
-    return [
-        (f"{label or UNLABELLED} · {name}", Image.open(io.BytesIO(content)))
-        for label, name, content in rows
-    ]
+    return [(f"{label or UNLABELLED} · {name}", _decode(content)) for label, name, content in rows]
+
+
+def _decode(content: bytes) -> "Image.Image":
+    with open_image(content) as image:
+        image.load()
+        return as_rgb(image)
 
 
 def _reasons(quarantined: "DataFrame") -> list[list[Any]]:

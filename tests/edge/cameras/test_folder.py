@@ -129,6 +129,19 @@ def test_a_file_that_is_not_an_image_is_named_with_the_reason(tmp_path, content,
     assert "object at" not in str(said.value)
 
 
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9", bytes(500)], ids=["cut", "ended", "zeros"])
+def test_half_a_jpeg_is_not_shot(tmp_path, end):
+    pixels = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    complete = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(complete[: len(complete) // 2] + end)
+    camera = camera_of(tmp_path)
+    camera.open()
+    missing = pytest.raises((UnreadableFrameError, CameraError), match="% of the rows are missing")
+    with missing, camera.shot() as shot:
+        shot.frame()
+
+
 def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
     camera = camera_of(tmp_path)
     camera.open()

@@ -137,10 +137,10 @@ def _png_of_size(width: int, height: int) -> bytes:
         (_png_of_size(60_000, 60_000), "decompression bomb"),
         (_png_of_size(10_001, 10_000), "decompression bomb"),
         (_png_of_size(9460, 9459), "decompression bomb"),
-        (_png_of_size(9459, 9459), "damaged"),
+        (_png_of_size(9459, 9459), "truncated"),
         (bytes(MAX_BYTES + 1), "too large"),
         (bytes(MAX_BYTES), "not an image"),
-        (_png_of_size(40, 40), "damaged"),
+        (_png_of_size(40, 40), "truncated"),
         (_png_of_size(40, 40)[:-12], "truncated"),
     ],
 )
