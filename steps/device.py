@@ -9,12 +9,19 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
+from steps.dataset.cache_filling import find_or_fill
+from steps.dataset.cache_reader import read_row_groups
+from steps.dataset.split import TEST
 from steps.errors import UserError
 from steps.ingestion.landing import read
+from steps.lake.session import spark_session
 from steps.pipeline.outputs import DeviceOutputs, TrainOutputs
+from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.local_server import tracking_server
 from steps.registry.versions import CHAMPION, released_as, require_version
@@ -30,7 +37,7 @@ class Parameters(StepParameters):
 
     alias: Alias = Field(CHAMPION, description="alias that the device follows")
     frames: int = Field(10, ge=1, description="number of frames to score")
-    camera: str = Field(
+    camera: Literal["simulated", "test-set"] = Field(
         "simulated",
         description="simulated, or test-set: images of the test split of the model's training",
     )
@@ -46,11 +53,6 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
 
     if not EDGE_PYTHON.exists():
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
-    if parameters.camera not in ("simulated", "test-set"):
-        raise UserError(
-            f"{parameters.camera!r} is not a camera of this step; pass -P camera=simulated or "
-            "-P camera=test-set"
-        )
     name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
     models = PROJECT / parameters.models
@@ -126,14 +128,6 @@ def _camera_arguments(
 
 def _test_images(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
     """Return the paths of some test images of the training, drawn by the seed."""
-    import numpy as np
-
-    from steps.dataset.cache_filling import find_or_fill
-    from steps.dataset.cache_reader import read_row_groups
-    from steps.dataset.split import TEST
-    from steps.lake.session import spark_session
-    from steps.pipeline.run_files import read_outputs
-
     selection = read_outputs(train_run_id, TrainOutputs).selection
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "device"))
     paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])

@@ -10,25 +10,23 @@ from pydantic import Field
 
 from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.protocol.release import sha256_of
+from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
+from steps.evaluation.metrics import with_interval
+from steps.lake.session import spark_session
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
+from steps.registry import versions
 from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import (
-    CHAMPION,
-    alias_argument,
-    alias_state,
-    load_keras,
-    moved_reason,
-    not_kept_error,
-    released_as,
-    require_version,
-)
-from steps.release.keys import SigningKeys, public_keys
+from steps.registry.versions import CHAMPION, alias_argument, moved_reason
+from steps.release.keys import SigningKeys, public_keys, signing_keys
+from steps.release.model_record import make_record
+from steps.release.statement import fetch_files, release_version
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
+from steps.training.tensorflow_settings import configure_tensorflow
 
 
 class Parameters(StepParameters):
@@ -41,18 +39,12 @@ class Parameters(StepParameters):
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     """Convert to ONNX, compare on every test image, register, release."""
-    from steps.dataset.cache_filling import find_or_fill
-    from steps.evaluation.metrics import with_interval
-    from steps.lake.session import spark_session
-    from steps.release.keys import signing_keys
-    from steps.release.model_record import make_record
     from steps.release.package import write_package
     from steps.reports.export import fill_report
-    from steps.training.tensorflow_settings import configure_tensorflow
 
     keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
-    source = require_version(run.profile.model, parameters.alias, made_by="promote")
+    source = versions.require_version(run.profile.model, parameters.alias, made_by="promote")
     train_run_id = source.tags["run.train"]
     trained = read_outputs(train_run_id, TrainOutputs)
     origin = {"model": source.name, "version": str(source.version), "train_run_id": train_run_id}
@@ -61,7 +53,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         trained.selection, run.profile, lambda: spark_session(run.profile, "export")
     )
     with tempfile.TemporaryDirectory() as folder:
-        package = write_package(load_keras(source), record, cache, Path(folder))
+        package = write_package(versions.load_keras(source), record, cache, Path(folder))
         version = _register(run, source, Path(folder))
         _require_intact(version, package.hashes)
         release = _release(run, parameters.alias, source, version, package.files, keys)
@@ -103,17 +95,15 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
         "run.export": run.id,
         **{k: v for k, v in source.tags.items() if k.startswith(("run.", "delta_"))},
     }
-    return mlflow.register_model(logged.model_uri, released_as(source.name), tags=tags)
+    return mlflow.register_model(logged.model_uri, versions.released_as(source.name), tags=tags)
 
 
 def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
     """Read the files back, and compare their hashes."""
-    from steps.release.statement import fetch_files
-
     with tempfile.TemporaryDirectory() as folder:
         kept = fetch_files(version, Path(folder))
         if {path.name: sha256_of(path) for path in kept.iterdir()} != hashes:
-            raise not_kept_error(version)
+            raise versions.not_kept_error(version)
 
 
 def _release(
@@ -125,8 +115,6 @@ def _release(
     keys: SigningKeys,
 ) -> int:
     """State the release and move the alias to it, unless the Keras alias has moved meanwhile."""
-    from steps.release.statement import release_version
-
     number = str(version.version)
     with lock_aliases(version.name, run.id):
         if moved := moved_reason(source.name, str(source.version), alias):
@@ -144,7 +132,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     The code that ships with the model is in the cache key already: the pyfunc imports it.
     """
     keys = public_keys(profile.release.key_file)
-    return f"{alias_state(profile.model, parameters.alias)} {keys}"
+    return f"{versions.alias_state(profile.model, parameters.alias)} {keys}"
 
 
 STEP = Step(

@@ -1,13 +1,20 @@
 """Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import mlflow
 from pydantic import Field
+from pyspark.sql import SparkSession
 
 from steps.errors import UserError
+from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.counts import source_counts
+from steps.ingestion.device_scores import ingest_results
+from steps.ingestion.device_status import ingest_status
+from steps.ingestion.duplicates import Duplicates
+from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import (
     describe_files,
     exists,
@@ -15,19 +22,20 @@ from steps.ingestion.landing import (
     list_landing_zone,
     normalize,
 )
+from steps.ingestion.polling import parse_trigger, polls
+from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
+from steps.ingestion.stream import ingest_files, open_tables
+from steps.ingestion.tables import IMAGES
 from steps.lake.delta_log import missing_files_error
+from steps.lake.lease import Lease, lease
+from steps.lake.session import spark_session
+from steps.lake.tables import current_version, id_of
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from steps.ingestion.labels import MergedLabels
-    from steps.lake.lease import Lease
 
 logger = logging.getLogger("steps")
 
@@ -68,14 +76,6 @@ class Parameters(StepParameters):
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
-    from steps.ingestion.duplicates import Duplicates
-    from steps.ingestion.labels import merge_labels
-    from steps.ingestion.polling import parse_trigger, polls
-    from steps.ingestion.quarantine import retry_quarantine
-    from steps.ingestion.stream import open_tables
-    from steps.lake.lease import lease
-    from steps.lake.session import spark_session
-
     period = parse_trigger(parameters.trigger)
     _check_inputs(parameters, run.profile)
     rules = _make_rules(run, parameters)
@@ -120,14 +120,9 @@ def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
 
 
 def _ingest_new_files(
-    spark: "SparkSession", profile: Profile, parameters: Parameters, rules: Rules, held: "Lease"
+    spark: SparkSession, profile: Profile, parameters: Parameters, rules: Rules, held: Lease
 ) -> int:
     """Ingest what is new in the landing zone, and complete what an interrupted run left."""
-    from steps.ingestion.archive import archive
-    from steps.ingestion.device_scores import ingest_results
-    from steps.ingestion.device_status import ingest_status
-    from steps.ingestion.stream import ingest_files
-
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
     files = list_landing_zone(parameters.source, may_be_empty=True).files
     new = ingest_files(spark, profile, files, rules, limits, held.require)
@@ -140,12 +135,9 @@ def _ingest_new_files(
 
 
 def _summarize(
-    spark: "SparkSession", run: StepRun, source: str, labels: "MergedLabels | None"
+    spark: SparkSession, run: StepRun, source: str, labels: MergedLabels | None
 ) -> IngestOutputs:
     """Return the outputs, and log and report them."""
-    from steps.ingestion.counts import source_counts
-    from steps.ingestion.tables import IMAGES
-    from steps.lake.tables import current_version, id_of
     from steps.reports.ingest import fill_report
 
     images = IMAGES.load(spark, run.profile)

@@ -4,33 +4,31 @@ import logging
 from typing import Any, Literal
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
-from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs, TrainOutputs
-from steps.pipeline.run_files import read_outputs
-from steps.pipeline.step import Step, StepRun
-from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import (
-    CHAMPION,
-    COMPARED,
-    REFUSED,
-    alias_argument,
-    moved_reason,
-    number_by_alias,
-    released_as,
-    require_version_number,
-    version_by_alias,
+from steps.evaluation.comparison import (
+    compare_to_champion,
+    load_candidate,
+    past_result,
+    read_training,
 )
+from steps.evaluation.metrics import with_interval
+from steps.evaluation.refusal import ending_of, what_helps, why_refused
+from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
+from steps.pipeline.step import Step, StepRun
+from steps.registry import versions
+from steps.registry.aliases import lock_aliases, move_alias
+from steps.registry.promotion_tags import WITHDRAWN, note_comparison, withdraw
+from steps.registry.versions import CHAMPION, REFUSED, alias_argument
 from steps.release.keys import public_keys, signing_keys
+from steps.release.model_record import make_record
+from steps.release.statement import release_again
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
-
-WITHDRAWN = "withdrawn"
-"""Tag of a version that was rolled back by hand: no comparison promotes it again."""
+from steps.training.tensorflow_settings import configure_tensorflow
 
 logger = logging.getLogger("steps")
 
@@ -61,22 +59,17 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 
 def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    from steps.evaluation.comparison import compare_to_champion, load_candidate
-    from steps.evaluation.metrics import with_interval
-    from steps.evaluation.refusal import what_helps, why_refused
-    from steps.release.model_record import make_record
     from steps.release.onnx_metrics import measure_onnx
     from steps.reports.promote import fill_report
-    from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=0)
     registered = run.read("register", RegisterOutputs)
-    challenger = require_version_number(registered.model, registered.version)
-    champion = version_by_alias(challenger.name, CHAMPION)
+    challenger = versions.require_version_number(registered.model, registered.version)
+    champion = versions.version_by_alias(challenger.name, CHAMPION)
     if WITHDRAWN in challenger.tags:
         why = f"was withdrawn ({challenger.tags[WITHDRAWN]})"
         return _refuse(run, parameters, challenger, champion, why, "train another")
-    before = number_by_alias(challenger.name, parameters.alias)
+    before = versions.number_by_alias(challenger.name, parameters.alias)
     candidate = load_candidate(challenger)
     is_champion = champion is not None and champion.version == challenger.version
     comparison = compare_to_champion(
@@ -87,28 +80,27 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     )
     metrics = comparison.metrics.items()  # MLflow allows neither @ nor = in a metric's name
     mlflow.log_metrics({k.replace("@", "/").replace("=", " "): value for k, value in metrics})
-    mlflow.log_metrics({f"{who}_accuracy": value for who, value in comparison.accuracies().items()})
+    accuracies = comparison.accuracies()
+    mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracies.items()})
     fill_report(run.report, challenger, champion, comparison)
     warning = f" ({comparison.warning})" if comparison.warning else ""
     if not comparison.result.passed and not is_champion:
-        _note(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
+        note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
         rules = run.profile.promotion
         why, fix = why_refused(comparison, rules) + warning, what_helps(comparison, rules)
-        return _refuse(run, parameters, challenger, champion, why, fix, comparison.accuracies())
+        return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
         _require_unmoved(challenger.name, parameters.alias, before)
-        _note(challenger, f"passed: {parameters.alias}{warning}", run.id)
+        note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
         reason = parameters.reason or "passed the profile's promotion rules"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.report.headline(parameters.alias, f"version {challenger.version}")
     run.report.next_command = run.commands.next("export", alias=alias_argument(parameters.alias))
     accuracy = with_interval(comparison.metrics["accuracy"], len(comparison.challenger))
     line = f"{parameters.alias}: {challenger.name} {challenger.version}; accuracy {accuracy}"
-    return _outputs(
-        challenger, parameters.alias, "promoted", line=line, metrics=comparison.accuracies()
-    )
+    return _outputs(challenger, parameters.alias, "promoted", line=line, metrics=accuracies)
 
 
 def _refuse(
@@ -121,11 +113,9 @@ def _refuse(
     metrics: dict[str, float] | None = None,
 ) -> PromoteOutputs:
     """Leave the alias where it is, and end as the table of endings says."""
-    from steps.evaluation.refusal import ending_of
-
     stays, number = str(champion.version) if champion else None, str(challenger.version)
     result, line = ending_of(challenger.name, number, stays, why)
-    source = _trained(challenger).selection.source.removeprefix("file:")
+    source = read_training(challenger).selection.source.removeprefix("file:")
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
         line += f"; {fix}; run: {run.commands.next('main', source=source)}"
@@ -136,28 +126,24 @@ def _refuse(
 
 
 def _require_unmoved(model: str, alias: str, before: str | None) -> None:
-    now = number_by_alias(model, alias)
-    if now != before:
-        raise UserError(
-            f"{model}@{alias} moved from version {before} to {now} during the comparison",
-            RunAgain(),
-        )
+    if (now := versions.number_by_alias(model, alias)) != before:
+        moved = f"{model}@{alias} moved from version {before} to {now} during the comparison"
+        raise UserError(moved, RunAgain())
 
 
 def _promote_version(run: StepRun, parameters: Parameters, number: str) -> PromoteOutputs:
     """Move the alias without a comparison, and release the version's ONNX model again."""
-    from steps.release.statement import release_again
     from steps.reports.promote import fill_manual_report
 
     keys = signing_keys(run.profile.release.key_file)
     name, alias = run.profile.model, parameters.alias
-    version = require_version_number(name, number)
+    version = versions.require_version_number(name, number)
     reason = parameters.reason or f"version {number} was given"
     onnx_number = version.tags.get("onnx_version")
     with lock_aliases(name, run.id):
-        before = number_by_alias(name, alias)
+        before = versions.number_by_alias(name, alias)
         if onnx_number:
-            onnx = require_version_number(released_as(name), onnx_number)
+            onnx = versions.require_version_number(versions.released_as(name), onnx_number)
             with lock_aliases(onnx.name, run.id):
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, onnx_number, run.id, reason)
@@ -170,55 +156,19 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
                 run.commands.next("export", alias=alias_argument(alias)),
             )
         if alias == CHAMPION:  # a rollout group may get a withdrawn version, which stays withdrawn
-            _withdraw(version, before, reason)
+            withdraw(version, before, reason)
         move_alias(name, alias, number, run.id, reason)
     fill_manual_report(run.report, alias, before, number, reason)
-    run.report.next_command = run.commands.next(
-        "device" if onnx_number else "export", alias=alias_argument(alias)
-    )
-    line = f"{alias}: {name} {number}{released}; {_past_result(version)}"
+    following = "device" if onnx_number else "export"
+    run.report.next_command = run.commands.next(following, alias=alias_argument(alias))
+    line = f"{alias}: {name} {number}{released}; {past_result(version)}"
     result = Result.RELEASED if onnx_number else Result.DONE
     return _outputs(version, alias, reason, result=result, line=line)
-
-
-def _past_result(version: ModelVersion) -> str:
-    """Return what a version scored, and what came of its comparison if there was one."""
-    from steps.evaluation.metrics import with_interval
-
-    try:
-        trained = _trained(version)
-    except UserError:  # its run is gone, which must not keep anyone from a way back
-        accuracy = "its accuracy is not known"
-    else:
-        had = with_interval(trained.metrics["accuracy"], trained.test_images)
-        accuracy = f"accuracy {had} on its test images"
-    return f"{accuracy}; {version.tags.get(COMPARED, 'never compared with a champion')}"
-
-
-def _trained(version: ModelVersion) -> TrainOutputs:
-    return read_outputs(version.tags["run.train"], TrainOutputs)
-
-
-def _withdraw(version: ModelVersion, before: str | None, reason: str) -> None:
-    """Mark the champion before as withdrawn if this is a way back, and the new one as not."""
-    client = MlflowClient()
-    if before and int(before) > int(version.version):
-        client.set_model_version_tag(version.name, before, WITHDRAWN, reason)
-    if WITHDRAWN in version.tags:
-        client.delete_model_version_tag(version.name, version.version, WITHDRAWN)
 
 
 def _outputs(version: ModelVersion, alias: str, reason: str, **others: Any) -> PromoteOutputs:
     number = str(version.version)
     return PromoteOutputs(model=version.name, version=number, alias=alias, reason=reason, **others)
-
-
-def _note(version: ModelVersion, result: str, run_id: str) -> None:
-    """Write the result on the version, for readers of the registry."""
-    client = MlflowClient()
-    client.set_model_version_tag(version.name, version.version, COMPARED, result)
-    client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
-    client.update_model_version(version.name, version.version, description=result)
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
@@ -229,8 +179,8 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
     """Return why another comparison is due: what the champion was then, it no longer is."""
     if outputs.result.is_refusal:
-        return moved_reason(outputs.model, outputs.champion, CHAMPION)
-    return moved_reason(outputs.model, outputs.version, outputs.alias)
+        return versions.moved_reason(outputs.model, outputs.champion, CHAMPION)
+    return versions.moved_reason(outputs.model, outputs.version, outputs.alias)
 
 
 STEP = Step(

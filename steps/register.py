@@ -7,11 +7,17 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 import mlflow
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import Schema, TensorSpec
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edge.inference.prepare import PREPARE_VERSION
+from steps.evaluation.predictions import keras_predict
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import lock_aliases, move_alias
@@ -25,12 +31,11 @@ from steps.registry.versions import (
 )
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
+from steps.training.tensorflow_settings import configure_tensorflow
+from steps.training.trained_model import load_model
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
-    from mlflow.models.model import ModelInfo
-    from numpy.typing import NDArray
 
 logger = logging.getLogger("steps")
 
@@ -47,8 +52,6 @@ class Parameters(StepParameters):
 def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     """Log the network with its signature, register it, check it, and set the alias."""
     from steps.reports.register import fill_report
-    from steps.training.tensorflow_settings import configure_tensorflow
-    from steps.training.trained_model import load_model
 
     configure_tensorflow(threads=0)
     trained = run.read("train", TrainOutputs)
@@ -81,12 +84,9 @@ def _warn_of_other_source(name: str, source: str) -> None:
 
 
 def _log_model(
-    model: "keras.Model", trained: TrainOutputs, example: "NDArray[np.uint8]"
-) -> "ModelInfo":
+    model: "keras.Model", trained: TrainOutputs, example: NDArray[np.uint8]
+) -> ModelInfo:
     import keras
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
     # MLflow predicts the example
     keras.config.disable_interactive_logging()
@@ -109,22 +109,16 @@ def _log_model(
     )
 
 
-def _gradient(height: int, width: int) -> "NDArray[np.uint8]":
+def _gradient(height: int, width: int) -> NDArray[np.uint8]:
     """Return an example of the input without private content: ``uint8 [1, H, W, 3]``."""
-    import numpy as np
-
     row = np.linspace(0, 255, width).astype(np.uint8)
     return np.broadcast_to(row[None, None, :, None], (1, height, width, 3)).copy()
 
 
 def _require_intact(
-    version: ModelVersion, model: "keras.Model", example: "NDArray[np.uint8]"
+    version: ModelVersion, model: "keras.Model", example: NDArray[np.uint8]
 ) -> None:
     """Load the version back, and compare its weights and what it predicts."""
-    import numpy as np
-
-    from steps.evaluation.predictions import keras_predict
-
     kept = load_keras(version)
     same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):

@@ -18,13 +18,13 @@ from steps.pipeline.step import NONE, Step, StepRun
 from steps.settings.parameters import run_id_parameter
 from steps.settings.profile import Profile
 from steps.training.checkpoints import (
-    Checkpoints,
     TrainingFingerprint,
     checkpoint_folder,
     checkpoint_folders,
     has_checkpoint,
     load_checkpoint,
     remove_checkpoints,
+    save_checkpoint,
 )
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
@@ -138,13 +138,14 @@ def _launch(
     """Train; if the run ends here, the command that resumes it starts at the last checkpoint."""
     from steps.training.launcher import launch
 
-    checkpoints = Checkpoints(checkpoint_folder(run.profile, run.id), fingerprint)
+    folder = checkpoint_folder(run.profile, run.id)
+    save = partial(save_checkpoint, folder, fingerprint)
     processes, plan = fingerprint.processes, fingerprint.plan
     try:
-        return launch(launcher, processes, plan, cache, spark, run.id, checkpoints, resume_from)
+        return launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
     finally:
         with suppress(Exception):  # the store of the checkpoints may be what failed
-            if resume_from or has_checkpoint(checkpoints.folder):
+            if resume_from or has_checkpoint(folder):
                 inputs = {run_id_parameter(step): run_id for step, run_id in run.inputs.items()}
                 run.commands.resume_with(resume_run_id=run.id, **inputs)
 

@@ -133,8 +133,7 @@ def _search(
     from steps.lake.session import spark_session
     from steps.tuning.search import Limits, search
 
-    seed, uri = parameters.seed, mlflow.get_tracking_uri()
-    plan = Plan(epochs=parameters.epochs, seed=seed, patience=0)
+    plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
     seconds = parameters.minutes and parameters.minutes * 60
     limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
     with ExitStack() as until_stopped:
@@ -144,7 +143,7 @@ def _search(
             cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
             logger.info(describe_guard(cache.counts))
         with timings.measure("trials"):
-            return search(spark, plan, cache, space, limits, seed, uri, run.id, before)
+            return search(spark, plan, cache, space, limits, run.id, before)
 
 
 def _failure_message(failed: "list[Trial]") -> str:

@@ -5,6 +5,9 @@ import logging
 import mlflow
 from pydantic import Field
 
+from steps.ingestion.tables import TABLES
+from steps.lake.session import spark_session
+from steps.lake.tables import current_version
 from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.reports.upkeep import fill_report
@@ -27,10 +30,6 @@ class Parameters(StepParameters):
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
     """Compact, then vacuum, each table that exists."""
-    from steps.ingestion.tables import TABLES
-    from steps.lake.session import spark_session
-    from steps.lake.tables import current_version
-
     outputs = UpkeepOutputs(compacted={}, versions={})
     with spark_session(run.profile, "upkeep") as spark:
         size = parameters.max_megabytes_per_file * 1024**2

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
+from steps.errors import UserError
+from steps.evaluation.metrics import with_interval
 from steps.evaluation.predictions import Predictions, predict_by_keras
 from steps.evaluation.promotion_rules import PairedCounts, PromotionResult, evaluate_rules
 from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import Selection, TrainOutputs
 from steps.pipeline.run_files import read_outputs
-from steps.registry.versions import load_keras
+from steps.registry.versions import COMPARED, load_keras
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -33,7 +35,24 @@ class Candidate(NamedTuple):
 
 def load_candidate(version: ModelVersion) -> Candidate:
     """Load a registered version and the outputs of the run that trained it."""
-    return Candidate(load_keras(version), read_outputs(version.tags["run.train"], TrainOutputs))
+    return Candidate(load_keras(version), read_training(version))
+
+
+def read_training(version: ModelVersion) -> TrainOutputs:
+    """Return the outputs of the run that trained a registered version."""
+    return read_outputs(version.tags["run.train"], TrainOutputs)
+
+
+def past_result(version: ModelVersion) -> str:
+    """Return what a version scored, and what came of its comparison if there was one."""
+    try:
+        trained = read_training(version)
+    except UserError:  # its run is gone, which must not keep anyone from a way back
+        accuracy = "its accuracy is not known"
+    else:
+        had = with_interval(trained.metrics["accuracy"], trained.test_images)
+        accuracy = f"accuracy {had} on its test images"
+    return f"{accuracy}; {version.tags.get(COMPARED, 'never compared with a champion')}"
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import fsspec
+import pyarrow as pa
+from pyarrow import parquet
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from steps.lake.tables import Table
+from steps.lake.tables import Table
 
 ADD_ACTIONS = "action STRING, rows BIGINT"
 """The columns of a worker's answer, one row for each file that it wrote."""
@@ -32,16 +33,13 @@ class Layout(NamedTuple):
     """
 
     path: str
-    schema: "pa.Schema"
+    schema: pa.Schema
     indexed: list[str]
     long: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: "Table", path: str) -> "Layout":
+    def of(cls, table: Table, path: str) -> "Layout":
         """Return the layout of a table that stands at a folder or URI; needs a Spark session."""
-        from pyspark.sql.pandas.types import to_arrow_schema
-        from pyspark.sql.types import StructType
-
         columns = StructType.fromDDL(table.columns)
         apart = table.partitioned_by
         indexed = columns.names[: table.indexed]
@@ -63,8 +61,6 @@ class DataFile:
     """
 
     def __init__(self, layout: Layout, partition: dict[str, str], rows_at_once: int = 1024):
-        from pyarrow import parquet
-
         self._filesystem, root = fsspec.core.url_to_fs(layout.path)
         below = "".join(f"{column}={value}/" for column, value in partition.items())
         self._filesystem.makedirs(f"{root}/{below}", exist_ok=True)
@@ -89,8 +85,6 @@ class DataFile:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Add rows as a row group."""
-        import pyarrow as pa
-
         self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
         self._rows += len(rows)
         for column, bounds in self._bounds.items():
@@ -126,10 +120,8 @@ class DataFile:
         }
 
 
-def to_record_batch(files: list[dict[str, Any]]) -> "pa.RecordBatch":
+def to_record_batch(files: list[dict[str, Any]]) -> pa.RecordBatch:
     """Return rows of ``ADD_ACTIONS`` as a worker yields them."""
-    import pyarrow as pa
-
     schema = pa.schema([("action", pa.string()), ("rows", pa.int64())])
     return pa.RecordBatch.from_pylist(files, schema=schema)
 

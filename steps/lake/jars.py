@@ -60,14 +60,10 @@ def s3_jars() -> list[Path]:
 
 
 def _cached(jars: _Jars) -> list[Path]:
-    folder = _cache_folder() / jars.folder
+    folder = Path.home() / ".cache" / "lakehouse-vision" / "jars" / jars.folder
     if not folder.is_dir():
         _fetch(jars, folder)
     return sorted(folder.glob("*.jar"))
-
-
-def _cache_folder() -> Path:
-    return Path.home() / ".cache" / "lakehouse-vision" / "jars"
 
 
 def _fetch(jars: _Jars, folder: Path) -> None:

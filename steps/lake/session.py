@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING
+
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
 
 from steps.environment import is_verbose, use_own_spark
 from steps.lake.executors import executor_environment, project_archive
 from steps.lake.jars import delta_jars, s3_jars
 from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
 
@@ -27,15 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def spark_session(profile: Profile, step: str) -> Iterator["SparkSession"]:
+def spark_session(profile: Profile, step: str) -> Iterator[SparkSession]:
     """Start Spark as the profile says, and stop it at the end.
 
     A profile without a master uses the running session, as on Databricks, and does not stop it.
     Starting takes 10–20 s on two cores: open a session only if it is needed.
     """
-    from pyspark import SparkConf, SparkContext
-    from pyspark.sql import SparkSession
-
     if profile.spark.master is None:
         session = SparkSession.builder.getOrCreate()
         session.sparkContext.addPyFile(project_archive())

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-if TYPE_CHECKING:
-    from delta.tables import DeltaTable
-    from pyspark.sql import DataFrame, SparkSession
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
-    from steps.settings.profile import Profile
+if TYPE_CHECKING:
+    from steps.settings.profile import Profile  # which the workers need not import
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,20 @@ class Table:
         """Return the table's folder or URI."""
         return f"{profile.lake}/{self.name}"
 
-    def exists(self, spark: "SparkSession", profile: "Profile") -> bool:
+    def exists(self, spark: SparkSession, profile: "Profile") -> bool:
         """Return whether the lake has this table."""
-        from delta.tables import DeltaTable
-
         return bool(DeltaTable.isDeltaTable(spark, self.path(profile)))
 
-    def read(self, spark: "SparkSession", profile: "Profile") -> "DataFrame":
+    def read(self, spark: SparkSession, profile: "Profile") -> DataFrame:
         """Return the rows of the newest version."""
         return spark.read.format("delta").load(self.path(profile))
 
-    def load(self, spark: "SparkSession", profile: "Profile") -> "DeltaTable":
+    def load(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table, which has to exist."""
-        from delta.tables import DeltaTable
-
         return DeltaTable.forPath(spark, self.path(profile))
 
-    def open(self, spark: "SparkSession", profile: "Profile") -> "DeltaTable":
+    def open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table; create it if it is missing, and add the columns that it lacks."""
-        from delta.tables import DeltaTable
-        from pyspark.sql.types import StructType
-
         columns = StructType.fromDDL(self.columns)
         table = (
             DeltaTable.createIfNotExists(spark)
@@ -70,7 +64,7 @@ class Table:
         return table
 
     def create_view(
-        self, spark: "SparkSession", profile: "Profile", version: int | None = None
+        self, spark: SparkSession, profile: "Profile", version: int | None = None
     ) -> str:
         """Let SQL name the table for as long as the session lasts.
 
@@ -91,11 +85,11 @@ class Table:
         return name
 
 
-def current_version(table: "DeltaTable") -> int:
+def current_version(table: DeltaTable) -> int:
     """Return the table's newest version."""
     return cast(int, table.history(1).select("version").head()[0])
 
 
-def id_of(table: "DeltaTable") -> str:
+def id_of(table: DeltaTable) -> str:
     """Return Delta's ID of the table; one that was created again at the same path has another."""
     return cast(str, table.detail().select("id").head()[0])

@@ -6,12 +6,10 @@ below uses the open-source Delta Lake whose version ``conda.yaml`` pins.
 
 import json
 import time
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from py4j.java_gateway import JavaClass, JavaObject
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+from py4j.java_gateway import JavaClass
+from pyspark.sql import DataFrame, SparkSession
 
 ONCE = 1
 """The only version of a transaction, so that each name commits once."""
@@ -20,7 +18,7 @@ PLAIN_WRITER = 2
 """The last protocol version in which a writer only has to add files."""
 
 
-def append_rows(rows: "DataFrame", table: str, name: str) -> None:
+def append_rows(rows: DataFrame, table: str, name: str) -> None:
     """Append rows with Spark.
 
     Args:
@@ -49,7 +47,7 @@ class Append:
             append.commit(actions, rows)
     """
 
-    def __init__(self, spark: "SparkSession", table: str, name: str):
+    def __init__(self, spark: SparkSession, table: str, name: str):
         self._spark, self._name = spark, name
         self._delta = spark._jvm.org.apache.spark.sql.delta
         self.is_supported = isinstance(self._delta.DeltaLog, JavaClass)
@@ -85,25 +83,16 @@ class Append:
             now = round(time.time() * 1000)
             txn = {"txn": {"appId": self._name, "version": ONCE, "lastUpdated": now}}
             actions = [*actions, json.dumps(txn)]
-        committed = self._to_scala([of_json(action) for action in actions])
-        return cast(int, self._transaction.commit(committed.toSeq(), write))
+        committed = jvm.PythonUtils.toSeq([of_json(action) for action in actions])
+        return cast(int, self._transaction.commit(committed, write))
 
     def _set_metrics(self, **counts: int) -> None:
         """Set what the table's history shows of this append."""
         jvm = self._spark._jvm
         context = self._spark.sparkContext._jsc.sc()
-        metrics = getattr(jvm.scala.collection.immutable, "Map$").__getattr__("MODULE$").empty()
+        create = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
+        metrics = {name: create(context, name) for name in counts}
         for name, count in counts.items():
-            metric = jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric(
-                context, name
-            )
-            metric.set(count)
-            metrics = metrics.updated(name, metric)
-        self._transaction.registerSQLMetrics(self._spark._jsparkSession, metrics)
-
-    def _to_scala(self, values: list[JavaObject]) -> JavaObject:
-        converters = self._spark._jvm.scala.jdk.javaapi.CollectionConverters
-        java = self._spark._jvm.java.util.ArrayList()
-        for value in values:
-            java.add(value)
-        return converters.asScala(java)
+            metrics[name].set(count)
+        scala = jvm.PythonUtils.toScalaMap(metrics)
+        self._transaction.registerSQLMetrics(self._spark._jsparkSession, scala)

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import mlflow
+from jinja2 import Environment, PackageLoader, Template
+from markupsafe import Markup, escape
+from PIL import Image
+
+from edge.protocol.addresses import without_userinfo
+
 if TYPE_CHECKING:
-    from jinja2 import Template
-    from markupsafe import Markup
-    from matplotlib.figure import Figure
-    from PIL import Image
+    from matplotlib.figure import Figure  # takes a third of a second
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """The address of MLflow's pages if runs are stored without a server: `mlflow ui`'s default."""
@@ -82,7 +86,9 @@ class Report:
         self.sections.append(Section(title, text, header, rows))
 
     def plot(self, title: str, figure: "Figure", text: str = "") -> None:
-        """Add a matplotlib figure, drawn as SVG."""
+        """Add a matplotlib figure, drawn as SVG, with axes that are open at the top and right."""
+        for axes in figure.axes:
+            axes.spines[["top", "right"]].set_visible(False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight")
         svg = buffer.getvalue()
@@ -92,7 +98,7 @@ class Report:
         """Add an SVG in the page's own colours."""
         self.sections.append(Section(title, text, drawing=svg))
 
-    def images(self, title: str, images: list[tuple[str, "Image.Image"]], text: str = "") -> None:
+    def images(self, title: str, images: list[tuple[str, Image.Image]], text: str = "") -> None:
         """Add a grid of thumbnails with captions, at most 160 pixels wide and high."""
         shown = [(caption, _data_uri(image)) for caption, image in images]
         self.sections.append(Section(title, text, images=shown))
@@ -104,10 +110,6 @@ class Report:
 
 def run_address(run_id: str) -> str:
     """Return the address of a run of the active run's experiment; empty without an active run."""
-    import mlflow
-
-    from edge.protocol.addresses import without_userinfo
-
     run, store = mlflow.active_run(), mlflow.get_tracking_uri()
     if run is None:
         return ""
@@ -115,10 +117,8 @@ def run_address(run_id: str) -> str:
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
 
-def run_link(run_id: str) -> "Markup | str":
+def run_link(run_id: str) -> Markup | str:
     """Return the first eight digits of a run's ID, as a link if there is an address; – for none."""
-    from markupsafe import Markup
-
     if not (run_id and (address := run_address(run_id))):
         return run_id[:8] or "–"
     return Markup('<a href="{}" target="_blank">{}</a>').format(address, run_id[:8])
@@ -164,31 +164,25 @@ def rounded(value: Any) -> Any:
 
 
 @cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader
-
+def _template() -> Template:
     environment = Environment(loader=PackageLoader("steps.pipeline", "."), autoescape=True)
     environment.globals |= {"flat": flat, "run_address": run_address}
     environment.filters |= {"rounded": rounded, "breakable": _breakable, "with_code": _with_code}
     return environment.get_template("report.html.j2")
 
 
-def _breakable(name: str) -> "Markup":
+def _breakable(name: str) -> Markup:
     """Return a name that may wrap after a dot or an underscore."""
-    from markupsafe import Markup, escape
-
     return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))  # noqa: S704 – it is escaped
 
 
-def _with_code(text: str) -> "Markup":
+def _with_code(text: str) -> Markup:
     """Return a sentence with the text between backticks as code."""
-    from markupsafe import Markup, escape
-
     text = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     return Markup(text)  # noqa: S704 – it is escaped
 
 
-def _data_uri(image: "Image.Image") -> str:
+def _data_uri(image: Image.Image) -> str:
     thumbnail = image.convert("RGB")
     thumbnail.thumbnail((160, 160))
     buffer = io.BytesIO()

@@ -1,23 +1,18 @@
 """A canonical form of ONNX graphs: names and order depend only on what a graph computes."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import onnx
+import onnx
 
 BATCH = "N"
 """The name of the batch axis."""
 
 
-def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
+def canonical(graph: onnx.GraphProto) -> onnx.GraphProto:
     """Return the same graph with nodes and constants ordered and named from the outputs on.
 
     tf2onnx iterates over sets: which of two equal constants it keeps, and under which name,
     differs between processes. The graph's inputs and outputs keep their names; what no output
     needs is left out. Nodes that contain graphs (If, Loop, Scan) are not supported.
     """
-    import onnx
-
     nodes = _in_order(graph)
     names = {value.name: value.name for value in (*graph.input, *graph.output)}
     for place, node in enumerate(nodes):
@@ -45,14 +40,14 @@ def canonical(graph: "onnx.GraphProto") -> "onnx.GraphProto":
     return result
 
 
-def _content(constant: "onnx.TensorProto") -> bytes:
+def _content(constant: onnx.TensorProto) -> bytes:
     unnamed = type(constant)()
     unnamed.CopyFrom(constant)
     unnamed.ClearField("name")
     return bytes(unnamed.SerializeToString(deterministic=True))
 
 
-def _in_order(graph: "onnx.GraphProto") -> list["onnx.NodeProto"]:
+def _in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """Return the nodes that the outputs need, each after those that it reads."""
     made_by = {name: place for place, node in enumerate(graph.node) for name in node.output}
     placed: dict[int, None] = {}

@@ -16,22 +16,27 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from edge.protocol.signature import signed_content
 from steps.atomic import write_atomically
 from steps.errors import UserError
 from steps.settings.profile import PROJECT
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 KEY_VARIABLE = "LAKEHOUSE_VISION_RELEASE_KEY"
 """May hold the content of a key file, if a file is impractical, as in CI."""
 
 PEM = re.compile(r"-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----", re.DOTALL)
 
-SigningKeys = list["Ed25519PrivateKey"]
+SigningKeys = list[Ed25519PrivateKey]
 
 logger = logging.getLogger("steps")
 
@@ -71,7 +76,7 @@ def sign(statement: dict[str, Any], keys: SigningKeys) -> dict[str, Any]:
     return statement | {"signatures": signatures}
 
 
-def public_key(key: "Ed25519PrivateKey") -> str:
+def public_key(key: Ed25519PrivateKey) -> str:
     """Return the public key as devices need it: base64 of its 32 bytes."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
@@ -85,9 +90,6 @@ def _read(path: Path) -> SigningKeys:
 
 
 def _parse(text: str, place: str) -> SigningKeys:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     try:
         keys = [load_pem_private_key(pem.encode(), password=None) for pem in PEM.findall(text)]
     except ValueError as error:
@@ -102,8 +104,6 @@ def _parse(text: str, place: str) -> SigningKeys:
 
 def _write(path: Path, keys: SigningKeys) -> None:
     """Write keys atomically, readable by their owner only."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     encoding = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     pem = b"".join(key.private_bytes(*encoding) for key in keys)
     write_atomically(str(path), pem, mode=0o600)
@@ -111,8 +111,6 @@ def _write(path: Path, keys: SigningKeys) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and print the public keys of the file, the newest first."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     parser = argparse.ArgumentParser(
         prog="python -m steps.release.keys",
         description=__doc__,

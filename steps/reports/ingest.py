@@ -1,21 +1,19 @@
 """The report of an ingest."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+from pyspark.sql import DataFrame, SparkSession
 
 from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import current_rows
+from steps.ingestion.labels import MergedLabels
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import Report, plain
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-    from PIL import Image
-    from pyspark.sql import DataFrame, SparkSession
-
-    from steps.ingestion.labels import MergedLabels
 
 BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
 UNLABELLED = "(none)"
@@ -28,11 +26,11 @@ SAMPLES_PER_LABEL = 5
 
 def fill_report(
     report: Report,
-    spark: "SparkSession",
+    spark: SparkSession,
     profile: Profile,
     outputs: IngestOutputs,
     run_id: str,
-    labels: "MergedLabels | None",
+    labels: MergedLabels | None,
     retry_command: str,
 ) -> None:
     """Show counts by label, device and hour, brightness and size, samples, labels, quarantine."""
@@ -65,7 +63,7 @@ def fill_report(
         report.table("In quarantine", header, reasons, text)
 
 
-def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
+def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:
     """Return counts by all that the plots show, in as many rows for any number of images."""
     return (
         images.selectExpr(
@@ -83,12 +81,12 @@ def _groups(images: "DataFrame", run_id: str) -> "pd.DataFrame":
     )
 
 
-def _totals(groups: "pd.DataFrame", column: str) -> list[list[Any]]:
+def _totals(groups: pd.DataFrame, column: str) -> list[list[Any]]:
     totals = groups.groupby(column)[["images", "new"]].sum().sort_index()
     return [[key, int(row["images"]), int(row["new"])] for key, row in totals.iterrows()]
 
 
-def _merge_rare_labels(groups: "pd.DataFrame") -> "pd.DataFrame":
+def _merge_rare_labels(groups: pd.DataFrame) -> pd.DataFrame:
     """Return the counts with one name for all labels that do not fit into a plot."""
     totals = groups.groupby("label")["images"].sum().sort_values(ascending=False)
     if len(totals) <= LABELS_SHOWN:
@@ -98,16 +96,14 @@ def _merge_rare_labels(groups: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _plot_stacked(
-    groups: "pd.DataFrame",
+    groups: pd.DataFrame,
     column: str,
     places: range,
     title: str,
     scale: int = 1,
     power: bool = False,
-) -> "Figure":
+) -> Figure:
     """Plot bars of images by a column, with one colour for each label."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 2.4))
     axes = figure.subplots()
     counts = groups.pivot_table("images", column, "label", "sum", fill_value=0)
@@ -120,7 +116,6 @@ def _plot_stacked(
     names = [f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks]
     axes.set_xticks(ticks, names)
     axes.set(xlabel=title, ylabel="images")
-    axes.spines[["top", "right"]].set_visible(False)
     # outside of the axes: the highest bar may be anywhere
     axes.legend(
         title="label", frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small"
@@ -128,7 +123,7 @@ def _plot_stacked(
     return figure
 
 
-def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
+def _samples(images: DataFrame) -> list[tuple[str, Any]]:
     chosen = (
         images.selectExpr(
             "path",
@@ -147,13 +142,13 @@ def _samples(images: "DataFrame") -> list[tuple[str, Any]]:
     return [(f"{label or UNLABELLED} · {name}", _decode(content)) for label, name, content in rows]
 
 
-def _decode(content: bytes) -> "Image.Image":
+def _decode(content: bytes) -> Image.Image:
     with open_image(content) as image:
         image.load()
         return as_rgb(image)
 
 
-def _reasons(quarantined: "DataFrame") -> list[list[Any]]:
+def _reasons(quarantined: DataFrame) -> list[list[Any]]:
     rows = (
         quarantined.groupBy("reason")
         .agg({"*": "count", "file_name": "min", "error": "min"})

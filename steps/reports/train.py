@@ -1,8 +1,10 @@
 """The report of train."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from steps.dataset.cache import Cache
@@ -14,9 +16,6 @@ from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
 from steps.training.fit_result import FitResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MISTAKES = 12
 
@@ -115,12 +114,9 @@ def _caption(test: Predictions, index: int) -> str:
     return f"{test.truth[index]}, predicted {predicted} ({probability:.0%}) · {name}"
 
 
-def _curves(result: FitResult, peak_rate: float) -> "Figure":
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
+def _curves(result: FitResult, peak_rate: float) -> Figure:
     epochs = np.arange(1, len(result.epochs) + 1)
-    figure = Figure(figsize=(9.5, 2.6))
+    figure = Figure(figsize=(9.5, 2.6), layout="tight")
     losses, accuracy, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
     losses.plot(epochs, [e["loss"] for e in result.epochs], label="training")
     losses.plot(epochs, [e["validation_loss"] for e in result.epochs], label="validation")
@@ -134,6 +130,4 @@ def _curves(result: FitResult, peak_rate: float) -> "Figure":
         axes.axvline(result.best + 1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
     return figure

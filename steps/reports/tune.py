@@ -1,15 +1,14 @@
 """The report of tune."""
 
 import math
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tuning.hyperopt_space import cast_value
 from steps.tuning.trials import FAILED, PRUNED, Trial
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None:
@@ -45,11 +44,8 @@ def _rounded(value: float | str) -> float | str:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _best_so_far(trials: list[Trial]) -> "Figure":
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(8, 2.4))
+def _best_so_far(trials: list[Trial]) -> Figure:
+    figure = Figure(figsize=(8, 2.4), layout="tight")
     axes = figure.subplots()
     done = [(n, t.validation_loss) for n, t in enumerate(trials, 1) if t.outcome != FAILED]
     failed = [n for n, t in enumerate(trials, 1) if t.outcome == FAILED]
@@ -60,18 +56,14 @@ def _best_so_far(trials: list[Trial]) -> "Figure":
     axes.plot(failed, [max(losses)] * len(failed), "x", color="C3")
     axes.set(xlabel="trial", ylabel="validation loss", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.tight_layout()
     return figure
 
 
-def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> "Figure":
-    from matplotlib.figure import Figure
-
+def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> Figure:
     done = [trial for trial in ranked if trial.outcome != FAILED]
     dimensions = space.searched()
-    figure = Figure(figsize=(9, 3))
+    figure = Figure(figsize=(9, 3), layout="tight")
     axes = figure.subplots()
     losses = [math.log(max(trial.validation_loss, 1e-9)) for trial in done]
     for place, trial in reversed(list(enumerate(done))):
@@ -88,7 +80,6 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> "Figure":
     axes.set(yticks=[], ylim=(-0.08, 1.08))
     axes.grid(axis="x", color="grey", alpha=0.4)
     axes.spines[:].set_visible(False)
-    figure.tight_layout()
     return figure
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from mlflow.entities.model_registry import ModelVersion
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.landing import list_landing_zone, normalize
@@ -22,10 +24,6 @@ from steps.pipeline.outputs import IngestOutputs
 from steps.scoring.worker import ScoreBatches, ScoreIntoFiles
 from steps.settings.profile import Profile
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-    from pyspark.sql import DataFrame, Row, SparkSession
-
 LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 """Of a batch of files, of which a worker holds a few at a time."""
 
@@ -34,7 +32,7 @@ LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 class Model:
     """A registered version, and the folder with its files, by which Spark sends it to workers."""
 
-    version: "ModelVersion"
+    version: ModelVersion
     folder: str
 
 
@@ -63,7 +61,7 @@ class Scoring:
         run_id: the run that scores; on every row.
     """
 
-    spark: "SparkSession"
+    spark: SparkSession
     profile: Profile
     alias: str
     model: Callable[[], Model]
@@ -112,7 +110,7 @@ class Scoring:
         if not arrivals.has_pending():
             return 0
 
-        def score_chunk(rows: list["Row"]) -> None:
+        def score_chunk(rows: list[Row]) -> None:
             may_write()
             images = self.spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
             # the chunk's name is the transaction under which Delta takes its rows once
@@ -122,7 +120,7 @@ class Scoring:
         arrivals.mark_done()
         return len(new)
 
-    def _append(self, images: "DataFrame", model: Model, transaction: str = "") -> None:
+    def _append(self, images: DataFrame, model: Model, transaction: str = "") -> None:
         table = SCORES.path(self.profile)
         append = Append(self.spark, table, transaction)
         if append.is_supported and append.is_done():

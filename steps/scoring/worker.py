@@ -1,15 +1,16 @@
 """What Spark's Python workers do to score: they import this and the scoring core, no more."""
 
+import hashlib
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+from pyspark import SparkFiles
+
+from edge.inference.image import UnreadableError
+from edge.inference.scoring import Scorer
 from steps.lake.data_file import DataFile, Layout, to_record_batch
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from edge.inference.scoring import Scorer
 
 ROWS_A_GROUP = 10_000
 """Of a data file."""
@@ -31,20 +32,16 @@ class ScoreBatches(NamedTuple):
     """
 
     sent_as: str
-    schema: "pa.Schema"
+    schema: pa.Schema
     constant: dict[str, Any]
 
-    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Score batches of images, as ``mapInArrow`` calls it."""
-        import pyarrow as pa
-
         for rows in self.rows(batches):
             yield pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
-    def rows(self, batches: Iterator["pa.RecordBatch"]) -> Iterator[list[dict[str, Any]]]:
+    def rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows of a few images after another."""
-        from pyspark import SparkFiles
-
         scorer = _scorer(SparkFiles.get(self.sent_as))
         for batch in batches:
             images = batch.to_pylist()
@@ -62,7 +59,7 @@ class ScoreIntoFiles(NamedTuple):
     score: ScoreBatches
     layout: Layout
 
-    def __call__(self, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Score batches of images and write their rows, as ``mapInArrow`` calls it."""
         file, waiting = None, []
         for rows in self.score.rows(batches):
@@ -77,17 +74,13 @@ class ScoreIntoFiles(NamedTuple):
 
 
 @cache
-def _scorer(folder: str) -> "Scorer":
+def _scorer(folder: str) -> Scorer:
     """Load a model once a worker, for all the tasks that it runs."""
-    from edge.inference.scoring import Scorer
-
     return Scorer(folder, threads=1)
 
 
-def _score(scorer: "Scorer", images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _score(scorer: Scorer, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of some images, in their order; an unreadable one has a reason."""
-    from edge.inference.image import UnreadableError
-
     rows: list[dict[str, Any]] = []
     contents: dict[int, bytes] = {}
     for place, image in enumerate(images):
@@ -108,8 +101,6 @@ def _score(scorer: "Scorer", images: list[dict[str, Any]]) -> list[dict[str, Any
 
 def _read(row: dict[str, Any]) -> bytes:
     """Read a file by the row's path; write its SHA-256 into the row."""
-    import hashlib
-
     from steps.ingestion.landing import read
 
     content = read(row["path"])

@@ -113,15 +113,13 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
         allow_abbrev=False,
     )
     for name, field in model.model_fields.items():
-        bare_flag: dict[str, Any] = (
-            {"nargs": "?", "const": "true"} if field.annotation is bool else {}
-        )
+        flag: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         parser.add_argument(
             f"--{name}",
             metavar="VALUE",
             default=argparse.SUPPRESS,
             help=f"{field.description} (default: {_shown(field.default)})".replace("%", "%%"),
-            **bare_flag,
+            **flag,
         )
     known, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -151,11 +149,8 @@ def read_flag(name: str, argv: list[str] | None) -> bool:
 
 def non_default_parameters(parameters: StepParameters) -> dict[str, str]:
     """Return the parameters that differ from their defaults, as text."""
-    return {
-        name: str(value)
-        for name, value in parameters.model_dump().items()
-        if value is not None and value != type(parameters).model_fields[name].default
-    }
+    values = parameters.model_dump(exclude_defaults=True)
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _shown(default: Any) -> str:

@@ -5,20 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from steps.errors import UserError
 from steps.settings.parameters import ModelName
 from steps.settings.profile_file import EXTENDS, VARIABLE, ProfileFile, read_profile_file
-from steps.settings.search_space import SearchSpace
+from steps.settings.search_space import SearchSpace, Section
 from steps.settings.validation_errors import describe_item, key_of
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,18 +19,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 PROFILES = PROJECT / "profiles"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Spark(_Section):
+class Spark(Section):
     """How Spark is started."""
 
     master: str | None = Field(description="Spark master URL; null: the running session")
     config: dict[str, str] = Field(description="Spark settings, added to the project's own")
 
 
-class Training(_Section):
+class Training(Section):
     """How the network is trained, unless a parameter says otherwise."""
 
     launcher: Literal["auto", "horovod", "horovod-spark", "single"]
@@ -48,13 +36,13 @@ class Training(_Section):
     )
 
 
-class Tuning(_Section):
+class Tuning(Section):
     """What tune searches."""
 
     space: SearchSpace
 
 
-class Bound(_Section):
+class Bound(Section):
     """A limit of one metric: its minimum or its maximum."""
 
     min: float | None = None
@@ -67,7 +55,7 @@ class Bound(_Section):
         return self
 
 
-class Promotion(_Section):
+class Promotion(Section):
     """What a challenger has to reach on the test set."""
 
     min_accuracy: float = Field(ge=0, le=1, description="absolute, 0–1")
@@ -86,7 +74,7 @@ class Promotion(_Section):
     )
 
 
-class Release(_Section):
+class Release(Section):
     """How a release is signed."""
 
     key_file: str | None = Field(
@@ -94,7 +82,7 @@ class Release(_Section):
     )
 
 
-class Profile(_Section):
+class Profile(Section):
     """One file of ``profiles/``. An unknown key or a missing one without a default is an error.
 
     ``lake`` and ``cache`` are folders or URIs; a relative path starts at the project's folder.

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
-class _Strict(BaseModel):
+class Section(BaseModel):
+    """A section of a profile: an unknown key is an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Range(_Strict):
+class Range(Section):
     """Numbers from ``low`` to ``high``, on a linear or log scale, in steps of ``step`` if given."""
 
     low: float
@@ -30,7 +32,7 @@ class Range(_Strict):
         return [self.low, self.high]
 
 
-class Choice(_Strict):
+class Choice(Section):
     """A choice among values."""
 
     choices: list[float | str] = Field(min_length=1)
@@ -63,7 +65,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 """The lowest and the highest value that each may have."""
 
 
-class SearchSpace(_Strict):
+class SearchSpace(Section):
     """What is searched; what is left out keeps the default of train."""
 
     learning_rate: Dimension | None = Field(None, description="Adam's highest, for a batch of 16")

@@ -3,21 +3,20 @@
 import io
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import fsspec
 import numpy as np
+from fsspec import AbstractFileSystem
+from mlflow import MlflowClient
 
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import Selection
+from steps.pipeline.runs import resumed_by
 from steps.settings.profile import Profile
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.plan import Plan
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 FROM_INGEST = ("table", "table_id", "version", "source")
 """The values of a fingerprint that come from the ingest run, not from a parameter of train."""
@@ -43,26 +42,20 @@ class TrainingFingerprint:
         return values | {"input_size": values["input_size"][0], "processes": self.processes}
 
 
-@dataclass(frozen=True)
-class Checkpoints:
-    """The checkpoints of a run: a folder of its own below the profile's cache.
+def save_checkpoint(folder: str, fingerprint: TrainingFingerprint, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint into the folder of its run, and remove all older ones but one.
 
-    Attributes:
+    Args:
         folder: folder or URI; ranks on other machines write there too.
-        fingerprint: stored with each checkpoint.
+        fingerprint: stored with the checkpoint.
+        checkpoint: the newest.
     """
-
-    folder: str
-    fingerprint: TrainingFingerprint
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, and remove all older ones but one."""
-        filesystem, path = fsspec.core.url_to_fs(self.folder)
-        filesystem.makedirs(path, exist_ok=True)
-        name = f"epoch-{len(checkpoint.result.epochs):04}.npz"
-        write_atomically(f"{self.folder}/{name}", _serialize(checkpoint, self.fingerprint))
-        for older in _list_checkpoints(filesystem, path)[:-2]:
-            filesystem.rm_file(older)
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    filesystem.makedirs(path, exist_ok=True)
+    name = f"epoch-{len(checkpoint.result.epochs):04}.npz"
+    write_atomically(f"{folder}/{name}", _serialize(checkpoint, fingerprint))
+    for older in _list_checkpoints(filesystem, path)[:-2]:
+        filesystem.rm_file(older)
 
 
 def checkpoint_folder(profile: Profile, run_id: str) -> str:
@@ -72,9 +65,6 @@ def checkpoint_folder(profile: Profile, run_id: str) -> str:
 
 def checkpoint_folders(profile: Profile, run_id: str) -> list[str]:
     """Return the folders of a run and of the runs that it resumes, the last run first."""
-    # not above: the ranks, which save checkpoints, need no MLflow
-    from steps.pipeline.runs import resumed_by
-
     return [checkpoint_folder(profile, one) for one in (run_id, *resumed_by(run_id))]
 
 
@@ -102,8 +92,6 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
     Raises:
         UserError: there is no checkpoint, or its fingerprint differs.
     """
-    from mlflow import MlflowClient
-
     for folder in checkpoint_folders(profile, run_id):
         filesystem, path = fsspec.core.url_to_fs(folder)
         if names := _list_checkpoints(filesystem, path):
@@ -147,5 +135,5 @@ def _serialize(checkpoint: Checkpoint, fingerprint: TrainingFingerprint) -> byte
     return buffer.getvalue()
 
 
-def _list_checkpoints(filesystem: "AbstractFileSystem", path: str) -> list[str]:
+def _list_checkpoints(filesystem: AbstractFileSystem, path: str) -> list[str]:
     return sorted(filesystem.glob(f"{path}/epoch-*.npz"))

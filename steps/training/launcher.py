@@ -7,16 +7,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark
 from steps.environment import ranks_inherit
 from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
-from steps.training.checkpoints import Checkpoints
 from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.interruption import end_ranks_on_signal
@@ -37,7 +38,7 @@ def launch(
     cache: Cache,
     spark: OpenSpark,
     run_id: str,
-    checkpoints: Checkpoints | None = None,
+    save: Callable[[Checkpoint], None] | None = None,
     resume_from: Checkpoint | None = None,
 ) -> FitResult:
     """Train on all ranks and return the result of rank 0.
@@ -50,16 +51,15 @@ def launch(
         cache: the prepared images; every rank has to reach them.
         spark: opens a Spark session as a context manager.
         run_id: the MLflow run that rank 0 logs each epoch to.
-        checkpoints: where rank 0 saves each epoch; None: nowhere.
+        save: is called by rank 0 with a checkpoint after each epoch.
         resume_from: the checkpoint to resume from.
 
     Raises:
         RankKilledError: a signal ended a rank.
         DivergedError: the loss is not finite.
     """
-    save = checkpoints.save if checkpoints else None
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
-    log_epoch = _EpochLogger(mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
+    log_epoch = partial(_log_epoch, mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
     if launcher == "single":
         return fit(plan, cache, SingleProcess(), log_epoch, save, resume_from)
     arguments = (plan, cache, log_epoch, save, resume_from)
@@ -135,7 +135,7 @@ def resolve_launcher(wanted: str) -> str:
 def _train_rank(
     plan: Plan,
     cache: Cache,
-    log_epoch: "_EpochLogger",
+    log_epoch: Callable[[int, dict[str, float]], None],
     save: Callable[[Checkpoint], None] | None,
     resume_from: Checkpoint | None,
 ) -> FitResult | UserError | None:
@@ -150,27 +150,18 @@ def _train_rank(
     return None
 
 
-@dataclass(frozen=True)
-class _EpochLogger:
-    """Prints the metrics of each epoch, and logs them to the run."""
-
-    tracking_uri: str
-    run_id: str
-    epochs: int
-    cache: Cache
-
-    def __call__(self, epoch: int, metrics: dict[str, float]) -> None:
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric
-
-        self.cache.mark_used()
-        now = int(time.time() * 1000)
-        logged = [Metric(name, value, now, epoch) for name, value in metrics.items()]
-        MlflowClient(self.tracking_uri).log_batch(self.run_id, logged)
-        # not by logging, which is set up in the step's own process alone
-        sys.stderr.write(
-            f"epoch {epoch + 1:2}/{self.epochs}  loss {metrics['loss']:.4f}  "
-            f"validation accuracy {metrics['validation_accuracy']:.4f}  "
-            f"{metrics['epoch_seconds']:.1f} s\n"
-        )
-        sys.stderr.flush()
+def _log_epoch(
+    tracking_uri: str, run_id: str, epochs: int, cache: Cache, epoch: int, metrics: dict[str, float]
+) -> None:
+    """Print the metrics of an epoch, and log them to the run."""
+    cache.mark_used()
+    now = int(time.time() * 1000)
+    logged = [Metric(name, value, now, epoch) for name, value in metrics.items()]
+    MlflowClient(tracking_uri).log_batch(run_id, logged)
+    # not by logging, which is set up in the step's own process alone
+    sys.stderr.write(
+        f"epoch {epoch + 1:2}/{epochs}  loss {metrics['loss']:.4f}  "
+        f"validation accuracy {metrics['validation_accuracy']:.4f}  "
+        f"{metrics['epoch_seconds']:.1f} s\n"
+    )
+    sys.stderr.flush()

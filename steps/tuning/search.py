@@ -11,7 +11,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import hyperopt
+import mlflow
+import numpy as np
+from hyperopt import tpe
+from hyperopt.base import JOB_STATE_CANCEL
+from hyperopt.fmin import generate_trial
+from mlflow import MlflowClient
+from pyspark.sql import SparkSession
 
 from steps.dataset.cache import Cache
 from steps.settings.search_space import SearchSpace
@@ -26,9 +35,6 @@ from steps.tuning.trials import (
     list_trial_runs,
     make_objective,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +60,11 @@ class Limits:
 
 
 def search(
-    spark: "SparkSession",
+    spark: SparkSession,
     plan: Plan,
     cache: Cache,
     space: SearchSpace,
     limits: Limits,
-    seed: int,
-    tracking_uri: str,
     parent_run_id: str,
     before: Sequence[Trial] = (),
 ) -> list[Trial]:
@@ -72,21 +76,16 @@ def search(
 
     Args:
         spark: runs one trial a task.
-        plan: what the trials share, and the first of them.
+        plan: what the trials share, and the first of them; its seed is that of the suggestions.
         cache: the prepared images; every worker has to reach them.
         space: what is searched.
         limits: when to end.
-        seed: of the suggestions; the plan's is that of the trainings.
-        tracking_uri: the MLflow store that the workers log to.
         parent_run_id: the run that the trials are nested in.
         before: trials of the interrupted search that this one resumes; they count as its own.
 
     Returns:
         All trials, wave by wave.
     """
-    import hyperopt
-    import numpy as np
-
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     trials = list(before)
     while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):
@@ -98,17 +97,17 @@ def search(
         spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
         _insert_trials(spark_trials, trials)
         hyperopt.fmin(
-            make_objective(plan, cache, space, tracking_uri, parent_run_id, trials),
+            make_objective(plan, cache, space, mlflow.get_tracking_uri(), parent_run_id, trials),
             to_hyperopt(space),
             algo=partial(_suggest, to_point(asdict(plan), space)),
             max_evals=len(trials) + wave,
             max_queue_len=wave,
             trials=spark_trials,
-            rstate=np.random.default_rng([seed, len(trials)]),
+            rstate=np.random.default_rng([plan.seed, len(trials)]),
             show_progressbar=False,
             return_argmin=False,
         )
-        trials += _collect_trials(spark_trials, len(trials), space, tracking_uri, parent_run_id)
+        trials += _collect_trials(spark_trials, len(trials), space, parent_run_id)
         best = min((trial.validation_loss for trial in trials), default=math.inf)
         logger.info("%d of %d trials, lowest loss %.4f", len(trials), limits.trials, best)
     return trials
@@ -126,9 +125,6 @@ def _suggest(
     first: dict[str, float], new_ids: list[int], domain: Any, trials: Any, seed: int
 ) -> list[dict[str, Any]]:
     """Return the default first, then TPE's suggestions, one at a time."""
-    from hyperopt import tpe
-    from hyperopt.fmin import generate_trial
-
     if not trials.trials:
         return [generate_trial(new_ids[0], first)]
     suggested: list[dict[str, Any]] = tpe.suggest(
@@ -139,28 +135,19 @@ def _suggest(
 
 def _insert_trials(spark_trials: Any, trials: list[Trial]) -> None:
     """Give Hyperopt the trials that ended before."""
-    import hyperopt
-    from hyperopt.fmin import generate_trial
-
     docs = []
     for id_, trial in zip(spark_trials.new_trial_ids(len(trials)), trials, strict=True):
-        failed = trial.outcome == FAILED
-        result = {"status": "fail"} if failed else {"status": "ok", "loss": trial.validation_loss}
-        done = {"state": hyperopt.JOB_STATE_DONE, "result": result}
+        done = {"state": hyperopt.JOB_STATE_DONE, "result": trial.result()}
         docs.append(generate_trial(id_, trial.point) | done)
     spark_trials.insert_trial_docs(docs)
     spark_trials.refresh()
 
 
 def _collect_trials(
-    spark_trials: Any, before: int, space: SearchSpace, tracking_uri: str, parent_run_id: str
+    spark_trials: Any, before: int, space: SearchSpace, parent_run_id: str
 ) -> list[Trial]:
     """Return the trials of a wave; end the runs of those whose process died or was stopped."""
-    import hyperopt
-    from hyperopt.base import JOB_STATE_CANCEL
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri)
+    client = MlflowClient()
     runs = list_trial_runs(client, parent_run_id)
     running = [run for run in runs if run.info.status == "RUNNING"]
     ended = []

@@ -7,7 +7,10 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
 
 from steps.dataset.cache import Cache
 from steps.pipeline.runs import nested_in, resumed_by
@@ -16,10 +19,6 @@ from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 from steps.tuning.hyperopt_space import cast_value, to_point
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 POINT = "point"
 """Tag of a trial: its point in the search space, a choice by its index."""
@@ -57,6 +56,12 @@ class Trial:
         """The lowest of all epochs; infinite if the trial failed."""
         return math.inf if self.outcome == FAILED else min(self.losses)
 
+    def result(self) -> dict[str, Any]:
+        """Return the trial as Hyperopt takes the result of a function."""
+        if self.outcome == FAILED:
+            return {"status": "fail", "trial": asdict(self)}
+        return {"status": "ok", "loss": self.validation_loss, "trial": asdict(self)}
+
 
 class TrialPrunedError(Exception):
     """Ends a trial that is worse than half of the others."""
@@ -83,9 +88,6 @@ def make_objective(
     finished = [trial.losses for trial in trials if trial.outcome == FINISHED]
 
     def run_trial(hyperparameters: dict[str, Any]) -> dict[str, Any]:
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric, Param, RunTag
-
         chosen = {name: cast_value(name, value) for name, value in hyperparameters.items()}
         point = to_point(chosen, space)
         client = MlflowClient(tracking_uri)
@@ -118,10 +120,7 @@ def make_objective(
         best = Metric("best_validation_accuracy", accuracy, int(time.time() * 1000), 0)
         client.log_batch(id_, [best], tags=[RunTag(OUTCOME, outcome)])
         client.set_terminated(id_, "FAILED" if outcome == FAILED else "FINISHED")
-        trial = Trial(id_, point, chosen, outcome, losses, accuracy, error)
-        if outcome == FAILED:
-            return {"status": "fail", "trial": asdict(trial)}
-        return {"status": "ok", "loss": trial.validation_loss, "trial": asdict(trial)}
+        return Trial(id_, point, chosen, outcome, losses, accuracy, error).result()
 
     return run_trial
 
@@ -148,8 +147,6 @@ def read_trials(run_id: str) -> list[Trial]:
 
     Trials that were running when a search was interrupted are not among them.
     """
-    from mlflow import MlflowClient
-
     client = MlflowClient()
     searches = (run_id, *resumed_by(run_id))
     runs = [run for search in searches for run in list_trial_runs(client, search)]
@@ -157,19 +154,19 @@ def read_trials(run_id: str) -> list[Trial]:
     return [_read_trial(client, run) for run in runs if OUTCOME in run.data.tags]
 
 
-def list_trial_runs(client: "MlflowClient", run_id: str) -> list["Run"]:
+def list_trial_runs(client: MlflowClient, run_id: str) -> list[Run]:
     """Return the runs of a search's trials, the newest first."""
     experiment = client.get_run(run_id).info.experiment_id
     return list(client.search_runs([experiment], nested_in(run_id)))
 
 
-def end_trial_run(client: "MlflowClient", run_id: str, why: str, status: str) -> None:
+def end_trial_run(client: MlflowClient, run_id: str, why: str, status: str) -> None:
     """End the run of a trial whose worker could not."""
     client.set_tag(run_id, "failure", why)
     client.set_terminated(run_id, status)
 
 
-def _read_trial(client: "MlflowClient", run: "Run") -> Trial:
+def _read_trial(client: MlflowClient, run: Run) -> Trial:
     history = client.get_metric_history(run.info.run_id, "validation_loss")
     return Trial(
         run.info.run_id,

@@ -58,7 +58,7 @@ def test_an_interrupted_fetch_leaves_nothing_behind(cache, monkeypatch):
 
 def test_a_faster_process_is_no_error(cache, monkeypatch):
     def is_overtaken(wanted, scratch):
-        faster = jars._cache_folder() / f"delta-spark-{version('delta-spark')}"
+        faster = cache / f"delta-spark-{version('delta-spark')}"
         faster.mkdir()
         (faster / "delta-spark.jar").write_bytes(b"jar")
         return resolves(scratch)

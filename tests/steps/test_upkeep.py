@@ -34,7 +34,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     before, version = rows(images.toDF()), current_version(images)
 
     # the session that the tests share stands for the one that the step would start and stop
-    monkeypatch.setattr("steps.lake.session.spark_session", lambda *_: nullcontext(lake.spark))
+    monkeypatch.setattr("steps.upkeep.spark_session", lambda *_: nullcontext(lake.spark))
     with mlflow.start_run() as run:
         opened = StepRun(
             run.info.run_id, profile, {}, Report("upkeep", run.info.run_id), Commands()

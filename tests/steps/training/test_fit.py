@@ -1,6 +1,7 @@
 """The training in one process: it learns, it is repeatable, and it keeps the best epoch."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from steps.pipeline.outputs import Selection
 from steps.pipeline.runs import RESUMED
 from steps.settings.profile import load_profile
 from steps.training.checkpoints import (
-    Checkpoints,
     TrainingFingerprint,
     checkpoint_folder,
     load_checkpoint,
     remove_checkpoints,
+    save_checkpoint,
 )
 from steps.training.fit import DivergedError, fit
 from steps.training.fit_result import Checkpoint, FitResult
@@ -125,7 +126,7 @@ SELECTION = Selection(
 def test_an_interrupted_training_resumes_to_the_same_weights(bright_cache, result, tmp_path):
     fingerprint = TrainingFingerprint(PLAN, SELECTION, 1)
     profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
-    checkpoints = Checkpoints(checkpoint_folder(profile, "interrupted"), fingerprint)
+    save = partial(save_checkpoint, checkpoint_folder(profile, "interrupted"), fingerprint)
 
     calls = []
 
@@ -135,7 +136,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(bright_cache, resul
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(PLAN, bright_cache, SingleProcess(), interrupt, checkpoints.save)
+        fit(PLAN, bright_cache, SingleProcess(), interrupt, save)
     names = {"loss", "validation_loss", "validation_loss_error", "validation_accuracy"}
     names |= {"learning_rate", "epoch_seconds"}
     assert calls == [(epoch, names) for epoch in range(5)]
@@ -167,9 +168,8 @@ def test_the_fix_names_parameters_of_train(store, tmp_path):
     first = MlflowClient().create_run("0", tags={"input.ingest": "1" * 32}).info.run_id
     second = MlflowClient().create_run("0", tags={RESUMED: first}).info.run_id
     fingerprint = TrainingFingerprint(PLAN, SELECTION, 1)
-    Checkpoints(checkpoint_folder(profile, first), fingerprint).save(
-        Checkpoint(FitResult([], [{"loss": 1.0}], 0), [])
-    )
+    checkpoint = Checkpoint(FitResult([], [{"loss": 1.0}], 0), [])
+    save_checkpoint(checkpoint_folder(profile, first), fingerprint, checkpoint)
     for run_id in (first, second):
         assert load_checkpoint(profile, run_id, fingerprint).result.epochs == [{"loss": 1.0}]
     for field, value, changed in [

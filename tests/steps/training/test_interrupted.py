@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from mlflow import MlflowClient
 from steps.dataset.cache import Cache
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import PROJECT
-from steps.training.checkpoints import Checkpoints, TrainingFingerprint
+from steps.training.checkpoints import TrainingFingerprint, save_checkpoint
 from steps.training.launcher import describe_killed_rank
 from steps.training.plan import Plan
 
@@ -45,7 +46,7 @@ import numpy as np
 from pathlib import Path
 from steps.errors import UserError
 from steps.dataset.cache import Cache
-from test_interrupted import PLAN, FINGERPRINT, checkpoints_of
+from test_interrupted import PLAN, FINGERPRINT, save_into
 from steps.training.checkpoints import load_checkpoint
 from steps.training.launcher import launch
 from steps.settings.profile import load_profile
@@ -56,7 +57,7 @@ cache = Cache(**{**cache, "input_size": tuple(cache["input_size"])})
 profile = load_profile("local").model_copy(update={"cache": home})
 start = load_checkpoint(profile, before, FINGERPRINT) if before else None
 try:
-    own = checkpoints_of(home, run_id)
+    own = save_into(home, run_id)
     result = launch("horovod", 2, PLAN, cache, None, run_id, own, start)
 except UserError as error:
     sys.exit(str(error))
@@ -65,8 +66,8 @@ print("epochs", len(result.epochs), result.best)
 """
 
 
-def checkpoints_of(home: str, run_id: str) -> Checkpoints:
-    return Checkpoints(f"{home}/checkpoints/{run_id}", FINGERPRINT)
+def save_into(home: str, run_id: str) -> partial:
+    return partial(save_checkpoint, f"{home}/checkpoints/{run_id}", FINGERPRINT)
 
 
 @pytest.mark.parametrize(

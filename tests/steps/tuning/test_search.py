@@ -21,7 +21,7 @@ from steps.tuning import trials as trials_module
 from steps.tuning.search import Limits, search, should_stop_early
 from steps.tuning.trials import FAILED, FINISHED, Trial, read_trials
 
-PLAN = Plan(width=0.5, batch_size=32, epochs=2)
+PLAN = Plan(width=0.5, batch_size=32, epochs=2, seed=1)
 SPACE = SearchSpace(
     learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
     width=Range(low=0.25, high=0.75, step=0.25),
@@ -67,8 +67,8 @@ def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
     def run(plan: Plan, count: int, before: list[Trial] = ()) -> tuple[list[Trial], str]:
         with mlflow.start_run() as parent:
             limits = Limits(count, parallelism=2, seconds=None, patience=0)
-            arguments = (lake.spark, plan, bright_cache, SPACE, limits, 1, store)
-            return search(*arguments, parent.info.run_id, before), parent.info.run_id
+            arguments = (lake.spark, plan, bright_cache, SPACE, limits, parent.info.run_id)
+            return search(*arguments, before), parent.info.run_id
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
     monkeypatch.setattr(trials_module, "fit", _fit_with_failures)
@@ -118,7 +118,6 @@ def test_the_time_limit_ends_a_search(lake, store, bright_cache):
     long = replace(PLAN, epochs=100_000, patience=0)
     with mlflow.start_run() as parent:
         limits = Limits(trials=9, parallelism=1, seconds=12, patience=0)
-        arguments = (lake.spark, long, bright_cache, SPACE, limits, 0, store)
-        trials = search(*arguments, parent.info.run_id)
+        trials = search(lake.spark, long, bright_cache, SPACE, limits, parent.info.run_id)
     assert [trial.outcome for trial in trials] == [FAILED]
     assert trials[0].error == "stopped by the time limit"
