@@ -23,8 +23,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-from mlflow.entities.model_registry import ModelVersion
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
 from benchmarks.images import add_images, images_folder
@@ -125,7 +123,7 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
     """Spark against the limit over the same files, and the time to the first row."""
     local = load_profile("local")
     profile = local.model_copy(update={"lake": str(home / "lake")})
-    model = Model(ModelVersion("benchmark-onnx", "1", 0), str(home / "model"))
+    model = Model("benchmark", "1", str(home / "model"))
     repeat(options.images, home / "first", 2)
     repeat(options.images, home / "warm", 200)
     ratios, rates = [], []

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from edge.protocol.release import RELEASE_TAG
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TEST
@@ -24,7 +25,7 @@ from steps.pipeline.outputs import DeviceOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.local_server import tracking_server
-from steps.registry.versions import CHAMPION, released_as, require_version
+from steps.registry.versions import CHAMPION, released_as, require_version, source_of
 from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, Profile
@@ -76,7 +77,14 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         "\nNext:\n  make ui\n  make run SOURCE=<folder or URI with your own images>",
         flush=True,
     )
-    outputs = DeviceOutputs(model=name, model_version=str(version.version), frames=len(rows))
+    model, number = source_of(version)
+    release = json.loads(version.tags[RELEASE_TAG])["release"]
+    outputs = DeviceOutputs(
+        line=f"{len(rows)} frames scored with {model} {number}, release {release}",
+        model=model,
+        model_version=number,
+        frames=len(rows),
+    )
     fill_report(run.report, outputs, rows)
     run.report.next_command = "make ui"
     return outputs

@@ -19,24 +19,13 @@ from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.model_names import MODEL, name_model
 from steps.pipeline.outages import fail_fast
-from steps.pipeline.outputs import (
-    IngestOutputs,
-    MainOutputs,
-    Outputs,
-    RegisterOutputs,
-    StepDone,
-)
+from steps.pipeline.outputs import IngestOutputs, MainOutputs, Outputs, RegisterOutputs, StepDone
 from steps.pipeline.pipeline_parameters import parameters_of, step_fields, with_pipeline_names
 from steps.pipeline.pipeline_request import Request
-from steps.pipeline.pipeline_state import (
-    decision,
-    describe_failure,
-    ending_of,
-    log_unfinished,
-)
+from steps.pipeline.pipeline_state import decision, describe_failure, ending_of, log_unfinished
 from steps.pipeline.reuse import find_interrupted_run, find_reusable_run
 from steps.pipeline.run_files import read_outputs
-from steps.pipeline.runs import LATEST, resolve_input
+from steps.pipeline.runs import LATEST, finished_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
 from steps.registry.versions import CHAMPION, is_released
 from steps.reports.main import fill_report
@@ -51,6 +40,9 @@ PIPELINE: tuple[Step, ...] = (
     promote.STEP,
     export.STEP,
 )
+
+LABELLED = {"from": "", "ingest_labels": "labels.csv"}
+"""What the pipeline runs with once its images have labels."""
 
 logger = logging.getLogger("steps")
 
@@ -128,7 +120,10 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
 
 
 def _is_left_out(step: Step, ending: Outputs, request: Request, model: Callable[[], str]) -> bool:
-    """Return whether a refused challenger leaves a later step nothing to do."""
+    """Return whether a step has nothing to do: after a refused challenger, or without a run that
+    the steps after it can do without."""
+    if request.skips(step.name) and any(step.name in other.optional for other in PIPELINE):
+        return not finished_runs(step.name, count=1)
     if not ending.result.is_refusal or request.requires(step.name):
         return False
     return ending.result is Result.NO_MODEL or is_released(model(), CHAMPION)
@@ -148,7 +143,8 @@ def _run_or_reuse(
         profile = profile.named(_model_of(profile, runs, parameters.source))
         chosen = chosen.model_copy(update={MODEL: profile.model})
     # once, and only if it is needed: ingest's lists the whole landing zone
-    parts = cache(lambda: step.key_parts(chosen, profile, {n: runs[n] for n in step.input_names()}))
+    inputs = {name: runs[name] for name in step.input_names() if name in runs}
+    parts = cache(lambda: step.key_parts(chosen, profile, inputs))
     earlier = [one.step for one in done if not one.reused]
     if earlier and parameters.dry_run:
         found, reason = None, f"{earlier[-1]} runs"
@@ -201,7 +197,7 @@ def _run(step: Step, chosen: Any, result: StepDone, done: list[StepDone]) -> Run
             raise
         problem = reason.partition("; run: ")[0]  # the step's own command is not the pipeline's
         if failure.result is Result.NO_LABELS:
-            raise UserError(problem, RunAgain({"from": ""}), failure.result) from error
+            raise UserError(problem, RunAgain(LABELLED), failure.result) from error
         raise UserError(
             f"{step.name} failed and has to be fixed first: {problem}", RunAgain()
         ) from error

@@ -93,7 +93,8 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
         _require_unmoved(challenger.name, parameters.alias, before)
-        note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
+        if comparison.result.passed:
+            note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
         reason = parameters.reason or "passed the profile's promotion rules"
         move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     run.report.headline(parameters.alias, f"version {challenger.version}")
@@ -147,22 +148,17 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
             with lock_aliases(onnx.name, run.id):
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, onnx_number, run.id, reason)
-            released = f", release {release}"
-        else:
-            released = ", not released"
-            logger.warning(
-                "version %s has no ONNX version yet, so devices do not follow; run: %s",
-                number,
-                run.commands.next("export", alias=alias_argument(alias)),
-            )
         if alias == CHAMPION:  # a rollout group may get a withdrawn version, which stays withdrawn
             withdraw(version, before, reason)
         move_alias(name, alias, number, run.id, reason)
     fill_manual_report(run.report, alias, before, number, reason)
-    following = "device" if onnx_number else "export"
-    run.report.next_command = run.commands.next(following, alias=alias_argument(alias))
-    line = f"{alias}: {name} {number}{released}; {past_result(version)}"
-    result = Result.RELEASED if onnx_number else Result.DONE
+    after = "device" if onnx_number else "export"
+    run.report.next_command = run.commands.next(after, alias=alias_argument(alias))
+    line, result = f"{alias}: {name} {number}; {past_result(version)}", Result.DONE
+    if onnx_number:
+        line, result = f"{line}; release {release}", Result.RELEASED
+    else:
+        line += f"; not released, so devices do not follow; run: {run.report.next_command}"
     return _outputs(version, alias, reason, result=result, line=line)
 
 

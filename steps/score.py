@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import mlflow
 from pydantic import Field, model_validator
 
+from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 from steps.ingestion.landing import list_landing_zone
 from steps.pipeline.delta_dataset import log_delta_version
@@ -15,15 +16,21 @@ from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, resolve_input
 from steps.pipeline.step import NONE, Step, StepRun
-from steps.registry.versions import CHAMPION, alias_state, released_as, require_version
+from steps.registry.versions import CHAMPION, alias_state, released_as, require_version, source_of
 from steps.release.statement import fetch_files
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Row, SparkSession
 
     from steps.scoring.table import Model
+
+UNSURE = """
+    element_at(array_sort(map_values(probabilities)), -1)
+    - element_at(array_sort(map_values(probabilities)), -2) < 0.2
+"""
+"""The likeliest label is less than this above the second, as on a device (``score.margin``)."""
 
 logger = logging.getLogger("steps")
 
@@ -60,8 +67,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     period = parse_trigger(parameters.trigger)
     name = released_as(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
-    if parameters.source:
-        list_landing_zone(parameters.source, may_be_empty=True)
+    if parameters.source and not list_landing_zone(parameters.source, may_be_empty=True).files:
+        logger.warning("%s has no image (%s)", parameters.source, " ".join(SUFFIXES))
     alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -87,23 +94,44 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
 
 def _outputs(
     spark: "SparkSession", run: StepRun, model: "Model"
-) -> tuple[ScoreOutputs, list[tuple[int, str | None, str | None, int]]]:
+) -> "tuple[ScoreOutputs, list[Row]]":
     """Count the rows of this run; return its outputs, and the counts by version, label, reason."""
+    from pyspark.sql import functions as F
+
     from steps.ingestion.tables import SCORES
     from steps.lake.tables import current_version
 
     table = SCORES.open(spark, run.profile)
     own = table.toDF().where(f"score_run_id = '{run.id}'")
-    groups = own.groupBy("model_version", "label", "reason").count().collect()
+    by = own.groupBy("model_version", "label", "reason")
+    groups = by.agg(F.count("*").alias("images"), F.count_if(F.expr(UNSURE)).alias("unsure"))
+    groups = groups.orderBy(F.desc("images")).collect()
+    scored = [group for group in groups if group["reason"] is None]
     outputs = ScoreOutputs(
+        line=_line(run, model, scored),
         table=SCORES.path(run.profile),
         version=current_version(table),
-        scored=sum(group["count"] for group in groups if group["reason"] is None),
-        unreadable=sum(group["count"] for group in groups if group["reason"] is not None),
-        model=model.version.name,
-        model_version=str(model.version.version),
+        scored=sum(group["images"] for group in scored),
+        unreadable=sum(group["images"] for group in groups if group["reason"] is not None),
+        model=model.name,
+        model_version=model.number,
     )
     return outputs, groups
+
+
+def _line(run: StepRun, model: "Model", scored: "list[Row]") -> str:
+    """Return what was found, and the query that shows the least certain images first."""
+    images, unsure = (sum(group[name] for group in scored) for name in ("images", "unsure"))
+    if not images:
+        return f"{model.name} {model.number} has nothing new to score"
+    labels = ", ".join(f"{group['label']} {group['images']}" for group in scored)
+    kind = ": are they of the kind that the model was trained on?" if unsure > images / 2 else ""
+    query = "SELECT * FROM scores WHERE"
+    return (
+        f"{images} scored by {model.name} {model.number}: {labels}; {unsure} unsure "
+        f"({unsure / images:.0%}){kind}; see docs/search.md: {query} score_run_id = '{run.id}'"
+        " ORDER BY score"
+    )
 
 
 class _Registry(NamedTuple):
@@ -120,9 +148,9 @@ class _Registry(NamedTuple):
         version = require_version(self.name, self.alias, made_by="export")
         folder = Path(self.folder, f"version-{version.version}")
         if not folder.exists():
-            logger.info("scoring with %s version %s", version.name, version.version)
+            logger.info("scoring with %s %s", *source_of(version))
             fetch_files(version, folder.with_name(f"{folder.name}.part")).rename(folder)
-        return Model(version, str(folder))
+        return Model(*source_of(version), str(folder))
 
 
 def _images(run: StepRun, poll: int) -> IngestOutputs | None:

@@ -61,6 +61,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.dataset.cache_filling import find_or_fill
     from steps.dataset.split import describe_guard
     from steps.lake.session import spark_session
+    from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.stage_timings import add_stage_timings
     from steps.reports.train import fill_report
     from steps.training.launcher import resolve_launcher
@@ -83,6 +84,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     spark = partial(spark_session, run.profile, "train")
     with timings.measure("cache"):
         cache = find_or_fill(selection, run.profile, spark)
+        warn_of_refusal(run.report, cache, run.profile, selection.source)
         logger.info(describe_guard(cache.counts))
     with timings.measure("launch"):
         result = _launch(run, launcher, cache, spark, fingerprint, resume_from)
@@ -186,6 +188,7 @@ STEP = Step(
     settings=("training.launcher", "training.processes"),
     state=_state,
     resumable=_resumable,
+    optional=("tune",),
 )
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ def _search(
     from steps.dataset.cache_filling import find_or_fill
     from steps.dataset.split import describe_guard
     from steps.lake.session import spark_session
+    from steps.reports.promotion_outlook import warn_of_refusal
     from steps.tuning.search import Limits, search
 
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
@@ -142,6 +143,7 @@ def _search(
         with timings.measure("cache"):
             cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
             logger.info(describe_guard(cache.counts))
+        warn_of_refusal(run.report, cache, run.profile, selection.source)
         with timings.measure("trials"):
             return search(spark, plan, cache, space, limits, run.id, before)
 

@@ -41,7 +41,7 @@ class Follower:
             return False
         try:
             if pulled := self._updater.check():
-                logger.info("version %s is in use, on probation", pulled.version)
+                logger.info("release %d is in use, on probation", pulled.release)
             self.failure, self._failures = self._updater.refusal, 0
         except (UserError, OSError) as error:
             failure = one_line(error)

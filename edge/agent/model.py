@@ -78,7 +78,7 @@ class ModelInUse:
         """
         if self.current is None:
             return None
-        model, version = self._folder.name, str(self.current.version)
+        model, version = self.current.model, self.current.version
         try:
             (prediction,) = self.current.scorer.predict([image])
         except UnreadableError as error:
@@ -99,7 +99,7 @@ class ModelInUse:
             self._unload(str(error))
             return
         self._good_frames, self.failure = 0, None
-        logger.info("scoring with version %s", loaded.version)
+        logger.info("scoring with %s %s", loaded.model, loaded.version)
         if why := loaded.fallback_reason:
             self.failure = f"{why}; release {loaded.release} is used"
             logger.error("model: %s", self.failure)

@@ -44,6 +44,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     """Return the device's status, ready for JSON."""
     now, state, issues = parts.clock.now(), parts.watcher.state, health_issues(parts, sender)
     model = parts.model.current if parts.model else None
+    followed = parts.settings.model and parts.settings.model.name
     return {
         "device": parts.settings.device,
         "view": parts.settings.view,
@@ -53,8 +54,8 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "started_at": _iso(parts.started.resolve(now) or parts.started),
         "healthy": not issues,
         "health_issues": issues,
-        "model": parts.settings.model.name if parts.settings.model else None,
-        "model_version": str(model.version) if model else None,
+        "model": model.model if model else followed,
+        "model_version": model.version if model else None,
         "release": model.release if model else None,
         "on_probation": bool(parts.updater and parts.updater.probation.is_active()),
         "model_failure": _model_failure(parts),

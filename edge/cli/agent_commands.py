@@ -121,7 +121,7 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     queue, counts = status["queue"], status["counts"]
     model = "none"
     if status["model_version"]:
-        model = f"{status['model']} version {status['model_version']}, release {status['release']}"
+        model = f"{status['model']} {status['model_version']}, release {status['release']}"
         model += ", on probation" if status["on_probation"] else ""
     score = f"{status['label']} {status['score']:.4f}" if status["score"] is not None else "none"
     waiting = f"{pluralize(queue['images'], 'image')}, {queue['bytes'] / 1e6:.1f} MB; "

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.cli.camera_options import add_camera_options, selected_camera
 from edge.cli.options import Option, whole_number
 from edge.inference.errors import UserError
+from edge.inference.record import ModelRecord
 from edge.protocol.signature import KEYS_FILE, pinned_keys
 
 
@@ -66,7 +67,9 @@ def _pull(options: argparse.Namespace) -> None:
             f"key into {options.into / KEYS_FILE}",
             file=sys.stderr,
         )
-    name = f"{options.model} version {model.version}, release {model.release}"
+    source = {"model": options.model, "version": model.version}
+    source |= ModelRecord.read(model.folder).source
+    name = f"{source['model']} {source['version']}, release {model.release}"
     if model.downloaded:
         print(f"{name}: {model.downloaded} bytes pulled into {model.folder}, {model.file} is used")
     else:

@@ -23,30 +23,51 @@ class PredictError(UserError):
 
 
 def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
-    """Post images as they are, and yield the server's predictions, in order.
+    """Post images as they are, and yield the server's predictions; a bad file costs no other one.
 
     Args:
         server: the scoring server's address, such as ``http://127.0.0.1:5001``.
         files: encoded images.
 
     Yields:
-        For each file: ``file``, ``label``, ``score``, and a probability for each label.
+        For each good file, in order: ``file``, ``label``, ``score``, and a probability for each
+        label.
 
     Raises:
-        PredictError: a file cannot be read, there is no server, or it refuses an image; the
-            message has the file's name and the reason.
+        PredictError: there is no server; or, after the last file, some cannot be read or are
+            refused; the message has their names and reasons.
     """
+    bad: list[str] = []
     with requests.Session() as session:
         for start in range(0, len(files), IMAGES_PER_REQUEST):
-            batch = files[start : start + IMAGES_PER_REQUEST]
-            predictions = _post(session, server.rstrip("/"), batch)
-            for file, prediction in zip(batch, predictions, strict=True):
-                yield {"file": file.name, **prediction}
+            batch = list(_readable(files[start : start + IMAGES_PER_REQUEST], bad))
+            while batch:
+                answer = _post(session, server.rstrip("/"), batch)
+                if isinstance(answer, list):
+                    for (file, _), prediction in zip(batch, answer, strict=True):
+                        yield {"file": file.name, **prediction}
+                    break
+                file, _ = batch.pop(int(answer[1]))
+                bad.append(f"{file} {' '.join(answer[2].split())}")
+    if bad:
+        raise PredictError("; ".join(bad))
 
 
-def _post(session: requests.Session, server: str, files: list[Path]) -> list[dict[str, Any]]:
+def _readable(files: list[Path], bad: list[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that can be read, with their content as base64; add why others cannot."""
+    for file in files:
+        try:
+            yield file, base64.b64encode(file.read_bytes()).decode()
+        except OSError as error:
+            bad.append(f"cannot read {file}: {error.strerror}; name an image")
+
+
+def _post(
+    session: requests.Session, server: str, batch: list[tuple[Path, str]]
+) -> list[dict[str, Any]] | re.Match[str]:
+    """Return the predictions, or the server's refusal of one of the images."""
     address = without_userinfo(server)
-    rows = [[base64.b64encode(_content(file)).decode()] for file in files]
+    rows = [[content] for _, content in batch]
     try:
         answer = session.post(
             f"{server}/invocations",
@@ -56,7 +77,7 @@ def _post(session: requests.Session, server: str, files: list[Path]) -> list[dic
         content = answer.json()
         if answer.ok:
             return cast(list[dict[str, Any]], content["predictions"])
-        reason = _with_file_name(str(content["message"]), files)
+        reason = str(content["message"])
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
         raise PredictError(
             f"no scoring server answers at {address}; start one: mlflow models serve "
@@ -66,20 +87,8 @@ def _post(session: requests.Session, server: str, files: list[Path]) -> list[dic
         raise PredictError(
             f"{address} does not answer as a scoring server: check the address"
         ) from error
-    raise PredictError(" ".join(reason.split()))
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise PredictError(f"cannot read {file}: {error.strerror}; name an image") from error
-
-
-def _with_file_name(message: str, files: list[Path]) -> str:
-    """Return a server's reason with the name of its file, or of all files if it names none."""
-    refusal = REFUSAL.search(message)
-    if refusal and int(refusal[1]) < len(files):
-        return f"{files[int(refusal[1])]} {refusal[2]}"
-    reason = message.rpartition("Error: ")[2]
-    return f"{reason} ({', '.join(file.name for file in files)})"
+    refusal = REFUSAL.search(reason)
+    if refusal and int(refusal[1]) < len(batch):
+        return refusal
+    names = ", ".join(file.name for file, _ in batch)
+    raise PredictError(f"{' '.join(reason.rpartition('Error: ')[2].split())} ({names})")

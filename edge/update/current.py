@@ -25,7 +25,7 @@ class CurrentModel:
         threads: onnxruntime's intra-op threads; 0 for onnxruntime's default.
 
     Attributes:
-        version: the model's version.
+        model, version: the registered model that was trained and promoted.
         release: the number of its release.
         file: the network's file, as the self-test selected it.
         scorer: of the network; it is warm, so that the first frame takes no longer than others.
@@ -62,9 +62,13 @@ class CurrentModel:
         if release is None:
             raise ReleaseError(f"its {RELEASE_FILE} is missing or damaged")
         release.require_files(folder)
-        self.version, self.release = release.version, release.release
+        self.release = release.release
         self.file = SelfTestResult.read(folder).file
         self.scorer = Scorer(folder, threads=threads, model_file=self.file)
+        # what people know it by: the version of its files has a number that only the registry needs
+        files = {"model": release.model, "version": release.version}
+        source = files | self.scorer.record.source
+        self.model, self.version = source["model"], source["version"]
         height, width = self.scorer.record.input_size
         self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
 

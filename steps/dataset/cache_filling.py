@@ -16,6 +16,7 @@ import fsspec
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.split import SPLITS, SplitRule
+from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import path_is_under
@@ -133,9 +134,10 @@ def plan_cache(
     if len(labels) < 2:
         raise UserError(
             f"{len(rows)} labelled images with {len(labels)} label{'s'[: len(labels) != 1]} "
-            f"({', '.join(labels) or 'none'}): a network needs two; label more images by name "
-            "or folder",
-            RunStep("ingest"),
+            f"({', '.join(labels) or 'none'}): a network needs two: a folder for each label, "
+            "or a table with the columns file_name and label (docs/label-images.md)",
+            RunStep("ingest", {"source": selection.source, "labels": "labels.csv"}),
+            Result.NO_LABELS,
         )
     times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
     splits = rule.assign(list(zip(times, rows["device_id"], rows["sha256"], strict=True)))

@@ -2,6 +2,8 @@
 
 import math
 
+from steps.dataset.cache import Cache
+from steps.dataset.split import TEST
 from steps.endings import Result
 from steps.evaluation.comparison import Comparison
 from steps.evaluation.metrics import with_interval
@@ -24,20 +26,26 @@ def why_refused(comparison: Comparison, rules: Promotion) -> str:
     """Return what a refused challenger had, and what it needed."""
     accuracy = comparison.metrics["accuracy"]
     had = f"had {with_interval(accuracy, len(comparison.challenger))}"
-    if len(comparison.result.refusals) == 1 and accuracy < rules.min_accuracy:
+    result = comparison.result
+    too_low = len(result.refusals) == 1 and accuracy < rules.min_accuracy
+    if too_low and not result.images_needed:
         return f"{had}, needed {rules.min_accuracy:.2f}"
-    return f"{had}: {comparison.result}"
+    return f"{had}: {result}"
 
 
 def what_helps(comparison: Comparison, rules: Promotion) -> str:
     """Return what makes the next challenger most likely to pass."""
     if needed := comparison.result.images_needed:
-        images = sum(sum(labels.values()) for labels in comparison.cache.counts.values())
-        more = math.ceil(images * needed / len(comparison.challenger)) - images
-        return f"add about {more} labelled images"
+        return f"add about {images_to_add(needed, comparison.cache)} labelled images"
     if comparison.metrics["accuracy"] < rules.min_accuracy:
         labels = comparison.challenger.labels
         recall = {label: comparison.metrics.get(f"recall_{label}", 1.0) for label in labels}
         worst = min(labels, key=lambda label: recall[label])
         return f"add labelled images, above all of {worst} (recall {recall[worst]:.2f})"
     return "train another, or change promotion in the profile"
+
+
+def images_to_add(needed: int, cache: Cache) -> int:
+    """Return about how many labelled images bring the test split to the number that is needed."""
+    images = sum(sum(labels.values()) for labels in cache.counts.values())
+    return math.ceil(images * needed / cache.rows(TEST)) - images

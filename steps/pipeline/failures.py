@@ -63,7 +63,7 @@ def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[N
 
 
 def end_as_failed(step: str, error: UserError) -> None:
-    """End the active run as FAILED; its tags are the step, the result and the cause."""
+    """End the active run as FAILED, tagged with step, result, and the line that says why."""
     try:
         mlflow.set_tags({"step": step, "result": error.result, "failure": str(error)})
     finally:

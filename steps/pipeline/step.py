@@ -26,7 +26,7 @@ from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
 from steps.pipeline.run_tags import log_parameters, run_name, set_step_tags
-from steps.pipeline.runs import resolve_input
+from steps.pipeline.runs import LATEST, finished_runs, resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.tracking_store import use_tracking_store
 from steps.settings.parameters import (
@@ -84,6 +84,7 @@ class Step:
         invalid_reason: returns why outputs can no longer be used; None if they can.
         resolve: returns the run ID that is meant, by an input's step and what was typed.
         resumable: returns whether an interrupted run, by its ID, can be resumed.
+        optional: the inputs without which it runs if they have never run: ``latest`` is then none.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Step:
     )
     resolve: Callable[[str, str], str] = resolve_input
     resumable: Callable[[str, Profile], bool] = field(default=lambda run_id, profile: False)
+    optional: tuple[str, ...] = ()
 
     def input_names(self) -> list[str]:
         """Return the steps whose run IDs this step takes."""
@@ -190,4 +192,8 @@ class Step:
 
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
         wanted = {step: getattr(parameters, run_id_parameter(step)) for step in self.input_names()}
+        for step in self.optional:
+            if wanted[step] == LATEST and not finished_runs(step, count=1):
+                logger.info("%s: %s has not run yet, so the defaults are used", self.name, step)
+                wanted[step] = NONE
         return {step: self.resolve(step, id_) for step, id_ in wanted.items() if id_ != NONE}

@@ -45,6 +45,11 @@ def released_as(model: str) -> str:
     return model + RELEASED
 
 
+def source_of(released: ModelVersion) -> tuple[str, str]:
+    """Return name and number of the version that was released as this one: what people read."""
+    return released.tags["keras_model"], released.tags["keras_version"]
+
+
 def is_released(model: str, alias: str) -> bool:
     """Return whether devices that follow an alias have its version, as ONNX."""
     version = version_by_alias(model, alias)
@@ -81,7 +86,7 @@ def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
 
 
 def _missing_error(model: str, alias: str, made_by: str) -> UserError:
-    """Return the error of an alias that names nothing: no step has set it, or one refused to."""
+    """Return the error of an alias that no step has set, or that one has refused to set."""
     argument = alias_argument(alias)
     source = model.removesuffix(RELEASED)
     refused = version_by_alias(source, CHALLENGER)

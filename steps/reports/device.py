@@ -9,5 +9,5 @@ from steps.pipeline.report import Report
 def fill_report(report: Report, outputs: DeviceOutputs, rows: list[dict[str, Any]]) -> None:
     """Add the model, and each frame with its score."""
     report.headline("frames", outputs.frames)
-    report.headline("model", f"{outputs.model} version {outputs.model_version}")
+    report.headline("model", f"{outputs.model} {outputs.model_version}")
     report.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])

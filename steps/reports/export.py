@@ -7,8 +7,8 @@ from steps.release.package import Package
 
 def fill_report(report: Report, outputs: ExportOutputs, package: Package, signed: bool) -> None:
     """Add the release, its files, and how they compare with Keras."""
-    report.headline("released", f"{outputs.model} version {outputs.version}")
-    report.headline("release", f"{outputs.release}, {'signed' if signed else 'not signed'}")
+    report.headline("released", outputs.line.partition(";")[0])
+    report.headline("the release is", "signed" if signed else "not signed")
     report.headline("largest difference from Keras", f"{outputs.max_difference:.1e}")
     rows = []
     for name, sha256 in outputs.files.items():

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlflow.entities.model_registry import ModelVersion
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.ingestion.arrivals import Arrivals, Limits
@@ -30,9 +29,15 @@ LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 
 @dataclass(frozen=True)
 class Model:
-    """A registered version, and the folder with its files, by which Spark sends it to workers."""
+    """A model that scores.
 
-    version: ModelVersion
+    Attributes:
+        name, number: of the registered version that was promoted, by which people know it.
+        folder: the files of its release, as Spark sends them to workers.
+    """
+
+    name: str
+    number: str
     folder: str
 
 
@@ -78,10 +83,10 @@ class Scoring:
             ingested: which rows, at which Delta version.
         """
         model = self.model()
-        name = model.version.name.replace("\\", "\\\\").replace("'", "\\'")
+        name = model.name.replace("\\", "\\\\").replace("'", "\\'")
         known = (
             SCORES.read(self.spark, self.profile)
-            .where(f"model = '{name}' AND model_version = '{model.version.version}'")
+            .where(f"model = '{name}' AND model_version = '{model.number}'")
             .select("path", "sha256")
         )
         images = (
@@ -146,8 +151,8 @@ class Scoring:
             sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
             schema=layout.schema,
             constant={
-                "model": model.version.name,
-                "model_version": str(model.version.version),
+                "model": model.name,
+                "model_version": model.number,
                 "scored_by": "spark",
                 "scored_at": datetime.now(UTC),
                 "score_run_id": self.run_id,

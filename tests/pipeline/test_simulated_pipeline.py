@@ -32,10 +32,39 @@ def pipeline(tmp_path_factory, workshop_factory):
     landing = workshop.home / "landing"
     workshop.capture(landing, IMAGES)
     (landing / "2026-07-13T09%3A15%3A30_rpi_sensor_1_porch_0.jpg").write_bytes(b"not an image")
-    done = workshop.mlflow_run("main", source=landing, **QUICK)
+    too_few = {"source": landing, "override": "promotion.min_accuracy=0.99", **QUICK}
+    done = workshop.mlflow_run("main", **too_few)
     assert done.returncode == 0
     assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
+    said_before, _, said_after = done.stderr.partition("train     run, because")
+    assert "test images are too few for promotion, which needs 268" in said_before
+    assert_ended(workshop, "main", "no model yet", said_after)
+    none_yet = workshop.mlflow_run("device", models=str(workshop.home / "device"))
+    assert none_yet.returncode == 1  # and so has `make run`
+    assert_ended(workshop, "device", "no model yet", none_yet.stderr, "FAILED")
+    again = workshop.mlflow_run("main", **too_few)
+    assert (again.returncode, again.stderr.count("reuse run")) == (0, len(STEPS) - 1)
+    assert_ended(workshop, "main", "no model yet", again.stderr)
+    done = workshop.mlflow_run("main", source=landing, **QUICK)
+    assert done.returncode == 0
+    assert_ended(workshop, "main", "released", done.stderr)
     return workshop
+
+
+ENDINGS = {
+    "no model yet": r"no model yet: package 1 .*test images are too few.*; run: mlflow run \. .+",
+    "released": r"package 1, release 1; expected accuracy \d\.\d\d \(\d\.\d\d–\d\.\d\d\)",
+    "reused": r"nothing to do: package 1, release 1; expected accuracy .+",
+    "champion stays": r"champion stays: package 1; challenger 2 had \d\.\d\d \(.+\): latency_ms .+",
+}
+
+
+def assert_ended(pipeline, step, result, stderr, status="FINISHED"):
+    """The newest run of a step has a result and a status, and its last line says it."""
+    run = pipeline.runs(step)[0]
+    assert (run.info.status, run.data.tags["result"]) == (status, result)
+    own = [line for line in stderr.splitlines() if line.startswith(f"{step}: ")]
+    assert re.fullmatch(f"{step}: {ENDINGS[result]}", own[-1])
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +79,12 @@ def outputs_of(pipeline, step, record):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_keeps_the_contract_of_a_run(pipeline, step):
-    (run,) = pipeline.runs(step)
+    run = pipeline.runs(step)[0]
     assert run.info.status == "FINISHED"
     assert run.data.tags["profile"] == "test"
     assert re.fullmatch("[0-9a-f]{32}", run.data.tags["cache_key"])
-    assert run.data.tags["mlflow.parentRunId"] == pipeline.runs("main")[0].info.run_id
+    parents = {main.info.run_id for main in pipeline.runs("main")}
+    assert run.data.tags["mlflow.parentRunId"] in parents
     kept = {file.path for file in pipeline.client.list_artifacts(run.info.run_id)}
     assert {"report.html", "outputs.json"} <= kept
     assert run.data.params["profile"] == str(pipeline.profile)
@@ -144,6 +174,7 @@ def test_an_unchanged_pipeline_is_reused_and_says_so(pipeline):
     done = pipeline.mlflow_run("main", source=pipeline.home / "landing", **QUICK)
     assert done.returncode == 0
     assert done.stderr.count("reuse run") == len(STEPS)
+    assert_ended(pipeline, "main", "reused", done.stderr)
     assert {step: len(pipeline.runs(step)) for step in STEPS} == ran
     reused = outputs_of(pipeline, "main", MainOutputs).runs
     assert reused["ingest"] == pipeline.runs("ingest")[0].info.run_id
@@ -186,6 +217,21 @@ def test_export_again_gives_the_same_bytes(pipeline):
     assert after.release == before.release + 1
 
 
+def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_ask(pipeline):
+    train_run_id = pipeline.runs("train")[-1].info.run_id
+    assert pipeline.mlflow_run("register", train_run_id=train_run_id).returncode == 0
+    slow = {"source": pipeline.home / "landing", "override": "promotion.max_latency_ms=0.000001"}
+    done = pipeline.mlflow_run("main", **slow, **QUICK)
+    assert done.returncode == 0
+    assert_ended(pipeline, "main", "champion stays", done.stderr)
+    compared = len(pipeline.runs("promote"))
+    done = pipeline.mlflow_run("main", on_refusal="fail", **slow, **QUICK)
+    assert done.returncode == 1
+    assert_ended(pipeline, "main", "champion stays", done.stderr, "FAILED")
+    assert len(pipeline.runs("promote")) == compared
+    assert pipeline.client.get_model_version_by_alias("package", "champion").version == 1
+
+
 def test_the_device_scores_ten_new_frames(pipeline):
     done = pipeline.mlflow_run("device", models=str(pipeline.home / "device"))
     assert done.returncode == 0
@@ -194,14 +240,19 @@ def test_the_device_scores_ten_new_frames(pipeline):
     assert "file" in done.stdout and "version" in done.stdout
     assert len(table) == 10
     assert "make ui" in done.stdout
+    assert re.search(r"device: 10 frames scored with package 1, release \d+\n", done.stderr)
+    assert re.search(r"^package 1, release \d+: ", done.stdout, re.MULTILINE)
 
 
 def test_spark_scores_each_image_once(pipeline):
     assert pipeline.mlflow_run("score").returncode == 0
     first = outputs_of(pipeline, "score", ScoreOutputs)
     assert (first.scored, first.unreadable) == (IMAGES, 0)
+    assert re.match(rf"{IMAGES} scored by package 1: [01] \d+.*; \d+ unsure \(\d+%\)", first.line)
+    assert f"WHERE score_run_id = '{pipeline.runs('score')[0].info.run_id}'" in first.line
     assert pipeline.mlflow_run("score").returncode == 0
-    assert outputs_of(pipeline, "score", ScoreOutputs).scored == 0
+    second = outputs_of(pipeline, "score", ScoreOutputs)
+    assert (second.scored, second.line) == (0, "package 1 has nothing new to score")
 
 
 LONGER = QUICK | {"train_epochs": 20, "train_patience": 0, "train_launcher": "single"}

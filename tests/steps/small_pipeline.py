@@ -75,6 +75,7 @@ class SmallPipeline:
             state=state,
             invalid_reason=holds,
             resumable=lambda run_id, profile: self.left_something,
+            optional=("mill",) if name == "bake" else (),
         )
 
     def run_step(self, name: str, chosen: StepParameters) -> Run:

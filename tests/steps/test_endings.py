@@ -53,7 +53,8 @@ def ended(caplog, *argv: str) -> tuple[int, str, str, str]:
          (1, "FAILED", "failed", "main failed; fix it, then resume with: "
           f"{RERUN} -P bake_minutes=62 -P from=bake")),
         ({}, ["--bake_minutes=63"],
-         (1, "FAILED", "no labels", f"main: {NO_GRAIN}; run: {RERUN} -P bake_minutes=63")),
+         (1, "FAILED", "no labels", f"main: {NO_GRAIN}; run: "
+          f"{RERUN} -P bake_minutes=63 -P ingest_labels=labels.csv")),
     ],
 )  # fmt: skip
 def test_the_table_of_endings(pipeline, caplog, ending, argv, expected):
@@ -80,6 +81,11 @@ def test_a_pipeline_without_a_change_has_nothing_to_do(pipeline, caplog):
     ended(caplog, "--until=bake")
     last = "main: nothing to do: loaf 3, release 3"
     assert ended(caplog, "--until=bake") == (0, "FINISHED", "reused", last)
+
+
+def test_from_a_step_on_what_it_can_do_without_need_not_have_run(pipeline):
+    runs, _ = pipeline.go(**{"from": "bake"})
+    assert pipeline.started == ["bake", "slice"] and runs.keys() == {"bake", "slice"}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
             if base64.b64decode(image) != IMAGE:
                 said = f"Failed to predict data 'x'.\nError: image {place} is refused: {WHY}"
                 self.status, content = 400, json.dumps({"message": said})
+                break
         self.send_response(self.status)
         self.end_headers()
         self.wfile.write(content.encode())
@@ -92,13 +93,16 @@ def test_no_server_names_the_command_that_starts_one(files, capsys):
     assert "mlflow models serve" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [0, 1, 15, 19])
-def test_a_refused_image_is_named(server, files, capsys, number):
-    Path(files[number]).write_bytes(b"a shopping list")
+@pytest.mark.parametrize("numbers", [[0], [1], [15], [19], [0, 1, 17], range(16), range(20)])
+def test_refused_images_are_named_and_the_others_are_answered(server, files, capsys, numbers):
+    for number in numbers:
+        Path(files[number]).write_bytes(b"a shopping list")
     assert main(["predict", "--server", server, *files]) == 1
     said = capsys.readouterr()
-    assert said.err == f"edge predict: {files[number]} is refused: {WHY}\n"
-    assert len(said.out.splitlines()) == (16 if number > 15 else 0)
+    named = "; ".join(f"{files[number]} is refused: {WHY}" for number in numbers)
+    assert said.err == f"edge predict: {named}\n"
+    answered = [line.split()[0] for line in said.out.splitlines()]
+    assert answered == [f"{number:02}.jpg" for number in range(20) if number not in numbers]
 
 
 @pytest.mark.parametrize(
@@ -106,5 +110,9 @@ def test_a_refused_image_is_named(server, files, capsys, number):
 )
 def test_a_file_that_cannot_be_read_is_named(server, tmp_path, capsys, name, why):
     assert main(["predict", "--server", server, str(tmp_path / name)]) == 1
-    said = capsys.readouterr().err
-    assert said == f"edge predict: cannot read {tmp_path / name}: {why}; name an image\n"
+    said = capsys.readouterr()
+    assert said.err == f"edge predict: cannot read {tmp_path / name}: {why}; name an image\n"
+    (tmp_path / "good.jpg").write_bytes(IMAGE)
+    given = [str(tmp_path / name), str(tmp_path / "good.jpg")]
+    assert main(["predict", "--server", server, *given]) == 1
+    assert capsys.readouterr().out.split()[0] == "good.jpg"

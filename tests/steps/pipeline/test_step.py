@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -74,6 +75,17 @@ def test_an_input_given_as_none_is_left_out(profile, milled):
     assert "No input runs." in kept(run)["report.html"]
     parameters, read = Parameters(), load_profile("local").named("package")
     assert run.data.tags["cache_key"] == key_of(STEP, parameters, read, {})
+
+
+def test_an_optional_input_that_never_ran_is_left_out_and_said(store, caplog):
+    caplog.set_level("INFO", "steps")
+    replace(STEP, optional=("mill",)).main([])
+    assert "bake: mill has not run yet, so the defaults are used" in caplog.text
+    (run,) = baked()
+    assert [tag for tag in run.data.tags if tag.startswith("input.")] == []
+    milled = mill()
+    replace(STEP, optional=("mill",)).main([])
+    assert baked()[0].data.tags["input.mill"] == milled
 
 
 def test_a_run_that_is_open_already_is_used(profile, milled, monkeypatch, capsys):

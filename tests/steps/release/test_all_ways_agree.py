@@ -29,7 +29,7 @@ from edge.update.self_test import SELF_TEST_FILE
 from steps import export, promote, register
 from steps.evaluation.predictions import keras_predict
 from steps.registry.local_server import tracking_server
-from steps.registry.versions import load_keras, require_version
+from steps.registry.versions import load_keras, require_version, source_of
 from steps.scoring.table import Model, Scoring
 from steps.settings.profile import PROJECT
 
@@ -119,14 +119,15 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
 
     profile = lake.fresh(tmp_path)
     scoring = Scoring(
-        lake.spark, profile, "package-onnx@champion", lambda: Model(version, folder), "run"
+        *(lake.spark, profile, "package-onnx@champion"),
+        *(lambda: Model(*source_of(version), folder), "run"),
     )
     scoring.score_files(str(images))
     rows = lake.spark.read.format("delta").load(f"{profile.lake}/scores").collect()
     by_spark = {Path(row["path"]).name: row for row in rows}
     assert len(rows) == COUNT
     _equal(by_spark.get, files, labels, expected, record)
-    assert {row["model_version"] for row in rows} == {str(version.version)}
+    assert {(row["model"], row["model_version"]) for row in rows} == {("package", "1")}
 
     assert edge_main(["predict", "--server", served, *map(str, files)]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == labels

@@ -94,8 +94,8 @@ def test_from_challenger_to_release_and_back(champion):
     assert alias("package-onnx") == "2"
 
     back = run_step(promote, champion, "--version", "1", "--reason", "sees ghosts")
-    said = "champion: package 1, release 3; accuracy 1.00 (0.94–1.00) on its test images; passed: "
-    assert ending_of(back) == ("released", f"{said}champion")
+    said = "champion: package 1; accuracy 1.00 (0.94–1.00) on its test images; passed: champion"
+    assert ending_of(back) == ("released", f"{said}; release 3")
     assert (alias("package"), alias("package-onnx")) == ("1", "1")
     assert MlflowClient().get_model_version("package", "3").tags["withdrawn"] == "sees ghosts"
     released = MlflowClient().get_model_version("package-onnx", "1").tags["release"]
@@ -214,8 +214,9 @@ def test_a_version_that_is_promoted_by_hand_keeps_the_former_champion_in_use(cha
     trained(champion, light_meter(rows=8), metrics={"accuracy": 26 / 60})
     run_step(register, champion)
     line = ending_of(run_step(promote, champion, "--version", "2"))[1]
-    assert line.startswith("champion: package 2, not released; accuracy 0.43 (0.32–0.56) on its")
-    assert line.endswith("; never compared with a champion")
+    assert line.startswith("champion: package 2; accuracy 0.43 (0.32–0.56) on its test images; ")
+    assert "; never compared with a champion; not released, so devices do not follow" in line
+    assert " -e export " in line
     assert "withdrawn" not in MlflowClient().get_model_version("package", "1").tags
     assert ending_of(run_step(promote, champion))[0] == "done" and alias("package") == "2"
 

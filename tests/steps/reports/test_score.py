@@ -7,21 +7,26 @@ from steps.reports.score import fill_report
 
 def test_images_are_counted_by_label_and_by_reason():
     outputs = ScoreOutputs(
-        table="scores", version=1, scored=7, unreadable=3, model="package-onnx", model_version="2"
+        table="scores", version=1, scored=7, unreadable=3, model="package", model_version="2"
     )
-    groups = [(2, "1", None, 4), (2, "0", None, 3), (2, None, "empty", 1), (2, None, "damaged", 2)]
+    groups = [
+        (2, "1", None, 4, 1),
+        (2, "0", None, 3, 0),
+        (2, None, "empty", 1, 0),
+        (2, None, "damaged", 2, 0),
+    ]
     report = Report("score", "run")
     fill_report(report, outputs, groups)
-    assert ("model", "package-onnx version 2") in report.headlines
+    assert ("model", "package 2") in report.headlines
     by_label, reasons = report.sections
-    assert by_label.rows == [["2", "0", 3], ["2", "1", 4], ["2", "none", 3]]
+    assert by_label.rows == [["2", "0", 3, 0], ["2", "1", 4, 1], ["2", "none", 3, 0]]
     assert reasons.rows == [["damaged", 2], ["empty", 1]]
 
 
 def test_a_scoring_without_failures_shows_no_reasons():
     outputs = ScoreOutputs(
-        table="scores", version=1, scored=1, unreadable=0, model="package-onnx", model_version="2"
+        table="scores", version=1, scored=1, unreadable=0, model="package", model_version="2"
     )
     report = Report("score", "run")
-    fill_report(report, outputs, [(2, "1", None, 1)])
+    fill_report(report, outputs, [(2, "1", None, 1, 0)])
     assert [section.title for section in report.sections] == ["By label"]

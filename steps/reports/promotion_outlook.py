@@ -1,0 +1,34 @@
+"""What the split shows before anything is trained: whether its network can be promoted at all."""
+
+import logging
+
+from steps.dataset.cache import Cache
+from steps.dataset.split import TEST
+from steps.evaluation.promotion_rules import images_needed
+from steps.evaluation.refusal import images_to_add
+from steps.pipeline.model_names import name_model
+from steps.pipeline.report import Report
+from steps.registry.versions import CHAMPION, version_by_alias
+from steps.settings.profile import Profile
+
+logger = logging.getLogger("steps")
+
+
+def warn_of_refusal(report: Report, cache: Cache, profile: Profile, source: str) -> None:
+    """Say that the test split is too small to pass, whatever is trained, and what is missing."""
+    rules, images = profile.promotion, cache.rows(TEST)
+    model = profile.model or name_model(source)
+    needed, purpose = images_needed(1 - rules.min_accuracy, rules.confidence), "promotion"
+    if 0 < rules.max_regression < 1 and version_by_alias(model, CHAMPION):
+        against_champion = images_needed(rules.max_regression, rules.confidence)
+        if against_champion > needed:
+            needed, purpose = against_champion, "a comparison with the champion"
+    if images >= needed:
+        return
+    warning = (
+        f"{images} test images are too few for {purpose}, which needs {needed} even if all are "
+        f"correct: add about {images_to_add(needed, cache)} labelled images; this run continues, "
+        "but its network will be refused"
+    )
+    logger.warning("%s", warning)
+    report.table("Promotion", ["test images", "needed"], [[images, needed]], warning + ".")
