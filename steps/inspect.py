@@ -32,15 +32,18 @@ def inspect(run: StepRun, parameters: Parameters) -> InspectOutputs:
     """Print one line per step, why the pipeline ended early if it did, and the steps' figures."""
     pipeline = mlflow.get_run(run.inputs["main"])
     unfinished = None
+    ending = ""
     if pipeline.info.status == "FINISHED":
-        done = run.read("main", MainOutputs).steps
+        outputs = run.read("main", MainOutputs)
+        done, ending = outputs.steps, outputs.line
     else:
         unfinished = read_unfinished(pipeline.info.run_id)
         done = unfinished.steps if unfinished else []
     lines = [f"main      run {pipeline.info.run_id}{ENDINGS[pipeline.info.status]}"]
     lines += format_steps(done)
     if pipeline.info.status == "FAILED" and not any(step.failed for step in done):
-        lines.append(f"failed: {pipeline.data.tags.get('failure', 'see the report of its run')}")
+        ending = f"failed: {pipeline.data.tags.get('failure', 'see the report of its run')}"
+    lines += [ending] * bool(ending)
     figures = _figures(done)
     lines += [f"  {name:28} {value:g}" for name, value in figures.items()]
     if unfinished:

@@ -6,6 +6,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.endings import Result
 from steps.evaluation.comparison import Comparison
+from steps.evaluation.metric_names import label_metric
 from steps.evaluation.metrics import with_interval
 from steps.settings.profile import Promotion
 
@@ -39,7 +40,7 @@ def what_helps(comparison: Comparison, rules: Promotion) -> str:
         return f"add about {images_to_add(needed, comparison.cache)} labelled images"
     if comparison.metrics["accuracy"] < rules.min_accuracy:
         labels = comparison.challenger.labels
-        recall = {label: comparison.metrics.get(f"recall_{label}", 1.0) for label in labels}
+        recall = {one: comparison.metrics.get(label_metric("recall", one), 1.0) for one in labels}
         worst = min(labels, key=lambda label: recall[label])
         return f"add labelled images, above all of {worst} (recall {recall[worst]:.2f})"
     return "train another, or change promotion in the profile"

@@ -55,7 +55,7 @@ ENDINGS = {
     "no model yet": r"no model yet: package 1 .*test images are too few.*; run: mlflow run \. .+",
     "released": r"package 1, release 1; expected accuracy \d\.\d\d \(\d\.\d\d–\d\.\d\d\)",
     "reused": r"nothing to do: package 1, release 1; expected accuracy .+",
-    "champion stays": r"champion stays: package 1; challenger 2 had \d\.\d\d \(.+\): latency_ms .+",
+    "champion stays": r"champion stays: package 1; challenger \d+ had [\d.]+ \(.+\): latency_ms .+",
 }
 
 
@@ -218,10 +218,8 @@ def test_export_again_gives_the_same_bytes(pipeline):
 
 
 def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_ask(pipeline):
-    train_run_id = pipeline.runs("train")[-1].info.run_id
-    assert pipeline.mlflow_run("register", train_run_id=train_run_id).returncode == 0
     slow = {"source": pipeline.home / "landing", "override": "promotion.max_latency_ms=0.000001"}
-    done = pipeline.mlflow_run("main", **slow, **QUICK)
+    done = pipeline.mlflow_run("main", force="register", **slow, **QUICK)
     assert done.returncode == 0
     assert_ended(pipeline, "main", "champion stays", done.stderr)
     compared = len(pipeline.runs("promote"))
@@ -229,7 +227,7 @@ def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_
     assert done.returncode == 1
     assert_ended(pipeline, "main", "champion stays", done.stderr, "FAILED")
     assert len(pipeline.runs("promote")) == compared
-    assert pipeline.client.get_model_version_by_alias("package", "champion").version == 1
+    assert pipeline.client.get_registered_model("package").aliases["champion"] in (1, "1")
 
 
 def test_the_device_scores_ten_new_frames(pipeline):

@@ -1,0 +1,58 @@
+"""What a user reads of a refused challenger: what it had, what it needed, what helps most."""
+
+import numpy as np
+import pytest
+from made_predictions import make_predictions
+
+from steps.dataset.cache import Cache
+from steps.evaluation.comparison import Comparison
+from steps.evaluation.promotion_rules import evaluate_rules
+from steps.evaluation.refusal import ending_of, what_helps, why_refused
+from steps.settings.profile import Bound, Promotion
+
+RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
+
+
+@pytest.mark.parametrize(
+    ("images", "others", "wrong", "rules", "why", "helps"),
+    [
+        (100, 20, 11, RULES, "had 0.89 (0.81–0.94), needed 0.90",
+         "add labelled images, above all of R&D (recall 0.45)"),
+        (14, 7, 0, RULES, "had 1.00 (0.78–1.00): 14 test images are too few: even if all are "
+         "correct, 0.9 at 95% confidence needs 25", "add about 46 labelled images"),
+        (14, 7, 5, RULES, "had 0.64 (0.39–0.84): 14 test images are too few: even if all are "
+         "correct, 0.9 at 95% confidence needs 25", "add about 46 labelled images"),
+        (100, 20, 0, RULES.model_copy(update={"max_onnx_bytes": 9}),
+         "had 1.00 (0.96–1.00): onnx_bytes 10 is above the maximum, 9",
+         "train another, or change promotion in the profile"),
+        (100, 20, 11, RULES.model_copy(update={"thresholds": {"log_loss": Bound(max=0.001)}}),
+         "had 0.89 (0.81–0.94): accuracy 0.89 is below the minimum, 0.9; log_loss",
+         "add labelled images, above all of R&D (recall 0.45)"),
+    ],
+)  # fmt: skip
+def test_why_and_what_helps(images, others, wrong, rules, why, helps):
+    """Some images are of the other label, and of those some are taken for the first."""
+    labels = ["a", "R&D"]
+    truth = np.array(["R&D"] * others + ["a"] * (images - others))
+    probabilities = np.tile(np.array([0.9, 0.1], np.float32), (images, 1))
+    probabilities[wrong:others] = [0.1, 0.9]
+    predictions = make_predictions(images, labels=labels, truth=truth, probabilities=probabilities)
+    metrics = predictions.metrics() | {"onnx_bytes": 10.0}
+    counts = {"train": {"a": 3 * images}, "validation": {"a": images // 7}, "test": {"a": images}}
+    cache = Cache("", labels, (4, 4), {"test": [images]}, counts)
+    result = evaluate_rules(metrics, images, None, rules)
+    seen = np.zeros(images, bool)
+    comparison = Comparison(predictions, None, seen, metrics, result, cache)
+    assert why_refused(comparison, rules).startswith(why)
+    assert what_helps(comparison, rules) == helps
+
+
+@pytest.mark.parametrize(
+    ("champion", "result", "line"),
+    [
+        ("3", "champion stays", "champion stays: shoes 3; challenger 5 had 0.89"),
+        (None, "no model yet", "no model yet: shoes 5 had 0.89"),
+    ],
+)
+def test_the_ending_depends_on_whether_there_is_a_champion(champion, result, line):
+    assert ending_of("shoes", "5", champion, "had 0.89") == (result, line)
