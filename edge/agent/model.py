@@ -1,7 +1,6 @@
 """The model in use: reloaded when it changes, and confirmed or reverted by its first frames."""
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,11 +39,7 @@ class ModelInUse:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        threads: int,
-        probation: Probation,
-        uptime: Callable[[], float] = time.monotonic,
+        self, folder: Path, threads: int, probation: Probation, uptime: Callable[[], float]
     ):
         self._folder, self._threads, self._probation = folder, threads, probation
         self._uptime = uptime

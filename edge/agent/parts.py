@@ -46,13 +46,9 @@ class Parts:
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
         self.camera = camera or make_camera(settings.camera.kind, _camera_options(settings.camera))
-        self.queue = Queue(
-            self.store,
-            round(limits.images_megabytes * MEGABYTE),
-            round(limits.free_megabytes * MEGABYTE),
-            settings.device,
-            settings.view,
-        )
+        max_bytes = round(limits.images_megabytes * MEGABYTE)
+        min_free_bytes = round(limits.free_megabytes * MEGABYTE)
+        self.queue = Queue(self.store, max_bytes, min_free_bytes, settings.device, settings.view)
         self.results = Results(self.store, limits.results, settings.device)
         self.selection = Selection(settings.capture, settings.score)
         self.updater: Updater | None = None
@@ -60,14 +56,9 @@ class Parts:
         self.model: ModelInUse | None = None
         if settings.model:
             self._follow(settings.model)
+        motion = Motion(settings.capture.motion_share) if settings.capture.motion else None
         self.watcher = Watcher(
-            self.camera,
-            self.model,
-            Motion(settings.capture.motion_share) if settings.capture.motion else None,
-            self.selection,
-            self.queue,
-            self.results,
-            self.clock,
+            self.camera, self.model, motion, self.selection, self.queue, self.results, self.clock
         )
 
     def _follow(self, model: ModelSettings) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge.agent.settings_file import SettingsError, at_least, between, fits, read
+from edge.agent.settings_file import SettingsError, read, within
 from edge.cameras.kinds import CAMERAS, camera_class
 from edge.protocol.addresses import without_userinfo
 
@@ -17,39 +17,36 @@ from edge.protocol.addresses import without_userinfo
 class CameraSettings:
     """``[camera]``: which camera, and its settings."""
 
-    kind: str = fits(
-        "picamera2",
-        lambda kind: None if kind in CAMERAS else f"it must be one of {', '.join(CAMERAS)}",
-    )
+    kind: str = "picamera2"  # of the table CAMERAS
     source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
-    size: tuple[int, int] = fits((640, 480), between(16, 10_000))  # width, height of kept images
-    scored_size: tuple[int, int] = fits((320, 240), between(16, 10_000))  # of picamera2's lores
+    size: tuple[int, int] = within((640, 480), 16, 10_000)  # width, height of kept images
+    scored_size: tuple[int, int] = within((320, 240), 16, 10_000)  # of picamera2's lores
     upside_down: bool = False
     controls: dict[str, Any] = field(default_factory=dict)  # libcamera's, by name
-    stalled_seconds: float = fits(20.0, between(0.1, 3600))
-    seed: int = fits(1, at_least(0))  # of the simulated porch
+    stalled_seconds: float = within(20.0, 0.1, 3600)
+    seed: int = within(1, least=0)  # of the simulated porch
 
 
 @dataclass(frozen=True)
 class CaptureSettings:
     """``[capture]``: what is kept independent of the model."""
 
-    period_seconds: float = fits(600.0, between(0, 31_536_000))  # 0: never
+    period_seconds: float = within(600.0, 0, 31_536_000)  # 0: never
     motion: bool = False
-    motion_share: float = fits(0.02, between(0.0001, 1))  # of the view that must change
-    motion_pause_seconds: float = fits(10.0, between(1, 86_400))
+    motion_share: float = within(0.02, 0.0001, 1)  # of the view that must change
+    motion_pause_seconds: float = within(10.0, 1, 86_400)
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
     """``[score]``: how often frames are scored, and which of them are kept for their score."""
 
-    period_seconds: float = fits(1.0, between(0.01, 86_400))
-    threads: int = fits(1, between(0, 64))  # 0: onnxruntime chooses
-    margin: float = fits(0.2, between(0, 1))  # between the two likeliest; less is uncertain
-    uncertain_per_hour: float = fits(12.0, between(0, 3600))
-    control_per_day: float = fits(4.0, between(0, 86_400))  # drawn at random
-    seed: int = fits(1, at_least(0))  # of that draw
+    period_seconds: float = within(1.0, 0.01, 86_400)
+    threads: int = within(1, 0, 64)  # 0: onnxruntime chooses
+    margin: float = within(0.2, 0, 1)  # between the two likeliest; less is uncertain
+    uncertain_per_hour: float = within(12.0, 0, 3600)
+    control_per_day: float = within(4.0, 0, 86_400)  # drawn at random
+    seed: int = within(1, least=0)  # of that draw
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class LandingSettings:
     url: str
     options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
     mount: str = ""  # a path that must be a mount point
-    report_minutes: float = fits(10.0, between(0.1, 1440))  # between results and status files
-    max_retry_seconds: float = fits(600.0, between(1, 86_400))
+    report_minutes: float = within(10.0, 0.1, 1440)  # between results and status files
+    max_retry_seconds: float = within(600.0, 1, 86_400)
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class ModelSettings:
     server: str
     name: str
     alias: str = "champion"
-    poll_seconds: float = fits(300.0, between(1, 86_400))
+    poll_seconds: float = within(300.0, 1, 86_400)
     keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder, if it exists
 
 
@@ -79,9 +76,9 @@ class StoreSettings:
     """``[store]``: what this device keeps until it is sent, and how much."""
 
     folder: Path = Path("/var/lib/lakehouse-vision")
-    images_megabytes: float = fits(1000.0, between(1, 1_000_000))
-    free_megabytes: float = fits(500.0, between(0, 1_000_000))  # that stay free
-    results: int = fits(500_000, between(100, 100_000_000))  # rows
+    images_megabytes: float = within(1000.0, 1, 1_000_000)
+    free_megabytes: float = within(500.0, 0, 1_000_000)  # that stay free
+    results: int = within(500_000, 100, 100_000_000)  # rows
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class PageSettings:
     """``[page]``: the preview page and the health endpoint."""
 
     host: str = "127.0.0.1"
-    port: int = fits(8089, between(0, 65_535))
+    port: int = within(8089, 0, 65_535)
 
 
 @dataclass(frozen=True)
@@ -123,6 +120,11 @@ class Settings:
                     "it goes into file names"
                 )
         camera = settings.camera
+        if camera.kind not in CAMERAS:
+            kinds = ", ".join(CAMERAS)
+            raise SettingsError(
+                f"camera.kind in {path} is {camera.kind!r}: it must be one of {kinds}"
+            )
         if error := camera_class(camera.kind).source_error(camera.source):
             source = without_userinfo(camera.source)
             raise SettingsError(f"camera.source in {path} is {source!r}: {error}")

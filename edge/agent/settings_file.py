@@ -1,10 +1,10 @@
 """Reads a TOML file as typed settings; every error is one line that names the key and the file."""
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,33 +13,14 @@ from edge.inference.errors import UserError
 Table = TypeVar("Table")
 """A dataclass that a table of the file becomes."""
 
-Check = Callable[[Any], str | None]
-"""Returns what is wrong with a value, or None."""
-
 
 class SettingsError(UserError):
     """A settings file cannot be used."""
 
 
-def fits(default: Any, check: Check) -> Any:
-    """Return a dataclass field with a default and a check of its values."""
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def between(least: float, most: float) -> Check:
-    """Return a check for a number, or each of several, within bounds that are included."""
-
-    def check(value: Any) -> str | None:
-        numbers = value if isinstance(value, tuple) else (value,)
-        is_within = all(least <= number <= most for number in numbers)
-        return None if is_within else f"it must be from {least} to {most}"
-
-    return check
-
-
-def at_least(least: float) -> Check:
-    """Return a check for a number that is not below a bound."""
-    return lambda value: None if value >= least else f"it must be {least} or more"
+def within(default: Any, least: float, most: float = math.inf) -> Any:
+    """Return a dataclass field for a number, or several, from ``least`` to ``most``."""
+    return dataclasses.field(default=default, metadata={"bounds": (least, most)})
 
 
 def read(kind: type[Table], path: Path) -> Table:
@@ -52,11 +33,8 @@ def read(kind: type[Table], path: Path) -> Table:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        fix = (
-            "put sudo before the command"
-            if isinstance(error, PermissionError)
-            else "pass --config FILE"
-        )
+        is_refused = isinstance(error, PermissionError)
+        fix = "put sudo before the command" if is_refused else "pass --config FILE"
         raise SettingsError(f"cannot read the settings {path} ({error.strerror}): {fix}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
@@ -77,12 +55,11 @@ def _read_table(kind: type[Table], values: Any, name: str, path: Path) -> Table:
     for key, field in fields.items():
         if key not in values and _is_required(field):
             raise SettingsError(f"missing key {prefix}{key} in {path}")
-    return kind(
-        **{
-            key: _read_value(hints[key], fields[key], value, f"{prefix}{key}", path)
-            for key, value in values.items()
-        }
-    )
+    read_values = {
+        key: _read_value(hints[key], fields[key], value, f"{prefix}{key}", path)
+        for key, value in values.items()
+    }
+    return kind(**read_values)
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -100,8 +77,11 @@ def _read_value(
     converted, expected = _convert(hint, value)
     if converted is None:
         raise SettingsError(f"{name} in {path} is {value!r}: it must be {expected}")
-    if invalid := field.metadata.get("check", lambda value: None)(converted):
-        raise SettingsError(f"{name} in {path} is {value!r}: {invalid}")
+    if bounds := field.metadata.get("bounds"):
+        (least, most), numbers = bounds, converted if isinstance(converted, tuple) else (converted,)
+        if not all(least <= number <= most for number in numbers):
+            allowed = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+            raise SettingsError(f"{name} in {path} is {value!r}: it must be {allowed}")
     return converted
 
 

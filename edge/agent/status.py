@@ -64,9 +64,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "camera_restarts": state.restarts,
         "frames": state.frames,
         "last_frame_at": _iso(state.moment) if state.moment else None,
-        "label": state.result.label if state.result else None,
-        "score": state.result.score if state.result else None,
-        "latency_ms": state.result.latency_ms if state.result else None,
+        **{name: getattr(state.result, name, None) for name in ("label", "score", "latency_ms")},
         "kept": dict(state.kept),
         "queue": parts.queue.size(),
         "results": parts.results.size(),
@@ -77,9 +75,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),
         "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
-        "recent_errors": [
-            {"at": at, "message": message} for at, message in list(state.recent_errors)
-        ],
+        "recent_errors": list(state.recent_errors),
     }
 
 

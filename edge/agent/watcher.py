@@ -53,7 +53,7 @@ class WatcherState:
     kept: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
     failure: str | None = "not started yet"
-    recent_errors: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=20))
+    recent_errors: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))
 
 
 class Watcher:
@@ -171,4 +171,5 @@ class Watcher:
 
     def _record_error(self, message: str) -> None:
         at = self._clock.now().wall_time.isoformat(timespec="seconds")
-        self.state.recent_errors.append((at, " ".join(message.split())[:300]))
+        said = " ".join(message.split())[:300]
+        self.state.recent_errors.append({"at": at, "message": said})

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.cameras.camera import Camera, CameraOptions, Frame, Shot
 from edge.cameras.porch.light import Daylight, PorchLight
-from edge.cameras.porch.projection import Bytes, Floats32, Sketch
+from edge.cameras.porch.projection import Bytes, Floats32, Random, Sketch
 from edge.cameras.porch.scenery import draw_scenery
 from edge.cameras.porch.sensor import LINEAR, Sensor
 from edge.cameras.porch.sky import Sky
@@ -126,12 +126,7 @@ class SimulatedCamera(Camera):
             sketch.restore(self._scenery.sketch, self._scenery.porch, CAR_ROWS)
 
     def _draw_porch(
-        self,
-        sketch: Sketch,
-        packages: list[Package],
-        daylight: Daylight,
-        seconds: int,
-        rng: np.random.Generator,
+        self, sketch: Sketch, packages: list[Package], daylight: Daylight, seconds: int, rng: Random
     ) -> None:
         things: list[tuple[float, float, Callable[[float], None]]] = [
             (package.z, package.x, partial(draw_package, sketch, package, daylight.sunward))

@@ -10,12 +10,7 @@ from edge.update.updater import ActiveModel, Updater
 
 
 def pull(
-    server: str,
-    model: str,
-    alias: str,
-    into: Path,
-    keys: Sequence[str] = (),
-    again: bool = False,
+    server: str, model: str, alias: str, into: Path, keys: Sequence[str] = (), again: bool = False
 ) -> ActiveModel:
     """Install the version that an alias points to, and switch to it.
 

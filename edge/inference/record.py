@@ -15,15 +15,13 @@ INT8_FILE = "model.int8.onnx"
 """The same network with 8-bit weights and activations: smaller, and faster on some processors."""
 RECORD_FILE = "record.json"
 
-AGENT_VERSION = "0.1"
-"""Of the code on a device. It grows whenever :data:`FEATURES` does."""
-
 RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
 FEATURES = {"threshold": "0.1"}
-"""What a record can require of its reader, and the first agent version that has it."""
+"""What a record can require of its reader, and the version of the code on a device that first has
+it: a new feature comes with a new version."""
 
 
 class RecordError(ValueError):

@@ -44,15 +44,13 @@ class ReferenceImages:
     def read(cls, folder: Path) -> "ReferenceImages":
         """Read the file from a folder; raises :class:`ReferenceImagesError` if it is damaged."""
         try:
-            rows = json.loads((folder / REFERENCE_IMAGES_FILE).read_text(encoding="utf-8"))[
-                "images"
-            ]
+            text = (folder / REFERENCE_IMAGES_FILE).read_text(encoding="utf-8")
             images = tuple(
                 ReferenceImage(
                     base64.b64decode(row["jpeg"], validate=True),
                     {name: [float(s) for s in scores] for name, scores in row["scores"].items()},
                 )
-                for row in rows
+                for row in json.loads(text)["images"]
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error

@@ -8,7 +8,6 @@
 /capture    POST: keep the next frame
 """
 
-import io
 import json
 import logging
 import socket
@@ -18,10 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from edge.cameras.jpeg import encode_pixels
 from edge.inference.errors import UserError
 from edge.preview.source import PreviewSource
 from edge.protocol.addresses import web_address
@@ -120,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
             code = HTTPStatus.SERVICE_UNAVAILABLE if issues else HTTPStatus.OK
             self._answer_json({"healthy": not issues, "health_issues": issues}, code)
         elif path == "/frame.jpg" and (image := source.last_frame()) is not None:
-            self._answer(_jpeg(image), "image/jpeg")
+            jpeg = image if isinstance(image, bytes) else encode_pixels(image)
+            self._answer(jpeg, "image/jpeg")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -158,11 +155,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)
-
-
-def _jpeg(image: bytes | NDArray[np.uint8]) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, "JPEG", quality=85)
-    return encoded.getvalue()

@@ -38,21 +38,18 @@ class ReleasedFile:
 
     def require(self, path: Path) -> None:
         """Raise :class:`ReleaseError` unless a file is, byte for byte, as stated."""
-        length = path.stat().st_size if path.is_file() else None
-        if length != self.bytes:
-            raise ReleaseError(
-                f"{self.name} differs from the released file: {length} bytes, not {self.bytes}"
-            )
-        if sha256_of(path) != self.sha256:
-            raise ReleaseError(f"{self.name} differs from the released file: another SHA-256")
+        if difference := self._difference(path):
+            raise ReleaseError(f"{self.name} differs from the released file: {difference}")
 
     def is_at(self, path: Path) -> bool:
         """Return whether a file is, byte for byte, as stated."""
-        try:
-            self.require(path)
-        except ReleaseError:
-            return False
-        return True
+        return self._difference(path) is None
+
+    def _difference(self, path: Path) -> str | None:
+        length = path.stat().st_size if path.is_file() else None
+        if length != self.bytes:
+            return f"{length} bytes, not {self.bytes}"
+        return None if sha256_of(path) == self.sha256 else "another SHA-256"
 
 
 @dataclass(frozen=True)

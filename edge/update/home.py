@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,21 +46,16 @@ class ModelHome:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    @contextmanager
-    def update_lock(self) -> Iterator[None]:
+    def update_lock(self) -> AbstractContextManager[None]:
         """Lock out other processes that update this model.
 
         Raises:
             BusyError: another process has the lock.
             edge.files.disk_space.SpaceError: the disk is full.
         """
-        with explain_full_disk(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder, wait=False):
-                yield
+        return _locked(self.folder, wait=False)
 
-    @contextmanager
-    def state_lock(self) -> Iterator[None]:
+    def state_lock(self) -> AbstractContextManager[None]:
         """Wait for the lock of state and link; it cannot be nested.
 
         Hold it only briefly: a release may be committed while another one is downloading.
@@ -68,10 +63,7 @@ class ModelHome:
         Raises:
             edge.files.disk_space.SpaceError: the disk is full.
         """
-        with explain_full_disk(self.folder):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder.parent, wait=True):
-                yield
+        return _locked(self.folder.parent, wait=True)
 
     @property
     def state(self) -> State:
@@ -138,14 +130,15 @@ class ModelHome:
         Args:
             keep: folders that stay as well.
         """
-        kept = {self._link_target(), self.state.previous, *(path.name for path in keep)}
-        for path in list(self.folder.iterdir()):
-            if path.name in kept or path.is_symlink():
-                continue
-            if path.name.startswith(".") and not path.is_dir():
-                path.unlink()
-            elif path.name.startswith(".") or (path / MODEL_FILE).exists():
-                self.discard(path)
+        with self.state_lock():
+            kept = {self._link_target(), self.state.previous, *(path.name for path in keep)}
+            for path in list(self.folder.iterdir()):
+                if path.name in kept or path.is_symlink():
+                    continue
+                if path.name.startswith(".") and not path.is_dir():
+                    path.unlink()
+                elif path.name.startswith(".") or (path / MODEL_FILE).exists():
+                    self.discard(path)
         reached(UpdateStep.CLEANED_UP)
 
     def discard(self, folder: Path) -> None:
@@ -182,12 +175,12 @@ def read_release(folder: Path) -> Release | None:
 
 @contextmanager
 def _locked(folder: Path, wait: bool) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with explain_full_disk(folder), ExitStack() as held:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        held.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise BusyError(f"{folder} is being updated by another process") from error
         yield
-    finally:
-        os.close(descriptor)

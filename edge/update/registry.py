@@ -69,9 +69,8 @@ class Registry:
         Raises:
             RegistryError: there is no server, model or alias, or no right to read it.
         """
-        with self._server.get(
-            "/api/2.0/mlflow/registered-models/alias", {"name": name, "alias": alias}
-        ) as answer:
+        route = "/api/2.0/mlflow/registered-models/alias"
+        with self._server.get(route, {"name": name, "alias": alias}) as answer:
             try:
                 found = json.loads(read_content(answer))["model_version"]
                 tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
@@ -79,9 +78,8 @@ class Registry:
             except (TimeoutError, urllib3.exceptions.HTTPError) as error:
                 raise RegistryError(f"the answer of {self._server.address} broke off") from error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise RegistryError(
-                    f"{self._server.address} does not answer as an MLflow server: check the address"
-                ) from error
+                why = f"{self._server.address} does not answer as an MLflow server"
+                raise RegistryError(f"{why}: check the address") from error
 
     def download(self, version: RegisteredVersion, path: str, to: Path, limit: int) -> int:
         """Download one of a version's files, or the rest of it.

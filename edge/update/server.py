@@ -163,10 +163,9 @@ def read_content(answer: requests.Response) -> bytes:
 
 def _tls_reason(error: BaseException) -> str:
     """Return why TLS failed, such as "certificate is not yet valid"."""
-    reason = re.search(r"verify failed: ([^(]*)", str(error)) or re.search(
-        r"\] ([^(]*)", str(error)
-    )
-    return reason[1].strip() if reason else str(error)
+    said = str(error)
+    reason = re.search(r"verify failed: ([^(]*)", said) or re.search(r"\] ([^(]*)", said)
+    return reason[1].strip() if reason else said
 
 
 def _reason(answer: requests.Response) -> str:

@@ -1,13 +1,17 @@
 """The download of a release's files into a staging folder, with resume."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge.files.disk_space import require_space
+from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.registry import RegisteredVersion, Registry, TooLongError
+from edge.update.registry import TooLongError
+
+Download = Callable[[str, Path, int], int]
+"""Downloads the file of a path to another path, up to a number of bytes; returns their number."""
 
 
 class DamagedError(ReleaseError):
@@ -15,19 +19,14 @@ class DamagedError(ReleaseError):
 
 
 def fetch(
-    registry: Registry,
-    version: RegisteredVersion,
-    release: Release,
-    staging: Path,
-    have: Iterable[Path],
-    reserve: int,
+    download: Download, release: Release, staging: Path, have: Iterable[Path], reserve: int
 ) -> int:
     """Download the files of a release into a staging folder.
 
     An earlier attempt is resumed: complete files are kept, and a partial one is continued.
 
     Args:
-        registry, version: where the files come from.
+        download: gets a file of the release's version.
         release: names the files.
         staging: where they go; created if it is missing.
         have: folders on this device that may already have a file of the release.
@@ -39,6 +38,7 @@ def fetch(
     Raises:
         edge.update.server.RegistryError: the registry does not deliver a file; try again later.
         DamagedError: a file is not what was released; it is deleted.
+        edge.protocol.release.ReleaseError: the release needs a newer agent.
         edge.files.disk_space.SpaceError: the disk has too little free space.
     """
     staging.mkdir(exist_ok=True)
@@ -52,19 +52,18 @@ def fetch(
             if found := next((f for f in have if file.is_at(f / file.name)), None):
                 shutil.copyfile(found / file.name, target)
             else:
-                downloaded += _fetch_one(registry, version, file, target)
+                downloaded += _fetch_one(download, file, target)
         reached(UpdateStep.FILE_FETCHED)
     reached(UpdateStep.FETCHED)
+    _require_new_enough_agent(release, staging)
     return downloaded
 
 
-def _fetch_one(
-    registry: Registry, version: RegisteredVersion, file: ReleasedFile, target: Path
-) -> int:
+def _fetch_one(download: Download, file: ReleasedFile, target: Path) -> int:
     if target.exists() and target.stat().st_size >= file.bytes:
         target.unlink()  # complete, but not what was released
     try:
-        downloaded = registry.download(version, file.path, target, file.bytes)
+        downloaded = download(file.path, target, file.bytes)
         file.require(target)
     except (TooLongError, ReleaseError) as error:
         target.unlink()
@@ -78,3 +77,13 @@ def _missing(release: Release, staging: Path) -> int:
     return sum(
         file.bytes - (target.stat().st_size if target.exists() else 0) for file, target in targets
     )
+
+
+def _require_new_enough_agent(release: Release, staging: Path) -> None:
+    """Raise :class:`ReleaseError` if a release needs a newer agent."""
+    try:
+        ModelRecord.read(staging)
+    except AgentTooOldError as error:
+        raise ReleaseError(f"release {release.release} {error}") from error
+    except (RecordError, OSError):
+        return  # the self-test reports it

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge.files.atomic import write_atomically
-from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import STAGING, ModelHome
@@ -157,14 +157,14 @@ class Updater:
         """Download a release, self-test it, and switch to it."""
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
         folder = self.home.folder / f"release-{release.release}"
-        self._clean_up(staging, folder)
+        self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         try:
-            downloaded = fetch(self.registry, version, release, staging, have, self._reserve)
+            download = partial(self.registry.download, version)
+            downloaded = fetch(download, release, staging, have, self._reserve)
         except DamagedError as error:
             self._save_failure(release, str(error))
             raise
-        _require_new_enough_agent(release, staging)
         # counted before the self-test, since that may crash the process
         self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         reached(UpdateStep.ATTEMPT_COUNTED)
@@ -178,13 +178,9 @@ class Updater:
         write_atomically(staging / RELEASE_FILE, release.text.encode())
         reached(UpdateStep.RESULT_WRITTEN)
         activate(self.home, release, staging, folder)
-        self._clean_up()
+        self.home.clean_up()
         self._intact = release.digest
         return ActiveModel(release.version, release.release, folder, result.file, downloaded)
-
-    def _clean_up(self, *keep: Path) -> None:
-        with self.home.state_lock():
-            self.home.clean_up(*keep)
 
     def _save_failure(self, release: Release, reason: str, final: bool = False) -> None:
         """Count a failed attempt; after ``MAX_ATTEMPTS`` the failure is final."""
@@ -194,13 +190,3 @@ class Updater:
             final = final or attempts >= MAX_ATTEMPTS
             failure = Failure(release.release, reason, attempts, final, runtime_fingerprint())
             self.home.save_failure(release.digest, failure)
-
-
-def _require_new_enough_agent(release: Release, staging: Path) -> None:
-    """Raise :class:`ReleaseError` if a release needs a newer agent."""
-    try:
-        ModelRecord.read(staging)
-    except AgentTooOldError as error:
-        raise ReleaseError(f"release {release.release} {error}") from error
-    except (RecordError, OSError):
-        return  # the self-test reports it

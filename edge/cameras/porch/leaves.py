@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge.cameras.porch.projection import Colour, Floats, Sketch, project
+from edge.cameras.porch.projection import Colour, Floats, Random, Sketch, project
 
 
 def draw_leaves(
     sketch: Sketch,
-    rng: np.random.Generator,
+    rng: Random,
     centre: ArrayLike,
     spread: ArrayLike,
     count: int,

@@ -53,11 +53,9 @@ class Daylight:
     def at(cls, hour: float, clouds: float) -> "Daylight":
         """Return the light at an hour of the day (0–24, fractions count) under clouds of 0–1."""
         phase = (hour - SUNRISE) / (SUNSET - SUNRISE)
-        elevation = (
-            NOON_ELEVATION * math.sin(math.pi * phase)
-            if 0 <= phase <= 1
-            else (-60 * math.sin(math.pi * ((hour - SUNSET) % 24) / (24 - SUNSET + SUNRISE)))
-        )
+        elevation = NOON_ELEVATION * math.sin(math.pi * phase)
+        if not 0 <= phase <= 1:
+            elevation = -60 * math.sin(math.pi * ((hour - SUNSET) % 24) / (24 - SUNSET + SUNRISE))
         height = math.radians(max(elevation, 1.5))
         side = math.radians(-95 + 190 * min(max(phase, 0), 1))
         sunward = np.array(
@@ -69,9 +67,8 @@ class Daylight:
         sun = sun_colour * float(smoothstep(-0.5, 10, elevation)) * (1.35 - 1.27 * clouds)
         dusk = math.exp(-(((elevation + 1) / 6) ** 2))
         blue = np.array((0.36, 0.41, 0.49)) * (1 - clouds) + np.array((0.45, 0.46, 0.47)) * clouds
-        ambient = (
-            blue * day + np.array((0.16, 0.085, 0.075)) * dusk + np.array((0.006, 0.0085, 0.015))
-        )
+        red, stars = np.array((0.16, 0.085, 0.075)), np.array((0.006, 0.0085, 0.015))
+        ambient = blue * day + red * dusk + stars
         night = 1 - float(smoothstep(-4, 5, elevation))
         return cls(elevation, sunward, sun, ambient, night, clouds)
 
@@ -103,9 +100,8 @@ class PorchLight:
         columns, rows = np.meshgrid(*[np.arange(CANVAS)] * 2)
         around = 1 / (1 + ((columns - column) ** 2 + (rows - row) ** 2) / 120.0**2)
         near = 1 - smoothstep(PORCH_END, PORCH_END + 0.8, self.floor_z)
-        self.lamp = (near * np.maximum(on_floor, 0.5 * around) + (1 - near) * around).astype(
-            np.float32
-        )
+        lamp = near * np.maximum(on_floor, 0.5 * around) + (1 - near) * around
+        self.lamp = lamp.astype(np.float32)
         beyond = ((columns - column) ** 2 + (rows - row) ** 2) / 26.0**2
         self.halo = (0.55 / (1 + beyond) ** 1.5).astype(np.float32)
 
@@ -148,13 +144,12 @@ class PorchLight:
             shade = Image.new("L", (CANVAS, CANVAS), 255)
             for package in packages:
                 base = package.footprint(0.03 if kind == "sky" else 0.0)
-                if kind == "sun":
-                    shift = -np.array((right, ahead)) * min(package.height / up, 6.0)
-                elif kind == "lamp":
-                    away = np.array((package.x - LAMP[0], package.z - LAMP[2]))
-                    shift = away * package.height / (LAMP[1] - package.height)
-                else:
-                    shift = np.zeros(2)
+                away = np.array((package.x - LAMP[0], package.z - LAMP[2]))
+                shift = {
+                    "sun": -np.array((right, ahead)) * min(package.height / up, 6.0),
+                    "lamp": away * package.height / (LAMP[1] - package.height),
+                    "sky": np.zeros(2),
+                }[kind]
                 _fill_hull(shade, np.concatenate([base, base + shift]))
             shades[kind] = share(shade.filter(ImageFilter.BoxBlur(blur)))
         return shades

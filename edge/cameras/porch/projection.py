@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Random = np.random.Generator
 Colour = Floats | tuple[int, int, int]
 """Red, green and blue, 0–255."""
 

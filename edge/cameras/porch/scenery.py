@@ -10,6 +10,7 @@ from edge.cameras.porch.projection import (
     SUPERSAMPLING,
     Extent,
     Floats32,
+    Random,
     Sketch,
     floor_coordinates,
     project,
@@ -75,7 +76,7 @@ def _mask(channel: Image.Image) -> Image.Image:
     return channel.point(lambda value: 255 if value else 0)
 
 
-def _floor(sketch: Sketch, rng: np.random.Generator) -> None:
+def _floor(sketch: Sketch, rng: Random) -> None:
     sketch.rectangle((WALL_X, 3.4), 0, (0.3, PORCH_END), (84, 66, 52), floor=1)
     for x in np.arange(WALL_X, 3.4, 0.135):
         for along in ((0.3, 1.75), (1.76, PORCH_END)):
@@ -89,7 +90,7 @@ def _floor(sketch: Sketch, rng: np.random.Generator) -> None:
     sketch.rectangle((-0.57, 0.37), 0.004, (1.03, 1.37), (98, 84, 68), floor=1)
 
 
-def _wall(sketch: Sketch, rng: np.random.Generator) -> None:
+def _wall(sketch: Sketch, rng: Random) -> None:
     sketch.rectangle(WALL_X, (0, 3.4), (0.3, 2.3), (176, 166, 154), sun=0.3)
     for course, y in enumerate(np.arange(0.13, 3.4, 0.085)):
         for z in np.arange(0.3 - 0.13 * (course % 2), 2.3, 0.26):
@@ -118,7 +119,7 @@ def _railing(sketch: Sketch) -> None:
     _post(sketch, 0.66, PORCH_END - 0.1, 0.05, (0, 0.98))
 
 
-def _bush(sketch: Sketch, rng: np.random.Generator) -> None:
+def _bush(sketch: Sketch, rng: Random) -> None:
     pot = project([(0.98, 0.34, 2.62), (1.34, 0.34, 2.62), (1.28, 0, 2.62), (1.04, 0, 2.62)])
     sketch.flat_polygon(pot, (172, 98, 70), 0.3, 0.9)
     centre, spread = (1.16, 0.68, 2.62), (0.34, 0.46, 0.2)
@@ -142,7 +143,7 @@ def _lantern(sketch: Sketch) -> None:
         sketch.rectangle(*bar, (38, 38, 40), sun=0.3, lamp=0.3)
 
 
-def _roughen(sketch: Sketch, rng: np.random.Generator, strength: float) -> None:
+def _roughen(sketch: Sketch, rng: Random, strength: float) -> None:
     """Add a fine and a coarse grain to flat colours."""
     side = sketch.colour.width
     grain = np.zeros((side, side), np.float32)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge.cameras.porch.projection import CANVAS, Bytes, Floats32
+from edge.cameras.porch.projection import CANVAS, Bytes, Floats32, Random
 
 SIDE = 480
 """Side of the image in pixels."""
@@ -30,11 +30,11 @@ class Sensor:
         rng: of its noise, which is drawn once; each image shows another part of it.
     """
 
-    def __init__(self, rng: np.random.Generator):
+    def __init__(self, rng: Random):
         coarse = rng.standard_normal((SIDE, SIDE, 3), np.float32).repeat(2, 0).repeat(2, 1)
         self._noise = 0.7 * coarse + rng.standard_normal((2 * SIDE, 2 * SIDE, 1), np.float32)
 
-    def expose(self, light: Floats32, rng: np.random.Generator) -> Bytes:
+    def expose(self, light: Floats32, rng: Random) -> Bytes:
         """Turn linear light into an image.
 
         The exposure follows the scene's brightness only in part, so that night stays dark. A

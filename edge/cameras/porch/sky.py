@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.cameras.porch.light import Daylight
-from edge.cameras.porch.projection import Floats32
+from edge.cameras.porch.projection import Floats32, Random
 
 CLOUDS = 5
 """The stream of random numbers that the clouds are drawn from."""
@@ -45,7 +45,7 @@ class Sky:
             band[:rows] += (sky - band[:rows]) * self._visible
 
 
-def _cloud_strip(rng: np.random.Generator) -> Floats32:
+def _cloud_strip(rng: Random) -> Floats32:
     """Draw a band of cloud whose ends join: ``float32 [256, 2048]`` of 0–1."""
     rows, columns = np.fft.fftfreq(256)[:, None] * 2.5, np.fft.fftfreq(2048)[None]
     power = 1 / (np.hypot(rows, columns) + 0.004) ** 1.7

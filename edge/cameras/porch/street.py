@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.cameras.porch.leaves import draw_leaves
-from edge.cameras.porch.projection import Colour, Sketch
+from edge.cameras.porch.projection import Colour, Random, Sketch
 
 GROUND = -0.35
 """Height of the ground below the porch floor, in metres."""
@@ -25,7 +25,7 @@ CAR_ROWS = (100, 190)
 """The canvas rows between which a car is drawn."""
 
 
-def draw_street(sketch: Sketch, rng: np.random.Generator) -> None:
+def draw_street(sketch: Sketch, rng: Random) -> None:
     """Draw the trees, the houses and the street, from far to near."""
     for x in np.linspace(-40, 40, 34):
         half = rng.uniform(5.5, 9) / 2
@@ -48,7 +48,7 @@ def draw_street(sketch: Sketch, rng: np.random.Generator) -> None:
     sketch.rectangle((-40, 40), GROUND, (8.8, 10.2), (164, 160, 152), sun=0.9, lamp=0.04)
 
 
-def draw_garden(sketch: Sketch, rng: np.random.Generator, porch_end: float) -> None:
+def draw_garden(sketch: Sketch, rng: Random, porch_end: float) -> None:
     """Draw the lawn, the path to the porch, which ends at a z in metres, bushes and a tree."""
     grass, slab = np.array((98, 128, 62)), np.array((176, 168, 154))
     sketch.rectangle((-30, 30), GROUND, (1.0, 8.8), grass, sun=0.95, lamp=0.14)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.cameras.porch.projection import EYE, Extent, Floats, Sketch
+from edge.cameras.porch.projection import EYE, Extent, Floats, Random, Sketch
 
 CARDBOARD = ((186, 146, 100), (170, 128, 84), (200, 164, 120), (156, 116, 78))
 MAILERS = ((226, 222, 212), (74, 92, 124), (206, 186, 96), (58, 60, 66))
@@ -26,7 +26,7 @@ class Package:
     tape: tuple[int, int, int] | None
 
     @classmethod
-    def random(cls, rng: np.random.Generator) -> "Package":
+    def random(cls, rng: Random) -> "Package":
         """Draw a package: mostly brown and taped, sometimes a mailing bag without tape."""
         width, depth, height = rng.uniform((0.4, 0.3, 0.18), (0.75, 0.5, 0.46))
         boxed = rng.random() < 0.8
