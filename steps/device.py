@@ -28,7 +28,7 @@ from steps.registry.local_server import tracking_server
 from steps.registry.versions import CHAMPION, released_as, require_version, source_of
 from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
-from steps.settings.profile import PROJECT, Profile
+from steps.settings.profile import PROJECT, Profile, data_home
 
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 
@@ -56,7 +56,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
     name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
-    models = PROJECT / parameters.models
+    models = data_home() / parameters.models
     with tracking_server() as server, tempfile.TemporaryDirectory() as temporary:
         _edge(
             "pull",

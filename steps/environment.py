@@ -31,6 +31,7 @@ QUIET = {
     "mlflow.models.model": logging.ERROR,
     "mlflow.projects": logging.WARNING,
     "mlflow.pyfunc": logging.ERROR,
+    "mlflow.store.db.utils": logging.CRITICAL,  # the trace of what it raises as well
     "mlflow.utils.environment": logging.ERROR,  # an environment that uv made has no pip
     "petastorm": logging.ERROR,
     "tf2onnx": logging.ERROR,

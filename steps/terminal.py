@@ -23,7 +23,7 @@ NOISE = re.compile(
     rb"|I0000 .*\.cc:\d+\] |.*oneDNN custom operations are on|.*This TensorFlow binary is optimized"
     rb"|To enable the following instructions|.*([Cc]ould not find cuda|failed call to cuInit"
     rb"|Unable to register cu\w+ factory|Cannot dlopen some GPU libraries|TF-TRT Warning)"
-    rb"|.*[/ ](petastorm|pyarrow)\b.*(Future|Deprecation)Warning: "
+    rb"|.*[/ ](petastorm|pyarrow|mlflow)\b.*(Future|Deprecation)Warning: "
     rb"|.*WARNING mlflow\b.*([Ss]ignature|[Pp]ickle|type hint)"
     rb"|.*/mlflow/.*UserWarning: .*([Ss]ignature|[Pp]ickle|type hint)"
 )

@@ -12,6 +12,7 @@ import mlflow
 from pydantic import Field
 
 from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
 from steps.pipeline.runs import RESUMED
 from steps.pipeline.step import NONE, Step, StepRun
@@ -145,6 +146,9 @@ def _launch(
     processes, plan = fingerprint.processes, fingerprint.plan
     try:
         return launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
+    except RuntimeError:  # Horovod loses what a rank raised
+        require_space(folder, 0, "the checkpoints")
+        raise
     finally:
         with suppress(Exception):  # the store of the checkpoints may be what failed
             if resume_from or has_checkpoint(folder):

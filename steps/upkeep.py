@@ -1,14 +1,18 @@
 """Upkeep: compact the Delta tables, and delete files that no kept version needs."""
 
 import logging
+from functools import partial
 
 import mlflow
 from pydantic import Field
 
 from steps.ingestion.tables import TABLES
+from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
+from steps.lake.transaction import retry_conflicts
 from steps.pipeline.outputs import UpkeepOutputs
+from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
 from steps.reports.upkeep import fill_report
 from steps.settings.parameters import StepParameters
@@ -26,11 +30,13 @@ class Parameters(StepParameters):
     retention_days: float = Field(
         30, ge=7, description="days to keep a file after its version was replaced, 7 or more"
     )
+    dry_run: bool = Field(False, description="only show what takes space and what would be freed")
 
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
-    """Compact, then vacuum, each table that exists."""
-    outputs = UpkeepOutputs(compacted={}, versions={})
+    """Measure, vacuum and compact each table that exists; say what else takes space."""
+    outputs = UpkeepOutputs(compacted={}, versions={}, megabytes={}, freed={})
+    use, hours = outputs.megabytes, parameters.retention_days * 24
     with spark_session(run.profile, "upkeep") as spark:
         size = parameters.max_megabytes_per_file * 1024**2
         spark.conf.set("spark.databricks.delta.optimize.maxFileSize", size)
@@ -39,19 +45,37 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
             if not kind.exists(spark, run.profile):
                 continue
             name, table = kind.name, kind.load(spark, run.profile)
-            before = table.detail().head()["numFiles"]
-            table.optimize().executeCompaction()
-            table.vacuum(parameters.retention_days * 24)
-            after = table.detail().head()["numFiles"]
-            logger.info("%s: %d files, before %d", name, after, before)
+            measured = measure_table(spark, table, kind.path(run.profile), hours)
+            use[f"{name}, newest version"] = measured.current / 1e6
+            use[f"{name}, old versions"] = measured.old / 1e6
+            outputs.freed[name] = measured.deletable / 1e6
+            before = after = table.detail().head()["numFiles"]
+            if not parameters.dry_run:
+                # first, since on a full disk there is no space for compacted files
+                retry_conflicts(partial(table.vacuum, hours))
+                retry_conflicts(table.optimize().executeCompaction)
+                after = table.detail().head()["numFiles"]
+                logger.info("%s: %d files, before %d", name, after, before)
             outputs.compacted[name] = (before, after)
             outputs.versions[name] = current_version(table)
+    use["caches"] = folder_size(run.profile.cache) / 1e6
+    use["runs"] = folder_size(_artifact_root()) / 1e6
     mlflow.log_metrics({f"{name}_files": after for name, (_, after) in outputs.compacted.items()})
+    for what, megabytes in use.items():
+        logger.info("%10.1f MB  %s", megabytes, what)
+    verb = "would free" if parameters.dry_run else "freed"
+    logger.info("%10.1f MB  %s from old versions", sum(outputs.freed.values()), verb)
     fill_report(run.report, outputs, parameters.retention_days)
     return outputs
 
 
-STEP = Step("upkeep", Parameters, UpkeepOutputs, upkeep, settings=("lake",))
+def _artifact_root() -> str:
+    """Return the folder or URI of the runs' artifacts; that of a server, which has none here."""
+    location = mlflow.get_experiment(experiment_id()).artifact_location
+    return "" if location.startswith("mlflow-artifacts:") else location.rpartition("/")[0]
+
+
+STEP = Step("upkeep", Parameters, UpkeepOutputs, upkeep, settings=("lake",), needs_space=False)
 
 if __name__ == "__main__":
     STEP.main()

@@ -5,6 +5,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -97,7 +99,15 @@ class Server:
             why = without_userinfo(str(error))
             raise RegistryError(f"{self.address} is not a server's address ({why})") from error
         if answer.status_code in (401, 403):
-            answer.close()
+            begin = b""
+            with answer, suppress(urllib3.exceptions.HTTPError):
+                begin = answer.raw.read(100)
+            if b"Invalid Host" in begin:
+                host = urlsplit(self._root).hostname
+                raise RegistryError(
+                    f"{self.address} takes no requests for the name {host}: start the server with "
+                    f"--allowed-hosts {host}, or use a name that it allows"
+                )
             raise RegistryError(
                 f"{self.address} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"

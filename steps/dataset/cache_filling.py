@@ -6,6 +6,7 @@ get the same work.
 """
 
 import logging
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import path_is_under
 from steps.lake.tables import id_of
+from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
@@ -84,6 +86,7 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
     rows, labels, counts = plan_cache(known, selection)
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
+    require_space(folder, len(rows) * 3 * math.prod(selection.input_size), "the prepared images")
     planned = spark.createDataFrame(rows[["path", "sha256", "class", "split", "row_group"]])
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"

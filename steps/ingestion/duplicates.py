@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import fsspec
 
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
+from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
             columns = {"replaced_at": "mark.newer"}
             if row["here"] == "images":
                 columns["duplicate_of"] = "mark.original"
-            (
+            retry_conflicts(
                 tables[row["here"]]
                 .alias("row")
                 .merge(
@@ -55,7 +56,7 @@ def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
                     "row.path = mark.path AND row.ingested_at = mark.ingested_at",
                 )
                 .whenMatchedUpdate(set=columns)
-                .execute()
+                .execute
             )
     finally:
         marks.unpersist()

@@ -9,6 +9,7 @@ from steps.errors import UserError
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import normalize
 from steps.ingestion.tables import IMAGES, path_is_under
+from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ def merge_labels(
     counts = changes.selectExpr("count(*)", "count(before)").collect()[0]
     added, changed = counts[0] - counts[1], counts[1]
     if added or changed:
-        (
+        retry_conflicts(
             images.alias("row")
             .merge(changes.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
             .whenMatchedUpdate(set={"label": "new.label"})
-            .execute()
+            .execute
         )
     conflicts = [row[key] for row in given.where("size(labels) > 1").orderBy(key).collect()]
     unmatched = given.join(known, key, "left_anti").count()

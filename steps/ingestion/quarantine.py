@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from steps.ingestion.counts import current_rows
 from steps.ingestion.rows import Rules, make_describer
 from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE
+from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> i
         if moved:
             images = IMAGES.load(spark, profile).alias("old")
             rows = described.select(*images.toDF().columns).alias("new")
-            images.merge(rows, KEY).whenNotMatchedInsertAll().execute()
+            retry_conflicts(images.merge(rows, KEY).whenNotMatchedInsertAll().execute)
             quarantine = QUARANTINE.load(spark, profile).alias("old")
-            quarantine.merge(rows, KEY).whenMatchedDelete().execute()
+            retry_conflicts(quarantine.merge(rows, KEY).whenMatchedDelete().execute)
         return int(moved)
     finally:
         described.unpersist()

@@ -15,6 +15,7 @@ from steps.ingestion.rows import Rules, make_describer
 from steps.ingestion.tables import DESCRIBED, IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
 from steps.lake.tables import Table
 from steps.lake.transaction import Append, append_rows
+from steps.pipeline.disk_space import require_space
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def ingest_files(
         arrivals.restore(ingested)
         recorded = set(ingested)
     new = [file for file in files if file not in recorded]
+    require_space(profile.lake, sum(file.bytes for file in new), "the new images")
     may_write()
     arrivals.record(new, limits)
     rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)

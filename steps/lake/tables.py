@@ -7,6 +7,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from steps.lake.transaction import retry_conflicts
+
 if TYPE_CHECKING:
     from steps.settings.profile import Profile  # which the workers need not import
 
@@ -48,13 +50,13 @@ class Table:
     def open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table; create it if it is missing, and add the columns that it lacks."""
         columns = StructType.fromDDL(self.columns)
-        table = (
+        table = retry_conflicts(
             DeltaTable.createIfNotExists(spark)
             .location(self.path(profile))
             .addColumns(columns)
             .partitionedBy(*self.partitioned_by)
             .property("delta.dataSkippingNumIndexedCols", str(self.indexed))
-            .execute()
+            .execute
         )
         present = table.toDF().columns
         if missing := [column for column in columns if column.name not in present]:

@@ -5,14 +5,27 @@ below uses the open-source Delta Lake whose version ``conda.yaml`` pins.
 """
 
 import json
+import random
+import re
 import time
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 from py4j.java_gateway import JavaClass
 from pyspark.sql import DataFrame, SparkSession
 
 ONCE = 1
 """The only version of a transaction, so that each name commits once."""
+
+PAUSES = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15, 15)
+"""Seconds between two attempts of a write that lost against another one."""
+
+CONFLICT = re.compile(
+    r"Concurrent\w+Exception|(Metadata|Protocol)ChangedException|DELTA_(CONCURRENT|METADATA_CHANGED"
+    r"|PROTOCOL_CHANGED)|DELTA_TABLE_ALREADY_EXISTS"
+)
+
+T = TypeVar("T")
 
 PLAIN_WRITER = 2
 """The last protocol version in which a writer only has to add files."""
@@ -29,7 +42,22 @@ def append_rows(rows: DataFrame, table: str, name: str) -> None:
     writer = rows.write.format("delta").mode("append")
     if name:
         writer = writer.option("txnAppId", name).option("txnVersion", ONCE)
-    writer.save(table)
+    retry_conflicts(lambda: writer.save(table))
+
+
+def retry_conflicts(write: Callable[[], T]) -> T:
+    """Repeat a write that lost against another run's, such as a compaction, until it wins.
+
+    The write has to read the table again, and to do nothing twice: as a merge by keys does.
+    """
+    for pause in PAUSES:
+        try:
+            return write()
+        except Exception as error:  # delta-spark raises Py4J's error
+            if not CONFLICT.search(str(error)):
+                raise
+        time.sleep(pause * random.uniform(1, 2))  # noqa: S311 – so that two do not meet again
+    return write()
 
 
 class Append:

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from steps.endings import Result
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
+from steps.pipeline.disk_space import describe_full_disk
 from steps.pipeline.outages import describe_outage, fail_fast
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import REPORT_FILE
@@ -22,7 +23,9 @@ logger = logging.getLogger("steps")
 
 
 @contextmanager
-def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[None]:
+def end_run_on_error(
+    run: Run, report: Report, commands: Commands, places: tuple[str, ...]
+) -> Iterator[None]:
     """End the run, and those nested in it, as FAILED or KILLED if the block fails or is stopped.
 
     The terminal, the report, or the error's last line names the command that resumes the step.
@@ -31,6 +34,7 @@ def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[N
         run: the open run.
         report: of the run; logged with the failure on it.
         commands: of the step.
+        places: folders or URIs that the step writes to.
     """
     try:
         yield
@@ -42,7 +46,7 @@ def end_run_on_error(run: Run, report: Report, commands: Commands) -> Iterator[N
         keep_status(run)
         raise
     except Exception as error:
-        if away := describe_outage(error):
+        if away := describe_outage(error) or describe_full_disk(error, places):
             with fail_fast(), suppress(Exception):  # the run may be out of reach too
                 end_as_failed(report.step, UserError(away))
             raise

@@ -1,10 +1,11 @@
-"""A tracking server, registry or artifact store that does not answer, in one line."""
+"""A tracking store, registry or artifact store that does not answer as it should, in one line."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import mlflow
 import requests
 from mlflow.environment_variables import (
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
@@ -13,6 +14,7 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 
 from edge.protocol.addresses import without_userinfo
+from steps.errors import UserError
 
 REQUEST_FAILED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
 """The message of MLflow's client (3.17) after its last retry. Of files that it fetches in threads
@@ -25,15 +27,34 @@ NO_ANSWER = (
     requests.exceptions.ChunkedEncodingError,
 )
 
+REFUSALS = {
+    r"Invalid Host header": "{store} takes no requests for the name {host}: start it with "
+    "--allowed-hosts {host}, or use a name that it allows",
+    r"certificate verify failed: ([^(]*[^( ])": "{store} has a certificate that is not trusted "
+    "({reason}): set MLFLOW_TRACKING_SERVER_CERT_PATH to the file of its CA",
+    r"error code 40[13]|PERMISSION_DENIED|UNAUTHENTICATED": "{store} does not let this user in: "
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    r"not in a valid JSON format|Response body: '\s*<": "{store} answers with a page and is no "
+    "MLflow server: check MLFLOW_TRACKING_URI, or tracking_uri in the profile",
+    r"database is locked": "another program has kept {store} locked for two minutes: end it",
+    r"(attempt to write a readonly database|unable to open database file"
+    r"|disk I/O error)": "{store} cannot be written ({reason})",
+    r"experiment (\S+) must be in the 'active' state": "experiment {reason} was deleted: run "
+    "mlflow experiments restore --experiment-id {reason}, or name another with --experiment-name",
+}
+"""By what MLflow's message contains: what is wrong, and the fix. Asking again does not help."""
+
 FAIL_FAST_SECONDS = 5
 
 
 def describe_outage(error: BaseException) -> str | None:
-    """Return which server did not answer if that caused an error; None if something else did.
+    """Return what is wrong with a store if that caused an error; None if something else did.
 
     >>> describe_outage(MlflowException("API request to http://lake failed with exception late"))
     'http://lake does not answer (late)'
     """
+    if refusal := _describe_refusal(error):
+        return refusal
     for cause in _causes(error):
         if isinstance(cause, MlflowException) and (request := REQUEST_FAILED.search(str(cause))):
             return _describe(request[1], request[2])
@@ -54,6 +75,34 @@ def fail_fast() -> Iterator[None]:
     finally:
         for setting, value in before.items():
             setting.unset() if value is None else setting.set(value)
+
+
+def require_usable_server() -> None:
+    """Ask the tracking server once: what waiting cannot fix ends the step before it starts.
+
+    Raises:
+        UserError: the server answers, and not as it should; no answer is left to MLflow's retries.
+    """
+    if not mlflow.get_tracking_uri().startswith("http"):
+        return
+    try:
+        with fail_fast():
+            mlflow.search_experiments(max_results=1)
+    except Exception as error:
+        if refusal := _describe_refusal(error):
+            raise UserError(refusal) from error
+
+
+def _describe_refusal(error: BaseException) -> str | None:
+    """Return which of the known refusals caused an error, and its fix."""
+    store = without_userinfo(mlflow.get_tracking_uri()).removeprefix("sqlite:///")
+    for cause in _causes(error):
+        for pattern, refusal in REFUSALS.items():
+            is_stores = isinstance(cause, MlflowException | requests.RequestException)
+            if is_stores and (found := re.search(pattern, str(cause))):
+                reason = found[1] if found.re.groups else ""
+                return refusal.format(store=store, host=urlsplit(store).hostname, reason=reason)
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

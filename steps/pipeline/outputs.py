@@ -43,10 +43,15 @@ class IngestOutputs(Outputs):
 
 
 class UpkeepOutputs(Outputs):
-    """By table: the number of data files before and after, and the new version."""
+    """By table: the number of data files before and after, and the new version.
+
+    By what takes space: megabytes before it. By table: megabytes that were, or would be, freed.
+    """
 
     compacted: dict[str, tuple[int, int]]
     versions: dict[str, int]
+    megabytes: dict[str, float]
+    freed: dict[str, float]
 
 
 class Selection(Record):

@@ -19,9 +19,10 @@ from steps.environment import prepare_environment
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, key_parts
 from steps.pipeline.commands import Commands
+from steps.pipeline.disk_space import describe_full_disk, require_space
 from steps.pipeline.failures import end_as_failed, end_run_on_error
 from steps.pipeline.model_names import MODEL, find_model
-from steps.pipeline.outages import describe_outage
+from steps.pipeline.outages import describe_outage, require_usable_server
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
@@ -38,7 +39,7 @@ from steps.settings.parameters import (
     read_flag,
     run_id_parameter,
 )
-from steps.settings.profile import Profile, load_profile
+from steps.settings.profile import PROJECT, Profile, data_home, load_profile
 from steps.terminal import filtered_stderr
 
 logger = logging.getLogger("steps")
@@ -97,6 +98,7 @@ class Step:
         default=lambda outputs, profile: None
     )
     resolve: Callable[[str, str], str] = resolve_input
+    needs_space: bool = True
     resumable: Callable[[str, Profile], bool] = field(default=lambda run_id, profile: False)
     optional: tuple[str, ...] = ()
 
@@ -146,6 +148,9 @@ class Step:
                 end_as_failed(self.name, error)
             raise
         use_tracking_store(profile)
+        require_usable_server()
+        if data_home() != PROJECT:
+            logger.info("the lake is %s, since this project is in a temporary folder", profile.lake)
         commands = Commands(self.name, parameters)
         try:
             with mlflow.start_run(run_name=run_name(self.name)) as run:
@@ -153,9 +158,10 @@ class Step:
                 self._carry_out(run, profile, parameters, commands)
             keep_status(run)
         except Exception as error:
-            if away := describe_outage(error):
+            places = profile.lake, profile.cache
+            if away := describe_outage(error) or describe_full_disk(error, places):
                 raise UserError(
-                    f"{away}; once it does, resume with: {commands.resume()}"
+                    f"{away}; once that is fixed, resume with: {commands.resume()}"
                 ) from error
             raise
         return str(run.info.run_id)
@@ -168,8 +174,10 @@ class Step:
         given = {name: value for name, value in typed.items() if input_step(name) is None}
         about = (type(parameters).__doc__ or "").strip().partition("\n")[0]
         report = Report(self.name, run_id, about=about, given=given)
-        with end_run_on_error(run, report, commands):
+        with end_run_on_error(run, report, commands, (profile.lake, profile.cache)):
             set_step_tags(self.name, profile, run)
+            for place in (profile.lake, profile.cache) if self.needs_space else ():
+                require_space(place, 0, f"the files of {self.name}")
             report.inputs = inputs = self._resolve_inputs(parameters)
             if MODEL in self.settings:
                 profile = profile.named(profile.model or find_model(parameters, inputs))

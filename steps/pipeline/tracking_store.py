@@ -1,10 +1,15 @@
 """Which MLflow store the runs go to."""
 
 import os
+from typing import Any
 
 import mlflow
+from mlflow import MlflowClient
 
+from steps.pipeline.copied_store import follow_copied_store
 from steps.settings.profile import Profile
+
+WAIT_FOR_LOCKS = "PRAGMA busy_timeout = 120000"
 
 
 def use_tracking_store(profile: Profile) -> str:
@@ -25,7 +30,38 @@ def use_tracking_store(profile: Profile) -> str:
     uri = absolute_store_uri(mlflow.get_tracking_uri())
     mlflow.set_tracking_uri(uri)
     os.environ["MLFLOW_TRACKING_URI"] = uri
+    wait_for_locks()
+    follow_copied_store(uri)
     return uri
+
+
+def wait_for_locks() -> None:
+    """Let this process wait two minutes for a locked SQLite store; MLflow (3.17) waits for 20 s.
+
+    Several runs write to one file, and a copy of it may be made meanwhile.
+    """
+    from sqlalchemy import Engine, event
+
+    if not event.contains(Engine, "connect", _wait_on_connect):
+        event.listen(Engine, "connect", _wait_on_connect)
+        event.listen(Engine, "before_cursor_execute", _wait_longer, retval=True)
+
+
+def open_client(uri: str) -> MlflowClient:
+    """Return a client of a step's store for a process that the step started."""
+    wait_for_locks()
+    return MlflowClient(uri)
+
+
+def _wait_on_connect(connection: Any, _: Any) -> None:
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute(WAIT_FOR_LOCKS)
+
+
+def _wait_longer(
+    _0: Any, _1: Any, statement: str, values: Any, _2: Any, _3: Any
+) -> tuple[str, Any]:
+    return WAIT_FOR_LOCKS if statement.startswith("PRAGMA busy_timeout") else statement, values
 
 
 def absolute_store_uri(uri: str) -> str:

@@ -1,6 +1,7 @@
 """The profile: where things run and what a team sets once, as one typed object."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,21 @@ PROJECT = Path(__file__).resolve().parents[2]
 """The project's folder: relative paths in a profile start here."""
 
 PROFILES = PROJECT / "profiles"
+
+
+def data_home() -> Path:
+    """Return where relative places of a profile start: the project's folder.
+
+    ``mlflow run <git URL>`` fetches the project into a temporary folder. Data then stays beside
+    ``mlflow.db``, or in the home folder if the runs go to a server.
+    """
+    is_fetched = re.fullmatch(r"tmp\w{8}", PROJECT.name) and (PROJECT / ".git").exists()
+    if not is_fetched:
+        return PROJECT
+    scheme, store = "sqlite:////", os.environ.get("MLFLOW_TRACKING_URI", "")
+    if store.startswith(scheme):
+        return Path("/", store.removeprefix(scheme)).parent
+    return Path.home() / "lakehouse-vision"
 
 
 class Spark(Section):
@@ -141,7 +157,7 @@ class Profile(Section):
     def _absolute(cls, place: str) -> str:
         if "://" in place:
             return place.rstrip("/")
-        return str((PROJECT / Path(place).expanduser()).resolve())
+        return str((data_home() / Path(place).expanduser()).resolve())
 
 
 def _at(values: Any, key: str) -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from steps.dataset.cache import Cache
@@ -18,6 +17,7 @@ from steps.dataset.cache_filling import OpenSpark
 from steps.environment import ranks_inherit
 from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
+from steps.pipeline.tracking_store import open_client
 from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.interruption import end_ranks_on_signal
@@ -157,7 +157,7 @@ def _log_epoch(
     cache.mark_used()
     now = int(time.time() * 1000)
     logged = [Metric(name, value, now, epoch) for name, value in metrics.items()]
-    MlflowClient(tracking_uri).log_batch(run_id, logged)
+    open_client(tracking_uri).log_batch(run_id, logged)
     # not by logging, which is set up in the step's own process alone
     sys.stderr.write(
         f"epoch {epoch + 1:2}/{epochs}  loss {metrics['loss']:.4f}  "

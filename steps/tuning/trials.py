@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from steps.dataset.cache import Cache
 from steps.pipeline.runs import nested_in, resumed_by
+from steps.pipeline.tracking_store import open_client
 from steps.settings.search_space import SearchSpace
 from steps.training.fit import fit
 from steps.training.plan import Plan
@@ -90,7 +91,7 @@ def make_objective(
     def run_trial(hyperparameters: dict[str, Any]) -> dict[str, Any]:
         chosen = {name: cast_value(name, value) for name, value in hyperparameters.items()}
         point = to_point(chosen, space)
-        client = MlflowClient(tracking_uri)
+        client = open_client(tracking_uri)
         experiment = client.get_run(parent_run_id).info.experiment_id
         tags = {"mlflow.parentRunId": parent_run_id, "step": "trial", POINT: json.dumps(point)}
         id_ = client.create_run(experiment, tags=tags, run_name="trial").info.run_id

@@ -1,9 +1,13 @@
 """Upkeep: fewer files, the same rows, and old versions readable within the retention."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
 
 import mlflow
 import pytest
+from delta.tables import DeltaTable
 from drawing import file_name, jpeg
 
 from steps.errors import UserError
@@ -12,7 +16,10 @@ from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES
+from steps.lake import transaction
+from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.tables import current_version
+from steps.lake.transaction import retry_conflicts
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
@@ -39,6 +46,8 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
         opened = StepRun(
             run.info.run_id, profile, {}, Report("upkeep", run.info.run_id), Commands()
         )
+        shown = upkeep(opened, Parameters(dry_run=True))
+        assert current_version(images) == version and shown.compacted["images"][0] >= 3
         outputs = upkeep(opened, Parameters())
 
     files_before, files_after = outputs.compacted["images"]
@@ -47,7 +56,58 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     assert outputs.versions["images"] > version
     then = lake.spark.read.format("delta").option("versionAsOf", version)
     assert rows(then.load(IMAGES.path(profile))) == before
+    taken = shown.megabytes["images, newest version"]
+    assert taken == outputs.megabytes["images, newest version"] > 0
+    assert {"images, old versions", "caches", "runs"} <= set(shown.megabytes)
+    assert shown.freed["images"] == 0  # nothing is older than the retention
     assert "scores" not in outputs.compacted  # it does not exist yet
+
+
+def test_what_no_kept_version_needs_is_measured_and_freed(lake, tmp_path):
+    spark, path = lake.spark, str(tmp_path / "table")
+    for number in range(3):
+        frame = spark.createDataFrame([(number, "x" * 50_000)], "n INT, text STRING")
+        frame.write.format("delta").mode("overwrite").save(path)
+    table = DeltaTable.forPath(spark, path)
+    hour = measure_table(spark, table, path, 200)
+    assert hour.current > 0 and hour.old > hour.current and hour.deletable == 0
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    now = measure_table(spark, table, path, 0)
+    log = f"{path}/_delta_log"
+    before = folder_size(path) - folder_size(log)
+    table.vacuum(0)
+    assert 0 < now.deletable == before - (folder_size(path) - folder_size(log))
+    assert folder_size(str(tmp_path / "nothing")) == 0
+
+
+def test_a_write_that_loses_against_another_is_repeated(lake, tmp_path, monkeypatch):
+    """Each of two threads deletes what the other has not, in the same file."""
+    spark, path = lake.spark, str(tmp_path / "table")
+    spark.range(40).coalesce(1).write.format("delta").save(path)
+    lost = []
+    search = transaction.CONFLICT.search
+    monkeypatch.setattr(
+        transaction,
+        "CONFLICT",
+        SimpleNamespace(search=lambda text: lost.append(text) or search(text)),
+    )
+
+    def delete(start: int) -> None:
+        for number in range(start, 40, 4):
+            table = DeltaTable.forPath(spark, path)
+            retry_conflicts(partial(table.delete, f"id = {number}"))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(delete, range(4)))
+    assert spark.read.format("delta").load(path).count() == 0
+    assert lost, "no write met another one"
+
+
+def test_any_other_error_is_not_repeated():
+    calls = []
+    with pytest.raises(ZeroDivisionError):
+        retry_conflicts(lambda: calls.append(1) or 1 / 0)
+    assert calls == [1]
 
 
 def test_a_retention_that_would_break_readers_is_refused():

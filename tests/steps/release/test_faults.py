@@ -276,7 +276,7 @@ def test_no_alias_names_an_incomplete_version_and_a_rerun_completes(
         require_complete_aliases(registry.name)
         if fault != "no artifacts":
             assert f": {proxy.address} does not answer (" in error, (number, at, error)
-            assert "; once it does, resume with: mlflow run . " in error
+            assert "; once that is fixed, resume with: mlflow run . " in error
         if error:
             step.run(registry)
         assert step.is_done(registry), (number, at)

@@ -1,0 +1,49 @@
+"""What a lake's tables take on disk, and what a VACUUM would free."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import fsspec
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaTable
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """Bytes of a table.
+
+    Attributes:
+        current: of the newest version.
+        old: of files that only older versions need, and of Delta's log.
+        deletable: what of these is older than the retention.
+    """
+
+    current: int
+    old: int
+    deletable: int
+
+
+def measure_table(
+    spark: "SparkSession", table: "DeltaTable", path: str, retention_hours: float
+) -> DiskUse:
+    """Return what a table takes.
+
+    Args:
+        spark: the session.
+        table: the table.
+        path: its folder or URI.
+        retention_hours: how long a file is kept after its version was replaced.
+    """
+    current = table.detail().select("sizeInBytes").head()[0]
+    vacuum = f"VACUUM delta.`{path}` RETAIN {retention_hours:g} HOURS DRY RUN"
+    files = [row[0] for row in spark.sql(vacuum).collect()]
+    total, deletable = folder_size(path), sum(map(folder_size, files))
+    return DiskUse(current, max(0, total - current), deletable)
+
+
+def folder_size(place: str) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 if there is none."""
+    filesystem, path = fsspec.core.url_to_fs(place)
+    return int(filesystem.du(path)) if filesystem.exists(path) else 0
