@@ -1,14 +1,13 @@
 """Inspect: show the newest run of the whole pipeline in the terminal, whatever its status."""
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities import Run
 from pydantic import Field
 
 from steps.errors import RunStep, UserError
 from steps.pipeline.outputs import InspectOutputs, MainOutputs, StepDone
 from steps.pipeline.pipeline_state import format_steps, read_unfinished
-from steps.pipeline.runs import ENDED, LATEST, experiment_id, resolve_input
+from steps.pipeline.runs import ENDED, LATEST, newest_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
 from steps.reports.inspect import fill_report
 from steps.settings.parameters import TRUE, StepParameters
@@ -71,13 +70,7 @@ def _resolve(step: str, wanted: str) -> str:
 
 def _newest_pipeline() -> str:
     """Return the newest run of main that was not a dry run, whatever its status."""
-    runs = MlflowClient().search_runs(
-        [experiment_id()],
-        "tags.step = 'main' and attributes.status != 'RUNNING'",
-        max_results=SEARCHED,
-        order_by=["attributes.start_time DESC"],
-    )
-    for run in runs:
+    for run in newest_runs("tags.step = 'main' and attributes.status != 'RUNNING'", SEARCHED):
         # one that was refused before its first step has nothing to show
         if not _is_dry(run) and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
             return str(run.info.run_id)

@@ -3,14 +3,21 @@
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import mlflow
 from pydantic import Field, model_validator
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
 
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 from steps.ingestion.landing import list_landing_zone
+from steps.ingestion.polling import parse_trigger, polls
+from steps.ingestion.tables import IMAGES, SCORES
+from steps.lake.lease import lease
+from steps.lake.session import spark_session
+from steps.lake.tables import current_version
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
 from steps.pipeline.run_files import read_outputs
@@ -18,13 +25,9 @@ from steps.pipeline.runs import LATEST, resolve_input
 from steps.pipeline.step import NONE, Step, StepRun
 from steps.registry.versions import CHAMPION, alias_state, released_as, require_version, source_of
 from steps.release.statement import fetch_files
+from steps.scoring.table import Model, Scoring, ledger_of
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import Row, SparkSession
-
-    from steps.scoring.table import Model
 
 UNSURE = """
     element_at(array_sort(map_values(probabilities)), -1)
@@ -58,11 +61,7 @@ class Parameters(StepParameters):
 
 def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     """Fetch the model from the registry, score what is new to it, append to `scores`."""
-    from steps.ingestion.polling import parse_trigger, polls
-    from steps.lake.lease import lease
-    from steps.lake.session import spark_session
     from steps.reports.score import fill_report
-    from steps.scoring.table import Scoring, ledger_of
 
     period = parse_trigger(parameters.trigger)
     name = released_as(run.profile.model)
@@ -92,15 +91,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     return outputs
 
 
-def _outputs(
-    spark: "SparkSession", run: StepRun, model: "Model"
-) -> "tuple[ScoreOutputs, list[Row]]":
+def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutputs, list[Row]]:
     """Count the rows of this run; return its outputs, and the counts by version, label, reason."""
-    from pyspark.sql import functions as F
-
-    from steps.ingestion.tables import SCORES
-    from steps.lake.tables import current_version
-
     table = SCORES.open(spark, run.profile)
     own = table.toDF().where(f"score_run_id = '{run.id}'")
     by = own.groupBy("model_version", "label", "reason")
@@ -119,7 +111,7 @@ def _outputs(
     return outputs, groups
 
 
-def _line(run: StepRun, model: "Model", scored: "list[Row]") -> str:
+def _line(run: StepRun, model: Model, scored: list[Row]) -> str:
     """Return what was found, and the query that shows the least certain images first."""
     images, unsure = (sum(group[name] for group in scored) for name in ("images", "unsure"))
     if not images:
@@ -141,10 +133,8 @@ class _Registry(NamedTuple):
     alias: str
     folder: str
 
-    def model(self) -> "Model":
+    def model(self) -> Model:
         """Return the version that the alias names now, with its files on this machine."""
-        from steps.scoring.table import Model
-
         version = require_version(self.name, self.alias, made_by="export")
         folder = Path(self.folder, f"version-{version.version}")
         if not folder.exists():
@@ -156,8 +146,6 @@ class _Registry(NamedTuple):
 def _images(run: StepRun, poll: int) -> IngestOutputs | None:
     """Return the ingested images to score: at the first poll those that were asked for, later those
     of the newest ingest, or None if that went into another lake."""
-    from steps.ingestion.tables import IMAGES
-
     run_id = run.inputs["ingest"] if poll == 0 else resolve_input("ingest", LATEST)
     images = read_outputs(run_id, IngestOutputs)
     if images.table != IMAGES.path(run.profile):

@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
+from steps.dataset.cache import Cache
+from steps.dataset.cache_filling import OpenSpark, find_or_fill
+from steps.dataset.split import TEST, VALIDATION, describe_guard
+from steps.evaluation.predictions import Predictions, predict_by_keras
+from steps.evaluation.slices import Slice, slices
+from steps.evaluation.threshold import choose_threshold
+from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
@@ -18,27 +25,18 @@ from steps.pipeline.runs import RESUMED
 from steps.pipeline.step import NONE, Step, StepRun
 from steps.settings.parameters import run_id_parameter
 from steps.settings.profile import Profile
-from steps.training.checkpoints import (
-    TrainingFingerprint,
-    checkpoint_folder,
-    checkpoint_folders,
-    has_checkpoint,
-    load_checkpoint,
-    remove_checkpoints,
-    save_checkpoint,
-)
+from steps.training import checkpoints
+from steps.training.fit_result import Checkpoint, FitResult
+from steps.training.launcher import launch, resolve_launcher
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
+from steps.training.stage_timings import StageTimings
+from steps.training.trained_model import log_model
 
 if TYPE_CHECKING:
     import keras
 
-    from steps.dataset.cache import Cache
-    from steps.dataset.cache_filling import OpenSpark
-    from steps.evaluation.predictions import Predictions
-    from steps.evaluation.slices import Slice
-    from steps.training.fit_result import Checkpoint, FitResult
 
 logger = logging.getLogger("steps")
 
@@ -59,15 +57,9 @@ class Parameters(PlanParameters):
 
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the weights of the best epoch, and evaluate them."""
-    from steps.dataset.cache_filling import find_or_fill
-    from steps.dataset.split import describe_guard
-    from steps.lake.session import spark_session
     from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.stage_timings import add_stage_timings
     from steps.reports.train import fill_report
-    from steps.training.launcher import resolve_launcher
-    from steps.training.stage_timings import StageTimings
-    from steps.training.trained_model import log_model
 
     timings = StageTimings()
     launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
@@ -76,11 +68,11 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "training")
     plan = parameters.plan(_tuned(run, selection))
-    fingerprint = TrainingFingerprint(plan, selection, processes)
-    resume_from = None
-    if parameters.resume_run_id != NONE:
-        resume_from = load_checkpoint(run.profile, parameters.resume_run_id, fingerprint)
-        mlflow.set_tag(RESUMED, parameters.resume_run_id)
+    fingerprint = checkpoints.TrainingFingerprint(plan, selection, processes)
+    resumed, resume_from = parameters.resume_run_id, None
+    if resumed != NONE:
+        resume_from = checkpoints.load_checkpoint(run.profile, resumed, fingerprint)
+        mlflow.set_tag(RESUMED, resumed)
     mlflow.log_dict(fingerprint.values(), "fingerprint.json")
     spark = partial(spark_session, run.profile, "train")
     with timings.measure("cache"):
@@ -98,7 +90,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes))
     add_stage_timings(run.report, timings.seconds)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
-    remove_checkpoints(run.profile, run.id)
+    checkpoints.remove_checkpoints(run.profile, run.id)
     return TrainOutputs(
         selection=selection,
         labels=cache.labels,
@@ -133,16 +125,14 @@ def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
 def _launch(
     run: StepRun,
     launcher: str,
-    cache: "Cache",
-    spark: "OpenSpark",
-    fingerprint: TrainingFingerprint,
-    resume_from: "Checkpoint | None",
-) -> "FitResult":
+    cache: Cache,
+    spark: OpenSpark,
+    fingerprint: checkpoints.TrainingFingerprint,
+    resume_from: Checkpoint | None,
+) -> FitResult:
     """Train; if the run ends here, the command that resumes it starts at the last checkpoint."""
-    from steps.training.launcher import launch
-
-    folder = checkpoint_folder(run.profile, run.id)
-    save = partial(save_checkpoint, folder, fingerprint)
+    folder = checkpoints.checkpoint_folder(run.profile, run.id)
+    save = partial(checkpoints.save_checkpoint, folder, fingerprint)
     processes, plan = fingerprint.processes, fingerprint.plan
     try:
         return launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
@@ -151,18 +141,13 @@ def _launch(
         raise
     finally:
         with suppress(Exception):  # the store of the checkpoints may be what failed
-            if resume_from or has_checkpoint(folder):
+            if resume_from or checkpoints.has_checkpoint(folder):
                 inputs = {run_id_parameter(step): run_id for step, run_id in run.inputs.items()}
                 run.commands.resume_with(resume_run_id=run.id, **inputs)
 
 
-def _evaluate(model: "keras.Model", cache: "Cache") -> "tuple[Predictions, list[Slice]]":
+def _evaluate(model: "keras.Model", cache: Cache) -> tuple[Predictions, list[Slice]]:
     """Return what the network predicts for the test set, and its slices; log their metrics."""
-    from steps.dataset.split import TEST, VALIDATION
-    from steps.evaluation.predictions import predict_by_keras
-    from steps.evaluation.slices import slices
-    from steps.evaluation.threshold import choose_threshold
-
     threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
     test = predict_by_keras(model, cache, TEST, threshold=threshold)
     by_slice = slices(test)
@@ -181,7 +166,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
 
 def _resumable(run_id: str, profile: Profile) -> bool:
-    return any(map(has_checkpoint, checkpoint_folders(profile, run_id)))
+    return any(map(checkpoints.has_checkpoint, checkpoints.checkpoint_folders(profile, run_id)))
 
 
 STEP = Step(

@@ -2,13 +2,18 @@
 
 import logging
 from contextlib import ExitStack, nullcontext
-from typing import TYPE_CHECKING
 
 import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from pydantic import Field
 
+from steps.dataset.cache import cache_name
+from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.selection import SelectionParameters
+from steps.dataset.split import describe_guard
 from steps.errors import UserError
+from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
 from steps.pipeline.runs import RESUMED
@@ -16,10 +21,8 @@ from steps.pipeline.step import NONE, Step, StepRun
 from steps.settings.profile import Profile
 from steps.settings.search_space import SearchSpace
 from steps.training.plan import Plan
-
-if TYPE_CHECKING:
-    from steps.training.stage_timings import StageTimings
-    from steps.tuning.trials import Trial
+from steps.training.stage_timings import StageTimings
+from steps.tuning.trials import FAILED, Trial, read_trials
 
 SEARCHED = "searched"
 """Tag of a run: what a search that resumes it has to have the same."""
@@ -48,11 +51,8 @@ class Parameters(SelectionParameters):
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
-    from steps.dataset.cache import cache_name
     from steps.reports.stage_timings import add_stage_timings
     from steps.reports.tune import fill_report
-    from steps.training.stage_timings import StageTimings
-    from steps.tuning.trials import FAILED
 
     timings = StageTimings()
     space = _space(run.profile)
@@ -95,13 +95,8 @@ def _space(profile: Profile) -> SearchSpace:
     return profile.tuning.space
 
 
-def _read_trials(resumed: str, searched: str) -> "list[Trial]":
+def _read_trials(resumed: str, searched: str) -> list[Trial]:
     """Return the trials of the search that is resumed."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    from steps.tuning.trials import read_trials
-
     if resumed == NONE:
         return []
     try:
@@ -124,13 +119,10 @@ def _search(
     parameters: Parameters,
     selection: Selection,
     space: SearchSpace,
-    before: "list[Trial]",
-    timings: "StageTimings",
-) -> "list[Trial]":
+    before: list[Trial],
+    timings: StageTimings,
+) -> list[Trial]:
     """Start Spark, find or fill the cache, and run the trials."""
-    from steps.dataset.cache_filling import find_or_fill
-    from steps.dataset.split import describe_guard
-    from steps.lake.session import spark_session
     from steps.reports.promotion_outlook import warn_of_refusal
     from steps.tuning.search import Limits, search
 
@@ -148,7 +140,7 @@ def _search(
             return search(spark, plan, cache, space, limits, run.id, before)
 
 
-def _failure_message(failed: "list[Trial]") -> str:
+def _failure_message(failed: list[Trial]) -> str:
     error = failed[-1].error if failed else "the time limit came before the first"
     return (
         f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, or "
@@ -157,7 +149,6 @@ def _failure_message(failed: "list[Trial]") -> str:
 
 
 def _resumable(run_id: str, profile: Profile) -> bool:
-    from steps.tuning.trials import FAILED, read_trials
 
     return any(trial.outcome != FAILED for trial in read_trials(run_id))
 

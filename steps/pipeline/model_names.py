@@ -4,11 +4,9 @@ import re
 import unicodedata
 from typing import Any
 
-from mlflow import MlflowClient
-
 from steps.pipeline.outputs import IngestOutputs, RegisterOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
-from steps.pipeline.runs import experiment_id
+from steps.pipeline.runs import newest_runs
 from steps.settings.parameters import RELEASED
 
 MODEL = "model"
@@ -53,10 +51,5 @@ def find_model(parameters: Any, inputs: dict[str, str]) -> str:
 
 def _newest_model(which: str) -> str | None:
     """Return the tag of the newest finished run of this experiment that has such a one."""
-    found = MlflowClient().search_runs(
-        [experiment_id()],
-        f"tags.{MODEL} {which} and attributes.status = 'FINISHED'",
-        max_results=1,
-        order_by=["attributes.start_time DESC"],
-    )
+    found = newest_runs(f"tags.{MODEL} {which} and attributes.status = 'FINISHED'", count=1)
     return str(found[0].data.tags[MODEL]) if found else None

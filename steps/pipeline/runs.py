@@ -57,32 +57,30 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
 
 
 def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[Run]:
-    """Return the newest finished runs of a step in the active run's experiment, newest first."""
-    return _newest(f"tags.step = '{step}' and attributes.status = 'FINISHED'", count, cache_key)
+    """Return the newest finished runs of a step, all or those of one cache key."""
+    same_key = f" and tags.cache_key = '{cache_key}'" if cache_key else ""
+    return newest_runs(f"tags.step = '{step}' and attributes.status = 'FINISHED'{same_key}", count)
 
 
 def interrupted_runs(step: str, count: int, cache_key: str) -> list[Run]:
-    """Return the newest runs of a step that failed or were stopped, newest first."""
+    """Return the newest runs of a step and a cache key that failed or were stopped."""
     ended = "attributes.status != 'FINISHED' and attributes.status != 'RUNNING'"
-    return _newest(f"tags.step = '{step}' and {ended}", count, cache_key)
+    same_key = f"tags.cache_key = '{cache_key}'"
+    return newest_runs(f"tags.step = '{step}' and {ended} and {same_key}", count)
 
 
-def _newest(condition: str, count: int, cache_key: str | None) -> list[Run]:
-    if cache_key:
-        condition += f" and tags.cache_key = '{cache_key}'"
-    newest_first = ["attributes.start_time DESC"]
+def newest_runs(condition: str, count: int) -> list[Run]:
+    """Return so many runs of the active run's experiment that fit a condition, newest first."""
     found = MlflowClient().search_runs(
-        [experiment_id()], condition, max_results=count, order_by=newest_first
+        [experiment_id()], condition, max_results=count, order_by=["attributes.start_time DESC"]
     )
     return list(found)
 
 
 def newest_nested(step: str) -> Run | None:
     """Return the newest run of a step nested in the active run, whatever its status."""
-    run = active_run()
-    condition = f"{nested_in(run.info.run_id)} and tags.step = '{step}'"
-    found = MlflowClient().search_runs([run.info.experiment_id], condition, max_results=1)
-    return found[0] if found else None
+    nested = nested_in(active_run().info.run_id)
+    return next(iter(newest_runs(f"{nested} and tags.step = '{step}'", count=1)), None)
 
 
 RESUMED = "resumed"
