@@ -119,10 +119,8 @@ class ModelInUse:
 
         Frames scored by the release before it are no evidence for it.
         """
-        if loaded.fallback_reason:
-            self._probation.rollback(
-                f"it does not load: {loaded.fallback_reason}", loaded.linked_folder
-            )
+        if why := loaded.fallback_reason:
+            self._probation.rollback(f"it does not load: {why}", loaded.linked_folder)
         else:
             self._probation.commit(loaded.folder)
             logger.info("version %s is confirmed", loaded.version)

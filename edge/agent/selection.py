@@ -45,6 +45,7 @@ class Selection:
     def __init__(self, capture: CaptureSettings, score: ScoreSettings):
         self._capture, self._score = capture, score
         self._uncertain = Allowance(score.uncertain_per_hour)
+        self._control_chance = score.control_per_day * score.period_seconds / 86_400
         self._random = random.Random(score.seed)  # noqa: S311 - a sample, not a secret
         self._kept_at = self._moved_at = float("-inf")
         self._period_due: float | None = None
@@ -64,7 +65,7 @@ class Selection:
         """
         if uptime - self._kept_at < PAUSE_SECONDS:
             return None
-        is_drawn = result is not None and self._random.random() < self._control_chance()
+        is_drawn = result is not None and self._random.random() < self._control_chance
         reason = self._find_reason(uptime, has_motion, result, is_drawn)
         if reason is not None:
             self._kept_at = uptime
@@ -95,6 +96,3 @@ class Selection:
         next_due = (uptime if self._period_due is None else self._period_due) + period
         self._period_due = next_due if next_due > uptime else uptime + period
         return True
-
-    def _control_chance(self) -> float:
-        return self._score.control_per_day * self._score.period_seconds / 86_400

@@ -121,10 +121,8 @@ class Settings:
                 )
         camera = settings.camera
         if camera.kind not in CAMERAS:
-            kinds = ", ".join(CAMERAS)
-            raise SettingsError(
-                f"camera.kind in {path} is {camera.kind!r}: it must be one of {kinds}"
-            )
+            kind, known = camera.kind, ", ".join(CAMERAS)
+            raise SettingsError(f"camera.kind in {path} is {kind!r}: it must be one of {known}")
         if error := camera_class(camera.kind).source_error(camera.source):
             source = without_userinfo(camera.source)
             raise SettingsError(f"camera.source in {path} is {source!r}: {error}")

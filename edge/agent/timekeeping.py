@@ -42,9 +42,8 @@ def rtc_agrees(wall_time: datetime) -> bool:
     Args:
         wall_time: of the system's clock, with its zone.
     """
-    return any(
-        abs(seconds - wall_time.timestamp()) <= MAX_DIFFERENCE_SECONDS for seconds in _rtc_times()
-    )
+    differences = (abs(seconds - wall_time.timestamp()) for seconds in _rtc_times())
+    return any(difference <= MAX_DIFFERENCE_SECONDS for difference in differences)
 
 
 def _clock_error() -> int:

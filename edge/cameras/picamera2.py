@@ -75,9 +75,8 @@ class Picamera2Camera(Camera):
         except ImportError as error:
             raise CameraError(f"picamera2 cannot be imported ({error}): {INSTALL}") from error
         if self.number >= len(Picamera2.global_camera_info()):
-            raise CameraError(
-                f"no camera number {self.number}: list the cameras, rpicam-hello --list-cameras"
-            )
+            why = f"no camera number {self.number}: list the cameras"
+            raise CameraError(f"{why}, rpicam-hello --list-cameras")
         try:
             self._camera = Picamera2(self.number)
             self._configure(self._camera)

@@ -34,7 +34,6 @@ class Sender:
         report_seconds: between two files of results, and of status.
         max_retry_seconds: the longest pause after a failure; the first one is
             :data:`FIRST_RETRY_SECONDS`.
-        jitter: draws from 0–1, so that a fleet does not retry all at once.
 
     Attributes:
         failure: why the landing zone cannot be reached; None if it can.
@@ -52,12 +51,10 @@ class Sender:
         now: Callable[[], Moment],
         report_seconds: float,
         max_retry_seconds: float,
-        jitter: Callable[[], float] = random.random,
     ):
         self._landing, self._queue, self._results = landing, queue, results
         self._device, self._status, self._now = device, status, now
         self._report_seconds, self._max_retry_seconds = report_seconds, max_retry_seconds
-        self._jitter = jitter
         self._report_due, self._failures, self._not_before = now().uptime, 0, 0.0
         self.failure: str | None = None
         self.failing_since: float | None = None
@@ -86,11 +83,6 @@ class Sender:
         self.failure, self.failing_since, self._failures = None, None, 0
         return sent
 
-    def report(self) -> None:
-        """Put the device's status into the landing zone."""
-        content = json.dumps(self._status(), indent=1).encode()
-        self._put(status_name(self._device), content, replace=True)
-
     def _send_one(self, now: Moment) -> bool:
         if now.is_synced:
             self._queue.date(now)
@@ -105,7 +97,8 @@ class Sender:
             self._results.mark_sent(batch)
             return True
         if is_due and now.is_synced:
-            self.report()
+            content = json.dumps(self._status(), indent=1).encode()
+            self._put(status_name(self._device), content, replace=True)
             self._report_due = self._now().uptime + self._report_seconds
         return False
 
@@ -124,12 +117,12 @@ class Sender:
         if self.failure != failure:
             logger.warning("nothing can be sent: %s", failure)
         uptime = self._now().uptime
-        self.failure = failure
-        if self.failing_since is None:
+        if not self._failures:
             self.failing_since = uptime
-        self._failures += 1
+        self.failure, self._failures = failure, self._failures + 1
         pause = backoff_seconds(self._failures, FIRST_RETRY_SECONDS, self._max_retry_seconds)
-        self._not_before = uptime + pause * (0.5 + 0.5 * self._jitter())
+        # drawn, so that a fleet does not retry all at once
+        self._not_before = uptime + pause * random.uniform(0.5, 1)  # noqa: S311
 
 
 class _NotLandedError(Exception):

@@ -44,11 +44,9 @@ class Store:
         self.database = Database(folder / DATABASE)
         self.images, self.results = ImageTable(self.database), ResultTable(self.database)
         self._lock, self._uncounted = threading.Lock(), Counter[str]()
-        id = self.fact("id")
-        if id is None:
-            id = uuid.uuid4().hex[:12]
-            self.set_fact("id", id)
-        self.id = id
+        if self.fact("id") is None:
+            self.set_fact("id", uuid.uuid4().hex[:12])
+        self.id = str(self.fact("id"))
 
     def drop_images(self, ids: Collection[int]) -> int:
         """Delete images and their files; return how many of them still waited."""
