@@ -195,6 +195,8 @@ def _run(step: Step, chosen: Any, result: StepDone, done: list[StepDone]) -> Run
         done.append(failure.model_copy(update={"reason": reason}))
         if isinstance(error, KeyboardInterrupt):
             raise
+        if failure.result.is_refusal:
+            raise UserError(reason, result=failure.result) from error
         problem = reason.partition("; run: ")[0]  # the step's own command is not the pipeline's
         if failure.result is Result.NO_LABELS:
             raise UserError(problem, RunAgain(LABELLED), failure.result) from error

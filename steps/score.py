@@ -100,7 +100,7 @@ def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutp
     groups = groups.orderBy(F.desc("images")).collect()
     scored = [group for group in groups if group["reason"] is None]
     outputs = ScoreOutputs(
-        line=_line(run, model, scored),
+        line=_line(run, model, groups),
         table=SCORES.path(run.profile),
         version=current_version(table),
         scored=sum(group["images"] for group in scored),
@@ -111,12 +111,12 @@ def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutp
     return outputs, groups
 
 
-def _line(run: StepRun, model: Model, scored: list[Row]) -> str:
+def _line(run: StepRun, model: Model, groups: list[Row]) -> str:
     """Return what was found, and the query that shows the least certain images first."""
-    images, unsure = (sum(group[name] for group in scored) for name in ("images", "unsure"))
-    if not images:
+    if not groups:
         return f"{model.name} {model.number} has nothing new to score"
-    labels = ", ".join(f"{group['label']} {group['images']}" for group in scored)
+    images, unsure = (sum(group[name] for group in groups) for name in ("images", "unsure"))
+    labels = ", ".join(f"{group['label'] or 'unreadable'} {group['images']}" for group in groups)
     kind = ": are they of the kind that the model was trained on?" if unsure > images / 2 else ""
     query = "SELECT * FROM scores WHERE"
     return (

@@ -105,8 +105,8 @@ class SmallPipeline:
             client.set_tag(run_id, "failure", COLD)
             client.set_terminated(run_id, "FAILED")
             raise UserError("bake failed")
-        if minutes == 63:
-            tags = {"failure": f"{NO_GRAIN}; run: mlflow run . -e mill", "result": "no labels"}
+        if result := {63: "no labels", 64: "no model yet"}.get(minutes):
+            tags = {"failure": f"{NO_GRAIN}; run: mlflow run . -e mill", "result": result}
             for tag, value in tags.items():
                 client.set_tag(run_id, tag, value)
             client.set_terminated(run_id, "FAILED")

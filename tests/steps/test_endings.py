@@ -55,6 +55,8 @@ def ended(caplog, *argv: str) -> tuple[int, str, str, str]:
         ({}, ["--bake_minutes=63"],
          (1, "FAILED", "no labels", f"main: {NO_GRAIN}; run: "
           f"{RERUN} -P bake_minutes=63 -P ingest_labels=labels.csv")),
+        ({}, ["--bake_minutes=64"],
+         (1, "FAILED", "no model yet", f"main: {NO_GRAIN}; run: mlflow run . -e mill")),
     ],
 )  # fmt: skip
 def test_the_table_of_endings(pipeline, caplog, ending, argv, expected):
