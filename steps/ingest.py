@@ -1,6 +1,9 @@
 """Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
 from typing import Literal
 
 import mlflow
@@ -10,12 +13,14 @@ from pyspark.sql import SparkSession
 from steps.errors import UserError
 from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.counts import source_counts
+from steps.ingestion.counts import describe_classes, source_counts
 from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
+from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import (
+    LandedFile,
     describe_files,
     exists,
     fingerprint,
@@ -87,7 +92,9 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
                 new = _ingest_new_files(spark, run.profile, parameters, rules, held)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
+        folders = _folders(run.profile, rules.source)
         if parameters.retry_quarantine:
+            rules = replace(rules, has_splits=have_splits(folders))
             with Duplicates(spark, run.profile, home, rewritten=True):
                 moved = retry_quarantine(spark, run.profile, rules)
                 logger.info("%d files left the quarantine", moved)
@@ -95,7 +102,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         if parameters.labels:
             table, column = parameters.labels, parameters.labels_by
             labels = merge_labels(spark, run.profile, rules.source, table, column)
-        return _summarize(spark, run, rules.source, labels)
+        return _summarize(spark, run, rules.source, folders, labels)
 
 
 def _check_inputs(parameters: Parameters, profile: Profile) -> None:
@@ -106,6 +113,12 @@ def _check_inputs(parameters: Parameters, profile: Profile) -> None:
             f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
             "or Delta table>"
         )
+
+
+def _folders(profile: Profile, source: str, files: Iterable[LandedFile] = ()) -> set[str]:
+    """Return the folders of the images that ever landed, and of some files."""
+    landed = chain(files, Arrivals(profile, source).recorded())
+    return folders_below((file.path for file in landed), source)
 
 
 def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
@@ -125,6 +138,8 @@ def _ingest_new_files(
     """Ingest what is new in the landing zone, and complete what an interrupted run left."""
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
     files = list_landing_zone(parameters.source, may_be_empty=True).files
+    folders = _folders(profile, rules.source, files)
+    rules = replace(rules, has_splits=have_splits(folders))
     new = ingest_files(spark, profile, files, rules, limits, held.require)
     held.require()
     ingest_results(spark, profile, rules.source, rules.run_id)
@@ -135,7 +150,11 @@ def _ingest_new_files(
 
 
 def _summarize(
-    spark: SparkSession, run: StepRun, source: str, labels: MergedLabels | None
+    spark: SparkSession,
+    run: StepRun,
+    source: str,
+    folders: set[str],
+    labels: MergedLabels | None,
 ) -> IngestOutputs:
     """Return the outputs, and log and report them."""
     from steps.reports.ingest import fill_report
@@ -149,6 +168,10 @@ def _summarize(
         source=source,
         **counts,
     )
+    logger.info("%s", describe_classes(outputs))
+    if outputs.labels_from.keys() != {"name"}:
+        for note in describe_folders(folders, have_splits(folders)):
+            logger.warning("%s", note)
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     retry = run.commands.rerun(retry_quarantine="true")

@@ -154,6 +154,8 @@ def _run_or_reuse(
         if resumes and (interrupted := find_interrupted_run(step, parts(), profile)):
             chosen = chosen.model_copy(update={RESUME: interrupted})
             reason += f"; it resumes run {interrupted}, which was interrupted"
+    if found and request.skips(step.name) and parameters.source != _SOURCE.default:
+        _require_source(read_outputs(found.info.run_id, step.outputs), step, parameters.source)
     logger.info("%-8s  %s", step.name, decision(found and found.info.run_id, reason))
     result = StepDone(step=step.name, run_id="", reused=bool(found), reason=reason, seconds=0)
     if not found and not parameters.dry_run:
@@ -163,6 +165,16 @@ def _run_or_reuse(
         seconds = found.data.metrics.get("seconds", 0)
         result = result.model_copy(update={"run_id": found.info.run_id, "seconds": seconds})
     done.append(result)
+
+
+def _require_source(outputs: Any, step: Step, source: str) -> None:
+    """Raise an error if the latest run of a skipped step is of other images than were asked for."""
+    read = getattr(getattr(outputs, "selection", outputs), "source", None)
+    if read not in (None, normalize(source)):
+        raise UserError(
+            f"the latest run of {step.name} is of {read}, not of {source}; leave out -P from=, and "
+            "what has run for this source is reused"
+        )
 
 
 def _model_of(profile: Profile, runs: dict[str, str], source: str) -> str:

@@ -101,6 +101,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         metrics=test.metrics(),
         test_images=len(test),
         threshold=test.threshold,
+        own_splits=cache.own_splits,
     )
 
 

@@ -6,7 +6,7 @@ names the complete attempt: without it there is no cache.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import fsspec
 
@@ -29,6 +29,7 @@ class Cache:
         input_size: (height, width) of the pixels.
         group_rows: rows of each row group, by split.
         counts: images by split and label; those of ``guard`` are left out of the cache.
+        own_splits: the splits that the images bring themselves.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Cache:
     input_size: tuple[int, int]
     group_rows: dict[str, list[int]]
     counts: dict[str, dict[str, int]]
+    own_splits: list[str] = field(default_factory=list)
 
     def split_url(self, split: str) -> str:
         """Return the URL that Petastorm reads a split from."""

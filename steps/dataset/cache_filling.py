@@ -16,6 +16,7 @@ import fsspec
 
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import evict_caches
+from steps.dataset.own_split import HELD_OUT, own_splits
 from steps.dataset.split import SPLITS, SplitRule
 from steps.endings import Result
 from steps.errors import RunStep, UserError
@@ -83,7 +84,11 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
         # the time at which a file was copied does not show which images are neighbours
         .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
     )
-    known = images.select("sha256", "path", "device_id", "captured_at", "label").toPandas()
+    if "split" not in images.columns:  # a version from before there was one
+        images = images.withColumn("split", F.lit(None).cast("string"))
+    names = ("sha256", "path", "device_id", "captured_at", "label", "split")
+    known = images.select(*names).toPandas()
+    known = known.assign(own=own_splits(known, selection))
     rows, labels, counts = plan_cache(known, selection)
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
     require_space(folder, len(rows) * 3 * math.prod(selection.input_size), "the prepared images")
@@ -105,6 +110,7 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
         input_size=selection.input_size,
         group_rows={split: groups[split].tolist() for split in SPLITS},
         counts=counts,
+        own_splits=sorted(known["own"].dropna().unique()),
     )
     if first := read_manifest(folder):  # another step has filled it in the meantime
         filesystem, path = fsspec.core.url_to_fs(attempt)
@@ -120,7 +126,8 @@ def plan_cache(
     """Assign each image to a class, a split and a row group.
 
     Args:
-        known: sha256, path, device_id, captured_at, label. Equal bytes count once.
+        known: sha256, path, device_id, captured_at, label, and the split that an image brings, own.
+            Equal bytes count once.
         selection: carries the split.
 
     Returns:
@@ -130,8 +137,10 @@ def plan_cache(
     Raises:
         UserError: there are fewer than two labels, or a split lacks one.
     """
-    rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed)
+    taken = frozenset({*known["own"]} & {*HELD_OUT})
+    rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed, taken)
     known = known.assign(label=known["label"].map(normalize_label)).dropna(subset="label")
+    known = known[known["label"] != (selection.test or None)]  # a folder of no class
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:
@@ -143,8 +152,12 @@ def plan_cache(
             Result.NO_LABELS,
         )
     times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
-    splits = rule.assign(list(zip(times, rows["device_id"], rows["sha256"], strict=True)))
-    rows = rows.assign(split=splits, **{"class": rows["label"].map(labels.index)})
+    given = rows["own"].isin(HELD_OUT)
+    captures = zip(times, rows["device_id"], rows["sha256"], strict=True)
+    free = rule.assign([one for one, held_out in zip(captures, given, strict=True) if not held_out])
+    rows = rows.assign(split=rows["own"])
+    rows.loc[~given, "split"] = free
+    rows = rows.assign(**{"class": rows["label"].map(labels.index)})
     counts = {
         split: {label: int(n) for label, n in group["label"].value_counts().items()}
         for split, group in rows.groupby("split")
@@ -153,6 +166,11 @@ def plan_cache(
     guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
     for split in SPLITS:
         if missing := [label for label in labels if label not in counts.get(split, {})]:
+            if split in taken:
+                raise UserError(
+                    f"the set's own {split} split has no image labelled {' or '.join(missing)}; "
+                    "put some there, or name another with -P test="
+                )
             shorter_blocks = (
                 f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
             ) * any(times)  # images without a time are split one by one

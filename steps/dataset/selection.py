@@ -1,10 +1,15 @@
 """The parameters that say which images a network learns from, and how they are split."""
 
+import logging
+
 from pydantic import Field
 
 from steps.dataset.split import SplitRule
+from steps.ingestion.counts import describe_classes
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.settings.parameters import StepParameters
+
+logger = logging.getLogger("steps")
 
 USUAL = SplitRule()
 
@@ -25,10 +30,16 @@ class SelectionParameters(StepParameters):
         ge=0,
         description="minutes between images of two splits, at least; images between are left out",
     )
+    test: str = Field(
+        "",
+        description="folder, or value of the column split, whose images are the test set, if the "
+        "images bring a split of their own that calls it otherwise than test",
+    )
     split_seed: int = Field(USUAL.seed, ge=0, description="another seed gives another split")
 
     def selection(self, ingested: IngestOutputs) -> Selection:
         """Return the selection of an ingest run's images that these parameters make."""
+        logger.info("%s", describe_classes(ingested))
         names = set(Selection.model_fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
         return Selection(**values | {"input_size": (self.input_size, self.input_size)})

@@ -38,6 +38,7 @@ class SplitRule:
         guard_minutes: an image that a device took less than this after one of another split is
             left out, so that frames of two splits are never less than this apart.
         seed: another seed gives another split.
+        taken: the splits that images bring themselves; the rule lets others train instead.
 
     >>> SplitRule().split_of(datetime(2026, 7, 13, 12, 30), "3", "ab12") in SPLITS
     True
@@ -46,6 +47,7 @@ class SplitRule:
     block_minutes: int = 60
     guard_minutes: int = 6
     seed: int = 0
+    taken: frozenset[str] = frozenset()
 
     def assign(self, images: Sequence[Capture]) -> list[str]:
         """Return the split of each image, or ``guard``.
@@ -72,8 +74,10 @@ class SplitRule:
         Without a time, nothing identifies neighbours, and the hash of the image's bytes decides.
         """
         if captured_at is None:
-            return CYCLE[_random(self.seed, sha256).randrange(len(CYCLE))]
-        return self._split_of_block(int(_minute(captured_at) // self.block_minutes), device)
+            split = CYCLE[_random(self.seed, sha256).randrange(len(CYCLE))]
+        else:
+            split = self._split_of_block(int(_minute(captured_at) // self.block_minutes), device)
+        return TRAIN if split in self.taken else split
 
     def _split_of_block(self, block: int, device: str | None) -> str:
         cycle, place = divmod(block, len(CYCLE))

@@ -1,6 +1,7 @@
 """The comparison of a challenger with the champion, on the test images of the challenger's
 training."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -121,7 +122,10 @@ def compare_to_champion(
     if champion:
         _, theirs = _predict(champion, selection, profile)
         paired = pair(ours, theirs)
-        seen = used_in_training(ours, champion.trained.selection)
+        own, training = champion.trained.own_splits, champion.trained.selection
+        same_test = training.test == selection.test and TEST in cache.own_splits and TEST in own
+        if not same_test:
+            seen = used_in_training(ours, training, own)
     result = evaluate_rules(metrics, len(ours), paired, profile.promotion)
     return Comparison(ours, theirs, seen, metrics, result, cache)
 
@@ -150,14 +154,22 @@ def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
     )
 
 
-def used_in_training(images: Predictions, training: Selection) -> NDArray[np.bool_]:
+def used_in_training(
+    images: Predictions, training: Selection, own_splits: Collection[str] = ()
+) -> NDArray[np.bool_]:
     """Return which images a training used to fit or to choose its network: ``bool [N]``.
 
     The rule of its split needs no more than the images themselves: those that were ingested
     after that training count too if it would have used them. So do those that its guard left
     out, since it used images beside them.
+
+    Args:
+        images: that bring no split themselves, or one that the training did not know.
+        training: its selection.
+        own_splits: those that its images brought.
     """
-    split = SplitRule(training.block_minutes, training.guard_minutes, training.split_seed)
+    taken = frozenset(own_splits)
+    split = SplitRule(training.block_minutes, training.guard_minutes, training.split_seed, taken)
     times = images.captured_at.astype("datetime64[us]").astype(object)  # NaT becomes None
     splits = map(split.split_of, times, images.devices, images.sha256)
     used = np.array([one in (TRAIN, VALIDATION) for one in splits], bool)

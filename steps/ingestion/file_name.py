@@ -5,21 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
+from steps.ingestion.folders import folder_of, parse_folders
 from steps.ingestion.label_text import normalize_label
 
 
 @dataclass(frozen=True)
 class FileName:
-    """Capture time (UTC if the name has no offset), device, view and label; None if unknown."""
+    """Capture time (UTC if the name has no offset), device, view, label, split; None if unknown."""
 
     matches: bool = False
     captured_at: datetime | None = None
     device_id: str | None = None
     view: str | None = None
     label: str | None = None
+    split: str | None = None
 
 
-def parse_file_name(path: str, source: str, pattern: str) -> FileName:
+def parse_file_name(path: str, source: str, pattern: str, has_splits: bool = False) -> FileName:
     """Parse an image's name, or use the folder below ``source`` as its label.
 
     A name that matches the pattern decides, with or without a label in it. Any other image is
@@ -30,18 +32,14 @@ def parse_file_name(path: str, source: str, pattern: str) -> FileName:
         path: the image's path or URI.
         source: the landing zone's folder or URI.
         pattern: a regular expression with the groups time, device, view, label.
+        has_splits: whether folders called train, validation and test are splits, not classes.
     """
+    folders = parse_folders(folder_of(path, source), has_splits)
     match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
-        return FileName(label=_folder_below(path, source))
-    label = normalize_label(match["label"])
-    return FileName(True, _time(match["time"]), match["device"], match["view"], label)
-
-
-def _folder_below(path: str, source: str) -> str | None:
-    # by text: a path object would fold the two slashes of a URI
-    folder = path.rpartition("/")[0]
-    return None if folder == source.rstrip("/") else normalize_label(folder.rpartition("/")[2])
+        return FileName(label=folders.label, split=folders.split)
+    fields = _time(match["time"]), match["device"], match["view"], normalize_label(match["label"])
+    return FileName(True, *fields, folders.split)
 
 
 def _time(text: str | None) -> datetime | None:

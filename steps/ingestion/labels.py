@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from delta.tables import DeltaTable
 
 from steps.errors import UserError
+from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import normalize
 from steps.ingestion.tables import IMAGES, path_is_under
@@ -48,7 +49,7 @@ def merge_labels(
         profile: names the lake.
         source: only images below it are labelled.
         table: a CSV file with a header, a Parquet file or folder, or a Delta table, with the
-            columns ``label`` and ``key``.
+            columns ``label`` and ``key``, and if there is one, ``split``.
         key: file_name, path or sha256.
 
     Raises:
@@ -56,9 +57,9 @@ def merge_labels(
     """
     from pyspark.sql import functions
 
-    given = (
-        _read(spark, table, key).groupBy(key).agg(functions.collect_set("label").alias("labels"))
-    )
+    rows = _read(spark, table, key)
+    labels = rows.where("label IS NOT NULL")
+    given = labels.groupBy(key).agg(functions.collect_set("label").alias("labels"))
     given = given.persist()
     images = IMAGES.load(spark, profile)
     here = images.toDF().where(path_is_under(source))
@@ -74,11 +75,12 @@ def merge_labels(
         retry_conflicts(
             images.alias("row")
             .merge(changes.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
-            .whenMatchedUpdate(set={"label": "new.label"})
+            .whenMatchedUpdate(set={"label": "new.label", "label_from": "'table'"})
             .execute
         )
     conflicts = [row[key] for row in given.where("size(labels) > 1").orderBy(key).collect()]
     unmatched = given.join(known, key, "left_anti").count()
+    _merge_splits(images, rows.where("split IS NOT NULL"), known, key)
     for frame in (given, changes):
         frame.unpersist()
     logger.info("labels: %d added, %d changed", added, changed)
@@ -89,6 +91,23 @@ def merge_labels(
             ", ".join(conflicts[:3]),
         )
     return MergedLabels(added, changed, conflicts, unmatched)
+
+
+def _merge_splits(images: DeltaTable, given: "DataFrame", known: "DataFrame", key: Key) -> None:
+    """Write the table's column ``split``; a key with several splits keeps what it had."""
+    from pyspark.sql import functions
+
+    if given.isEmpty():
+        return
+    splits = given.groupBy(key).agg(functions.collect_set("split").alias("splits"))
+    new = splits.where("size(splits) = 1").join(known, key)
+    new = new.selectExpr("path", "sha256", "splits[0] AS split").dropDuplicates(["path", "sha256"])
+    retry_conflicts(
+        images.alias("row")
+        .merge(new.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
+        .whenMatchedUpdate("NOT (row.split <=> new.split)", {"split": "new.split"})
+        .execute
+    )
 
 
 def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
@@ -120,6 +139,8 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
         )
     # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
-    labels = labels.selectExpr(named, "CAST(label AS STRING) AS label")
+    split = "CAST(split AS STRING) AS split" if "split" in labels.columns else "NULL AS split"
+    labels = labels.selectExpr(named, "CAST(label AS STRING) AS label", split)
     labels = labels.withColumn("label", udf(normalize_label, "string")("label"))
-    return labels.where(f"{key} IS NOT NULL AND label IS NOT NULL")
+    labels = labels.withColumn("split", udf(normalize_split, "string")("split"))
+    return labels.where(f"{key} IS NOT NULL")

@@ -40,6 +40,7 @@ class Rules:
         gps: ``drop`` or ``keep``.
         statistics: ``full`` or ``sampled``.
         run_id: of the ingest.
+        has_splits: whether the images bring a split of their own, by their folders.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Rules:
     gps: Literal["drop", "keep"] = "drop"
     statistics: Statistics = "full"
     run_id: str = ""
+    has_splits: bool = False
 
 
 def make_describer(rules: Rules) -> ArrowFunction:
@@ -115,7 +117,7 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
 
 def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """Return the columns that come from the name, the folder or, failing these, from EXIF."""
-    named = parse_file_name(file["path"], rules.source, rules.pattern)
+    named = parse_file_name(file["path"], rules.source, rules.pattern, rules.has_splits)
     if rules.names == "pattern" and not named.matches and named.label is None:
         raise UnreadableError(
             "name", "it does not match the profile's file_name; pass -P names=any to accept it"
@@ -133,6 +135,8 @@ def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> 
         "device_id": named.device_id,
         "view": named.view,
         "label": named.label,
+        "label_from": named.label and ("name" if named.matches else "folder"),
+        "split": named.split,
         "gps": image["gps"] if rules.gps == "keep" else None,
     }
 

@@ -30,6 +30,8 @@ METADATA = """
     device_id STRING,
     view STRING,
     label STRING,
+    label_from STRING,
+    split STRING,
     duplicate_of STRING,
     format STRING,
     mode STRING,
@@ -63,7 +65,7 @@ DESCRIBED = ", ".join([LANDED, QUARANTINED, INGESTED, METADATA, CONTENT])
 IMAGES = Table(
     "images",
     f"{LANDED}, {INGESTED}, {METADATA}, {CONTENT}",
-    indexed=17,
+    indexed=19,
     partitioned_by=("date",),
     long=("statistics", "histogram", "exif", "content"),
 )

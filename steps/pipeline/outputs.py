@@ -28,7 +28,8 @@ class IngestOutputs(Outputs):
 
     ``table_id`` is Delta's own: a table that was recreated at the same place has another one.
     Rows whose file was rewritten since are not counted; ``duplicates`` counts those among
-    ``images`` whose bytes were ingested before under another name.
+    ``images`` whose bytes were ingested before under another name. ``labels_from`` counts labels by
+    where they are from, and ``splits`` images by the split that they bring themselves.
     """
 
     table: str
@@ -40,6 +41,8 @@ class IngestOutputs(Outputs):
     duplicates: int
     quarantined: int
     labels: dict[str, int]
+    labels_from: dict[str, int] = {}
+    splits: dict[str, int] = {}
 
 
 class UpkeepOutputs(Outputs):
@@ -68,6 +71,7 @@ class Selection(Record):
     block_minutes: int
     guard_minutes: int
     split_seed: int
+    test: str = ""
 
 
 class TuneOutputs(Outputs):
@@ -84,6 +88,7 @@ class TuneOutputs(Outputs):
 class TrainOutputs(Outputs):
     """A trained network, logged as ``model.keras``, and its metrics.
 
+    ``own_splits`` are the splits that the images brought themselves.
     ``threshold`` is for two labels and chosen on the validation split: the second label is
     predicted if its probability reaches it. None: the most probable label is predicted.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
@@ -97,6 +102,7 @@ class TrainOutputs(Outputs):
     metrics: dict[str, float]
     test_images: int = 0
     threshold: float | None = None
+    own_splits: list[str] = []
     selection: Selection
 
 

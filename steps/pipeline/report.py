@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,8 @@ class Report:
         for axes in figure.axes:
             axes.spines[["top", "right"]].set_visible(False)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight")
+        with warnings.catch_warnings(action="ignore"):  # its font lacks a label's emoji
+            figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight")
         svg = buffer.getvalue()
         self.sections.append(Section(title, text, plot=svg[svg.index("<svg") :]))
 
@@ -127,9 +129,12 @@ def run_link(run_id: str) -> Markup | str:
 def plain(text: str) -> str:
     """Return a text that Matplotlib draws as it is: not as a formula, and in legends despite a _.
 
+    A long one is cut, so that it leaves room for the plot.
+
     >>> plain("_$x$")
     ' _\\\\$x\\\\$'
     """
+    text = text if len(text) <= LONG else f"{text[:LONG]}…"
     return (" " + text if text.startswith("_") else text).replace("$", r"\$")
 
 

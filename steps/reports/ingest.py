@@ -8,7 +8,7 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
 from edge.inference.image import as_rgb, open_image
-from steps.ingestion.counts import current_rows
+from steps.ingestion.counts import current_rows, describe_classes
 from steps.ingestion.labels import MergedLabels
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
@@ -41,11 +41,15 @@ def fill_report(
     report.headline("in quarantine", outputs.quarantined)
     groups = _groups(images, run_id)
     if not groups.empty:
-        for column, title in (("label", "By label"), ("device", "By device")):
-            report.table(title, [column, "images", "new"], _totals(groups, column))
+        header = ["images", "new"]
+        text = describe_classes(outputs)
+        report.table("By label", ["label", *header], _totals(groups, "label"), text)
+        if set(groups["device"]) != {UNLABELLED}:
+            report.table("By device", ["device", *header], _totals(groups, "device"))
         shown = _merge_rare_labels(groups)
-        hours = _plot_stacked(shown, "hour", range(24), "hour (UTC)")
-        report.plot("By hour of the day", hours, "Images by capture time.")
+        if groups["hour"].notna().any():
+            hours = _plot_stacked(shown, "hour", range(24), "hour (UTC)")
+            report.plot("By hour of the day", hours, "Images by capture time.")
         light = _plot_stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
         report.plot("Brightness", light)
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
@@ -69,7 +73,7 @@ def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:
         images.selectExpr(
             f"coalesce(label, '{UNLABELLED}') AS label",
             f"coalesce(device_id, '{UNLABELLED}') AS device",
-            "hour(captured_at) AS hour",
+            "CASE WHEN captured_from != 'file' THEN hour(captured_at) END AS hour",
             f"CAST(floor({BRIGHTNESS} / 16) AS INT) AS light",
             "CAST(floor(2 * log2(bytes / 1000)) AS INT) AS size",
             f"CAST(ingest_run_id = '{run_id}' AS INT) AS new",

@@ -9,6 +9,7 @@ from PIL import Image
 
 from steps.dataset.cache import Cache
 from steps.dataset.confounders import find_confounders
+from steps.dataset.own_split import describe_own_split
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
 from steps.evaluation.metric_names import label_metric
 from steps.evaluation.metrics import bootstrap, wilson
@@ -69,7 +70,7 @@ def fill_report(
         )
     splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
     rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
-    text = f"Whole blocks of time go to one split; {describe_guard(cache.counts)}."
+    text = f"{describe_own_split(cache.own_splits)}; {describe_guard(cache.counts)}."
     report.table("Images by split", ["split", *cache.labels], rows, text)
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])

@@ -29,7 +29,8 @@ def registry(store) -> None:
 
 @pytest.fixture
 def profile(tmp_path) -> Profile:
-    return load_profile("local").model_copy(update={"lake": str(tmp_path / "lake")})
+    local = load_profile("local").named("package")
+    return local.model_copy(update={"lake": str(tmp_path / "lake")})
 
 
 @pytest.fixture
@@ -170,6 +171,7 @@ def test_a_remark_runs_nothing(landing, profile, edit, file, old, new):
         ({"tune_trials": 9}, "tune"),
         ({"input_size": 96}, "tune"),
         ({"split_seed": 3}, "tune"),
+        ({"test": "holdout"}, "tune"),
         ({"train_epochs": 3}, "train"),
         ({"debug": True}, None),
         ({"until": "train"}, None),

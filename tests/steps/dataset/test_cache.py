@@ -31,6 +31,7 @@ OTHER = {
     "block_minutes": 20,
     "guard_minutes": 2,
     "split_seed": 1,
+    "test": "holdout",
 }
 
 
@@ -45,6 +46,7 @@ def _known(count: int, labels: str = "ab", devices: int = 3, seed: int = 0) -> p
             "device_id": [str(n % devices) if n % devices else None for n in range(count)],
             "captured_at": [pd.NaT if n % 7 == 0 else m for n, m in enumerate(moments)],
             "label": list(rng.choice(list(labels), count)),
+            "own": None,
         }
     )
 

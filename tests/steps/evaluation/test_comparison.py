@@ -57,3 +57,17 @@ def test_discordant_pairs_are_images_on_which_one_model_alone_is_correct():
 def test_predictions_of_different_images_are_no_pairs():
     with pytest.raises(RuntimeError, match="different images"):
         pair(make_predictions(5), make_predictions(6))
+
+
+@pytest.mark.parametrize(
+    ("own", "share"),
+    [
+        ((), (0.4, 0.85)),
+        (("train",), (0.4, 0.85)),
+        (("validation",), (0.4, 0.85)),
+        (("test",), (1, 1)),
+    ],
+)
+def test_what_a_set_with_its_own_test_split_leaves_to_the_rule_is_used(own, share):
+    used = used_in_training(make_predictions(COUNT), TRAINING, own)
+    assert share[0] <= used.mean() <= share[1]

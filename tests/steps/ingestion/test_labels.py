@@ -125,6 +125,20 @@ def test_a_label_is_one_however_it_was_typed(small):
     assert _labels(small) == BEFORE | {UNLABELLED: "Tür"}
 
 
+def test_a_column_split_is_merged_beside_the_labels(small):
+    rows = [(UNLABELLED, "parcel", "VAL"), (LABELLED, None, "fold 2"), ("it's 100%.jpg", "x", None)]
+    rows += [(LABELLED, None, "fold 2"), ("nobody.jpg", "x", "test")]
+    table = _write(small, "csv", pd.DataFrame(rows, columns=["file_name", "label", "split"]))
+    merge_labels(small.spark, small.profile, small.source, table, "file_name")
+    images = small.table("images").set_index("name")
+    assert images["split"].to_dict() == {UNLABELLED: "validation", LABELLED: "fold 2", FOLDER: None}
+    origins = {UNLABELLED: "table", LABELLED: "name", FOLDER: "table"}
+    assert images["label_from"].to_dict() == origins
+    before = small.versions()
+    merge_labels(small.spark, small.profile, small.source, table, "file_name")
+    assert small.versions() == before
+
+
 def test_images_of_another_source_are_not_labelled(small):
     table = _write(small, "csv", pd.DataFrame({"file_name": [UNLABELLED], "label": ["x"]}))
     done = merge_labels(small.spark, small.profile, f"{small.source}/old", table, "file_name")
