@@ -6,12 +6,12 @@ of this project.
 """
 
 import asyncio
-import binascii
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,22 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
-from edge.inference.image import FORMATS, UnreadableError
+from edge.inference.image import FORMATS, MAX_BYTES, UnreadableError
 from edge.inference.scoring import Scorer
 
 BATCH = 64
 """Images that the network sees at once, which bounds the memory of a long request."""
+
+MAX_BODY = 4 * MAX_BYTES // 3 + 2**20
+"""Bytes of a request: the largest image fits as base64."""
+
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+JSON = "application/json"
+TABLES: dict[str, Callable[[io.BytesIO], pd.DataFrame]] = {
+    "text/csv": partial(pd.read_csv, dtype=str, keep_default_na=False),
+    "application/vnd.apache.parquet": pd.read_parquet,
+}
+"""What reads the requests of MLflow's other two content types."""
 
 
 class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
@@ -81,104 +92,133 @@ def _content(row: int, image: Any) -> bytes:
         raise _refused(row, f"{type(image).__name__} is neither base64 nor bytes")
     try:
         return pybase64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError) as error:
-        lines = image.split()
-        if len(lines) > 1:  # as the command base64 writes it
-            return _content(row, "".join(lines))
+    except ValueError:
+        return _decode_other_base64(row, image)
+
+
+def _decode_other_base64(row: int, text: str) -> bytes:
+    """Decode base64 in lines, in the alphabet for URLs, without its padding, or of a data URL."""
+    head, comma, data = text.partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        text = data
+    text = "".join(text.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        return pybase64.b64decode(text + -len(text) % 4 * "=", validate=True)
+    except ValueError as error:
         raise _refused(row, f"not base64: {error}") from error
 
 
 def _refused(row: int, reason: str) -> MlflowException:
-    return MlflowException.invalid_parameter_value(
+    return _RequestError(
         f"image {row} is refused: {reason}; post a {', '.join(FORMATS)} file, in JSON as base64"
     )
 
 
-def _posted_images(data: Any, content_type: Any) -> list[str] | None:
-    """Return the images of a request in the plainest of forms; None if it has another form.
+class _RequestError(MlflowException):  # type: ignore[misc]  # MLflow is not typed
+    """A request that cannot be answered; its message holds nothing of the request's content."""
 
-    That is JSON with the one key ``dataframe_split``, ``dataframe_records`` or ``inputs``, and
-    below it nothing but base64 in the column ``image``.
+    def __init__(self, message: str, status: int = 400):
+        super().__init__(message, error_code=BAD_REQUEST)
+        self._status = status
+
+    def get_http_status_code(self) -> int:
+        return self._status
+
+
+def _posted_images(body: bytes, content_type: str | None) -> list[Any]:
+    """Return the images of a request, in any of the forms that MLflow's server reads.
+
+    Raises:
+        _RequestError: it has another form.
     """
-    if content_type != "application/json":
-        return None
-    body = json.loads(data)
-    match body:
-        case {"dataframe_split": {"columns": ["image"], "data": list(rows)} as frame}:
-            images = [row[0] for row in rows if isinstance(row, list) and len(row) == 1]
-            plain = len(frame) == 2
-        case {"dataframe_records": list(rows)} | {"inputs": list(rows)}:
-            images = [row.get("image") for row in rows if isinstance(row, dict) and len(row) == 1]
-            plain = True
-        case _:
-            return None
-    plain = plain and len(body) == 1 and len(images) == len(rows) > 0
-    return images if plain and all(isinstance(cell, str) for cell in images) else None
+    mime_type, _, parameters = (content_type or "").lower().partition(";")
+    mime_type, charset = mime_type.strip(), parameters.partition("charset=")[2].strip(' "')
+    if not mime_type:
+        raise _RequestError(f"post JSON with the header Content-Type: {JSON}")
+    if mime_type not in (JSON, *TABLES) or charset not in ("", "utf-8"):
+        raise _RequestError(f"post {JSON} in UTF-8, or {' or '.join(TABLES)}", status=415)
+    try:
+        content = TABLES[mime_type](io.BytesIO(body)) if mime_type in TABLES else json.loads(body)
+    except Exception as error:  # readers of tables raise what they like, and may quote the table
+        reason = f": {error}" if mime_type == JSON else ""
+        raise _RequestError(
+            f"the body is not {mime_type} that can be read ({type(error).__name__}{reason})"
+        ) from error
+    if mime_type == JSON:
+        return _json_images(content)
+    if "image" not in content:
+        raise _RequestError("the table needs a column image")
+    return _flat(content["image"])
 
 
-def _answer_plain_requests(scorer: ImageScorer) -> None:
-    """Have the server of this process answer plain requests before MLflow's routing sees them.
+def _json_images(content: Any) -> list[Any]:
+    forms = [form for form in FORMS if isinstance(content, dict) and form in content]
+    if len(forms) != 1:
+        raise _RequestError(f"post a JSON object with one of {', '.join(FORMS)}")
+    images: list[Any] = []
+    rows: list[Any] = [None]
+    match forms[0], content[forms[0]]:
+        case "dataframe_split", {"columns": list(columns), "data": list(rows)}:
+            if columns.count("image") == 1:
+                table = [row for row in rows if isinstance(row, list) and len(row) == len(columns)]
+                images = [row[columns.index("image")] for row in table]
+        case "inputs" | "instances", {"image": column}:
+            images = rows = column if isinstance(column, list) else [column]
+        case "dataframe_records" | "inputs" | "instances", list(rows):
+            images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
+    if len(images) != len(rows):
+        raise _RequestError(f"each row of {forms[0]} needs an image, in the one column image")
+    return images
 
-    What holds nothing but images needs none of the routing, the two parsings, the tables and the
-    checks that MLflow's server (3.17, on FastAPI) has for requests of any kind, and that take as
-    long as an image's decoding. Everything else, what is wrong with an image too, goes MLflow's
-    way. A request of either kind has MLflow's time limit, which stands around this.
+
+def _answer_requests(scorer: ImageScorer) -> None:
+    """Have the server of this process answer requests for scores before MLflow's routing does.
+
+    MLflow's server (3.17, on FastAPI) parses JSON twice, makes tables of it and checks those, which
+    takes as long as an image's decoding. What it refuses, it sends back with a trace. Its time
+    limit stands around this.
     """
     import fastapi.applications
     from starlette.middleware.base import BaseHTTPMiddleware
     from starlette.responses import Response
 
-    def plain_answer(body: bytes, content_type: str | None) -> str | None:
-        try:
-            images = _posted_images(body, content_type)
-            return None if images is None else json.dumps({"predictions": scorer.rows(images)})
-        except (MlflowException, RecursionError, ValueError):
-            return None  # MLflow's way says why
+    def scores(body: bytes, content_type: str | None) -> str:
+        return json.dumps({"predictions": scorer.rows(_posted_images(body, content_type))})
 
     async def answer(call_next: Callable[[Any], Any], request: Any) -> Any:
-        if (request.method, request.url.path) == ("POST", "/invocations"):
-            asked = await request.body(), request.headers.get("content-type")
-            if (plain := await asyncio.to_thread(plain_answer, *asked)) is not None:
-                return Response(plain, media_type="application/json")
-        return await call_next(request)
+        if (request.method, request.url.path) != ("POST", "/invocations"):
+            return await call_next(request)
+        try:
+            body = await _body(request)
+            content = await asyncio.to_thread(scores, body, request.headers.get("content-type"))
+        except MlflowException as error:
+            status = error.get_http_status_code()
+            return Response(error.serialize_as_json(), status, media_type=JSON)
+        return Response(content, media_type=JSON)
 
-    class PlainFirst(BaseHTTPMiddleware):
+    class ScoresFirst(BaseHTTPMiddleware):
         """What `app.middleware("http")` makes of MLflow's time limit: the limit, then `answer`."""
 
         def __init__(self, app: Any, dispatch: Callable[..., Any]):
             super().__init__(app, lambda request, go_on: dispatch(request, partial(answer, go_on)))
 
-    fastapi.applications.BaseHTTPMiddleware = PlainFirst  # type: ignore[attr-defined, assignment]
+    fastapi.applications.BaseHTTPMiddleware = ScoresFirst  # type: ignore[attr-defined, assignment]
 
 
-def _refuse_unreadable_requests() -> None:
-    """Answer 400 if MLflow's server (3.17) answers 500 to what it cannot read.
-
-    That is if there is no content type, if JSON is nested deeper than Python's stack, or if a
-    number in it has thousands of digits. What a model raises does not come this far.
-    """
-    from mlflow.pyfunc import scoring_server
-
-    invocations = scoring_server.invocations
-
-    @wraps(invocations)
-    def answer(*request: Any) -> Any:
-        try:
-            return invocations(*request)
-        except (AttributeError, RecursionError, ValueError) as error:
-            raise MlflowException(
-                f"the request cannot be read ({type(error).__name__}: {error}); post JSON with "
-                "the header Content-Type: application/json",
-                error_code=BAD_REQUEST,
-            ) from error
-
-    scoring_server.invocations = answer
+async def _body(request: Any) -> bytes:
+    """Return a request's body; raises if it is longer than the largest image in base64."""
+    parts, size = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY:
+            raise _RequestError(f"the body has more than {MAX_BODY} bytes", status=413)
+    return b"".join(parts)
 
 
 image_scorer = ImageScorer()
 
 if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # in a process of `mlflow models serve`
-    _answer_plain_requests(image_scorer)
-    _refuse_unreadable_requests()
+    _answer_requests(image_scorer)
 
 set_model(image_scorer)

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+from hypothesis import strategies as some
 from PIL import Image
 
 JSON = {"Content-Type": "application/json"}
@@ -113,3 +114,64 @@ def damaged_bodies(good: bytes, count: int, seed: int = 0) -> Iterator[Body]:
             place = rng.randrange(2, len(head) - 12)
             broken = body[:place] + rng.choice("#@^") + body[place + 1 :]
             yield f"wrong word {number}", broken.encode(), JSON
+
+
+def odd_requests(good: bytes) -> some.SearchStrategy[tuple[bytes, dict[str, str]]]:
+    """Requests of which anything may be wrong, or nothing."""
+    text = base64_of(good)
+    texts = some.one_of(
+        some.sampled_from(
+            [
+                text,
+                f"data:image/jpeg;base64,{text}",
+                base64.encodebytes(good).decode(),
+                base64.urlsafe_b64encode(good).decode().rstrip("="),
+            ]
+        ),
+        some.integers(0, len(text)).map(lambda end: text[:end]),
+        some.binary(max_size=60).map(base64_of),
+        some.text(max_size=30),
+    )
+    plain = some.one_of(texts, some.none(), some.booleans(), some.integers(), some.floats())
+    cells = some.recursive(
+        plain,
+        lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(), inner),
+        max_leaves=4,
+    )
+    names = some.one_of(some.just("image"), some.sampled_from(["Image", "image ", "", "index"]))
+    rows = some.lists(some.one_of(some.dictionaries(names, cells, max_size=2), cells), max_size=4)
+    frames = some.one_of(
+        rows,
+        some.fixed_dictionaries({"image": some.one_of(some.lists(cells, max_size=4), cells)}),
+        some.fixed_dictionaries(
+            {
+                "columns": some.one_of(some.just(["image"]), some.lists(names, max_size=3), cells),
+                "data": some.one_of(some.lists(some.lists(cells, max_size=2), max_size=4), cells),
+            },
+            optional={"index": cells},
+        ),
+        cells,
+    )
+    forms = ["dataframe_split", "dataframe_records", "instances", "inputs"]
+    keys = some.sampled_from([*forms, *forms, "params", "input", "messages", ""])
+    bodies = some.one_of(
+        some.dictionaries(keys, frames, min_size=1, max_size=2).map(json.dumps),
+        some.lists(texts, max_size=3).map(lambda rows: "\n".join(["image", *rows])),
+        cells.map(json.dumps),
+    ).map(lambda body: body.encode(errors="surrogatepass"))
+    types = [
+        *8 * ["application/json"],
+        *("text/csv", "application/vnd.apache.parquet", "application/json; charset=utf-16"),
+        *("APPLICATION/JSON", "text/plain", "", ";", "application/json; charset=UTF-8"),
+    ]
+    return some.tuples(
+        some.one_of(
+            bodies,
+            some.tuples(bodies, some.floats(0, 1)).map(lambda cut: cut[0][: int(cut[1] * 999)]),
+            some.tuples(bodies, some.integers(0, 99), some.binary(min_size=1, max_size=3)).map(
+                lambda new: new[0][: new[1]] + new[2] + new[0][new[1] + len(new[2]) :]
+            ),
+            some.binary(max_size=60),
+        ),
+        some.sampled_from(types).map(lambda kind: {"Content-Type": kind}),
+    )

@@ -16,7 +16,9 @@ import mlflow
 import numpy as np
 import pytest
 import requests
-from bad_bodies import bad_bodies, base64_of, damaged_bodies
+from bad_bodies import bad_bodies, base64_of, damaged_bodies, odd_requests
+from drawing import jpeg
+from hypothesis import given, settings
 from small_network import network
 from small_registry import SELECTION, copied_store, run_step, trained, write_profile
 from tiny_model import probabilities
@@ -38,6 +40,9 @@ EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 COUNT = 50
 BAD_BODIES = int(os.environ.get("BAD_BODIES", "200"))
 """Number of damaged requests besides the table's seventy."""
+
+CASES = int(os.environ.get("CASES", "300"))
+"""Number of requests made up by hypothesis."""
 
 pytestmark = pytest.mark.slow
 
@@ -167,8 +172,6 @@ def _equal(found, files, labels, expected, record) -> None:
 
 
 def test_every_bad_body_is_refused_and_the_server_still_answers(served):
-    from drawing import jpeg
-
     good = jpeg(0)
     bodies = [*bad_bodies(good), *damaged_bodies(good, BAD_BODIES)]
 
@@ -184,6 +187,7 @@ def test_every_bad_body_is_refused_and_the_server_still_answers(served):
         if answer.status_code != 400 or not answer.json()["message"]
     }
     assert wrong == {}
+    assert max(len(answer.text) for answer in answers) < 500
     reasons = {
         name: answer.json()["message"] for (name, *_), answer in zip(bodies, answers, strict=True)
     }
@@ -199,3 +203,37 @@ def test_every_bad_body_is_refused_and_the_server_still_answers(served):
     row = {"columns": ["image"], "data": [[base64_of(good)]]}
     answer = requests.post(f"{served}/invocations", json={"dataframe_split": row}, timeout=60)
     assert answer.status_code == 200 and answer.json()["predictions"][0]["label"]
+
+
+@pytest.mark.parametrize(
+    ("images", "status"),
+    [
+        ([], 200),
+        (1000 * [base64_of(jpeg(0))], 200),
+        (["A" * 200_000_000], 400),
+        (["A" * 400_000_000], 413),
+    ],
+    ids=["none", "a thousand", "200 MB that are no image", "400 MB"],
+)
+def test_a_request_is_as_long_as_its_images(served, images, status):
+    body = {"instances": [{"image": image} for image in images]}
+    answer = requests.post(f"{served}/invocations", json=body, timeout=120)
+    assert answer.status_code == status
+    if status == 200:
+        assert len(answer.json()["predictions"]) == len(images)
+    else:
+        assert 0 < len(answer.json()["message"]) < 300
+
+
+@pytest.mark.proof
+@settings(max_examples=CASES, deadline=None, derandomize=True, database=None)
+@given(odd_requests(jpeg(0)))
+def test_any_request_is_scored_or_refused_with_a_short_reason(served, request_):
+    body, headers = request_
+    answer = requests.post(f"{served}/invocations", data=body, headers=headers, timeout=60)
+    if answer.status_code == 200:
+        assert all(row["label"] for row in answer.json()["predictions"])
+    else:
+        assert answer.status_code in (400, 415)
+        assert 0 < len(answer.json()["message"]) < 300
+        assert base64_of(jpeg(0))[200:240] not in answer.text

@@ -3,6 +3,7 @@
 import ast
 import base64
 import contextlib
+import io
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ from steps.settings.profile import PROJECT
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
 
 IMAGES = [jpeg(seed) for seed in range(6)]
+TEXTS = [base64.b64encode(image).decode() for image in IMAGES]
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +94,12 @@ def test_a_version_brings_the_scoring_core_and_needs_nothing_else_of_the_project
     assert all(file.startswith(str(code)) for file in ast.literal_eval(files))
 
 
-TEXTS = [base64.b64encode(image).decode() for image in IMAGES]
 LAYOUTS = {
     "split": {"dataframe_split": {"columns": ["image"], "data": [[text] for text in TEXTS]}},
     "records": {"dataframe_records": [{"image": text} for text in TEXTS]},
     "inputs": {"inputs": [{"image": text} for text in TEXTS]},
     "columns": {"inputs": {"image": TEXTS}},
+    "instances": {"instances": [{"image": text} for text in TEXTS]},
     "indexed": {
         "dataframe_split": {
             "index": list(range(len(TEXTS))),
@@ -106,6 +108,16 @@ LAYOUTS = {
         }
     },
 }
+OURS = {
+    **LAYOUTS,
+    "instances by column": {"instances": {"image": TEXTS}},
+    "more columns": {"dataframe_records": [{"image": text, "device": "3"} for text in TEXTS]},
+    "more columns, split": {
+        "dataframe_split": {"columns": ["a", "image"], "data": [[1, text] for text in TEXTS]}
+    },
+    "with parameters": {"inputs": [{"image": text} for text in TEXTS], "params": {"a": 1}},
+}
+"""What the server answers besides what MLflow's own does."""
 
 
 @pytest.fixture
@@ -114,15 +126,13 @@ def server(loaded, monkeypatch):
     module = type(loaded.unwrap_python_model()).rows.__globals__
     # what the model's code sets there, to be set back
     monkeypatch.setattr(fastapi.applications, "BaseHTTPMiddleware", BaseHTTPMiddleware)
-    monkeypatch.setattr(scoring_server, "invocations", scoring_server.invocations)
     monkeypatch.setenv("__MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
 
     with contextlib.ExitStack() as stack:
 
         def started(prepared=True):
             if prepared:
-                module["_answer_plain_requests"](loaded.unwrap_python_model())
-                module["_refuse_unreadable_requests"]()
+                module["_answer_requests"](loaded.unwrap_python_model())
             return stack.enter_context(running(scoring_server.init(loaded)))
 
         yield started
@@ -141,41 +151,33 @@ def running(app):
     thread.join()
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["served", "by mlflow alone"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("layout", "prepared"),
+    [*((layout, True) for layout in OURS), *((layout, False) for layout in LAYOUTS)],
+)
 def test_a_rest_request_carries_base64(server, scored, layout, prepared):
-    answer = requests.post(f"{server(prepared)}/invocations", json=LAYOUTS[layout])
+    answer = requests.post(f"{server(prepared)}/invocations", json=OURS[layout])
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     found = pd.DataFrame(answer.json()["predictions"])
     pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
 
 
-def by_mlflow(*_):
-    return scoring_server.InvocationsResponse("by MLflow", 200, "text/plain")
-
-
-@pytest.mark.parametrize("layout", ["split", "records", "inputs"])
-def test_a_plain_request_never_reaches_mlflows_parsing(server, monkeypatch, layout):
-    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
-    assert "predictions" in requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).text
-
-
 @pytest.mark.parametrize(
-    "body",
+    ("content_type", "write"),
     [
-        {"dataframe_split": {"columns": ["image", "image"], "data": [TEXTS[:2]]}},
-        {"dataframe_split": {"columns": ["image"], "data": [TEXTS[:1], TEXTS[:2]]}},
-        {"dataframe_records": [{"image": TEXTS[0], "device": "3"}]},
-        {"dataframe_records": [TEXTS[:1]]},
-        {"dataframe_records": [{"image": TEXTS[0]}], "params": {"a": 1}},
-        {"inputs": [{"image": None}]},
-        {"inputs": []},
-        [TEXTS],
+        ("text/csv", lambda table, file: table.to_csv(file, index=False)),
+        ("text/csv; charset=UTF-8", lambda table, file: table.to_csv(file)),
+        ("application/vnd.apache.parquet", lambda table, file: table.to_parquet(file)),
     ],
+    ids=["CSV", "CSV with an index", "Parquet"],
 )
-def test_any_other_request_is_mlflows(server, monkeypatch, body):
-    monkeypatch.setattr(scoring_server, "invocations", by_mlflow)
-    assert requests.post(f"{server()}/invocations", json=body).text == "by MLflow"
+def test_a_rest_request_is_a_table_too(server, scored, content_type, write):
+    file = io.BytesIO()
+    write(pd.DataFrame({"image": TEXTS, "device": "3"}), file)
+    headers = {"Content-Type": content_type}
+    answer = requests.post(f"{server()}/invocations", data=file.getvalue(), headers=headers)
+    found = pd.DataFrame(answer.json()["predictions"])
+    pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
@@ -195,10 +197,21 @@ def test_mlflows_time_limit_stands_around_each_request(server, loaded, monkeypat
     assert status == 504
 
 
-def test_base64_in_lines_is_taken_too(loaded, scored):
-    text = base64.encodebytes(IMAGES[0]).decode()
-    assert text.count("\n") > 3
-    found = loaded.predict(pd.DataFrame({"image": [text]}))
+@pytest.mark.parametrize(
+    "written",
+    [
+        base64.encodebytes(IMAGES[0]).decode(),
+        base64.encodebytes(IMAGES[0]).decode().replace("\n", "\r\n"),
+        f" {TEXTS[0]} ",
+        base64.urlsafe_b64encode(IMAGES[0]).decode(),
+        base64.urlsafe_b64encode(IMAGES[0]).decode().rstrip("="),
+        f"data:image/jpeg;base64,{TEXTS[0]}",
+        f"data:;base64,{base64.encodebytes(IMAGES[0]).decode()}",
+    ],
+    ids=["lines", "lines of Windows", "spaces", "for URLs", "unpadded", "data", "data in lines"],
+)
+def test_base64_is_taken_as_others_write_it(loaded, scored, written):
+    found = loaded.predict(pd.DataFrame({"image": [written]}))
     pd.testing.assert_frame_equal(found, _expected(scored[:1]), rtol=1e-5)
 
 
