@@ -15,6 +15,14 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 SEED ?=
 ORDER = $(if $(SEED),--random-order --random-order-seed=$(SEED))
 
+# What a shell has set for other programs. The steps see to the rest: steps/environment.py.
+unexport PYTHONHOME PYTHONINSPECT PYTHONSTARTUP
+LOOPBACK := localhost,127.0.0.1,::1
+export no_proxy := $(or $(no_proxy),$(NO_PROXY),$(LOOPBACK)),$(LOOPBACK)
+export NO_PROXY := $(no_proxy)
+# MLflow asks for the user's name, which a user ID in a container may lack
+export LOGNAME ?= $(shell id -un 2>/dev/null || id -u)
+
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 

@@ -79,13 +79,17 @@ class Parameters(StepParameters):
     archive: str = Field("", description="folder or URI to which ingested files are moved")
 
 
+WAIT_SECONDS = 600
+"""How long an ingest waits for another one of the same source; a continuous one outlasts it."""
+
+
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
     _check_inputs(parameters, run.profile)
     rules = _make_rules(run, parameters)
     home = Arrivals(run.profile, rules.source).home
-    with lease(home, run.id) as held, spark_session(run.profile, "ingest") as spark:
+    with lease(home, run.id, WAIT_SECONDS) as held, spark_session(run.profile, "ingest") as spark:
         open_tables(spark, run.profile)
         with polls(period) as numbers:
             for number in numbers:

@@ -45,5 +45,7 @@ def measure_table(
 
 def folder_size(place: str) -> int:
     """Return the bytes of a file, or of all files below a folder; 0 if there is none."""
+    if not place:
+        return 0
     filesystem, path = fsspec.core.url_to_fs(place)
     return int(filesystem.du(path)) if filesystem.exists(path) else 0

@@ -72,7 +72,7 @@ class Lease:
 
 
 @contextmanager
-def lease(home: str, run_id: str) -> Iterator[Lease]:
+def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
     """Hold the lease of a folder for the length of a block.
 
     The lease is a small file that its holder renews. A holder on this machine whose process has
@@ -81,6 +81,7 @@ def lease(home: str, run_id: str) -> Iterator[Lease]:
     Args:
         home: the folder or its URI.
         run_id: the run that holds it.
+        patience: seconds to wait for another run that holds it.
 
     Raises:
         UserError: another run holds it.
@@ -88,8 +89,19 @@ def lease(home: str, run_id: str) -> Iterator[Lease]:
     filesystem, folder = fsspec.core.url_to_fs(home)
     filesystem.makedirs(folder, exist_ok=True)
     path = f"{folder}/lease.json"
-    with _locked(filesystem, folder):
-        _acquire(filesystem, path, run_id)
+    deadline, told = time.monotonic() + patience, ""
+    while True:
+        try:
+            with _locked(filesystem, folder):
+                _acquire(filesystem, path, run_id)
+            break
+        except UserError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if told != str(error):
+                logger.info("waiting up to %.0f minutes: %s", patience / 60, error)
+            told = str(error)
+            time.sleep(1)
     held, over = Lease(filesystem, path, run_id), threading.Event()
     renewing = threading.Thread(target=held.renew, args=(over,), daemon=True, name="lease")
     renewing.start()

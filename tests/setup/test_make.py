@@ -56,3 +56,26 @@ def test_without_a_source_the_simulated_camera_takes_images(checkout):
         f"{RUN}[-P][source=data/landing]",
         f"{RUN}[-e][device][-P][camera=simulated]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"PYTHONSTARTUP": "/x.py"}, {"PYTHONSTARTUP": None}),
+        ({"PYTHONHOME": "/opt/python"}, {"PYTHONHOME": None}),
+        ({}, {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}),
+        ({"NO_PROXY": "lake"}, {"no_proxy": "lake", "NO_PROXY": "127.0.0.1"}),
+        ({"no_proxy": "lake"}, {"no_proxy": "lake", "NO_PROXY": "127.0.0.1"}),
+        ({}, {"LOGNAME": ""}),
+    ],
+)
+def test_what_the_commands_find_in_their_environment(checkout, given, expected):
+    _program(checkout / ".venv/bin/mlflow", "env > environment; exit 1")
+    names = {"no_proxy", "NO_PROXY", "LOGNAME", "USER", "MAKEFLAGS", "SOURCE"}
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    subprocess.run(["make", "--silent", "run", "SOURCE=x"], cwd=checkout, env=kept | given)
+    lines = (checkout / "environment").read_text().splitlines()
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    for name, value in expected.items():
+        assert (name in found) == (value is not None)
+        assert value is None or value in found[name]

@@ -77,13 +77,13 @@ def test_what_no_kept_version_needs_is_measured_and_freed(lake, tmp_path):
     before = folder_size(path) - folder_size(log)
     table.vacuum(0)
     assert 0 < now.deletable == before - (folder_size(path) - folder_size(log))
-    assert folder_size(str(tmp_path / "nothing")) == 0
+    assert folder_size(str(tmp_path / "nothing")) == folder_size("") == 0
 
 
 def test_a_write_that_loses_against_another_is_repeated(lake, tmp_path, monkeypatch):
-    """Each of two threads deletes what the other has not, in the same file."""
+    """Each of two threads deletes rows of the same file, one after the other."""
     spark, path = lake.spark, str(tmp_path / "table")
-    spark.range(40).coalesce(1).write.format("delta").save(path)
+    spark.range(6).coalesce(1).write.format("delta").save(path)
     lost = []
     search = transaction.CONFLICT.search
     monkeypatch.setattr(
@@ -93,12 +93,12 @@ def test_a_write_that_loses_against_another_is_repeated(lake, tmp_path, monkeypa
     )
 
     def delete(start: int) -> None:
-        for number in range(start, 40, 4):
+        for number in range(start, 6, 2):
             table = DeltaTable.forPath(spark, path)
             retry_conflicts(partial(table.delete, f"id = {number}"))
 
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(delete, range(4)))
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(delete, range(2)))
     assert spark.read.format("delta").load(path).count() == 0
     assert lost, "no write met another one"
 

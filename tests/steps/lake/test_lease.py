@@ -227,3 +227,25 @@ def test_of_two_processes_at_once_one_wins(tmp_path, holders, left_behind):
         winner = racers[answers.index("holds")]
         winner.tell()
         assert winner.answer() == "let go"
+
+
+def test_a_second_run_waits_for_the_first_one_if_it_may(holders, home, caplog):
+    """As two pipelines on one source do that start at once."""
+    caplog.set_level("INFO")
+    first = holders("first")
+    first.tell(home)
+    assert first.answer() == "holds"
+    ends = threading.Timer(2, first.tell)
+    ends.start()
+    with lease(str(home), "second", patience=30):
+        assert first.answer() == "let go"
+    assert "waiting up to 0 minutes: run first on" in caplog.text
+    ends.join()
+
+
+def test_patience_has_an_end(holders, home):
+    first = holders("first")
+    first.tell(home)
+    assert first.answer() == "holds"
+    with pytest.raises(UserError, match="run first on"), lease(str(home), "second", patience=1):
+        pass
