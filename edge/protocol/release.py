@@ -144,6 +144,14 @@ class Release:
             file.require(folder / file.name)
 
 
+def read_release(folder: Path) -> Release | None:
+    """Read a folder's release statement; None if it is missing or damaged."""
+    try:
+        return Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, ReleaseError):
+        return None
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:

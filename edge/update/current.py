@@ -8,8 +8,8 @@ import numpy as np
 from edge.inference.errors import UserError, one_line
 from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer
-from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError
-from edge.update.home import ModelHome, read_release
+from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError, read_release
+from edge.update.home import ModelHome
 from edge.update.self_test import LOAD_ERRORS, SelfTestResult
 
 

@@ -21,7 +21,7 @@ from edge.files.atomic import sync_folder, write_atomically
 from edge.files.disk_space import explain_full_disk
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
-from edge.protocol.release import CURRENT, RELEASE_FILE, Release, ReleaseError
+from edge.protocol.release import CURRENT, Release, read_release
 from edge.update.faultpoints import UpdateStep, reached
 from edge.update.state import Failure, State
 
@@ -163,14 +163,6 @@ class ModelHome:
     def _folder(self, name: str | None) -> Path | None:
         folder = self.folder / name if name else None
         return folder if folder is not None and folder.is_dir() else None
-
-
-def read_release(folder: Path) -> Release | None:
-    """Read a folder's release statement; None if it is missing or damaged."""
-    try:
-        return Release.parse((folder / RELEASE_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, UnicodeDecodeError, ReleaseError):
-        return None
 
 
 @contextmanager

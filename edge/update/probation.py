@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from edge.protocol.release import read_release
 from edge.update.faultpoints import UpdateStep, reached
-from edge.update.home import ModelHome, read_release
+from edge.update.home import ModelHome
 from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure
 
