@@ -58,10 +58,18 @@ def read_row_groups(
         num_epochs=None,
     )
     try:
-        yield from islice(reader, len(range(rank, len(cache.group_rows[split]), ranks)))
+        for group in islice(reader, len(range(rank, len(cache.group_rows[split]), ranks))):
+            yield _without_none(group) if "device_id" in columns else group
     finally:
         reader.stop()
         reader.join()
+
+
+def _without_none(group: Any) -> Any:
+    """Return a row group with None for a missing device, of which Petastorm makes a text."""
+    devices = group.device_id.astype(object)
+    devices[devices == "None"] = None
+    return group._replace(device_id=devices)
 
 
 def petastorm_filesystem(url: str) -> Any:

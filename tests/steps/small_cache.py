@@ -35,6 +35,7 @@ def write_cache(
     size: tuple[int, int] = (4, 4),
     labels: tuple[str, ...] = ("a", "b"),
     draw=numbered,
+    device: str | None = "1",
 ) -> Cache:
     """Write the splits; images are numbered through all of them."""
     number, counts = 0, {}
@@ -50,7 +51,7 @@ def write_cache(
             columns = {
                 "sha256": [f"{n:064x}" for n in numbers],
                 "path": [f"file:/landing/{n}.jpg" for n in numbers],
-                "device_id": ["1"] * rows,
+                "device_id": pa.array([device] * rows, pa.string()),
                 "captured_at": [START + timedelta(minutes=n) for n in numbers],
                 "label": pa.array([label for _, label in images], pa.int32()),
                 "pixels": pa.array([pixels.tobytes() for pixels, _ in images], pa.binary()),

@@ -1,8 +1,10 @@
 """The pipeline's command line: whose parameter is whose."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from steps import ingest, main, train, tune
+from steps import ingest, main, register, train, tune
 from steps.errors import UserError
 from steps.pipeline.pipeline_parameters import parameters_of, with_pipeline_names
 from steps.settings.parameters import input_step, parse
@@ -69,3 +71,18 @@ def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expec
 )
 def test_a_hint_of_a_step_names_the_parameter_of_the_pipeline(step, message, said):
     assert with_pipeline_names(message, step.STEP, main.OwnParameters) == said
+
+
+@pytest.mark.parametrize(
+    ("step", "outputs"),
+    [
+        (ingest, SimpleNamespace(source="file:/home/me/boots")),
+        (train, SimpleNamespace(selection=SimpleNamespace(source="file:/home/me/boots"))),
+    ],
+)
+def test_a_skipped_step_is_not_taken_from_another_data_set(step, outputs):
+    main._require_source(outputs, step.STEP, "/home/me/boots/")
+    message = f"latest run of {step.STEP.name} is of file:/home/me/boots, not of /home/me/shoes"
+    with pytest.raises(UserError, match=message):
+        main._require_source(outputs, step.STEP, "/home/me/shoes")
+    main._require_source(SimpleNamespace(model="boots"), register.STEP, "/home/me/shoes")

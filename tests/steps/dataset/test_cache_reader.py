@@ -1,6 +1,7 @@
 """Row groups as Petastorm reads them."""
 
 import numpy as np
+import pytest
 from small_cache import numbered, write_cache
 
 from steps.dataset.cache_reader import read_row_groups, stack_pixels
@@ -15,3 +16,10 @@ def test_row_groups_have_the_requested_columns_and_the_pixels_of_the_cache(tmp_p
     (group,) = read_row_groups(cache, "train", ["pixels"])
     expected = np.stack([numbered(number, (4, 4), 2)[0] for number in range(3)])
     np.testing.assert_array_equal(stack_pixels(group.pixels, cache), expected)
+
+
+@pytest.mark.parametrize("device", [None, "1"])
+def test_a_missing_device_is_none_as_in_the_table(tmp_path, device):
+    cache = write_cache(tmp_path / "cache", {"test": [3, 2]}, device=device)
+    groups = list(read_row_groups(cache, "test", ["device_id", "label"]))
+    assert [one for group in groups for one in group.device_id] == [device] * 5
