@@ -1,7 +1,7 @@
 """Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Literal
@@ -21,6 +21,7 @@ from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import (
     LandedFile,
+    Landing,
     describe_files,
     exists,
     fingerprint,
@@ -92,8 +93,8 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     with lease(home, run.id, WAIT_SECONDS) as held, spark_session(run.profile, "ingest") as spark:
         open_tables(spark, run.profile)
         with polls(period) as numbers:
-            for number in numbers:
-                new = _ingest_new_files(spark, run.profile, parameters, rules, held)
+            for number, landing in _list_at_each_poll(parameters.source, numbers):
+                new = _ingest_new_files(spark, run.profile, parameters, rules, held, landing.files)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
         folders = _folders(run.profile, rules.source)
@@ -106,7 +107,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         if parameters.labels:
             table, column = parameters.labels, parameters.labels_by
             labels = merge_labels(spark, run.profile, rules.source, table, column)
-        return _summarize(spark, run, rules.source, folders, labels)
+        return _summarize(spark, run, landing, folders, labels)
 
 
 def _check_inputs(parameters: Parameters, profile: Profile) -> None:
@@ -117,6 +118,28 @@ def _check_inputs(parameters: Parameters, profile: Profile) -> None:
             f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
             "or Delta table>"
         )
+
+
+def _list_at_each_poll(source: str, numbers: Iterator[int]) -> Iterator[tuple[int, Landing]]:
+    """Yield each poll's number and landing zone, and say what is left out when that changes.
+
+    If a later poll cannot list it, as while a share is away, the next one tries again.
+    """
+    said: list[str] = []
+    for number in numbers:
+        try:
+            landing = list_landing_zone(source, may_be_empty=True)
+            notes = landing.left_out.sentences()
+        except (UserError, OSError) as error:
+            if number == 0:
+                raise
+            landing, notes = None, [f"{error}; the next poll tries again"]
+        for note in notes:
+            if note not in said:
+                logger.warning("%s", note)
+        said = notes
+        if landing:
+            yield number, landing
 
 
 def _folders(profile: Profile, source: str, files: Iterable[LandedFile] = ()) -> set[str]:
@@ -137,11 +160,15 @@ def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
 
 
 def _ingest_new_files(
-    spark: SparkSession, profile: Profile, parameters: Parameters, rules: Rules, held: Lease
+    spark: SparkSession,
+    profile: Profile,
+    parameters: Parameters,
+    rules: Rules,
+    held: Lease,
+    files: list[LandedFile],
 ) -> int:
     """Ingest what is new in the landing zone, and complete what an interrupted run left."""
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
-    files = list_landing_zone(parameters.source, may_be_empty=True).files
     folders = _folders(profile, rules.source, files)
     rules = replace(rules, has_splits=have_splits(folders))
     new = ingest_files(spark, profile, files, rules, limits, held.require)
@@ -156,14 +183,14 @@ def _ingest_new_files(
 def _summarize(
     spark: SparkSession,
     run: StepRun,
-    source: str,
+    landing: Landing,
     folders: set[str],
     labels: MergedLabels | None,
 ) -> IngestOutputs:
     """Return the outputs, and log and report them."""
     from steps.reports.ingest import fill_report
 
-    images = IMAGES.load(spark, run.profile)
+    images, source = IMAGES.load(spark, run.profile), landing.source
     counts = source_counts(spark, run.profile, source, run.id)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
@@ -179,7 +206,7 @@ def _summarize(
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     retry = run.commands.rerun(retry_quarantine="true")
-    fill_report(run.report, spark, run.profile, outputs, run.id, labels, retry)
+    fill_report(run.report, spark, run.profile, outputs, run.id, labels, landing.left_out, retry)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 

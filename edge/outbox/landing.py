@@ -74,7 +74,7 @@ class Landing:
             filesystem.pipe_file(hidden, content)
             if replace and filesystem.exists(path):
                 filesystem.rm_file(path)
-            filesystem.mv(hidden, path)
+            _rename(filesystem, hidden, path)
         return name
 
     def _filesystem(self) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -93,6 +93,15 @@ class Landing:
         if isinstance(filesystem, LocalFileSystem) and not os.path.isdir(root):
             raise LandingError(f"the landing folder {root} does not exist: create or mount it")
         return filesystem, root
+
+
+def _rename(filesystem: fsspec.AbstractFileSystem, old: str, new: str) -> None:
+    if type(filesystem).mv is fsspec.AbstractFileSystem.mv:
+        # it copies and deletes all that a name matches as a pattern, such as star*.jpg
+        filesystem.cp_file(old, new)
+        filesystem.rm_file(old)
+    else:
+        filesystem.mv(old, new)
 
 
 def _sync_folders(path: Path, root: Path) -> None:

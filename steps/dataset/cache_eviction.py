@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import fsspec
 
-from steps.ingestion.landing import modified_at
+from steps.ingestion.listing import modified_at
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

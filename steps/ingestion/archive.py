@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 import fsspec
 
 from steps.errors import UserError
-from steps.ingestion.landing import LandedFile, modified_at
+from steps.ingestion.landing import LandedFile, open_place
+from steps.ingestion.listing import modified_at
 
 
 def archive(files: list[LandedFile], source: str, target: str) -> int:
@@ -21,8 +22,8 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
     Raises:
         UserError: the target is on another file system, or inside the landing zone.
     """
-    filesystem, root = fsspec.core.url_to_fs(source)
-    other, kept = fsspec.core.url_to_fs(target)
+    filesystem, root = open_place(source)
+    other, kept = open_place(target)
     if other is not filesystem or f"{kept}/".startswith(f"{root}/"):
         raise UserError(
             f"cannot archive {source} in {target}; pass -P archive=<folder beside the source>"
@@ -38,9 +39,18 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
         if info["size"] == file.bytes and seconds_apart < 0.001:
             new = _find_free(filesystem, PurePosixPath(kept + below))
             filesystem.makedirs(str(new.parent), exist_ok=True)
-            filesystem.mv(root + below, str(new))
+            _move(filesystem, root + below, str(new))
             moved += 1
     return moved
+
+
+def _move(filesystem: fsspec.AbstractFileSystem, old: str, new: str) -> None:
+    if type(filesystem).mv is fsspec.AbstractFileSystem.mv:
+        # it copies and deletes all that a name matches as a pattern, such as star*.jpg
+        filesystem.cp_file(old, new)
+        filesystem.rm_file(old)
+    else:
+        filesystem.mv(old, new)
 
 
 def _find_free(filesystem: "fsspec.AbstractFileSystem", path: PurePosixPath) -> PurePosixPath:

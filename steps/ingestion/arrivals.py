@@ -25,8 +25,8 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
-RESTORED = "_restored.json"
-"""Beside the chunks; Spark skips it because of the underscore."""
+NOTED = "_noted-"
+"""How the names of files begin that Spark skips, because of the underscore."""
 
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
 
@@ -51,20 +51,17 @@ class Arrivals:
 
     def exists(self) -> bool:
         """Return whether anything was ever recorded."""
-        return bool(self._names())
+        return bool(self._chunk_names())
 
     def recorded(self) -> Iterator[LandedFile]:
-        """Return the files that are in chunks or were restored."""
-        for name in self._names():
-            yield from _read_chunk(self._filesystem, f"{self._folder}/{name}")
-        restored = f"{self._folder}/{RESTORED}"
-        if self._filesystem.exists(restored):
-            yield from _parse(self._filesystem.cat_file(restored))
+        """Return the files that are in chunks or were noted."""
+        for path in self._paths():
+            yield from _read_chunk(self._filesystem, path)
 
-    def restore(self, files: list[LandedFile]) -> None:
-        """Record files that are in the tables already, after their log was lost."""
+    def note(self, files: list[LandedFile]) -> None:
+        """Record files whose rows are in the tables already: they need no work."""
         self._filesystem.makedirs(self._folder, exist_ok=True)
-        self._write(files, RESTORED)
+        self._write(files, f"{NOTED}{uuid.uuid4().hex}.json")
 
     def select_new(self, files: Iterable[LandedFile]) -> list[LandedFile]:
         """Return the files that are not recorded as they are now."""
@@ -78,7 +75,7 @@ class Arrivals:
         """
         self._filesystem.makedirs(self._folder, exist_ok=True)
         chunks = list(_chunked(files, limits))
-        for number, chunk in enumerate(chunks, start=len(self._names())):
+        for number, chunk in enumerate(chunks, start=len(self._chunk_names())):
             self._write(chunk, f"{number:08}-{uuid.uuid4().hex}.json")
         return len(chunks)
 
@@ -88,11 +85,11 @@ class Arrivals:
             done = int(self._filesystem.cat_file(self._done))
         except (FileNotFoundError, ValueError):  # none yet, or damaged
             done = 0
-        return len(self._names()) > done
+        return len(self._chunk_names()) > done
 
     def mark_done(self) -> None:
         """Record that the work on all present chunks is done."""
-        write_atomically(self._done, str(len(self._names())).encode())
+        write_atomically(self._done, str(len(self._chunk_names())).encode())
 
     def stream(self, spark: "SparkSession", process: Callable[[list["Row"]], None]) -> None:
         """Pass each chunk that was not processed yet to a function, with Spark's stream.
@@ -142,12 +139,17 @@ class Arrivals:
         lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in files)
         write_atomically(f"{self.chunks}/{name}", "\n".join(lines).encode())
 
-    def _names(self) -> list[str]:
+    def _chunk_names(self) -> list[str]:
+        names = (PurePosixPath(path).name for path in self._paths())
+        return sorted(name for name in names if not name.startswith(NOTED))
+
+    def _paths(self) -> list[str]:
         if not self._filesystem.exists(self._folder):
             return []
         self._filesystem.invalidate_cache(self._folder)
-        names = (PurePosixPath(path).name for path in self._filesystem.ls(self._folder, False))
-        return sorted(name for name in names if not name.startswith(("_", ".")))
+        paths = self._filesystem.ls(self._folder, False)
+        names = {path: PurePosixPath(path).name.removeprefix(NOTED) for path in paths}
+        return [path for path, name in names.items() if not name.startswith(("_", "."))]
 
 
 @cache

@@ -1,14 +1,20 @@
 """Which rows hold bytes that were ingested before, or those of a file that was rewritten since."""
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import fsspec
 
+from steps.ingestion.arrivals import ARRIVAL
+from steps.ingestion.landing import LandedFile, read
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
 from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import SparkSession
 
 MAX_HASHES = 200_000
@@ -30,6 +36,15 @@ SELECT here, path, ingested_at, original, newer FROM (
 WHERE original IS NOT NULL AND duplicate_of IS NULL OR newer IS NOT NULL AND replaced_at IS NULL
 """  # noqa: S608  no value of a user is in it
 """One pass over narrow columns. Rows of ``quarantine`` are never duplicates of each other."""
+
+UNCHANGED = """
+SELECT path FROM (
+    SELECT /*+ BROADCAST(hashes) */ path, found, max_by(sha256, ingested_at) AS newest FROM (
+        SELECT path, sha256, ingested_at FROM images
+        UNION ALL SELECT path, uuid(), ingested_at FROM quarantine)
+    JOIN hashes USING (path) GROUP BY path, found)
+WHERE found = newest
+"""
 
 
 def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
@@ -60,6 +75,31 @@ def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
             )
     finally:
         marks.unpersist()
+
+
+def select_unchanged(
+    spark: "SparkSession", profile: Profile, files: list[LandedFile]
+) -> set[LandedFile]:
+    """Return the files that hold the bytes of the newest row of their path, if it is an image."""
+    if not files or not all(table.exists(spark, profile) for table in IMAGE_TABLES):
+        return set()
+    for table in IMAGE_TABLES:
+        table.create_view(spark, profile)
+    found = spark.createDataFrame(files, ARRIVAL).mapInArrow(_hash, "path STRING, found STRING")
+    found.createOrReplaceTempView("hashes")
+    unchanged = {row["path"] for row in spark.sql(UNCHANGED).collect()}
+    return {file for file in files if file.path in unchanged}
+
+
+def _hash(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    for batch in batches:
+        hashes = {}
+        for path in batch["path"].to_pylist():
+            with suppress(OSError):  # what cannot be read is described as any new file is
+                hashes[path] = hashlib.sha256(read(path)).hexdigest()
+        yield pa.RecordBatch.from_pydict({"path": [*hashes], "found": [*hashes.values()]})
 
 
 class Duplicates:

@@ -1,18 +1,19 @@
 """The landing zone: the folder or URI where images arrive."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from urllib.parse import unquote, urlparse
 
 import fsspec
 
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
+from steps.ingestion.left_out import LeftOut
+from steps.ingestion.listing import find_files
 
 
 class LandedFile(NamedTuple):
@@ -30,10 +31,12 @@ class Landing:
     Attributes:
         source: the folder or URI, normalized: paths in the tables start with it.
         files: its images, sorted by path.
+        left_out: what stands beside them.
     """
 
     source: str
     files: list[LandedFile]
+    left_out: LeftOut = field(default_factory=LeftOut, compare=False)
 
 
 def fingerprint(files: Iterable[LandedFile]) -> str:
@@ -44,6 +47,8 @@ def fingerprint(files: Iterable[LandedFile]) -> str:
 def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:
     """List the images of a landing zone and its subfolders, without hidden files.
 
+    What cannot be listed is left out and named. A folder that links lead to is listed once.
+
     Args:
         source: a folder, or a URI of a file system that fsspec reads.
         may_be_empty: whether a landing zone without images is accepted.
@@ -53,22 +58,24 @@ def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:
     """
     if not source:
         raise UserError("the source is missing; pass -P source=<folder or URI with images>")
-    place = normalize(source)
-    visible, files = 0, []
-    for file in _visible_files(place, source):
-        visible += 1
-        if file.path.lower().endswith(SUFFIXES):
-            files.append(file)
-    if may_be_empty:
-        return Landing(place, sorted(files))
-    if not visible:
-        raise UserError(f"{source} is empty; put images there, or pass another -P source=")
-    if not files:
-        raise UserError(
-            f"none of the {visible} files in {source} is an image ({' '.join(SUFFIXES)}); "
+    place, left_out = normalize(source), LeftOut()
+    files = sorted(_walk(place, source, SUFFIXES, left_out))
+    if not files and not may_be_empty:
+        raise UserError(_empty_message(source, left_out))
+    return Landing(place, files, left_out)
+
+
+def _empty_message(source: str, left_out: LeftOut) -> str:
+    found = "; ".join(left_out.sentences())
+    if visible := left_out.suffixes.total():
+        suffixes = " ".join(SUFFIXES)
+        return (
+            f"none of the {visible} files in {source} is an image ({suffixes}); {found}; "
             "pass another -P source="
         )
-    return Landing(place, sorted(files))
+    if left_out.unread:
+        return f"no image in {source} can be read; {found}; or pass another -P source="
+    return f"{source} is empty; put images there, or pass another -P source="
 
 
 def list_files(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
@@ -79,11 +86,9 @@ def list_files(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
         folder: directly below it.
         suffix: of the files' names.
     """
-    filesystem, root = fsspec.core.url_to_fs(source)
+    filesystem, root = open_place(source)
     if filesystem.isdir(f"{root}/{folder}"):
-        for file in _find_visible(filesystem, f"{root}/{folder}", f"{source}/{folder}"):
-            if file.path.endswith(suffix):
-                yield file
+        yield from _walk(f"{source}/{folder}", source, (suffix,), LeftOut())
 
 
 def normalize(place: str) -> str:
@@ -95,11 +100,25 @@ def normalize(place: str) -> str:
     return place.rstrip("/")
 
 
+def open_place(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a path of the tables, and the path there.
+
+    Only the address goes through fsspec's own reading of a URI, to which ``::`` in a name means a
+    file system within another.
+    """
+    if place.startswith("file:"):
+        return fsspec.filesystem("file"), place.removeprefix("file:")
+    scheme, _, rest = place.partition("://")
+    host, slash, path = rest.partition("/")
+    filesystem, root = fsspec.core.url_to_fs(f"{scheme}://{host}")
+    return filesystem, f"{root.rstrip('/')}{slash}{path}"
+
+
 def read(path: str) -> bytes:
     """Return the bytes of a file by its path in the tables."""
     if path.startswith("file:"):
         return Path(path.removeprefix("file:")).read_bytes()
-    filesystem, place = fsspec.core.url_to_fs(path)
+    filesystem, place = open_place(path)
     return cast(bytes, filesystem.cat_file(place))
 
 
@@ -117,56 +136,15 @@ def describe_files(place: str) -> str:
     return str(sorted(map(str, filesystem.find(path, detail=True).values())))
 
 
-def _visible_files(place: str, source: str) -> Iterator[LandedFile]:
-    if place.startswith("file:"):
-        folder = place.removeprefix("file:")
-        if not os.path.isdir(folder):
-            raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with images>")
-        return _local_files(folder)
-    return _remote_files(place, source)
-
-
-def _local_files(folder: str) -> Iterator[LandedFile]:
-    # several times faster than fsspec's walk, and landing zones grow
-    for entry in os.scandir(folder or "/"):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _local_files(entry.path)
-        elif entry.is_file():
-            status = entry.stat()
-            changed = datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, UTC)
-            yield LandedFile(f"file:{entry.path}", status.st_size, changed)
-
-
-def _remote_files(place: str, source: str) -> Iterator[LandedFile]:
+def _walk(
+    place: str, source: str, suffixes: tuple[str, ...], left_out: LeftOut
+) -> Iterator[LandedFile]:
+    """Yield the files with one of the suffixes below ``place``, which a user calls ``source``."""
     try:
-        filesystem, root = fsspec.core.url_to_fs(place)
+        filesystem, root = open_place(place)
     except (ValueError, ImportError) as error:
         raise UserError(f"cannot read {source}: {error}; pass a folder or a URI") from error
     if not filesystem.isdir(root):
         raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with images>")
-    yield from _find_visible(filesystem, root, place)
-
-
-def _find_visible(
-    filesystem: fsspec.AbstractFileSystem, root: str, place: str
-) -> Iterator[LandedFile]:
-    """Yield the visible files below ``root``, which the tables call ``place``."""
-    for path, info in filesystem.find(root, detail=True).items():
-        below = path[len(root) :]
-        if "/." not in below:
-            yield LandedFile(place + below, info["size"], modified_at(info))
-
-
-def modified_at(info: dict[str, Any]) -> datetime:
-    """Return when a file changed by fsspec's information on it; 1970 if this is missing."""
-    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        when = info.get(key)
-        if isinstance(when, int | float):
-            return datetime.fromtimestamp(when, UTC)
-        if isinstance(when, str):
-            when = datetime.fromisoformat(when)
-        if when is not None:
-            return when.astimezone(UTC)
-    return datetime.fromtimestamp(0, UTC)
+    for below, size, changed in find_files(filesystem, root, suffixes, left_out):
+        yield LandedFile(place + below, size, changed)

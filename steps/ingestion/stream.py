@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits
-from steps.ingestion.duplicates import Duplicates
+from steps.ingestion.duplicates import Duplicates, select_unchanged
 from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import LandedFile
+from steps.ingestion.left_out import SHOWN, show
 from steps.ingestion.rows import Rules, make_describer
 from steps.ingestion.tables import DESCRIBED, IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
 from steps.lake.tables import Table
@@ -55,11 +56,17 @@ def ingest_files(
     arrivals = Arrivals(profile, rules.source)
     recorded = set(arrivals.recorded())
     if not recorded and (ingested := _read_ingested(spark, profile, rules.source)):
-        arrivals.restore(ingested)
+        arrivals.note(ingested)
         recorded = set(ingested)
     new = [file for file in files if file not in recorded]
+    sizes = {(file.path, file.bytes) for file in recorded}
+    touched = [file for file in new if (file.path, file.bytes) in sizes]
+    unchanged = select_unchanged(spark, profile, touched)  # a copy may have another time
+    new = [file for file in new if file not in unchanged]
     require_space(profile.lake, sum(file.bytes for file in new), "the new images")
     may_write()
+    if unchanged:
+        arrivals.note(sorted(unchanged))
     arrivals.record(new, limits)
     rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)
     duplicates = Duplicates(spark, profile, arrivals.home, rewritten)
@@ -116,7 +123,10 @@ def _write_chunk(
         # few; and a file may be readable now that was still being written before
         described = _describe(spark, remaining, rules).persist()
         readable = described.where("reason IS NULL")
-        _append(described.where("reason IS NOT NULL"), spark, profile, QUARANTINE, chunk)
+        refused = described.where("reason IS NOT NULL")
+        _append(refused, spark, profile, QUARANTINE, chunk)
+        for path, reason in refused.select("path", "reason").limit(SHOWN).collect():
+            logger.warning("%s goes to quarantine: %s", show(path.removeprefix("file:")), reason)
         if not readable.isEmpty():
             _append(readable, spark, profile, IMAGES, f"{chunk} again")
             duplicates.add_unknown()

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import current_rows, describe_classes
 from steps.ingestion.labels import MergedLabels
+from steps.ingestion.left_out import LeftOut
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import Report, plain
@@ -22,6 +23,7 @@ LABELS_SHOWN = 9
 """Colours in a plot: the most frequent labels, and one for all others."""
 
 SAMPLES_PER_LABEL = 5
+UNREAD_SHOWN = 100
 
 
 def fill_report(
@@ -31,9 +33,10 @@ def fill_report(
     outputs: IngestOutputs,
     run_id: str,
     labels: MergedLabels | None,
+    left_out: LeftOut,
     retry_command: str,
 ) -> None:
-    """Show counts by label, device and hour, brightness and size, samples, labels, quarantine."""
+    """Show counts, brightness and size, samples, labels, quarantine, and what was left out."""
     images = current_rows(spark, profile, IMAGES, outputs.source)
     report.headline("images", outputs.images)
     report.headline("new in this run", outputs.new_images)
@@ -65,6 +68,14 @@ def fill_report(
         header = ["reason", "files", "example", "error"]
         text = f"Once its cause is fixed, ingest it again: {retry_command}"
         report.table("In quarantine", header, reasons, text)
+    if kinds := left_out.kinds():
+        text = " ".join(f"{fix[0].upper()}{fix[1:]}." for fix in left_out.fixes())
+        report.table("Left out", ["kind", "files"], [[*kind] for kind in kinds], text)
+    if unread := list(left_out.unread.items()):
+        text = f"The first {UNREAD_SHOWN} of {len(unread)}." if len(unread) > UNREAD_SHOWN else ""
+        report.table(
+            "Not read", ["path", "reason"], [[*one] for one in unread[:UNREAD_SHOWN]], text
+        )
 
 
 def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:

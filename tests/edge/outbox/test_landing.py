@@ -6,6 +6,7 @@ from typing import ClassVar
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from odd_names import MATCHED, ON_DISK
 
 from edge.outbox.landing import Landing, LandingError
 
@@ -58,6 +59,14 @@ def test_another_image_of_the_same_name_replaces_none(url):
     assert elsewhere.startswith("again-") and elsewhere.endswith("/a.jpg")
     assert landing.put("a.jpg", b"two") == elsewhere
     assert content_of(url) == {"a.jpg": b"one", elsewhere: b"two"}
+
+
+def test_no_name_is_taken_as_a_pattern(url):
+    names = [*MATCHED, *ON_DISK]  # what a pattern among them would match is there before it
+    landing = Landing(url)
+    for number, name in enumerate([*names, *names]):
+        assert landing.put(name, name.encode(), replace=number % 2 == 0) == name
+    assert content_of(url) == {name: name.encode() for name in names}
 
 
 def test_a_status_replaces_the_last_one(url):

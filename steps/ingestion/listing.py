@@ -1,0 +1,106 @@
+"""Finding the files below a folder, without those that are hidden or cannot be read."""
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from edge.protocol.landing_names import RESULTS, STATUS
+from steps.ingestion.left_out import LeftOut, hidden_in
+
+MOST_HIDDEN = 1000
+"""Folders of a hidden one whose files are counted: it may hold copies of a whole file system."""
+
+LAST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+
+
+def find_files(
+    filesystem: fsspec.AbstractFileSystem, root: str, suffixes: tuple[str, ...], left_out: LeftOut
+) -> Iterator[tuple[str, int, datetime]]:
+    """Yield the files with one of the suffixes: path below ``root``, bytes, time of change.
+
+    Args:
+        filesystem: of the folder.
+        root: the folder.
+        suffixes: in lower case.
+        left_out: gets what is left out.
+    """
+    is_local = isinstance(filesystem, LocalFileSystem)
+    found = _find_local(root, left_out) if is_local else _find_remote(filesystem, root)
+    for below, info in found:
+        if hidden := hidden_in(below.split("/")[1:]):
+            left_out.hidden[hidden] += 1
+        elif not below.lower().endswith(suffixes):
+            if not below.startswith((f"/{RESULTS}/", f"/{STATUS}/")):
+                left_out.add(below)
+        elif not below.isascii() and below != below.encode(errors="replace").decode():
+            left_out.add_unread(root + below, "its name is not UTF-8; rename it")
+        else:
+            try:
+                status = _status(root + below) if is_local else (info["size"], modified_at(info))
+                yield below, *status
+            except OSError as error:
+                is_link = is_local and os.path.islink(root + below)
+                left_out.add_unread(
+                    root + below, "a link to no file" if is_link else error.strerror
+                )
+
+
+def modified_at(info: dict[str, Any]) -> datetime:
+    """Return when a file changed by fsspec's information on it; 1970 if this is missing."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        when = info.get(key)
+        if isinstance(when, int | float):
+            return _time(when)
+        if isinstance(when, str):
+            when = datetime.fromisoformat(when)
+        if when is not None:
+            return when.astimezone(UTC)
+    return datetime.fromtimestamp(0, UTC)
+
+
+def _find_remote(
+    filesystem: fsspec.AbstractFileSystem, root: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, info in filesystem.find(root, detail=True).items():
+        yield path[len(root) :], info
+
+
+def _find_local(root: str, left_out: LeftOut) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield files; a folder to which links lead is listed once, by its own path if it has one."""
+    # several times faster than fsspec's walk, and landing zones grow
+    tops, listed = [root], set()
+    for top in tops:
+        for folder, names, files in os.walk(top, onerror=left_out.add_error):
+            identity = os.path.realpath(folder)
+            if identity in listed:
+                left_out.add_unread(folder, "a link led to a folder that is listed already")
+                names.clear()
+                continue
+            listed.add(identity)
+            for name in sorted(names):
+                if hidden := hidden_in([name, ""]):
+                    names.remove(name)
+                    inside = islice(os.walk(f"{folder}/{name}"), MOST_HIDDEN)
+                    left_out.hidden[hidden] += sum(len(files) for *_, files in inside)
+            tops += [
+                f"{folder}/{name}" for name in sorted(names) if os.path.islink(f"{folder}/{name}")
+            ]
+            yield from ((f"{folder}/{name}"[len(root) :], {}) for name in files)
+
+
+def _status(path: str) -> tuple[int, datetime]:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "it is not a file")
+    return status.st_size, _time(status.st_mtime_ns // 1000 / 1e6)
+
+
+def _time(seconds: float) -> datetime:
+    """Return a file's time; 1970 if it is one that tables and pandas cannot hold."""
+    return datetime.fromtimestamp(seconds if 0 <= seconds < LAST else 0, UTC)
