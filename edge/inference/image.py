@@ -131,7 +131,11 @@ def _unreadable(
         detail = "its header is unreadable"
     if image and "truncated" in detail:
         return UnreadableError("truncated", _missing_rows(image))
-    return UnreadableError(_cut_or_damaged(content), detail)
+    reason = _cut_or_damaged(content)
+    if reason == "truncated" and content.startswith(b"RIFF"):  # a WebP is decoded as one
+        stated = int.from_bytes(content[4:8], "little") + 8
+        detail = f"about {100 - 100 * len(content) / stated:.0f} % of the bytes are missing"
+    return UnreadableError(reason, detail)
 
 
 def _missing_rows(image: ImageFile.ImageFile) -> str:

@@ -130,7 +130,7 @@ INCOMPLETE = {
     "GIF, cut": (INTACT["GIF, animated"][:9999], " % of the rows"),
     "TIFF, cut": (INTACT["TIFF"][: len(INTACT["TIFF"]) // 2], "50 % of the rows"),
     "BMP, cut": (INTACT["BMP"][: len(INTACT["BMP"]) // 2], "50 % of the rows"),
-    "WebP, cut": (INTACT["WebP"][: len(INTACT["WebP"]) // 2], ""),
+    "WebP, cut": (INTACT["WebP"][: len(INTACT["WebP"]) // 2], "50 % of the bytes"),
 }
 """Each with what its detail says, to 5 %."""
 

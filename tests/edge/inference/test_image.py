@@ -34,7 +34,7 @@ def test_an_incomplete_image_is_refused_with_the_share_that_is_missing(content, 
     assert caught.value.reason == "truncated"
     share, _, of = detail.partition(" % ")
     said = re.fullmatch(
-        r"about (\d+) % of the (rows|coefficients) are missing", str(caught.value.detail)
+        r"about (\d+) % of the (rows|coefficients|bytes) are missing", str(caught.value.detail)
     )
     if of:
         assert said and f"of the {said[2]}".startswith(of)
