@@ -1,5 +1,6 @@
 """Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,10 +11,11 @@ import mlflow
 from pydantic import Field
 from pyspark.sql import SparkSession
 
-from steps.errors import UserError
+from steps.errors import RunAgain, UserError
+from steps.ingestion import labelled
 from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.counts import describe_classes, source_counts
+from steps.ingestion.counts import describe_classes, quarantine_reasons, source_counts
 from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
@@ -23,6 +25,7 @@ from steps.ingestion.landing import (
     LandedFile,
     Landing,
     describe_files,
+    display,
     exists,
     fingerprint,
     list_landing_zone,
@@ -33,7 +36,6 @@ from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files, open_tables
 from steps.ingestion.tables import IMAGES
-from steps.lake.delta_log import missing_files_error
 from steps.lake.lease import Lease, lease
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version, id_of
@@ -60,11 +62,6 @@ class Parameters(StepParameters):
     max_megabytes_per_batch: int = Field(
         1024, ge=1, description="MB in a batch, at most; one file at least"
     )
-    names: Literal["pattern", "any"] = Field(
-        Rules.names,
-        description="pattern: quarantine a file whose name does not match the profile's file_name, "
-        "unless its folder labels it; any: accept every name",
-    )
     gps: Literal["drop", "keep"] = Field(
         Rules.gps, description="drop or keep the place where an image was taken"
     )
@@ -89,9 +86,11 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     period = parse_trigger(parameters.trigger)
     _check_inputs(parameters, run.profile)
     rules = _make_rules(run, parameters)
-    home = Arrivals(run.profile, rules.source).home
-    with lease(home, run.id, WAIT_SECONDS) as held, spark_session(run.profile, "ingest") as spark:
+    arrivals = Arrivals(run.profile, rules.source)
+    place = arrivals.home
+    with lease(place, run.id, WAIT_SECONDS) as held, spark_session(run.profile, "ingest") as spark:
         open_tables(spark, run.profile)
+        arrivals.belong_to(id_of(IMAGES.load(spark, run.profile)))
         with polls(period) as numbers:
             for number, landing in _list_at_each_poll(parameters.source, numbers):
                 new = _ingest_new_files(spark, run.profile, parameters, rules, held, landing.files)
@@ -100,7 +99,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         folders = _folders(run.profile, rules.source)
         if parameters.retry_quarantine:
             rules = replace(rules, has_splits=have_splits(folders))
-            with Duplicates(spark, run.profile, home, rewritten=True):
+            with Duplicates(spark, run.profile, arrivals.home, rewritten=True):
                 moved = retry_quarantine(spark, run.profile, rules)
                 logger.info("%d files left the quarantine", moved)
         labels = None
@@ -152,7 +151,6 @@ def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
     return Rules(
         source=normalize(parameters.source),
         pattern=run.profile.file_name,
-        names="any" if parameters.labels else parameters.names,
         gps=parameters.gps,
         statistics=parameters.statistics,
         run_id=run.id,
@@ -191,31 +189,49 @@ def _summarize(
     from steps.reports.ingest import fill_report
 
     images, source = IMAGES.load(spark, run.profile), landing.source
+    reasons = quarantine_reasons(spark, run.profile, source)
     counts = source_counts(spark, run.profile, source, run.id)
+    counts["quarantined"] = sum(reasons.values())
+    retry = run.commands.rerun(retry_quarantine="true")
+    _check_quarantine(counts["images"], reasons, source, retry)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
         table_id=id_of(images),
         version=current_version(images),
         source=source,
+        labelled=labelled.digest(labelled.labelled_images(images.toDF(), source)),
         **counts,
     )
+    trained_on = f"{outputs.table} {outputs.source} {outputs.labelled}"
+    mlflow.set_tag(labelled.TAG, hashlib.sha256(trained_on.encode()).hexdigest())
     logger.info("%s", describe_classes(outputs))
     if outputs.labels_from.keys() != {"name"}:
         for note in describe_folders(folders, have_splits(folders)):
             logger.warning("%s", note)
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
-    retry = run.commands.rerun(retry_quarantine="true")
     fill_report(run.report, spark, run.profile, outputs, run.id, labels, landing.left_out, retry)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 
 
+def _check_quarantine(images: int, reasons: dict[str, int], source: str, retry: str) -> None:
+    """Say what is in quarantine and why; raise an error if not one image was accepted."""
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    if why and not images:
+        raise UserError(
+            f"all {sum(reasons.values())} files of {display(source)} are in quarantine ({why}); "
+            "replace them or, once the cause is fixed, pass -P retry_quarantine=true",
+            RunAgain({"retry_quarantine": "true"}),
+        )
+    if why:
+        logger.warning("in quarantine: %s; once the cause is fixed, run: %s", why, retry)
+
+
 def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
-    """Return whether an empty landing zone is fine: files may come, or were moved away."""
-    if parameters.trigger != "available_now" or parameters.retry_quarantine:
-        return True
-    return bool(parameters.archive) and Arrivals(profile, normalize(parameters.source)).exists()
+    """Return whether an empty landing zone is fine: files may come, or came before."""
+    comes_later = parameters.trigger != "available_now"
+    return comes_later or Arrivals(profile, normalize(parameters.source)).exists()
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
@@ -225,10 +241,6 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return landed + (describe_files(parameters.labels) if parameters.labels else "")
 
 
-def _invalid_reason(outputs: IngestOutputs, profile: Profile) -> str | None:
-    return missing_files_error(outputs.table, outputs.version, outputs.table_id)
-
-
 STEP = Step(
     "ingest",
     Parameters,
@@ -236,7 +248,7 @@ STEP = Step(
     ingest,
     settings=("lake", "file_name"),
     state=_state,
-    invalid_reason=_invalid_reason,
+    invalid_reason=lambda outputs, _: labelled.change_since(outputs),
 )
 
 if __name__ == "__main__":

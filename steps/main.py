@@ -23,7 +23,7 @@ from steps.pipeline.outputs import IngestOutputs, MainOutputs, Outputs, Register
 from steps.pipeline.pipeline_parameters import parameters_of, step_fields, with_pipeline_names
 from steps.pipeline.pipeline_request import Request
 from steps.pipeline.pipeline_state import decision, describe_failure, ending_of, log_unfinished
-from steps.pipeline.reuse import find_interrupted_run, find_reusable_run
+from steps.pipeline.reuse import find_interrupted_run, find_reusable_run, invalid_reason
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, finished_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
@@ -191,7 +191,11 @@ def _find_run(
 ) -> tuple[Run | None, str]:
     """Return a finished run that stands for the step, or why there is none."""
     if request.skips(step.name):
-        return mlflow.get_run(resolve_input(step.name, LATEST)), ""
+        run_id = resolve_input(step.name, LATEST)
+        first = next(other for other in PIPELINE if other.name == request.start)
+        read_next = step.name in first.input_names()
+        reason = invalid_reason(run_id, step, profile) if read_next else None
+        return (None, reason) if reason else (mlflow.get_run(run_id), "")
     if request.requires(step.name):
         return None, "it was asked for"
     return find_reusable_run(step, parts(), profile)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
+from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, VALIDATION, describe_guard
 from steps.evaluation.predictions import Predictions, predict_by_keras
 from steps.evaluation.slices import Slice, slices
@@ -114,7 +115,7 @@ def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
     if "tune" not in run.inputs:
         return {}
     outputs: TuneOutputs = run.read("tune", TuneOutputs)
-    if outputs.selection != selection:
+    if outputs.selection.content() != selection.content():
         logger.warning(
             "the hyperparameters come from run %s, which searched on other images or another "
             "split; pass -P tune_run_id=<another> or none",
@@ -177,6 +178,7 @@ STEP = Step(
     train,
     settings=("training.launcher", "training.processes"),
     state=_state,
+    input_tags=INPUT_TAGS,
     resumable=_resumable,
     optional=("tune",),
 )

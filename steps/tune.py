@@ -10,7 +10,7 @@ from pydantic import Field
 
 from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.selection import SelectionParameters
+from steps.dataset.selection import INPUT_TAGS, SelectionParameters
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
@@ -153,7 +153,15 @@ def _resumable(run_id: str, profile: Profile) -> bool:
     return any(trial.outcome != FAILED for trial in read_trials(run_id))
 
 
-STEP = Step("tune", Parameters, TuneOutputs, tune, settings=("tuning",), resumable=_resumable)
+STEP = Step(
+    "tune",
+    Parameters,
+    TuneOutputs,
+    tune,
+    settings=("tuning",),
+    input_tags=INPUT_TAGS,
+    resumable=_resumable,
+)
 
 if __name__ == "__main__":
     STEP.main()

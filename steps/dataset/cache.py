@@ -55,7 +55,7 @@ class Cache:
 
 def cache_name(selection: Selection) -> str:
     """Return a hash of all that decides which pixels are in the cache."""
-    content = [selection.model_dump(mode="json"), PREPARE_VERSION, LAYOUT]
+    content = [selection.content(), PREPARE_VERSION, LAYOUT]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

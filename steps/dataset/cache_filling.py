@@ -17,12 +17,13 @@ import fsspec
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.own_split import HELD_OUT, own_splits
+from steps.dataset.selection import unlabelled
 from steps.dataset.split import SPLITS, SplitRule
-from steps.endings import Result
 from steps.errors import RunStep, UserError
+from steps.ingestion import labelled
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.tables import path_is_under
-from steps.lake.tables import id_of
+from steps.ingestion.landing import display
+from steps.lake.delta_log import missing_files_error
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
@@ -30,7 +31,7 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 logger = logging.getLogger(__name__)
 
@@ -70,24 +71,14 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
 
 
 def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
-    from delta.tables import DeltaTable
-    from pyspark.sql import functions as F
-
-    if selection.table_id not in ("", id_of(DeltaTable.forPath(spark, selection.table))):
-        raise UserError(f"{selection.table} was recreated since: ingest again", RunStep("ingest"))
-    images = (
-        spark.read.format("delta")
-        .option("versionAsOf", selection.version)
-        .load(selection.table)
-        .where(path_is_under(selection.source))
-        .where("label IS NOT NULL AND replaced_at IS NULL")
-        # the time at which a file was copied does not show which images are neighbours
-        .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
-    )
-    if "split" not in images.columns:  # a version from before there was one
-        images = images.withColumn("split", F.lit(None).cast("string"))
-    names = ("sha256", "path", "device_id", "captured_at", "label", "split")
-    known = images.select(*names).toPandas()
+    images = labelled.labelled_images(_open_table(spark, selection), selection.source)
+    if selection.labelled not in ("", labelled.digest(images)):
+        raise UserError(
+            f"the labelled images of {selection.table} changed since, and version "
+            f"{selection.version} is gone: ingest again",
+            RunStep("ingest", {"source": display(selection.source)}),
+        )
+    known = images.select(*labelled.COLUMNS).toPandas()
     known = known.assign(own=own_splits(known, selection))
     rows, labels, counts = plan_cache(known, selection)
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
@@ -120,6 +111,17 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     return cache
 
 
+def _open_table(spark: "SparkSession", selection: Selection) -> "DataFrame":
+    """Return the table at the selection's version or, if that is gone, as it is now."""
+    reader = spark.read.format("delta")
+    gone = missing_files_error(selection.table, selection.version, selection.table_id)
+    if gone and not selection.labelled:
+        raise UserError(f"{gone}: ingest again", RunStep("ingest"))
+    if not gone:
+        reader = reader.option("versionAsOf", selection.version)
+    return reader.load(selection.table)
+
+
 def plan_cache(
     known: "pd.DataFrame", selection: Selection
 ) -> tuple["pd.DataFrame", list[str], dict[str, dict[str, int]]]:
@@ -144,13 +146,7 @@ def plan_cache(
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:
-        raise UserError(
-            f"{len(rows)} labelled images with {len(labels)} label{'s'[: len(labels) != 1]} "
-            f"({', '.join(labels) or 'none'}): a network needs two: a folder for each label, "
-            "or a table with the columns file_name and label (docs/label-images.md)",
-            RunStep("ingest", {"source": selection.source, "labels": "labels.csv"}),
-            Result.NO_LABELS,
-        )
+        raise unlabelled(len(rows), rows["label"].value_counts().to_dict(), selection.source)
     times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
     given = rows["own"].isin(HELD_OUT)
     captures = zip(times, rows["device_id"], rows["sha256"], strict=True)

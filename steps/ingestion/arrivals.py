@@ -63,6 +63,16 @@ class Arrivals:
         self._filesystem.makedirs(self._folder, exist_ok=True)
         self._write(files, f"{NOTED}{uuid.uuid4().hex}.json")
 
+    def belong_to(self, table_id: str) -> None:
+        """Delete the log if its files went into another table, which was deleted since."""
+        place = f"{self.home}/table_id"
+        before = self._filesystem.cat_file(place) if self._filesystem.exists(place) else b""
+        if before.decode() not in ("", table_id):
+            for log in (self.chunks, self.checkpoint, self._done):
+                if self._filesystem.exists(log):
+                    self._filesystem.rm(log, recursive=True)
+        write_atomically(place, table_id.encode())
+
     def select_new(self, files: Iterable[LandedFile]) -> list[LandedFile]:
         """Return the files that are not recorded as they are now."""
         recorded = set(self.recorded())

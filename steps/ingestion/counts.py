@@ -24,6 +24,12 @@ def current_rows(spark: "SparkSession", profile: Profile, table: Table, source: 
     return rows.where(path_is_under(source)).where("replaced_at IS NULL")
 
 
+def quarantine_reasons(spark: "SparkSession", profile: Profile, source: str) -> dict[str, int]:
+    """Return the number of quarantined files by their reason, the most frequent one first."""
+    rows = current_rows(spark, profile, QUARANTINE, source).groupBy("reason").count()
+    return {row["reason"]: row["count"] for row in rows.orderBy("count", ascending=False).collect()}
+
+
 def source_counts(
     spark: "SparkSession", profile: Profile, source: str, run_id: str
 ) -> dict[str, Any]:
@@ -51,7 +57,6 @@ def source_counts(
         "images": sum(row["images"] for row in groups),
         "new_images": sum(row["new"] for row in groups),
         "duplicates": sum(row["duplicates"] for row in groups),
-        "quarantined": current_rows(spark, profile, QUARANTINE, source).count(),
         "labels": dict(sorted(labels.items())),
         "labels_from": dict(labels_from),
         "splits": dict(splits),

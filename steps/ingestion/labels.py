@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from delta.tables import DeltaTable
 
 from steps.errors import UserError
+from steps.ingestion.counts import current_rows
 from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.landing import normalize
-from steps.ingestion.tables import IMAGES, path_is_under
+from steps.ingestion.landing import display, normalize
+from steps.ingestion.tables import IMAGES
 from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
@@ -27,7 +28,8 @@ class MergedLabels(NamedTuple):
     Attributes:
         added: number of images that had no label.
         changed: number of images that had another label.
-        conflicts: keys with several labels, whose images keep what they had.
+        conflicts: keys with several labels, or with several different images. Their images keep
+            what they had.
         unmatched: number of keys without an image.
     """
 
@@ -61,36 +63,48 @@ def merge_labels(
     labels = rows.where("label IS NOT NULL")
     given = labels.groupBy(key).agg(functions.collect_set("label").alias("labels"))
     given = given.persist()
-    images = IMAGES.load(spark, profile)
-    here = images.toDF().where(path_is_under(source))
-    known = here.select("path", "file_name", "sha256", functions.col("label").alias("before"))
-    matched = given.where("size(labels) = 1").join(known, key)
-    changes = matched.selectExpr("path", "sha256", "before", "labels[0] AS label").where(
-        "NOT (before <=> label)"
+    known = current_rows(spark, profile, IMAGES, source).selectExpr(
+        *("path", "file_name", "sha256", "label AS before"),
+        f"size(collect_set(sha256) OVER (PARTITION BY {key})) AS images",
     )
-    changes = changes.dropDuplicates(["path", "sha256"]).persist()
+    matched = given.join(known, key).persist()
+    changes = matched.where("size(labels) = 1 AND images = 1").selectExpr(
+        "path", "sha256", "before", "labels[0] AS label"
+    )
+    changes = changes.where("NOT (before <=> label)").dropDuplicates(["path", "sha256"]).persist()
     counts = changes.selectExpr("count(*)", "count(before)").collect()[0]
     added, changed = counts[0] - counts[1], counts[1]
     if added or changed:
         retry_conflicts(
-            images.alias("row")
+            IMAGES.load(spark, profile)
+            .alias("row")
             .merge(changes.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
             .whenMatchedUpdate(set={"label": "new.label", "label_from": "'table'"})
             .execute
         )
-    conflicts = [row[key] for row in given.where("size(labels) > 1").orderBy(key).collect()]
-    unmatched = given.join(known, key, "left_anti").count()
-    _merge_splits(images, rows.where("split IS NOT NULL"), known, key)
-    for frame in (given, changes):
+    conflicts = _keys(matched.where("size(labels) > 1 OR images > 1"), key)
+    unmatched = _keys(given.join(known, key, "left_anti"), key)
+    images, distinct = IMAGES.load(spark, profile), known.where("images = 1")
+    _merge_splits(images, rows.where("split IS NOT NULL"), distinct, key)
+    keys = given.count()
+    for frame in (given, matched, changes):
         frame.unpersist()
-    logger.info("labels: %d added, %d changed", added, changed)
-    if conflicts:
-        logger.warning(
-            "labels: %d images have several labels and keep theirs, such as %s",
-            len(conflicts),
-            ", ".join(conflicts[:3]),
-        )
-    return MergedLabels(added, changed, conflicts, unmatched)
+    logger.info("%d labels added, %d changed", added, changed)
+    for found, problem in (
+        (conflicts, "have several labels or several images, which keep what they had"),
+        (unmatched, f"match no image of {display(source)}"),
+    ):
+        if found:
+            logger.warning(
+                "%d of the %d keys in %s %s, such as %s; -P labels_by=<file_name, path or sha256> "
+                "says which column is the key",
+                *(len(found), keys, table, problem, ", ".join(found[:3])),
+            )
+    return MergedLabels(added, changed, conflicts, len(unmatched))
+
+
+def _keys(rows: "DataFrame", key: str) -> list[str]:
+    return [row[key] for row in rows.select(key).distinct().orderBy(key).collect()]
 
 
 def _merge_splits(images: DeltaTable, given: "DataFrame", known: "DataFrame", key: Key) -> None:

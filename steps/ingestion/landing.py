@@ -100,6 +100,11 @@ def normalize(place: str) -> str:
     return place.rstrip("/")
 
 
+def display(place: str) -> str:
+    """Return a place of the tables as a user types it: a local one without ``file:``."""
+    return place.removeprefix("file:")
+
+
 def open_place(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path of the tables, and the path there.
 

@@ -35,8 +35,6 @@ class Rules:
     Attributes:
         source: the landing zone, as paths in the tables start.
         pattern: of file names, with the groups time, device, view, label.
-        names: ``pattern``: a name that does not match is quarantined, unless a folder below the
-            source labels the image; ``any``: every name is accepted.
         gps: ``drop`` or ``keep``.
         statistics: ``full`` or ``sampled``.
         run_id: of the ingest.
@@ -45,7 +43,6 @@ class Rules:
 
     source: str
     pattern: str
-    names: Literal["pattern", "any"] = "pattern"
     gps: Literal["drop", "keep"] = "drop"
     statistics: Statistics = "full"
     run_id: str = ""
@@ -118,10 +115,6 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
 def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """Return the columns that come from the name, the folder or, failing these, from EXIF."""
     named = parse_file_name(file["path"], rules.source, rules.pattern, rules.has_splits)
-    if rules.names == "pattern" and not named.matches and named.label is None:
-        raise UnreadableError(
-            "name", "it does not match the profile's file_name; pass -P names=any to accept it"
-        )
     exif_time = image.pop("exif_captured_at")
     times = [(image["captured_from"], exif_time)] if exif_time else []
     if named.captured_at and named.captured_at >= EARLIEST:

@@ -1,14 +1,118 @@
-"""Which data files a version of a Delta table is made of, read from its log without Spark."""
+"""What a version of a Delta table is made of, read from its log and its files without Spark."""
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import fsspec
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.dataset import Expression
+
 COMMIT = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+)?\.parquet")
+
+PLAIN_READER = 1
+"""The protocol version in which the rows of a table are those of its files. Later ones may delete
+rows by a bitmap or give columns other names."""
+
+
+@dataclass
+class Snapshot:
+    """A version of a table.
+
+    Attributes:
+        version: its number.
+        files: sizes by path below the table.
+        id: Delta's ID of the table.
+        reader: the protocol version that a reader has to know.
+    """
+
+    version: int
+    files: dict[str, int] = field(default_factory=dict)
+    id: str | None = None
+    reader: int = PLAIN_READER
+
+    def apply(self, action: dict[str, Any]) -> None:
+        """Apply an action of the log, in its order."""
+        if remove := action.get("remove"):
+            self.files.pop(unquote(remove["path"]), None)
+        if add := action.get("add"):
+            self.files[unquote(add["path"])] = add["size"]
+        if metadata := action.get("metaData"):
+            self.id = metadata["id"]
+        if protocol := action.get("protocol"):
+            self.reader = protocol["minReaderVersion"]
+
+
+class DeltaLog:
+    """A table's log, and the files that are there: listed once, when it is created.
+
+    Args:
+        table: folder or URI.
+    """
+
+    def __init__(self, table: str):
+        self.table = table
+        self._filesystem, self._root = fsspec.core.url_to_fs(table)
+        self._filesystem.invalidate_cache(self._root)
+        found = self._filesystem.find(self._root, detail=True)
+        self._sizes = {path[len(self._root) :].lstrip("/"): i["size"] for path, i in found.items()}
+        log = "_delta_log/"
+        self._log = {name.removeprefix(log) for name in self._sizes if name.startswith(log)}
+        self.versions = sorted(int(match[1]) for match in map(COMMIT.fullmatch, self._log) if match)
+
+    def read(self, version: int) -> Snapshot:
+        """Return one of the versions."""
+        checkpoints = [match for name in self._log if (match := CHECKPOINT.fullmatch(name))]
+        start = max((int(m[1]) for m in checkpoints if int(m[1]) <= version), default=-1)
+        snapshot = Snapshot(version)
+        for match in checkpoints:
+            if int(match[1]) == start:
+                for action in _read_checkpoint(self._filesystem, self._path(match[0])):
+                    snapshot.apply(action)
+        for commit in self.versions:
+            if start < commit <= version:
+                content = self._filesystem.cat_file(self._path(f"{commit:020}.json"))
+                for line in content.splitlines():
+                    snapshot.apply(json.loads(line))
+        return snapshot
+
+    def broken_files_error(self, snapshot: Snapshot) -> str | None:
+        """Return how many files of a version are gone or of another size; None if none is."""
+        sizes, files = self._sizes, snapshot.files
+        broken = [name for name, size in files.items() if sizes.get(name) != size]
+        if not broken:
+            return None
+        how = "another size" if broken[0] in sizes else "gone"
+        return f"of the {len(files)} files of version {snapshot.version}, {len(broken)} are {how}"
+
+    def read_rows(
+        self, files: Iterable[str], schema: "pa.Schema", where: "Expression"
+    ) -> "pa.Table":
+        """Return columns of data files of a table that a plain reader can read.
+
+        Args:
+            files: paths below the table.
+            schema: the columns; those that a file lacks are null.
+            where: which rows.
+        """
+        import pyarrow.dataset as ds
+
+        paths = [f"{self._root}/{file}" for file in files]
+        if not paths:
+            return schema.empty_table()
+        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")  # Spark's older format
+        parquet = ds.ParquetFileFormat(read_options=options)
+        rows = ds.dataset(paths, schema=schema, format=parquet, filesystem=self._filesystem)
+        return rows.to_table(filter=where)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/_delta_log/{name}"
 
 
 def missing_files_error(table: str, version: int, table_id: str) -> str | None:
@@ -23,57 +127,22 @@ def missing_files_error(table: str, version: int, table_id: str) -> str | None:
         a message if the table was created again, or if a file of the version is gone or of
         another size.
     """
-    filesystem, root = fsspec.core.url_to_fs(table)
-    filesystem.invalidate_cache(root)
-    sizes = {
-        path[len(root) :].lstrip("/"): info["size"]
-        for path, info in filesystem.find(root, detail=True).items()
-    }
-    log = {name.removeprefix("_delta_log/") for name in sizes if name.startswith("_delta_log/")}
-    if f"{version:020}.json" not in log:
+    log = DeltaLog(table)
+    if version not in log.versions:
         return f"version {version} of {table} is gone"
-    files, id_ = _read_log(filesystem, f"{root}/_delta_log", log, version)
-    if table_id and id_ != table_id:
+    snapshot = log.read(version)
+    if table_id and snapshot.id != table_id:
         return f"{table} was created again"
-    broken = [name for name, size in files.items() if sizes.get(name) != size]
-    if not broken:
-        return None
-    how = "another size" if broken[0] in sizes else "gone"
-    return f"of the {len(files)} files of version {version}, {len(broken)} are {how}"
+    return log.broken_files_error(snapshot)
 
 
-def _read_log(
-    filesystem: Any, folder: str, log: set[str], version: int
-) -> tuple[dict[str, int], str | None]:
-    """Return sizes by path below the table, and the table's ID."""
-    checkpoints = [match for name in log if (match := CHECKPOINT.fullmatch(name))]
-    start = max((int(match[1]) for match in checkpoints if int(match[1]) <= version), default=-1)
-    files: dict[str, int] = {}
-    id_ = None
-    for match in checkpoints:
-        if int(match[1]) == start:
-            part, part_id = _read_checkpoint(filesystem, f"{folder}/{match[0]}")
-            files |= part
-            id_ = part_id or id_
-    commits = sorted(name for name in log if COMMIT.fullmatch(name))
-    for name in commits:
-        if start < int(name[:20]) <= version:
-            for line in filesystem.cat_file(f"{folder}/{name}").splitlines():
-                action = json.loads(line)
-                if "remove" in action:
-                    files.pop(unquote(action["remove"]["path"]), None)
-                if "add" in action:
-                    files[unquote(action["add"]["path"])] = action["add"]["size"]
-                if "metaData" in action:
-                    id_ = action["metaData"]["id"]
-    return files, id_
-
-
-def _read_checkpoint(filesystem: Any, path: str) -> tuple[dict[str, int], str | None]:
+def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
+    columns = ["add.path", "add.size", "metaData.id", "protocol.minReaderVersion"]
     with filesystem.open(path, "rb") as file:
-        rows = pq.ParquetFile(file).read(columns=["add.path", "add.size", "metaData.id"])
-    added, metadata = rows["add"].to_pylist(), rows["metaData"].to_pylist()
-    files = {unquote(add["path"]): add["size"] for add in added if add and add["path"]}
-    return files, next((one["id"] for one in metadata if one and one["id"]), None)
+        rows = pq.ParquetFile(file).read(columns=columns).to_pylist()
+    # the columns of all other kinds of action are null, or structs of nulls
+    return [
+        {kind: row[kind] for kind in row if row[kind] and any(row[kind].values())} for row in rows
+    ]

@@ -32,7 +32,7 @@ def key_parts(
         module: the step's module; its import closure counts.
         parameters: the step's parameters with their values, run IDs apart.
         settings: the part of the profile that the step reads.
-        inputs: run ID by step.
+        inputs: run ID by step, or a tag of the run and its value.
         state: what else the step reads.
     """
     closure = {path.relative_to(PROJECT).as_posix(): digest(path) for path in sources(module)}
@@ -92,7 +92,8 @@ def _difference(kind: str, name: str, old: Any, new: Any) -> str:
     if kind == "file":
         return f"{name} {'is new' if old is None else 'is gone' if new is None else 'changed'}"
     if kind == "input":
-        return f"{name} is another run"
+        tag, _, value = str(new).partition(" ")
+        return f"{tag.replace('_', ' ')} of {name} changed" if value else f"{name} is another run"
     if kind == "state":
         return "what it reads changed"
     now, was = ("empty" if value in ("", [], {}) else value for value in (new, old))

@@ -1,5 +1,7 @@
 """The typed records that a step logs as ``outputs.json`` and the next step reads."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 from steps.endings import Result
@@ -28,8 +30,9 @@ class IngestOutputs(Outputs):
 
     ``table_id`` is Delta's own: a table that was recreated at the same place has another one.
     Rows whose file was rewritten since are not counted; ``duplicates`` counts those among
-    ``images`` whose bytes were ingested before under another name. ``labels_from`` counts labels by
-    where they are from, and ``splits`` images by the split that they bring themselves.
+    ``images`` whose bytes were ingested before under another name. ``labelled`` is a hash of the
+    labelled images. ``labels_from`` counts labels by where they are from, and ``splits`` images by
+    the split that they bring themselves.
     """
 
     table: str
@@ -41,6 +44,7 @@ class IngestOutputs(Outputs):
     duplicates: int
     quarantined: int
     labels: dict[str, int]
+    labelled: str = ""
     labels_from: dict[str, int] = {}
     splits: dict[str, int] = {}
 
@@ -60,18 +64,27 @@ class UpkeepOutputs(Outputs):
 class Selection(Record):
     """Which images a network learns from, how they are split, and at what size.
 
-    Equal selections give equal Petastorm caches.
+    ``labelled`` is a hash of the labelled images; empty: unknown, as in older runs.
     """
 
     table: str
     table_id: str = ""
     version: int
     source: str
+    labelled: str = ""
     input_size: tuple[int, int]
     block_minutes: int
     guard_minutes: int
     split_seed: int
     test: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides a cache: equal ones have the same images in the same splits.
+
+        The version at which they are read decides only if the images are unknown.
+        """
+        where = {"table_id", "version"} if self.labelled else set()
+        return self.model_dump(mode="json", exclude=where)
 
 
 class TuneOutputs(Outputs):

@@ -29,10 +29,10 @@ def find_reusable_run(step: Step, parts: Parts, profile: Profile) -> tuple[Run |
     """
     invalid = ""
     for candidate in finished_runs(step.name, CANDIDATES, cache_key(parts)):
-        problem = _problem(candidate.info.run_id, step, profile)
+        problem = invalid_reason(candidate.info.run_id, step, profile)
         if problem is None:
             return candidate, ""
-        invalid = problem
+        invalid = invalid or problem
     return None, invalid or _difference(step.name, parts)
 
 
@@ -48,7 +48,7 @@ def find_interrupted_run(step: Step, parts: Parts, profile: Profile) -> str | No
     return None
 
 
-def _problem(run_id: str, step: Step, profile: Profile) -> str | None:
+def invalid_reason(run_id: str, step: Step, profile: Profile) -> str | None:
     """Return why the outputs of a run can no longer be used, or None."""
     try:
         if missing := missing_files_error(run_id):

@@ -27,7 +27,7 @@ from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
 from steps.pipeline.run_tags import log_parameters, run_name, set_step_tags
-from steps.pipeline.runs import LATEST, finished_runs, resolve_input
+from steps.pipeline.runs import LATEST, finished_runs, input_key, resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.tracking_store import use_tracking_store
 from steps.settings.parameters import (
@@ -83,6 +83,8 @@ class Step:
         settings: the keys of the profile that decide the result, such as ``training.processes``.
         state: returns what else the step reads (files that landed, where an alias points).
         invalid_reason: returns why outputs can no longer be used; None if they can.
+        input_tags: by an input's step, the tag of its run that says all that this step reads of it.
+            Its value stands in the key in place of the run's ID.
         resolve: returns the run ID that is meant, by an input's step and what was typed.
         resumable: returns whether an interrupted run, by its ID, can be resumed.
         optional: the inputs without which it runs if they have never run: ``latest`` is then none.
@@ -97,6 +99,7 @@ class Step:
     invalid_reason: Callable[[Any, Profile], str | None] = field(
         default=lambda outputs, profile: None
     )
+    input_tags: dict[str, str] = field(default_factory=dict)
     resolve: Callable[[str, str], str] = resolve_input
     needs_space: bool = True
     resumable: Callable[[str, Profile], bool] = field(default=lambda run_id, profile: False)
@@ -114,7 +117,9 @@ class Step:
             module=f"steps.{self.name}",
             parameters={name: value for name, value in own.items() if input_step(name) is None},
             settings=profile.cache_key_values(self.settings),
-            inputs=inputs,
+            inputs={
+                name: input_key(id_, self.input_tags.get(name)) for name, id_ in inputs.items()
+            },
             state=self.state(parameters, profile),
         )
 

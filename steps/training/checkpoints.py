@@ -18,7 +18,7 @@ from steps.settings.profile import Profile
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.plan import Plan
 
-FROM_INGEST = ("table", "table_id", "version", "source")
+FROM_INGEST = ("table", "table_id", "version", "source", "labelled")
 """The values of a fingerprint that come from the ingest run, not from a parameter of train."""
 
 
@@ -38,7 +38,7 @@ class TrainingFingerprint:
 
     def values(self) -> dict[str, object]:
         """Return each value by the name of its parameter, or by its name in the selection."""
-        values = asdict(self.plan) | self.selection.model_dump(mode="json")
+        values = asdict(self.plan) | self.selection.content()
         return values | {"input_size": values["input_size"][0], "processes": self.processes}
 
 

@@ -110,7 +110,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _name(rng: random.Random, number: int) -> tuple[bytes, dict]:
-    return _image(rng), {"name": f"IMG_{number}.jpg"}
+    return _image(rng), {"outcomes": {IMAGE}, "name": f"IMG_{number}.jpg"}
 
 
 def _future(rng: random.Random, number: int) -> tuple[bytes, dict]:

@@ -60,7 +60,7 @@ def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expec
 @pytest.mark.parametrize(
     ("step", "message", "said"),
     [
-        (ingest, "pass -P names=any to take it", "pass -P ingest_names=any to take it"),
+        (ingest, "pass -P gps=keep to keep it", "pass -P ingest_gps=keep to keep it"),
         (tune, "pass more -P minutes", "pass more -P tune_minutes"),
         (train, "pass -P weights=none", "pass -P train_weights=none"),
         (ingest, "pass another -P source=", "pass another -P source="),

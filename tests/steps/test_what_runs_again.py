@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from steps import main, train
 from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.labelled import TAG
 from steps.ingestion.landing import list_landing_zone
 from steps.pipeline import cache_key as cache_key_module
 from steps.pipeline import source_code
@@ -74,12 +75,18 @@ def edit(copied, monkeypatch) -> Iterator[Callable[[str, Callable[[str], str]], 
 
 
 def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
-    """The key of each step; steps are handed each other's keys in place of run IDs."""
+    """The key of each step; steps are handed each other's keys in place of run IDs.
+
+    A run of ingest is a real one that left other labelled images than those of other keys.
+    """
     asked = main.Parameters(source=str(landing), **parameters)
     found: dict[str, str] = {}
     for step in main.PIPELINE:
         chosen = parameters_of(step, asked, main.OwnParameters, found)
         inputs = {name: found[name] for name in step.input_names()}
+        if "ingest" in inputs:
+            tags = {TAG: found["ingest"]}
+            inputs["ingest"] = MlflowClient().create_run("0", tags=tags).info.run_id
         found[step.name] = cache_key(step.key_parts(chosen, profile, inputs))
         if step.name == "promote":
             _promote(profile.model, found["promote"])

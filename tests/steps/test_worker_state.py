@@ -39,7 +39,7 @@ CONTENTS = {
 def _ingested(content: bytes, folder: Path) -> None:
     file = {"path": "file:/zone/a.jpg", "bytes": 1, "modified_at": datetime.now(UTC)}
     for statistics in ("full", "sampled"):
-        rules = Rules("file:/zone", r"(?P<time>\d+)_", names="any", statistics=statistics)
+        rules = Rules("file:/zone", r"(?P<time>\d+)_", statistics=statistics)
         build_row(file | {"content": content or b"\0"}, rules)
 
 

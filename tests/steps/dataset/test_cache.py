@@ -27,6 +27,7 @@ OTHER = {
     "table_id": "another",
     "version": 4,
     "source": "file:/landing/deeper",
+    "labelled": "another",
     "input_size": (24, 16),
     "block_minutes": 20,
     "guard_minutes": 2,
@@ -56,6 +57,12 @@ def test_each_field_of_a_selection_changes_the_name(field):
     other = SELECTION.model_copy(update={field: OTHER[field]})
     assert cache_name(other) != cache_name(SELECTION)
     assert cache_name(SELECTION.model_copy()) == cache_name(SELECTION)
+
+
+@pytest.mark.parametrize("where", [{"version": 9}, {"table_id": "another"}])
+def test_known_images_have_one_name_at_every_version(where):
+    known = SELECTION.model_copy(update={"labelled": "0" * 64})
+    assert cache_name(known.model_copy(update=where)) == cache_name(known)
 
 
 @pytest.mark.parametrize("constant", ["PREPARE_VERSION", "LAYOUT"])
@@ -119,8 +126,8 @@ def test_equal_bytes_count_once_and_under_the_first_path():
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        (_known(0), "0 labelled images with 0 labels (none): a network needs two"),
-        (_known(50, "a"), "50 labelled images with 1 label (a): a network needs two"),
+        (_known(0), "of the 0 images of /landing none has a label, and a network needs two"),
+        (_known(50, "a"), "of the 50 images of /landing 50 are labelled a, and a network needs"),
         (_known(9), "no image labelled"),
         (_known(300).assign(label=["rare"] + ["common"] * 299), "no image labelled rare; pass"),
         (_known(300).assign(device_id="1", captured_at=datetime(2026, 7, 13, 5)),

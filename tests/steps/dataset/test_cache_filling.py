@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups, stack_pixels
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
+from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
+from steps.lake.delta_log import missing_files_error
 from steps.lake.tables import current_version, id_of
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
@@ -154,9 +157,34 @@ def test_an_equal_selection_finds_its_cache_without_spark(filled):
 
 def test_a_recreated_table_has_no_cache(filled):
     before = filled.selection.model_copy(update={"table_id": "another"})
-    with pytest.raises(UserError, match="recreated since") as caught:
+    with pytest.raises(UserError, match="was created again") as caught:
         find_or_fill(before, filled.profile, filled.spark)
     assert caught.value.fix == RunStep("ingest")
+
+
+def test_a_version_that_is_gone_is_read_as_it_is_now_if_the_images_are_the_same(filled, tmp_path):
+    profile = filled.profile.model_copy(
+        update={"lake": str(tmp_path / "lake"), "cache": str(tmp_path / "cache")}
+    )
+    shutil.copytree(filled.profile.lake, profile.lake)
+    with filled.spark() as spark:
+        now = filled.selection.model_copy(
+            update={
+                "table": IMAGES.path(profile),
+                "version": current_version(IMAGES.load(spark, profile)),
+                "labelled": digest(labelled_images(IMAGES.read(spark, profile), SOURCE)),
+            }
+        )
+        before = now.model_copy(update={"version": filled.selection.version, "labelled": "0" * 64})
+        spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+        for statement in ("OPTIMIZE delta.`{}`", "VACUUM delta.`{}` RETAIN 0 HOURS"):
+            spark.sql(statement.format(now.table))
+    assert "gone" in missing_files_error(now.table, now.version, now.table_id)
+    cache = find_or_fill(now, profile, filled.spark)
+    assert sum(map(cache.rows, SPLITS)) == sum(map(filled.cache.rows, SPLITS)) + len(LATER)
+    with pytest.raises(UserError, match="changed since") as caught:
+        find_or_fill(before, profile, filled.spark)
+    assert caught.value.fix == RunStep("ingest", {"source": "/landing zone"})
 
 
 def test_an_attempt_without_a_manifest_is_no_cache(filled):

@@ -108,6 +108,17 @@ def test_conflicting_labels_are_reported_and_not_merged(small):
     assert _labels(small) == BEFORE | {UNLABELLED: "parcel"}
 
 
+def test_a_file_name_of_several_images_labels_none_of_them(lake, tmp_path):
+    small = make_small_lake(lake, tmp_path)
+    small.put({"a/IMG_1.jpg": jpeg(1), "b/IMG_1.jpg": jpeg(2), "b/IMG_2.jpg": jpeg(3)})
+    small.put({"c/IMG_2.jpg": jpeg(3)})  # a copy
+    small.ingest()
+    done = _merge(small, [("IMG_1.jpg", "boots"), ("IMG_2.jpg", "boots")])
+    assert done == MergedLabels(added=0, changed=2, conflicts=["IMG_1.jpg"], unmatched=0)
+    assert _merge(small, [(f"{small.zone}/a/IMG_1.jpg", "boots")], "path").changed == 1
+    assert sorted(_labels(small).values()) == ["b", "boots", "boots", "boots"]
+
+
 def test_rows_without_a_key_or_a_label_are_ignored(small):
     assert _merge(small, [(LABELLED, None), (None, "shoes")]) == MergedLabels(0, 0, [], 0)
     assert _labels(small) == BEFORE

@@ -84,7 +84,7 @@ def test_any_exif_leaves_a_row_that_the_table_holds(schema, base, details, gps, 
     content = encoded(IMAGE, format, exif=_exif(base, details, gps, damage))
     changed = datetime(2026, 7, 1, tzinfo=UTC)
     file = {"path": "file:/zone/a.jpg", "bytes": 1, "modified_at": changed, "content": content}
-    row = build_row(file, Rules(source="file:/zone", pattern="no match", names="any", gps="keep"))
+    row = build_row(file, Rules(source="file:/zone", pattern="no match", gps="keep"))
     assert "reason" not in row
     assert row["captured_from"] in ("exif", "gps", "file")
     if row["captured_from"] == "file":

@@ -27,7 +27,7 @@ def ingested(lake, tmp_path_factory):
     landing = list_landing_zone(str(small.zone))
     (small.zone / "brief.jpg").unlink()  # between listing and reading
     files = landing.files
-    return small, ingest_files(small.spark, small.profile, files, small.rules(names="any"), LIMITS)
+    return small, ingest_files(small.spark, small.profile, files, small.rules(), LIMITS)
 
 
 def test_each_image_is_ingested_under_its_own_name(ingested):
@@ -49,9 +49,9 @@ def test_a_copy_with_another_time_is_the_same_image(ingested):
     before, versions = small.table("images"), small.versions()
     for name in NAMES:
         os.utime(small.zone / name)
-    assert small.ingest(names="any") == 0
+    assert small.ingest() == 0
     assert small.versions() == versions
-    assert small.ingest(names="any") == 0
+    assert small.ingest() == 0
     assert small.table("images")["modified_at"].equals(before["modified_at"])
 
 
@@ -60,7 +60,7 @@ def test_other_bytes_of_the_same_length_are_another_image(ingested):
     old = (small.zone / "star*.jpg").read_bytes()
     for content in (old[:-3] + b"\0" + old[-2:], old):  # and back to the first ones
         small.put({"star*.jpg": content})
-        assert small.ingest(names="any") == 1
+        assert small.ingest() == 1
     rows = small.table("images").query("name == 'star*.jpg'")
     assert rows["replaced_at"].isna().tolist() == [False, False, True]
     assert [bytes(content) for content in rows["content"]][::2] == [old, old]

@@ -93,6 +93,6 @@ def test_the_best_valid_time_counts_and_is_named(tmp_path, named, exif, gps, exp
     image = tmp_path / (f"{named}_rpi_sensor_3_porch_1.jpg" if named else "IMG_1.jpg")
     image.write_bytes(encoded(drawn(1), exif=tags))
     file = {"path": f"file:{image}", "bytes": image.stat().st_size, "modified_at": CHANGED}
-    row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED, names="any"))
+    row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
     found = row.get("reason") or (row["captured_from"], row["captured_at"])
     assert found == expected and ("date" not in row or row["date"] == row["captured_at"].date())

@@ -25,9 +25,9 @@ FIRST = {
     file_name(day=14, hour=2, device="2", label=""): jpeg(2),
     "old shoes/a b.PNG": encoded(drawn(4, "RGBA"), "PNG"),
     "copies/a b.PNG": encoded(drawn(4, "RGBA"), "PNG"),
+    "unnamed.jpg": jpeg(8),
     file_name(day=16): jpeg(5)[:300],
     file_name(day=17): b"",
-    "unnamed.jpg": jpeg(8),
     "notes.txt": b"not ingested",
 }
 REWRITTEN = file_name(day=13, hour=1)
@@ -104,7 +104,7 @@ def _row(ingest: Ingest, story: Story, name: str) -> dict:
 
 
 def test_images_land_with_their_names_and_bytes(story):
-    images = {name: FIRST[name] for name in list(FIRST)[:4]}
+    images = {name: FIRST[name] for name in list(FIRST)[:5]}
     assert len(story.ingests[0].images) == len(images)
     for name, content in images.items():
         row = _row(story.ingests[0], story, name)
@@ -117,12 +117,18 @@ def test_images_land_with_their_names_and_bytes(story):
 
 
 def test_the_fields_of_the_name_are_in_the_columns(story):
-    first, unlabelled, by_folder = (_row(story.ingests[0], story, name) for name in list(FIRST)[:3])
+    names = [*list(FIRST)[:3], "unnamed.jpg"]
+    first, unlabelled, by_folder, unnamed = (_row(story.ingests[0], story, name) for name in names)
     assert first["captured_at"] == datetime(2026, 7, 13, 1)
     assert first["date"] == date(2026, 7, 13)
     assert (first["device_id"], first["view"], first["label"]) == ("1", "porch", "0")
     assert (unlabelled["device_id"], unlabelled["label"]) == ("2", None)
     assert by_folder["label"] == "old shoes"
+    assert (unnamed["label"], unnamed["device_id"], unnamed["captured_from"]) == (
+        None,
+        None,
+        "file",
+    )
     assert (by_folder["format"], by_folder["mode"]) == ("PNG", "RGBA")
     assert [row["captured_from"] for row in (first, unlabelled, by_folder)] == [
         *("name", "name"),
@@ -135,7 +141,6 @@ def test_rejected_files_are_kept_with_their_reason(story):
     assert kept["reason"].to_dict() == {
         file_name(day=16): "truncated",
         file_name(day=17): "empty",
-        "unnamed.jpg": "name",
     }
     assert all(kept.loc[name, "content"] == FIRST[name] for name in kept.index)
     assert kept["error"].str.len().min() > 0

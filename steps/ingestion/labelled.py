@@ -1,0 +1,120 @@
+"""The labelled images of a landing zone: what networks are trained on, and whether it changed."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steps.ingestion.tables import path_is_under
+from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
+from steps.pipeline.outputs import IngestOutputs
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TAG = "labelled_images"
+"""Tag of a run of ingest: a hash of the images that it leaves to learn from, wherever and at
+whatever version of the table they are read."""
+
+COLUMNS = ("path", "sha256", "device_id", "captured_at", "split", "label")
+"""What decides a training, beside the pixels that have the hash."""
+
+
+def labelled_images(images: "DataFrame", source: str) -> "DataFrame":
+    """Return the rows of ``images`` that a network can learn from, with all their columns.
+
+    ``captured_at`` is null if it is only the time at which a file was copied: that does not show
+    which images are neighbours.
+    """
+    from pyspark.sql import functions as F
+
+    if "split" not in images.columns:  # a version from before there was one
+        images = images.withColumn("split", F.lit(None).cast("string"))
+    return (
+        images.where(path_is_under(source))
+        .where("label IS NOT NULL AND replaced_at IS NULL")
+        .withColumn("captured_at", F.when(F.col("captured_from") != "file", F.col("captured_at")))
+    )
+
+
+def digest(images: "DataFrame | pa.Table") -> str:
+    """Return a hash of labelled images that does not depend on their order."""
+    columns = images.select(list(COLUMNS))
+    table = columns if isinstance(columns, pa.Table) else columns.toArrow()
+    lines = "\n".join(sorted(map(repr, _rows(table))))
+    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def change_since(outputs: IngestOutputs) -> str | None:
+    """Return what changed in the table since a run of ingest, as far as it decides a training.
+
+    Rows of other sources, rows without a label, compaction and VACUUM change nothing. Data files
+    that both versions have are not read, and Spark is not started.
+
+    Returns:
+        a message, such as ``labels changed (40 added, 10 changed)``, or None.
+    """
+    log = DeltaLog(outputs.table)
+    if not log.versions:
+        return f"version {outputs.version} of {outputs.table} is gone"
+    now = log.read(log.versions[-1])
+    if outputs.table_id and now.id != outputs.table_id:
+        return f"{outputs.table} was created again"
+    if broken := log.broken_files_error(now):
+        return broken
+    if now.version == outputs.version:
+        return None
+    if now.reader > PLAIN_READER:
+        return f"{outputs.table} has version {now.version}, whose rows only Spark can read"
+    return _compare(log, now, outputs)
+
+
+def _compare(log: DeltaLog, now: Snapshot, outputs: IngestOutputs) -> str | None:
+    """Return what differs between the newest version and that of a run of ingest."""
+    then = log.read(outputs.version) if outputs.version in log.versions else None
+    if then is None or log.broken_files_error(then):  # after VACUUM
+        same = digest(_read(log, now.files, outputs.source)) == outputs.labelled
+        return None if same else "labels changed"
+    before, after = (
+        {row[0]: row[1:] for row in _rows(_read(log, files, outputs.source))}
+        for files in (then.files.keys() - now.files.keys(), now.files.keys() - then.files.keys())
+    )
+    return _describe(before, after)
+
+
+def _read(log: DeltaLog, files: Iterable[str], source: str) -> pa.Table:
+    """Return ``COLUMNS`` of the labelled images in some files, as :func:`labelled_images` does."""
+    time = pa.timestamp("us", "UTC")
+    types = {"captured_at": time, "replaced_at": time}
+    names = (*COLUMNS, "captured_from", "replaced_at")
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
+    path, label, replaced_at = map(pc.field, ("path", "label", "replaced_at"))
+    here = pc.starts_with(path, f"{source}/") & label.is_valid() & replaced_at.is_null()
+    rows = log.read_rows(files, schema, here)
+    known = pc.not_equal(rows["captured_from"], "file")
+    times = pc.if_else(known, rows["captured_at"], pa.scalar(None, time))
+    return rows.set_column(names.index("captured_at"), "captured_at", times).select(COLUMNS)
+
+
+def _rows(images: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of ``COLUMNS`` with times in microseconds, by whatever they were read."""
+    times = images["captured_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    images = images.set_column(COLUMNS.index("captured_at"), "captured_at", times)
+    yield from zip(*(images[name].to_pylist() for name in COLUMNS), strict=True)
+
+
+def _describe(before: dict[str, tuple[Any, ...]], after: dict[str, tuple[Any, ...]]) -> str | None:
+    """Return what differs between labelled images by path, of which the label is the last value."""
+    counts = {
+        "added": len(after.keys() - before.keys()),
+        "changed": sum(
+            after[path][-1] != before[path][-1] for path in after.keys() & before.keys()
+        ),
+        "removed": len(before.keys() - after.keys()),
+    }
+    if labels := ", ".join(f"{count} {how}" for how, count in counts.items() if count):
+        return f"labels changed ({labels})"
+    others = sum(after[path] != row for path, row in before.items())
+    return f"{others} labelled images changed" if others else None

@@ -1,0 +1,51 @@
+"""Ingest as a user sees it: what the terminal says of refused files and of labels."""
+
+import pytest
+from drawing import file_name, jpeg
+from lake_site import lake_site
+from mlflow import MlflowClient
+
+from steps import tune
+
+pytestmark = pytest.mark.slow
+
+GOOD = {"IMG_0001.jpg": jpeg(1), "IMG_0002.jpg": jpeg(2), file_name(label="_0"): jpeg(3)}
+REFUSED = {"IMG_0003.jpg": jpeg(4)[:300], "IMG_0004.jpg": jpeg(5)[:300], "IMG_0005.jpg": b""}
+
+
+@pytest.fixture
+def site(lake, empty_store, tmp_path):
+    with lake_site(lake.spark, empty_store, tmp_path) as site:
+        yield site
+
+
+def test_a_source_of_which_no_file_is_an_image_fails_until_one_is(site, caplog):
+    site.put(REFUSED)
+    for parameters in ({}, {"retry_quarantine": "true"}):
+        with pytest.raises(SystemExit) as ended:
+            site.ingest(**parameters)
+        said = str(ended.value)
+        assert "\n" not in said and "-P retry_quarantine=true" in said.partition("; run: ")[2]
+        assert f"all 3 files of {site.zone} are in quarantine (2 truncated, 1 empty)" in said
+    site.put({"IMG_0003.jpg": jpeg(4)})
+    site.ingest()
+    assert "in quarantine: 1 truncated, 1 empty; once" in caplog.text
+    statuses = [run.info.status for run in MlflowClient().search_runs(["0"])]
+    assert statuses == ["FINISHED", "FAILED", "FAILED"]
+
+
+def test_labels_land_on_images_that_are_there_and_the_others_are_named(site, caplog):
+    site.put(GOOD)
+    site.ingest()
+    profile = f"--profile={site.home}/test.yaml"
+    with pytest.raises(SystemExit) as ended:
+        tune.STEP.main([profile])
+    said = str(ended.value)
+    assert f"of the 3 images of {site.zone} 1 are labelled 0, and a network needs two" in said
+    assert f"-e ingest -P profile={site.home}/test.yaml -P source={site.zone} -P labels=" in said
+    site.merge(
+        {"IMG_0001.jpg": "1", "IMG_0002.jpg": "0"} | {f"IMG_1{n}.jpg": "1" for n in range(5)}
+    )
+    assert "2 labels added, 0 changed" in caplog.text
+    unmatched = f"5 of the 7 keys in {site.home}/labels.csv match no image of {site.zone}"
+    assert f"{unmatched}, such as IMG_10.jpg, IMG_11.jpg, IMG_12.jpg;" in caplog.text
