@@ -9,7 +9,7 @@ from typing import Any
 
 import mlflow
 
-from steps.errors import RUN, UserError
+from steps.errors import RUN, RunStep, UserError
 
 RESERVE = 50_000_000
 """Bytes that a step needs besides what it says: Delta's log, reports, temporary files."""
@@ -33,7 +33,8 @@ def require_space(place: str, needed: int, purpose: str) -> None:
     if folder and (free := shutil.disk_usage(folder).free) < needed + RESERVE:
         raise UserError(
             f"{purpose} need {_megabytes(needed + RESERVE)} in {place}, and {_megabytes(free)} are "
-            f"free: free some space; {SHOW}"
+            "free: free some space; upkeep shows what takes it",
+            RunStep("upkeep", {"dry_run": "true"}),
         )
 
 
