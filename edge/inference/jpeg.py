@@ -181,15 +181,16 @@ class _CompleteJpeg(ImageFile.PyDecoder):
         decoder = Image._getdecoder(self.mode, "jpeg", (rawmode, tables), tuple(config))
         decoder.setimage(self.im, self.state.extents())
         for number, scan in enumerate(jpeg.scans):
-            unread = b""
+            unread: bytes | memoryview = scan.content
             # If libjpeg happens to wait with nothing unread, it does not read another byte.
-            for data, filler in ((scan.content, READ_AHEAD), (b"", ONES)):
-                unread = b"".join((unread, data, filler if scan.is_ended else b""))
+            for filler in (None, READ_AHEAD, ONES):
+                if filler:
+                    unread = bytes(unread) + filler
                 taken, error = decoder.decode(unread)
                 if taken < 0:
                     return taken, error
                 unread = unread[taken:]
-                if unread or not scan.is_ended:
+                if not scan.is_ended or (filler and unread):
                     of = "coefficients" if number else ""
                     raise IncompleteJpegError(jpeg.missing_coefficients(number), of)
         taken, error = decoder.decode(END)
