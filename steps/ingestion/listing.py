@@ -1,6 +1,7 @@
 """Finding the files below a folder, without those that are hidden or cannot be read."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from steps.ingestion.left_out import LeftOut, hidden_in
 
 MOST_HIDDEN = 1000
 """Folders of a hidden one whose files are counted: it may hold copies of a whole file system."""
+
+OF_DEVICES = re.compile(rf"/{RESULTS}/.*\.jsonl|/{STATUS}/.*\.json", re.DOTALL)
+"""What devices send beside images."""
 
 LAST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
@@ -36,7 +40,7 @@ def find_files(
         if hidden := hidden_in(below.split("/")[1:]):
             left_out.hidden[hidden] += 1
         elif not below.lower().endswith(suffixes):
-            if not below.startswith((f"/{RESULTS}/", f"/{STATUS}/")):
+            if not OF_DEVICES.fullmatch(below):
                 left_out.add(below)
         elif not below.isascii() and below != below.encode(errors="replace").decode():
             left_out.add_unread(root + below, "its name is not UTF-8; rename it")

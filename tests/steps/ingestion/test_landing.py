@@ -250,6 +250,8 @@ LEFT_OUT = {
     "a/1.HEIC": ".heic",
     "2.heic": ".heic",
     "3.mov": ".mov",
+    "results/4.mov": ".mov",
+    "status/a.txt": ".txt",
     "a/notes.txt": ".txt",
     "a/frame": "without a suffix",
     "a/x.jpg.part": ".part",
