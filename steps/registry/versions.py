@@ -93,7 +93,7 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
     compared = refused.tags.get(COMPARED, "") if refused else ""
     if refused and compared.startswith(REFUSED) and version_by_alias(source, alias) is None:
         return UserError(
-            f"no model yet: {source} {refused.version} was {compared}; to take it as it is",
+            f"no model yet: {source} {refused.version} was {compared}; to use it as it is",
             RunStep("promote", {"version": str(refused.version), "alias": argument}),
             Result.NO_MODEL,
         )
