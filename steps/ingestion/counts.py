@@ -27,7 +27,8 @@ def current_rows(spark: "SparkSession", profile: Profile, table: Table, source: 
 def quarantine_reasons(spark: "SparkSession", profile: Profile, source: str) -> dict[str, int]:
     """Return the number of quarantined files by their reason, the most frequent one first."""
     rows = current_rows(spark, profile, QUARANTINE, source).groupBy("reason").count()
-    return {row["reason"]: row["count"] for row in rows.orderBy("count", ascending=False).collect()}
+    most_first = sorted(rows.collect(), key=lambda row: (-row["count"], row["reason"]))
+    return {row["reason"]: row["count"] for row in most_first}
 
 
 def source_counts(

@@ -29,7 +29,7 @@ def test_a_source_of_which_no_file_is_an_image_fails_until_one_is(site, caplog):
         assert f"all 3 files of {site.zone} are in quarantine (2 truncated, 1 empty)" in said
     site.put({"IMG_0003.jpg": jpeg(4)})
     site.ingest()
-    assert "in quarantine: 1 truncated, 1 empty; once" in caplog.text
+    assert "in quarantine: 1 empty, 1 truncated; once" in caplog.text
     statuses = [run.info.status for run in MlflowClient().search_runs(["0"])]
     assert statuses == ["FINISHED", "FAILED", "FAILED"]
 
