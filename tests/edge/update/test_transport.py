@@ -164,7 +164,8 @@ def test_contradictory_variables_are_refused(monkeypatch, variables, message):
 def test_a_proxy_is_used_if_there_is_one(server, monkeypatch):
     """The server itself stands for the proxy: it is asked for another machine's address."""
     monkeypatch.setenv("HTTP_PROXY", server.address)
-    monkeypatch.delenv("http_proxy", raising=False)
+    for name in ("http_proxy", "no_proxy"):  # they count before the capitals
+        monkeypatch.delenv(name, raising=False)
     version = Registry("http://mlflow.example:5000").version(MODEL, "champion")
     assert version.version == "1"
     assert server.requests[0][0].startswith("http://mlflow.example:5000/api/2.0/")
@@ -175,7 +176,8 @@ def test_a_proxy_is_used_if_there_is_one(server, monkeypatch):
 
 def test_a_proxy_that_is_down_is_named(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.delenv("http_proxy", raising=False)
+    for name in ("http_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(RegistryError, match="the proxy to http://mlflow.example does not connect"):
         Registry("http://mlflow.example").version(MODEL, "champion")
 

@@ -50,7 +50,7 @@ class Model:
     """Uncertain about every third frame only; takes the place of a pulled model."""
 
     class current:  # noqa: N801
-        version, release = "4", 7
+        model, version, release = "package-onnx", "4", 7
 
     failure = None
 
