@@ -12,5 +12,5 @@ In the order of an update:
 - ``current``: the model in use, loaded
 
 All of them work on ``home``, a model's folder on the device, and ``state``, what the device
-remembers there. After each of the ``faultpoints`` a test kills the process.
+remembers there. A test kills the process before each change that an update makes to the disk.
 """

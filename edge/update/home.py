@@ -22,7 +22,6 @@ from edge.files.disk_space import explain_full_disk
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
 from edge.protocol.release import CURRENT, Release, read_release
-from edge.update.faultpoints import UpdateStep, reached
 from edge.update.state import Failure, State
 
 logger = logging.getLogger(__name__)
@@ -107,10 +106,8 @@ class ModelHome:
         link = self.folder / f".{CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)
-        reached(UpdateStep.LINKED)
         os.replace(link, self.folder / CURRENT)
         sync_folder(self.folder)
-        reached(UpdateStep.SWITCHED)
 
     def remove_link(self) -> None:
         """Remove the link, so that no model is in use."""
@@ -139,7 +136,6 @@ class ModelHome:
                     path.unlink()
                 elif path.name.startswith(".") or (path / MODEL_FILE).exists():
                     self.discard(path)
-        reached(UpdateStep.CLEANED_UP)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder if it exists, under a hidden name, so that none is seen half removed.

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.protocol.release import read_release
-from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import ModelHome
 from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure
@@ -43,7 +42,6 @@ class Probation:
         with self._home.state_lock():
             if self.is_active(folder):
                 self._home.save(replace(self._home.state, probation=None, starts=0))
-                reached(UpdateStep.COMMITTED)
 
     def rollback(self, reason: str, folder: Path | None = None) -> None:
         """Go back from the release on probation to the one before it, if there is one.
@@ -81,12 +79,10 @@ class Probation:
         if release := self._home.active_release():
             failure = Failure(release.release, reason, 1, True, runtime_fingerprint())
             self._home.save_failure(release.digest, failure)
-            reached(UpdateStep.FAILURE_SAVED)
         if before is None or read_release(before) is None:
             self._home.remove_link()
         else:
             self._home.switch(before)
-        reached(UpdateStep.ROLLED_BACK)
         self._home.save(replace(self._home.state, probation=None, starts=0, previous=None))
         if failed:
             self._home.discard(failed)  # only this one: the next release may be downloading

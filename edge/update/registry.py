@@ -7,7 +7,6 @@ from pathlib import Path
 import urllib3
 
 from edge.protocol.release import RELEASE_TAG, Release, ReleaseError
-from edge.update.faultpoints import UpdateStep, reached
 from edge.update.server import (
     RANGE_NOT_SATISFIABLE,
     RegistryError,
@@ -115,7 +114,6 @@ class Registry:
                         if file.tell() + len(chunk) > limit:
                             raise TooLongError(f"{path} is longer than the {limit} bytes released")
                         file.write(chunk)
-                        reached(UpdateStep.PART_FETCHED)
                 except TimeoutError as error:
                     raise RegistryError(f"the download of {path} {error}: pull again") from error
                 except urllib3.exceptions.HTTPError as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 from edge.files.disk_space import require_space
 from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import Release, ReleasedFile, ReleaseError
-from edge.update.faultpoints import UpdateStep, reached
 from edge.update.registry import TooLongError
 
 Download = Callable[[str, Path, int], int]
@@ -42,7 +41,6 @@ def fetch(
         edge.files.disk_space.SpaceError: the disk has too little free space.
     """
     staging.mkdir(exist_ok=True)
-    reached(UpdateStep.STAGED)
     what = f"release {release.release} of {release.model}"
     require_space(staging, _missing(release, staging), reserve, what)
     downloaded = 0
@@ -53,8 +51,6 @@ def fetch(
                 shutil.copyfile(found / file.name, target)
             else:
                 downloaded += _fetch_one(download, file, target)
-        reached(UpdateStep.FILE_FETCHED)
-    reached(UpdateStep.FETCHED)
     _require_new_enough_agent(release, staging)
     return downloaded
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
-from edge.update.faultpoints import UpdateStep, reached
 from edge.update.home import STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import RegisteredVersion, Registry
@@ -167,16 +166,13 @@ class Updater:
             raise
         # counted before the self-test, since that may crash the process
         self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
-        reached(UpdateStep.ATTEMPT_COUNTED)
         try:
             result = run_self_test(staging, self._threads)
         except ReleaseError as error:
             self._save_failure(release, str(error), final=True)
             raise
-        reached(UpdateStep.SELF_TESTED)
         write_atomically(staging / SELF_TEST_FILE, result.text().encode())
         write_atomically(staging / RELEASE_FILE, release.text.encode())
-        reached(UpdateStep.RESULT_WRITTEN)
         activate(self.home, release, staging, folder)
         self.home.clean_up()
         self._intact = release.digest
