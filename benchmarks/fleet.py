@@ -38,7 +38,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by 
 from benchmarks.fleet_servers import ALIAS, CACHED_SECONDS, FILES, MODEL, cached, publish, served
 from benchmarks.machine import machine
 from edge.inference.errors import UserError
-from edge.protocol.release import RELEASE_TAG, Release
 from edge.update.polling import PollTimes
 from edge.update.registry import Registry
 
@@ -122,18 +121,17 @@ class Device:
         self.registry = Registry(self.server)
 
     def poll(self) -> None:
-        """Ask once which version the alias names."""
-        self.registry.version(MODEL, ALIAS)
+        """Ask once which release the alias names."""
+        self.registry.release(MODEL, ALIAS)
 
     def update(self) -> None:
         """Poll, and fetch the files of a release that it has not."""
-        version = self.registry.version(MODEL, ALIAS)
-        release = Release.parse(version.tags[RELEASE_TAG])
+        release = self.registry.release(MODEL, ALIAS)
         if release.release > self.release:
             with tempfile.TemporaryDirectory() as folder:
                 for file in release.files:
                     target = Path(folder, file.name)
-                    self.registry.download(version, file.path, target, file.bytes)
+                    self.registry.download(release, file, target)
                     file.require(target)
             self.release = release.release
 

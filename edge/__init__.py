@@ -15,7 +15,7 @@ The rooms, each of which imports only the ones below it:
 - ``update``: from an alias to the model in use
 - ``outbox``: images and results until they are sent
 - ``cameras``: one interface, one driver per file, found by one table
-- ``files``: atomic writes and the free space of the disk
+- ``files``: atomic writes, the free space of the disk, and files of settings
 - ``protocol``: what the device and ``steps`` must agree on
 - ``inference``: the scoring core, where an image becomes a prediction, in training and here
 

@@ -5,5 +5,5 @@
 - ``model``, ``follower``: the model in use, and the polls for a newer one
 - ``status``, ``machine``, ``watchdog``: whether the device is healthy, and who notices if not
 - ``clock``, ``timekeeping``: the time, and whether the clock was set
-- ``settings``, ``settings_file``: the TOML file
+- ``settings``: what the TOML file says
 """

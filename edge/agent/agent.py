@@ -9,15 +9,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.agent.clock import Clock
 from edge.agent.parts import Parts
 from edge.agent.settings import Settings
 from edge.agent.status import health_issues, status
 from edge.agent.watchdog import Watchdog
-from edge.cameras.camera import Camera
+from edge.cameras.camera import Camera, FrameImage
 from edge.outbox.landing import Landing
 from edge.outbox.sender import Sender
 
@@ -73,7 +70,7 @@ class Agent:
         rows = HISTORY_SECONDS / self.parts.settings.score.period_seconds
         return self.parts.results.history(max(round(rows), 1))
 
-    def last_frame(self) -> bytes | NDArray[np.uint8] | None:
+    def last_frame(self) -> FrameImage | None:
         """Return the last frame: a file's bytes or pixels; None before the first."""
         return self.parts.watcher.state.image
 

@@ -36,11 +36,8 @@ def throttling() -> list[str] | None:
 
 def memory_megabytes() -> float:
     """Return this process's resident memory."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def free_megabytes(folder: Path) -> float:

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edge.cameras.camera import FrameImage
 from edge.inference.errors import UserError, one_line
 from edge.inference.image import UnreadableError
 from edge.outbox.result import Result
@@ -65,7 +63,7 @@ class ModelInUse:
             return
         self._load()
 
-    def score(self, image: bytes | NDArray[np.uint8]) -> Result | None:
+    def score(self, image: FrameImage) -> Result | None:
         """Return the result of an image, or None if there is no model.
 
         An unreadable image gets a result without a score. A model that fails on a real frame is

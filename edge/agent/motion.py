@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.cameras.camera import FrameImage
 from edge.inference.prepare import prepare
 
 SIZE = (48, 64)
@@ -35,12 +36,8 @@ class Motion:
         self._share = share
         self._background: NDArray[np.float32] | None = None
 
-    def detect(self, image: bytes | NDArray[np.uint8]) -> bool:
-        """Return whether a frame shows motion; the first one never does.
-
-        Args:
-            image: as ``edge.inference.prepare.prepare`` takes it.
-        """
+    def detect(self, image: FrameImage) -> bool:
+        """Return whether a frame shows motion; the first one never does."""
         grey = prepare(image, SIZE).mean(axis=2, dtype=np.float32)
         if self._background is None:
             self._background = grey

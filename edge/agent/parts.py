@@ -8,9 +8,9 @@ from edge.agent.follower import Follower
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
-from edge.agent.settings import CameraSettings, ModelSettings, Settings
+from edge.agent.settings import ModelSettings, Settings
 from edge.agent.watcher import Watcher
-from edge.cameras.camera import Camera, CameraOptions
+from edge.cameras.camera import Camera
 from edge.cameras.kinds import make_camera
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
@@ -45,7 +45,7 @@ class Parts:
         self.settings, self.store = settings, Store(limits.folder)
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
-        self.camera = camera or make_camera(settings.camera.kind, _camera_options(settings.camera))
+        self.camera = camera or make_camera(settings.camera)
         max_bytes = round(limits.images_megabytes * MEGABYTE)
         min_free_bytes = round(limits.free_megabytes * MEGABYTE)
         self.queue = Queue(self.store, max_bytes, min_free_bytes, settings.device, settings.view)
@@ -75,15 +75,3 @@ class Parts:
         self.model = ModelInUse(
             models / model.name, threads, self.updater.probation, self.clock.uptime
         )
-
-
-def _camera_options(settings: CameraSettings) -> CameraOptions:
-    return CameraOptions(
-        source=settings.source,
-        size=settings.size[::-1],
-        scored_size=settings.scored_size[::-1],
-        upside_down=settings.upside_down,
-        controls=settings.controls,
-        stalled_seconds=settings.stalled_seconds,
-        seed=settings.seed,
-    )

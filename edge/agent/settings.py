@@ -8,23 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge.agent.settings_file import SettingsError, read, within
+from edge.cameras.camera import CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class
+from edge.files.settings_file import SettingsError, read, within
 from edge.protocol.addresses import without_userinfo
-
-
-@dataclass(frozen=True)
-class CameraSettings:
-    """``[camera]``: which camera, and its settings."""
-
-    kind: str = "picamera2"  # of the table CAMERAS
-    source: str = "0"  # a camera's number; opencv: its number, device or URL; folder: its path
-    size: tuple[int, int] = within((640, 480), 16, 10_000)  # width, height of kept images
-    scored_size: tuple[int, int] = within((320, 240), 16, 10_000)  # of picamera2's lores
-    upside_down: bool = False
-    controls: dict[str, Any] = field(default_factory=dict)  # libcamera's, by name
-    stalled_seconds: float = within(20.0, 0.1, 3600)
-    seed: int = within(1, least=0)  # of the simulated porch
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ class Settings:
     view: str = "porch"
     trust_clock: bool = False  # although neither a time server nor an RTC confirms it
     model: ModelSettings | None = None
-    camera: CameraSettings = CameraSettings()
+    camera: CameraSettings = field(default_factory=CameraSettings)
     capture: CaptureSettings = CaptureSettings()
     score: ScoreSettings = ScoreSettings()
     store: StoreSettings = StoreSettings()

@@ -49,10 +49,7 @@ def rtc_agrees(wall_time: datetime) -> bool:
 def _clock_error() -> int:
     """Return the error in microseconds; reading it needs no privilege unless in a sandbox."""
     timex = _Timex()
-    try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
-    except AttributeError:  # not Linux
-        return MAX_ERROR
+    state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
     return int(timex.maxerror) if state >= 0 else MAX_ERROR
 
 

@@ -4,14 +4,12 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.agent.clock import EARLIEST, Clock
 from edge.agent.model import ModelInUse
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
-from edge.cameras.camera import Camera, CameraError, NoNewFrameError, Shot, UnreadableFrameError
+from edge.cameras.camera import Camera, FrameImage, Shot
+from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.inference.image import UnreadableError
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
@@ -35,7 +33,7 @@ class WatcherState:
 
     Attributes:
         polled_at: uptime of the last attempt to take a frame, seconds.
-        image: the last frame: a file's bytes or pixels.
+        image: the last frame.
         moment: when it was taken.
         result: of the model.
         frames: how many were taken since the start.
@@ -46,7 +44,7 @@ class WatcherState:
     """
 
     polled_at: float
-    image: bytes | NDArray[np.uint8] | None = None
+    image: FrameImage | None = None
     moment: Moment | None = None
     result: Result | None = None
     frames: int = 0

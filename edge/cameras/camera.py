@@ -1,9 +1,10 @@
 """The interface of every camera: it yields frames, or takes one shot on request."""
 
 import itertools
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,23 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.errors import UserError
+from edge.files.settings_file import NOT_IN_FILES, within
 
-
-class CameraError(UserError):
-    """A camera cannot deliver a frame."""
-
-
-class StalledError(CameraError):
-    """An open camera has stopped delivering: close it and open it again."""
-
-
-class NoNewFrameError(CameraError):
-    """The camera has no new frame, which is not a fault."""
-
-
-class UnreadableFrameError(NoNewFrameError):
-    """The newest file is not an image; there is no frame until another file comes."""
+FrameImage = bytes | NDArray[np.uint8]
+"""An image to score: a file's bytes, or ``uint8 [h, w, 3]`` RGB pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +48,8 @@ class Frame:
     exposure: Exposure | None = None
 
     @property
-    def image(self) -> bytes | NDArray[np.uint8]:
-        """The image to score: the file's bytes if there are any, otherwise the pixels."""
+    def image(self) -> FrameImage:
+        """What is scored: the file's bytes if there are any, otherwise the pixels."""
         return self.pixels if self.encoded is None else self.encoded
 
 
@@ -70,13 +58,13 @@ class Shot:
     """One moment of a camera: the image to score at once, and the full frame to keep.
 
     Attributes:
-        image: a file's bytes, or RGB pixels, which may be smaller than the frame.
+        image: to score; its pixels may be fewer than the frame's.
         captured_at: when it was taken; always with a time zone.
         frame: returns the full frame; only valid while the shot is held.
         has_own_time: whether ``captured_at`` comes from the image, not from this machine's clock.
     """
 
-    image: bytes | NDArray[np.uint8]
+    image: FrameImage
     captured_at: datetime
     frame: Callable[[], Frame]
     has_own_time: bool = False
@@ -88,42 +76,48 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class CameraOptions:
-    """The options of all cameras; each camera reads those that it knows.
+class CameraSettings:
+    """The settings of all cameras; each camera reads those that it knows.
 
     Attributes:
+        kind: of the table :data:`edge.cameras.kinds.CAMERAS`.
         source: which camera, device, address or folder; "" for the camera's default.
-        size: (height, width) of the frames in pixels.
-        scored_size: (height, width) of the smaller stream that is scored, if there is one.
+        size: (width, height) of the frames in pixels.
+        scored_size: (width, height) of the smaller stream that is scored, if there is one.
         upside_down: whether to turn the image by 180°.
         controls: libcamera's controls, by name.
         stalled_seconds: seconds without a frame after which the camera counts as stalled.
+        seed: of the simulated porch.
         period: time between two frames of :meth:`Camera.frames`.
         start: capture time of the first simulated frame.
-        seed: of the simulated porch.
     """
 
-    source: str = ""
-    size: tuple[int, int] = (480, 640)
-    scored_size: tuple[int, int] = (240, 320)
+    kind: str = "picamera2"
+    source: str = "0"
+    size: tuple[int, int] = within((640, 480), 16, 10_000)
+    scored_size: tuple[int, int] = within((320, 240), 16, 10_000)
     upside_down: bool = False
-    controls: Mapping[str, Any] = field(default_factory=dict)
-    stalled_seconds: float = 20.0
-    period: timedelta = timedelta(0)
-    start: datetime = field(default_factory=lambda: datetime.now().astimezone())
-    seed: int = 1
+    controls: dict[str, Any] = field(default_factory=dict)
+    stalled_seconds: float = within(20.0, 0.1, 3600)
+    seed: int = within(1, least=0)
+    period: timedelta = field(default=timedelta(0), metadata=NOT_IN_FILES)
+    start: datetime = field(
+        default_factory=lambda: datetime.now().astimezone(), metadata=NOT_IN_FILES
+    )
 
 
 class Camera(ABC):
     """A source of frames; its class stands in the table :data:`edge.cameras.kinds.CAMERAS`.
 
     Args:
-        options: whose source has no :meth:`source_error`.
+        settings: whose source has no :meth:`source_error`.
 
     Attributes:
         model: the camera's model, as it goes into EXIF.
         description: of the kind, for the command line's help.
         source_syntax: how the command line appends the source, such as ``:PATH``.
+        source_pattern: a regular expression for sources.
+        source_help: what to do about another source.
         default_count: how many frames ``capture`` takes by default; ``None`` for all.
         period: time between two of :meth:`frames`.
     """
@@ -131,16 +125,18 @@ class Camera(ABC):
     model: str
     description: ClassVar[str]
     source_syntax: ClassVar[str] = ""
+    source_pattern: ClassVar[str] = ".*"
+    source_help: ClassVar[str] = ""
     default_count: ClassVar[int | None] = None
     period: timedelta = timedelta(0)
 
-    def __init__(self, options: CameraOptions):
-        self.options = options
+    def __init__(self, settings: CameraSettings):
+        self.settings = settings
 
     @classmethod
     def source_error(cls, source: str) -> str | None:
         """Return what is wrong with a source, or None."""
-        return None
+        return None if re.fullmatch(cls.source_pattern, source, re.DOTALL) else cls.source_help
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Open the camera, yield ``count`` frames, one a period, and close it.

@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from edge.cameras.camera import (
-    Camera,
-    CameraError,
-    CameraOptions,
-    Frame,
-    NoNewFrameError,
-    Shot,
-    UnreadableFrameError,
-)
+from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
+from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.inference.image import (
     DRAFTED,
     EXIF_DAMAGE,
@@ -37,23 +30,19 @@ class FolderCamera(Camera):
     Its frames carry the files' own bytes and names.
 
     Args:
-        options: its source is the folder.
+        settings: their source is the folder.
     """
 
     model = "folder"
     description = "the images in a folder, by name"
     source_syntax = ":PATH"
+    source_pattern, source_help = ".+", "name a folder"
 
-    def __init__(self, options: CameraOptions):
-        super().__init__(options)
-        self.folder = Path(options.source)
+    def __init__(self, settings: CameraSettings):
+        super().__init__(settings)
+        self.folder = Path(settings.source)
         self._seen = (-1, "", 0)
         self._unreadable: str | None = None  # why the file seen last is not an image
-
-    @classmethod
-    def source_error(cls, source: str) -> str | None:
-        """Return what is wrong with a source: a folder has to be named."""
-        return None if source else "name a folder"
 
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield the first ``count`` images, or all of them for ``None``.

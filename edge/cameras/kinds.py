@@ -3,7 +3,8 @@
 import pkgutil
 from typing import cast
 
-from edge.cameras.camera import Camera, CameraError, CameraOptions
+from edge.cameras.camera import Camera, CameraSettings
+from edge.cameras.errors import CameraError
 
 CAMERAS = {
     "picamera2": "edge.cameras.picamera2:Picamera2Camera",
@@ -25,15 +26,16 @@ def usage(kind: str) -> str:
     return kind + camera_class(kind).source_syntax
 
 
-def make_camera(kind: str, options: CameraOptions) -> Camera:
+def make_camera(settings: CameraSettings) -> Camera:
     """Make a camera, which is not open yet.
 
     Raises:
         CameraError: there is no such kind, or the source does not fit it.
     """
+    kind, source = settings.kind, settings.source
     if kind not in CAMERAS:
         raise CameraError(f"{kind!r} is not a kind of camera: use {', '.join(map(usage, CAMERAS))}")
     camera = camera_class(kind)
-    if error := camera.source_error(options.source):
-        raise CameraError(f"{options.source!r} is not a source of {usage(kind)}: {error}")
-    return camera(options)
+    if error := camera.source_error(source):
+        raise CameraError(f"{source!r} is not a source of {usage(kind)}: {error}")
+    return camera(settings)

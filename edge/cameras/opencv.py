@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cameras.camera import Camera, CameraError, CameraOptions, Frame, Shot, StalledError
+from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
+from edge.cameras.errors import CameraError, StalledError
 from edge.protocol.addresses import without_userinfo
 
 INSTALL = "sudo apt install -y python3-opencv"
@@ -22,23 +23,19 @@ class OpenCVCamera(Camera):
     frames in order, so a shot would otherwise get one from before the last pause.
 
     Args:
-        options: its source is a number (``0`` is ``/dev/video0``), a device, a URL or a video
+        settings: their source is a number (``0`` is ``/dev/video0``), a device, a URL or a video
             file. The camera may deliver another size than the requested one.
     """
 
     model = "opencv"
     description = "a number, device, URL or video file"
     source_syntax = ":SOURCE"
+    source_pattern, source_help = ".+", f"name {description}"
 
-    def __init__(self, options: CameraOptions):
-        super().__init__(options)
-        self._address = without_userinfo(options.source)  # an RTSP address often has a password
+    def __init__(self, settings: CameraSettings):
+        super().__init__(settings)
+        self._address = without_userinfo(settings.source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
-
-    @classmethod
-    def source_error(cls, source: str) -> str | None:
-        """Return what is wrong with a source: one has to be named."""
-        return None if source else f"name {cls.description}"
 
     def open(self) -> None:
         """Start the camera; raises :class:`CameraError` if OpenCV cannot open it."""
@@ -46,12 +43,12 @@ class OpenCVCamera(Camera):
             import cv2
         except ImportError as error:
             raise CameraError(f"OpenCV cannot be imported ({error}): {INSTALL}") from error
-        source = self.options.source
+        source = self.settings.source
         capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
         if not capture.isOpened():
             capture.release()
             raise CameraError(f"OpenCV cannot open {self._address!r}: v4l2-ctl --list-devices")
-        height, width = self.options.size
+        width, height = self.settings.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         self._feed = _Feed(capture)
@@ -66,7 +63,7 @@ class OpenCVCamera(Camera):
         """
         if self._feed is None:
             raise CameraError("the camera is not open")
-        patience = self.options.stalled_seconds
+        patience = self.settings.stalled_seconds
         newest = self._feed.next(patience)
         if newest is None:
             raise StalledError(f"no frame from {self._address} within {patience:g} s")
@@ -77,7 +74,7 @@ class OpenCVCamera(Camera):
         """Stop the camera."""
         if self._feed is not None:
             feed, self._feed = self._feed, None
-            feed.stop(self.options.stalled_seconds)
+            feed.stop(self.settings.stalled_seconds)
 
 
 class _Feed:

@@ -1,7 +1,6 @@
 """The camera of a Raspberry Pi, through the picamera2 library."""
 
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,15 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cameras.camera import (
-    Camera,
-    CameraError,
-    CameraOptions,
-    Exposure,
-    Frame,
-    Shot,
-    StalledError,
-)
+from edge.cameras.camera import Camera, CameraSettings, Exposure, Frame, Shot
+from edge.cameras.errors import CameraError, StalledError
 from edge.cameras.pixel_formats import as_rgb
 from edge.cameras.sensor_modes import full_view_mode
 
@@ -41,28 +33,22 @@ class Picamera2Camera(Camera):
     would be the larger one, ``main`` serves both.
 
     Args:
-        options: its source is the camera's number in the list of ``rpicam-hello --list-cameras``.
-            The time after which it counts as stalled has to be longer than its longest exposure.
+        settings: their source is the camera's number in ``rpicam-hello --list-cameras``. The time
+            after which it counts as stalled has to be longer than its longest exposure.
     """
 
     model = "picamera2"
     description = "a Raspberry Pi's own"
-    source_syntax = "[:NUMBER]"
+    source_syntax, source_pattern = "[:NUMBER]", "[0-9]*"
+    source_help = "for picamera2 it is a camera's number (rpicam-hello --list-cameras)"
     default_count = 1
 
-    def __init__(self, options: CameraOptions):
-        super().__init__(options)
-        self.period, self.number = options.period, int(options.source or 0)
-        (height, width), scored = options.size, options.scored_size
-        self.lores = scored if scored[0] <= height and scored[1] <= width else None
+    def __init__(self, settings: CameraSettings):
+        super().__init__(settings)
+        self.period, self.number = settings.period, int(settings.source or 0)
+        (width, height), scored = settings.size, settings.scored_size
+        self.lores = scored if scored[0] <= width and scored[1] <= height else None
         self._camera: Any = None
-
-    @classmethod
-    def source_error(cls, source: str) -> str | None:
-        """Return what is wrong with a source: it has to be a camera's number."""
-        if re.fullmatch("[0-9]*", source):
-            return None
-        return "for picamera2 it is a camera's number (rpicam-hello --list-cameras)"
 
     def open(self) -> None:
         """Open, configure and start the camera, and wait until its exposure has settled.
@@ -107,7 +93,7 @@ class Picamera2Camera(Camera):
         """
         if self._camera is None:
             raise CameraError("the camera is not open")
-        patience = self.options.stalled_seconds
+        patience = self.settings.stalled_seconds
         with ExitStack() as held:
             try:
                 request = held.enter_context(self._camera.captured_request(wait=patience))
@@ -141,27 +127,25 @@ class Picamera2Camera(Camera):
     def _configuration(self, camera: Any, lores: tuple[int, int] | None) -> Any:
         import libcamera
 
-        turned = self.options.upside_down
+        turned = self.settings.upside_down
         controls = CONTINUOUS_FOCUS if "AfMode" in camera.camera_controls else {}
         # picamera2's own criterion of a camera at the ribbon cable; others have no sensor modes
         is_pi_camera = "ColorFilterArrangement" in camera.camera_properties
-        raw = full_view_mode(camera.sensor_modes, self.options.size) if is_pi_camera else {}
-        # libcamera gives sizes as (width, height)
+        raw = full_view_mode(camera.sensor_modes, self.settings.size) if is_pi_camera else {}
         return camera.create_still_configuration(
-            main={"format": "BGR888", "size": self.options.size[::-1]},
-            lores=None if lores is None else {"format": "YUV420", "size": lores[::-1]},
+            main={"format": "BGR888", "size": self.settings.size},
+            lores=None if lores is None else {"format": "YUV420", "size": lores},
             raw=raw,
             transform=libcamera.Transform(hflip=turned, vflip=turned),
-            controls={**controls, **self.options.controls},
+            controls={**controls, **self.settings.controls},
             buffer_count=2,  # the camera fills the second one while the first is scored
             queue=False,  # a frame from after the request, not one that has waited
         )
 
     def _pixels(self, request: Any, name: str) -> NDArray[np.uint8]:
         stream = self._streams[name]
-        width, height = stream["size"]
-        array = request.make_array(name)
-        return as_rgb(array, stream["format"], (height, width), self._limited)
+        size = stream["size"][::-1]
+        return as_rgb(request.make_array(name), stream["format"], size, self._limited)
 
 
 def _exposure(metadata: Mapping[str, Any]) -> Exposure | None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge.cameras.camera import CameraError
+from edge.cameras.errors import CameraError
 
 # libcamera names formats from the lowest bit up: "BGR888" is R, G, B in memory.
 PACKED = {

@@ -12,7 +12,7 @@ def full_view_mode(modes: Iterable[Mapping[str, Any]], size: tuple[int, int]) ->
 
     Args:
         modes: as picamera2's ``sensor_modes`` describes them.
-        size: (height, width) of the image.
+        size: (width, height) of the image.
 
     Returns:
         ``format`` and ``size`` of the mode; empty if the modes do not tell their view.
@@ -23,7 +23,7 @@ def full_view_mode(modes: Iterable[Mapping[str, Any]], size: tuple[int, int]) ->
     widest = max(_area(mode["crop_limits"][2:]) for mode in modes)
     full = [mode for mode in modes if _area(mode["crop_limits"][2:]) >= 0.98 * widest]
     covering = [
-        mode for mode in full if mode["size"][0] >= size[1] and mode["size"][1] >= size[0]
+        mode for mode in full if mode["size"][0] >= size[0] and mode["size"][1] >= size[1]
     ] or full
     mode = min(covering, key=lambda mode: (_area(mode["size"]), -mode["bit_depth"]))
     return {"format": str(mode["format"]), "size": mode["size"]}

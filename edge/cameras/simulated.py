@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from edge.cameras.camera import Camera, CameraOptions, Frame, Shot
+from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.porch.light import Daylight, PorchLight
 from edge.cameras.porch.projection import Bytes, Floats32, Random, Sketch
 from edge.cameras.porch.scenery import draw_scenery
@@ -36,12 +36,12 @@ class SimulatedCamera(Camera):
     """A camera that draws a porch.
 
     Args:
-        options: another seed is another porch with other packages.
+        settings: another seed is another porch with other packages.
         now: the time that a :meth:`shot` is taken at.
 
     Example::
 
-        camera = SimulatedCamera(CameraOptions(period=timedelta(minutes=30), seed=1))
+        camera = SimulatedCamera(CameraSettings(period=timedelta(minutes=30), seed=1))
         for frame in camera.frames(48):
             print(frame.captured_at, frame.label)
     """
@@ -52,11 +52,11 @@ class SimulatedCamera(Camera):
 
     def __init__(
         self,
-        options: CameraOptions,
+        settings: CameraSettings,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ):
-        super().__init__(options)
-        self.seed, self._now = options.seed, now
+        super().__init__(settings)
+        self.seed, self._now = settings.seed, now
         self._scenery = draw_scenery(self.seed)
         self._light = PorchLight()
         self._sky = Sky(self.seed, self._scenery.sky)
@@ -65,7 +65,7 @@ class SimulatedCamera(Camera):
     def frames(self, count: int | None) -> Iterator[Frame]:
         """Yield ``count`` frames, one a period of simulated time; for ``None`` without end."""
         for number in itertools.count() if count is None else range(count):
-            yield self.at(self.options.start + number * self.options.period)
+            yield self.at(self.settings.start + number * self.settings.period)
 
     def open(self) -> None:
         """Do nothing: a drawing needs no start."""

@@ -3,7 +3,7 @@
 import argparse
 from datetime import UTC, datetime, timedelta
 
-from edge.cameras.camera import Camera, CameraOptions
+from edge.cameras.camera import Camera, CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class, make_camera, usage
 from edge.cli.options import Option, add_options, whole_number
 
@@ -33,8 +33,10 @@ def add_camera_options(command: argparse.ArgumentParser, start: str, period: flo
 def selected_camera(options: argparse.Namespace) -> Camera:
     """Make the selected camera; raises :class:`CameraError` if there is no such one."""
     kind, _, source = options.camera.partition(":")
-    period, start = timedelta(minutes=options.period), options.start
-    return make_camera(kind, CameraOptions(source, period=period, start=start, seed=options.seed))
+    period = timedelta(minutes=options.period)
+    return make_camera(
+        CameraSettings(kind, source, seed=options.seed, period=period, start=options.start)
+    )
 
 
 def _read_time(text: str) -> datetime:

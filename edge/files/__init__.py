@@ -1,1 +1,1 @@
-"""Files that are there complete or not at all, and the free space for them."""
+"""Files that are there complete or not at all, the free space for them, and files of settings."""

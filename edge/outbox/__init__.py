@@ -1,8 +1,9 @@
 """What waits on the device until it is sent to the landing zone.
 
-- ``store``: the one repository, with all SQL in it and in its ``database``, ``image_table`` and
-  ``result_table``; ``moment``, ``stamp``, ``result`` and ``reason`` are what it holds
-- ``queue``: the images that wait; ``queue_files`` and ``reading``: their files
-- ``results``: the predictions that wait
+- ``store``: the ``database``, the folder of image files, and what the device counts
+- ``queue``: the images that wait; ``image_table``: their rows; ``queue_files`` and ``reading``:
+  their files; ``stamp`` and ``reason``: what is known of each
+- ``results``: the predictions that wait, and their rows; ``result``: one of them
+- ``moment``: when an image or a prediction was made
 - ``sender``, ``landing``: from there to the landing zone
 """

@@ -3,6 +3,7 @@
 SQLite's write-ahead log keeps it intact wherever the process ends.
 """
 
+import json
 import logging
 import os
 import sqlite3
@@ -15,6 +16,11 @@ from typing import Any, cast
 from edge.inference.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+# statements take lists and objects as JSON; a query gets them back as "column [json]"
+sqlite3.register_adapter(list, json.dumps)
+sqlite3.register_adapter(dict, json.dumps)
+sqlite3.register_converter("json", json.loads)
 
 DAMAGED = "store.damaged.sqlite"
 LOCK_SECONDS = 5.0
@@ -105,14 +111,14 @@ class Database:
                 if durable:
                     self._connection.execute("PRAGMA synchronous = NORMAL")
 
-    def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Return the rows of a query."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
-    def value(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+    def value(self, query: str, *values: Any) -> Any:
         """Return the first column of a query's first row; None without a row."""
-        return next((row[0] for row in self.rows(query, values)), None)
+        return next((row[0] for row in self.rows(query, *values)), None)
 
     def execute(self, statement: str, values: Any = (), durable: bool = False) -> sqlite3.Cursor:
         """Run one statement as a :meth:`transaction`."""
@@ -149,7 +155,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=LOCK_SECONDS)
+    connection = sqlite3.connect(
+        path, timeout=LOCK_SECONDS, detect_types=sqlite3.PARSE_COLNAMES, check_same_thread=False
+    )
     try:
         connection.row_factory = sqlite3.Row
         # no second agent, and no shared index file, which would need space on a full disk

@@ -1,8 +1,6 @@
 """The rows of the images that wait to be sent: all SQL statements about them."""
 
 import hashlib
-import json
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from edge.outbox.database import Database
@@ -73,7 +71,7 @@ class ImageTable:
     ) -> int:
         """Add an image and return its ID; an undated one needs its moment and its stamp."""
         when = moment.columns() if moment else {"wall_time": "", "uptime": 0, "boot": ""}
-        kept = {"reason": reason, "rank": reason.rank, "stamp": stamp and stamp.to_json()}
+        kept = {"reason": reason, "rank": reason.rank, "stamp": stamp and asdict(stamp)}
         return self._database.insert("images", asdict(image) | when | kept)
 
     def replace_file(self, id: int, image: ImageFile, durable: bool = False) -> bool:
@@ -86,19 +84,18 @@ class ImageTable:
         )
         return updated.rowcount > 0
 
-    def delete(self, ids: Collection[int]) -> list[str]:
+    def delete(self, ids: list[int]) -> list[str]:
         """Delete images that will not be sent; return the files of those that still waited."""
-        these = (json.dumps(list(ids)),)
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE results SET image_id = NULL "
                 "WHERE image_id IN (SELECT value FROM json_each(?))",
-                these,
+                (ids,),
             )
             # the files of this moment: an image that is dated meanwhile gets another one
             deleted = connection.execute(
                 "DELETE FROM images WHERE id IN (SELECT value FROM json_each(?)) RETURNING file",
-                these,
+                (ids,),
             )
             return [row["file"] for row in deleted]
 
@@ -111,26 +108,26 @@ class ImageTable:
             )
             connection.execute("DELETE FROM images WHERE id = ?", (image.id,))
 
-    def next_to_send(self, failing: Collection[int]) -> NamedImage | None:
+    def next_to_send(self, failing: list[int]) -> NamedImage | None:
         """Return the oldest of the most important images, one that fails to be read last."""
         rows = self._database.rows(
             "SELECT id, file, name, sha256 FROM images WHERE name IS NOT NULL ORDER BY "
             "id IN (SELECT value FROM json_each(?)), rank DESC, id LIMIT 1",
-            (json.dumps(list(failing)),),
+            failing,
         )
         return NamedImage(**dict(rows[0])) if rows else None
 
     def undated(self) -> list[UndatedImage]:
         """Return the images whose time is not known yet."""
-        rows = self._database.rows("SELECT * FROM images WHERE name IS NULL")
+        query = 'SELECT *, stamp AS "fields [json]" FROM images WHERE name IS NULL'
         return [
-            UndatedImage(row["id"], row["file"], read_moment(row), Stamp.from_json(row["stamp"]))
-            for row in rows
+            UndatedImage(row["id"], row["file"], read_moment(row), Stamp.of(row["fields"]))
+            for row in self._database.rows(query)
         ]
 
     def has(self, id: int) -> bool:
         """Return whether an image still waits."""
-        return self._database.value("SELECT id FROM images WHERE id = ?", (id,)) is not None
+        return self._database.value("SELECT id FROM images WHERE id = ?", id) is not None
 
     def ids_by_file(self) -> dict[str, int]:
         """Return the ID of each file's image."""
@@ -139,14 +136,14 @@ class ImageTable:
     def sizes_up_to(self, rank: int) -> list[tuple[int, int]]:
         """Return the ID and size of each image up to a rank, in the order to drop them."""
         query = "SELECT id, bytes FROM images WHERE rank <= ? ORDER BY rank, id"
-        return [(row["id"], row["bytes"]) for row in self._database.rows(query, (rank,))]
+        return [(row["id"], row["bytes"]) for row in self._database.rows(query, rank)]
 
-    def total(self, failing: Collection[int]) -> dict[str, int]:
+    def total(self, failing: list[int]) -> dict[str, int]:
         """Return how many images wait, their bytes, and how many are undated or unreadable."""
         (row,) = self._database.rows(
             "SELECT count(*) AS images, coalesce(sum(bytes), 0) AS bytes, "
             "count(*) - count(name) AS undated, count(*) FILTER "
             "(WHERE id IN (SELECT value FROM json_each(?))) AS unreadable FROM images",
-            (json.dumps(list(failing)),),
+            failing,
         )
         return dict(row)

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +30,7 @@ class Reader:
         self._failing: dict[int, float] = {}
 
     @property
-    def failing(self) -> Collection[int]:
+    def failing(self) -> list[int]:
         """The IDs of the images that could not be read."""
         return list(self._failing)  # another thread changes them
 

@@ -1,11 +1,14 @@
-"""The results of all frames: kept on the device, and sent in files of many rows."""
+"""The results of all frames: kept on the device, and sent in files of many rows.
+
+All SQL statements about them, and about the files that they are sent in, stand here.
+"""
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.outbox.moment import Moment
+from edge.outbox.moment import Moment, read_moment
 from edge.outbox.result import Result
 from edge.outbox.store import Store
 from edge.protocol.landing_names import results_name
@@ -35,8 +38,8 @@ class Results:
     """
 
     def __init__(self, store: Store, max_rows: int, device: str):
-        self._store, self._max_rows, self._device = store, max_rows, device
-        self._free_rows = 0
+        self._store, self._database = store, store.database
+        self._max_rows, self._device, self._free_rows = max_rows, device, 0
 
     def add(self, result: Result, moment: Moment, image_id: int | None = None) -> bool:
         """Keep a result; return False if the disk is full.
@@ -46,10 +49,12 @@ class Results:
             moment: when the frame was taken.
             image_id: of the kept image, from the queue.
         """
+        frame = {"is_synced": moment.is_synced, "image_id": image_id}
+        row = asdict(result) | moment.columns() | frame
         try:
             if self._free_rows == 0:
                 self._free_rows = self._make_space()
-            self._store.results.add(result, moment, image_id)
+            self._database.insert("results", row)
         except sqlite3.OperationalError:  # a full disk
             return False
         self._free_rows -= 1
@@ -60,10 +65,13 @@ class Results:
 
         At most :data:`DATED_AT_ONCE` rows, so that they do not delay a new result.
         """
-        undated = self._store.results.undated(DATED_AT_ONCE)
-        resolved = [(id, moment.resolve(now)) for id, moment in undated]
-        if dated := [(id, moment.wall_time) for id, moment in resolved if moment]:
-            self._store.results.date(dated)
+        query = "SELECT * FROM results WHERE NOT is_synced ORDER BY id LIMIT ?"
+        undated = self._database.rows(query, DATED_AT_ONCE)
+        resolved = [(read_moment(row).resolve(now), row["id"]) for row in undated]
+        if dated := [(moment.wall_time.isoformat(), id) for moment, id in resolved if moment]:
+            with self._database.transaction() as connection:
+                statement = "UPDATE results SET wall_time = ?, is_synced = 1 WHERE id = ?"
+                connection.executemany(statement, dated)
 
     def next(self, allow_partial: bool) -> Batch | None:
         """Return the next file to send; after a kill, it has the same rows and the same name.
@@ -73,36 +81,94 @@ class Results:
         Args:
             allow_partial: whether a file may have fewer than :data:`ROWS_PER_FILE` rows.
         """
-        number = self._store.results.open_batch()
+        number: int | None = self._database.value(
+            "SELECT number FROM batches WHERE NOT sent ORDER BY number LIMIT 1"
+        )
         if number is None:
-            at_least = 1 if allow_partial else ROWS_PER_FILE
-            number = self._store.results.close_batch(at_least, ROWS_PER_FILE)
+            number = self._close_batch(1 if allow_partial else ROWS_PER_FILE)
         if number is None:
             return None
-        scored_by = {"scored_by": f"edge:{self._device}"}
-        rows = (row | scored_by for row in self._store.results.in_batch(number))
-        content = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows).encode()
+        rows = self._database.rows(
+            "SELECT file_name, sha256, model, version AS model_version, label, score, reason, "
+            'latency_ms, probabilities AS "probabilities [json]", ? AS scored_by, '
+            "wall_time AS scored_at FROM results WHERE batch = ? ORDER BY id",
+            *(f"edge:{self._device}", number),
+        )
+        content = "".join(json.dumps(dict(row), sort_keys=True) + "\n" for row in rows).encode()
         name = results_name(self._device, self._store.id, number, content)
         return Batch(number, name, content)
 
     def mark_sent(self, batch: Batch) -> None:
         """Record that a file of results is in the landing zone."""
-        self._store.results.mark_sent(batch.number)
+        statement = "UPDATE batches SET sent = 1 WHERE number = ?"
+        self._database.execute(statement, (batch.number,), durable=True)
 
     def history(self, rows: int) -> list[dict[str, Any]]:
         """Return points of a curve, evenly from the newest ``rows`` results, oldest first."""
-        last = self._store.results.last_id()
+        last = self._database.value("SELECT coalesce(max(id), 0) FROM results")
         ids = range(last, max(last - rows, 0), -max(rows // MAX_POINTS, 1))
-        return self._store.results.scored(ids)
+        points = self._database.rows(
+            "SELECT wall_time AS at, label, score, version, probabilities AS "
+            '"probabilities [json]" FROM results WHERE id IN (SELECT value FROM json_each(?)) '
+            "AND score IS NOT NULL ORDER BY id",
+            list(ids),
+        )
+        return [dict(point) for point in points]
 
     def size(self) -> dict[str, int]:
         """Return how many results are kept, and how many of them were not sent."""
-        return self._store.results.total()
+        (row,) = self._database.rows(
+            "SELECT (SELECT count(*) FROM results) AS results, "
+            "(SELECT count(*) FROM results WHERE batch IS NULL OR batch IN "
+            "(SELECT number FROM batches WHERE NOT sent)) AS unsent"
+        )
+        return dict(row)
+
+    def _close_batch(self, at_least: int) -> int | None:
+        """Put the oldest complete results into a new batch and return its number.
+
+        A result is complete when its time is known and its image was sent or dropped. Returns
+        None if there are fewer than ``at_least``.
+        """
+        # what is sent under a number has to stay what this device has under it
+        with self._database.transaction(durable=True) as connection:
+            ready = connection.execute(
+                "SELECT id FROM results WHERE batch IS NULL AND is_synced AND image_id IS NULL "
+                "ORDER BY id LIMIT ?",
+                (ROWS_PER_FILE,),
+            ).fetchall()
+            if len(ready) < at_least:
+                return None
+            number = connection.execute("INSERT INTO batches (sent) VALUES (0)").lastrowid
+            connection.executemany(
+                "UPDATE results SET batch = ? WHERE id = ?", [(number, row["id"]) for row in ready]
+            )
+            return number
 
     def _make_space(self) -> int:
         """Delete the oldest rows if there are too many; return how many more may be added."""
         spare = max(self._max_rows // 100, 1)
-        excess = self._store.results.count() + spare - self._max_rows
-        if excess > 0 and (unsent := self._store.results.delete_oldest(excess)):
-            self._store.count(results_dropped=unsent)
+        count: int = self._database.value("SELECT count(*) FROM results")
+        if (excess := count + spare - self._max_rows) > 0:
+            self._delete_oldest(excess)
         return spare
+
+    def _delete_oldest(self, count: int) -> None:
+        """Delete results, first those that were sent, and count the unsent ones."""
+        with self._database.transaction() as connection:
+            sent = connection.execute(
+                "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IN "
+                "(SELECT number FROM batches WHERE sent) ORDER BY id LIMIT ?)",
+                (count,),
+            ).rowcount
+            unsent = connection.execute(
+                "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IS NULL "
+                "ORDER BY id LIMIT ?)",
+                (count - sent,),
+            ).rowcount
+            connection.execute(
+                "DELETE FROM batches WHERE sent AND number NOT IN "
+                "(SELECT batch FROM results WHERE batch IS NOT NULL)"
+            )
+        if unsent:
+            self._store.count(results_dropped=unsent)

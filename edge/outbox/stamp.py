@@ -1,8 +1,8 @@
 """What an image's EXIF says, kept until the image's time is known."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from edge.cameras.camera import Exposure
 from edge.cameras.jpeg import add_exif
@@ -35,13 +35,8 @@ class Stamp:
             return jpeg
         return add_exif(jpeg, self.camera_model, captured_at, self.exposure)
 
-    def to_json(self) -> str:
-        """Return the stamp as JSON."""
-        return json.dumps(asdict(self))
-
     @classmethod
-    def from_json(cls, text: str) -> "Stamp":
-        """Return the stamp that :meth:`to_json` wrote."""
-        fields = json.loads(text)
-        exposure = fields.pop("exposure")
-        return cls(**fields, exposure=exposure and Exposure(**exposure))
+    def of(cls, fields: dict[str, Any]) -> "Stamp":
+        """Return the stamp of which ``dataclasses.asdict`` gave the fields."""
+        exposure = fields["exposure"] and Exposure(**fields["exposure"])
+        return cls(**fields | {"exposure": exposure})

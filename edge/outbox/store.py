@@ -9,13 +9,11 @@ import sqlite3
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from edge.outbox.database import Database
 from edge.outbox.image_table import ImageTable
-from edge.outbox.result_table import ResultTable
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +21,7 @@ DATABASE = "store.sqlite"
 
 
 class Store:
-    """The one repository of this device; only it and its tables speak SQL.
+    """The database and the image files of this device, and what it counts.
 
     Args:
         folder: created if it does not exist.
@@ -31,7 +29,6 @@ class Store:
     Attributes:
         image_folder: the files of the images that wait.
         images: their rows.
-        results: the rows of the results.
         id: of this store, in the names of the files that it sends.
 
     Raises:
@@ -42,13 +39,13 @@ class Store:
         self.folder, self.image_folder = folder, folder / "images"
         self.image_folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / DATABASE)
-        self.images, self.results = ImageTable(self.database), ResultTable(self.database)
+        self.images = ImageTable(self.database)
         self._lock, self._uncounted = threading.Lock(), Counter[str]()
         if self.fact("id") is None:
             self.set_fact("id", uuid.uuid4().hex[:12])
         self.id = str(self.fact("id"))
 
-    def drop_images(self, ids: Collection[int]) -> int:
+    def drop_images(self, ids: list[int]) -> int:
         """Delete images and their files; return how many of them still waited."""
         files = self.images.delete(ids)
         for file in files:
@@ -79,7 +76,7 @@ class Store:
 
     def fact(self, name: str) -> str | None:
         """Return the value of a fact; None if it was never set."""
-        value: str | None = self.database.value("SELECT value FROM facts WHERE name = ?", (name,))
+        value: str | None = self.database.value("SELECT value FROM facts WHERE name = ?", name)
         return value
 
     def set_fact(self, name: str, value: str) -> None:

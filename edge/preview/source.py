@@ -2,8 +2,7 @@
 
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from edge.cameras.camera import FrameImage
 
 
 class PreviewSource(Protocol):
@@ -11,20 +10,15 @@ class PreviewSource(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Return the device's status, ready for JSON."""
-        ...
 
     def health_issues(self) -> list[str]:
         """Return what keeps the device from its work; nothing if it is healthy."""
-        ...
 
     def score_history(self) -> list[dict[str, Any]]:
         """Return points of the curve of the last day's scores, ready for JSON, oldest first."""
-        ...
 
-    def last_frame(self) -> bytes | NDArray[np.uint8] | None:
+    def last_frame(self) -> FrameImage | None:
         """Return the last frame: a file's bytes or pixels; None before the first."""
-        ...
 
     def trigger(self) -> None:
         """Keep the next frame, and take it at once."""
-        ...

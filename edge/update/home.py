@@ -22,6 +22,7 @@ from edge.files.disk_space import explain_full_disk
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
 from edge.protocol.release import CURRENT, Release, read_release
+from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure, State
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 STATE_FILE = "update.json"
 STAGING = ".staging-"
 KEPT_FAILURES = 16
+MAX_ATTEMPTS = 3
+"""Attempts at a release whose files arrive damaged, or whose self-test crashes the process."""
 
 
 class BusyError(UserError):
@@ -114,12 +117,22 @@ class ModelHome:
         (self.folder / CURRENT).unlink(missing_ok=True)
         sync_folder(self.folder)
 
-    def save_failure(self, digest: str, failure: Failure) -> None:
-        """Add a release's failure to the state, which keeps the newest ``KEPT_FAILURES``."""
+    def add_failure(self, release: Release, reason: str, final: bool = False) -> None:
+        """Count a failed attempt at a release; hold the state's lock.
+
+        Args:
+            release: of which the state keeps the newest ``KEPT_FAILURES`` that failed.
+            reason: on one line.
+            final: whether there is no further attempt; the ``MAX_ATTEMPTS``-th is always final.
+        """
         state = self.state
-        others = {k: v for k, v in state.failures.items() if k != digest}
+        before = state.failures.get(release.digest)
+        attempts = before.attempts + 1 if before else 1
+        final = final or attempts >= MAX_ATTEMPTS
+        failure = Failure(release.release, reason, attempts, final, runtime_fingerprint())
+        others = {k: v for k, v in state.failures.items() if k != release.digest}
         newest = dict(list(others.items())[1 - KEPT_FAILURES :])
-        self.save(replace(state, failures={**newest, digest: failure}))
+        self.save(replace(state, failures={**newest, release.digest: failure}))
 
     def clean_up(self, *keep: Path) -> None:
         """Remove all releases but the current and the previous one, and interrupted downloads.

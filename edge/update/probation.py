@@ -5,8 +5,6 @@ from pathlib import Path
 
 from edge.protocol.release import read_release
 from edge.update.home import ModelHome
-from edge.update.self_test import runtime_fingerprint
-from edge.update.state import Failure
 
 MAX_STARTS = 3
 """A release still on probation at this start of the process with a frame is rolled back."""
@@ -77,8 +75,7 @@ class Probation:
     def _roll_back(self, reason: str) -> None:
         failed, before = self._home.current, self._home.previous
         if release := self._home.active_release():
-            failure = Failure(release.release, reason, 1, True, runtime_fingerprint())
-            self._home.save_failure(release.digest, failure)
+            self._home.add_failure(release, reason, final=True)
         if before is None or read_release(before) is None:
             self._home.remove_link()
         else:

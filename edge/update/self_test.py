@@ -14,11 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from edge.inference.errors import UserError, one_line
 from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import INT8_FILE, MODEL_FILE
-from edge.inference.reference_images import (
-    REFERENCE_IMAGES_FILE,
-    ReferenceImages,
-    ReferenceImagesError,
-)
+from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
 
@@ -120,7 +116,7 @@ def run_self_test(folder: Path, threads: int = 0) -> SelfTestResult:
 def _reference_images(folder: Path) -> ReferenceImages | None:
     try:
         return ReferenceImages.read(folder) if (folder / REFERENCE_IMAGES_FILE).exists() else None
-    except ReferenceImagesError as error:
+    except UserError as error:
         raise ReleaseError(f"the model fails its self-test: {error}") from error
 
 

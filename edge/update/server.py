@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
@@ -20,8 +21,6 @@ SLOWEST = 2000
 CHUNK = 1 << 16
 LONGEST_ANSWER = 1 << 20
 """Bytes of an answer about a version; a longer one is not MLflow's."""
-RANGE_NOT_SATISFIABLE = 416
-"""The HTTP status of a file that ends before the requested range."""
 
 
 class RegistryError(UserError):
@@ -98,7 +97,7 @@ class Server:
             # requests does not wrap urllib3's error about a host such as "mlflow..local"
             why = without_userinfo(str(error))
             raise RegistryError(f"{self.address} is not a server's address ({why})") from error
-        if answer.status_code in (401, 403):
+        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             begin = b""
             with answer, suppress(urllib3.exceptions.HTTPError):
                 begin = answer.raw.read(100)
@@ -112,7 +111,8 @@ class Server:
                 f"{self.address} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
-        if not answer.ok and answer.status_code != RANGE_NOT_SATISFIABLE:
+        is_past_end = answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        if not answer.ok and not is_past_end:
             with answer:
                 raise RegistryError(f"{self.address}: {_reason(answer)}")
         return answer
@@ -134,8 +134,6 @@ def _certificates() -> tuple[bool | str, str | None]:
     for name, path in (("SERVER", authority), ("CLIENT", own)):
         if path and not os.path.exists(path):
             raise RegistryError(f"MLFLOW_TRACKING_{name}_CERT_PATH names no file: {path}")
-    if authority is None and not insecure:
-        authority = os.environ.get("REQUESTS_CA_BUNDLE") or None
     return (authority or not insecure), own
 
 

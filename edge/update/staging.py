@@ -1,16 +1,13 @@
 """The download of a release's files into a staging folder, with resume."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge.files.disk_space import require_space
 from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
 from edge.protocol.release import Release, ReleasedFile, ReleaseError
-from edge.update.registry import TooLongError
-
-Download = Callable[[str, Path, int], int]
-"""Downloads the file of a path to another path, up to a number of bytes; returns their number."""
+from edge.update.registry import Registry
 
 
 class DamagedError(ReleaseError):
@@ -18,14 +15,14 @@ class DamagedError(ReleaseError):
 
 
 def fetch(
-    download: Download, release: Release, staging: Path, have: Iterable[Path], reserve: int
+    registry: Registry, release: Release, staging: Path, have: Iterable[Path], reserve: int
 ) -> int:
     """Download the files of a release into a staging folder.
 
     An earlier attempt is resumed: complete files are kept, and a partial one is continued.
 
     Args:
-        download: gets a file of the release's version.
+        registry: where they come from.
         release: names the files.
         staging: where they go; created if it is missing.
         have: folders on this device that may already have a file of the release.
@@ -50,18 +47,18 @@ def fetch(
             if found := next((f for f in have if file.is_at(f / file.name)), None):
                 shutil.copyfile(found / file.name, target)
             else:
-                downloaded += _fetch_one(download, file, target)
+                downloaded += _fetch_one(registry, release, file, target)
     _require_new_enough_agent(release, staging)
     return downloaded
 
 
-def _fetch_one(download: Download, file: ReleasedFile, target: Path) -> int:
+def _fetch_one(registry: Registry, release: Release, file: ReleasedFile, target: Path) -> int:
     if target.exists() and target.stat().st_size >= file.bytes:
         target.unlink()  # complete, but not what was released
     try:
-        downloaded = download(file.path, target, file.bytes)
+        downloaded = registry.download(release, file, target)
         file.require(target)
-    except (TooLongError, ReleaseError) as error:
+    except ReleaseError as error:
         target.unlink()
         raise DamagedError(str(error)) from error
     return downloaded

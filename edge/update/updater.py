@@ -3,25 +3,21 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
-from edge.update.home import STAGING, ModelHome
+from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
 from edge.update.probation import Probation
-from edge.update.registry import RegisteredVersion, Registry
+from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test, runtime_fingerprint
 from edge.update.staging import DamagedError, fetch
-from edge.update.state import Failure
 from edge.update.switch import activate
 
 MAX_RELEASE_BYTES = 1 << 29
 """The largest release, in bytes of its files, that a device downloads."""
 RESERVED_BYTES = 1 << 26
 """Bytes of the disk that a download leaves free."""
-MAX_ATTEMPTS = 3
-"""Attempts at a release whose files arrive damaged, or whose self-test crashes the process."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,7 @@ class Updater:
             edge.update.home.BusyError: another process is updating the model.
         """
         self.refusal = None
-        version = self.registry.version(self.model, self.alias)
-        release = version.read_release()
+        release = self.registry.release(self.model, self.alias)
         if self.keys:
             release.require_signature(self.keys)
         if release.bytes > self._max_bytes:
@@ -132,7 +127,7 @@ class Updater:
             if failure and failure.is_final_with(runtime_fingerprint()) and not again:
                 self.refusal = f"release {failure.release} failed here: {failure.reason}"
                 return None
-            return self._install(version, release)
+            return self._install(release)
 
     @property
     def active(self) -> ActiveModel | None:
@@ -152,15 +147,14 @@ class Updater:
             self._intact = release.digest
         return True
 
-    def _install(self, version: RegisteredVersion, release: Release) -> ActiveModel:
+    def _install(self, release: Release) -> ActiveModel:
         """Download a release, self-test it, and switch to it."""
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
         folder = self.home.folder / f"release-{release.release}"
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         try:
-            download = partial(self.registry.download, version)
-            downloaded = fetch(download, release, staging, have, self._reserve)
+            downloaded = fetch(self.registry, release, staging, have, self._reserve)
         except DamagedError as error:
             self._save_failure(release, str(error))
             raise
@@ -179,10 +173,5 @@ class Updater:
         return ActiveModel(release.version, release.release, folder, result.file, downloaded)
 
     def _save_failure(self, release: Release, reason: str, final: bool = False) -> None:
-        """Count a failed attempt; after ``MAX_ATTEMPTS`` the failure is final."""
         with self.home.state_lock():
-            before = self.home.state.failures.get(release.digest)
-            attempts = 1 + (before.attempts if before else 0)
-            final = final or attempts >= MAX_ATTEMPTS
-            failure = Failure(release.release, reason, attempts, final, runtime_fingerprint())
-            self.home.save_failure(release.digest, failure)
+            self.home.add_failure(release, reason, final)

@@ -12,7 +12,6 @@ from tiny_model import statement, write_model
 from edge.agent.agent import Agent
 from edge.agent.clock import EARLIEST
 from edge.agent.settings import (
-    CameraSettings,
     CaptureSettings,
     LandingSettings,
     PageSettings,
@@ -20,7 +19,8 @@ from edge.agent.settings import (
     Settings,
     StoreSettings,
 )
-from edge.cameras.camera import CameraError, Frame, Shot, StalledError
+from edge.cameras.camera import CameraSettings, Frame, Shot
+from edge.cameras.errors import CameraError, StalledError
 from edge.outbox.moment import Moment
 
 NOBODY = "http://127.0.0.1:9"

@@ -11,7 +11,7 @@ from mlflow_server import Registered, started, wait_until_healthy
 from tiny_model import write_model
 
 from edge.agent.settings import ModelSettings
-from edge.cameras.camera import CameraOptions
+from edge.cameras.camera import CameraSettings
 from edge.cameras.simulated import SimulatedCamera
 
 GIVEN_SERVER = "EDGE_TEST_SERVER"
@@ -27,7 +27,7 @@ def model_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def simulated() -> SimulatedCamera:
     start, period = datetime(2026, 7, 13, tzinfo=UTC), timedelta(minutes=30)
-    return SimulatedCamera(CameraOptions(start=start, period=period))
+    return SimulatedCamera(CameraSettings(start=start, period=period))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from odd_images import INCOMPLETE, INTACT, NOT_ASKED_FOR
 from tiny_model import write_model
 
-from edge.cameras.camera import CameraError, CameraOptions
+from edge.cameras.camera import CameraSettings
+from edge.cameras.errors import CameraError
 from edge.cameras.folder import FolderCamera
 from edge.inference.image import UnreadableError
 from edge.inference.scoring import Scorer
@@ -35,7 +36,7 @@ def sides(tmp_path_factory) -> dict[str, Callable[[bytes], str | None]]:
 
     def camera(content: bytes) -> None:
         (folder / "a.jpg").write_bytes(content)
-        list(FolderCamera(CameraOptions(str(folder))).frames(1))
+        list(FolderCamera(CameraSettings(source=str(folder))).frames(1))
 
     def spark(content: bytes) -> None:
         (row,) = _score(scorer, [{"path": "a.jpg", "content": content}])

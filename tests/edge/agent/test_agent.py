@@ -10,7 +10,8 @@ from PIL import Image
 
 from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings, ScoreSettings
-from edge.cameras.camera import CameraError, CameraOptions, Frame, Shot
+from edge.cameras.camera import CameraSettings, Frame, Shot
+from edge.cameras.errors import CameraError
 from edge.cameras.folder import FolderCamera
 from edge.outbox.reason import Reason
 
@@ -150,7 +151,7 @@ def test_a_folder_with_an_unreadable_newest_image_is_unhealthy_and_logged_once(
 ):
     images = tmp_path / "images"
     images.mkdir()
-    agent = Agent(settings(tmp_path), clock, FolderCamera(CameraOptions(str(images))))
+    agent = Agent(settings(tmp_path), clock, FolderCamera(CameraSettings(source=str(images))))
     take_frames(agent, clock, 3)
     assert agent.status()["healthy"], "an empty folder is not a fault"
     (images / "a.jpg").write_bytes(b"what a broken encoder writes")
@@ -168,7 +169,7 @@ def test_a_folder_with_an_unreadable_newest_image_is_unhealthy_and_logged_once(
 def test_an_image_that_is_deleted_while_it_is_scored_does_no_harm(tmp_path, clock, monkeypatch):
     images = tmp_path / "images"
     images.mkdir()
-    agent = Agent(settings(tmp_path), clock, FolderCamera(CameraOptions(str(images))))
+    agent = Agent(settings(tmp_path), clock, FolderCamera(CameraSettings(source=str(images))))
     Image.new("RGB", (8, 8)).save(images / "a.jpg")
     reason = agent.parts.selection.reason
 

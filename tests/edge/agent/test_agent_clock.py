@@ -10,7 +10,7 @@ from agent_fakes import NOON, FakeClock, agent_of, landed, live, settings
 from edge.agent import timekeeping
 from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings
-from edge.cameras.camera import CameraOptions, Frame
+from edge.cameras.camera import CameraSettings, Frame
 from edge.cameras.folder import FolderCamera
 from edge.cameras.jpeg import encode_jpeg, encode_pixels
 
@@ -54,7 +54,9 @@ def test_an_image_with_its_own_time_waits_for_no_clock(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     agent = Agent(
-        settings(tmp_path, capture=EVERY_SECOND), clock, FolderCamera(CameraOptions(str(folder)))
+        settings(tmp_path, capture=EVERY_SECOND),
+        clock,
+        FolderCamera(CameraSettings(source=str(folder))),
     )
     jpeg = encode_jpeg(Frame(np.zeros((8, 8, 3), np.uint8), NOON - timedelta(days=900)), "x")
     (folder / "with.jpg").write_bytes(jpeg)

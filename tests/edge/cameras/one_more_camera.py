@@ -14,22 +14,21 @@ class GreyCamera(Camera):
     description = "a shade of grey from 0 to 255"
     source_syntax = ":SHADE"
     default_count = 2
+    source_pattern = "[01]?[0-9]?[0-9]|2[0-4][0-9]|25[0-5]"
+    source_help = "name a shade from 0 to 255"
 
-    def __init__(self, options):
-        super().__init__(options)
-        self.period = options.period
-
-    @classmethod
-    def source_error(cls, source):
-        return None if source.isdigit() and int(source) < 256 else "name a shade from 0 to 255"
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.period = settings.period
 
     def open(self):
         pass
 
     @contextmanager
     def shot(self):
-        pixels = np.full((*self.options.size, 3), int(self.options.source), np.uint8)
-        yield Shot.of(Frame(pixels, self.options.start))
+        width, height = self.settings.size
+        pixels = np.full((height, width, 3), int(self.settings.source), np.uint8)
+        yield Shot.of(Frame(pixels, self.settings.start))
 
     def close(self):
         pass

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraError, CameraOptions, NoNewFrameError, UnreadableFrameError
+from edge.cameras.camera import CameraSettings
+from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.folder import FolderCamera
 
 
 def camera_of(folder):
-    return FolderCamera(CameraOptions(str(folder)))
+    return FolderCamera(CameraSettings(source=str(folder)))
 
 
 def image(colour=(200, 100, 50), size=(40, 30), format="JPEG", exif=None) -> bytes:

@@ -8,10 +8,10 @@ from PIL import Image
 
 from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings, Settings
-from edge.agent.settings_file import SettingsError
 from edge.cameras.camera import Camera
 from edge.cameras.kinds import CAMERAS, camera_class, usage
 from edge.cli.main import main
+from edge.files.settings_file import SettingsError
 
 CONFIG = 'device = "a7"\n[landing]\nurl = "{}"\n[camera]\nkind = "grey"\nsource = "{}"\n'
 

@@ -9,7 +9,8 @@ import types
 import numpy as np
 import pytest
 
-from edge.cameras.camera import CameraError, CameraOptions, StalledError
+from edge.cameras.camera import CameraSettings
+from edge.cameras.errors import CameraError, StalledError
 from edge.cameras.opencv import OpenCVCamera
 
 
@@ -63,7 +64,7 @@ def stand_in(monkeypatch):
 
 
 def test_frames_are_rgb_and_the_newest(stand_in):
-    camera = OpenCVCamera(CameraOptions("0", size=(480, 640)))
+    camera = OpenCVCamera(CameraSettings(source="0", size=(640, 480)))
     camera.open()
     assert camera._feed.capture.source == 0 and camera._feed.capture.size == {3: 640, 4: 480}
     with camera.shot() as shot:
@@ -81,7 +82,7 @@ def test_frames_are_rgb_and_the_newest(stand_in):
 
 def test_a_camera_that_stops_is_stalled_and_can_be_opened_again(stand_in):
     stand_in.setattr(VideoCapture, "stalls_after", 0)
-    camera = OpenCVCamera(CameraOptions("rtsp://porch", stalled_seconds=0.05))
+    camera = OpenCVCamera(CameraSettings(source="rtsp://porch", stalled_seconds=0.05))
     camera.open()
     with pytest.raises(StalledError, match="no frame from rtsp://porch"), camera.shot():
         pass
@@ -93,7 +94,7 @@ def test_a_camera_that_stops_is_stalled_and_can_be_opened_again(stand_in):
 def test_a_thread_that_hung_in_the_driver_ends_without_a_frame(stand_in):
     hangs = threading.Event()
     stand_in.setattr(VideoCapture, "hangs", hangs)
-    camera = OpenCVCamera(CameraOptions("0", stalled_seconds=0.05))
+    camera = OpenCVCamera(CameraSettings(source="0", stalled_seconds=0.05))
     camera.open()
     with pytest.raises(StalledError), camera.shot():
         pass
@@ -114,13 +115,13 @@ def test_a_thread_that_hung_in_the_driver_ends_without_a_frame(stand_in):
 
 def test_a_camera_that_is_not_there_is_named(stand_in):
     with pytest.raises(CameraError, match="cannot open '/dev/none'"):
-        OpenCVCamera(CameraOptions("/dev/none")).open()
+        OpenCVCamera(CameraSettings(source="/dev/none")).open()
     assert VideoCapture.released == 1
 
 
 def test_a_cameras_password_is_not_shown(stand_in):
     stand_in.setattr(VideoCapture, "stalls_after", 0)
-    camera = OpenCVCamera(CameraOptions("rtsp://me:secret@porch/1", stalled_seconds=0.05))
+    camera = OpenCVCamera(CameraSettings(source="rtsp://me:secret@porch/1", stalled_seconds=0.05))
     camera.open()
     assert camera._feed.capture.source == "rtsp://me:secret@porch/1"
     with pytest.raises(StalledError, match="no frame from rtsp://porch/1"), camera.shot():
@@ -134,7 +135,7 @@ def test_a_cameras_password_is_not_shown(stand_in):
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(CameraError, match="sudo apt install -y python3-opencv"):
-        OpenCVCamera(CameraOptions("0")).open()
+        OpenCVCamera(CameraSettings(source="0")).open()
 
 
 @pytest.mark.skipif(
@@ -148,6 +149,6 @@ def test_opencv_itself_reads_a_video(tmp_path):
     for _ in range(2000):
         writer.write(np.full((48, 64, 3), (10, 120, 200), np.uint8))
     writer.release()
-    (frame,) = OpenCVCamera(CameraOptions(path)).frames(1)
+    (frame,) = OpenCVCamera(CameraSettings(source=path)).frames(1)
     assert frame.pixels.shape == (48, 64, 3)
     assert np.abs(frame.pixels.astype(int) - (200, 120, 10)).max() < 10

@@ -12,7 +12,8 @@ import pytest
 from picamera2_stand_in import Picamera2, Transform, pattern
 
 from edge.cameras import picamera2 as driver
-from edge.cameras.camera import CameraError, CameraOptions, Exposure, StalledError
+from edge.cameras.camera import CameraSettings, Exposure
+from edge.cameras.errors import CameraError, StalledError
 from edge.cameras.picamera2 import Picamera2Camera
 
 
@@ -29,7 +30,7 @@ def stand_in(monkeypatch):
 
 
 def test_frames_are_rgb_of_the_size_asked_for(stand_in):
-    camera = Picamera2Camera(CameraOptions(size=(120, 160)))
+    camera = Picamera2Camera(CameraSettings(size=(160, 120)))
     frames = list(camera.frames(2))
     assert [frame.pixels.shape for frame in frames] == [(120, 160, 3)] * 2
     assert np.array_equal(frames[0].pixels, pattern(120, 160))
@@ -39,7 +40,7 @@ def test_frames_are_rgb_of_the_size_asked_for(stand_in):
 
 
 def test_the_scored_image_is_the_small_stream_of_the_same_moment(stand_in):
-    camera = Picamera2Camera(CameraOptions(size=(480, 640), scored_size=(90, 100)))
+    camera = Picamera2Camera(CameraSettings(size=(640, 480), scored_size=(100, 90)))
     camera.open()
     with camera.shot() as shot:
         assert shot.image.shape == (90, 100, 3)
@@ -55,7 +56,7 @@ def test_the_scored_image_is_the_small_stream_of_the_same_moment(stand_in):
 def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
     stand_in.setattr(Picamera2, "at_the_ribbon", False)
     stand_in.setattr(Picamera2, "gives_instead", pixel_format)
-    camera = Picamera2Camera(CameraOptions(size=(120, 160)))
+    camera = Picamera2Camera(CameraSettings(size=(160, 120)))
     camera.open()
     with camera.shot() as shot:
         frame = shot.frame()
@@ -66,7 +67,7 @@ def test_a_camera_at_usb_gives_what_it_has(stand_in, pixel_format):
 
 
 def test_a_small_image_still_shows_the_full_view(stand_in):
-    camera = Picamera2Camera(CameraOptions(size=(480, 640)))
+    camera = Picamera2Camera(CameraSettings(size=(640, 480)))
     camera.open()
     assert camera._camera.config["raw"]["size"] == (2304, 1296)
     assert camera._camera.config["controls"] == {"AfMode": 2}
@@ -75,7 +76,7 @@ def test_a_small_image_still_shows_the_full_view(stand_in):
 
 def test_controls_and_rotation_reach_the_camera(stand_in):
     camera = Picamera2Camera(
-        CameraOptions(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
+        CameraSettings(controls={"ExposureTime": 20000, "AfMode": 0}, upside_down=True)
     )
     camera.open()
     assert camera._camera.config["controls"] == {"ExposureTime": 20000, "AfMode": 0}
@@ -85,13 +86,13 @@ def test_controls_and_rotation_reach_the_camera(stand_in):
 
 def test_a_control_that_the_camera_lacks_is_named_and_leaves_it_closed(stand_in):
     with pytest.raises(CameraError, match="Control ExposureTimes is not advertised"):
-        Picamera2Camera(CameraOptions(controls={"ExposureTimes": 1})).open()
+        Picamera2Camera(CameraSettings(controls={"ExposureTimes": 1})).open()
     assert Picamera2.open_cameras == 0
 
 
 def test_a_stalled_camera_is_reported_and_can_be_opened_again(stand_in):
     stand_in.setattr(Picamera2, "stalls_after", 1)
-    camera = Picamera2Camera(CameraOptions(stalled_seconds=0.1))
+    camera = Picamera2Camera(CameraSettings(stalled_seconds=0.1))
     camera.open()
     with camera.shot():
         pass
@@ -107,21 +108,21 @@ def test_a_stalled_camera_is_reported_and_can_be_opened_again(stand_in):
 
 
 def test_a_camera_in_use_is_one_line(stand_in):
-    first = Picamera2Camera(CameraOptions())
+    first = Picamera2Camera(CameraSettings())
     first.open()
     with pytest.raises(CameraError, match="end other programs that use it"):
-        Picamera2Camera(CameraOptions()).open()
+        Picamera2Camera(CameraSettings()).open()
     first.close()
 
 
 def test_frames_come_one_a_period(stand_in):
     begin = time.monotonic()
-    assert len(list(Picamera2Camera(CameraOptions(period=timedelta(seconds=0.1))).frames(4))) == 4
+    assert len(list(Picamera2Camera(CameraSettings(period=timedelta(seconds=0.1))).frames(4))) == 4
     assert 0.3 <= time.monotonic() - begin < 2
 
 
 def test_the_camera_is_closed_when_the_caller_stops_early(stand_in):
-    frames = Picamera2Camera(CameraOptions()).frames(None)
+    frames = Picamera2Camera(CameraSettings()).frames(None)
     next(frames)
     frames.close()
     assert Picamera2.closed == 1
@@ -129,13 +130,13 @@ def test_the_camera_is_closed_when_the_caller_stops_early(stand_in):
 
 def test_a_missing_camera_is_named(stand_in):
     with pytest.raises(CameraError, match="no camera number 1"):
-        list(Picamera2Camera(CameraOptions(source="1")).frames(1))
+        list(Picamera2Camera(CameraSettings(source="1")).frames(1))
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(CameraError, match="sudo apt install -y python3-picamera2"):
-        list(Picamera2Camera(CameraOptions()).frames(1))
+        list(Picamera2Camera(CameraSettings()).frames(1))
 
 
 @pytest.mark.skipif(
@@ -143,5 +144,5 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch):
     reason="libcamera is missing: the real camera can be tried only on a Raspberry Pi",
 )
 def test_the_real_camera_delivers():
-    frame = next(Picamera2Camera(CameraOptions()).frames(1))
+    frame = next(Picamera2Camera(CameraSettings()).frames(1))
     assert frame.pixels.shape == (480, 640, 3) and frame.pixels.std() > 0

@@ -3,7 +3,7 @@ import pytest
 from picamera2_stand_in import encoded
 from PIL import Image
 
-from edge.cameras.camera import CameraError
+from edge.cameras.errors import CameraError
 from edge.cameras.pixel_formats import as_rgb
 
 EXACT = ["BGR888", "RGB888", "XBGR8888", "XRGB8888", "MJPEG"]

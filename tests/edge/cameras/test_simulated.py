@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraOptions
+from edge.cameras.camera import CameraSettings
 from edge.cameras.porch.light import Daylight
 from edge.cameras.simulated import SimulatedCamera
 
@@ -25,9 +25,9 @@ def test_frames_are_images_at_their_times(simulated):
 @pytest.mark.slow
 def test_a_frame_is_a_function_of_seed_and_time(simulated):
     time = START + timedelta(hours=13)
-    again = SimulatedCamera(CameraOptions(start=time, period=HALF_HOUR))
+    again = SimulatedCamera(CameraSettings(start=time, period=HALF_HOUR))
     np.testing.assert_array_equal(simulated.at(time).pixels, next(again.frames(1)).pixels)
-    other = SimulatedCamera(CameraOptions(seed=2)).at(time)
+    other = SimulatedCamera(CameraSettings(seed=2)).at(time)
     assert (other.pixels != simulated.at(time).pixels).mean() > 0.5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraOptions, Frame
+from edge.cameras.camera import CameraSettings, Frame
 from edge.cameras.folder import FolderCamera
 from edge.cameras.jpeg import encode_jpeg
 from edge.cli import capture as capturing
@@ -62,7 +62,7 @@ def test_files_keep_their_bytes_and_names(tmp_path):
     (source / "one.jpg").write_bytes(jpeg)
     Image.fromarray(frame().pixels).save(source / "one.png")
     done = capture(
-        FolderCamera(CameraOptions(str(source))), tmp_path / "landing", None, "1", "porch"
+        FolderCamera(CameraSettings(source=str(source))), tmp_path / "landing", None, "1", "porch"
     )
     assert done.written == 2
     assert (tmp_path / "landing" / "one.jpg").read_bytes() == jpeg
@@ -97,7 +97,7 @@ def test_the_command_writes_labelled_frames(tmp_path, capsys):
         f"2026-07-14T12%3A{minute}%3A00_rpi_sensor_7_gate_" for minute in ("00", "10")
     ]
     assert all(name[-5] in "01" for name in names)
-    captured_at = next(FolderCamera(CameraOptions(str(tmp_path))).frames(1)).captured_at
+    captured_at = next(FolderCamera(CameraSettings(source=str(tmp_path))).frames(1)).captured_at
     assert captured_at == datetime(2026, 7, 14, 12, tzinfo=UTC)
 
 

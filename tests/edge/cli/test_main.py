@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cameras.camera import CameraError
+from edge.cameras.errors import CameraError
 from edge.cli.main import main
 
 MODULES = """

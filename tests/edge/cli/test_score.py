@@ -4,7 +4,7 @@ import shutil
 import pytest
 from tiny_model import probabilities, statement
 
-from edge.cameras.camera import CameraOptions
+from edge.cameras.camera import CameraSettings
 from edge.cameras.folder import FolderCamera
 from edge.cli.main import main
 from edge.cli.score import score_frames
@@ -42,7 +42,7 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     folder = tmp_path / "images"
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
-    camera = FolderCamera(CameraOptions(str(folder)))
+    camera = FolderCamera(CameraSettings(source=str(folder)))
     rows = list(score_frames(CurrentModel(models), camera.frames(None)))
     paths = sorted(folder.iterdir())
     expected = probabilities(Scorer(models / "current"), paths)

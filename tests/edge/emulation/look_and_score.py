@@ -6,7 +6,8 @@ import json
 import virtual_picamera2  # noqa: F401
 from PIL import Image
 
-from edge.cameras.camera import CameraOptions, StalledError
+from edge.cameras.camera import CameraSettings
+from edge.cameras.errors import StalledError
 from edge.cameras.picamera2 import Picamera2Camera
 from edge.inference.scoring import Scorer
 
@@ -14,7 +15,7 @@ LOOKS, CLOSED_AFTER = 6, 3
 ATTEMPTS = 5
 
 scorer = Scorer("model")
-camera = Picamera2Camera(CameraOptions(size=(480, 640), scored_size=(240, 320), stalled_seconds=3))
+camera = Picamera2Camera(CameraSettings(size=(640, 480), scored_size=(320, 240), stalled_seconds=3))
 
 
 def look(number: int) -> None:

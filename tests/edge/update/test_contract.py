@@ -70,7 +70,7 @@ def test_read_on_the_one_model_is_enough(registered, tmp_path):
     assert done.version == "1" and done.downloaded > 0
     assert CurrentModel(tmp_path / registered.name).release == 1
     with pytest.raises(RegistryError, match="does not let this user read another-model"):
-        Registry(registered.server).version("another-model", "champion")
+        Registry(registered.server).release("another-model", "champion")
     registered.auth, held = PI, registered.auth
     with pytest.raises(AssertionError, match="Permission denied"):
         registered.set_alias("champion", "1")
@@ -79,23 +79,24 @@ def test_read_on_the_one_model_is_enough(registered, tmp_path):
 
 def test_a_missing_alias_is_a_400_that_is_named(registered):
     with pytest.raises(RegistryError, match="canary.*HTTP 400"):
-        Registry(registered.server).version(registered.name, "canary")
+        Registry(registered.server).release(registered.name, "canary")
 
 
 def test_a_wrong_password_is_reported(registered, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
     with pytest.raises(RegistryError, match="set MLFLOW_TRACKING_USERNAME"):
-        Registry(registered.server).version(registered.name, "champion")
+        Registry(registered.server).release(registered.name, "champion")
 
 
 def test_an_interrupted_download_is_resumed(registered, tmp_path):
     """The server's route of files answers to a range, where its artifacts are files."""
     registry = Registry(registered.server)
-    version = registry.version(registered.name, "champion")
+    release = registry.release(registered.name, "champion")
+    (file,) = (file for file in release.files if file.path == "artifacts/model.onnx")
     whole, begun = tmp_path / "whole", tmp_path / "begun"
-    size = registry.download(version, "artifacts/model.onnx", whole, 1 << 20)
+    size = registry.download(release, file, whole)
     begun.write_bytes(whole.read_bytes()[: size // 2])
-    came = registry.download(version, "artifacts/model.onnx", begun, 1 << 20)
+    came = registry.download(release, file, begun)
     assert came == size - size // 2 and begun.read_bytes() == whole.read_bytes()
 
 

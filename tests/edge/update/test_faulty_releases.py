@@ -10,8 +10,8 @@ from release_server import cut, endless, is_file, trickling
 from edge.inference.errors import UserError
 from edge.protocol.release import ReleaseError
 from edge.protocol.signature import SignatureError
+from edge.update.home import MAX_ATTEMPTS
 from edge.update.server import RegistryError
-from edge.update.updater import MAX_ATTEMPTS
 
 FLIPS = int(os.environ.get("FLIPS", "60"))
 """Random bytes of the statement, of the files on their way, and of those on the device."""

@@ -12,7 +12,7 @@ import pytest
 from release_server import PUBLIC_KEY, cut, is_file
 
 from edge.update.current import CurrentModel, NoModelError
-from edge.update.updater import MAX_ATTEMPTS
+from edge.update.home import MAX_ATTEMPTS
 
 pytestmark = pytest.mark.slow
 

@@ -105,7 +105,7 @@ def serve(authority, folders, monkeypatch):
 
 
 def poll(server: ReleaseServer) -> str:
-    return Registry(server.address).version(MODEL, "champion").version
+    return Registry(server.address).release(MODEL, "champion").version
 
 
 def test_a_private_authority_is_trusted_if_it_is_named(serve, authority, monkeypatch):
@@ -166,12 +166,12 @@ def test_a_proxy_is_used_if_there_is_one(server, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", server.address)
     for name in ("http_proxy", "no_proxy"):  # they count before the capitals
         monkeypatch.delenv(name, raising=False)
-    version = Registry("http://mlflow.example:5000").version(MODEL, "champion")
-    assert version.version == "1"
+    release = Registry("http://mlflow.example:5000").release(MODEL, "champion")
+    assert release.version == "1"
     assert server.requests[0][0].startswith("http://mlflow.example:5000/api/2.0/")
     monkeypatch.setenv("NO_PROXY", "mlflow.example")
     with pytest.raises(RegistryError, match="no MLflow server answers"):
-        Registry("http://mlflow.example:5000").version(MODEL, "champion")
+        Registry("http://mlflow.example:5000").release(MODEL, "champion")
 
 
 def test_a_proxy_that_is_down_is_named(monkeypatch):
@@ -179,13 +179,13 @@ def test_a_proxy_that_is_down_is_named(monkeypatch):
     for name in ("http_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RegistryError, match="the proxy to http://mlflow.example does not connect"):
-        Registry("http://mlflow.example").version(MODEL, "champion")
+        Registry("http://mlflow.example").release(MODEL, "champion")
 
 
 @pytest.mark.parametrize(("closings", "works"), [(1, True), (2, False)])
 def test_a_connection_that_the_server_has_closed_is_opened_again_once(server, closings, works):
     registry = Registry(server.address)
-    assert registry.version(MODEL, "champion").version == "1"
+    assert registry.release(MODEL, "champion").version == "1"
     left = [closings]
 
     def close(handler):
@@ -195,8 +195,8 @@ def test_a_connection_that_the_server_has_closed_is_opened_again_once(server, cl
 
     server.fault = close
     if works:
-        assert registry.version(MODEL, "champion").version == "1"
+        assert registry.release(MODEL, "champion").version == "1"
     else:
         with pytest.raises(RegistryError, match="no MLflow server answers"):
-            registry.version(MODEL, "champion")
+            registry.release(MODEL, "champion")
     assert len(server.requests) == 3

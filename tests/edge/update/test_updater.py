@@ -12,10 +12,9 @@ from tiny_model import write_model, write_reference_images
 from edge.inference.reference_images import ReferenceImages
 from edge.protocol.release import ReleaseError
 from edge.update.current import CurrentModel, NoModelError
-from edge.update.home import BusyError
+from edge.update.home import MAX_ATTEMPTS, BusyError
 from edge.update.probation import MAX_STARTS
 from edge.update.server import RegistryError
-from edge.update.updater import MAX_ATTEMPTS
 
 
 def test_a_release_is_on_probation_until_it_is_committed(updated):

@@ -17,7 +17,7 @@ from edge.agent.settings import (
     Settings,
     StoreSettings,
 )
-from edge.cameras.camera import CameraOptions
+from edge.cameras.camera import CameraSettings
 from edge.cameras.simulated import SimulatedCamera
 from edge.inference.record import ModelRecord
 from edge.outbox.moment import Moment
@@ -70,7 +70,7 @@ class Model:
 def device(tmp_path, zone) -> Agent:
     zone.mkdir(exist_ok=True)
     clock = Hurried(trusted=True)
-    camera = SimulatedCamera(CameraOptions(), now=lambda: clock.now().wall_time)
+    camera = SimulatedCamera(CameraSettings(), now=lambda: clock.now().wall_time)
     agent = Agent(
         Settings(
             device="a7",

@@ -73,7 +73,7 @@ def under_another_name(home: Path) -> Iterator[str]:
         while b"startup complete" not in log.read_bytes() and time.monotonic() < deadline:
             time.sleep(0.2)
         with pytest.raises(RegistryError, match="--allowed-hosts 127.0.0.1"):
-            Registry(address).version("package-onnx", "champion")
+            Registry(address).release("package-onnx", "champion")
         yield address
 
 

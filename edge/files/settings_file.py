@@ -18,6 +18,10 @@ class SettingsError(UserError):
     """A settings file cannot be used."""
 
 
+NOT_IN_FILES = {"is_in_files": False}
+"""Metadata of a dataclass field that no settings file sets."""
+
+
 def within(default: Any, least: float, most: float = math.inf) -> Any:
     """Return a dataclass field for a number, or several, from ``least`` to ``most``."""
     return dataclasses.field(default=default, metadata={"bounds": (least, most)})
@@ -44,7 +48,11 @@ def read(kind: type[Table], path: Path) -> Table:
 def _read_table(kind: type[Table], values: Any, name: str, path: Path) -> Table:
     if not isinstance(values, dict):
         raise SettingsError(f"{name} in {path} must be a table: [{name}]")
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
+    fields = {
+        field.name: field
+        for field in dataclasses.fields(typing.cast(Any, kind))
+        if field.metadata.get("is_in_files", True)
+    }
     hints = typing.get_type_hints(kind)
     prefix = f"{name}." if name else ""
     for key in values:
