@@ -3,6 +3,7 @@
 import resource
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -30,8 +31,8 @@ def throttling() -> list[str] | None:
     if bits is None:
         return None
     now = [text for bit, text in FLAGS.items() if bits >> bit & 1]
-    earlier = [f"{text} earlier" for bit, text in FLAGS.items() if bits >> bit + 16 & 1]
-    return now + [text for text in earlier if text.removesuffix(" earlier") not in now]
+    ever = [text for bit, text in FLAGS.items() if bits >> bit + 16 & 1]
+    return now + [f"{text} earlier" for text in ever if text not in now]
 
 
 def memory_megabytes() -> float:
@@ -46,10 +47,8 @@ def free_megabytes(folder: Path) -> float:
 
 
 def _throttled_bits() -> int | None:
-    try:
+    with suppress(OSError, ValueError):
         return int(THROTTLED.read_text().strip(), 16)
-    except (OSError, ValueError):
-        pass
     try:
         answer = subprocess.run(
             ["vcgencmd", "get_throttled"],

@@ -1,6 +1,7 @@
 """What confirms the machine's clock: a time server, or a real-time clock with a battery."""
 
 import ctypes
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -42,8 +43,12 @@ def rtc_agrees(wall_time: datetime) -> bool:
     Args:
         wall_time: of the system's clock, with its zone.
     """
-    differences = (abs(seconds - wall_time.timestamp()) for seconds in _rtc_times())
-    return any(difference <= MAX_DIFFERENCE_SECONDS for difference in differences)
+    for rtc in RTCS.glob("rtc*"):
+        with suppress(OSError, ValueError):
+            seconds = int((rtc / "since_epoch").read_text())
+            if abs(seconds - wall_time.timestamp()) <= MAX_DIFFERENCE_SECONDS:
+                return True
+    return False
 
 
 def _clock_error() -> int:
@@ -51,13 +56,3 @@ def _clock_error() -> int:
     timex = _Timex()
     state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
     return int(timex.maxerror) if state >= 0 else MAX_ERROR
-
-
-def _rtc_times() -> list[int]:
-    found = []
-    for rtc in sorted(RTCS.glob("rtc*")):
-        try:
-            found.append(int((rtc / "since_epoch").read_text()))
-        except (OSError, ValueError):
-            continue
-    return found

@@ -54,10 +54,11 @@ class WatcherState:
     recent_errors: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))
 
 
+@dataclass
 class Watcher:
     """Watches through a camera, frame by frame.
 
-    Args:
+    Attributes:
         camera: opened with the first frame, and again whenever it fails.
         model: scores, if there is one.
         motion: detects motion, if the settings want it.
@@ -65,23 +66,20 @@ class Watcher:
         queue: keeps images.
         results: keeps results.
         clock: the time.
+        state: what it took last.
     """
 
-    def __init__(
-        self,
-        camera: Camera,
-        model: ModelInUse | None,
-        motion: Motion | None,
-        selection: Selection,
-        queue: Queue,
-        results: Results,
-        clock: Clock,
-    ):
-        self._camera, self._model, self._motion = camera, model, motion
-        self._selection, self._queue, self._results = selection, queue, results
-        self._clock = clock
+    camera: Camera
+    model: ModelInUse | None
+    motion: Motion | None
+    selection: Selection
+    queue: Queue
+    results: Results
+    clock: Clock
+
+    def __post_init__(self) -> None:
         self._is_open, self._failures, self._not_before = False, 0, 0.0
-        self.state = WatcherState(polled_at=clock.uptime())
+        self.state = WatcherState(polled_at=self.clock.uptime())
 
     def take_frame(self) -> None:
         """Take the newest frame, score it, and keep it if there is a reason.
@@ -89,24 +87,24 @@ class Watcher:
         Raises:
             CameraError: a camera that worked before cannot be reopened: restart the process.
         """
-        if self._clock.uptime() >= self._not_before:
+        if self.clock.uptime() >= self._not_before:
             self._poll_camera()
-        self.state.polled_at = self._clock.uptime()
+        self.state.polled_at = self.clock.uptime()
 
     def close(self) -> None:
         """Stop the camera."""
         if self._is_open:
             self._is_open = False
-            self._camera.close()
+            self.camera.close()
 
     def _poll_camera(self) -> None:
         try:
             if not self._is_open:
-                self._camera.open()
+                self.camera.open()
                 self._is_open = True
             # the clock may be set while this waits for a frame, which then has the time before
-            was_synced = self._clock.now().is_synced
-            with self._camera.shot() as shot:
+            was_synced = self.clock.now().is_synced
+            with self.camera.shot() as shot:
                 self._failures, self.state.failure = 0, None
                 self._process(shot, was_synced)
         except UnreadableFrameError as error:
@@ -118,17 +116,17 @@ class Watcher:
             self._handle_failure(error)
 
     def _process(self, shot: Shot, was_synced: bool) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         is_synced = shot.has_own_time or (was_synced and shot.captured_at >= EARLIEST)
         moment = Moment(shot.captured_at, now.uptime, now.boot, is_synced)
         result = None
-        if self._model:
-            self._model.refresh()
-            result = self._model.score(shot.image)
-        reason = self._selection.reason(now.uptime, self._detect_motion(shot), result)
+        if self.model:
+            self.model.refresh()
+            result = self.model.score(shot.image)
+        reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
         image_id = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:
-            self._results.add(result, moment, image_id)
+            self.results.add(result, moment, image_id)
             if result.reason:
                 self._record_error(result.reason)
         state = self.state
@@ -137,13 +135,13 @@ class Watcher:
 
     def _detect_motion(self, shot: Shot) -> bool:
         try:
-            return self._motion is not None and self._motion.detect(shot.image)
+            return self.motion is not None and self.motion.detect(shot.image)
         except UnreadableError:
             return False
 
     def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:
         try:
-            image_id = self._queue.keep(shot.frame(), self._camera.model, reason, moment)
+            image_id = self.queue.keep(shot.frame(), self.camera.model, reason, moment)
         except (CameraError, ValueError) as error:  # it cannot be read, or has no pixels
             self._record_error(str(error))
             return None
@@ -159,7 +157,7 @@ class Watcher:
         if self.state.frames and self._failures > MAX_ATTEMPTS:
             raise error
         pause = backoff_seconds(self._failures, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        self._not_before = self._clock.uptime() + pause
+        self._not_before = self.clock.uptime() + pause
 
     def _set_failure(self, error: CameraError) -> None:
         if self.state.failure != str(error):
@@ -168,6 +166,6 @@ class Watcher:
         self.state.failure = str(error)
 
     def _record_error(self, message: str) -> None:
-        at = self._clock.now().wall_time.isoformat(timespec="seconds")
+        at = self.clock.now().wall_time.isoformat(timespec="seconds")
         said = " ".join(message.split())[:300]
         self.state.recent_errors.append({"at": at, "message": said})

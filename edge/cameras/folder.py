@@ -15,11 +15,10 @@ from edge.inference.image import (
     DRAFTED,
     EXIF_DAMAGE,
     SUFFIXES,
-    UPRIGHT,
     UnreadableError,
     as_rgb,
     open_image,
-    orientation_of,
+    upright,
 )
 from edge.protocol.exif_time import find_exif_time
 
@@ -137,15 +136,10 @@ def _read(path: Path, encoded: bytes, changed: datetime) -> Frame:
         with open_image(encoded) as image:
             image.load()  # here, so that damaged pixels are not taken for damaged EXIF
             taken = _taken_at(image)
-            pixels = np.asarray(as_rgb(_upright(image)))
+            pixels = np.asarray(as_rgb(upright(image)))
     except UnreadableError as error:
         raise CameraError(f"{path} is not a readable image ({error}): remove it") from error
     return Frame(pixels, taken or changed, encoded=encoded, file_name=path.name)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turned = UPRIGHT.get(orientation_of(image))
-    return image if turned is None else image.transpose(turned)
 
 
 def _taken_at(image: Image.Image) -> datetime | None:

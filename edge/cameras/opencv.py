@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -64,10 +65,11 @@ class OpenCVCamera(Camera):
         if self._feed is None:
             raise CameraError("the camera is not open")
         patience = self.settings.stalled_seconds
-        newest = self._feed.next(patience)
-        if newest is None:
-            raise StalledError(f"no frame from {self._address} within {patience:g} s")
-        pixels, captured_at = newest
+        try:
+            pixels, captured_at = self._feed.next(patience)
+        except TimeoutError as error:
+            why = f"no frame from {self._address} within {patience:g} s"
+            raise StalledError(why) from error
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 
     def close(self) -> None:
@@ -85,20 +87,15 @@ class _Feed:
     """
 
     def __init__(self, capture: Any):
-        self.capture = capture
-        self._stop, self._wanted = threading.Event(), threading.Event()
-        self._arrived = threading.Condition()
-        self._newest: tuple[NDArray[np.uint8], datetime] | None = None
+        self.capture, self._stop = capture, threading.Event()
+        self._wanted: Future[tuple[NDArray[np.uint8], datetime]] | None = None
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
 
-    def next(self, patience: float) -> tuple[NDArray[np.uint8], datetime] | None:
-        """Return the next frame (B, G, R) and its time; None if none comes within ``patience``."""
-        with self._arrived:
-            self._newest = None
-            self._wanted.set()
-            self._arrived.wait_for(lambda: self._newest is not None, patience)
-            return self._newest
+    def next(self, patience: float) -> tuple[NDArray[np.uint8], datetime]:
+        """Return the next frame (B, G, R) and its time; TimeoutError after ``patience`` seconds."""
+        self._wanted = Future()
+        return self._wanted.result(patience)
 
     def stop(self, patience: float) -> None:
         """Ask the thread to end, and wait for that up to ``patience`` seconds."""
@@ -107,16 +104,11 @@ class _Feed:
 
     def _drain(self) -> None:
         try:
-            while not self._stop.is_set():
-                if not self.capture.grab():
-                    return  # next() gives up when its patience ends
-                if self._wanted.is_set():
+            while not self._stop.is_set() and self.capture.grab():
+                wanted = self._wanted
+                if wanted and not wanted.done():
                     good, pixels = self.capture.retrieve()
-                    if not good:
-                        continue
-                    self._wanted.clear()
-                    with self._arrived:
-                        self._newest = pixels, datetime.now().astimezone()
-                        self._arrived.notify_all()
+                    if good:
+                        wanted.set_result((pixels, datetime.now().astimezone()))
         finally:
             self.capture.release()  # by the thread that uses it

@@ -88,11 +88,8 @@ class Picamera2Camera(Camera):
         """Wait for the next frame: its ``lores`` pixels, and on request its ``main`` ones.
 
         Raises:
-            CameraError: the camera is not open.
             StalledError: no frame came in time.
         """
-        if self._camera is None:
-            raise CameraError("the camera is not open")
         patience = self.settings.stalled_seconds
         with ExitStack() as held:
             try:

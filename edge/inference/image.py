@@ -55,19 +55,14 @@ UPRIGHT = {
 }
 """What turns an image upright, by its EXIF orientation; 1 is upright."""
 
-SIDEWAYS = tuple(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-
-EXIF_DAMAGE = (
-    *(SyntaxError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError),
-    *(ArithmeticError, AttributeError),
-)
-"""What Pillow raises on damaged EXIF."""
-
 DAMAGE = (
-    *(OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error),
-    *(IndexError, KeyError, OverflowError, ZeroDivisionError, MemoryError),
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, struct.error),
+    *(SyntaxError, TypeError, ValueError),
 )
 """What Pillow's decoders raise on damaged bytes."""
+
+EXIF_DAMAGE = (*DAMAGE, AttributeError)
+"""What Pillow raises on damaged EXIF."""
 
 
 class UnreadableError(ValueError):
@@ -167,6 +162,12 @@ def orientation_of(image: Image.Image) -> int:
     except EXIF_DAMAGE:
         return 1
     return orientation if orientation in UPRIGHT else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned upright, as its EXIF orientation says."""
+    turned = UPRIGHT.get(orientation_of(image))
+    return image if turned is None else image.transpose(turned)
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -12,12 +12,11 @@ from PIL import Image
 from edge.inference.image import (
     DRAFTED,
     MAX_BYTES,
-    SIDEWAYS,
-    UPRIGHT,
     UnreadableError,
     as_rgb,
     open_image,
     orientation_of,
+    upright,
 )
 
 PREPARE_VERSION = "1"
@@ -59,12 +58,9 @@ def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
         if opened.format not in DRAFTED:
             # A PNG is decoded to look for its EXIF: here an error of its pixels is none of EXIF.
             opened.load()
-        upright = UPRIGHT.get(orientation_of(opened))
-        height, width = size
         # the wanted size as the file stores it: some lie on their side
-        opened.draft("RGB", (height, width) if upright in SIDEWAYS else (width, height))
-        turned = opened if upright is None else opened.transpose(upright)
-        return _resize(as_rgb(turned), size)
+        opened.draft("RGB", size if orientation_of(opened) >= 5 else size[::-1])
+        return _resize(as_rgb(upright(opened)), size)
 
 
 def _prepare_pixels(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -61,10 +61,6 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE INDEX IF NOT EXISTS results_by_batch ON results (batch, id);
 CREATE INDEX IF NOT EXISTS results_by_image ON results (image_id) WHERE image_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS results_undated ON results (id) WHERE NOT is_synced;
-CREATE TABLE IF NOT EXISTS batches (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    sent INTEGER NOT NULL
-);
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import get_protocol
 
 from edge.files.atomic import sync_folder, write_atomically
 from edge.inference.errors import UserError
@@ -66,7 +67,7 @@ class Landing:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(Path(path), content)
             _sync_folders(Path(path), Path(root))
-        elif set(_protocols(filesystem)) & ATOMIC_PROTOCOLS:
+        elif get_protocol(self.url) in ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)
         else:
             filesystem.makedirs(folder, exist_ok=True)
@@ -110,8 +111,3 @@ def _sync_folders(path: Path, root: Path) -> None:
         sync_folder(folder)
         if folder == root:
             return
-
-
-def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -15,6 +15,9 @@ from edge.protocol.landing_names import results_name
 
 ROWS_PER_FILE = 1000
 DATED_AT_ONCE = 1000
+SENT_BATCHES = "sent batches"
+"""The fact that holds the number of the last file that was sent: they are sent in order."""
+
 MAX_POINTS = 300
 """Of the page's curve."""
 
@@ -81,12 +84,10 @@ class Results:
         Args:
             allow_partial: whether a file may have fewer than :data:`ROWS_PER_FILE` rows.
         """
-        number: int | None = self._database.value(
-            "SELECT number FROM batches WHERE NOT sent ORDER BY number LIMIT 1"
-        )
-        if number is None:
-            number = self._close_batch(1 if allow_partial else ROWS_PER_FILE)
-        if number is None:
+        number = self._sent_batches() + 1
+        first = self._database.value("SELECT id FROM results WHERE batch = ? LIMIT 1", number)
+        at_least = 1 if allow_partial else ROWS_PER_FILE
+        if first is None and not self._close_batch(number, at_least):
             return None
         rows = self._database.rows(
             "SELECT file_name, sha256, model, version AS model_version, label, score, reason, "
@@ -100,8 +101,7 @@ class Results:
 
     def mark_sent(self, batch: Batch) -> None:
         """Record that a file of results is in the landing zone."""
-        statement = "UPDATE batches SET sent = 1 WHERE number = ?"
-        self._database.execute(statement, (batch.number,), durable=True)
+        self._store.set_fact(SENT_BATCHES, str(batch.number), durable=True)
 
     def history(self, rows: int) -> list[dict[str, Any]]:
         """Return points of a curve, evenly from the newest ``rows`` results, oldest first."""
@@ -119,16 +119,18 @@ class Results:
         """Return how many results are kept, and how many of them were not sent."""
         (row,) = self._database.rows(
             "SELECT (SELECT count(*) FROM results) AS results, "
-            "(SELECT count(*) FROM results WHERE batch IS NULL OR batch IN "
-            "(SELECT number FROM batches WHERE NOT sent)) AS unsent"
+            "(SELECT count(*) FROM results WHERE batch IS NULL OR batch > ?) AS unsent",
+            self._sent_batches(),
         )
         return dict(row)
 
-    def _close_batch(self, at_least: int) -> int | None:
-        """Put the oldest complete results into a new batch and return its number.
+    def _sent_batches(self) -> int:
+        return int(self._store.fact(SENT_BATCHES) or 0)
 
-        A result is complete when its time is known and its image was sent or dropped. Returns
-        None if there are fewer than ``at_least``.
+    def _close_batch(self, number: int, at_least: int) -> bool:
+        """Put the oldest complete results into a new batch; return False if there are too few.
+
+        A result is complete when its time is known and its image was sent or dropped.
         """
         # what is sent under a number has to stay what this device has under it
         with self._database.transaction(durable=True) as connection:
@@ -138,12 +140,11 @@ class Results:
                 (ROWS_PER_FILE,),
             ).fetchall()
             if len(ready) < at_least:
-                return None
-            number = connection.execute("INSERT INTO batches (sent) VALUES (0)").lastrowid
+                return False
             connection.executemany(
                 "UPDATE results SET batch = ? WHERE id = ?", [(number, row["id"]) for row in ready]
             )
-            return number
+            return True
 
     def _make_space(self) -> int:
         """Delete the oldest rows if there are too many; return how many more may be added."""
@@ -157,18 +158,14 @@ class Results:
         """Delete results, first those that were sent, and count the unsent ones."""
         with self._database.transaction() as connection:
             sent = connection.execute(
-                "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IN "
-                "(SELECT number FROM batches WHERE sent) ORDER BY id LIMIT ?)",
-                (count,),
+                "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch <= ? "
+                "ORDER BY id LIMIT ?)",
+                (self._sent_batches(), count),
             ).rowcount
             unsent = connection.execute(
                 "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE batch IS NULL "
                 "ORDER BY id LIMIT ?)",
                 (count - sent,),
             ).rowcount
-            connection.execute(
-                "DELETE FROM batches WHERE sent AND number NOT IN "
-                "(SELECT batch FROM results WHERE batch IS NOT NULL)"
-            )
         if unsent:
             self._store.count(results_dropped=unsent)

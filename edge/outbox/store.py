@@ -79,9 +79,9 @@ class Store:
         value: str | None = self.database.value("SELECT value FROM facts WHERE name = ?", name)
         return value
 
-    def set_fact(self, name: str, value: str) -> None:
+    def set_fact(self, name: str, value: str, durable: bool = False) -> None:
         """Set the value of a fact."""
-        self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value), durable)
 
     def close(self) -> None:
         """Close the database."""

@@ -130,7 +130,8 @@ def _load_checked(
         # one by one, as they were scored when they were released, and as frames will be
         predictions = [scorer.predict([image])[0] for image in images]
         scores = np.array([list(found.probabilities.values()) for found in predictions])
-        _require_probabilities(scores)
+        if not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
+            raise ReleaseError(f"{scores[0]} are not probabilities: their sum is not 1")
         if reference is not None:
             _require_expected(scores, reference.expected(file), TOLERANCE[file])
     except (UserError, *SELF_TEST_ERRORS) as error:
@@ -154,11 +155,6 @@ def _load_checked_int8(
     if loss > MAX_ACCURACY_LOSS:
         raise ReleaseError(f"its accuracy is {loss:.1%} lower")
     return _load_checked(folder, INT8_FILE, reference, threads)
-
-
-def _require_probabilities(scores: NDArray[np.float64]) -> None:
-    if not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
-        raise ReleaseError(f"{scores[0]} are not probabilities: their sum is not 1")
 
 
 def _require_expected(

@@ -100,14 +100,7 @@ class Sketch:
         """Draw a polygon of ``[n, 3]`` points in metres with an sRGB colour of 0–255."""
         self.flat_polygon(project(points), colour, **light)
 
-    def rectangle(
-        self,
-        x: float | Extent,
-        y: float | Extent,
-        z: float | Extent,
-        colour: Colour,
-        **light: float,
-    ) -> None:
+    def rectangle(self, x: Place, y: Place, z: Place, colour: Colour, **light: float) -> None:
         """Draw a rectangle: of x, y and z, two are extents, and one is the number it lies at."""
         a, b, d, c = product(*map(np.atleast_1d, (x, y, z)))
         self.polygon([a, b, c, d], colour, **light)

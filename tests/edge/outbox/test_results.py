@@ -65,7 +65,7 @@ def test_closing_and_sending_a_file_is_durable(results, clock):
     results.add(result(), clock.now())
     batch = results.next(allow_partial=True)
     results.mark_sent(batch)
-    for first in ("INSERT INTO batches", "UPDATE batches SET sent"):
+    for first in ("UPDATE results SET batch", "INSERT OR REPLACE INTO facts"):
         place = next(n for n, statement in enumerate(statements) if statement.startswith(first))
         settings = [n for n in statements[:place] if n.startswith("PRAGMA synchronous")]
         assert settings[-1] == "PRAGMA synchronous = FULL"
@@ -145,7 +145,7 @@ def test_queries_of_every_second_scan_no_table(results, clock):
     queries = [
         query for query in statements if query.startswith("SELECT") and "FROM results" in query
     ]
-    assert len(queries) == 2
+    assert len(queries) == 3
     for query in queries:
         (plan,) = results._store.database.rows(f"EXPLAIN QUERY PLAN {query}")
         assert "USING" in plan["detail"]
