@@ -8,6 +8,7 @@ right, so that earlier events can be dated afterwards.
 import sqlite3
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,16 +49,11 @@ class Clock:
         # error exceeds the limit within nine hours all the same
         self._is_synced = self._is_synced or is_synchronised() or rtc_agrees(wall_time)
         if self._is_synced and self._store:
-            self._remember(self._store)
+            with suppress(sqlite3.OperationalError):  # a full disk: a later moment tries again
+                self._store.set_fact(SYNCED_BOOT, self._boot)
+                self._store = None
         return Moment(wall_time, self.uptime(), self._boot, self._is_synced)
 
     def uptime(self) -> float:
         """Return the seconds since the machine started; they never decrease."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    def _remember(self, store: Store) -> None:
-        try:
-            store.set_fact(SYNCED_BOOT, self._boot)
-        except sqlite3.OperationalError:  # a full disk: a later moment tries again
-            return
-        self._store = None

@@ -37,7 +37,9 @@ class SimulatedCamera(Camera):
 
     Args:
         settings: another seed is another porch with other packages.
-        now: the time that a :meth:`shot` is taken at.
+
+    Attributes:
+        now: returns the time that a :meth:`shot` is taken at.
 
     Example::
 
@@ -50,13 +52,10 @@ class SimulatedCamera(Camera):
     description = "a drawn front porch"
     default_count = 480
 
-    def __init__(
-        self,
-        settings: CameraSettings,
-        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
-    ):
+    def __init__(self, settings: CameraSettings):
         super().__init__(settings)
-        self.seed, self._now = settings.seed, now
+        self.seed = settings.seed
+        self.now: Callable[[], datetime] = lambda: datetime.now().astimezone()
         self._scenery = draw_scenery(self.seed)
         self._light = PorchLight()
         self._sky = Sky(self.seed, self._scenery.sky)
@@ -73,7 +72,7 @@ class SimulatedCamera(Camera):
     @contextmanager
     def shot(self) -> Iterator[Shot]:
         """Return the porch as it is now."""
-        yield Shot.of(self.at(self._now()))
+        yield Shot.of(self.at(self.now()))
 
     def close(self) -> None:
         """Do nothing: a drawing needs no stop."""

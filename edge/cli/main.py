@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 
 from edge.cli.agent_commands import add_agent_commands
 from edge.cli.capture import add_capture_command
@@ -15,6 +14,8 @@ from edge.inference.record import RecordError
 
 PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
 """The program's name in messages; the installed command sets the variable."""
+
+Command = Callable[[argparse.Namespace], None]
 
 USER_ERRORS = (
     *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
@@ -53,23 +54,15 @@ def _parser() -> argparse.ArgumentParser:
         "the released model, score frames with it, or have a server score images.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add = partial(_add_command, commands)
+
+    def add(name: str, run: Command, purpose: str, *options: Option) -> argparse.ArgumentParser:
+        description = f"{purpose[0].upper()}{purpose[1:]}."
+        command = commands.add_parser(name, help=purpose, description=description)
+        command.set_defaults(run=run, program=PROGRAM)
+        add_options(command, *options, Option("--debug", "", "show the stack trace of an error"))
+        return command
+
     add_agent_commands(add)
     add_capture_command(add)
     add_model_commands(add)
     return parser
-
-
-def _add_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    run: Callable[[argparse.Namespace], None],
-    purpose: str,
-    *options: Option,
-) -> argparse.ArgumentParser:
-    description = f"{purpose[0].upper()}{purpose[1:]}."
-    command = commands.add_parser(name, help=purpose, description=description)
-    command.set_defaults(run=run, program=PROGRAM)
-    debug = Option("--debug", "", "show the stack trace of an error")
-    add_options(command, *options, debug)
-    return command

@@ -4,11 +4,10 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 MODEL_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
@@ -115,12 +114,12 @@ class ModelRecord:
         text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
-    def decide(self, probabilities: "NDArray[np.floating[Any]]") -> "NDArray[np.integer[Any]]":
+    def decide(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
         """Return the class of each image by :func:`decide`, with the record's threshold."""
         return decide(probabilities, self.threshold)
 
     def decode(
-        self, probabilities: "NDArray[np.floating[Any]]", latency_ms: float = 0.0
+        self, probabilities: NDArray[np.floating[Any]], latency_ms: float = 0.0
     ) -> list[Prediction]:
         """Return the prediction for each image, by its probabilities ``[N, classes]``.
 
@@ -146,12 +145,12 @@ class ModelRecord:
 
 
 def decide(
-    probabilities: "NDArray[np.floating[Any]]", threshold: float | None
-) -> "NDArray[np.integer[Any]]":
+    probabilities: NDArray[np.floating[Any]], threshold: float | None
+) -> NDArray[np.integer[Any]]:
     """Return the class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
 
     The most probable one; of two classes with a threshold, the second if it reaches that.
     """
     if threshold is None:
-        return cast("NDArray[np.integer[Any]]", probabilities.argmax(axis=1))
+        return cast(NDArray[np.integer[Any]], probabilities.argmax(axis=1))
     return (probabilities[:, 1] >= threshold).astype(int)

@@ -31,9 +31,8 @@ def draw_leaves(
         middle = project([np.asarray(centre) + offset * np.asarray(spread)])[0]
         rim = middle + _ellipse(rng.uniform(0.7, 1.3) * size)
         tint = 0.72 + 0.34 * offset[1] + rng.normal(0, 0.09)
-        sketch.flat_polygon(
-            rim, np.clip(np.asarray(colour) * tint, 0, 255), sun * min(tint + 0.2, 1), lamp
-        )
+        shade = np.clip(np.asarray(colour) * tint, 0, 255)
+        sketch.flat_polygon(rim, shade, sun=sun * min(tint + 0.2, 1), lamp=lamp)
 
 
 def _ellipse(radius: float) -> Floats:

@@ -32,6 +32,10 @@ FOCAL = 315.0
 NEAR = 0.2
 SUPERSAMPLING = 2
 
+SURFACE = {"sun": 1.0, "lamp": 1.0, "glow": 0.0, "floor": 0.0}
+"""How much sun and how much lamplight a surface takes, how strongly it glows at night, and whether
+it is the porch floor; 0–1."""
+
 
 def project(points: ArrayLike) -> Floats:
     """Project ``[n, 3]`` points in metres to ``float [m, 2]`` canvas pixels (column, row).
@@ -75,8 +79,7 @@ class Sketch:
 
     Attributes:
         colour: RGB albedo.
-        surface: four channels of 0–255: how much sun and how much lamplight the surface
-            takes, how strongly it glows at night, and whether it is the porch floor.
+        surface: the four values of :data:`SURFACE` as channels of 0–255.
     """
 
     def __init__(self, colour: Image.Image | None = None, surface: Image.Image | None = None):
@@ -105,22 +108,14 @@ class Sketch:
         a, b, d, c = product(*map(np.atleast_1d, (x, y, z)))
         self.polygon([a, b, c, d], colour, **light)
 
-    def flat_polygon(
-        self,
-        pixels: Floats,
-        colour: Colour,
-        sun: float = 1.0,
-        lamp: float = 1.0,
-        glow: float = 0.0,
-        floor: float = 0.0,
-    ) -> None:
-        """Draw a polygon of ``[n, 2]`` canvas pixels."""
+    def flat_polygon(self, pixels: Floats, colour: Colour, **light: float) -> None:
+        """Draw a polygon of ``[n, 2]`` canvas pixels; its light is by default :data:`SURFACE`."""
         if len(pixels) < 3:
             return
         outline = [(float(x), float(y)) for x, y in pixels * SUPERSAMPLING]
-        light = tuple(int(255 * min(max(value, 0), 1)) for value in (sun, lamp, glow, floor))
+        surface = tuple(int(255 * min(max(v, 0), 1)) for v in (SURFACE | light).values())
         ImageDraw.Draw(self.colour).polygon(outline, fill=tuple(int(c) for c in colour))
-        ImageDraw.Draw(self.surface).polygon(outline, fill=light)
+        ImageDraw.Draw(self.surface).polygon(outline, fill=surface)
 
     def reduced(self) -> tuple[list[Bytes], list[Bytes]]:
         """Return the bands of both images without supersampling: ``uint8 [CANVAS, CANVAS]``."""

@@ -84,8 +84,7 @@ def _floor(sketch: Sketch, rng: Random) -> None:
             sketch.rectangle((x + 0.005, x + 0.13), 0, along, colour, floor=1)
             for grain in x + rng.uniform(0.02, 0.11, 2):
                 sketch.rectangle((grain, grain + 0.006), 0, along, colour * 0.92, floor=1)
-    edge = (WALL_X, 3.4), (GROUND, 0), PORCH_END
-    sketch.rectangle(*edge, (150, 124, 98), sun=0.2, lamp=0.1)
+    sketch.rectangle((WALL_X, 3.4), (GROUND, 0), PORCH_END, (150, 124, 98), sun=0.2, lamp=0.1)
     sketch.rectangle((-0.62, 0.42), 0.004, (0.98, 1.42), (66, 62, 60), floor=1)
     sketch.rectangle((-0.57, 0.37), 0.004, (1.03, 1.37), (98, 84, 68), floor=1)
 
@@ -121,7 +120,7 @@ def _railing(sketch: Sketch) -> None:
 
 def _bush(sketch: Sketch, rng: Random) -> None:
     pot = project([(0.98, 0.34, 2.62), (1.34, 0.34, 2.62), (1.28, 0, 2.62), (1.04, 0, 2.62)])
-    sketch.flat_polygon(pot, (172, 98, 70), 0.3, 0.9)
+    sketch.flat_polygon(pot, (172, 98, 70), sun=0.3, lamp=0.9)
     centre, spread = (1.16, 0.68, 2.62), (0.34, 0.46, 0.2)
     draw_leaves(sketch, rng, centre, spread, 520, 4.5, (84, 132, 66), 0.55, 0.9)
 

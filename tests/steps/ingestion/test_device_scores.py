@@ -70,7 +70,8 @@ class Model:
 def device(tmp_path, zone) -> Agent:
     zone.mkdir(exist_ok=True)
     clock = Hurried(trusted=True)
-    camera = SimulatedCamera(CameraSettings(), now=lambda: clock.now().wall_time)
+    camera = SimulatedCamera(CameraSettings())
+    camera.now = lambda: clock.now().wall_time
     agent = Agent(
         Settings(
             device="a7",
