@@ -11,15 +11,8 @@ from PIL import ExifTags, Image
 
 from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
-from edge.inference.image import (
-    DRAFTED,
-    EXIF_DAMAGE,
-    SUFFIXES,
-    UnreadableError,
-    as_rgb,
-    open_image,
-    upright,
-)
+from edge.cameras.jpeg import is_jpeg
+from edge.inference.image import EXIF_DAMAGE, SUFFIXES, UnreadableError, as_rgb, open_image, upright
 from edge.protocol.exif_time import find_exif_time
 
 
@@ -78,7 +71,7 @@ class FolderCamera(Camera):
         self._seen, self._unreadable = newest, None
         try:
             with open_image(encoded) as image:
-                if image.format not in DRAFTED:
+                if not is_jpeg(encoded):
                     image.load()  # as a PNG does to look for EXIF: half a file is not yet one
                 own_time = _taken_at(image)
                 taken = own_time or _local(newest[0] / 1e9)

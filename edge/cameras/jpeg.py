@@ -55,16 +55,10 @@ def add_exif(
         moment = captured_at.strftime("%Y:%m:%d %H:%M:%S")
         exif[0x0132] = moment
         details[0x9003] = moment  # DateTimeOriginal
-        details[0x9011] = _offset(captured_at)  # OffsetTimeOriginal
+        details[0x9011] = captured_at.isoformat(timespec="seconds")[19:25]  # OffsetTimeOriginal
     if exposure is not None:
         details[0x829A] = IFDRational(round(exposure.seconds * 1e6), 1_000_000)  # ExposureTime
         details[0x8827] = min(exposure.iso, 65535)  # ISOSpeedRatings
     content = exif.tobytes()
     segment = APP1 + (len(content) + 2).to_bytes(2, "big") + content
     return START + segment + jpeg.removeprefix(START)
-
-
-def _offset(captured_at: datetime) -> str:
-    """Return the offset from UTC as EXIF writes it, such as +02:00."""
-    written = captured_at.strftime("%z")
-    return f"{written[:3]}:{written[3:5]}"

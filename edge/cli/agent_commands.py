@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,6 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not 
 HANG_SECONDS = 120.0
 """Beyond the time after which the camera counts as stalled: then the process ends, and systemd
 restarts it."""
-
-
-class NotRunningError(UserError):
-    """No agent answers."""
-
-
-class UnhealthyError(UserError):
-    """The agent runs, but it has health issues."""
 
 
 def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -62,19 +55,16 @@ def _run(options: argparse.Namespace) -> None:
     _call_on_signals(
         {signal.SIGTERM: agent.stop, signal.SIGINT: agent.stop, signal.SIGUSR1: agent.trigger}
     )
-    preview = None
-    try:
-        preview = Preview(agent, settings.page.host, settings.page.port)
-        logger.info("%s runs; its page: %s", settings.device, preview.address)
-    except PreviewError as error:  # the agent works without it
-        logger.error("%s runs without its page: %s", settings.device, error)
-    try:
+    with ExitStack() as opened:
+        opened.callback(agent.parts.store.close)
+        try:
+            preview = Preview(agent, settings.page.host, settings.page.port)
+            opened.callback(preview.server_close)
+            opened.callback(preview.shutdown)
+            logger.info("%s runs; its page: %s", settings.device, preview.address)
+        except PreviewError as error:  # the agent works without it
+            logger.error("%s runs without its page: %s", settings.device, error)
         agent.run(Watchdog(settings.camera.stalled_seconds + HANG_SECONDS))
-    finally:
-        if preview:
-            preview.shutdown()
-            preview.server_close()
-        agent.parts.store.close()
 
 
 def _call_on_signals(calls: dict[signal.Signals, Callable[[], None]]) -> None:
@@ -107,14 +97,14 @@ def _status(options: argparse.Namespace) -> None:
             status = session.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
     except (requests.RequestException, ValueError) as error:
         why = f"no agent answers at {address}: systemctl status lakehouse-vision"
-        raise NotRunningError(why) from error
+        raise UserError(why) from error
     if options.json:
         print(json.dumps(status, indent=2))
     else:
         for name, text in _summary(status):
             print(f"{name:<12} {text}")
     if not status["healthy"]:
-        raise UnhealthyError("; ".join(status["health_issues"]))
+        raise UserError("; ".join(status["health_issues"]))
 
 
 def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:

@@ -18,10 +18,6 @@ REFUSAL = re.compile(r"\bimage (\d+) (is refused: .*)", re.DOTALL)
 """A server's message about an image that it refuses, by its place in the request, from 0."""
 
 
-class PredictError(UserError):
-    """The server returns no scores."""
-
-
 def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
     """Post images as they are, and yield the server's predictions; a bad file costs no other one.
 
@@ -34,7 +30,7 @@ def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
         label.
 
     Raises:
-        PredictError: there is no server; or, after the last file, some cannot be read or are
+        UserError: there is no server; or, after the last file, some cannot be read or are
             refused; the message has their names and reasons.
     """
     bad: list[str] = []
@@ -50,7 +46,7 @@ def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
                 file, _ = batch.pop(int(answer[1]))
                 bad.append(f"{file} {' '.join(answer[2].split())}")
     if bad:
-        raise PredictError("; ".join(bad))
+        raise UserError("; ".join(bad))
 
 
 def _readable(files: list[Path], bad: list[str]) -> Iterator[tuple[Path, str]]:
@@ -79,16 +75,16 @@ def _post(
             return cast(list[dict[str, Any]], content["predictions"])
         reason = str(content["message"])
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
-        raise PredictError(
+        raise UserError(
             f"no scoring server answers at {address}; start one: mlflow models serve "
             "-m models:/<name>-onnx@champion --env-manager local --port 5001"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise PredictError(
+        raise UserError(
             f"{address} does not answer as a scoring server: check the address"
         ) from error
     refusal = REFUSAL.search(reason)
     if refusal and int(refusal[1]) < len(batch):
         return refusal
     names = ", ".join(file.name for file, _ in batch)
-    raise PredictError(f"{' '.join(reason.rpartition('Error: ')[2].split())} ({names})")
+    raise UserError(f"{' '.join(reason.rpartition('Error: ')[2].split())} ({names})")

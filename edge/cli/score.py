@@ -2,17 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.cameras.camera import Frame
 from edge.update.current import CurrentModel
 
-COLUMNS = ("file", "label", "score", "ms", "version")
 
-
-@dataclass(frozen=True)
-class ScoredFrame:
+class ScoredFrame(NamedTuple):
     """One scored frame.
 
     Attributes:
@@ -50,7 +47,7 @@ def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFr
         if not printed:
             file_width = max(len(row.file), len("file"))
             line = f"{{:<{file_width}}}  {{:<{label_width}}}  {{:>6}}  {{:>7}}  {{:>7}}"
-            print(line.format(*COLUMNS), flush=True)
+            print(line.format(*ScoredFrame._fields), flush=True)
         score, ms = f"{row.score:.4f}", f"{row.ms:.1f}"
         print(line.format(row.file, row.label, score, ms, row.version), flush=True)
         printed.append(row)
@@ -59,4 +56,4 @@ def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFr
 
 def write_rows(rows: list[ScoredFrame], path: Path) -> None:
     """Write scored frames as a JSON list with an object for each."""
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")

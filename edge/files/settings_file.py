@@ -48,11 +48,8 @@ def read(kind: type[Table], path: Path) -> Table:
 def _read_table(kind: type[Table], values: Any, name: str, path: Path) -> Table:
     if not isinstance(values, dict):
         raise SettingsError(f"{name} in {path} must be a table: [{name}]")
-    fields = {
-        field.name: field
-        for field in dataclasses.fields(typing.cast(Any, kind))
-        if field.metadata.get("is_in_files", True)
-    }
+    declared = dataclasses.fields(typing.cast(Any, kind))
+    fields = {field.name: field for field in declared if field.metadata != NOT_IN_FILES}
     hints = typing.get_type_hints(kind)
     prefix = f"{name}." if name else ""
     for key in values:

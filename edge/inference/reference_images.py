@@ -17,10 +17,6 @@ from edge.inference.errors import UserError
 REFERENCE_IMAGES_FILE = "reference_images.json"
 
 
-class ReferenceImagesError(UserError):
-    """The reference images are damaged."""
-
-
 @dataclass(frozen=True)
 class ReferenceImage:
     """An encoded image and its expected probabilities.
@@ -42,7 +38,7 @@ class ReferenceImages:
 
     @classmethod
     def read(cls, folder: Path) -> "ReferenceImages":
-        """Read the file from a folder; raises :class:`ReferenceImagesError` if it is damaged."""
+        """Read the file from a folder; raises :class:`UserError` if it is damaged."""
         try:
             text = (folder / REFERENCE_IMAGES_FILE).read_text(encoding="utf-8")
             images = tuple(
@@ -53,9 +49,9 @@ class ReferenceImages:
                 for row in json.loads(text)["images"]
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error
+            raise UserError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error
         if not images:
-            raise ReferenceImagesError(f"{REFERENCE_IMAGES_FILE} has no image")
+            raise UserError(f"{REFERENCE_IMAGES_FILE} has no image")
         return cls(images)
 
     def write(self, folder: Path) -> None:
@@ -71,11 +67,9 @@ class ReferenceImages:
         """Return the expected probabilities of a model's file, ``float32 [images, classes]``.
 
         Raises:
-            ReferenceImagesError: an image has none.
+            UserError: an image has none.
         """
         try:
             return np.array([image.scores[model_file] for image in self.images], np.float32)
         except (KeyError, ValueError) as error:
-            raise ReferenceImagesError(
-                f"{REFERENCE_IMAGES_FILE} has no scores of {model_file}"
-            ) from error
+            raise UserError(f"{REFERENCE_IMAGES_FILE} has no scores of {model_file}") from error

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cameras.camera import Frame
@@ -24,10 +25,11 @@ logger = logging.getLogger(__name__)
 EXIF_BYTES = 1024
 
 
+@dataclass
 class Queue:
     """The images that wait.
 
-    Args:
+    Attributes:
         store: where they are kept.
         max_bytes: of all images.
         min_free_bytes: free space that stays on the disk.
@@ -36,21 +38,17 @@ class Queue:
         free_bytes: returns the free space of a folder's disk.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        max_bytes: int,
-        min_free_bytes: int,
-        device: str,
-        view: str,
-        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
-    ):
-        self._store, self._max_bytes = store, max_bytes
-        self._min_free_bytes, self._free_bytes = min_free_bytes, free_bytes
-        self._device, self._view, self._last_warning = device, view, ""
-        self._reader = Reader(store)
+    store: Store
+    max_bytes: int
+    min_free_bytes: int
+    device: str
+    view: str
+    free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+
+    def __post_init__(self) -> None:
+        self._reader, self._last_warning = Reader(self.store), ""
         self._unrecorded: tuple[NamedImage, str] | None = None
-        recover_files(store, device, view)
+        recover_files(self.store, self.device, self.view)
 
     def keep(self, frame: Frame, camera_model: str, reason: Reason, moment: Moment) -> int | None:
         """Add an image to the queue; return its ID, or None if there is no space.
@@ -69,7 +67,7 @@ class Queue:
                 return self._write(content, stamp, reason, moment)
         except (OSError, sqlite3.OperationalError) as error:  # most often a full disk
             self._warn(f"cannot keep an image: {error}")
-        self._store.count(dropped=1)
+        self.store.count(dropped=1)
         return None
 
     def next(self) -> NamedImage | None:
@@ -79,11 +77,11 @@ class Queue:
         """
         if self._unrecorded:  # the disk was full
             self.mark_sent(*self._unrecorded)
-        return self._store.images.next_to_send(self._reader.failing)
+        return self.store.images.next_to_send(self._reader.failing)
 
     def path(self, image: NamedImage) -> Path:
         """Return the path of an image's file."""
-        return self._store.image_folder / image.file
+        return self.store.image_folder / image.file
 
     def read(self, image: NamedImage, uptime: float) -> bytes | None:
         """Return an image's bytes, or None if it fails for now, was dropped, or is given up."""
@@ -98,14 +96,14 @@ class Queue:
         self._unrecorded = image, landed_as
         path = self.path(image)
         try:
-            self._store.images.delete_sent(image, landed_as)
+            self.store.images.delete_sent(image, landed_as)
         except sqlite3.OperationalError:  # a full disk: deleting the file frees space
             path.unlink(missing_ok=True)
-            self._store.images.delete_sent(image, landed_as)
+            self.store.images.delete_sent(image, landed_as)
         self._unrecorded = None
         with suppress(OSError):  # it may be deleted already
             path.unlink()
-        self._store.count(sent=1)
+        self.store.count(sent=1)
 
     def date(self, now: Moment) -> None:
         """Date the images that were taken before the clock was set.
@@ -113,35 +111,35 @@ class Queue:
         The time of an image from before a restart cannot be known any more: its name says 1970,
         and its EXIF has no time.
         """
-        for image in self._store.images.undated():
+        for image in self.store.images.undated():
             if moment := image.moment.resolve(now):
                 self._date(image, moment, now.uptime)
 
     def size(self) -> dict[str, int]:
         """Return how many images wait, their bytes, and how many are undated or unreadable."""
-        return self._store.images.total(self._reader.failing)
+        return self.store.images.total(self._reader.failing)
 
     def _write(self, content: bytes, stamp: Stamp, reason: Reason, moment: Moment) -> int:
         name = None
         if moment.is_synced:
             content = stamp.apply(content, moment.wall_time)
-            name = image_name(moment.wall_time, self._device, self._view, stamp.label)
+            name = image_name(moment.wall_time, self.device, self.view, stamp.label)
         image = image_file(new_file_name(reason, name), name, content)
-        path = self._store.image_folder / image.file
+        path = self.store.image_folder / image.file
         try:
             write_atomically(path, content)
-            return self._store.images.add(image, reason, moment, stamp)
+            return self.store.images.add(image, reason, moment, stamp)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
     def _date(self, image: UndatedImage, moment: Moment, uptime: float) -> None:
-        name = image_name(moment.wall_time, self._device, self._view, image.stamp.label)
+        name = image_name(moment.wall_time, self.device, self.view, image.stamp.label)
         captured_at = moment.wall_time if moment.is_synced else None
         try:
-            content = self._reader.read(image.id, self._store.image_folder / image.file, uptime)
+            content = self._reader.read(image.id, self.store.image_folder / image.file, uptime)
             if content is not None:
-                write_dated(self._store, image, content, name, captured_at)
+                write_dated(self.store, image, content, name, captured_at)
         # on a full disk it stays undated; sending others frees space
         except (OSError, sqlite3.OperationalError) as error:
             self._warn(f"cannot date an image: {error}")
@@ -153,15 +151,15 @@ class Queue:
 
     def _make_space(self, size: int, rank: int) -> bool:
         """Drop images of no higher rank until a new one fits; return whether it does."""
-        total, free = self.size()["bytes"], self._free_bytes(self._store.folder)
-        missing = max(total + size - self._max_bytes, size + self._min_free_bytes - free)
+        total, free = self.size()["bytes"], self.free_bytes(self.store.folder)
+        missing = max(total + size - self.max_bytes, size + self.min_free_bytes - free)
         if missing <= 0:
             return True
         victims = []
-        for image_id, image_size in self._store.images.sizes_up_to(rank):
+        for image_id, image_size in self.store.images.sizes_up_to(rank):
             victims.append(image_id)
             missing -= image_size
             if missing <= 0:
-                self._store.count(dropped=self._store.drop_images(victims))
+                self.store.count(dropped=self.store.drop_images(victims))
                 return True
         return False

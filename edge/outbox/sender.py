@@ -5,6 +5,7 @@ import logging
 import random
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge.inference.errors import one_line
@@ -21,10 +22,11 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 5.0
 
 
+@dataclass
 class Sender:
     """Sends images, results and the device's status, and retries what fails.
 
-    Args:
+    Attributes:
         landing: the landing zone.
         queue: of images.
         results: of the model.
@@ -34,31 +36,25 @@ class Sender:
         report_seconds: between two files of results, and of status.
         max_retry_seconds: the longest pause after a failure; the first one is
             :data:`FIRST_RETRY_SECONDS`.
-
-    Attributes:
         failure: why the landing zone cannot be reached; None if it can.
         failing_since: uptime of the first attempt that failed, seconds; None if none did.
         sent_at: when something was sent last, ISO; None before.
     """
 
-    def __init__(
-        self,
-        landing: Landing,
-        queue: Queue,
-        results: Results,
-        device: str,
-        status: Callable[[], dict[str, Any]],
-        now: Callable[[], Moment],
-        report_seconds: float,
-        max_retry_seconds: float,
-    ):
-        self._landing, self._queue, self._results = landing, queue, results
-        self._device, self._status, self._now = device, status, now
-        self._report_seconds, self._max_retry_seconds = report_seconds, max_retry_seconds
-        self._report_due, self._failures, self._not_before = now().uptime, 0, 0.0
-        self.failure: str | None = None
-        self.failing_since: float | None = None
-        self.sent_at: str | None = None
+    landing: Landing
+    queue: Queue
+    results: Results
+    device: str
+    status: Callable[[], dict[str, Any]]
+    now: Callable[[], Moment]
+    report_seconds: float
+    max_retry_seconds: float
+    failure: str | None = field(default=None, init=False)
+    failing_since: float | None = field(default=None, init=False)
+    sent_at: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._report_due, self._failures, self._not_before = self.now().uptime, 0, 0.0
 
     def work(self) -> bool:
         """Send at most one file; return whether more may be ready to be sent.
@@ -66,7 +62,7 @@ class Sender:
         Raises:
             Exception: a bug of the agent; the next attempt waits as after any failure.
         """
-        now = self._now()
+        now = self.now()
         if now.uptime < self._not_before:
             return False
         try:
@@ -85,42 +81,42 @@ class Sender:
 
     def _send_one(self, now: Moment) -> bool:
         if now.is_synced:
-            self._queue.date(now)
-            self._results.date(now)
-        image = self._queue.next()
-        if image and (content := self._queue.read(image, now.uptime)) is not None:
-            self._queue.mark_sent(image, self._put(image.name, content))
+            self.queue.date(now)
+            self.results.date(now)
+        image = self.queue.next()
+        if image and (content := self.queue.read(image, now.uptime)) is not None:
+            self.queue.mark_sent(image, self._put(image.name, content))
             return True
         is_due = now.uptime >= self._report_due
-        if batch := self._results.next(allow_partial=is_due):
+        if batch := self.results.next(allow_partial=is_due):
             self._put(batch.name, batch.content)
-            self._results.mark_sent(batch)
+            self.results.mark_sent(batch)
             return True
         if is_due and now.is_synced:
-            content = json.dumps(self._status(), indent=1).encode()
-            self._put(status_name(self._device), content, replace=True)
-            self._report_due = self._now().uptime + self._report_seconds
+            content = json.dumps(self.status(), indent=1).encode()
+            self._put(status_name(self.device), content, replace=True)
+            self._report_due = self.now().uptime + self.report_seconds
         return False
 
     def _put(self, name: str, content: bytes, replace: bool = False) -> str:
         try:
-            landed_as = self._landing.put(name, content, replace)
+            landed_as = self.landing.put(name, content, replace)
         # a file system of fsspec raises what its library raises: there is no common class
         except Exception as error:
             raise _NotLandedError(one_line(error)) from error
         if not replace:  # a status is not what waits to be sent
-            self.sent_at = self._now().wall_time.isoformat(timespec="seconds")
+            self.sent_at = self.now().wall_time.isoformat(timespec="seconds")
         return landed_as
 
     def _handle_failure(self, failure: str) -> None:
         failure = without_userinfo(failure)
         if self.failure != failure:
             logger.warning("nothing can be sent: %s", failure)
-        uptime = self._now().uptime
+        uptime = self.now().uptime
         if not self._failures:
             self.failing_since = uptime
         self.failure, self._failures = failure, self._failures + 1
-        pause = backoff_seconds(self._failures, FIRST_RETRY_SECONDS, self._max_retry_seconds)
+        pause = backoff_seconds(self._failures, FIRST_RETRY_SECONDS, self.max_retry_seconds)
         # drawn, so that a fleet does not retry all at once
         self._not_before = uptime + pause * random.uniform(0.5, 1)  # noqa: S311
 

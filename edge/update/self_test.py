@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.inference.errors import UserError, one_line
 from edge.inference.prepare import PREPARE_VERSION
-from edge.inference.record import INT8_FILE, MODEL_FILE
+from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
@@ -104,7 +104,8 @@ def run_self_test(folder: Path, threads: int = 0) -> SelfTestResult:
     reference = _reference_images(folder)
     scorer = _load_checked(folder, MODEL_FILE, reference, threads)
     try:
-        int8 = _load_checked_int8(folder, reference, threads, scorer)
+        _require_good_int8(folder, reference, scorer.record)
+        int8 = _load_checked(folder, INT8_FILE, reference, threads)
     except ReleaseError as error:
         return SelfTestResult(MODEL_FILE, _measure_ms({MODEL_FILE: scorer}), f"int8: {error}")
     ms = _measure_ms({MODEL_FILE: scorer, INT8_FILE: int8})
@@ -139,22 +140,20 @@ def _load_checked(
     return scorer
 
 
-def _load_checked_int8(
-    folder: Path, reference: ReferenceImages | None, threads: int, float_scorer: Scorer
-) -> Scorer:
+def _require_good_int8(
+    folder: Path, reference: ReferenceImages | None, record: ModelRecord
+) -> None:
     if not (folder / INT8_FILE).exists():
         raise ReleaseError("the release has none")
     if reference is None:
         raise ReleaseError("there are no reference images to test it on")
-    metrics = float_scorer.record.file_metrics
-    by_float, by_int8 = metrics.get(MODEL_FILE, {}), metrics.get(INT8_FILE, {})
+    by_float, by_int8 = (record.file_metrics.get(file, {}) for file in (MODEL_FILE, INT8_FILE))
     agreement = by_int8.get("agreement", 0.0)
     if agreement < MIN_AGREEMENT:
         raise ReleaseError(f"it agrees with Keras on only {agreement:.1%} of the test split")
     loss = by_float.get("accuracy", 1.0) - by_int8.get("accuracy", 0.0)
     if loss > MAX_ACCURACY_LOSS:
         raise ReleaseError(f"its accuracy is {loss:.1%} lower")
-    return _load_checked(folder, INT8_FILE, reference, threads)
 
 
 def _require_expected(

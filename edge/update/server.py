@@ -80,23 +80,8 @@ class Server:
                 stream=True,
                 verify=self._verify,
             )
-        except requests.exceptions.ProxyError as error:
-            raise RegistryError(
-                f"the proxy to {self.address} does not connect: check HTTPS_PROXY and NO_PROXY"
-            ) from error
-        except requests.exceptions.SSLError as error:
-            raise RegistryError(
-                f"{self.address} is not trusted ({_tls_reason(error)}): check this device's clock, "
-                "and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
-            ) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise RegistryError(
-                f"no MLflow server answers at {self.address}: check the address, and that it runs"
-            ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # requests does not wrap urllib3's error about a host such as "mlflow..local"
-            why = without_userinfo(str(error))
-            raise RegistryError(f"{self.address} is not a server's address ({why})") from error
+            raise RegistryError(self._why_no_answer(error)) from error
         if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             begin = b""
             with answer, suppress(urllib3.exceptions.HTTPError):
@@ -116,6 +101,22 @@ class Server:
             with answer:
                 raise RegistryError(f"{self.address}: {_reason(answer)}")
         return answer
+
+    def _why_no_answer(self, error: Exception) -> str:
+        match error:
+            case requests.exceptions.ProxyError():
+                advice = "check HTTPS_PROXY and NO_PROXY"
+                return f"the proxy to {self.address} does not connect: {advice}"
+            case requests.exceptions.SSLError():
+                return (
+                    f"{self.address} is not trusted ({_tls_reason(error)}): check this device's "
+                    "clock, and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
+                )
+            case requests.ConnectionError() | requests.Timeout():
+                advice = "check the address, and that it runs"
+                return f"no MLflow server answers at {self.address}: {advice}"
+        # requests does not wrap urllib3's error about a host such as "mlflow..local"
+        return f"{self.address} is not a server's address ({without_userinfo(str(error))})"
 
 
 def _set(part: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.files.atomic import write_atomically
@@ -38,6 +38,7 @@ class ActiveModel:
     downloaded: int
 
 
+@dataclass
 class Updater:
     """Follows an alias of the registry, and keeps one model up to date on this device.
 
@@ -46,7 +47,7 @@ class Updater:
     :attr:`probation`. A release that failed is not installed again, unless there is a newer one or
     another runtime.
 
-    Args:
+    Attributes:
         registry: the source of the releases.
         model: the registered model's name.
         alias: selects its version, such as ``champion``.
@@ -54,8 +55,10 @@ class Updater:
         keys: the public keys of which one has to have signed the release; without any, everyone
             who can write to the registry decides what this device runs.
         threads: that the model will use, for its timing; 0 for onnxruntime's default.
-        max_bytes: of a release's files; a larger release is refused.
         reserve: bytes of the disk that a download leaves free.
+        refusal: why the last poll did not install the release that it saw; None if it is in use.
+        home: the model's folder.
+        probation: of its release.
 
     Example::
 
@@ -66,25 +69,20 @@ class Updater:
             updater.probation.commit()          # or rollback("its scores are all the same")
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        model: str,
-        alias: str,
-        into: Path,
-        keys: Sequence[str] = (),
-        threads: int = 0,
-        max_bytes: int = MAX_RELEASE_BYTES,
-        reserve: int = RESERVED_BYTES,
-    ):
-        if not re.fullmatch(r"[\w. -]+", model) or model.startswith("."):
-            raise ReleaseError(f"{model!r} cannot be a folder's name: name another model")
-        self.registry, self.model, self.alias, self.keys = registry, model, alias, list(keys)
-        self.home = ModelHome(into / model)
+    registry: Registry
+    model: str
+    alias: str
+    into: Path
+    keys: Sequence[str] = ()
+    threads: int = 0
+    reserve: int = RESERVED_BYTES
+    refusal: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w. -]+", self.model) or self.model.startswith("."):
+            raise ReleaseError(f"{self.model!r} cannot be a folder's name: name another model")
+        self.home = ModelHome(self.into / self.model)
         self.probation = Probation(self.home)
-        self.refusal: str | None = None
-        """Why the last poll did not install the release that it saw; None if it is in use."""
-        self._threads, self._max_bytes, self._reserve = threads, max_bytes, reserve
         self._intact = ""  # the digest of the release whose files were compared with it
 
     def check(self, again: bool = False) -> ActiveModel | None:
@@ -110,11 +108,11 @@ class Updater:
         self.refusal = None
         release = self.registry.release(self.model, self.alias)
         if self.keys:
-            release.require_signature(self.keys)
-        if release.bytes > self._max_bytes:
+            release.require_signature(list(self.keys))
+        if release.bytes > MAX_RELEASE_BYTES:
             raise ReleaseError(
                 f"release {release.release} of {self.model} has {release.bytes} bytes, and this "
-                f"device takes {self._max_bytes}"
+                f"device takes {MAX_RELEASE_BYTES}"
             )
         with self.home.update_lock():
             active = self.home.active_release()
@@ -154,14 +152,14 @@ class Updater:
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         try:
-            downloaded = fetch(self.registry, release, staging, have, self._reserve)
+            downloaded = fetch(self.registry, release, staging, have, self.reserve)
         except DamagedError as error:
             self._save_failure(release, str(error))
             raise
         # counted before the self-test, since that may crash the process
         self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         try:
-            result = run_self_test(staging, self._threads)
+            result = run_self_test(staging, self.threads)
         except ReleaseError as error:
             self._save_failure(release, str(error), final=True)
             raise

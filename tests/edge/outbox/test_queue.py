@@ -61,7 +61,7 @@ def test_without_space_the_oldest_unimportant_images_are_dropped_and_counted(tmp
         kept.append(queue.keep(frame(number), "x", reason, clock.now()))
         clock.advance(60)
     assert all(kept)
-    size, dropped = queue.size(), queue._store.counts()["dropped"]
+    size, dropped = queue.size(), queue.store.counts()["dropped"]
     assert size["bytes"] <= 6 * 1024 and size["images"] + dropped == 10
     minutes = [name.split("%3A")[1] for name in all_names(queue)]
     assert minutes[0] == "00" and minutes[1:] == [f"0{n}" for n in range(dropped + 1, 10)]
@@ -69,24 +69,24 @@ def test_without_space_the_oldest_unimportant_images_are_dropped_and_counted(tmp
 
 def test_an_unimportant_image_never_replaces_important_ones(tmp_path, clock):
     queue = queue_in(tmp_path, most=3 * 1024)
-    while queue._store.counts().get("dropped", 0) == 0:
+    while queue.store.counts().get("dropped", 0) == 0:
         queue.keep(frame(), "x", Reason.MOTION, clock.now())
         clock.advance(1)
     before = queue.size()
     assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
-    assert queue.size() == before and queue._store.counts()["dropped"] == 2
+    assert queue.size() == before and queue.store.counts()["dropped"] == 2
 
 
 def test_the_minimum_of_free_space_stays_free(tmp_path, clock):
     queue = queue_in(tmp_path, floor=10**6, free=10**6 + 500)
     assert queue.keep(frame(), "x", Reason.MANUAL_TRIGGER, clock.now()) is None
-    assert queue._store.counts() == {"dropped": 1} and queue.size()["images"] == 0
+    assert queue.store.counts() == {"dropped": 1} and queue.size()["images"] == 0
 
 
 def test_other_files_that_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    queue._min_free_bytes, queue._free_bytes = 10**9, lambda _: 0
+    queue.min_free_bytes, queue.free_bytes = 10**9, lambda _: 0
     assert queue.keep(frame(), "x", Reason.PERIOD, clock.now()) is None
     assert queue.size()["images"] == 1
 
@@ -94,7 +94,7 @@ def test_other_files_that_fill_the_disk_do_not_empty_the_queue(tmp_path, clock):
 def test_a_damaged_database_loses_no_image(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    queue._store.close()
+    queue.store.close()
     (tmp_path / DATABASE).write_bytes(b"SQLite format 3\0" + os.urandom(8000))
     again = queue_in(tmp_path)
     assert (tmp_path / DAMAGED).exists() and again.size()["images"] == 1

@@ -56,10 +56,10 @@ def test_files_without_rows_are_recovered_and_incomplete_ones_deleted(tmp_path, 
     queue.keep(frame(1), "x", Reason.UNCERTAIN, clock.now())
     clock.advance(5)
     queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
-    with queue._store.database.transaction() as database:
+    with queue.store.database.transaction() as database:
         database.execute("DELETE FROM images")
-    (queue._store.image_folder / ".half.part").write_bytes(b"x")
-    queue._store.close()
+    (queue.store.image_folder / ".half.part").write_bytes(b"x")
+    queue.store.close()
     names = all_names(queue_in(tmp_path))
     assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
     assert list((tmp_path / "images").iterdir()) == []
@@ -74,11 +74,11 @@ def test_a_kill_while_an_image_is_dated_leaves_it_exactly_once(tmp_path, left):
     copy = shutil.copy(old, tmp_path / "copy")
     clock.set_to(NOON)
     if left == "new, and the row as before":  # a power cut undid the last seconds of the database
-        queue._store.close()
+        queue.store.close()
         shutil.copy(tmp_path / DATABASE, tmp_path / "before")
         queue = queue_in(tmp_path)
         queue.date(clock.now())
-        queue._store.close()
+        queue.store.close()
         shutil.copy(tmp_path / "before", tmp_path / DATABASE)
         queue = Queue(Store(tmp_path / "another"), 1, 0, "a7", "porch")
     elif left == "new":  # the row is changed, the old file not yet gone
@@ -87,12 +87,12 @@ def test_a_kill_while_an_image_is_dated_leaves_it_exactly_once(tmp_path, left):
     elif left == "both":  # the new file is there, its row not changed yet
         name = old.name.replace("undated.jpg", "2026-07-13T12%3A00%3A00_rpi_sensor_a7_porch.jpg")
         shutil.copy(old, old.with_name(name))
-    queue._store.close()
+    queue.store.close()
     again = queue_in(tmp_path)
     again.date(clock.now())
     assert again.size()["images"] == 1
     assert len(all_names(again)) == 1 and list((tmp_path / "images").iterdir()) == []
-    assert again._store.counts() == {"sent": 1}
+    assert again.store.counts() == {"sent": 1}
 
 
 class KilledError(Exception):
@@ -129,7 +129,7 @@ def test_an_image_that_cannot_be_dated_now_waits_and_delays_no_other(tmp_path):
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     clock.advance(10)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    file = queue._store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    file = queue.store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
     name = "2026-07-13T11%3A59%3A50_rpi_sensor_a7_porch.jpg"
     in_the_way = tmp_path / "images" / file.replace("undated.jpg", name)
     in_the_way.mkdir()
@@ -138,7 +138,7 @@ def test_an_image_that_cannot_be_dated_now_waits_and_delays_no_other(tmp_path):
     assert [name[11:25] for name in all_names(queue)] == ["12%3A00%3A00_r"]
     in_the_way.rmdir()
     queue.date(clock.now())
-    assert all_names(queue) == [name] and "lost" not in queue._store.counts()
+    assert all_names(queue) == [name] and "lost" not in queue.store.counts()
 
 
 def test_images_dropped_while_they_are_dated_do_not_count_as_lost(tmp_path, monkeypatch, caplog):
@@ -150,14 +150,14 @@ def test_images_dropped_while_they_are_dated_do_not_count_as_lost(tmp_path, monk
     apply = Stamp.apply
 
     def dropped_meanwhile(*arguments):
-        queue._store.drop_images(numbers)
+        queue.store.drop_images(numbers)
         return apply(*arguments)
 
     monkeypatch.setattr(Stamp, "apply", dropped_meanwhile)
     clock.set_to(NOON)
     queue.date(clock.now())
     assert queue.size()["images"] == 0 and list((tmp_path / "images").iterdir()) == []
-    assert queue._store.counts() == {} and caplog.records == []
+    assert queue.store.counts() == {} and caplog.records == []
 
 
 @pytest.mark.parametrize("meanwhile", ["dated", "sent"])
@@ -170,9 +170,9 @@ def test_an_image_dated_or_sent_while_it_is_dropped_is_counted_once(
     if meanwhile == "sent":
         clock.set_to(NOON)
         queue.date(clock.now())
-    queue._max_bytes = queue.size()["bytes"] + 1024
+    queue.max_bytes = queue.size()["bytes"] + 1024
     with monkeypatch.context() as other_thread:
-        transaction = queue._store.database.transaction
+        transaction = queue.store.database.transaction
 
         def after_the_other_thread(**options):
             other_thread.undo()
@@ -182,7 +182,7 @@ def test_an_image_dated_or_sent_while_it_is_dropped_is_counted_once(
                 queue.mark_sent(queue.next(), "there.jpg")
             return transaction(**options)
 
-        other_thread.setattr(queue._store.database, "transaction", after_the_other_thread)
+        other_thread.setattr(queue.store.database, "transaction", after_the_other_thread)
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     assert len(list((tmp_path / "images").iterdir())) == queue.size()["images"] == 1
-    assert queue._store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}
+    assert queue.store.counts() == {"dropped" if meanwhile == "dated" else "sent": 1}

@@ -50,11 +50,11 @@ def test_an_unreadable_image_is_lost_after_some_minutes(tmp_path, clock, fault):
     if fault is damaged:
         assert queue.read(image, 100.0) is None
         assert queue.read(image, 99.0 + PATIENCE_SECONDS) is None
-        assert queue.next() == image and queue._store.counts() == {}
+        assert queue.next() == image and queue.store.counts() == {}
         assert queue.size()["unreadable"] == 1
     for _ in range(2):
         assert queue.read(image, 100.0 + PATIENCE_SECONDS) is None
-    assert queue.next() is None and queue._store.counts() == {"lost": 1}
+    assert queue.next() is None and queue.store.counts() == {"lost": 1}
     assert queue.size()["unreadable"] == 0
     assert list((tmp_path / "images").iterdir()) == []
     assert (tmp_path / UNREADABLE / queue.path(image).name).is_symlink() == (fault is damaged)
@@ -67,14 +67,14 @@ def test_an_unreadable_image_does_not_stop_others_from_being_dated(tmp_path, fau
     for seconds in (0, 10, 10):
         clock.advance(seconds)
         queue.keep(frame(), "x", Reason.PERIOD, clock.now())
-    first = queue._store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
+    first = queue.store.database.rows("SELECT file FROM images ORDER BY id")[0]["file"]
     fault(tmp_path / "images" / first)
     clock.set_to(NOON)
     queue.date(clock.now())
     assert [name[11:25] for name in all_names(queue)] == ["11%3A59%3A50_r", "12%3A00%3A00_r"]
     clock.advance(PATIENCE_SECONDS)
     queue.date(clock.now())
-    assert queue._store.counts() == {"lost": 1, "sent": 2} and queue.size()["images"] == 0
+    assert queue.store.counts() == {"lost": 1, "sent": 2} and queue.size()["images"] == 0
 
 
 def test_an_unreadable_image_delays_nothing_else(tmp_path, clock):
@@ -124,7 +124,7 @@ def test_a_worn_out_sd_card_does_not_fill_up_with_unreadable_files(tmp_path, clo
         queue.read(queue.next(), clock.uptime())
         clock.advance(PATIENCE_SECONDS)
         queue.read(queue.next(), clock.uptime())
-    assert queue._store.counts() == {"lost": 3}
+    assert queue.store.counts() == {"lost": 3}
     assert len(list((tmp_path / UNREADABLE).iterdir())) == 2
     assert list((tmp_path / "images").iterdir()) == []
 
@@ -133,28 +133,28 @@ def test_an_image_dropped_meanwhile_does_not_count_as_lost(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     image = queue.next()
-    queue._store.drop_images([image.id])
-    assert queue.read(image, clock.uptime()) is None and queue._store.counts() == {}
+    queue.store.drop_images([image.id])
+    assert queue.read(image, clock.uptime()) is None and queue.store.counts() == {}
 
 
 def test_an_unreadable_file_without_a_row_does_not_stop_the_start(tmp_path, clock):
     queue = queue_in(tmp_path)
     queue.keep(frame(), "x", Reason.PERIOD, clock.now())
     path = queue.path(queue.next())
-    queue._store.drop_images([1])
+    queue.store.drop_images([1])
     path.write_bytes(b"intact")
     damaged(path)
-    queue._store.close()
+    queue.store.close()
     queue = queue_in(tmp_path)
     unreadable = tmp_path / UNREADABLE / path.name
-    assert queue.next() is None and queue._store.counts() == {"lost": 1} and unreadable.is_symlink()
-    queue._store.close()
+    assert queue.next() is None and queue.store.counts() == {"lost": 1} and unreadable.is_symlink()
+    queue.store.close()
     queue = queue_in(tmp_path)
-    assert queue.next() is None and queue._store.counts() == {"lost": 1} and unreadable.is_symlink()
-    queue._store.close()
+    assert queue.next() is None and queue.store.counts() == {"lost": 1} and unreadable.is_symlink()
+    queue.store.close()
     (tmp_path / f"intact {path.name}").rename(unreadable)
     queue = queue_in(tmp_path)
-    assert queue.path(queue.next()) == path and queue._store.counts() == {}
+    assert queue.path(queue.next()) == path and queue.store.counts() == {}
 
 
 def test_a_start_waits_for_at_most_one_failing_read_of_unreadable_files(tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ def test_a_stores_own_words_are_shown_without(tmp_path, monkeypatch):
     def refuses(*arguments):
         raise ConnectionError("cannot connect to sftp://me:secret@host")
 
-    monkeypatch.setattr(agent.sender._landing, "put", refuses)
+    monkeypatch.setattr(agent.sender.landing, "put", refuses)
     agent.parts.watcher.take_frame()
     send_all(agent)
     assert agent.status()["landing_failure"] == "cannot connect to sftp://host"

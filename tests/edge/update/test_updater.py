@@ -253,9 +253,10 @@ def test_a_release_that_fails_its_self_test_is_refused_once(updated, tmp_path, c
     assert not updater.probation.is_active()
 
 
-def test_a_release_too_large_is_refused_before_it_is_fetched(updated):
+def test_a_release_too_large_is_refused_before_it_is_fetched(updated, monkeypatch):
+    monkeypatch.setattr("edge.update.updater.MAX_RELEASE_BYTES", 100)
     with pytest.raises(ReleaseError, match="and this device takes 100"):
-        updated.updater(max_bytes=100).check()
+        updated.updater().check()
     assert updated.server.fetched() == [] and updated.require_working(1)
 
 
