@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.errors import UserError
+from steps.features.efficientnet_lite0 import describe
 from steps.training.plan import Plan
 
 if TYPE_CHECKING:
     import keras
+
+
+CLASSIFIER = "probabilities"
+"""The name of the last layer."""
 
 
 def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model":
@@ -32,15 +37,22 @@ def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model
     """
     import keras
 
+    features = build_features(plan, input_size)
+    x = keras.layers.Dropout(plan.dropout, seed=plan.seed)(features.output)
+    probabilities = keras.layers.Dense(
+        classes, activation="softmax", name=CLASSIFIER, dtype="float32"
+    )(x)
+    return keras.Model(features.input, probabilities, name=plan.network)
+
+
+def build_features(plan: Plan, input_size: tuple[int, int]) -> "keras.Model":
+    """Build a plan's network without its classifier: from pixels to ``float32 [N, features]``."""
+    import keras
+
     validate_network(plan.network)
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255, dtype="float32")(keras.ops.cast(pixels, "float32"))
-    x = NETWORKS[plan.network](x, plan.width, plan.weights)
-    x = keras.layers.Dropout(plan.dropout, seed=plan.seed)(x)
-    probabilities = keras.layers.Dense(
-        classes, activation="softmax", name="probabilities", dtype="float32"
-    )(x)
-    return keras.Model(pixels, probabilities, name=plan.network)
+    return keras.Model(pixels, NETWORKS[plan.network](x, plan.width, plan.weights))
 
 
 def _compact(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
@@ -93,6 +105,15 @@ def _efficientnet_v2_b0(x: "keras.KerasTensor", width: float, weights: str) -> "
     )
 
 
+def _efficientnet_lite0(x: "keras.KerasTensor", width: float, weights: str) -> "keras.KerasTensor":
+    if width != 1.0 or weights != "none":
+        raise UserError(
+            "efficientnet_lite0 has one width and weights of its own; pass -P width=1 "
+            "-P weights=none"
+        )
+    return describe(x)
+
+
 def _application(
     model: "Callable[..., keras.Model]",
     x: "keras.KerasTensor",
@@ -129,6 +150,7 @@ NETWORKS: "dict[str, Callable[[keras.KerasTensor, float, str], keras.KerasTensor
     "MobileNetV2": _mobilenet_v2,
     "MobileNetV3Small": _mobilenet_v3_small,
     "EfficientNetV2B0": _efficientnet_v2_b0,
+    "efficientnet_lite0": _efficientnet_lite0,
 }
 
 

@@ -1,19 +1,14 @@
 """The cache read by PyTorch, if it is in .venv or Debian's is built for the same Python."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from debian_torch import python_with_torch
 from small_cache import bright_or_not, numbered, write_cache
 
 from steps.settings.profile import PROJECT
-
-DEBIAN = Path("/usr/lib/python3/dist-packages/torch")
 
 EPOCHS = """
 import importlib.util, json, sys
@@ -35,26 +30,8 @@ for seed in (1, 1, 2):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Runs Python with PyTorch; returns what it printed."""
-    environment = dict(os.environ)
-    if importlib.util.find_spec("torch") is None:
-        if not any(DEBIAN.glob(f"_C.cpython-3{sys.version_info.minor}-*.so")):
-            pytest.skip(
-                "PyTorch is not installed, so the cache is NOT tested with it: "
-                "`$(setup/uv.sh) pip install --python .venv torch` (its CPU build is small), "
-                "or on Debian 12 "
-                "`apt-get install --no-install-recommends python3-torch` (150 MB)"
-            )
-        place = tmp_path_factory.mktemp("torch")
-        (place / "torch").symlink_to(DEBIAN)  # without Debian's older numpy
-        environment["PYTHONPATH"] = str(place)
-
-    def run_python(*command: str) -> str:
-        command = [sys.executable, "-W", "ignore", *command]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
-
-    return run_python
+    place = tmp_path_factory.mktemp("torch")
+    return python_with_torch(place, "the cache is NOT tested with it")
 
 
 def _write(folder: Path, *arguments, **options) -> Path:

@@ -1,0 +1,1 @@
+"""A backbone's features of images: networks that are used as they were trained elsewhere."""
