@@ -28,9 +28,10 @@ from steps.registry.local_server import tracking_server
 from steps.registry.versions import CHAMPION, released_as, require_version, source_of
 from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
-from steps.settings.profile import PROJECT, Profile, data_home
+from steps.settings.profile import PROJECT, data_home
 
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
+NEXT = "\nNext:\n  make ui\n  make run SOURCE=<folder or URI with your own images>"
 
 
 class Parameters(StepParameters):
@@ -42,9 +43,7 @@ class Parameters(StepParameters):
         "simulated",
         description="simulated, or test-set: images of the test split of the model's training",
     )
-    seed: int = Field(
-        1, ge=0, description="of the simulated camera, or of the choice of test images"
-    )
+    seed: int = Field(1, ge=0, description="of the simulated camera, or of the test images")
     models: str = Field("data/device", description="folder for the pulled models")
 
 
@@ -57,48 +56,32 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     name = released_as(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
     models = data_home() / parameters.models
-    with tracking_server() as server, tempfile.TemporaryDirectory() as temporary:
-        _edge(
-            "pull",
-            *("--model", name, "--alias", parameters.alias, "--into", str(models)),
-            *_trusted_keys(run.profile, Path(temporary, "keys")),
-            MLFLOW_TRACKING_URI=server,  # not an argument, which every local user could read
-        )
     with tempfile.TemporaryDirectory() as temporary:
-        rows_file = Path(temporary, "rows.json")
+        folder = Path(temporary)
+        keys = public_keys(run.profile.release.key_file)  # without one, releases are unsigned
+        (folder / "keys").write_text("\n".join(keys))
+        with tracking_server() as server:
+            _edge(
+                "pull",
+                *("--model", name, "--alias", parameters.alias, "--into", str(models)),
+                *(("--keys", str(folder / "keys")) if keys else ()),
+                MLFLOW_TRACKING_URI=server,  # not an argument, which every local user could read
+            )
         _edge(
             "score",
             *("--models", str(models / name), "--count", str(parameters.frames)),
-            *_camera_arguments(run, parameters, version.tags["run.train"], Path(temporary)),
-            *("--json", str(rows_file)),
+            *_camera_arguments(run, parameters, version.tags["run.train"], folder),
+            *("--json", str(folder / "rows.json")),
         )
-        rows = json.loads(rows_file.read_text())
-    print(  # noqa: T201 - the end of the README's first command
-        "\nNext:\n  make ui\n  make run SOURCE=<folder or URI with your own images>",
-        flush=True,
-    )
+        rows = json.loads((folder / "rows.json").read_text())
+    print(NEXT, flush=True)  # noqa: T201 - the end of the README's first command
     model, number = source_of(version)
     release = json.loads(version.tags[RELEASE_TAG])["release"]
-    outputs = DeviceOutputs(
-        line=f"{len(rows)} frames scored with {model} {number}, release {release}",
-        model=model,
-        model_version=number,
-        frames=len(rows),
-    )
+    line = f"{len(rows)} frames scored with {model} {number}, release {release}"
+    outputs = DeviceOutputs(line=line, model=model, model_version=number, frames=len(rows))
     fill_report(run.report, outputs, rows)
     run.report.next_command = "make ui"
     return outputs
-
-
-def _trusted_keys(profile: Profile, file: Path) -> Sequence[str]:
-    """Write the public keys of the profile's release keys as a device has them; return arguments.
-
-    Without a key the release is unsigned, and so accepted."""
-    keys = public_keys(profile.release.key_file)
-    if not keys:
-        return ()
-    file.write_text("\n".join(keys))
-    return ("--keys", str(file))
 
 
 def _edge(*arguments: str, **environment: str) -> None:
@@ -119,31 +102,27 @@ def _edge(*arguments: str, **environment: str) -> None:
 def _camera_arguments(
     run: StepRun, parameters: Parameters, train_run_id: str, folder: Path
 ) -> Sequence[str]:
+    """Write some test images of the training, drawn by the seed, unless the camera is simulated."""
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed))
+    selection = read_outputs(train_run_id, TrainOutputs).selection
+    cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
+    paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])
+    chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]
     images = folder / "test-set"
     images.mkdir()
-    for number, path in enumerate(_test_images(run.profile, parameters, train_run_id)):
+    for number, path in enumerate(sorted(paths[chosen].tolist())):
         file = images / path.rpartition("/")[2]
+        if file.exists():  # two folders may have files of the same name
+            file = file.with_name(f"{number}-{file.name}")
         try:
-            content = read(path)
+            file.write_bytes(read(path))
         except FileNotFoundError as error:
             raise UserError(f"{path} no longer exists; pass -P camera=simulated") from error
-        # two folders may have files of the same name
-        (file.with_name(f"{number}-{file.name}") if file.exists() else file).write_bytes(content)
     return ("--camera", f"folder:{images}")
 
 
-def _test_images(profile: Profile, parameters: Parameters, train_run_id: str) -> list[str]:
-    """Return the paths of some test images of the training, drawn by the seed."""
-    selection = read_outputs(train_run_id, TrainOutputs).selection
-    cache = find_or_fill(selection, profile, lambda: spark_session(profile, "device"))
-    paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])
-    chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]
-    return sorted(paths[chosen].tolist())
-
-
-STEP = Step("device", Parameters, DeviceOutputs, device, settings=("model",))
+STEP = Step.of(device, settings=("model",))
 
 if __name__ == "__main__":
     STEP.main()

@@ -1,6 +1,7 @@
 """Errors that a user causes and can fix."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,10 +51,7 @@ class UserError(Exception):
     """
 
     def __init__(
-        self,
-        message: str,
-        fix: RunStep | RunAgain | None = None,
-        result: Result = Result.FAILED,
+        self, message: str, fix: RunStep | RunAgain | None = None, result: Result = Result.FAILED
     ):
         super().__init__(message)
         self.fix = fix
@@ -62,3 +60,10 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{super().__str__()}; run: {self.command}" if self.command else super().__str__()
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, its cause, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

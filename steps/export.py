@@ -1,6 +1,7 @@
 """Export: convert the version that an alias names to ONNX, and release it to devices."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -21,7 +22,7 @@ from steps.pipeline.step import Step, StepRun
 from steps.registry import versions
 from steps.registry.aliases import lock_aliases, move_alias
 from steps.registry.versions import CHAMPION, alias_argument, moved_reason
-from steps.release.keys import SigningKeys, public_keys, signing_keys
+from steps.release.keys import public_keys, signing_keys
 from steps.release.model_record import make_record
 from steps.release.statement import fetch_files, release_version
 from steps.settings.parameters import Alias, StepParameters
@@ -32,9 +33,7 @@ from steps.training.tensorflow_settings import configure_tensorflow
 class Parameters(StepParameters):
     """Convert the Keras version that an alias names, and release it as `<model>-onnx`."""
 
-    alias: Alias = Field(
-        CHAMPION, description="alias of the version to export, which the release gets too"
-    )
+    alias: Alias = Field(CHAMPION, description="alias of the exported version, and of its release")
 
 
 def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
@@ -44,43 +43,44 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
 
     keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
-    source = versions.require_version(run.profile.model, parameters.alias, made_by="promote")
-    train_run_id = source.tags["run.train"]
+    alias = parameters.alias
+    source = versions.require_version(run.profile.model, alias, made_by="promote")
+    train_run_id, source_number = source.tags["run.train"], str(source.version)
     trained = read_outputs(train_run_id, TrainOutputs)
-    origin = {"model": source.name, "version": str(source.version), "train_run_id": train_run_id}
+    origin = {"model": source.name, "version": source_number, "train_run_id": train_run_id}
     record = make_record(trained, metrics=trained.metrics, source=origin)
-    cache = find_or_fill(
-        trained.selection, run.profile, lambda: spark_session(run.profile, "export")
-    )
+    spark = partial(spark_session, run.profile, "export")
+    cache = find_or_fill(trained.selection, run.profile, spark)
     with tempfile.TemporaryDirectory() as folder:
         package = write_package(versions.load_keras(source), record, cache, Path(folder))
         version = _register(run, source, Path(folder))
+        number = str(version.version)
         _require_intact(version, package.hashes)
-        release = _release(run, parameters.alias, source, version, package.files, keys)
-    mlflow.log_metrics(
-        {
-            "max_difference": package.max_difference,
-            "test_images": package.test_images,
-            "onnx_bytes": package.sizes[MODEL_FILE],
-            "int8_bytes": package.sizes[INT8_FILE],
-            "int8_agreement": package.record.file_metrics[INT8_FILE]["agreement"],
-        }
-    )
+        with lock_aliases(version.name, run.id):
+            if moved := moved_reason(source.name, source_number, alias):  # meanwhile
+                raise UserError(moved, RunAgain())
+            release = release_version(version.name, number, package.files, keys)
+            reason = f"export of {source.name} version {source_number}"
+            move_alias(version.name, alias, number, run.id, reason)
+    MlflowClient().set_model_version_tag(source.name, source_number, "onnx_version", number)
+    measured = {"max_difference": package.max_difference, "test_images": package.test_images}
+    sizes = {"onnx_bytes": package.sizes[MODEL_FILE], "int8_bytes": package.sizes[INT8_FILE]}
+    agreement = package.record.file_metrics[INT8_FILE]["agreement"]
+    mlflow.log_metrics(measured | sizes | {"int8_agreement": agreement})
     accuracy = with_interval(trained.metrics["accuracy"], package.test_images)
     outputs = ExportOutputs(
         result=Result.RELEASED,
-        line=f"{source.name} {source.version}, release {release}; expected accuracy {accuracy}",
+        line=f"{source.name} {source_number}, release {release}; expected accuracy {accuracy}",
         model=version.name,
-        version=str(version.version),
-        alias=parameters.alias,
+        version=number,
+        alias=alias,
         release=release,
-        source_version=str(source.version),
+        source_version=source_number,
         files=package.hashes,
-        max_difference=package.max_difference,
-        test_images=package.test_images,
+        **measured,
     )
     fill_report(run.report, outputs, package, signed=bool(keys))
-    run.report.next_command = run.commands.next("device", alias=alias_argument(parameters.alias))
+    run.report.next_command = run.commands.next("device", alias=alias_argument(alias))
     return outputs
 
 
@@ -106,26 +106,6 @@ def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
             raise versions.not_kept_error(version)
 
 
-def _release(
-    run: StepRun,
-    alias: str,
-    source: ModelVersion,
-    version: ModelVersion,
-    files: list[Path],
-    keys: SigningKeys,
-) -> int:
-    """State the release and move the alias to it, unless the Keras alias has moved meanwhile."""
-    number = str(version.version)
-    with lock_aliases(version.name, run.id):
-        if moved := moved_reason(source.name, str(source.version), alias):
-            raise UserError(moved, RunAgain())
-        release = release_version(version.name, number, files, keys)
-        reason = f"export of {source.name} version {source.version}"
-        move_alias(version.name, alias, number, run.id, reason)
-    MlflowClient().set_model_version_tag(source.name, source.version, "onnx_version", number)
-    return release
-
-
 def _state(parameters: Parameters, profile: Profile) -> str:
     """Return where the alias points and which keys sign.
 
@@ -135,10 +115,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return f"{versions.alias_state(profile.model, parameters.alias)} {keys}"
 
 
-STEP = Step(
-    "export",
-    Parameters,
-    ExportOutputs,
+STEP = Step.of(
     export,
     settings=("model",),
     state=_state,

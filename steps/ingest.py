@@ -2,8 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import chain
 from typing import Literal
 
@@ -12,7 +11,7 @@ from pydantic import Field
 from pyspark.sql import SparkSession
 
 from steps.errors import RunAgain, UserError
-from steps.ingestion import labelled
+from steps.ingestion import labelled, landing
 from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.counts import describe_classes, quarantine_reasons, source_counts
@@ -21,16 +20,7 @@ from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
 from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.labels import MergedLabels, merge_labels
-from steps.ingestion.landing import (
-    LandedFile,
-    Landing,
-    describe_files,
-    display,
-    exists,
-    fingerprint,
-    list_landing_zone,
-    normalize,
-)
+from steps.ingestion.landing import Landing
 from steps.ingestion.polling import parse_trigger, polls
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
@@ -56,9 +46,7 @@ class Parameters(StepParameters):
         "available_now",
         description="available_now: once; continuous; or once a period, such as '10 minutes'",
     )
-    max_files_per_batch: int = Field(
-        4000, ge=1, description="files in a batch of the stream, at most"
-    )
+    max_files_per_batch: int = Field(4000, ge=1, description="files in a batch, at most")
     max_megabytes_per_batch: int = Field(
         1024, ge=1, description="MB in a batch, at most; one file at least"
     )
@@ -84,39 +72,30 @@ WAIT_SECONDS = 600
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
-    _check_inputs(parameters, run.profile)
-    rules = _make_rules(run, parameters)
-    arrivals = Arrivals(run.profile, rules.source)
-    place = arrivals.home
-    with lease(place, run.id, WAIT_SECONDS) as held, spark_session(run.profile, "ingest") as spark:
-        open_tables(spark, run.profile)
-        arrivals.belong_to(id_of(IMAGES.load(spark, run.profile)))
-        with polls(period) as numbers:
-            for number, landing in _list_at_each_poll(parameters.source, numbers):
-                new = _ingest_new_files(spark, run.profile, parameters, rules, held, landing.files)
-                if period and (new or number == 0):
-                    logger.info("poll %d: %d new files", number + 1, new)
-        folders = _folders(run.profile, rules.source)
-        if parameters.retry_quarantine:
-            rules = replace(rules, has_splits=have_splits(folders))
-            with Duplicates(spark, run.profile, arrivals.home, rewritten=True):
-                moved = retry_quarantine(spark, run.profile, rules)
-                logger.info("%d files left the quarantine", moved)
-        labels = None
-        if parameters.labels:
-            table, column = parameters.labels, parameters.labels_by
-            labels = merge_labels(spark, run.profile, rules.source, table, column)
-        return _summarize(spark, run, landing, folders, labels)
-
-
-def _check_inputs(parameters: Parameters, profile: Profile) -> None:
-    """Raise an error if there is nothing to ingest, before Spark starts."""
-    list_landing_zone(parameters.source, _may_be_empty(parameters, profile))
-    if parameters.labels and not exists(parameters.labels):
+    if parameters.labels and not landing.exists(parameters.labels):
         raise UserError(
             f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
             "or Delta table>"
         )
+    source, profile = landing.normalize(parameters.source), run.profile
+    home = Arrivals(profile, source).home
+    with lease(home, run.id, WAIT_SECONDS) as held, spark_session(profile, "ingest") as spark:
+        open_tables(spark, profile)
+        Arrivals(profile, source).belong_to(id_of(IMAGES.load(spark, profile)))
+        with polls(period) as numbers:
+            for number, zone in _list_at_each_poll(parameters.source, numbers):
+                new = _ingest_new_files(spark, run, parameters, zone, held)
+                if period and (new or number == 0):
+                    logger.info("poll %d: %d new files", number + 1, new)
+        folders = _folders(profile, zone)
+        if parameters.retry_quarantine:
+            with Duplicates(spark, profile, home, rewritten=True):
+                moved = retry_quarantine(spark, profile, _make_rules(run, parameters, folders))
+                logger.info("%d files left the quarantine", moved)
+        labels = None
+        if parameters.labels:
+            labels = merge_labels(spark, profile, source, parameters.labels, parameters.labels_by)
+        return _summarize(spark, run, zone, folders, labels)
 
 
 def _list_at_each_poll(source: str, numbers: Iterator[int]) -> Iterator[tuple[int, Landing]]:
@@ -127,73 +106,64 @@ def _list_at_each_poll(source: str, numbers: Iterator[int]) -> Iterator[tuple[in
     said: list[str] = []
     for number in numbers:
         try:
-            landing = list_landing_zone(source, may_be_empty=True)
-            notes = landing.left_out.sentences()
+            zone = landing.list_landing_zone(source, may_be_empty=True)
+            notes = zone.left_out.sentences()
         except (UserError, OSError) as error:
             if number == 0:
                 raise
-            landing, notes = None, [f"{error}; the next poll tries again"]
+            zone, notes = None, [f"{error}; the next poll tries again"]
         for note in notes:
             if note not in said:
                 logger.warning("%s", note)
         said = notes
-        if landing:
-            yield number, landing
+        if zone:
+            yield number, zone
 
 
-def _folders(profile: Profile, source: str, files: Iterable[LandedFile] = ()) -> set[str]:
-    """Return the folders of the images that ever landed, and of some files."""
-    landed = chain(files, Arrivals(profile, source).recorded())
-    return folders_below((file.path for file in landed), source)
+def _folders(profile: Profile, zone: Landing) -> set[str]:
+    """Return the folders of the images that are or ever were in the landing zone."""
+    landed = chain(zone.files, Arrivals(profile, zone.source).recorded())
+    return folders_below((file.path for file in landed), zone.source)
 
 
-def _make_rules(run: StepRun, parameters: Parameters) -> Rules:
+def _make_rules(run: StepRun, parameters: Parameters, folders: set[str]) -> Rules:
     return Rules(
-        source=normalize(parameters.source),
+        source=landing.normalize(parameters.source),
         pattern=run.profile.file_name,
         gps=parameters.gps,
         statistics=parameters.statistics,
         run_id=run.id,
+        has_splits=have_splits(folders),
     )
 
 
 def _ingest_new_files(
-    spark: SparkSession,
-    profile: Profile,
-    parameters: Parameters,
-    rules: Rules,
-    held: Lease,
-    files: list[LandedFile],
+    spark: SparkSession, run: StepRun, parameters: Parameters, zone: Landing, held: Lease
 ) -> int:
     """Ingest what is new in the landing zone, and complete what an interrupted run left."""
+    profile, files, source = run.profile, zone.files, zone.source
+    rules = _make_rules(run, parameters, _folders(profile, zone))
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
-    folders = _folders(profile, rules.source, files)
-    rules = replace(rules, has_splits=have_splits(folders))
     new = ingest_files(spark, profile, files, rules, limits, held.require)
     held.require()
-    ingest_results(spark, profile, rules.source, rules.run_id)
-    ingest_status(spark, profile, rules.source, rules.run_id)
+    ingest_results(spark, profile, source, run.id)
+    ingest_status(spark, profile, source, run.id)
     if parameters.archive:
-        archive(files, rules.source, normalize(parameters.archive))
+        archive(files, source, landing.normalize(parameters.archive))
     return new
 
 
 def _summarize(
-    spark: SparkSession,
-    run: StepRun,
-    landing: Landing,
-    folders: set[str],
-    labels: MergedLabels | None,
+    spark: SparkSession, run: StepRun, zone: Landing, folders: set[str], labels: MergedLabels | None
 ) -> IngestOutputs:
     """Return the outputs, and log and report them."""
     from steps.reports.ingest import fill_report
 
-    images, source = IMAGES.load(spark, run.profile), landing.source
+    images, source = IMAGES.load(spark, run.profile), zone.source
     reasons = quarantine_reasons(spark, run.profile, source)
     counts = source_counts(spark, run.profile, source, run.id)
     counts["quarantined"] = sum(reasons.values())
-    retry = run.commands.rerun(retry_quarantine="true")
-    _check_quarantine(counts["images"], reasons, source, retry)
+    _check_quarantine(run, counts["images"], reasons, source)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
         table_id=id_of(images),
@@ -210,41 +180,39 @@ def _summarize(
             logger.warning("%s", note)
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
-    fill_report(run.report, spark, run.profile, outputs, run.id, labels, landing.left_out, retry)
+    fill_report(run, spark, outputs, labels, zone.left_out)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 
 
-def _check_quarantine(images: int, reasons: dict[str, int], source: str, retry: str) -> None:
+def _check_quarantine(run: StepRun, images: int, reasons: dict[str, int], source: str) -> None:
     """Say what is in quarantine and why; raise an error if not one image was accepted."""
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     if why and not images:
+        files = f"all {sum(reasons.values())} files of {landing.display(source)}"
         raise UserError(
-            f"all {sum(reasons.values())} files of {display(source)} are in quarantine ({why}); "
+            f"{files} are in quarantine ({why}); "
             "replace them or, once the cause is fixed, pass -P retry_quarantine=true",
             RunAgain({"retry_quarantine": "true"}),
         )
     if why:
+        retry = run.commands.rerun(retry_quarantine="true")
         logger.warning("in quarantine: %s; once the cause is fixed, run: %s", why, retry)
 
 
-def _may_be_empty(parameters: Parameters, profile: Profile) -> bool:
-    """Return whether an empty landing zone is fine: files may come, or came before."""
-    comes_later = parameters.trigger != "available_now"
-    return comes_later or Arrivals(profile, normalize(parameters.source)).exists()
-
-
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """Return a hash of all files that ever landed, also of archived and deleted ones."""
-    landing = list_landing_zone(parameters.source, _may_be_empty(parameters, profile))
-    landed = fingerprint({*landing.files, *Arrivals(profile, landing.source).recorded()})
-    return landed + (describe_files(parameters.labels) if parameters.labels else "")
+    """Return a hash of all files that ever landed, also of archived and deleted ones.
+
+    An empty landing zone is fine if files may come later, or came before.
+    """
+    arrivals = Arrivals(profile, landing.normalize(parameters.source))
+    may_be_empty = parameters.trigger != "available_now" or arrivals.exists()
+    zone = landing.list_landing_zone(parameters.source, may_be_empty)
+    landed = landing.fingerprint({*zone.files, *arrivals.recorded()})
+    return landed + (landing.describe_files(parameters.labels) if parameters.labels else "")
 
 
-STEP = Step(
-    "ingest",
-    Parameters,
-    IngestOutputs,
+STEP = Step.of(
     ingest,
     settings=("lake", "file_name"),
     state=_state,

@@ -1,7 +1,6 @@
 """Inspect: show the newest run of the whole pipeline in the terminal, whatever its status."""
 
 import mlflow
-from mlflow.entities import Run
 from pydantic import Field
 
 from steps.errors import RunStep, UserError
@@ -30,18 +29,15 @@ class Parameters(StepParameters):
 def inspect(run: StepRun, parameters: Parameters) -> InspectOutputs:
     """Print one line per step, why the pipeline ended early if it did, and the steps' figures."""
     pipeline = mlflow.get_run(run.inputs["main"])
-    unfinished = None
-    ending = ""
-    if pipeline.info.status == "FINISHED":
+    run_id, status, ending = pipeline.info.run_id, pipeline.info.status, ""
+    unfinished = None if status == "FINISHED" else read_unfinished(run_id)
+    done = unfinished.steps if unfinished else []
+    if status == "FINISHED":
         outputs = run.read("main", MainOutputs)
         done, ending = outputs.steps, outputs.line
-    else:
-        unfinished = read_unfinished(pipeline.info.run_id)
-        done = unfinished.steps if unfinished else []
-    lines = [f"main      run {pipeline.info.run_id}{ENDINGS[pipeline.info.status]}"]
-    lines += format_steps(done)
-    if pipeline.info.status == "FAILED" and not any(step.failed for step in done):
+    elif status == "FAILED" and not any(step.failed for step in done):
         ending = f"failed: {pipeline.data.tags.get('failure', 'see the report of its run')}"
+    lines = [f"main      run {run_id}{ENDINGS[status]}", *format_steps(done)]
     lines += [ending] * bool(ending)
     figures = _figures(done)
     lines += [f"  {name:28} {value:g}" for name, value in figures.items()]
@@ -64,24 +60,18 @@ def _figures(done: list[StepDone]) -> dict[str, float]:
 
 
 def _resolve(step: str, wanted: str) -> str:
-    """Return the run to show: also one that failed, and not a dry run unless named by its ID."""
-    return _newest_pipeline() if wanted == LATEST else resolve_input(step, wanted, ENDED)
-
-
-def _newest_pipeline() -> str:
-    """Return the newest run of main that was not a dry run, whatever its status."""
+    """Return the run to show: also one that failed, and a dry run only if its ID is given."""
+    if wanted != LATEST:
+        return resolve_input(step, wanted, ENDED)
     for run in newest_runs("tags.step = 'main' and attributes.status != 'RUNNING'", SEARCHED):
+        is_dry = run.data.params.get("dry_run", "").lower() in TRUE  # as it was typed
         # one that was refused before its first step has nothing to show
-        if not _is_dry(run) and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
+        if not is_dry and (run.info.status == "FINISHED" or read_unfinished(run.info.run_id)):
             return str(run.info.run_id)
     raise UserError("the pipeline has not run here yet", RunStep("main"))
 
 
-def _is_dry(run: Run) -> bool:
-    return run.data.params.get("dry_run", "").lower() in TRUE  # as it was typed
-
-
-STEP = Step("inspect", Parameters, InspectOutputs, inspect, resolve=_resolve)
+STEP = Step.of(inspect, resolve=_resolve)
 
 if __name__ == "__main__":
     STEP.main()

@@ -9,12 +9,7 @@ from pydantic import Field
 
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
-from steps.evaluation.comparison import (
-    compare_to_champion,
-    load_candidate,
-    past_result,
-    read_training,
-)
+from steps.evaluation.comparison import compare_to_champion, load_candidate, past_result
 from steps.evaluation.metrics import with_interval
 from steps.evaluation.refusal import ending_of, what_helps, why_refused
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
@@ -38,9 +33,7 @@ class Parameters(StepParameters):
 
     With `version`, move the alias to that version without a comparison: to roll back or forward."""
 
-    register_run_id: str = Field(
-        "latest", description="run of register whose version is the challenger"
-    )
+    register_run_id: str = Field("latest", description="run of register that made the challenger")
     alias: Alias = Field(CHAMPION, description="the alias that moves, such as canary")
     version: int | None = Field(
         None, ge=1, description="version that gets the alias without a comparison; none: compare"
@@ -92,7 +85,10 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
-        _require_unmoved(challenger.name, parameters.alias, before)
+        if (now := versions.number_by_alias(challenger.name, parameters.alias)) != before:
+            alias = f"{challenger.name}@{parameters.alias}"
+            moved = f"{alias} moved from version {before} to {now} during the comparison"
+            raise UserError(moved, RunAgain())
         if comparison.result.passed:
             note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
         reason = parameters.reason or "passed the profile's promotion rules"
@@ -116,20 +112,14 @@ def _refuse(
     """Leave the alias where it is, and end as the table of endings says."""
     stays, number = str(champion.version) if champion else None, str(challenger.version)
     result, line = ending_of(challenger.name, number, stays, why)
-    source = read_training(challenger).selection.source.removeprefix("file:")
+    source = challenger.tags["source"].removeprefix("file:")
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
-        line += f"; {fix}; run: {run.commands.next('main', source=source)}"
+        line += f"; {fix}; run: {run.report.next_command}"
     if parameters.on_refusal == "fail":
         raise UserError(line, result=result)
     outcome = {"result": result, "line": line, "champion": stays, "metrics": metrics or {}}
     return _outputs(challenger, parameters.alias, why, **outcome)
-
-
-def _require_unmoved(model: str, alias: str, before: str | None) -> None:
-    if (now := versions.number_by_alias(model, alias)) != before:
-        moved = f"{model}@{alias} moved from version {before} to {now} during the comparison"
-        raise UserError(moved, RunAgain())
 
 
 def _promote_version(run: StepRun, parameters: Parameters, number: str) -> PromoteOutputs:
@@ -179,14 +169,8 @@ def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
     return versions.moved_reason(outputs.model, outputs.version, outputs.alias)
 
 
-STEP = Step(
-    "promote",
-    Parameters,
-    PromoteOutputs,
-    promote,
-    settings=("model", "promotion"),
-    state=_state,
-    invalid_reason=_invalid_reason,
+STEP = Step.of(
+    promote, settings=("model", "promotion"), state=_state, invalid_reason=_invalid_reason
 )
 
 if __name__ == "__main__":

@@ -20,15 +20,8 @@ from edge.inference.prepare import PREPARE_VERSION
 from steps.evaluation.predictions import keras_predict
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
+from steps.registry import versions
 from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import (
-    CHALLENGER,
-    CHAMPION,
-    has_version,
-    load_keras,
-    not_kept_error,
-    version_by_alias,
-)
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
@@ -65,7 +58,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     version = mlflow.register_model(logged.model_uri, name, tags=tags)
     _require_intact(version, model, example)
     with lock_aliases(name, run.id):
-        move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
+        move_alias(name, versions.CHALLENGER, str(version.version), run.id, "registered")
     fill_report(run.report, version, trained)
     run.report.next_command = run.commands.next("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
@@ -73,7 +66,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
 
 def _warn_of_other_source(name: str, source: str) -> None:
     """Say that the champion was trained on another source, which may be another data set."""
-    champion = version_by_alias(name, CHAMPION)
+    champion = versions.version_by_alias(name, versions.CHAMPION)
     before = champion.tags.get("source", source) if champion else source
     if before != source:
         logger.warning(
@@ -119,10 +112,10 @@ def _require_intact(
     version: ModelVersion, model: "keras.Model", example: NDArray[np.uint8]
 ) -> None:
     """Load the version back, and compare its weights and what it predicts."""
-    kept = load_keras(version)
+    kept = versions.load_keras(version)
     same = all(map(np.array_equal, kept.get_weights(), model.get_weights()))
     if not same or not np.allclose(keras_predict(kept)(example), keras_predict(model)(example)):
-        raise not_kept_error(version)
+        raise versions.not_kept_error(version)
 
 
 def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict[str, str]:
@@ -141,19 +134,12 @@ def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict
 
 
 def _invalid_reason(outputs: RegisterOutputs, profile: Profile) -> str | None:
-    if has_version(outputs.model, outputs.version):
+    if versions.has_version(outputs.model, outputs.version):
         return None
     return f"version {outputs.version} of {outputs.model} no longer exists"
 
 
-STEP = Step(
-    "register",
-    Parameters,
-    RegisterOutputs,
-    register,
-    settings=("model",),
-    invalid_reason=_invalid_reason,
-)
+STEP = Step.of(register, settings=("model",), invalid_reason=_invalid_reason)
 
 if __name__ == "__main__":
     STEP.main()

@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlflow
 from pydantic import Field, model_validator
@@ -21,8 +22,8 @@ from steps.lake.tables import current_version
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
 from steps.pipeline.run_files import read_outputs
-from steps.pipeline.runs import LATEST, resolve_input
-from steps.pipeline.step import NONE, Step, StepRun
+from steps.pipeline.runs import LATEST, NONE, resolve_input
+from steps.pipeline.step import Step, StepRun
 from steps.registry.versions import CHAMPION, alias_state, released_as, require_version, source_of
 from steps.release.statement import fetch_files
 from steps.scoring.table import Model, Scoring, ledger_of
@@ -74,8 +75,8 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
         lease(ledger_of(run.profile, parameters.source, alias), run.id) as held,
         spark_session(run.profile, "score") as spark,
     ):
-        registry = _Registry(name, parameters.alias, folder)
-        scoring = Scoring(spark, run.profile, alias, registry.model, run.id)
+        model = partial(_fetch_model, name, parameters.alias, folder)  # asked at each batch
+        scoring = Scoring(spark, run.profile, alias, model, run.id)
         with polls(period) as numbers:
             for number in numbers:
                 if parameters.source:
@@ -84,7 +85,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
                         logger.info("poll %d: %d new files", number + 1, new)
                 elif images := _images(run, number):
                     scoring.score_images(images)
-        outputs, groups = _outputs(spark, run, registry.model())
+        outputs, groups = _outputs(spark, run, model())
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
     fill_report(run.report, outputs, groups)
     run.report.next_command = run.commands.next("upkeep")
@@ -98,12 +99,11 @@ def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutp
     by = own.groupBy("model_version", "label", "reason")
     groups = by.agg(F.count("*").alias("images"), F.count_if(F.expr(UNSURE)).alias("unsure"))
     groups = groups.orderBy(F.desc("images")).collect()
-    scored = [group for group in groups if group["reason"] is None]
     outputs = ScoreOutputs(
         line=_line(run, model, groups),
         table=SCORES.path(run.profile),
         version=current_version(table),
-        scored=sum(group["images"] for group in scored),
+        scored=sum(group["images"] for group in groups if group["reason"] is None),
         unreadable=sum(group["images"] for group in groups if group["reason"] is not None),
         model=model.name,
         model_version=model.number,
@@ -126,21 +126,14 @@ def _line(run: StepRun, model: Model, groups: list[Row]) -> str:
     )
 
 
-class _Registry(NamedTuple):
-    """Asks the registry at each batch which version the alias names, and fetches a new one."""
-
-    name: str
-    alias: str
-    folder: str
-
-    def model(self) -> Model:
-        """Return the version that the alias names now, with its files on this machine."""
-        version = require_version(self.name, self.alias, made_by="export")
-        folder = Path(self.folder, f"version-{version.version}")
-        if not folder.exists():
-            logger.info("scoring with %s %s", *source_of(version))
-            fetch_files(version, folder.with_name(f"{folder.name}.part")).rename(folder)
-        return Model(*source_of(version), str(folder))
+def _fetch_model(name: str, alias: str, folder: str) -> Model:
+    """Return the version that the alias names now, with its files on this machine."""
+    version = require_version(name, alias, made_by="export")
+    files = Path(folder, f"version-{version.version}")
+    if not files.exists():
+        logger.info("scoring with %s %s", *source_of(version))
+        fetch_files(version, files.with_name(f"{files.name}.part")).rename(files)
+    return Model(*source_of(version), str(files))
 
 
 def _images(run: StepRun, poll: int) -> IngestOutputs | None:
@@ -163,7 +156,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return alias_state(released_as(profile.model), parameters.alias)
 
 
-STEP = Step("score", Parameters, ScoreOutputs, score, settings=("model", "lake"), state=_state)
+STEP = Step.of(score, settings=("model", "lake"), state=_state)
 
 if __name__ == "__main__":
     STEP.main()

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import mlflow
 from pydantic import Field
 
 from steps.dataset.cache import Cache
-from steps.dataset.cache_filling import OpenSpark, find_or_fill
+from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, VALIDATION, describe_guard
 from steps.evaluation.predictions import Predictions, predict_by_keras
@@ -20,19 +19,15 @@ from steps.evaluation.slices import Slice, slices
 from steps.evaluation.threshold import choose_threshold
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
-from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
-from steps.pipeline.runs import RESUMED
-from steps.pipeline.step import NONE, Step, StepRun
-from steps.settings.parameters import run_id_parameter
+from steps.pipeline.runs import NONE, RESUMED
+from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.training import checkpoints
-from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.launcher import launch, resolve_launcher
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
-from steps.training.stage_timings import StageTimings
 from steps.training.trained_model import log_model
 
 if TYPE_CHECKING:
@@ -59,10 +54,8 @@ class Parameters(PlanParameters):
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the weights of the best epoch, and evaluate them."""
     from steps.reports.promotion_outlook import warn_of_refusal
-    from steps.reports.stage_timings import add_stage_timings
     from steps.reports.train import fill_report
 
-    timings = StageTimings()
     launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
     processes = parameters.processes or run.profile.training.processes
     processes = 1 if launcher == "single" else processes
@@ -74,22 +67,21 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     if resumed != NONE:
         resume_from = checkpoints.load_checkpoint(run.profile, resumed, fingerprint)
         mlflow.set_tag(RESUMED, resumed)
-    mlflow.log_dict(fingerprint.values(), "fingerprint.json")
     spark = partial(spark_session, run.profile, "train")
-    with timings.measure("cache"):
+    with run.timings.measure("cache"):
         cache = find_or_fill(selection, run.profile, spark)
         warn_of_refusal(run.report, cache, run.profile, selection.source)
         logger.info(describe_guard(cache.counts))
-    with timings.measure("launch"):
-        result = _launch(run, launcher, cache, spark, fingerprint, resume_from)
+    folder = checkpoints.checkpoint_folder(run.profile, run.id)
+    save = partial(checkpoints.save_checkpoint, folder, fingerprint)
+    with run.timings.measure("launch"):
+        result = launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]
-    timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
+    run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
     model = log_model(plan, cache, result)
-    with timings.measure("evaluation"):
+    with run.timings.measure("evaluation"):
         test, by_slice = _evaluate(model, cache)
-    timings.log()
     fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes))
-    add_stage_timings(run.report, timings.seconds)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
     return TrainOutputs(
@@ -124,30 +116,6 @@ def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
     return outputs.hyperparameters
 
 
-def _launch(
-    run: StepRun,
-    launcher: str,
-    cache: Cache,
-    spark: OpenSpark,
-    fingerprint: checkpoints.TrainingFingerprint,
-    resume_from: Checkpoint | None,
-) -> FitResult:
-    """Train; if the run ends here, the command that resumes it starts at the last checkpoint."""
-    folder = checkpoints.checkpoint_folder(run.profile, run.id)
-    save = partial(checkpoints.save_checkpoint, folder, fingerprint)
-    processes, plan = fingerprint.processes, fingerprint.plan
-    try:
-        return launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
-    except RuntimeError:  # Horovod loses what a rank raised
-        require_space(folder, 0, "the checkpoints")
-        raise
-    finally:
-        with suppress(Exception):  # the store of the checkpoints may be what failed
-            if resume_from or checkpoints.has_checkpoint(folder):
-                inputs = {run_id_parameter(step): run_id for step, run_id in run.inputs.items()}
-                run.commands.resume_with(resume_run_id=run.id, **inputs)
-
-
 def _evaluate(model: "keras.Model", cache: Cache) -> tuple[Predictions, list[Slice]]:
     """Return what the network predicts for the test set, and its slices; log their metrics."""
     threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
@@ -171,10 +139,7 @@ def _resumable(run_id: str, profile: Profile) -> bool:
     return any(map(checkpoints.has_checkpoint, checkpoints.checkpoint_folders(profile, run_id)))
 
 
-STEP = Step(
-    "train",
-    Parameters,
-    TrainOutputs,
+STEP = Step.of(
     train,
     settings=("training.launcher", "training.processes"),
     state=_state,

@@ -15,13 +15,12 @@ from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
-from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
-from steps.pipeline.runs import RESUMED
-from steps.pipeline.step import NONE, Step, StepRun
+from steps.pipeline.outputs import IngestOutputs, TuneOutputs
+from steps.pipeline.runs import NONE, RESUMED
+from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.settings.search_space import SearchSpace
 from steps.training.plan import Plan
-from steps.training.stage_timings import StageTimings
 from steps.tuning.trials import FAILED, Trial, read_trials
 
 SEARCHED = "searched"
@@ -38,44 +37,48 @@ class Parameters(SelectionParameters):
     trials: int = Field(4, ge=1, description="number of trials")
     parallelism: int = Field(2, ge=1, description="trials at the same time")
     epochs: int = Field(10, ge=1, description="epochs of a trial")
-    patience: int = Field(
-        0, ge=0, description="trials without a lower loss that end the search; 0: never"
-    )
-    minutes: float | None = Field(
-        None, gt=0, description="time limit of the search; none: no limit"
-    )
-    seed: int = Field(
-        Plan.seed, ge=0, description="of the search and of each trial's initial weights"
-    )
+    patience: int = Field(0, ge=0, description="trials without a lower loss that end it; 0: never")
+    minutes: float | None = Field(None, gt=0, description="time limit of the search, or none")
+    seed: int = Field(Plan.seed, ge=0, description="of the search and of the initial weights")
 
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
-    from steps.reports.stage_timings import add_stage_timings
+    from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.tune import fill_report
+    from steps.tuning.search import Limits, search
 
-    timings = StageTimings()
     space = _space(run.profile)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag(SEARCHED, searched)
     before = _read_trials(parameters.resume_run_id, searched)
-    run.commands.resume_with(resume_run_id=run.id, ingest_run_id=run.inputs["ingest"])
-    trials = _search(run, parameters, selection, space, before, timings)
+    plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
+    seconds = parameters.minutes and parameters.minutes * 60
+    limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
+    with ExitStack() as until_stopped:
+        with run.timings.measure("spark"):
+            spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
+        with run.timings.measure("cache"):
+            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
+            logger.info(describe_guard(cache.counts))
+        warn_of_refusal(run.report, cache, run.profile, selection.source)
+        with run.timings.measure("trials"):
+            trials = search(spark, plan, cache, space, limits, run.id, before)
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
-        run.commands.resume_with()  # not with the failed ones, which would count
-        raise UserError(_failure_message(failed))
+        error = failed[-1].error if failed else "the time limit came before the first"
+        raise UserError(
+            f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, "
+            "or pass more -P minutes"
+        )
     best = min(trials, key=lambda trial: trial.validation_loss)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
-    timings.log()
     fill_report(run.report, trials, space)
-    add_stage_timings(run.report, timings.seconds)
-    run.report.next_command = run.commands.next(
-        "train", ingest_run_id=run.inputs["ingest"], tune_run_id=run.id
-    )
+    runs = {"ingest_run_id": run.inputs["ingest"], "tune_run_id": run.id}
+    run.report.next_command = run.commands.next("train", **runs)
     return TuneOutputs(
         selection=selection,
         best_trial_run_id=best.run_id,
@@ -114,54 +117,12 @@ def _read_trials(resumed: str, searched: str) -> list[Trial]:
     return read_trials(resumed)
 
 
-def _search(
-    run: StepRun,
-    parameters: Parameters,
-    selection: Selection,
-    space: SearchSpace,
-    before: list[Trial],
-    timings: StageTimings,
-) -> list[Trial]:
-    """Start Spark, find or fill the cache, and run the trials."""
-    from steps.reports.promotion_outlook import warn_of_refusal
-    from steps.tuning.search import Limits, search
-
-    plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
-    seconds = parameters.minutes and parameters.minutes * 60
-    limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
-    with ExitStack() as until_stopped:
-        with timings.measure("spark"):
-            spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
-        with timings.measure("cache"):
-            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
-            logger.info(describe_guard(cache.counts))
-        warn_of_refusal(run.report, cache, run.profile, selection.source)
-        with timings.measure("trials"):
-            return search(spark, plan, cache, space, limits, run.id, before)
-
-
-def _failure_message(failed: list[Trial]) -> str:
-    error = failed[-1].error if failed else "the time limit came before the first"
-    return (
-        f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, or "
-        "pass more -P minutes"
-    )
-
-
 def _resumable(run_id: str, profile: Profile) -> bool:
-
+    """Return whether a search has a trial that did not fail: the failed ones would count too."""
     return any(trial.outcome != FAILED for trial in read_trials(run_id))
 
 
-STEP = Step(
-    "tune",
-    Parameters,
-    TuneOutputs,
-    tune,
-    settings=("tuning",),
-    input_tags=INPUT_TAGS,
-    resumable=_resumable,
-)
+STEP = Step.of(tune, settings=("tuning",), input_tags=INPUT_TAGS, resumable=_resumable)
 
 if __name__ == "__main__":
     STEP.main()

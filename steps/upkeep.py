@@ -75,7 +75,7 @@ def _artifact_root() -> str:
     return "" if location.startswith("mlflow-artifacts:") else location.rpartition("/")[0]
 
 
-STEP = Step("upkeep", Parameters, UpkeepOutputs, upkeep, settings=("lake",), needs_space=False)
+STEP = Step.of(upkeep, settings=("lake",), needs_space=False)
 
 if __name__ == "__main__":
     STEP.main()

@@ -74,18 +74,15 @@ def _leaves(above: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield what differs between two values: its dotted name, what was there, and what is."""
     if old == new:
         return
-    sections = [{} if value is None else value for value in (old, new)]
-    if all(isinstance(section, dict) for section in sections):
-        was, now = sections
-        inside = [
-            leaf
-            for name in sorted({*was, *now})
-            for leaf in _leaves(f"{above}.{name}" if above else name, was.get(name), now.get(name))
-        ]
-        if inside or not above:
-            yield from inside
-            return
-    yield above, old, new
+    was, now = ({} if value is None else value for value in (old, new))
+    inside: list[tuple[str, Any, Any]] = []
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in sorted({*was, *now}):
+            inside += _leaves(f"{above}.{name}".lstrip("."), was.get(name), now.get(name))
+    if inside or not above:
+        yield from inside
+    else:
+        yield above, old, new
 
 
 def _difference(kind: str, name: str, old: Any, new: Any) -> str:

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass, field
 
 from steps.errors import RUN, RunStep, UserError
-from steps.settings.parameters import StepParameters, non_default_parameters
+from steps.settings.parameters import StepParameters
 
 DEFAULT_EXPERIMENT = "Default"
 
@@ -20,6 +20,7 @@ class Commands:
         step: the entry point.
         parameters: as they were typed.
         experiment: the name of the experiment of the step's run.
+        to_resume: the parameters that :meth:`resume` changes from now on; none: it runs again.
 
     Example::
 
@@ -29,7 +30,7 @@ class Commands:
     step: str = "main"
     parameters: StepParameters = field(default_factory=StepParameters)
     experiment: str = DEFAULT_EXPERIMENT
-    _to_resume: dict[str, str] = field(default_factory=dict)
+    to_resume: dict[str, str] = field(default_factory=dict)
 
     def rerun(self, **changed: str) -> str:
         """Return the command of this step as it was typed.
@@ -37,15 +38,11 @@ class Commands:
         Args:
             changed: parameters that replace the given ones; an empty one is left out.
         """
-        return self._command(self.step, non_default_parameters(self.parameters) | changed)
-
-    def resume_with(self, **changed: str) -> None:
-        """Set the parameters that :meth:`resume` changes from now on; none: it runs again."""
-        self._to_resume = changed
+        return self._command(self.step, self.parameters.non_default() | changed)
 
     def resume(self) -> str:
         """Return the command that resumes this step if it fails or is stopped now."""
-        return self.rerun(**self._to_resume)
+        return self.rerun(**self.to_resume)
 
     def next(self, step: str, **parameters: str) -> str:
         """Return the command of another step, in this experiment and by this profile.
@@ -56,7 +53,7 @@ class Commands:
         """
         own = self.parameters
         place = StepParameters(profile=own.profile, override=own.override, model=own.model)
-        return self._command(step, non_default_parameters(place) | parameters)
+        return self._command(step, place.non_default() | parameters)
 
     def add_to(self, error: UserError) -> None:
         """Give an error the command that fixes it, unless it has one or needs none."""

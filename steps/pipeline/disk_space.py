@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
 
 import mlflow
 
-from steps.errors import RUN, RunStep, UserError
+from steps.errors import RUN, RunStep, UserError, causes
 
 RESERVE = 50_000_000
 """Bytes that a step needs besides what it says: Delta's log, reports, temporary files."""
@@ -45,10 +44,7 @@ def describe_full_disk(error: BaseException, places: Iterable[str]) -> str | Non
         error: of Python, or of Java with its text.
         places: folders or URIs that a step writes to, besides MLflow's store and temporary files.
     """
-    cause: Any = error
-    while cause is not None and not FULL.search(str(cause)):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
+    if not any(FULL.search(str(cause)) for cause in causes(error)):
         return None
     store = mlflow.get_tracking_uri().removeprefix("sqlite:///")
     folders = {folder for place in (*places, store, gettempdir()) if (folder := _existing(place))}

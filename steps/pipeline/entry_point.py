@@ -5,11 +5,9 @@ import sys
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.exceptions import ExecutionException
 
-from steps.errors import RunAgain, UserError
 from steps.pipeline.runs import experiment_id, newest_nested
-from steps.settings.parameters import StepParameters, non_default_parameters
+from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT
 
 
@@ -21,7 +19,7 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         parameters: of the step; those that differ from their defaults are passed.
 
     Raises:
-        UserError: it failed; its own output names the reason.
+        ExecutionException: it failed; its own output and its run name the reason.
     """
     # so that the entry point's `python` is this one
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
@@ -29,7 +27,7 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         submitted = mlflow.projects.run(
             str(PROJECT),
             entry_point=step,
-            parameters=non_default_parameters(parameters),
+            parameters=parameters.non_default(),
             experiment_id=experiment_id(),
             env_manager="local",
             run_name=step,
@@ -39,6 +37,4 @@ def run_entry_point(step: str, parameters: StepParameters) -> Run:
         if stopped := newest_nested(step):
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
-    except ExecutionException as error:
-        raise UserError(f"{step} failed", RunAgain()) from error
     return mlflow.get_run(submitted.run_id)

@@ -16,15 +16,16 @@ from steps.pipeline.disk_space import describe_full_disk
 from steps.pipeline.outages import describe_outage, fail_fast
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import REPORT_FILE
-from steps.pipeline.runs import nested_in
+from steps.pipeline.runs import nested_in, newest_runs
 from steps.pipeline.signals import keep_status
+from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")
 
 
 @contextmanager
 def end_run_on_error(
-    run: Run, report: Report, commands: Commands, places: tuple[str, ...]
+    run: Run, report: Report, commands: Commands, profile: Profile
 ) -> Iterator[None]:
     """End the run, and those nested in it, as FAILED or KILLED if the block fails or is stopped.
 
@@ -34,36 +35,40 @@ def end_run_on_error(
         run: the open run.
         report: of the run; logged with the failure on it.
         commands: of the step.
-        places: folders or URIs that the step writes to.
+        profile: says where the step writes.
     """
     try:
         yield
     except KeyboardInterrupt:
         logger.error("%s: stopped; resume with: %s", report.step, commands.resume())
-        _end_nested(run, "KILLED")
+        _end_nested(report.run_id, "KILLED")
         mlflow.set_tag("result", Result.STOPPED)
         mlflow.end_run("KILLED")
         keep_status(run)
         raise
     except Exception as error:
-        if away := describe_outage(error) or describe_full_disk(error, places):
+        if away := describe_fault(error, profile):
             with fail_fast(), suppress(Exception):  # the run may be out of reach too
                 end_as_failed(report.step, UserError(away))
             raise
+        tags = {"result": Result.FAILED.value}
         if isinstance(error, UserError):
             commands.add_to(error)
             report.failure = str(error)
+            tags = {"result": error.result, "failure": report.failure}
         else:
             report.failure = traceback.format_exc()
             error.add_note(f"{report.step} failed; fix it, then resume with: {commands.resume()}")
         report.next_command = commands.resume()
         mlflow.log_text(report.html(), REPORT_FILE)
-        _end_nested(run, "FAILED")
-        if isinstance(error, UserError):
-            end_as_failed(report.step, error)
-        else:
-            mlflow.set_tag("result", Result.FAILED)
+        _end_nested(report.run_id, "FAILED")
+        mlflow.set_tags(tags)
         raise
+
+
+def describe_fault(error: BaseException, profile: Profile) -> str | None:
+    """Return which store is away, or which disk is full, if that caused an error; else None."""
+    return describe_outage(error) or describe_full_disk(error, (profile.lake, profile.cache))
 
 
 def end_as_failed(step: str, error: UserError) -> None:
@@ -74,9 +79,7 @@ def end_as_failed(step: str, error: UserError) -> None:
         mlflow.end_run("FAILED")
 
 
-def _end_nested(run: Run, status: str) -> None:
+def _end_nested(run_id: str, status: str) -> None:
     """End the nested runs that are still RUNNING, such as the trials of a search."""
-    client = MlflowClient()
-    condition = f"{nested_in(run.info.run_id)} and attributes.status = 'RUNNING'"
-    for nested in client.search_runs([run.info.experiment_id], condition):
-        client.set_terminated(nested.info.run_id, status)
+    for nested in newest_runs(f"{nested_in(run_id)} and attributes.status = 'RUNNING'"):
+        MlflowClient().set_terminated(nested.info.run_id, status)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from urllib.parse import urlsplit
 
 import mlflow
@@ -14,7 +15,7 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 
 from edge.protocol.addresses import without_userinfo
-from steps.errors import UserError
+from steps.errors import UserError, causes
 
 REQUEST_FAILED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
 """The message of MLflow's client (3.17) after its last retry. Of files that it fetches in threads
@@ -44,6 +45,7 @@ REFUSALS = {
 }
 """By what MLflow's message contains: what is wrong, and the fix. Asking again does not help."""
 
+STORE_ERRORS = (MlflowException, requests.RequestException)
 FAIL_FAST_SECONDS = 5
 
 
@@ -55,7 +57,7 @@ def describe_outage(error: BaseException) -> str | None:
     """
     if refusal := _describe_refusal(error):
         return refusal
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, MlflowException) and (request := REQUEST_FAILED.search(str(cause))):
             return _describe(request[1], request[2])
         if isinstance(cause, NO_ANSWER) and cause.request is not None:
@@ -96,20 +98,12 @@ def require_usable_server() -> None:
 def _describe_refusal(error: BaseException) -> str | None:
     """Return which of the known refusals caused an error, and its fix."""
     store = without_userinfo(mlflow.get_tracking_uri()).removeprefix("sqlite:///")
-    for cause in _causes(error):
-        for pattern, refusal in REFUSALS.items():
-            is_stores = isinstance(cause, MlflowException | requests.RequestException)
-            if is_stores and (found := re.search(pattern, str(cause))):
-                reason = found[1] if found.re.groups else ""
-                return refusal.format(store=store, host=urlsplit(store).hostname, reason=reason)
+    messages = [str(cause) for cause in causes(error) if isinstance(cause, STORE_ERRORS)]
+    for message, (pattern, refusal) in product(messages, REFUSALS.items()):
+        if found := re.search(pattern, message):
+            reason = found[1] if found.re.groups else ""
+            return refusal.format(store=store, host=urlsplit(store).hostname, reason=reason)
     return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, its cause, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _describe(url: str, reason: str) -> str:

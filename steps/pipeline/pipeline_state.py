@@ -33,21 +33,20 @@ def read_unfinished(run_id: str) -> Unfinished | None:
         return None
 
 
-def describe_failure(step: StepDone) -> StepDone:
-    """Return a step that failed or was stopped, with its run, its duration and the reason."""
-    run = newest_nested(step.step)
+def describe_failure(step: str) -> StepDone:
+    """Return what became of a step that failed or was stopped: its run, its duration, and why."""
+    run = newest_nested(step)
     if run is None:
-        return step.model_copy(update={"failed": True, "reason": "it did not start"})
+        return StepDone(step=step, failed=True, reason="it did not start")
     default = "it was stopped" if run.info.status == "KILLED" else "see the report of its run"
     ended = run.info.end_time or run.info.start_time
-    return step.model_copy(
-        update={
-            "failed": True,
-            "result": Result(run.data.tags.get("result", Result.FAILED)),
-            "run_id": run.info.run_id,
-            "reason": run.data.tags.get("failure", default),
-            "seconds": (ended - run.info.start_time) / 1000,
-        }
+    return StepDone(
+        step=step,
+        run_id=run.info.run_id,
+        reason=run.data.tags.get("failure", default),
+        seconds=(ended - run.info.start_time) / 1000,
+        failed=True,
+        result=Result(run.data.tags.get("result", Result.FAILED)),
     )
 
 
@@ -75,21 +74,4 @@ def decision(run_id: str | None, reason: str) -> str:
 
 def format_steps(done: list[StepDone]) -> list[str]:
     """Return the pipeline as a terminal shows it, one line per step."""
-    return [
-        f"{step.step:8}  {format_seconds(step):>8}  {step.run_id or '–':32}  {describe_step(step)}"
-        for step in done
-    ]
-
-
-def format_seconds(step: StepDone) -> str:
-    """Return how long a step took; – if it did not run."""
-    return f"{step.seconds:.0f} s" if step.seconds else "–"
-
-
-def describe_step(step: StepDone) -> str:
-    """Return what was done with a step, and why."""
-    if step.failed:
-        return f"failed: {step.reason}"
-    if step.reused:
-        return "reused"
-    return f"{'run' if step.run_id else 'would run'}, because {step.reason}"
+    return [f"{s.step:8}  {s.duration:>8}  {s.run_id or '–':32}  {s.description}" for s in done]

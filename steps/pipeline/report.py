@@ -2,15 +2,15 @@
 
 import base64
 import io
-import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from jinja2 import Environment, PackageLoader, Template
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from edge.protocol.addresses import without_userinfo
@@ -36,12 +36,6 @@ class Section:
     plot: str = ""
     drawing: str = ""
     images: list[tuple[str, str]] = field(default_factory=list)
-
-    def kind(self, column: int, cell: Any = "") -> str:
-        """Return the CSS class of a cell; one number makes a column numeric."""
-        if any(isinstance(row[column], int | float) for row in self.rows):
-            return "number"
-        return "long" if len(str(cell)) >= LONG else ""
 
 
 @dataclass
@@ -82,9 +76,11 @@ class Report:
         """Add a figure to the top of the page."""
         self.headlines.append((name, str(value)))
 
-    def table(self, title: str, header: list[str], rows: list[list[Any]], text: str = "") -> None:
+    def table(
+        self, title: str, header: list[str], rows: Iterable[Iterable[Any]], text: str = ""
+    ) -> None:
         """Add a table; numeric columns are right-aligned, fractions have four digits."""
-        self.sections.append(Section(title, text, header, rows))
+        self.sections.append(Section(title, text, header, [list(row) for row in rows]))
 
     def plot(self, title: str, figure: "Figure", text: str = "") -> None:
         """Add a matplotlib figure, drawn as SVG, with axes that are open at the top and right."""
@@ -107,7 +103,7 @@ class Report:
 
     def html(self) -> str:
         """Return the page."""
-        return _template().render(report=self)
+        return template("pipeline/report.html.j2").render(report=self)
 
 
 def run_address(run_id: str) -> str:
@@ -169,22 +165,12 @@ def rounded(value: Any) -> Any:
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(loader=PackageLoader("steps.pipeline", "."), autoescape=True)
-    environment.globals |= {"flat": flat, "run_address": run_address}
-    environment.filters |= {"rounded": rounded, "breakable": _breakable, "with_code": _with_code}
-    return environment.get_template("report.html.j2")
-
-
-def _breakable(name: str) -> Markup:
-    """Return a name that may wrap after a dot or an underscore."""
-    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))  # noqa: S704 – it is escaped
-
-
-def _with_code(text: str) -> Markup:
-    """Return a sentence with the text between backticks as code."""
-    text = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
-    return Markup(text)  # noqa: S704 – it is escaped
+def template(path: str) -> Template:
+    """Return a template by its path below ``steps/``."""
+    environment = Environment(loader=PackageLoader("steps", "."), autoescape=True)
+    environment.globals |= {"flat": flat, "run_address": run_address, "LONG": LONG}
+    environment.filters["rounded"] = rounded
+    return environment.get_template(path)
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -1,7 +1,6 @@
 """The files of a finished run: its outputs for the next step, and what a later run compares."""
 
-import json
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import mlflow
 from mlflow import MlflowClient
@@ -10,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.outputs import Outputs
+from steps.pipeline.report import Report
 
 REPORT_FILE = "report.html"
 OUTPUTS_FILE = "outputs.json"
@@ -23,22 +23,19 @@ SIZES_FILE = "files.json"
 AnyOutputs = TypeVar("AnyOutputs", bound=Outputs)
 
 
-def log_run_files(
-    run_id: str, report: str, parts: Parts, profile: dict[str, Any], outputs: Outputs
-) -> None:
-    """Log all of them, ``outputs.json`` last: a run that has it is complete.
+def log_run_files(report: Report, parts: Parts, profile: dict[str, Any], outputs: Outputs) -> None:
+    """Log all of them to the active run, ``outputs.json`` last: a run that has it is complete.
 
     Args:
-        run_id: the active run.
-        report: its HTML.
+        report: of the run.
         parts: of its cache key.
         profile: as it may be shown.
         outputs: of the step.
     """
-    mlflow.log_text(report, REPORT_FILE)
+    mlflow.log_text(report.html(), REPORT_FILE)
     mlflow.log_dict(parts, KEY_FILE)
     mlflow.log_dict(profile, PROFILE_FILE)
-    mlflow.log_dict(artifact_sizes(run_id), SIZES_FILE)
+    mlflow.log_dict(artifact_sizes(report.run_id), SIZES_FILE)
     mlflow.log_text(outputs.model_dump_json(indent=2), OUTPUTS_FILE)
 
 
@@ -74,7 +71,7 @@ def artifact_sizes(run_id: str) -> dict[str, int]:
 
 def missing_files_error(run_id: str) -> str | None:
     """Return which artifact of a run is missing or has another size; None if all are intact."""
-    logged = _read_json(run_id, SIZES_FILE)
+    logged = _read_dict(run_id, SIZES_FILE)
     if logged is None:
         return f"{SIZES_FILE} of run {run_id} is gone"
     now = artifact_sizes(run_id)
@@ -87,13 +84,12 @@ def missing_files_error(run_id: str) -> str | None:
 
 def read_key_parts(run_id: str) -> Parts | None:
     """Return the parts of a run's cache key; None if the file is missing."""
-    return _read_json(run_id, KEY_FILE)
+    return _read_dict(run_id, KEY_FILE)
 
 
-def _read_json(run_id: str, name: str) -> dict[str, Any] | None:
+def _read_dict(run_id: str, name: str) -> dict[str, Any] | None:
     try:
-        return cast(
-            dict[str, Any], json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}"))
-        )
-    except (MlflowException, OSError, ValueError):
+        values: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{run_id}/{name}")
+    except (MlflowException, OSError):
         return None
+    return values

@@ -12,6 +12,8 @@ from steps.settings.parameters import run_id_parameter
 
 LATEST = "latest"
 """The value of a run ID that means the newest finished run of its step."""
+NONE = "none"
+"""The value of a run ID that means no run."""
 FINISHED = ("FINISHED",)
 ENDED = (*FINISHED, "FAILED", "KILLED")
 
@@ -29,17 +31,15 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
         UserError: there is no such run, it is of another step, or it did not finish.
     """
     if wanted == LATEST:
-        runs = finished_runs(step, count=1)
-        if not runs:
-            raise UserError(f"{step} has no finished run yet", RunStep(step))
-        return str(runs[0].info.run_id)
+        for run in finished_runs(step, count=1):
+            return str(run.info.run_id)
+        raise UserError(f"{step} has no finished run yet", RunStep(step))
     parameter = run_id_parameter(step)
+    another = f"pass -P {parameter}=<ID of a run of {step}> or latest"
     try:
         run = MlflowClient().get_run(wanted)
     except MlflowException as error:
-        raise UserError(
-            f"there is no run {wanted!r}; pass -P {parameter}=<ID of a run of {step}> or latest"
-        ) from error
+        raise UserError(f"there is no run {wanted!r}; {another}") from error
     if run.info.lifecycle_stage == "deleted":
         raise UserError(
             f"run {wanted} was deleted; pass -P {parameter}=latest, or restore it: "
@@ -47,10 +47,8 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
         )
     made_by = run.data.tags.get("step")
     if made_by != step:
-        raise UserError(
-            f"run {wanted} is of {made_by or 'no step of this project'}, not of {step}; "
-            f"pass -P {parameter}=<ID of a run of {step}> or latest"
-        )
+        made_by = made_by or "no step of this project"
+        raise UserError(f"run {wanted} is of {made_by}, not of {step}; {another}")
     if run.info.status not in statuses:
         raise UserError(f"run {wanted} of {step} did not finish ({run.info.status})", RunStep(step))
     return wanted
@@ -75,7 +73,7 @@ def interrupted_runs(step: str, count: int, cache_key: str) -> list[Run]:
     return newest_runs(f"tags.step = '{step}' and {ended} and {same_key}", count)
 
 
-def newest_runs(condition: str, count: int) -> list[Run]:
+def newest_runs(condition: str, count: int = 1000) -> list[Run]:
     """Return so many runs of the active run's experiment that fit a condition, newest first."""
     found = MlflowClient().search_runs(
         [experiment_id()], condition, max_results=count, order_by=["attributes.start_time DESC"]

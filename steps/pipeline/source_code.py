@@ -7,11 +7,10 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from steps.settings.profile import PROJECT
 
@@ -26,8 +25,7 @@ HELP = ("Field", "description")
 """The call and its keyword that explain a parameter."""
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     """A source file: what it imports, the files that it may name, and the digest of its code."""
 
     imports: frozenset[str]

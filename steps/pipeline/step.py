@@ -6,46 +6,40 @@ parameters, ``outputs.json`` and ``report.html``; the last line on standard outp
 
 import gc
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from steps.environment import prepare_environment
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, key_parts
 from steps.pipeline.commands import Commands
-from steps.pipeline.disk_space import describe_full_disk, require_space
-from steps.pipeline.failures import end_as_failed, end_run_on_error
+from steps.pipeline.disk_space import require_space
+from steps.pipeline.failures import describe_fault, end_as_failed, end_run_on_error
 from steps.pipeline.model_names import MODEL, find_model
-from steps.pipeline.outages import describe_outage, require_usable_server
+from steps.pipeline.outages import fail_fast, require_usable_server
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
-from steps.pipeline.run_tags import log_parameters, run_name, set_step_tags
-from steps.pipeline.runs import LATEST, finished_runs, input_key, resolve_input
+from steps.pipeline.runs import LATEST, NONE, finished_runs, input_key, resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
+from steps.pipeline.stage_timings import StageTimings
 from steps.pipeline.tracking_store import use_tracking_store
-from steps.settings.parameters import (
-    RESUME,
-    StepParameters,
-    input_step,
-    non_default_parameters,
-    parse,
-    read_flag,
-    run_id_parameter,
-)
+from steps.settings.parameters import RESUME, StepParameters, parse, read_flag, run_id_parameter
 from steps.settings.profile import PROJECT, Profile, data_home, load_profile
 from steps.terminal import filtered_stderr
 
 logger = logging.getLogger("steps")
 
-NONE = "none"
-"""The value of a run ID that means no run."""
+MADE_UP = re.compile(r"[a-z]+-[a-z]+-\d{1,3}")
+"""How MLflow names a run without a name, such as zealous-sloth-532."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,7 @@ class StepRun:
         inputs: run ID by step, resolved; without the steps whose ID was given as ``none``.
         report: what a reader should see; logged as ``report.html`` when the step ends.
         commands: what to run next, and what resumes the step.
+        timings: the time of the step's stages, if it measures them.
     """
 
     id: str
@@ -65,6 +60,7 @@ class StepRun:
     inputs: dict[str, str]
     report: Report
     commands: Commands
+    timings: StageTimings = field(default_factory=StageTimings)
 
     def read(self, step: str, outputs: type[Outputs]) -> Any:
         """Return the ``outputs.json`` of an input."""
@@ -95,33 +91,25 @@ class Step:
     outputs: type[Outputs]
     run: Callable[[StepRun, Any], Outputs]
     settings: tuple[str, ...] = ()
-    state: Callable[[Any, Profile], str] = field(default=lambda parameters, profile: "")
-    invalid_reason: Callable[[Any, Profile], str | None] = field(
-        default=lambda outputs, profile: None
-    )
+    state: Callable[[Any, Profile], str] = lambda parameters, profile: ""
+    invalid_reason: Callable[[Any, Profile], str | None] = lambda outputs, profile: None
     input_tags: dict[str, str] = field(default_factory=dict)
     resolve: Callable[[str, str], str] = resolve_input
     needs_space: bool = True
-    resumable: Callable[[str, Profile], bool] = field(default=lambda run_id, profile: False)
+    resumable: Callable[[str, Profile], bool] = lambda run_id, profile: False
     optional: tuple[str, ...] = ()
 
-    def input_names(self) -> list[str]:
-        """Return the steps whose run IDs this step takes."""
-        fields = self.parameters.model_fields
-        return [step for name in fields if name != RESUME and (step := input_step(name))]
+    @classmethod
+    def of(cls, run: Callable[[StepRun, Any], Outputs], **attributes: Any) -> "Step":
+        """Return the step that a function is: named after it, with the types that it declares."""
+        types = get_type_hints(run)
+        return cls(run.__name__, types["parameters"], types["return"], run, **attributes)
 
     def key_parts(self, parameters: Any, profile: Profile, inputs: dict[str, str]) -> Parts:
         """Return everything that decides this step's result."""
-        own = parameters.model_dump(mode="json", exclude=set(StepParameters.model_fields))
-        return key_parts(
-            module=f"steps.{self.name}",
-            parameters={name: value for name, value in own.items() if input_step(name) is None},
-            settings=profile.cache_key_values(self.settings),
-            inputs={
-                name: input_key(id_, self.input_tags.get(name)) for name, id_ in inputs.items()
-            },
-            state=self.state(parameters, profile),
-        )
+        settings, state = profile.cache_key_values(self.settings), self.state(parameters, profile)
+        read = {name: input_key(id_, self.input_tags.get(name)) for name, id_ in inputs.items()}
+        return key_parts(f"steps.{self.name}", parameters.deciding(), settings, read, state)
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line, and exit with status 1 if it fails."""
@@ -158,16 +146,14 @@ class Step:
             logger.info("the lake is %s, since this project is in a temporary folder", profile.lake)
         commands = Commands(self.name, parameters)
         try:
-            with mlflow.start_run(run_name=run_name(self.name)) as run:
+            with mlflow.start_run() as run:
                 commands.experiment = mlflow.get_experiment(run.info.experiment_id).name
                 self._carry_out(run, profile, parameters, commands)
             keep_status(run)
         except Exception as error:
-            places = profile.lake, profile.cache
-            if away := describe_outage(error) or describe_full_disk(error, places):
-                raise UserError(
-                    f"{away}; once that is fixed, resume with: {commands.resume()}"
-                ) from error
+            if away := describe_fault(error, profile):
+                again = f"once that is fixed, resume with: {commands.resume()}"
+                raise UserError(f"{away}; {again}") from error
             raise
         return str(run.info.run_id)
 
@@ -175,12 +161,11 @@ class Step:
         """Call the function, and let the run carry all of the contract."""
         started = time.monotonic()
         run_id = run.info.run_id
-        typed = non_default_parameters(parameters)
-        given = {name: value for name, value in typed.items() if input_step(name) is None}
         about = (type(parameters).__doc__ or "").strip().partition("\n")[0]
-        report = Report(self.name, run_id, about=about, given=given)
-        with end_run_on_error(run, report, commands, (profile.lake, profile.cache)):
-            set_step_tags(self.name, profile, run)
+        report = Report(self.name, run_id, about=about, given=parameters.non_default(run_ids=False))
+        with end_run_on_error(run, report, commands, profile):
+            named = MADE_UP.fullmatch(run.info.run_name or "") and {MLFLOW_RUN_NAME: self.name}
+            mlflow.set_tags({"step": self.name, "profile": profile.name} | (named or {}))
             for place in (profile.lake, profile.cache) if self.needs_space else ():
                 require_space(place, 0, f"the files of {self.name}")
             report.inputs = inputs = self._resolve_inputs(parameters)
@@ -190,21 +175,40 @@ class Step:
             parts = self.key_parts(parameters, profile, inputs)
             tags = {f"input.{step}": input_id for step, input_id in inputs.items()}
             mlflow.set_tags({"cache_key": cache_key(parts)} | tags)
-            log_parameters(run_id, parameters)
-            outputs = self.run(StepRun(run_id, profile, inputs, report, commands), parameters)
+            logged = run.data.params  # by `mlflow run`, as they were typed: MLflow writes each once
+            values = parameters.model_dump()
+            mlflow.log_params({name: values[name] for name in values.keys() - logged.keys()})
+            opened = StepRun(run_id, profile, inputs, report, commands)
+            try:
+                outputs = self.run(opened, parameters)
+            except BaseException:
+                if self._is_resumable(run_id, profile):
+                    pinned = {run_id_parameter(step): id_ for step, id_ in inputs.items()}
+                    commands.to_resume = {RESUME: run_id} | pinned
+                raise
+            opened.timings.log(report)
             report.seconds = time.monotonic() - started
             mlflow.log_metric("seconds", report.seconds)
             report.outputs = outputs.model_dump(mode="json")
             mlflow.set_tag("result", outputs.result)
-            log_run_files(run_id, report.html(), parts, profile.shown, outputs)
+            log_run_files(report, parts, profile.shown, outputs)
         summary = [f"{self.name}: done in {time.monotonic() - started:.0f} s"]
         summary += [f"{name} {value}" for name, value in report.headlines]
         logger.info("%s", "; ".join(summary))
         if outputs.line:
             logger.info("%s: %s", self.name, outputs.line)
 
+    def _is_resumable(self, run_id: str, profile: Profile) -> bool:
+        """Return whether the run can be resumed; also if the store that knows does not answer."""
+        try:
+            with fail_fast():
+                return self.resumable(run_id, profile)
+        except Exception:
+            return True
+
     def _resolve_inputs(self, parameters: StepParameters) -> dict[str, str]:
-        wanted = {step: getattr(parameters, run_id_parameter(step)) for step in self.input_names()}
+        names = parameters.input_names()
+        wanted = {step: getattr(parameters, run_id_parameter(step)) for step in names}
         for step in self.optional:
             if wanted[step] == LATEST and not finished_runs(step, count=1):
                 logger.info("%s: %s has not run yet, so the defaults are used", self.name, step)

@@ -10,4 +10,4 @@ def fill_report(report: Report, outputs: DeviceOutputs, rows: list[dict[str, Any
     """Add the model, and each frame with its score."""
     report.headline("frames", outputs.frames)
     report.headline("model", f"{outputs.model} {outputs.model_version}")
-    report.table("Scored on the device", list(rows[0]), [list(row.values()) for row in rows])
+    report.table("Scored on the device", list(rows[0]), [row.values() for row in rows])

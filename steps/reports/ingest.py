@@ -1,11 +1,12 @@
 """The report of an ingest."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import current_rows, describe_classes
@@ -13,8 +14,8 @@ from steps.ingestion.labels import MergedLabels
 from steps.ingestion.left_out import LeftOut
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.pipeline.outputs import IngestOutputs
-from steps.pipeline.report import Report, plain
-from steps.settings.profile import Profile
+from steps.pipeline.report import plain
+from steps.pipeline.step import StepRun
 
 BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
 UNLABELLED = "(none)"
@@ -27,22 +28,19 @@ UNREAD_SHOWN = 100
 
 
 def fill_report(
-    report: Report,
+    run: StepRun,
     spark: SparkSession,
-    profile: Profile,
     outputs: IngestOutputs,
-    run_id: str,
     labels: MergedLabels | None,
     left_out: LeftOut,
-    retry_command: str,
 ) -> None:
     """Show counts, brightness and size, samples, labels, quarantine, and what was left out."""
-    images = current_rows(spark, profile, IMAGES, outputs.source)
+    report, images = run.report, current_rows(spark, run.profile, IMAGES, outputs.source)
     report.headline("images", outputs.images)
     report.headline("new in this run", outputs.new_images)
     report.headline("duplicates", outputs.duplicates)
     report.headline("in quarantine", outputs.quarantined)
-    groups = _groups(images, run_id)
+    groups = _groups(images, run.id)
     if not groups.empty:
         header = ["images", "new"]
         text = describe_classes(outputs)
@@ -53,10 +51,12 @@ def fill_report(
         if groups["hour"].notna().any():
             hours = _plot_stacked(shown, "hour", range(24), "hour (UTC)")
             report.plot("By hour of the day", hours, "Images by capture time.")
-        light = _plot_stacked(shown, "light", range(16), "mean of all bands, 0–255", scale=16)
+        title = "mean of all bands, 0–255"
+        light = _plot_stacked(shown, "light", range(16), title, lambda place: str(16 * place))
         report.plot("Brightness", light)
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
-        report.plot("Size", _plot_stacked(shown, "size", halves, "KB per file", power=True))
+        size = _plot_stacked(shown, "size", halves, "KB per file", lambda n: f"{2 ** (n / 2):.3g}")
+        report.plot("Size", size)
         report.images("Samples of each label", _samples(images))
     if labels:
         header = ["added", "changed", "in conflict", "without an image"]
@@ -64,18 +64,17 @@ def fill_report(
         names = ", ".join(labels.conflicts[:10])
         text = f"In conflict, and therefore not changed: {names}" if names else ""
         report.table("Labels merged in", header, [counts], text)
-    if reasons := _reasons(current_rows(spark, profile, QUARANTINE, outputs.source)):
+    if reasons := _reasons(current_rows(spark, run.profile, QUARANTINE, outputs.source)):
         header = ["reason", "files", "example", "error"]
-        text = f"Once its cause is fixed, ingest it again: {retry_command}"
+        again = run.commands.rerun(retry_quarantine="true")
+        text = f"Once its cause is fixed, ingest it again: {again}"
         report.table("In quarantine", header, reasons, text)
     if kinds := left_out.kinds():
         text = " ".join(f"{fix[0].upper()}{fix[1:]}." for fix in left_out.fixes())
-        report.table("Left out", ["kind", "files"], [[*kind] for kind in kinds], text)
+        report.table("Left out", ["kind", "files"], kinds, text)
     if unread := list(left_out.unread.items()):
         text = f"The first {UNREAD_SHOWN} of {len(unread)}." if len(unread) > UNREAD_SHOWN else ""
-        report.table(
-            "Not read", ["path", "reason"], [[*one] for one in unread[:UNREAD_SHOWN]], text
-        )
+        report.table("Not read", ["path", "reason"], unread[:UNREAD_SHOWN], text)
 
 
 def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:
@@ -97,8 +96,8 @@ def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:
 
 
 def _totals(groups: pd.DataFrame, column: str) -> list[list[Any]]:
-    totals = groups.groupby(column)[["images", "new"]].sum().sort_index()
-    return [[key, int(row["images"]), int(row["new"])] for key, row in totals.iterrows()]
+    totals = groups.groupby(column)[["images", "new"]].sum().reset_index()
+    return totals.to_numpy().tolist()  # type: ignore[no-any-return]
 
 
 def _merge_rare_labels(groups: pd.DataFrame) -> pd.DataFrame:
@@ -111,14 +110,9 @@ def _merge_rare_labels(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def _plot_stacked(
-    groups: pd.DataFrame,
-    column: str,
-    places: range,
-    title: str,
-    scale: int = 1,
-    power: bool = False,
+    groups: pd.DataFrame, column: str, places: range, title: str, name: Callable[[int], str] = str
 ) -> Figure:
-    """Plot bars of images by a column, with one colour for each label."""
+    """Plot bars of images by a column, with one colour for each label; ``name`` names a place."""
     figure = Figure(figsize=(8, 2.4))
     axes = figure.subplots()
     counts = groups.pivot_table("images", column, "label", "sum", fill_value=0)
@@ -128,8 +122,7 @@ def _plot_stacked(
         axes.bar(list(places), counts[label], 0.92, bottom=bottom, align="edge", label=plain(label))
         bottom = bottom + counts[label]
     ticks = places[:: max(1, len(places) // 8)]
-    names = [f"{2 ** (t / 2):.3g}" if power else f"{t * scale}" for t in ticks]
-    axes.set_xticks(ticks, names)
+    axes.set_xticks(ticks, map(name, ticks))
     axes.set(xlabel=title, ylabel="images")
     # outside of the axes: the highest bar may be anywhere
     axes.legend(
@@ -163,11 +156,12 @@ def _decode(content: bytes) -> Image.Image:
         return as_rgb(image)
 
 
-def _reasons(quarantined: DataFrame) -> list[list[Any]]:
-    rows = (
+def _reasons(quarantined: DataFrame) -> list[Row]:
+    rows: list[Row] = (
         quarantined.groupBy("reason")
         .agg({"*": "count", "file_name": "min", "error": "min"})
         .select("reason", "count(1)", "min(file_name)", "min(error)")
         .orderBy("reason")
+        .collect()
     )
-    return list(map(list, rows.collect()))
+    return rows

@@ -5,4 +5,4 @@ from steps.pipeline.report import Report
 
 def fill_report(report: Report, figures: dict[str, float]) -> None:
     """Add the figures of the pipeline's steps."""
-    report.table("Figures", ["figure", "value"], [list(item) for item in figures.items()])
+    report.table("Figures", ["figure", "value"], figures.items())

@@ -17,10 +17,7 @@ OF_SLICES = ("accuracy", "recall")
 
 
 def fill_report(
-    report: Report,
-    challenger: ModelVersion,
-    champion: ModelVersion | None,
-    comparison: Comparison,
+    report: Report, challenger: ModelVersion, champion: ModelVersion | None, comparison: Comparison
 ) -> None:
     """Add the result, the metrics of both, the discordant pairs, and the disagreements."""
     ours, theirs = comparison.challenger, comparison.champion

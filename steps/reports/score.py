@@ -1,7 +1,6 @@
 """What the report of a scoring shows."""
 
-from collections import Counter
-from collections.abc import Iterable
+import pandas as pd
 
 from steps.pipeline.outputs import ScoreOutputs
 from steps.pipeline.report import Report
@@ -12,7 +11,7 @@ REASONS_SHOWN = 20
 def fill_report(
     report: Report,
     outputs: ScoreOutputs,
-    groups: Iterable[tuple[int, str | None, str | None, int, int]],
+    groups: list[tuple[int, str | None, str | None, int, int]],
 ) -> None:
     """Add the counts by label, and the reasons why images were not scored.
 
@@ -24,16 +23,13 @@ def fill_report(
     report.headline("scored", outputs.scored)
     report.headline("unreadable", outputs.unreadable)
     report.headline("model", f"{outputs.model} {outputs.model_version}")
-    by_label: Counter[tuple[str, str]] = Counter()
-    reasons: Counter[str] = Counter()
-    unsure: Counter[tuple[str, str]] = Counter()
-    for version, label, reason, count, of_them_unsure in groups:
-        by_label[str(version), label or "none"] += count
-        unsure[str(version), label or "none"] += of_them_unsure
-        if reason is not None:
-            reasons[reason] += count
-    rows = [[*key, count, unsure[key]] for key, count in sorted(by_label.items())]
-    report.table("By label", ["version", "label", "images", "unsure"], rows)
-    if reasons:
-        rows = [list(row) for row in reasons.most_common(REASONS_SHOWN)]
-        report.table("Not scored", ["reason", "images"], rows)
+    header = ["version", "label", "reason", "images", "unsure"]
+    counts = pd.DataFrame(groups, columns=header).astype({"version": str})
+    counts = counts.fillna({"label": "none"})
+    by_label = counts.groupby(["version", "label"])[["images", "unsure"]].sum().reset_index()
+    report.table("By label", [*by_label.columns], by_label.to_numpy().tolist())
+    reasons = counts.groupby("reason")["images"].sum().sort_values(ascending=False)
+    if not reasons.empty:
+        report.table(
+            "Not scored", ["reason", "images"], reasons.head(REASONS_SHOWN).to_dict().items()
+        )

@@ -6,7 +6,7 @@ from steps.pipeline.report import Report
 
 def fill_report(report: Report, outputs: UpkeepOutputs, retention_days: float) -> None:
     """Add how many files each table had and has."""
-    rows = [[name, *files, outputs.versions[name]] for name, files in outputs.compacted.items()]
+    rows = [(name, *files, outputs.versions[name]) for name, files in outputs.compacted.items()]
     text = f"Versions that were replaced more than {retention_days:g} days ago are deleted."
     report.table("Files", ["table", "before", "after", "version"], rows, text)
     space = [[what, f"{size:.1f}"] for what, size in outputs.megabytes.items()]

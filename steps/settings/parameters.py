@@ -59,6 +59,21 @@ class StepParameters(BaseModel):
     debug: bool = Field(False, description="show the stack trace of an error")
     verbose: bool = Field(False, description="show all log lines of Spark, TensorFlow and MLflow")
 
+    @classmethod
+    def input_names(cls) -> list[str]:
+        """Return the steps whose run IDs the parameters name."""
+        return [step for name in cls.model_fields if name != RESUME and (step := input_step(name))]
+
+    def non_default(self, run_ids: bool = True) -> dict[str, str]:
+        """Return the parameters that differ from their defaults, as text; run IDs if asked."""
+        values = self.model_dump(exclude_defaults=True, exclude_none=True)
+        return {n: str(value) for n, value in values.items() if run_ids or not input_step(n)}
+
+    def deciding(self) -> dict[str, Any]:
+        """Return what decides a result: neither what every step has, nor the IDs of runs."""
+        own = self.model_dump(mode="json", exclude=set(StepParameters.model_fields))
+        return {name: value for name, value in own.items() if not input_step(name)}
+
 
 def _alias(name: str) -> str:
     """Return a name that MLflow's registry accepts as an alias."""
@@ -145,12 +160,6 @@ def read_flag(name: str, argv: list[str] | None) -> bool:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{name}", dest="flag", nargs="?", const="true", default="false")
     return str(parser.parse_known_args(argv)[0].flag).lower() in TRUE
-
-
-def non_default_parameters(parameters: StepParameters) -> dict[str, str]:
-    """Return the parameters that differ from their defaults, as text."""
-    values = parameters.model_dump(exclude_defaults=True)
-    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _shown(default: Any) -> str:

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import RunAgain, UserError
+from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.pipeline.runs import resumed_by
 from steps.settings.profile import Profile
@@ -45,6 +46,8 @@ class TrainingFingerprint:
 def save_checkpoint(folder: str, fingerprint: TrainingFingerprint, checkpoint: Checkpoint) -> None:
     """Write a checkpoint into the folder of its run, and remove all older ones but one.
 
+    Horovod loses what a rank raises, but for a :class:`UserError`: too little space is one.
+
     Args:
         folder: folder or URI; ranks on other machines write there too.
         fingerprint: stored with the checkpoint.
@@ -53,7 +56,9 @@ def save_checkpoint(folder: str, fingerprint: TrainingFingerprint, checkpoint: C
     filesystem, path = fsspec.core.url_to_fs(folder)
     filesystem.makedirs(path, exist_ok=True)
     name = f"epoch-{len(checkpoint.result.epochs):04}.npz"
-    write_atomically(f"{folder}/{name}", _serialize(checkpoint, fingerprint))
+    content = _serialize(checkpoint, fingerprint)
+    require_space(folder, len(content), "the checkpoints")
+    write_atomically(f"{folder}/{name}", content)
     for older in _list_checkpoints(filesystem, path)[:-2]:
         filesystem.rm_file(older)
 

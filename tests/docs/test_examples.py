@@ -42,7 +42,7 @@ def test_a_step_of_ones_own_is_a_step():
     module: dict[str, object] = {"__name__": "steps.count"}
     exec(compile(code, "docs/extend.md", "exec"), module)
     step = module["STEP"]
-    assert isinstance(step, Step) and step.input_names() == ["ingest"]
+    assert isinstance(step, Step) and step.parameters.input_names() == ["ingest"]
     line = yaml.safe_load(_blocks("extend.md", "yaml")[-1])
     assert line == {step.name: {"command": f"python -m steps.{step.name}"}}
 
@@ -67,7 +67,7 @@ def test_what_is_to_be_changed_for_ones_own_is_there():
         ("steps/evaluation/metrics.py", "def metrics_of"),
         ("steps/ingestion/tables.py", "METADATA = "),
         ("steps/ingestion/image_metadata.py", "def describe"),
-        ("steps/main.py", "PIPELINE: "),
+        ("steps/main.py", "PIPELINE = "),
         ("edge/inference/image.py", "FORMATS = "),
         ("edge/cameras/kinds.py", "CAMERAS = "),
     ]:

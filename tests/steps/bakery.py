@@ -55,7 +55,7 @@ def warm(parameters: Parameters, profile: Profile) -> str:
     return "warm"
 
 
-STEP = Step("bake", Parameters, Loaf, bake, settings=("model",), state=warm)
+STEP = Step.of(bake, settings=("model",), state=warm)
 
 
 def key_of(step: Step, parameters: Parameters, profile: Profile, inputs: dict[str, str]) -> str:

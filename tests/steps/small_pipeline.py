@@ -5,6 +5,7 @@ from contextlib import suppress
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import ExecutionException
 from pydantic import Field
 
 from steps import main
@@ -81,7 +82,9 @@ class SmallPipeline:
     def run_step(self, name: str, chosen: StepParameters) -> Run:
         """What an entry point leaves, without a process of its own; bake fails from 60 on."""
         step = next(step for step in main.PIPELINE if step.name == name)
-        inputs = {name: getattr(chosen, run_id_parameter(name)) for name in step.input_names()}
+        inputs = {
+            name: getattr(chosen, run_id_parameter(name)) for name in step.parameters.input_names()
+        }
         parts = step.key_parts(chosen, self.profile, inputs)
         tags = {"step": step.name, "cache_key": cache_key(parts)}
         tags["mlflow.parentRunId"] = mlflow.active_run().info.run_id
@@ -104,13 +107,13 @@ class SmallPipeline:
         if minutes == 60:
             client.set_tag(run_id, "failure", COLD)
             client.set_terminated(run_id, "FAILED")
-            raise UserError("bake failed")
+            raise ExecutionException("bake failed")
         if result := {63: "no labels", 64: "no model yet"}.get(minutes):
             tags = {"failure": f"{NO_GRAIN}; run: mlflow run . -e mill", "result": result}
             for tag, value in tags.items():
                 client.set_tag(run_id, tag, value)
             client.set_terminated(run_id, "FAILED")
-            raise UserError("bake failed")
+            raise ExecutionException("bake failed")
         if minutes == 61:
             client.set_terminated(run_id, "KILLED")
             raise KeyboardInterrupt

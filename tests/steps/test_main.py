@@ -6,7 +6,7 @@ import pytest
 
 from steps import ingest, main, register, train, tune
 from steps.errors import UserError
-from steps.pipeline.pipeline_parameters import parameters_of, with_pipeline_names
+from steps.pipeline.pipeline_parameters import parameters_of, rename_hints
 from steps.settings.parameters import input_step, parse
 
 
@@ -52,9 +52,7 @@ def test_the_bounds_of_each_step_hold_for_the_pipeline(argv, told):
 )
 def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expected):
     parameters = parse(main.Parameters, "main", argv)
-    assert parameters_of(train.STEP, parameters, main.OwnParameters, runs) == train.Parameters(
-        **expected
-    )
+    assert parameters_of(train.STEP, parameters, runs) == train.Parameters(**expected)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,7 @@ def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expec
     ],
 )
 def test_a_hint_of_a_step_names_the_parameter_of_the_pipeline(step, message, said):
-    assert with_pipeline_names(message, step.STEP, main.OwnParameters) == said
+    assert rename_hints(message, step.STEP, main.Parameters.model_fields) == said
 
 
 @pytest.mark.parametrize(

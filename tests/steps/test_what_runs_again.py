@@ -82,8 +82,8 @@ def keys(landing: Path, profile: Profile, **parameters) -> dict[str, str]:
     asked = main.Parameters(source=str(landing), **parameters)
     found: dict[str, str] = {}
     for step in main.PIPELINE:
-        chosen = parameters_of(step, asked, main.OwnParameters, found)
-        inputs = {name: found[name] for name in step.input_names()}
+        chosen = parameters_of(step, asked, found)
+        inputs = {name: found[name] for name in step.parameters.input_names()}
         if "ingest" in inputs:
             tags = {TAG: found["ingest"]}
             inputs["ingest"] = MlflowClient().create_run("0", tags=tags).info.run_id
@@ -271,5 +271,5 @@ def test_an_alias_that_was_moved_by_hand_exports_again(landing, profile):
     other = client.create_model_version(profile.model, "file:///other").version
     client.set_registered_model_alias(profile.model, CHAMPION, other)
     export = main.PIPELINE[-1]
-    chosen = parameters_of(export, moved, main.OwnParameters, before)
+    chosen = parameters_of(export, moved, before)
     assert cache_key(export.key_parts(chosen, profile, {})) != before["export"]

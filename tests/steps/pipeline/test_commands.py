@@ -46,10 +46,10 @@ def test_a_command_runs_in_the_same_place():
 def test_a_step_is_run_again_until_it_can_be_resumed():
     commands = Commands("train", StepParameters())
     assert commands.resume() == "mlflow run . -e train"
-    commands.resume_with(resume_run_id=RUN)
+    commands.to_resume = {"resume_run_id": RUN}
     assert commands.resume() == f"mlflow run . -e train -P resume_run_id={RUN}"
     assert Commands("train", StepParameters()).resume() == "mlflow run . -e train"
-    commands.resume_with()
+    commands.to_resume = {}
     assert commands.resume() == "mlflow run . -e train"
 
 
@@ -74,7 +74,7 @@ def test_a_step_is_run_again_until_it_can_be_resumed():
 )
 def test_an_error_gets_the_command_that_fixes_it(fix, line):
     commands = Commands("train", FARM, "eggs")
-    commands.resume_with(resume_run_id=RUN)
+    commands.to_resume = {"resume_run_id": RUN}
     error = UserError("the oven is cold", fix)
     assert str(error) == "the oven is cold"
     commands.add_to(error)

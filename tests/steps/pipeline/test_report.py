@@ -226,7 +226,7 @@ def test_nothing_that_comes_out_of_a_step_hangs_on_its_report():
     assert {name for name in given_back if not name.startswith("_")} == {"html"}
     sources = {path: path.read_text(encoding="utf-8") for path in PROJECT.glob("steps/**/*.py")}
     drawing = {path.name for path, text in sources.items() if "report.html()" in text}
-    assert drawing == {"step.py", "failures.py"}
+    assert drawing == {"run_files.py", "failures.py"}
     taken = re.compile(r"from steps\.pipeline\.report import (?!Report\n)")
     outside = [path for path, text in sources.items() if taken.search(text)]
     assert {path.parent.name for path in outside} == {"reports"}  # links and legends

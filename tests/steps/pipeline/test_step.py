@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from bakery import STEP, Loaf, Parameters, bake, baked, kept, key_of, mill
+from bakery import STEP, Parameters, bake, baked, kept, key_of, mill
 from mlflow import MlflowClient
 
 from steps.pipeline.step import Step
@@ -147,7 +147,7 @@ def test_the_key_depends_on_the_settings_that_the_step_reads(changed, same):
 
 def test_the_key_depends_on_the_state_and_the_inputs():
     local = load_profile("local")
-    stateless = Step("bake", Parameters, Loaf, bake, settings=("model",))
+    stateless = Step.of(bake, settings=("model",))
     keys = {
         key_of(STEP, Parameters(), local, {}),
         key_of(STEP, Parameters(), local, {"mill": "1" * 32}),
@@ -155,7 +155,7 @@ def test_the_key_depends_on_the_state_and_the_inputs():
         key_of(stateless, Parameters(), local, {}),
     }
     assert len(keys) == 4
-    assert STEP.input_names() == ["mill"]
+    assert STEP.parameters.input_names() == ["mill"]
 
 
 @pytest.mark.parametrize("name", [None, "my-own-run", "rye-bread-no-7", "zealous-sloth"])

@@ -1,9 +1,12 @@
 """A step's run that ends badly: what is said, and what is left."""
 
+from dataclasses import replace
+
 import mlflow
 import pytest
 from bakery import BURNT, COLD, STEP, baked, kept, mill
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
 
@@ -105,3 +108,27 @@ def test_a_failed_report_says_what_went_in_and_how_to_go_on(milled, capsys):
     page = kept(baked()[0])["report.html"]
     assert milled in page and "Why it failed" in page
     assert "mlflow run . --env-manager local -e bake -P minutes=60" in page
+
+
+def has_left_something(run_id, profile) -> bool:
+    return True
+
+
+def has_left_nothing(run_id, profile) -> bool:
+    return False
+
+
+def cannot_tell(run_id, profile) -> bool:
+    raise MlflowException("the store is away")
+
+
+@pytest.mark.parametrize(
+    ("resumable", "resumes"),
+    [(has_left_something, True), (has_left_nothing, False), (cannot_tell, True)],
+)
+def test_a_run_that_can_be_resumed_is_named_with_its_inputs(milled, resumable, resumes):
+    with pytest.raises(ZeroDivisionError) as caught:
+        replace(STEP, resumable=resumable).main(["--minutes", "59"])
+    (run,) = baked()
+    pinned = f" -P resume_run_id={run.info.run_id} -P mill_run_id={milled}"
+    assert caught.value.__notes__[-1].endswith(f" -e bake -P minutes=59{pinned * resumes}")

@@ -1,5 +1,7 @@
 """The report of a scoring."""
 
+import pytest
+
 from steps.pipeline.outputs import ScoreOutputs
 from steps.pipeline.report import Report
 from steps.reports.score import fill_report
@@ -23,10 +25,12 @@ def test_images_are_counted_by_label_and_by_reason():
     assert reasons.rows == [["damaged", 2], ["empty", 1]]
 
 
-def test_a_scoring_without_failures_shows_no_reasons():
+@pytest.mark.parametrize("groups", [[(2, "1", None, 1, 0)], []])
+def test_a_scoring_without_failures_shows_no_reasons(groups):
     outputs = ScoreOutputs(
         table="scores", version=1, scored=1, unreadable=0, model="package", model_version="2"
     )
     report = Report("score", "run")
-    fill_report(report, outputs, [(2, "1", None, 1, 0)])
+    fill_report(report, outputs, groups)
     assert [section.title for section in report.sections] == ["By label"]
+    assert report.sections[0].rows == [["2", "1", 1, 0]] * len(groups)

@@ -8,26 +8,28 @@ from pathlib import Path
 
 import mlflow
 
+from steps.pipeline.report import Report
+
 
 class StageTimings:
-    """Seconds by stage, logged to the run as ``seconds_<stage>``.
+    """Seconds by stage, logged to the run as ``seconds_<stage>`` and shown in its report.
 
-    The first, ``start``, is the time since the process began: imports, the store, the inputs.
+    The first, ``start``, is the time from the start of the process to that of the first stage:
+    imports, the store, the inputs.
 
     Example::
 
-        timings = StageTimings()
-        with timings.measure("cache"):
+        with run.timings.measure("cache"):
             cache = find_or_fill(selection, profile, spark)
-        timings.log()
     """
 
     def __init__(self) -> None:
-        self.seconds = {"start": _process_age()}
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Time the block."""
+        self.seconds = self.seconds or {"start": _process_age()}
         started = time.monotonic()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started
@@ -37,9 +39,12 @@ class StageTimings:
         self.seconds[stage] -= seconds
         self.seconds[name] = seconds
 
-    def log(self) -> None:
-        """Log the stages as metrics of the active run."""
-        mlflow.log_metrics({f"seconds_{stage}": spent for stage, spent in self.seconds.items()})
+    def log(self, report: Report) -> None:
+        """Log the stages, if there are any, as metrics of the active run, and show them."""
+        if self.seconds:
+            mlflow.log_metrics({f"seconds_{stage}": spent for stage, spent in self.seconds.items()})
+            rows = [[stage, round(spent, 1)] for stage, spent in self.seconds.items()]
+            report.table("Seconds by stage", ["stage", "seconds"], rows)
 
 
 def _process_age() -> float:
