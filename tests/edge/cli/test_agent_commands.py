@@ -36,7 +36,7 @@ def test_the_agent_captures_scores_sends_and_stops_on_sigterm(tmp_path, capsys, 
             patch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
             assert main(["status", "--config", str(config)]) == 0
         said = capsys.readouterr().out
-        assert "brightness version 4, release 1" in said and "a7, since" in said
+        assert "brightness 4, release 1" in said and "a7, since" in said
         before = agent.status()["kept"].get("manual_trigger", 0)
         os.kill(agent.process.pid, signal.SIGUSR1)
         agent.wait_for(lambda: agent.status()["kept"].get("manual_trigger", 0) > before)

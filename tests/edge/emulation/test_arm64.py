@@ -75,7 +75,7 @@ def test_a_release_is_pulled_from_a_real_server_and_scores_there(registered, tmp
         seconds=120,
     )
     assert pulled.returncode == 0, pulled.stderr
-    assert f"version {version}" in pulled.stdout
+    assert f"{registered.name} {version}, release 1" in pulled.stdout
     rows = tmp_path / "rows.json"
     scored = on_arm64(
         *(*edge, "score", "--models", str(tmp_path / "models" / registered.name)),
