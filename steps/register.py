@@ -70,9 +70,8 @@ def _warn_of_other_source(name: str, source: str) -> None:
     before = champion.tags.get("source", source) if champion else source
     if before != source:
         logger.warning(
-            "%s was trained on %s until now, and here on %s; pass -P model=<another name> to keep "
-            "two models",
-            *(name, before, source),
+            f"{name} was trained on {before} until now, and here on {source}; pass "
+            "-P model=<another name> to keep two models"
         )
 
 

@@ -26,8 +26,8 @@ def name_model(source: str) -> str:
     """
     folder = unicodedata.normalize("NFC", source.rstrip("/").rpartition("/")[2])
     safe = UNSAFE.sub("-", folder).strip("-")[:LONGEST]
-    while safe.lower().endswith(RELEASED):  # else its name is that of another model's release
-        safe = safe[: -len(RELEASED)]
+    # else its name could be that of another model's release
+    safe = re.sub(f"({RELEASED})+$", "", safe, flags=re.IGNORECASE)
     return DEFAULT if safe.lower() in (LANDING, "") else safe
 
 

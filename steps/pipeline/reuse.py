@@ -42,10 +42,8 @@ def find_interrupted_run(step: Step, parts: Parts, profile: Profile) -> str | No
     Args:
         step, parts, profile: as for :func:`find_reusable_run`.
     """
-    for run in interrupted_runs(step.name, CANDIDATES, cache_key(parts)):
-        if step.resumable(run.info.run_id, profile):
-            return str(run.info.run_id)
-    return None
+    ids = (run.info.run_id for run in interrupted_runs(step.name, CANDIDATES, cache_key(parts)))
+    return next((run_id for run_id in ids if step.resumable(run_id, profile)), None)
 
 
 def invalid_reason(run_id: str, step: Step, profile: Profile) -> str | None:

@@ -69,10 +69,7 @@ def _is_report(module: str) -> bool:
 
 def _file_of(module: str) -> Path | None:
     path = PROJECT.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    return next(filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py")), None)
 
 
 def _source(path: Path) -> _Source:

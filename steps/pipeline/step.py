@@ -164,8 +164,9 @@ class Step:
         about = (type(parameters).__doc__ or "").strip().partition("\n")[0]
         report = Report(self.name, run_id, about=about, given=parameters.non_default(run_ids=False))
         with end_run_on_error(run, report, commands, profile):
-            named = MADE_UP.fullmatch(run.info.run_name or "") and {MLFLOW_RUN_NAME: self.name}
-            mlflow.set_tags({"step": self.name, "profile": profile.name} | (named or {}))
+            mlflow.set_tags({"step": self.name, "profile": profile.name})
+            if MADE_UP.fullmatch(run.info.run_name or ""):
+                mlflow.set_tag(MLFLOW_RUN_NAME, self.name)
             for place in (profile.lake, profile.cache) if self.needs_space else ():
                 require_space(place, 0, f"the files of {self.name}")
             report.inputs = inputs = self._resolve_inputs(parameters)

@@ -10,5 +10,4 @@ def fill_report(report: Report, version: ModelVersion, trained: TrainOutputs) ->
     """Add the version and its test metrics."""
     report.headline("model", version.name)
     report.headline("version", version.version)
-    rows = [[name, round(value, 4)] for name, value in trained.metrics.items()]
-    report.table("Test metrics", ["metric", "value"], rows)
+    report.table("Test metrics", ["metric", "value"], trained.metrics.items())

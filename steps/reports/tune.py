@@ -29,19 +29,15 @@ def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None
     rows = [
         [
             run_link(trial.run_id),
-            *(_rounded(trial.hyperparameters[name]) for name in names),
-            _rounded(trial.validation_loss) if trial.outcome != FAILED else "–",
-            round(trial.validation_accuracy, 4),
+            *(trial.hyperparameters[name] for name in names),
+            trial.validation_loss if trial.outcome != FAILED else "–",
+            trial.validation_accuracy,
             len(trial.losses),
             trial.outcome + (f": {trial.error}"[:120] if trial.error else ""),
         ]
         for trial in ranked
     ]
     report.table("Trials, best first", header, rows)
-
-
-def _rounded(value: float | str) -> float | str:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _best_so_far(trials: list[Trial]) -> Figure:
