@@ -46,7 +46,8 @@ emulation: ## Build what the device's tests need: an emulated Pi and a virtual c
 	@setup/emulation.sh
 
 run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI]
-	@set -e; source_="$$SOURCE"; camera=test-set; \
+	@set -e; [[ -z $$MLFLOW_TRACKING_URI ]] || $(PYTHON) -m steps.pipeline.outages; \
+	source_="$$SOURCE"; camera=test-set; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
 	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \

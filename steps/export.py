@@ -1,5 +1,6 @@
 """Export: convert the version that an alias names to ONNX, and release it to devices."""
 
+import logging
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,6 @@ from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.protocol.release import sha256_of
 from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
-from steps.errors import RunAgain, UserError
 from steps.evaluation.metrics import with_interval
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
@@ -28,6 +28,8 @@ from steps.release.statement import fetch_files, release_version
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
@@ -57,11 +59,14 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         number = str(version.version)
         _require_intact(version, package.hashes)
         with lock_aliases(version.name, run.id):
-            if moved := moved_reason(source.name, source_number, alias):  # meanwhile
-                raise UserError(moved, RunAgain())
-            release = release_version(version.name, number, package.files, keys)
-            reason = f"export of {source.name} version {source_number}"
-            move_alias(version.name, alias, number, run.id, reason)
+            moved = moved_reason(source.name, source_number, alias)
+            if not moved:
+                release = release_version(version.name, number, package.files, keys)
+                reason = f"export of {source.name} version {source_number}"
+                move_alias(version.name, alias, number, run.id, reason)
+    if moved:
+        logger.info("%s, since another run moved it: exporting that one", moved)
+        return export(run, parameters)
     MlflowClient().set_model_version_tag(source.name, source_number, "onnx_version", number)
     measured = {"max_difference": package.max_difference, "test_images": package.test_images}
     sizes = {"onnx_bytes": package.sizes[MODEL_FILE], "int8_bytes": package.sizes[INT8_FILE]}

@@ -21,7 +21,7 @@ from steps.ingestion.duplicates import Duplicates
 from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import Landing
-from steps.ingestion.polling import parse_trigger, polls
+from steps.ingestion.polling import WAIT_SECONDS, leased_polls, parse_trigger
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files, open_tables
@@ -65,10 +65,6 @@ class Parameters(StepParameters):
     archive: str = Field("", description="folder or URI to which ingested files are moved")
 
 
-WAIT_SECONDS = 600
-"""How long an ingest waits for another one of the same source; a continuous one outlasts it."""
-
-
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
@@ -79,32 +75,35 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         )
     source, profile = landing.normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
-    with lease(home, run.id, WAIT_SECONDS) as held, spark_session(profile, "ingest") as spark:
+    with spark_session(profile, "ingest") as spark:
         open_tables(spark, profile)
-        Arrivals(profile, source).belong_to(id_of(IMAGES.load(spark, profile)))
-        with polls(period) as numbers:
-            for number, zone in _list_at_each_poll(parameters.source, numbers):
+        with leased_polls(period, home, run.id) as leases:
+            for number, held, zone in _list_at_each_poll(parameters.source, leases):
+                if number == 0:
+                    Arrivals(profile, source).belong_to(id_of(IMAGES.load(spark, profile)))
                 new = _ingest_new_files(spark, run, parameters, zone, held)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
-        folders = _folders(profile, zone)
-        if parameters.retry_quarantine:
-            with Duplicates(spark, profile, home, rewritten=True):
-                moved = retry_quarantine(spark, profile, _make_rules(run, parameters, folders))
-                logger.info("%d files left the quarantine", moved)
-        labels = None
-        if parameters.labels:
-            labels = merge_labels(spark, profile, source, parameters.labels, parameters.labels_by)
+        folders, labels = _folders(profile, zone), None
+        with lease(home, run.id, WAIT_SECONDS):
+            if parameters.retry_quarantine:
+                with Duplicates(spark, profile, home, rewritten=True):
+                    moved = retry_quarantine(spark, profile, _make_rules(run, parameters, folders))
+                    logger.info("%d files left the quarantine", moved)
+            if table := parameters.labels:
+                labels = merge_labels(spark, profile, source, table, parameters.labels_by)
         return _summarize(spark, run, zone, folders, labels)
 
 
-def _list_at_each_poll(source: str, numbers: Iterator[int]) -> Iterator[tuple[int, Landing]]:
-    """Yield each poll's number and landing zone, and say what is left out when that changes.
+def _list_at_each_poll(
+    source: str, leases: Iterator[Lease]
+) -> Iterator[tuple[int, Lease, Landing]]:
+    """Yield each poll's number, lease and landing zone; say what is left out when that changes.
 
     If a later poll cannot list it, as while a share is away, the next one tries again.
     """
     said: list[str] = []
-    for number in numbers:
+    for number, held in enumerate(leases):
         try:
             zone = landing.list_landing_zone(source, may_be_empty=True)
             notes = zone.left_out.sentences()
@@ -117,7 +116,7 @@ def _list_at_each_poll(source: str, numbers: Iterator[int]) -> Iterator[tuple[in
                 logger.warning("%s", note)
         said = notes
         if zone:
-            yield number, zone
+            yield number, held, zone
 
 
 def _folders(profile: Profile, zone: Landing) -> set[str]:

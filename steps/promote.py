@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from steps.endings import Result
-from steps.errors import RunAgain, UserError
+from steps.errors import UserError
 from steps.evaluation.comparison import compare_to_champion, load_candidate, past_result
 from steps.evaluation.metrics import with_interval
 from steps.evaluation.refusal import ending_of, what_helps, why_refused
@@ -75,24 +75,26 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     mlflow.log_metrics({k.replace("@", "/").replace("=", " "): value for k, value in metrics})
     accuracies = comparison.accuracies()
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracies.items()})
-    fill_report(run.report, challenger, champion, comparison)
     warning = f" ({comparison.warning})" if comparison.warning else ""
     if not comparison.result.passed and not is_champion:
         note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
+        fill_report(run.report, challenger, champion, comparison)
         rules = run.profile.promotion
         why, fix = why_refused(comparison, rules) + warning, what_helps(comparison, rules)
         return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
-        if (now := versions.number_by_alias(challenger.name, parameters.alias)) != before:
-            alias = f"{challenger.name}@{parameters.alias}"
-            moved = f"{alias} moved from version {before} to {now} during the comparison"
-            raise UserError(moved, RunAgain())
-        if comparison.result.passed:
-            note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
-        reason = parameters.reason or "passed the profile's promotion rules"
-        move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
+        moved = versions.moved_reason(challenger.name, before, parameters.alias)
+        if not moved:
+            if comparison.result.passed:
+                note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
+            reason = parameters.reason or "passed the profile's promotion rules"
+            move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
+    if moved:
+        logger.info("%s, since another run moved it: comparing again", moved)
+        return _promote_challenger(run, parameters)
+    fill_report(run.report, challenger, champion, comparison)
     run.report.headline(parameters.alias, f"version {challenger.version}")
     run.report.next_command = run.commands.next("export", alias=alias_argument(parameters.alias))
     accuracy = with_interval(comparison.metrics["accuracy"], len(comparison.challenger))

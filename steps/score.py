@@ -14,9 +14,8 @@ from pyspark.sql import functions as F
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 from steps.ingestion.landing import list_landing_zone
-from steps.ingestion.polling import parse_trigger, polls
+from steps.ingestion.polling import leased_polls, parse_trigger
 from steps.ingestion.tables import IMAGES, SCORES
-from steps.lake.lease import lease
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
 from steps.pipeline.delta_dataset import log_delta_version
@@ -72,13 +71,13 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     alias = f"{name}@{parameters.alias}"
     with (
         tempfile.TemporaryDirectory() as folder,
-        lease(ledger_of(run.profile, parameters.source, alias), run.id) as held,
         spark_session(run.profile, "score") as spark,
     ):
         model = partial(_fetch_model, name, parameters.alias, folder)  # asked at each batch
         scoring = Scoring(spark, run.profile, alias, model, run.id)
-        with polls(period) as numbers:
-            for number in numbers:
+        ledger = ledger_of(run.profile, parameters.source, alias)
+        with leased_polls(period, ledger, run.id) as leases:
+            for number, held in enumerate(leases):
                 if parameters.source:
                     new = scoring.score_files(parameters.source, held.require)
                     if new or number == 0:

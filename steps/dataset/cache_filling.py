@@ -9,7 +9,7 @@ import logging
 import math
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -65,7 +65,8 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
     if cache is None:
         with spark() as session:
             cache = _fill(session, selection, folder)
-        evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
+        with suppress(FileNotFoundError):  # another step evicts at the same time
+            evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
     cache.mark_used()
     return cache
 

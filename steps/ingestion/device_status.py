@@ -10,7 +10,6 @@ from steps.ingestion.exif import FUTURE
 from steps.ingestion.landing import LandedFile, list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_int, parse_optional, parse_str, parse_utc
 from steps.ingestion.tables import DEVICES
-from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -44,15 +43,14 @@ def ingest_status(spark: "SparkSession", profile: Profile, source: str, run_id: 
         return 0
     lineage = {"ingested_at": datetime.now(UTC), "ingest_run_id": run_id}
     values = [tuple((row | lineage).get(name) for name in table.toDF().columns) for row in new]
-    retry_conflicts(
-        table.alias("known")
-        .merge(
-            spark.createDataFrame(values, table.toDF().schema).alias("new"),
-            "known.device_id = new.device_id",
-        )
-        .whenMatchedUpdateAll("new.reported_at > known.reported_at")
-        .whenNotMatchedInsertAll()
-        .execute
+    DEVICES.merge(
+        spark,
+        profile,
+        spark.createDataFrame(values, table.toDF().schema),
+        "row.device_id = new.device_id",
+        lambda into: into.whenMatchedUpdateAll(
+            "new.reported_at > row.reported_at"
+        ).whenNotMatchedInsertAll(),
     )
     return len(new)
 

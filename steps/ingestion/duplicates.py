@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -10,7 +11,6 @@ import fsspec
 from steps.ingestion.arrivals import ARRIVAL
 from steps.ingestion.landing import LandedFile, read
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
-from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ WHERE original IS NOT NULL AND duplicate_of IS NULL OR newer IS NOT NULL AND rep
 """  # noqa: S608  no value of a user is in it
 """One pass over narrow columns. Rows of ``quarantine`` are never duplicates of each other."""
 
+MARKED = "row.path = new.path AND row.ingested_at = new.ingested_at"
+
 UNCHANGED = """
 SELECT path FROM (
     SELECT /*+ BROADCAST(hashes) */ path, found, max_by(sha256, ingested_at) AS newest FROM (
@@ -54,25 +56,19 @@ def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
     at which a file's newer bytes were ingested, into either table: rows without it describe the
     landing zone as it is now. A call that finds nothing to mark writes nothing.
     """
-    tables = {table.name: table.load(spark, profile) for table in IMAGE_TABLES}
-    for name, table in tables.items():
-        table.toDF().createOrReplaceTempView(name)
+    for table in IMAGE_TABLES:
+        table.read(spark, profile).createOrReplaceTempView(table.name)
     marks = spark.sql(MARKS).persist()
     try:
-        for row in marks.select("here").distinct().collect():
-            columns = {"replaced_at": "mark.newer"}
-            if row["here"] == "images":
-                columns["duplicate_of"] = "mark.original"
-            retry_conflicts(
-                tables[row["here"]]
-                .alias("row")
-                .merge(
-                    marks.where(f"here = '{row['here']}'").alias("mark"),
-                    "row.path = mark.path AND row.ingested_at = mark.ingested_at",
-                )
-                .whenMatchedUpdate(set=columns)
-                .execute
-            )
+        marked = {row["here"] for row in marks.select("here").distinct().collect()}
+        for table in IMAGE_TABLES:
+            columns = {"replaced_at": "new.newer"}
+            if table is IMAGES:
+                columns["duplicate_of"] = "new.original"
+            if table.name in marked:
+                rows = marks.where(f"here = '{table.name}'")
+                mark = methodcaller("whenMatchedUpdate", set=columns)
+                table.merge(spark, profile, rows, MARKED, mark)
     finally:
         marks.unpersist()
 

@@ -11,7 +11,6 @@ from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import display, normalize
 from steps.ingestion.tables import IMAGES
-from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("steps")
 
 Key = Literal["file_name", "path", "sha256"]
+
+ROW = "row.path = new.path AND row.sha256 = new.sha256"
 
 
 class MergedLabels(NamedTuple):
@@ -75,17 +76,12 @@ def merge_labels(
     counts = changes.selectExpr("count(*)", "count(before)").collect()[0]
     added, changed = counts[0] - counts[1], counts[1]
     if added or changed:
-        retry_conflicts(
-            IMAGES.load(spark, profile)
-            .alias("row")
-            .merge(changes.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
-            .whenMatchedUpdate(set={"label": "new.label", "label_from": "'table'"})
-            .execute
-        )
+        label = {"label": "new.label", "label_from": "'table'"}
+        IMAGES.merge(spark, profile, changes, ROW, lambda into: into.whenMatchedUpdate(set=label))
     conflicts = _keys(matched.where("size(labels) > 1 OR images > 1"), key)
     unmatched = _keys(given.join(known, key, "left_anti"), key)
-    images, distinct = IMAGES.load(spark, profile), known.where("images = 1")
-    _merge_splits(images, rows.where("split IS NOT NULL"), distinct, key)
+    splits, distinct = rows.where("split IS NOT NULL"), known.where("images = 1")
+    _merge_splits(spark, profile, splits, distinct, key)
     keys = given.count()
     for frame in (given, matched, changes):
         frame.unpersist()
@@ -107,7 +103,9 @@ def _keys(rows: "DataFrame", key: str) -> list[str]:
     return [row[key] for row in rows.select(key).distinct().orderBy(key).collect()]
 
 
-def _merge_splits(images: DeltaTable, given: "DataFrame", known: "DataFrame", key: Key) -> None:
+def _merge_splits(
+    spark: "SparkSession", profile: Profile, given: "DataFrame", known: "DataFrame", key: Key
+) -> None:
     """Write the table's column ``split``; a key with several splits keeps what it had."""
     from pyspark.sql import functions
 
@@ -116,12 +114,8 @@ def _merge_splits(images: DeltaTable, given: "DataFrame", known: "DataFrame", ke
     splits = given.groupBy(key).agg(functions.collect_set("split").alias("splits"))
     new = splits.where("size(splits) = 1").join(known, key)
     new = new.selectExpr("path", "sha256", "splits[0] AS split").dropDuplicates(["path", "sha256"])
-    retry_conflicts(
-        images.alias("row")
-        .merge(new.alias("new"), "row.path = new.path AND row.sha256 = new.sha256")
-        .whenMatchedUpdate("NOT (row.split <=> new.split)", {"split": "new.split"})
-        .execute
-    )
+    differs, split = "NOT (row.split <=> new.split)", {"split": "new.split"}
+    IMAGES.merge(spark, profile, new, ROW, lambda into: into.whenMatchedUpdate(differs, split))
 
 
 def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":

@@ -4,16 +4,19 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from types import FrameType
 
-from steps.errors import UserError
+from steps.errors import RunAgain, UserError
+from steps.lake.lease import Lease, lease
 from steps.pipeline.signals import STOPS, handlers_kept, note
 
 AVAILABLE_NOW = "available_now"
 CONTINUOUS = "continuous"
 CONTINUOUS_SECONDS = 1.0
+WAIT_SECONDS = 600
+"""How long a single poll waits for that of another run."""
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -73,3 +76,38 @@ def polls(period: float | None) -> Iterator[Iterator[int]]:
         yield numbers()
     if stop.is_set():
         signal.signal(signal.SIGTERM, note)  # MLflow sends it after a Ctrl-C
+
+
+@contextmanager
+def leased_polls(period: float | None, home: str, run_id: str) -> Iterator[Iterator[Lease]]:
+    """Yield the lease of a folder for the length of each poll, so that other runs get their turn.
+
+    A single poll waits for another run that holds it. One of several is left out instead.
+
+    Args:
+        period: seconds between two polls; None for a single poll.
+        home: the folder or its URI.
+        run_id: the run that polls.
+
+    Raises:
+        UserError: another run has held the lease all the time.
+    """
+
+    def leases(numbers: Iterator[int]) -> Generator[Lease]:
+        turns, said = 0, ""
+        for _ in numbers:
+            try:
+                with lease(home, run_id, 0 if period else WAIT_SECONDS) as held:
+                    turns += 1
+                    yield held
+            except UserError as error:
+                if not period:
+                    raise
+                if said != str(error):
+                    logger.warning("%s; the next poll tries again", error)
+                said = str(error)
+        if not turns:
+            raise UserError(said, RunAgain())
+
+    with polls(period) as numbers, closing(leases(numbers)) as held:
+        yield held

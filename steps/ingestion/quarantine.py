@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from steps.ingestion.counts import current_rows
 from steps.ingestion.rows import Rules, make_describer
 from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE
-from steps.lake.transaction import retry_conflicts
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-KEY = "old.path = new.path AND old.modified_at = new.modified_at"
+KEY = "row.path = new.path AND row.modified_at = new.modified_at"
 
 
 def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> int:
@@ -30,11 +29,9 @@ def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> i
     try:
         moved = described.count()
         if moved:
-            images = IMAGES.load(spark, profile).alias("old")
-            rows = described.select(*images.toDF().columns).alias("new")
-            retry_conflicts(images.merge(rows, KEY).whenNotMatchedInsertAll().execute)
-            quarantine = QUARANTINE.load(spark, profile).alias("old")
-            retry_conflicts(quarantine.merge(rows, KEY).whenMatchedDelete().execute)
+            rows = described.select(*IMAGES.read(spark, profile).columns)
+            IMAGES.merge(spark, profile, rows, KEY, lambda into: into.whenNotMatchedInsertAll())
+            QUARANTINE.merge(spark, profile, rows, KEY, lambda into: into.whenMatchedDelete())
         return int(moved)
     finally:
         described.unpersist()

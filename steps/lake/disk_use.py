@@ -48,4 +48,5 @@ def folder_size(place: str) -> int:
     if not place:
         return 0
     filesystem, path = fsspec.core.url_to_fs(place)
-    return int(filesystem.du(path)) if filesystem.exists(path) else 0
+    found = filesystem.find(path, detail=True)  # not `du`, which fails if a file vanishes meanwhile
+    return sum(int(file["size"]) for file in found.values())

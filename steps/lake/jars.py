@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from steps.environment import use_own_spark
+from steps.errors import UserError
 
 # Delta publishes its jars for the Scala that Spark 4 is built with.
 SCALA = "2.13"
@@ -62,7 +63,13 @@ def s3_jars() -> list[Path]:
 def _cached(jars: _Jars) -> list[Path]:
     folder = Path.home() / ".cache" / "lakehouse-vision" / "jars" / jars.folder
     if not folder.is_dir():
-        _fetch(jars, folder)
+        try:
+            _fetch(jars, folder)
+        except OSError as error:
+            raise UserError(
+                f"{jars.folder} cannot be kept in {folder.parent} ({error.strerror}): let this "
+                "user write there, or set HOME to a folder of its own, then run `make jars`"
+            ) from error
     return sorted(folder.glob("*.jar"))
 
 
@@ -87,7 +94,7 @@ def _resolve(jars: _Jars, scratch: Path) -> Path:
     from pyspark.java_gateway import launch_gateway
 
     if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
-        raise RuntimeError("fetching Spark's jars needs Java 17 or 21: run `make setup`")
+        raise UserError("fetching Spark's jars needs Java 17 or 21: run `make setup`")
     use_own_spark(here=True)
     conf = SparkConf(loadDefaults=False)
     conf.set("spark.jars.packages", ",".join(jars.packages))
@@ -100,7 +107,7 @@ def _resolve(jars: _Jars, scratch: Path) -> Path:
             # the launcher resolves packages before it starts: no Spark context is needed
             gateway = launch_gateway(conf, {"stdout": output, "stderr": output})
     except PySparkRuntimeError as error:
-        raise RuntimeError(
+        raise UserError(
             f"{jars.folder} could not be fetched ({_reason(log)}): "
             "check the network, then run `make jars`"
         ) from error
@@ -122,5 +129,5 @@ if __name__ == "__main__":
         delta_jars()
         if "s3" in sys.argv[1:]:
             s3_jars()
-    except RuntimeError as error:
+    except UserError as error:
         sys.exit(str(error))

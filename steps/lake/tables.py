@@ -1,9 +1,10 @@
 """A Delta table of the lake: how it is created, read, versioned and shown to SQL."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -49,14 +50,17 @@ class Table:
 
     def open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table; create it if it is missing, and add the columns that it lacks."""
+        return retry_conflicts(lambda: self._open(spark, profile))
+
+    def _open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         columns = StructType.fromDDL(self.columns)
-        table = retry_conflicts(
+        table = (
             DeltaTable.createIfNotExists(spark)
             .location(self.path(profile))
             .addColumns(columns)
             .partitionedBy(*self.partitioned_by)
             .property("delta.dataSkippingNumIndexedCols", str(self.indexed))
-            .execute
+            .execute()
         )
         present = table.toDF().columns
         if missing := [column for column in columns if column.name not in present]:
@@ -64,6 +68,29 @@ class Table:
             spark.sql(f"ALTER TABLE delta.`{self.path(profile)}` ADD COLUMNS ({added})")
             table = self.load(spark, profile)
         return table
+
+    def merge(
+        self,
+        spark: SparkSession,
+        profile: "Profile",
+        rows: DataFrame,
+        on: str,
+        then: Callable[[DeltaMergeBuilder], DeltaMergeBuilder],
+    ) -> None:
+        """Merge rows into the newest version, again if another run's write came first.
+
+        Args:
+            spark: the session.
+            profile: names the lake.
+            rows: what is merged; ``new`` in the conditions, as ``row`` is the table.
+            on: the condition by which rows match.
+            then: adds what becomes of the rows that match, or do not.
+        """
+        retry_conflicts(
+            lambda: then(
+                self.load(spark, profile).alias("row").merge(rows.alias("new"), on)
+            ).execute()
+        )
 
     def create_view(
         self, spark: SparkSession, profile: "Profile", version: int | None = None

@@ -22,7 +22,8 @@ PAUSES = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15, 15)
 
 CONFLICT = re.compile(
     r"Concurrent\w+Exception|(Metadata|Protocol)ChangedException|DELTA_(CONCURRENT|METADATA_CHANGED"
-    r"|PROTOCOL_CHANGED)|DELTA_TABLE_ALREADY_EXISTS"
+    r"|PROTOCOL_CHANGED|SCHEMA_CHANGE|TABLE_ALREADY_EXISTS|CREATE_TABLE_WITH_NON_EMPTY_LOCATION)"
+    r"|FIELDS?_ALREADY_EXISTS"  # a column that two add
 )
 
 T = TypeVar("T")
@@ -82,8 +83,8 @@ class Append:
         """False on a Delta that is not the open one, and for a table that demands more of writers,
         such as constraints or mapped columns. Then Spark has to write."""
         if self.is_supported:
-            log = self._delta.DeltaLog.forTable(spark._jsparkSession, table)
-            self._transaction = log.startTransaction()
+            self._log = self._delta.DeltaLog.forTable(spark._jsparkSession, table)
+            self._transaction = self._log.startTransaction()
             self.is_supported = self._transaction.protocol().minWriterVersion() <= PLAIN_WRITER
 
     def is_done(self) -> bool:
@@ -100,6 +101,12 @@ class Append:
         Returns:
             the new version of the table.
         """
+        return retry_conflicts(lambda: self._commit(actions, rows))
+
+    def _commit(self, actions: list[str], rows: int) -> int:
+        self._transaction = self._log.startTransaction()  # on what others wrote meanwhile
+        if self.is_done():
+            return cast(int, self._transaction.readVersion())
         jvm = self._spark._jvm
         size = sum(json.loads(action)["add"]["size"] for action in actions)
         self._set_metrics(numFiles=len(actions), numOutputRows=rows, numOutputBytes=size)

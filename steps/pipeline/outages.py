@@ -1,6 +1,7 @@
 """A tracking store, registry or artifact store that does not answer as it should, in one line."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -112,3 +113,10 @@ def _describe(url: str, reason: str) -> str:
     # the innermost of the errors that the text nests
     why = re.split(r": |\(['\"]|, ['\"]", reason)[-1].partition(" (")[0].strip(").'\" ")
     return f"{server} does not answer ({why})"
+
+
+if __name__ == "__main__":  # for make: `mlflow run` itself would show a trace, perhaps in minutes
+    try:
+        require_usable_server()
+    except UserError as refused:
+        sys.exit(str(refused))

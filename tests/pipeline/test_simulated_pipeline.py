@@ -22,6 +22,11 @@ pytestmark = pytest.mark.slow
 
 IMAGES = 120
 STEPS = ("ingest", "tune", "train", "register", "promote", "export")
+NOISE = re.compile(
+    r"WARN|incubator|native-hadoop|absl|oneDNN|[Cc]uda|<std(err|out)>|Deprecat|Future|UserWarning"
+    r"|[Pp]ickle|signature|Stage \d"
+)
+"""What libraries print for their authors, or for a terminal."""
 QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
 
 
@@ -36,6 +41,7 @@ def pipeline(tmp_path_factory, workshop_factory):
     done = workshop.mlflow_run("main", **too_few)
     assert done.returncode == 0
     assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
+    assert not [line for line in (done.stdout + done.stderr).splitlines() if NOISE.search(line)]
     said_before, _, said_after = done.stderr.partition("train     run, because")
     assert "test images are too few for promotion, which needs 268" in said_before
     assert_ended(workshop, "main", "no model yet", said_after)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.errors import UserError
 from steps.lake import jars
 
 
@@ -70,5 +71,11 @@ def test_a_faster_process_is_no_error(cache, monkeypatch):
 def test_without_java_the_error_names_the_command(cache, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(RuntimeError, match="`make setup`"):
+    with pytest.raises(UserError, match="`make setup`"):
+        jars.delta_jars()
+
+
+def test_a_home_that_cannot_be_written_is_one_line(cache):
+    cache.parents[1].write_bytes(b"")  # in place of the folder, since root may write anywhere
+    with pytest.raises(UserError, match=r"cannot be kept in \S+ \(Not a directory\): .*HOME"):
         jars.delta_jars()

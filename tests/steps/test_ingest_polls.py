@@ -27,7 +27,8 @@ def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, ca
         yield 5
 
     with caplog.at_level(logging.WARNING, "steps"):
-        polls = [(n, len(zone.files)) for n, zone in _list_at_each_poll(str(zone), numbers())]
+        listed = _list_at_each_poll(str(zone), numbers())
+        polls = [(number, len(found.files)) for number, _, found in listed]
     assert polls == [(0, 1), (1, 1), (4, 1), (5, 1)]
     said = [record.message for record in caplog.records]
     assert ["left out: 1 .heic" in text for text in said] == [True, False, True, False]

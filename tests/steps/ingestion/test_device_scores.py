@@ -83,7 +83,7 @@ def device(tmp_path, zone) -> Agent:
         clock,
         camera,
     )
-    agent.parts.model = agent.parts.watcher._model = Model()
+    agent.parts.model = agent.parts.watcher.model = Model()
     return agent
 
 

@@ -1,5 +1,6 @@
 """When a landing zone is polled, and that a signal ends the polls after the current one."""
 
+import json
 import os
 import signal
 import threading
@@ -8,7 +9,8 @@ import time
 import pytest
 
 from steps.errors import UserError
-from steps.ingestion.polling import CONTINUOUS_SECONDS, parse_trigger, polls
+from steps.ingestion import polling
+from steps.ingestion.polling import CONTINUOUS_SECONDS, leased_polls, parse_trigger, polls
 from steps.pipeline import signals as stopped
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -120,3 +122,56 @@ def test_the_earlier_handlers_are_restored(fails, others):
     for number in SIGNALS:
         os.kill(os.getpid(), number)
     assert others == SIGNALS
+
+
+def _claim(home, run_id: str) -> None:
+    """What a run on another machine has written a moment ago."""
+    claim = {"run_id": run_id, "host": "elsewhere", "pid": 1, "at": time.time()}
+    (home / "lease.json").write_text(json.dumps(claim))
+
+
+@pytest.mark.timeout(60)
+def test_between_two_polls_others_may_work_and_a_poll_leaves_them_alone(tmp_path, caplog):
+    lease = tmp_path / "lease.json"
+    done = []
+
+    def other() -> None:
+        time.sleep(0.2)
+        lease.unlink()
+
+    with leased_polls(0.01, str(tmp_path), "mine") as leases:
+        for number, held in enumerate(leases):
+            held.require()
+            done.append(json.loads(lease.read_text())["run_id"])
+            if number == 1:
+                break
+            lease.unlink()
+            _claim(tmp_path, "theirs")  # before the next poll
+            threading.Thread(target=other).start()
+    assert done == ["mine", "mine"]
+    assert not lease.exists()
+    (said,) = [record.message for record in caplog.records]
+    assert said.startswith("run theirs on elsewhere ") and said.endswith(
+        "the next poll tries again"
+    )
+
+
+def test_a_single_poll_waits_for_another_run_and_says_which(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "steps")
+    monkeypatch.setattr(polling, "WAIT_SECONDS", 1)
+    _claim(tmp_path, "theirs")
+    with (
+        pytest.raises(UserError, match="run theirs on elsewhere"),
+        leased_polls(None, str(tmp_path), "mine") as leases,
+    ):
+        next(leases)
+    assert "waiting up to" in caplog.text
+    (tmp_path / "lease.json").unlink()
+    with leased_polls(None, str(tmp_path), "mine") as leases:
+        assert len(list(leases)) == 1
+
+
+def test_what_fails_in_a_poll_frees_the_lease(tmp_path):
+    with pytest.raises(ZeroDivisionError), leased_polls(None, str(tmp_path), "mine") as leases:
+        [1 / 0 for _ in leases]
+    assert not (tmp_path / "lease.json").exists()

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from mlflow_server import started
 from edge.update.registry import Registry
 from edge.update.server import RegistryError
 from steps.pipeline import copied_store, tracking_store
+from steps.settings.profile import PROJECT
 
 LOCKED_SECONDS = float(os.environ.get("LOCKED_SECONDS", "22"))
 """Longer than MLflow waits by itself, which is 20 s."""
@@ -126,6 +128,19 @@ def test_a_server_that_refuses_is_one_line_within_seconds(
         said = bake()
         assert time.monotonic() - begin < 10
     assert said.startswith(address) and why in said and fix in said
+
+
+def test_make_asks_a_server_before_mlflow_does(tmp_path):
+    with page(tmp_path) as address:
+        done = subprocess.run(
+            [sys.executable, "-m", "steps.pipeline.outages"],
+            cwd=PROJECT,
+            env=os.environ | {"MLFLOW_TRACKING_URI": address},
+            capture_output=True,
+            text=True,
+        )
+    (said,) = done.stderr.splitlines()
+    assert done.returncode == 1 and said.startswith(f"{address} answers with a page")
 
 
 def file_of(store: str) -> str:

@@ -242,18 +242,31 @@ def test_a_champion_that_was_trained_on_test_images_is_flagged(store, tmp_path, 
     assert "used to train the champion" not in shown + caplog.text
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_fails(challenger, monkeypatch):
-    """While this run compares, another one, with the same champion, moves the alias."""
-    first = MlflowClient().create_run("0").info.run_id
+def overtaken(module, monkeypatch, version: str) -> str:
+    """Let another run move the champion's alias while a step works; return that run's ID."""
+    other = MlflowClient().create_run("0").info.run_id
 
     def another_was_faster(model, run_id):
-        with lock_aliases(model, first):
-            move_alias(model, "champion", "1", first, "the other run's")
+        with lock_aliases("package", other):
+            move_alias("package", "champion", version, other, "the other run's")
         return lock_aliases(model, run_id)
 
+    monkeypatch.setattr(module, "lock_aliases", another_was_faster)
+    return other
+
+
+def test_a_promotion_that_another_overtakes_compares_with_the_new_champion(challenger, monkeypatch):
     train_and_register(challenger, seed=1)
-    monkeypatch.setattr(promote, "lock_aliases", another_was_faster)
-    error = error_of(promote, challenger)
-    assert "moved from version None to 1 during the comparison" in error
-    assert alias("package") == "1"
-    assert [move.run_id for move in history("package", "champion")] == [first]
+    other = overtaken(promote, monkeypatch, "1")
+    run_id = run_step(promote, challenger)
+    assert ending_of(run_id)[1].startswith("champion: package 2; ")
+    assert "Discordant pairs" in report(run_id)
+    assert [move.run_id for move in history("package", "champion")] == [other, run_id]
+
+
+def test_an_export_that_a_promotion_overtakes_exports_the_new_champion(champion, monkeypatch):
+    train_and_register(champion, seed=1)
+    overtaken(export, monkeypatch, "2")
+    assert ending_of(run_step(export, champion))[1].startswith("package 2, release 2; ")
+    released = MlflowClient().get_model_version_by_alias("package-onnx", "champion")
+    assert released.tags["keras_version"] == "2"

@@ -1,0 +1,103 @@
+"""Several write to one table at the same time: each write is there once, whichever came first."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from steps.lake.data_file import DataFile, Layout
+from steps.lake.tables import Table
+from steps.lake.transaction import Append, append_rows, retry_conflicts
+
+pytestmark = pytest.mark.slow
+
+TABLE = Table("numbers", "id BIGINT, changed BIGINT, note STRING", indexed=1)
+TIMES = 3
+
+
+def append(lake, profile, start: int, times: int = TIMES) -> None:
+    """As workers do whose files the driver commits."""
+    path = TABLE.path(profile)
+    for number in range(start, start + times):
+        write = Append(lake.spark, path, f"append {number}")
+        file = DataFile(Layout.of(TABLE, path), {})
+        file.write([{"id": number}])
+        write.commit([file.close()["action"]], 1)
+
+
+def save(lake, profile) -> None:
+    for number in range(100, 100 + TIMES):
+        rows = lake.spark.createDataFrame([(number, None, None)], TABLE.columns)
+        append_rows(rows, TABLE.path(profile), f"save {number}")
+
+
+def merge(lake, profile) -> None:
+    change = {"changed": "coalesce(row.changed, 0) + 1"}
+    for _ in range(TIMES):
+        rows = lake.spark.range(TIMES).toDF("id")
+        TABLE.merge(
+            *(lake.spark, profile, rows, "row.id = new.id"),
+            lambda into: into.whenMatchedUpdate(set=change),
+        )
+
+
+def compact(lake, profile) -> None:
+    for _ in range(TIMES):
+        retry_conflicts(TABLE.load(lake.spark, profile).optimize().executeCompaction)
+
+
+def open_again(lake, profile) -> None:
+    """As a run of a newer version of the project, which adds a column."""
+    for number in range(TIMES):
+        newer = Table("numbers", f"{TABLE.columns}, added_{number} INT", indexed=1)
+        newer.open(lake.spark, profile)
+
+
+@pytest.fixture
+def profile(lake, tmp_path):
+    return lake.fresh(tmp_path)
+
+
+def ids(lake, profile) -> list[int]:
+    return sorted(row["id"] for row in TABLE.read(lake.spark, profile).select("id").collect())
+
+
+@pytest.mark.parametrize("meanwhile", [merge, compact, open_again, save])
+def test_an_append_that_others_overtake_is_committed_once(lake, profile, meanwhile):
+    TABLE.open(lake.spark, profile)
+    append(lake, profile, 0)
+    before = ids(lake, profile)
+    path = TABLE.path(profile)
+    write, late = (Append(lake.spark, path, "late") for _ in range(2))
+    file = DataFile(Layout.of(TABLE, path), {})
+    file.write([{"id": -1}])
+    meanwhile(lake, profile)
+    action = file.close()["action"]
+    write.commit([action], 1)
+    late.commit([action], 1)  # as another run that resumes the same work
+    assert ids(lake, profile)[: len(before) + 1] == [-1, *before]
+
+
+def test_writers_of_each_kind_at_once_lose_nothing(lake, profile):
+    TABLE.open(lake.spark, profile)
+    append(lake, profile, 0)
+    appending = [partial(append, start=start) for start in (10, 20)]
+    with ThreadPoolExecutor(6) as threads:
+        writers = (*appending, save, merge, compact, open_again)
+        done = [threads.submit(writer, lake, profile) for writer in writers]
+    for one in done:
+        one.result()
+    expected = {start + number for start in (0, 10, 20, 100) for number in range(TIMES)}
+    assert ids(lake, profile) == sorted(expected)
+    rows = TABLE.read(lake.spark, profile)
+    assert {row["changed"] for row in rows.where(f"id < {TIMES}").collect()} == {TIMES}
+    assert f"added_{TIMES - 1}" in rows.columns
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_runs_that_open_a_table_at_once_all_get_it(lake, profile, older):
+    if older:
+        Table("numbers", "id BIGINT", indexed=1).open(lake.spark, profile)
+    with ThreadPoolExecutor(4) as threads:
+        opened = list(threads.map(lambda _: TABLE.open(lake.spark, profile), range(4)))
+    assert {tuple(table.toDF().columns) for table in opened} == {("id", "changed", "note")}
