@@ -8,7 +8,6 @@ from steps.pipeline.outputs import InspectOutputs, MainOutputs, StepDone
 from steps.pipeline.pipeline_state import format_steps, read_unfinished
 from steps.pipeline.runs import ENDED, LATEST, newest_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
-from steps.reports.inspect import fill_report
 from steps.settings.parameters import TRUE, StepParameters
 
 FIGURES = ("images", "quarantined", "validation_accuracy", "test_accuracy", "max_difference")
@@ -45,7 +44,6 @@ def inspect(run: StepRun, parameters: Parameters) -> InspectOutputs:
         run.report.next_command = unfinished.next_command
         lines.append(f"resume with: {unfinished.next_command}")
     print("\n".join(lines))  # noqa: T201 – this is what the step is for
-    fill_report(run.report, figures)
     return InspectOutputs(figures=figures)
 
 

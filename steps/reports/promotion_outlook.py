@@ -18,11 +18,11 @@ def warn_of_refusal(report: Report, cache: Cache, profile: Profile, source: str)
     """Say that the test split is too small to pass, whatever is trained, and what is missing."""
     rules, images = profile.promotion, cache.rows(TEST)
     model = profile.model or name_model(source)
-    needed, purpose = images_needed(1 - rules.min_accuracy, rules.confidence), "promotion"
+    purposes = [(images_needed(1 - rules.min_accuracy, rules.confidence), "promotion")]
     if 0 < rules.max_regression < 1 and version_by_alias(model, CHAMPION):
         against_champion = images_needed(rules.max_regression, rules.confidence)
-        if against_champion > needed:
-            needed, purpose = against_champion, "a comparison with the champion"
+        purposes.append((against_champion, "a comparison with the champion"))
+    needed, purpose = max(purposes, key=lambda one: one[0])
     if images >= needed:
         return
     warning = (
