@@ -19,7 +19,6 @@ from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
-from steps.settings.search_space import SearchSpace
 from steps.training.plan import Plan
 from steps.tuning.trials import FAILED, Trial, read_trials
 
@@ -48,7 +47,12 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     from steps.reports.tune import fill_report
     from steps.tuning.search import Limits, search
 
-    space = _space(run.profile)
+    if run.profile.tuning is None:
+        raise UserError(
+            f"profile {run.profile.name} has no search space: add tuning.space to it, as in "
+            "profiles/local.yaml"
+        )
+    space = run.profile.tuning.space
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
@@ -87,15 +91,6 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         finished=len(trials) - len(failed),
         failed=len(failed),
     )
-
-
-def _space(profile: Profile) -> SearchSpace:
-    if profile.tuning is None:
-        raise UserError(
-            f"profile {profile.name} has no search space: add tuning.space to it, as in "
-            "profiles/local.yaml"
-        )
-    return profile.tuning.space
 
 
 def _read_trials(resumed: str, searched: str) -> list[Trial]:

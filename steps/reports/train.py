@@ -103,9 +103,8 @@ def _label_row(test: Predictions, metrics: dict[str, float], number: int) -> lis
 
 
 def _slice_row(one: Slice) -> list[Any]:
-    numbers = [one.accuracy, one.precision, one.recall, one.pr_auc, one.calibration_error]
-    accuracy, *others = (round(number, 4) for number in numbers)
-    return [one.kind, one.value, one.images, accuracy, _span(one.low, one.high), *others]
+    others = one.precision, one.recall, one.pr_auc, one.calibration_error
+    return [one.kind, one.value, one.images, one.accuracy, _span(one.low, one.high), *others]
 
 
 def _caption(test: Predictions, index: int) -> str:
