@@ -28,6 +28,7 @@ TEMPORARY_MEGABYTES = 100
 """Free space below which Spark, MLflow and Horovod fail in ways that do not name the reason."""
 
 QUIET = {
+    "matplotlib": logging.ERROR,  # that it keeps no cache in a home it cannot write
     "mlflow.models.model": logging.ERROR,
     "mlflow.projects": logging.WARNING,
     "mlflow.pyfunc": logging.ERROR,
