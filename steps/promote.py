@@ -16,8 +16,7 @@ from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry import versions
 from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.promotion_tags import WITHDRAWN, note_comparison, withdraw
-from steps.registry.versions import CHAMPION, REFUSED, alias_argument
+from steps.registry.versions import CHAMPION, REFUSED, WITHDRAWN, alias_argument
 from steps.release.keys import public_keys, signing_keys
 from steps.release.model_record import make_record
 from steps.release.statement import release_again
@@ -52,7 +51,7 @@ def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
 
 
 def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
-    from steps.release.onnx_metrics import measure_onnx
+    from steps.release.onnx_graph import measure_onnx
     from steps.reports.promote import fill_report
 
     configure_tensorflow(threads=0)
@@ -77,7 +76,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracies.items()})
     warning = f" ({comparison.warning})" if comparison.warning else ""
     if not comparison.result.passed and not is_champion:
-        note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
+        versions.note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
         fill_report(run.report, challenger, champion, comparison)
         rules = run.profile.promotion
         why, fix = why_refused(comparison, rules) + warning, what_helps(comparison, rules)
@@ -88,7 +87,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         moved = versions.moved_reason(challenger.name, before, parameters.alias)
         if not moved:
             if comparison.result.passed:
-                note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
+                versions.note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
             reason = parameters.reason or "passed the profile's promotion rules"
             move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     if moved:
@@ -141,7 +140,7 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, onnx_number, run.id, reason)
         if alias == CHAMPION:  # a rollout group may get a withdrawn version, which stays withdrawn
-            withdraw(version, before, reason)
+            versions.withdraw(version, before, reason)
         move_alias(name, alias, number, run.id, reason)
     fill_manual_report(run.report, alias, before, number, reason)
     after = "device" if onnx_number else "export"

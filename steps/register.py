@@ -24,8 +24,8 @@ from steps.registry import versions
 from steps.registry.aliases import lock_aliases, move_alias
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
+from steps.training.model import load_model
 from steps.training.tensorflow_settings import configure_tensorflow
-from steps.training.trained_model import load_model
 
 if TYPE_CHECKING:
     import keras

@@ -25,10 +25,10 @@ from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.training import checkpoints
 from steps.training.launcher import launch, resolve_launcher
+from steps.training.model import log_model
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
-from steps.training.trained_model import log_model
 
 if TYPE_CHECKING:
     import keras
@@ -135,16 +135,12 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return f"{built} {digest}"
 
 
-def _resumable(run_id: str, profile: Profile) -> bool:
-    return any(map(checkpoints.has_checkpoint, checkpoints.checkpoint_folders(profile, run_id)))
-
-
 STEP = Step.of(
     train,
     settings=("training.launcher", "training.processes"),
     state=_state,
     input_tags=INPUT_TAGS,
-    resumable=_resumable,
+    resumable=checkpoints.has_checkpoint,
     optional=("tune",),
 )
 

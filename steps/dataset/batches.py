@@ -1,8 +1,8 @@
 """Batches for a rank, read from the Petastorm cache."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ from steps.dataset.cache_reader import read_row_groups, stack_pixels
 MIXED_GROUPS = 4
 """Row groups whose rows are shuffled together. It bounds the memory; epochs mix further."""
 
-Images = tuple[NDArray[np.object_], NDArray[np.int32]]
-"""Each image's bytes, and its class."""
 Pixels = tuple[NDArray[np.uint8], NDArray[np.int32]]
 """``uint8 [N, H, W, 3]``, and each image's class."""
 
@@ -81,40 +79,28 @@ class Shard:
     def _rebatched(
         self, rng: np.random.Generator | None, seed: int | None, rank: int
     ) -> Iterator[Pixels]:
-        images, classes, groups = [], [], 0
+        """Yield full batches, and what is left at the end; an image's bytes are copied once."""
         # Petastorm yields nothing if there are more ranks than row groups
         ranks = min(self.ranks, len(self.cache.group_rows[self.split]))
         columns = ["pixels", "label"]
-        for group in read_row_groups(self.cache, self.split, columns, seed, rank, ranks):
-            images.append(group.pixels)
-            classes.append(group.label.astype(np.int32))
-            groups += 1
-            if groups == MIXED_GROUPS:
-                rest = yield from self._full_batches(images, classes, rng)
-                images, classes, groups = [rest[0]], [rest[1]], 0
-        rest = yield from self._full_batches(images, classes, rng)
-        if len(rest[1]):
-            yield stack_pixels(rest[0], self.cache), rest[1]
-
-    def _full_batches(
-        self,
-        of_groups: list[NDArray[np.object_]],
-        classes_of_groups: list[NDArray[np.int32]],
-        rng: np.random.Generator | None,
-    ) -> Generator[Pixels, None, Images]:
-        """Yield full batches; return the images that are left, and their classes.
-
-        An image's bytes are copied once: into their batch.
-        """
-        images, classes = np.concatenate(of_groups), np.concatenate(classes_of_groups)
-        if rng is not None:
-            order = rng.permutation(len(classes))
-            images, classes = images[order], classes[order]
-        end = len(classes) - len(classes) % self.batch_size
-        for start in range(0, end, self.batch_size):
-            chosen = slice(start, start + self.batch_size)
-            yield stack_pixels(images[chosen], self.cache), classes[chosen]
-        return images[end:], classes[end:]
+        groups = read_row_groups(self.cache, self.split, columns, seed, rank, ranks)
+        images, classes = np.empty(0, object), np.empty(0, np.int32)
+        may_have_more = True
+        while may_have_more:
+            mixed = list(islice(groups, MIXED_GROUPS))
+            may_have_more = len(mixed) == MIXED_GROUPS
+            images = np.concatenate([images, *(group.pixels for group in mixed)])
+            classes = np.concatenate([classes, *(group.label for group in mixed)], dtype=np.int32)
+            if rng is not None:
+                order = rng.permutation(len(classes))
+                images, classes = images[order], classes[order]
+            end = len(classes) - len(classes) % self.batch_size
+            for start in range(0, end, self.batch_size):
+                chosen = slice(start, start + self.batch_size)
+                yield stack_pixels(images[chosen], self.cache), classes[chosen]
+            images, classes = images[end:], classes[end:]
+        if len(classes):
+            yield stack_pixels(images, self.cache), classes
 
     def _padded(
         self, pixels: NDArray[np.uint8], classes: NDArray[np.int32], filler: Pixels

@@ -3,16 +3,12 @@
 import json
 import logging
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import fsspec
+from fsspec import AbstractFileSystem
 
 from steps.ingestion.listing import modified_at
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 logger = logging.getLogger(__name__)
 
@@ -23,15 +19,6 @@ IN_USE = timedelta(hours=6)
 CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints that interrupted trainings resume from, a folder per run."""
 CHECKPOINT_AGE = timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """A cache's folder: bytes, and when it was last used or written to."""
-
-    path: str
-    size: int
-    touched: datetime
 
 
 def mark_used(folder: str) -> None:
@@ -63,23 +50,23 @@ def evict_caches(caches: str, limit: int, spare: str, now: datetime | None = Non
     removed = [place for place, age in ages if now - _last_write(filesystem, place) > age]
     for attempt in removed:
         filesystem.rm(attempt, recursive=True)
-    folders = [_Folder(p, filesystem.du(p), _last_write(filesystem, p)) for p in names]
-    total = sum(folder.size for folder in folders)
-    for folder in sorted(folders, key=lambda folder: folder.touched):
-        in_use = now - folder.touched <= IN_USE or folder.path.endswith(spare)
-        if total > limit and not in_use:
+    caches_by_use = sorted((_last_write(filesystem, p), p) for p in names)
+    sizes = {place: filesystem.du(place) for place in names}
+    for touched, place in caches_by_use:
+        in_use = now - touched <= IN_USE or place.endswith(spare)
+        if sum(sizes.values()) > limit and not in_use:
             # the manifest first: half a cache must not pass for a complete one
-            for name in ("manifest.json", ""):
-                if filesystem.exists(f"{folder.path}/{name}"):
-                    filesystem.rm(f"{folder.path}/{name}".rstrip("/"), recursive=True)
-            total -= folder.size
-            removed.append(folder.path)
+            for name in (f"{place}/manifest.json", place):
+                if filesystem.exists(name):
+                    filesystem.rm(name, recursive=True)
+            del sizes[place]
+            removed.append(place)
     if removed:
         logger.info("removed %d old caches, attempts and checkpoints", len(removed))
     return [place.removeprefix(f"{root}/") for place in removed]
 
 
-def _abandoned_attempts(filesystem: "AbstractFileSystem", place: str) -> list[str]:
+def _abandoned_attempts(filesystem: AbstractFileSystem, place: str) -> list[str]:
     """Return the attempts in a cache's folder that its manifest does not name."""
     manifest = f"{place}/manifest.json"
     url = json.loads(filesystem.cat_file(manifest))["url"] if filesystem.exists(manifest) else ""
@@ -90,7 +77,7 @@ def _abandoned_attempts(filesystem: "AbstractFileSystem", place: str) -> list[st
     ]
 
 
-def _last_write(filesystem: "AbstractFileSystem", place: str) -> datetime:
+def _last_write(filesystem: AbstractFileSystem, place: str) -> datetime:
     """Return when a folder's newest file was written."""
     found = filesystem.find(place, detail=True).values()
     return max(map(modified_at, found), default=datetime.fromtimestamp(0, UTC))

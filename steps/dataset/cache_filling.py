@@ -10,10 +10,15 @@ import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING
+from functools import partial
 
 import fsspec
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.own_split import HELD_OUT, own_splits
@@ -28,21 +33,17 @@ from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
-
 logger = logging.getLogger(__name__)
 
-OpenSpark = Callable[[], AbstractContextManager["SparkSession"]]
+OpenSpark = Callable[[], AbstractContextManager[SparkSession]]
 
 GROUPS = 12
 ROWS_PER_GROUP = 256
 
+PLANNED = ("sha256", "path", "device_id", "captured_at", "split", "row_group")
 COLUMNS = (
-    "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, label INT, "
-    "pixels BINARY, split STRING, row_group INT"
+    "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, split STRING, "
+    "row_group BIGINT, label INT, pixels BINARY"
 )
 
 
@@ -71,7 +72,7 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
     return cache
 
 
-def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
+def _fill(spark: SparkSession, selection: Selection, folder: str) -> Cache:
     images = labelled.labelled_images(_open_table(spark, selection), selection.source)
     if selection.labelled not in ("", labelled.digest(images)):
         raise UserError(
@@ -85,13 +86,14 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
     require_space(folder, len(rows) * 3 * math.prod(selection.input_size), "the prepared images")
     planned = spark.createDataFrame(rows[["path", "sha256", "class", "split", "row_group"]])
+    images = images.select("sha256", "path", "device_id", "captured_at", "content")
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
     (
-        images.select("sha256", "path", "device_id", "captured_at", "content")
-        .join(planned.hint("broadcast"), ["path", "sha256"])
+        images.join(planned.hint("broadcast"), ["path", "sha256"])
+        .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
         .repartition(len(groups), "split", "row_group")
-        .mapInArrow(_preparer(selection.input_size), COLUMNS)
+        .mapInArrow(partial(_prepare, input_size=selection.input_size), COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
@@ -112,7 +114,7 @@ def _fill(spark: "SparkSession", selection: Selection, folder: str) -> Cache:
     return cache
 
 
-def _open_table(spark: "SparkSession", selection: Selection) -> "DataFrame":
+def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
     """Return the table at the selection's version or, if that is gone, as it is now."""
     reader = spark.read.format("delta")
     gone = missing_files_error(selection.table, selection.version, selection.table_id)
@@ -124,8 +126,8 @@ def _open_table(spark: "SparkSession", selection: Selection) -> "DataFrame":
 
 
 def plan_cache(
-    known: "pd.DataFrame", selection: Selection
-) -> tuple["pd.DataFrame", list[str], dict[str, dict[str, int]]]:
+    known: pd.DataFrame, selection: Selection
+) -> tuple[pd.DataFrame, list[str], dict[str, dict[str, int]]]:
     """Assign each image to a class, a split and a row group.
 
     Args:
@@ -183,24 +185,10 @@ def plan_cache(
     return rows.assign(row_group=(place % groups).astype(int)), labels, counts
 
 
-def _preparer(
-    input_size: tuple[int, int],
-) -> "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]":
-    def prepare_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        import pyarrow as pa
-
-        from edge.inference.prepare import prepare
-
-        for batch in batches:
-            table = pa.Table.from_batches([batch])
-            pixels = [prepare(c.as_py(), input_size).tobytes() for c in table["content"]]
-            columns = {
-                **{name: table[name] for name in ("sha256", "path", "device_id", "captured_at")},
-                "label": table["class"].cast(pa.int32()),
-                "pixels": pa.array(pixels, pa.binary()),
-                "split": table["split"],
-                "row_group": table["row_group"].cast(pa.int32()),
-            }
-            yield from pa.table(columns).to_batches()
-
-    return prepare_batches
+def _prepare(
+    batches: Iterator[pa.RecordBatch], input_size: tuple[int, int]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        pixels = [prepare(content.as_py(), input_size).tobytes() for content in batch["content"]]
+        columns = {name: batch[name] for name in batch.schema.names if name != "content"}
+        yield pa.RecordBatch.from_pydict(columns | {"pixels": pa.array(pixels, pa.binary())})

@@ -1,9 +1,8 @@
 """Confounders: what predicts an image's label without the image. A network may learn it instead."""
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
@@ -47,34 +46,31 @@ class Confounder:
 
 def find_confounders(cache: Cache) -> list[Confounder]:
     """Return the values that predict the labels of nearly all images of the three splits."""
-    labels: list[str] = []
-    values: dict[str, list[str | None]] = {"capture date": [], "device": []}
-    for split in SPLITS:
-        for group in read_row_groups(cache, split, ["label", "captured_at", "device_id"]):
-            labels += [cache.labels[number] for number in group.label]
-            days = group.captured_at.astype("datetime64[D]")
-            values["capture date"] += [None if np.isnat(day) else str(day) for day in days]
-            values["device"] += group.device_id.tolist()
-    found = (_confounder(kind, of_all, labels) for kind, of_all in values.items())
+    columns = ["label", "captured_at", "device_id"]
+    groups = (group for split in SPLITS for group in read_row_groups(cache, split, columns))
+    images = pd.concat((pd.DataFrame(group._asdict()) for group in groups), ignore_index=True)
+    labels = images["label"].map(dict(enumerate(cache.labels)))
+    days = images["captured_at"].dt.strftime("%Y-%m-%d")
+    found = (
+        _confounder("capture date", days, labels),
+        _confounder("device", images["device_id"], labels),
+    )
     return [one for one in found if one]
 
 
-def _confounder(kind: str, values: list[str | None], labels: list[str]) -> Confounder | None:
-    known = [(v, label) for v, label in zip(values, labels, strict=True) if v is not None]
-    by_value: dict[str, Counter[str]] = defaultdict(Counter)
-    by_label: dict[str, Counter[str]] = defaultdict(Counter)
-    for value, label in known:
-        by_value[value][label] += 1
-        by_label[label][value] += 1
+def _confounder(kind: str, values: "pd.Series[str]", labels: "pd.Series[str]") -> Confounder | None:
+    counts = pd.crosstab(values, labels)  # of the images whose value is known
+    images = counts.to_numpy().sum()
     # if nearly each image has a value of its own, that it predicts the label means nothing
-    if len(by_label) < 2 or len(by_value) < 2 or len(by_value) > len(known) / 5:
+    if min(counts.shape) < 2 or len(counts) > images / 5:
         return None
-    predictability = sum(max(counts.values()) for counts in by_value.values()) / len(known)
-    chance = max(counts.total() for counts in by_label.values()) / len(known)
+    predictability = float(counts.max(axis=1).sum() / images)
+    chance = float(counts.sum().max() / images)
     if predictability < max(LEAST_PREDICTABILITY, chance + (1 - chance) / 2):
         return None
     by_frequency = {
-        label: [value for value, _ in by_label[label].most_common()] for label in sorted(by_label)
+        label: of_label[of_label > 0].sort_values(ascending=False, kind="stable").index.tolist()
+        for label, of_label in counts.items()
     }
     return Confounder(kind, predictability, chance, by_frequency)
 

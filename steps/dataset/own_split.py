@@ -1,9 +1,9 @@
 """The split that a set of images brings itself, by its folders or by a table's column."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from steps.dataset.split import SPLITS, TEST, TRAIN, VALIDATION
 from steps.errors import UserError
@@ -11,13 +11,10 @@ from steps.ingestion.folders import folder_of, normalize_split
 from steps.ingestion.label_text import normalize_label
 from steps.pipeline.outputs import Selection
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 HELD_OUT = (VALIDATION, TEST)
 
 
-def own_splits(images: "pd.DataFrame", selection: Selection) -> "pd.Series[str]":
+def own_splits(images: pd.DataFrame, selection: Selection) -> "pd.Series[str]":
     """Return the split that each image brings; null if it brings none.
 
     Args:

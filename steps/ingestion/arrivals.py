@@ -14,16 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import fsspec
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.atomic import write_atomically
 from steps.ingestion.landing import LandedFile
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row, SparkSession
 
 NOTED = "_noted-"
 """How the names of files begin that Spark skips, because of the underscore."""
@@ -101,7 +100,41 @@ class Arrivals:
         """Record that the work on all present chunks is done."""
         write_atomically(self._done, str(len(self._chunk_names())).encode())
 
-    def stream(self, spark: "SparkSession", process: Callable[[list["Row"]], None]) -> None:
+    def process_new(
+        self,
+        spark: SparkSession,
+        files: Iterable[LandedFile],
+        limits: Limits,
+        process: Callable[[list[Row]], None],
+        may_write: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Record the files that are new, process all chunks that need it, and mark them done.
+
+        Args:
+            spark: the session.
+            files: those of the landing zone.
+            limits: of a chunk.
+            process: see :meth:`stream`.
+            may_write: raises if another run writes to the log; called before anything is recorded,
+                and before each chunk.
+
+        Returns:
+            the number of files that were new.
+        """
+
+        def process_if_allowed(rows: list[Row]) -> None:
+            may_write()
+            process(rows)
+
+        new = self.select_new(files)
+        may_write()
+        self.record(new, limits)
+        if self.has_pending():
+            self.stream(spark, process_if_allowed)
+            self.mark_done()
+        return len(new)
+
+    def stream(self, spark: SparkSession, process: Callable[[list[Row]], None]) -> None:
         """Pass each chunk that was not processed yet to a function, with Spark's stream.
 
         Args:
@@ -110,11 +143,9 @@ class Arrivals:
                 file_modification_time. It may get a chunk twice. What it raises ends the stream
                 and is raised here.
         """
-        from pyspark.errors import StreamingQueryException
-
         raised: list[Exception] = []
 
-        def process_each(batch: "DataFrame", number: int) -> None:
+        def process_each(batch: DataFrame, number: int) -> None:
             # after an interrupted start, Spark may pass two chunks in one batch
             chunks: dict[str, list[Row]] = {}
             for row in batch.collect():

@@ -1,7 +1,9 @@
 """The number of rows of a landing zone in the tables."""
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
@@ -10,57 +12,50 @@ from steps.lake.tables import Table
 from steps.pipeline.outputs import IngestOutputs
 from steps.settings.profile import Profile
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
-
 CLASSES_SHOWN = 20
 ORIGINS = {"name": "file names", "folder": "folders", "table": "a table"}
 
 
-def current_rows(spark: "SparkSession", profile: Profile, table: Table, source: str) -> "DataFrame":
+def current_rows(spark: SparkSession, profile: Profile, table: Table, source: str) -> DataFrame:
     """Return a table's rows of a landing zone, without those of files that were rewritten since."""
     rows = table.read(spark, profile)
     return rows.where(path_is_under(source)).where("replaced_at IS NULL")
 
 
-def quarantine_reasons(spark: "SparkSession", profile: Profile, source: str) -> dict[str, int]:
+def quarantine_reasons(spark: SparkSession, profile: Profile, source: str) -> dict[str, int]:
     """Return the number of quarantined files by their reason, the most frequent one first."""
     rows = current_rows(spark, profile, QUARANTINE, source).groupBy("reason").count()
-    most_first = sorted(rows.collect(), key=lambda row: (-row["count"], row["reason"]))
-    return {row["reason"]: row["count"] for row in most_first}
+    return dict(map(tuple, rows.orderBy(F.desc("count"), "reason").collect()))
 
 
 def source_counts(
-    spark: "SparkSession", profile: Profile, source: str, run_id: str
+    spark: SparkSession, profile: Profile, source: str, run_id: str
 ) -> dict[str, Any]:
     """Return the counts of :class:`IngestOutputs`."""
-    from pyspark.sql import functions
-
     images = current_rows(spark, profile, IMAGES, source)
     groups = (
         images.groupBy("label", "label_from", "split")
         .agg(
-            functions.count("*").alias("images"),
-            functions.count_if(functions.col("ingest_run_id") == run_id).alias("new"),
-            functions.count("duplicate_of").alias("duplicates"),
+            F.count("*").alias("images"),
+            F.count_if(F.col("ingest_run_id") == run_id).alias("new"),
+            F.count("duplicate_of").alias("duplicates"),
         )
-        .collect()
+        .toPandas()
     )
-    labels, labels_from, splits = Counter[str](), Counter[str](), Counter[str]()
-    for row in groups:
-        if label := normalize_label(row["label"]):
-            labels[label] += row["images"]
-            labels_from[row["label_from"] or "elsewhere"] += row["images"]
-        if split := normalize_split(row["split"]):
-            splits[split] += row["images"]
+    groups["label"] = groups["label"].map(normalize_label)
+    groups["split"] = groups["split"].map(normalize_split)
+    groups["label_from"] = groups["label_from"].fillna("elsewhere").where(groups["label"].notna())
+
+    def count_by(column: str) -> dict[str, int]:
+        return {name: int(count) for name, count in groups.groupby(column)["images"].sum().items()}
+
     return {
-        "images": sum(row["images"] for row in groups),
-        "new_images": sum(row["new"] for row in groups),
-        "duplicates": sum(row["duplicates"] for row in groups),
-        "labels": dict(sorted(labels.items())),
-        "labels_from": dict(labels_from),
-        "splits": dict(splits),
+        "images": int(groups["images"].sum()),
+        "new_images": int(groups["new"].sum()),
+        "duplicates": int(groups["duplicates"].sum()),
+        "labels": count_by("label"),
+        "labels_from": count_by("label_from"),
+        "splits": count_by("split"),
     }
 
 

@@ -4,18 +4,16 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from operator import methodcaller
-from typing import TYPE_CHECKING
 
 import fsspec
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql.functions import broadcast
 
 from steps.ingestion.arrivals import ARRIVAL
 from steps.ingestion.landing import LandedFile, read
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import SparkSession
 
 MAX_HASHES = 200_000
 """In the memory of the driver."""
@@ -49,7 +47,7 @@ WHERE found = newest
 """
 
 
-def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
+def mark_duplicates(spark: SparkSession, profile: Profile) -> None:
     """Set ``duplicate_of`` and ``replaced_at`` in rows that lack them.
 
     ``duplicate_of`` is the path under which the same bytes came first. ``replaced_at`` is the time
@@ -74,7 +72,7 @@ def mark_duplicates(spark: "SparkSession", profile: Profile) -> None:
 
 
 def select_unchanged(
-    spark: "SparkSession", profile: Profile, files: list[LandedFile]
+    spark: SparkSession, profile: Profile, files: list[LandedFile]
 ) -> set[LandedFile]:
     """Return the files that hold the bytes of the newest row of their path, if it is an image."""
     if not files or not all(table.exists(spark, profile) for table in IMAGE_TABLES):
@@ -87,9 +85,7 @@ def select_unchanged(
     return {file for file in files if file.path in unchanged}
 
 
-def _hash(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-    import pyarrow as pa
-
+def _hash(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         hashes = {}
         for path in batch["path"].to_pylist():
@@ -112,7 +108,7 @@ class Duplicates:
             duplicates.add({"file:/a.jpg": "5feceb66"}, version=7)
     """
 
-    def __init__(self, spark: "SparkSession", profile: Profile, home: str, rewritten: bool):
+    def __init__(self, spark: SparkSession, profile: Profile, home: str, rewritten: bool):
         self._spark, self._profile = spark, profile
         self._filesystem, folder = fsspec.core.url_to_fs(home)
         self._marker = f"{folder}/duplicates_pending"
@@ -154,8 +150,6 @@ class Duplicates:
         self._filesystem.rm_file(self._marker)
 
     def _have_earlier_rows(self) -> bool:
-        from pyspark.sql.functions import broadcast
-
         if self._all_known or not self._hashes:
             return False
         new = self._spark.createDataFrame([(sha256,) for sha256 in self._hashes], "sha256 STRING")

@@ -97,14 +97,13 @@ def _number(value: Any) -> float | None:
 
 
 def _gps(tags: dict[int, Any]) -> dict[str, float | None] | None:
-    latitude = _degrees(tags.get(ExifTags.GPS.GPSLatitude), tags.get(ExifTags.GPS.GPSLatitudeRef))
-    longitude = _degrees(
-        tags.get(ExifTags.GPS.GPSLongitude), tags.get(ExifTags.GPS.GPSLongitudeRef)
-    )
+    gps = ExifTags.GPS
+    latitude = _degrees(tags.get(gps.GPSLatitude), tags.get(gps.GPSLatitudeRef))
+    longitude = _degrees(tags.get(gps.GPSLongitude), tags.get(gps.GPSLongitudeRef))
     if latitude is None or longitude is None:
         return None
-    altitude = _number(tags.get(ExifTags.GPS.GPSAltitude))
-    below_sea = tags.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    altitude = _number(tags.get(gps.GPSAltitude))
+    below_sea = tags.get(gps.GPSAltitudeRef) in (1, b"\x01")
     return {
         "latitude": latitude,
         "longitude": longitude,

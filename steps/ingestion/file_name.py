@@ -1,23 +1,28 @@
 """The fields that an image's name and folder give."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from steps.ingestion.folders import folder_of, parse_folders
 from steps.ingestion.label_text import normalize_label
 
 
-@dataclass(frozen=True)
-class FileName:
-    """Capture time (UTC if the name has no offset), device, view, label, split; None if unknown."""
+class FileName(NamedTuple):
+    """What a name and a folder give, by the columns of ``images``; None if unknown.
 
-    matches: bool = False
+    Attributes:
+        captured_at: in UTC, also if the name has no offset.
+        device_id, view, label, split: the columns.
+        label_from: ``name`` or ``folder``.
+    """
+
     captured_at: datetime | None = None
     device_id: str | None = None
     view: str | None = None
     label: str | None = None
+    label_from: str | None = None
     split: str | None = None
 
 
@@ -37,9 +42,11 @@ def parse_file_name(path: str, source: str, pattern: str, has_splits: bool = Fal
     folders = parse_folders(folder_of(path, source), has_splits)
     match = re.match(pattern, path.rpartition("/")[2])
     if match is None:
-        return FileName(label=folders.label, split=folders.split)
-    fields = _time(match["time"]), match["device"], match["view"], normalize_label(match["label"])
-    return FileName(True, *fields, folders.split)
+        origin = folders.label and "folder"
+        return FileName(label=folders.label, label_from=origin, split=folders.split)
+    label = normalize_label(match["label"])
+    fields = _time(match["time"]), match["device"], match["view"], label, label and "name"
+    return FileName(*fields, folders.split)
 
 
 def _time(text: str | None) -> datetime | None:

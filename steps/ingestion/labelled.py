@@ -2,17 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from steps.ingestion.tables import path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
 from steps.pipeline.outputs import IngestOutputs
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 TAG = "labelled_images"
 """Tag of a run of ingest: a hash of the images that it leaves to learn from, wherever and at
@@ -22,14 +21,12 @@ COLUMNS = ("path", "sha256", "device_id", "captured_at", "split", "label")
 """What decides a training, beside the pixels that have the hash."""
 
 
-def labelled_images(images: "DataFrame", source: str) -> "DataFrame":
+def labelled_images(images: DataFrame, source: str) -> DataFrame:
     """Return the rows of ``images`` that a network can learn from, with all their columns.
 
     ``captured_at`` is null if it is only the time at which a file was copied: that does not show
     which images are neighbours.
     """
-    from pyspark.sql import functions as F
-
     if "split" not in images.columns:  # a version from before there was one
         images = images.withColumn("split", F.lit(None).cast("string"))
     return (
@@ -39,7 +36,7 @@ def labelled_images(images: "DataFrame", source: str) -> "DataFrame":
     )
 
 
-def digest(images: "DataFrame | pa.Table") -> str:
+def digest(images: DataFrame | pa.Table) -> str:
     """Return a hash of labelled images that does not depend on their order."""
     columns = images.select(list(COLUMNS))
     table = columns if isinstance(columns, pa.Table) else columns.toArrow()

@@ -1,9 +1,14 @@
 """Labels from a table, merged into ``images``."""
 
 import logging
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from operator import methodcaller
+from typing import Literal, NamedTuple
 
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from steps.errors import UserError
 from steps.ingestion.counts import current_rows
@@ -13,14 +18,17 @@ from steps.ingestion.landing import display, normalize
 from steps.ingestion.tables import IMAGES
 from steps.settings.profile import Profile
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
 logger = logging.getLogger("steps")
 
 Key = Literal["file_name", "path", "sha256"]
 
 ROW = "row.path = new.path AND row.sha256 = new.sha256"
+CHANGED = {
+    "label": "new.label",
+    "label_from": "if(row.label <=> new.label, row.label_from, 'table')",
+    "split": "new.split",
+}
+"""What a row gets from the table, by column."""
 
 
 class MergedLabels(NamedTuple):
@@ -41,7 +49,7 @@ class MergedLabels(NamedTuple):
 
 
 def merge_labels(
-    spark: "SparkSession", profile: Profile, source: str, table: str, key: Key
+    spark: SparkSession, profile: Profile, source: str, table: str, key: Key
 ) -> MergedLabels:
     """Write the labels of a table into a new version of ``images``.
 
@@ -58,31 +66,35 @@ def merge_labels(
     Raises:
         UserError: the table cannot be read or lacks a column.
     """
-    from pyspark.sql import functions
-
-    rows = _read(spark, table, key)
-    labels = rows.where("label IS NOT NULL")
-    given = labels.groupBy(key).agg(functions.collect_set("label").alias("labels"))
-    given = given.persist()
+    given = (
+        _read(spark, table, key)
+        .groupBy(key)
+        .agg(F.collect_set("label").alias("labels"), F.collect_set("split").alias("splits"))
+        .persist()
+    )
     known = current_rows(spark, profile, IMAGES, source).selectExpr(
-        *("path", "file_name", "sha256", "label AS before"),
+        *("path", "file_name", "sha256", "label AS old_label", "split AS old_split"),
         f"size(collect_set(sha256) OVER (PARTITION BY {key})) AS images",
     )
     matched = given.join(known, key).persist()
-    changes = matched.where("size(labels) = 1 AND images = 1").selectExpr(
-        "path", "sha256", "before", "labels[0] AS label"
+    values = matched.where("images = 1").selectExpr(
+        *("path", "sha256", "old_label", "old_split"),
+        "if(size(labels) = 1, labels[0], old_label) AS label",
+        "if(size(splits) = 1, splits[0], old_split) AS split",
     )
-    changes = changes.where("NOT (before <=> label)").dropDuplicates(["path", "sha256"]).persist()
-    counts = changes.selectExpr("count(*)", "count(before)").collect()[0]
-    added, changed = counts[0] - counts[1], counts[1]
-    if added or changed:
-        label = {"label": "new.label", "label_from": "'table'"}
-        IMAGES.merge(spark, profile, changes, ROW, lambda into: into.whenMatchedUpdate(set=label))
-    conflicts = _keys(matched.where("size(labels) > 1 OR images > 1"), key)
-    unmatched = _keys(given.join(known, key, "left_anti"), key)
-    splits, distinct = rows.where("split IS NOT NULL"), known.where("images = 1")
-    _merge_splits(spark, profile, splits, distinct, key)
-    keys = given.count()
+    changes = values.where("NOT (old_label <=> label AND old_split <=> split)")
+    changes = changes.dropDuplicates(["path", "sha256"]).persist()
+    added, changed, rows = changes.selectExpr(
+        "count_if(old_label IS NULL AND label IS NOT NULL)",
+        "count_if(old_label <> label)",
+        "count(*)",
+    ).collect()[0]
+    if rows:
+        IMAGES.merge(spark, profile, changes, ROW, methodcaller("whenMatchedUpdate", set=CHANGED))
+    labelling = given.where("size(labels) > 0")
+    conflicts = _keys(matched.where("size(labels) > 1 OR size(labels) = 1 AND images > 1"), key)
+    unmatched = _keys(labelling.join(known, key, "left_anti"), key)
+    keys = labelling.count()
     for frame in (given, matched, changes):
         frame.unpersist()
     logger.info("%d labels added, %d changed", added, changed)
@@ -99,40 +111,17 @@ def merge_labels(
     return MergedLabels(added, changed, conflicts, len(unmatched))
 
 
-def _keys(rows: "DataFrame", key: str) -> list[str]:
+def _keys(rows: DataFrame, key: str) -> list[str]:
     return [row[key] for row in rows.select(key).distinct().orderBy(key).collect()]
 
 
-def _merge_splits(
-    spark: "SparkSession", profile: Profile, given: "DataFrame", known: "DataFrame", key: Key
-) -> None:
-    """Write the table's column ``split``; a key with several splits keeps what it had."""
-    from pyspark.sql import functions
-
-    if given.isEmpty():
-        return
-    splits = given.groupBy(key).agg(functions.collect_set("split").alias("splits"))
-    new = splits.where("size(splits) = 1").join(known, key)
-    new = new.selectExpr("path", "sha256", "splits[0] AS split").dropDuplicates(["path", "sha256"])
-    differs, split = "NOT (row.split <=> new.split)", {"split": "new.split"}
-    IMAGES.merge(spark, profile, new, ROW, lambda into: into.whenMatchedUpdate(differs, split))
-
-
-def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-    from pyspark.sql.functions import udf
-
+def _read(spark: SparkSession, table: str, key: Key) -> DataFrame:
     place = normalize(table)
-    reader = spark.read
+    kind = "csv" if place.lower().endswith((".csv", ".csv.gz")) else "parquet"
     if DeltaTable.isDeltaTable(spark, place):
-        reader = reader.format("delta")
-    elif place.lower().endswith((".csv", ".csv.gz")):
-        reader = reader.format("csv").option("header", True)
-    else:
-        reader = reader.format("parquet")
+        kind = "delta"
     try:
-        labels = reader.load(place)
+        labels = spark.read.load(place, kind, header=True)
     except (PySparkException, Py4JJavaError) as error:  # the latter: damaged Parquet
         why = error.getCondition() if isinstance(error, PySparkException) else "damaged"
         raise UserError(
@@ -149,6 +138,6 @@ def _read(spark: "SparkSession", table: str, key: Key) -> "DataFrame":
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
     split = "CAST(split AS STRING) AS split" if "split" in labels.columns else "NULL AS split"
     labels = labels.selectExpr(named, "CAST(label AS STRING) AS label", split)
-    labels = labels.withColumn("label", udf(normalize_label, "string")("label"))
-    labels = labels.withColumn("split", udf(normalize_split, "string")("split"))
+    labels = labels.withColumn("label", F.udf(normalize_label, "string")("label"))
+    labels = labels.withColumn("split", F.udf(normalize_split, "string")("split"))
     return labels.where(f"{key} IS NOT NULL")

@@ -1,19 +1,16 @@
 """Ingesting quarantined files again."""
 
-from typing import TYPE_CHECKING
+from pyspark.sql import SparkSession
 
 from steps.ingestion.counts import current_rows
-from steps.ingestion.rows import Rules, make_describer
-from steps.ingestion.tables import DESCRIBED, IMAGES, QUARANTINE
+from steps.ingestion.rows import Rules, describe_files
+from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 KEY = "row.path = new.path AND row.modified_at = new.modified_at"
 
 
-def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> int:
+def retry_quarantine(spark: SparkSession, profile: Profile, rules: Rules) -> int:
     """Ingest the quarantined files of a source again, by the present rules.
 
     The bytes are the kept ones; a file that could not be read before is read now. Images move to
@@ -25,7 +22,7 @@ def retry_quarantine(spark: "SparkSession", profile: Profile, rules: Rules) -> i
     """
     kept = current_rows(spark, profile, QUARANTINE, rules.source)
     kept = kept.select("path", "bytes", "modified_at", "content")
-    described = kept.mapInArrow(make_describer(rules), DESCRIBED).where("reason IS NULL").persist()
+    described = describe_files(kept, rules).where("reason IS NULL").persist()
     try:
         moved = described.count()
         if moved:

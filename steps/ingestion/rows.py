@@ -1,11 +1,17 @@
 """From arrived files to rows of ``images`` or ``quarantine``, in Spark's workers."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from edge.inference.image import UnreadableError
 from steps.ingestion.exif import FUTURE
@@ -13,12 +19,7 @@ from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.landing import read
 from steps.ingestion.tables import DESCRIBED
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-ArrowFunction: TypeAlias = "Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]"
-"""What ``mapInArrow`` applies to the batches of a partition."""
+from steps.lake.data_file import to_batches
 
 BYTES_PER_BATCH = 16 * 1024**2
 """Of images that a worker holds before it passes them on."""
@@ -49,61 +50,73 @@ class Rules:
     has_splits: bool = False
 
 
-def make_describer(rules: Rules) -> ArrowFunction:
-    """Return the function for ``mapInArrow`` from rows of path, bytes and modified_at to rows of
-    ``DESCRIBED``.
+def describe_files(files: DataFrame, rules: Rules) -> DataFrame:
+    """Return the columns of ``DESCRIBED`` for rows of path, bytes and modified_at.
 
     If the rows lack a content, the worker reads the file itself, so that an image's bytes cross
     between Python and the JVM once.
     """
-    from pyspark.sql.pandas.types import to_arrow_schema
-    from pyspark.sql.types import StructType
-
     schema = to_arrow_schema(StructType.fromDDL(DESCRIBED))
+    build = partial(build_rows, rules=rules)
+    return files.mapInArrow(partial(to_batches, make_rows=build, schema=schema), DESCRIBED)
 
-    def describe_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        import pyarrow as pa
 
-        rows, size = [], 0
-        for batch in batches:
-            for file in batch.to_pylist():
-                rows.append(build_row(file, rules))
-                size += len(rows[-1]["content"] or b"")
-                if size >= BYTES_PER_BATCH:
-                    yield pa.RecordBatch.from_pylist(rows, schema=schema)
-                    rows, size = [], 0
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+def build_images(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of the images among arrived files, without what belongs into quarantine."""
+    for rows in build_rows(batches, rules):
+        yield [row for row in rows if "reason" not in row]
 
-    return describe_batches
+
+def build_rows(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of arrived files, those of ``BYTES_PER_BATCH`` at once."""
+    rows, size = [], 0
+    for batch in batches:
+        for file in batch.to_pylist():
+            rows.append(build_row(file, rules))
+            size += len(rows[-1]["content"] or b"")
+            if size >= BYTES_PER_BATCH:
+                yield rows
+                rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def landed_row(
+    path: str, content: bytes | None, modified_at: datetime, run_id: str
+) -> dict[str, Any]:
+    """Return the columns that a file has in both tables, whatever it holds.
+
+    Args:
+        path: as the tables write it.
+        content: None if the file cannot be read.
+        modified_at: the time of its last change.
+        run_id: of the ingest.
+    """
+    return {
+        "path": path,
+        "file_name": PurePosixPath(path).name,
+        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
+        "bytes": None if content is None else len(content),
+        "modified_at": modified_at,
+        "ingested_at": datetime.now(UTC),
+        "ingest_run_id": run_id,
+        "content": content,
+    }
 
 
 def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """Return a file's row; if it has a ``reason``, it belongs into quarantine."""
-    now = datetime.now(UTC)
-    row = {
-        "path": file["path"],
-        "file_name": PurePosixPath(file["path"]).name,
-        "bytes": file["bytes"],
-        "modified_at": file["modified_at"],
-        "ingested_at": now,
-        "ingest_run_id": rules.run_id,
-        "content": None,
-    }
     try:
         content = file.get("content") or read(file["path"])
     except OSError as error:
         reason = "gone" if isinstance(error, FileNotFoundError) else "no access"
-        return row | {"reason": reason, "error": str(error)}
-    row |= {
-        "content": content,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+        row = landed_row(file["path"], None, file["modified_at"], rules.run_id)
+        return row | {"bytes": file["bytes"], "reason": reason, "error": str(error)}
+    row = landed_row(file["path"], content, file["modified_at"], rules.run_id)
     try:
         image = describe(content, rules.statistics)
         columns = _name_columns(file, image, rules)
-        if columns["captured_at"] and columns["captured_at"] > now + FUTURE:
+        if columns["captured_at"] and columns["captured_at"] > row["ingested_at"] + FUTURE:
             raise UnreadableError(
                 "from the future", f"taken at {columns['captured_at']:%Y-%m-%d %H:%M}"
             )
@@ -121,15 +134,10 @@ def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> 
         is_future = named.captured_at > datetime.now(UTC) + FUTURE
         times.insert(len(times) if is_future else 0, ("name", named.captured_at))
     origin, captured_at = [*times, ("file", _utc(file["modified_at"]))][0]
-    return {
+    return named._asdict() | {
         "captured_at": captured_at,
         "captured_from": origin,
         "date": captured_at.date(),
-        "device_id": named.device_id,
-        "view": named.view,
-        "label": named.label,
-        "label_from": named.label and ("name" if named.matches else "folder"),
-        "split": named.split,
         "gps": image["gps"] if rules.gps == "keep" else None,
     }
 

@@ -3,24 +3,23 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+from pyspark.sql import Row, SparkSession
+from pyspark.sql.functions import broadcast
 from tqdm import tqdm
 
 from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits
 from steps.ingestion.duplicates import Duplicates, select_unchanged
-from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import LandedFile
 from steps.ingestion.left_out import SHOWN, show
-from steps.ingestion.rows import Rules, make_describer
-from steps.ingestion.tables import DESCRIBED, IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
-from steps.lake.tables import Table
-from steps.lake.transaction import Append, append_rows
+from steps.ingestion.rows import Rules, build_images, describe_files
+from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
+from steps.lake.data_file import append_by_workers
+from steps.lake.transaction import append_rows
 from steps.pipeline.disk_space import require_space
 from steps.settings.profile import Profile
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row, SparkSession
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ MAX_CLOCK_SKEW = timedelta(hours=1)
 
 
 def ingest_files(
-    spark: "SparkSession",
+    spark: SparkSession,
     profile: Profile,
     files: list[LandedFile],
     rules: Rules,
@@ -78,7 +77,7 @@ def ingest_files(
         duplicates,
     ):
 
-        def process(rows: list["Row"]) -> None:
+        def process(rows: list[Row]) -> None:
             may_write()
             _write_chunk(spark, profile, rows, rules, duplicates)
             bar.update(len(rows))
@@ -88,13 +87,13 @@ def ingest_files(
     return len(new)
 
 
-def open_tables(spark: "SparkSession", profile: Profile) -> None:
+def open_tables(spark: SparkSession, profile: Profile) -> None:
     """Create the tables of ingested files if they are missing."""
     for table in IMAGE_TABLES:
         table.open(spark, profile)
 
 
-def _read_ingested(spark: "SparkSession", profile: Profile, source: str) -> list[LandedFile]:
+def _read_ingested(spark: SparkSession, profile: Profile, source: str) -> list[LandedFile]:
     """Return a landing zone's files from the tables, in case their log was lost."""
     return [
         LandedFile(row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
@@ -108,73 +107,37 @@ def _read_ingested(spark: "SparkSession", profile: Profile, source: str) -> list
 
 
 def _write_chunk(
-    spark: "SparkSession", profile: Profile, rows: list["Row"], rules: Rules, duplicates: Duplicates
+    spark: SparkSession, profile: Profile, rows: list[Row], rules: Rules, duplicates: Duplicates
 ) -> None:
     """Append a chunk's images to ``images``, and its other files to ``quarantine``."""
     chunk, recorded_at = rows[0]["file_name"], rows[0]["file_modification_time"]
     files = [LandedFile(row["path"], row["bytes"], row["modified_at"]) for row in rows]
-    images = _append_images(spark, profile, files, rules, chunk, duplicates)
-    if images is None:
+    arrived, build = spark.createDataFrame(files, ARRIVAL), partial(build_images, rules=rules)
+    place, keys = IMAGES.path(profile), ("path", "sha256")
+    if appended := append_by_workers(arrived, build, IMAGES, place, chunk, keys):
+        images = dict(appended.keys)
+        duplicates.add(images, appended.version)
+        remaining = [file for file in files if file.path not in images]
+    else:
         duplicates.add_unknown()
         remaining = _exclude_ingested(spark, profile, files, recorded_at)
-    else:
-        remaining = [file for file in files if file.path not in images]
     if remaining:
         # few; and a file may be readable now that was still being written before
-        described = _describe(spark, remaining, rules).persist()
+        described = describe_files(spark.createDataFrame(remaining, ARRIVAL), rules).persist()
         readable = described.where("reason IS NULL")
         refused = described.where("reason IS NOT NULL")
-        _append(refused, spark, profile, QUARANTINE, chunk)
+        append_rows(refused, QUARANTINE.path(profile), chunk)
         for path, reason in refused.select("path", "reason").limit(SHOWN).collect():
             logger.warning("%s goes to quarantine: %s", show(path.removeprefix("file:")), reason)
         if not readable.isEmpty():
-            _append(readable, spark, profile, IMAGES, f"{chunk} again")
+            append_rows(readable, place, f"{chunk} again")
             duplicates.add_unknown()
         described.unpersist()
 
 
-def _append_images(
-    spark: "SparkSession",
-    profile: Profile,
-    files: list[LandedFile],
-    rules: Rules,
-    chunk: str,
-    duplicates: Duplicates,
-) -> dict[str, str] | None:
-    """Append the files that are images; return their sha256 by path, or None if unknown."""
-    table = IMAGES.path(profile)
-    append = Append(spark, table, chunk)
-    if not append.is_supported:
-        described = _describe(spark, files, rules)
-        _append(described.where("reason IS NULL"), spark, profile, IMAGES, chunk)
-        return None
-    if append.is_done():
-        return None
-    arrived = spark.createDataFrame(files, ARRIVAL)
-    actions = arrived.mapInArrow(make_file_writer(rules, table), ADD_ACTIONS).collect()
-    images = {path: sha256 for row in actions for path, sha256 in row["images"].items()}
-    version = append.commit([row["action"] for row in actions], len(images))
-    duplicates.add(images, version)
-    return images
-
-
-def _describe(spark: "SparkSession", files: list[LandedFile], rules: Rules) -> "DataFrame":
-    return spark.createDataFrame(files, ARRIVAL).mapInArrow(make_describer(rules), DESCRIBED)
-
-
-def _append(
-    rows: "DataFrame", spark: "SparkSession", profile: Profile, table: Table, transaction: str
-) -> None:
-    """Append to a table once for each transaction, however often it is called."""
-    columns = table.read(spark, profile).columns
-    append_rows(rows.select(*columns), table.path(profile), transaction)
-
-
 def _exclude_ingested(
-    spark: "SparkSession", profile: Profile, files: list[LandedFile], recorded_at: datetime
+    spark: SparkSession, profile: Profile, files: list[LandedFile], recorded_at: datetime
 ) -> list[LandedFile]:
-    from pyspark.sql.functions import broadcast
-
     chunk = broadcast(spark.createDataFrame(files, ARRIVAL).select("path", "modified_at"))
     since = (recorded_at - MAX_CLOCK_SKEW).astimezone(UTC).isoformat()
     found: set[tuple[Any, ...]] = set()

@@ -4,14 +4,14 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import fsspec
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyarrow.dataset import Expression
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow.dataset import Expression
 
 COMMIT = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+)?\.parquet")
@@ -91,9 +91,7 @@ class DeltaLog:
         how = "another size" if broken[0] in sizes else "gone"
         return f"of the {len(files)} files of version {snapshot.version}, {len(broken)} are {how}"
 
-    def read_rows(
-        self, files: Iterable[str], schema: "pa.Schema", where: "Expression"
-    ) -> "pa.Table":
+    def read_rows(self, files: Iterable[str], schema: pa.Schema, where: Expression) -> pa.Table:
         """Return columns of data files of a table that a plain reader can read.
 
         Args:
@@ -101,8 +99,6 @@ class DeltaLog:
             schema: the columns; those that a file lacks are null.
             where: which rows.
         """
-        import pyarrow.dataset as ds
-
         paths = [f"{self._root}/{file}" for file in files]
         if not paths:
             return schema.empty_table()
@@ -137,8 +133,6 @@ def missing_files_error(table: str, version: int, table_id: str) -> str | None:
 
 
 def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
     columns = ["add.path", "add.size", "metaData.id", "protocol.minReaderVersion"]
     with filesystem.open(path, "rb") as file:
         rows = pq.ParquetFile(file).read(columns=columns).to_pylist()

@@ -1,13 +1,10 @@
 """What a lake's tables take on disk, and what a VACUUM would free."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import fsspec
-
-if TYPE_CHECKING:
-    from delta.tables import DeltaTable
-    from pyspark.sql import SparkSession
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class DiskUse:
 
 
 def measure_table(
-    spark: "SparkSession", table: "DeltaTable", path: str, retention_hours: float
+    spark: SparkSession, table: DeltaTable, path: str, retention_hours: float
 ) -> DiskUse:
     """Return what a table takes.
 

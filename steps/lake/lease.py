@@ -38,6 +38,9 @@ class Lease:
         Raises:
             UserError: another run took it, since it was not renewed in time.
         """
+        self._renew(older_than=SECONDS / 2)
+
+    def _renew(self, older_than: float) -> None:
         with self._writing:
             claim = _read(self._filesystem, self._path)
             if not self._is_mine(claim):
@@ -47,17 +50,16 @@ class Lease:
                     "nothing is lost",
                     RunAgain(),
                 )
-            if time.time() - claim["at"] > SECONDS / 2:
+            if time.time() - claim["at"] > older_than:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
 
-    def renew(self, over: threading.Event) -> None:
+    def renew_until(self, over: threading.Event) -> None:
         """Renew the lease until it is over or another run took it."""
         while not over.wait(SECONDS / 4):
             try:
-                with self._writing:
-                    if not self._is_mine(_read(self._filesystem, self._path)):
-                        return
-                    self._filesystem.pipe_file(self._path, _claim(self._run_id))
+                self._renew(older_than=0)
+            except UserError:
+                return
             # whatever a store raises, it may answer the next time; if not, `require` raises
             except Exception as error:
                 logger.warning("the lease could not be renewed (%s); trying again", error)
@@ -103,7 +105,7 @@ def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
             told = str(error)
             time.sleep(1)
     held, over = Lease(filesystem, path, run_id), threading.Event()
-    renewing = threading.Thread(target=held.renew, args=(over,), daemon=True, name="lease")
+    renewing = threading.Thread(target=held.renew_until, args=(over,), daemon=True, name="lease")
     renewing.start()
     try:
         yield held
@@ -134,27 +136,24 @@ def _locked(filesystem: AbstractFileSystem, folder: str) -> Iterator[None]:
 
 
 def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
-    for _ in range(2):
-        try:
-            # exclusive creation lets one of two win
-            with filesystem.open(path, "xb") as file:
-                file.write(_claim(run_id))
-            return
-        except FileExistsError:
-            if holder := _find_holder(filesystem, path):
-                raise UserError(
-                    f"run {holder['run_id']} on {holder['host']} is using this source; wait "
-                    "for it to end",
-                    RunAgain(),
-                ) from None
-            filesystem.rm_file(path)
-        except (ValueError, NotImplementedError):  # no exclusive creation here
-            if not _find_holder(filesystem, path):
-                filesystem.pipe_file(path, _claim(run_id))
-                return
-    raise UserError(
-        "another run has just started to use this source; wait for it to end", RunAgain()
-    )
+    is_there = filesystem.exists(path)  # asked first: a later claim must not be removed
+    if holder := _find_holder(filesystem, path):
+        raise UserError(
+            f"run {holder['run_id']} on {holder['host']} is using this source; wait for it to end",
+            RunAgain(),
+        )
+    if is_there:
+        filesystem.rm_file(path)
+    try:
+        # exclusive creation lets one of two win
+        with filesystem.open(path, "xb") as file:
+            file.write(_claim(run_id))
+    except (ValueError, NotImplementedError):  # no exclusive creation here
+        filesystem.pipe_file(path, _claim(run_id))
+    except FileExistsError:
+        raise UserError(
+            "another run has just started to use this source; wait for it to end", RunAgain()
+        ) from None
 
 
 def _claim(run_id: str) -> bytes:

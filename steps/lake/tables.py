@@ -1,5 +1,6 @@
 """A Delta table of the lake: how it is created, read, versioned and shown to SQL."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ class Table:
         indexed: number of leading columns for which Delta keeps statistics.
         partitioned_by: the partition columns.
         long: columns that get neither dictionaries nor statistics in files that workers write.
+        rows_at_once: rows that Parquet encodes together in these files; few if rows are large.
     """
 
     name: str
@@ -31,6 +33,11 @@ class Table:
     indexed: int
     partitioned_by: tuple[str, ...] = ()
     long: tuple[str, ...] = ()
+    rows_at_once: int = 1024
+
+    def types(self) -> dict[str, str]:
+        """Return the columns' types as they are written in DDL, by name."""
+        return dict(re.findall(r"(\w+) (\w+(?:<(?:[^<>]|<[^>]*>)*>)?)", self.columns))
 
     def path(self, profile: "Profile") -> str:
         """Return the table's folder or URI."""

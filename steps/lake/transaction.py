@@ -36,10 +36,12 @@ def append_rows(rows: DataFrame, table: str, name: str) -> None:
     """Append rows with Spark.
 
     Args:
-        rows: of the table's columns.
+        rows: of the table's columns; others are left out.
         table: folder or URI.
         name: of the transaction, which commits once; if empty, each call appends.
     """
+    known = rows.sparkSession.read.format("delta").load(table).columns
+    rows = rows.select(*(column for column in rows.columns if column in known))
     writer = rows.write.format("delta").mode("append")
     if name:
         writer = writer.option("txnAppId", name).option("txnVersion", ONCE)

@@ -1,4 +1,4 @@
-"""Registered versions, and the aliases that name them."""
+"""Registered versions, the aliases that name them, and the tags that say what became of them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ COMPARED = "promotion"
 """Tag of a version: the result of its comparison with the champion."""
 REFUSED = "refused: "
 """With which that result begins if the version was not promoted."""
+WITHDRAWN = "withdrawn"
+"""Tag of a version that was rolled back by hand: no comparison promotes it again."""
 
 
 def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()) -> Any:
@@ -159,3 +161,20 @@ def alias_argument(alias: str) -> str:
 def load_keras(version: ModelVersion) -> "keras.Model":
     """Load the Keras model of a registered version."""
     return mlflow.tensorflow.load_model(f"models:/{version.name}/{version.version}")
+
+
+def note_comparison(version: ModelVersion, result: str, run_id: str) -> None:
+    """Write the result of a comparison on the version, and the run that compared."""
+    client = MlflowClient()
+    client.set_model_version_tag(version.name, version.version, COMPARED, result)
+    client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
+    client.update_model_version(version.name, version.version, description=result)
+
+
+def withdraw(version: ModelVersion, before: str | None, reason: str) -> None:
+    """Mark the champion before as withdrawn if this is a way back, and the new one as not."""
+    client = MlflowClient()
+    if before and int(before) > int(version.version):
+        client.set_model_version_tag(version.name, before, WITHDRAWN, reason)
+    if WITHDRAWN in version.tags:
+        client.delete_model_version_tag(version.name, version.version, WITHDRAWN)

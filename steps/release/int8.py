@@ -1,8 +1,6 @@
 """The network with 8-bit weights and activations, calibrated on training images."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +39,8 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
 
     source, prepared, target = (str(folder / name) for name in ("float", "prepared", "int8"))
     Path(source).write_bytes(graph)
-    with _only_errors_logged():
+    logging.disable(logging.WARNING)  # the quantiser writes to the root logger
+    try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         name = onnx.load(prepared).graph.input[0].name
         batches = iter([{name: batch} for batch in _batches(cache)])
@@ -56,22 +55,12 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    finally:
+        logging.disable(logging.NOTSET)
     quantised = onnx.load(target)
     quantised.graph.CopyFrom(canonical(quantised.graph))
     onnx.checker.check_model(quantised, full_check=True)
     return bytes(quantised.SerializeToString(deterministic=True))
-
-
-@contextmanager
-def _only_errors_logged() -> Iterator[None]:
-    """Let the root logger, which onnxruntime's quantiser logs to, pass errors only."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(max(before, logging.ERROR))
-    try:
-        yield
-    finally:
-        root.setLevel(before)
 
 
 def _batches(cache: Cache) -> list[NDArray[np.uint8]]:

@@ -1,9 +1,15 @@
 """A Keras network as an ONNX graph: ``uint8 [N, H, W, 3]`` in, ``[N, classes]`` out."""
 
+import statistics
+import tempfile
+import timeit
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.inference.record import MODEL_FILE, ModelRecord
+from edge.inference.scoring import Scorer
 from steps.evaluation.predictions import Predictions
 from steps.release.canonical_graph import canonical
 
@@ -14,6 +20,9 @@ OPSET = 17
 
 TOLERANCE = 1e-4
 """The largest difference from Keras that a probability may have on any image."""
+
+
+LATENCY_RUNS = 51
 
 
 class ParityError(RuntimeError):
@@ -55,3 +64,19 @@ def require_parity(keras: Predictions, onnx: Predictions) -> float:
             f"ONNX probabilities differ from Keras by up to {largest:.2e}; {TOLERANCE} is allowed"
         )
     return largest
+
+
+def measure_onnx(model: "keras.Model", record: ModelRecord) -> dict[str, float]:
+    """Return ``onnx_bytes`` and ``latency_ms`` of a network's ONNX graph.
+
+    The latency is the median over single prepared images, on one thread.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        graph = to_onnx(model)
+        (folder / MODEL_FILE).write_bytes(graph)
+        record.write(folder)
+        scorer = Scorer(folder, threads=1)
+    image = np.random.default_rng(0).integers(0, 256, (1, *record.input_size, 3), np.uint8)
+    seconds = timeit.repeat(lambda: scorer.score_prepared(image), number=1, repeat=LATENCY_RUNS)
+    return {"onnx_bytes": len(graph), "latency_ms": 1000 * statistics.median(seconds)}

@@ -10,6 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import AnyType
+from PIL import Image
+
 from edge.inference.record import INT8_FILE, MODEL_FILE, RECORD_FILE
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE
 from steps.settings.profile import PROJECT
@@ -44,11 +50,6 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
     Args:
         folder: holds ``model.onnx`` and ``record.json``, and the other files if there are any.
     """
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-    from mlflow.types.schema import AnyType
-
     files = {name: folder / file for name, file in ARTIFACTS.items()}
     with tempfile.TemporaryDirectory() as code:
         for pattern in SHIPPED:
@@ -68,8 +69,6 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _grey() -> bytes:
     """Return an image that shows nothing: an example without private content."""
-    from PIL import Image
-
     file = io.BytesIO()
     Image.new("RGB", (64, 48), (128, 128, 128)).save(file, "JPEG")
     return file.getvalue()

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
-from steps.tuning.hyperopt_space import cast_value
+from steps.tuning.hyperopt_space import cast_value, to_point
 from steps.tuning.trials import FAILED, PRUNED, Trial
 
 
@@ -63,7 +63,8 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> Figure:
     axes = figure.subplots()
     losses = [math.log(max(trial.validation_loss, 1e-9)) for trial in done]
     for place, trial in reversed(list(enumerate(done))):
-        heights = [_height(of, trial.point[name]) for name, of in dimensions.items()]
+        point = to_point(trial.hyperparameters, space)
+        heights = [_height(of, point[name]) for name, of in dimensions.items()]
         heights.append(_share(losses[place], min(losses), max(losses)))
         shade = 1 - place / max(1, len(done) - 1)
         axes.plot(heights, color="C0", alpha=0.15 + 0.85 * shade, linewidth=1 + 1.5 * shade)

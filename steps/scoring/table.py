@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -17,10 +18,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.landing import list_landing_zone, normalize
 from steps.ingestion.tables import SCORES, path_is_under
-from steps.lake.data_file import ADD_ACTIONS, Layout
-from steps.lake.transaction import Append, append_rows
+from steps.lake.data_file import append_by_workers
 from steps.pipeline.outputs import IngestOutputs
-from steps.scoring.worker import ScoreBatches, ScoreIntoFiles
+from steps.scoring.worker import score_images
 from steps.settings.profile import Profile
 
 LIMITS = Limits(files=20_000, bytes=8_000_000_000)
@@ -107,54 +107,29 @@ class Scoring:
             may_write: raises if another run writes to the ledger; called before anything is
                 noted, and before each chunk.
         """
-        files = list_landing_zone(source, may_be_empty=True)
-        arrivals = _arrivals(self.profile, files.source, self.alias)
-        new = arrivals.select_new(files.files)
-        may_write()
-        arrivals.record(new, LIMITS)
-        if not arrivals.has_pending():
-            return 0
+        landing = list_landing_zone(source, may_be_empty=True)
+        arrivals = _arrivals(self.profile, landing.source, self.alias)
 
         def score_chunk(rows: list[Row]) -> None:
-            may_write()
             images = self.spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
             # the chunk's name is the transaction under which Delta takes its rows once
             self._append(images, self.model(), transaction=f"scores {rows[0]['file_name']}")
 
-        arrivals.stream(self.spark, score_chunk)
-        arrivals.mark_done()
-        return len(new)
+        return arrivals.process_new(self.spark, landing.files, LIMITS, score_chunk, may_write)
 
     def _append(self, images: DataFrame, model: Model, transaction: str = "") -> None:
-        table = SCORES.path(self.profile)
-        append = Append(self.spark, table, transaction)
-        if append.is_supported and append.is_done():
-            return
-        layout = Layout.of(SCORES, table)
-        score = self._scoring_with(model, layout)
-        if append.is_supported:
-            into_files = ScoreIntoFiles(score, layout)
-            files = images.mapInArrow(into_files, ADD_ACTIONS).collect()
-            if files:
-                append.commit([file["action"] for file in files], sum(f["rows"] for f in files))
-            return
-        append_rows(images.mapInArrow(score, SCORES.columns), table, transaction)
-
-    def _scoring_with(self, model: Model, layout: Layout) -> ScoreBatches:
-        """Send the workers the model, and return what they do with it."""
-        if model.folder not in self._sent:
+        folder = model.folder.rstrip("/")
+        if folder not in self._sent:
             # a folder as such reaches only the workers of this process
-            archive = shutil.make_archive(model.folder.rstrip("/"), "zip", model.folder)
-            self.spark.sparkContext.addArchive(f"{archive}#{Path(model.folder).name}")
-            self._sent.add(model.folder)
-        return ScoreBatches(
-            sent_as=model.folder.rstrip("/").rsplit("/", 1)[-1],
-            schema=layout.schema,
-            constant={
-                "model": model.name,
-                "model_version": model.number,
-                "scored_by": "spark",
-                "scored_at": datetime.now(UTC),
-                "score_run_id": self.run_id,
-            },
-        )
+            archive = shutil.make_archive(folder, "zip", folder)
+            self.spark.sparkContext.addArchive(f"{archive}#{Path(folder).name}")
+            self._sent.add(folder)
+        constant = {
+            "model": model.name,
+            "model_version": model.number,
+            "scored_by": "spark",
+            "scored_at": datetime.now(UTC),
+            "score_run_id": self.run_id,
+        }
+        score = partial(score_images, model=Path(folder).name, constant=constant)
+        append_by_workers(images, score, SCORES, SCORES.path(self.profile), transaction)

@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from pyspark import SparkFiles
 
 from edge.inference.image import UnreadableError
 from edge.inference.scoring import Scorer
-from steps.lake.data_file import DataFile, Layout, to_record_batch
 
 ROWS_A_GROUP = 10_000
 """Of a data file."""
@@ -19,58 +18,31 @@ IMAGES_AT_ONCE = 16
 """A few images together use the processor's caches better than one or many."""
 
 
-class ScoreBatches(NamedTuple):
-    """Turns record batches of ``path``, ``sha256`` and ``content`` into rows of ``scores``.
+def score_images(
+    batches: Iterator[pa.RecordBatch], model: str, constant: dict[str, Any]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of ``scores`` for batches of ``path``, ``sha256`` and ``content``.
 
     If there is no column ``content``, a worker reads the image by its path, and finds its
     SHA-256 then.
 
-    Attributes:
-        sent_as: the folder's name, as ``SparkContext.addFile`` sent it to each worker.
-        schema: the Arrow schema of the rows.
+    Args:
+        batches: of a task.
+        model: the folder's name, as ``SparkContext.addArchive`` sent it to each worker.
         constant: the columns that are the same on every row.
     """
-
-    sent_as: str
-    schema: pa.Schema
-    constant: dict[str, Any]
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Score batches of images, as ``mapInArrow`` calls it."""
-        for rows in self.rows(batches):
-            yield pa.RecordBatch.from_pylist(rows, schema=self.schema)
-
-    def rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[list[dict[str, Any]]]:
-        """Yield the rows of a few images after another."""
-        scorer = _scorer(SparkFiles.get(self.sent_as))
-        for batch in batches:
-            images = batch.to_pylist()
-            for start in range(0, len(images), IMAGES_AT_ONCE):
-                rows = _score(scorer, images[start : start + IMAGES_AT_ONCE])
-                yield [row | self.constant for row in rows]
-
-
-class ScoreIntoFiles(NamedTuple):
-    """Writes the rows into data files of the table, and yields a row of ``ADD_ACTIONS`` for each.
-
-    So they need not cross to the JVM, whose own way to write takes seconds until it is warm.
-    """
-
-    score: ScoreBatches
-    layout: Layout
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Score batches of images and write their rows, as ``mapInArrow`` calls it."""
-        file, waiting = None, []
-        for rows in self.score.rows(batches):
-            file = file or DataFile(self.layout, {})
-            waiting += rows
-            if len(waiting) >= ROWS_A_GROUP:
-                file.write(waiting)
-                waiting = []
-        if file:
-            file.write(waiting)
-            yield to_record_batch([file.close()])
+    scorer = _scorer(SparkFiles.get(model))
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        images = batch.to_pylist()
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            scored = _score(scorer, images[start : start + IMAGES_AT_ONCE])
+            rows += [row | constant for row in scored]
+            if len(rows) >= ROWS_A_GROUP:
+                yield rows
+                rows = []
+    if rows:
+        yield rows
 
 
 @cache

@@ -68,22 +68,16 @@ def checkpoint_folder(profile: Profile, run_id: str) -> str:
     return f"{profile.cache}/{CHECKPOINTS}/{run_id}"
 
 
-def checkpoint_folders(profile: Profile, run_id: str) -> list[str]:
-    """Return the folders of a run and of the runs that it resumes, the last run first."""
-    return [checkpoint_folder(profile, one) for one in (run_id, *resumed_by(run_id))]
-
-
 def remove_checkpoints(profile: Profile, run_id: str) -> None:
     """Remove the checkpoints of a run that is over, and of the runs that it resumed."""
-    for folder in checkpoint_folders(profile, run_id):
-        filesystem, path = fsspec.core.url_to_fs(folder)
+    for filesystem, path in _folders(profile, run_id):
         if filesystem.exists(path):
             filesystem.rm(path, recursive=True)
 
 
-def has_checkpoint(folder: str) -> bool:
-    """Return whether a folder holds a checkpoint."""
-    return bool(_list_checkpoints(*fsspec.core.url_to_fs(folder)))
+def has_checkpoint(run_id: str, profile: Profile) -> bool:
+    """Return whether a run, or one that it resumes, has a checkpoint."""
+    return any(_list_checkpoints(*folder) for folder in _folders(profile, run_id))
 
 
 def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerprint) -> Checkpoint:
@@ -97,8 +91,7 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
     Raises:
         UserError: there is no checkpoint, or its fingerprint differs.
     """
-    for folder in checkpoint_folders(profile, run_id):
-        filesystem, path = fsspec.core.url_to_fs(folder)
+    for filesystem, path in _folders(profile, run_id):
         if names := _list_checkpoints(filesystem, path):
             break
     else:
@@ -108,10 +101,7 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
         )
     with np.load(io.BytesIO(filesystem.cat_file(names[-1])), allow_pickle=False) as arrays:
         record = json.loads(str(arrays["record"]))
-        groups = {
-            name: [arrays[f"{name}{n}"] for n in range(record[name])]
-            for name in ("weights", "variables")
-        }
+        values = [arrays[f"arr_{number}"] for number in range(len(arrays.files) - 1)]
     now = json.loads(json.dumps(fingerprint.values()))
     for name, before in record["fingerprint"].items():
         if now.get(name) == before:
@@ -125,19 +115,23 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
             "parameters again",
             RunAgain({name: str(before)}),
         )
-    result = FitResult(groups["weights"], record["epochs"], record["best"])
-    return Checkpoint(result, groups["variables"])
+    weights, variables = values[: record["weights"]], values[record["weights"] :]
+    return Checkpoint(FitResult(weights, record["epochs"], record["best"]), variables)
 
 
 def _serialize(checkpoint: Checkpoint, fingerprint: TrainingFingerprint) -> bytes:
     result = checkpoint.result
-    groups = {"weights": result.weights, "variables": checkpoint.variables}
     record = {"fingerprint": fingerprint.values(), "epochs": result.epochs, "best": result.best}
-    record |= {name: len(arrays) for name, arrays in groups.items()}
-    named = {f"{name}{n}": a for name, arrays in groups.items() for n, a in enumerate(arrays)}
+    record["weights"] = len(result.weights)
     buffer = io.BytesIO()
-    np.savez(buffer, record=json.dumps(record), **named)
+    np.savez(buffer, *result.weights, *checkpoint.variables, record=json.dumps(record))
     return buffer.getvalue()
+
+
+def _folders(profile: Profile, run_id: str) -> list[tuple[AbstractFileSystem, str]]:
+    """Return the folders of a run and of the runs that it resumes, the last run first."""
+    runs = (run_id, *resumed_by(run_id))
+    return [fsspec.core.url_to_fs(checkpoint_folder(profile, one)) for one in runs]
 
 
 def _list_checkpoints(filesystem: AbstractFileSystem, path: str) -> list[str]:

@@ -5,9 +5,12 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 
 import mlflow
 from mlflow.entities import Metric
@@ -17,10 +20,10 @@ from steps.dataset.cache_filling import OpenSpark
 from steps.environment import ranks_inherit
 from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
+from steps.pipeline.signals import STOPS, handlers_kept, raise_again
 from steps.pipeline.tracking_store import open_client
 from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
-from steps.training.interruption import end_ranks_on_signal
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle
 
@@ -60,11 +63,12 @@ def launch(
     """
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
     log_epoch = partial(_log_epoch, mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
+    train = partial(fit, plan, cache, after_epoch=log_epoch, save=save, resume_from=resume_from)
     if launcher == "single":
-        return fit(plan, cache, SingleProcess(), log_epoch, save, resume_from)
-    arguments = (plan, cache, log_epoch, save, resume_from)
+        return train(SingleProcess())
     try:
-        results = _run_ranks(launcher, processes, arguments, spark)
+        with end_ranks_on_signal():
+            results = _run_ranks(launcher, processes, (plan, train), spark)
     except RuntimeError as error:
         if killed := describe_killed_rank(str(error)):
             message = f"{killed}, which ended the other ranks too"
@@ -79,25 +83,58 @@ def launch(
 def _run_ranks(
     launcher: str, processes: int, arguments: tuple[object, ...], spark: OpenSpark
 ) -> list[FitResult | UserError | None]:
-    results: list[FitResult | UserError | None]
     if launcher == "horovod-spark":
         import horovod.spark
 
-        with spark(), end_ranks_on_signal():
-            results = horovod.spark.run(
-                _train_rank,
-                arguments,
-                num_proc=processes,
-                env={"PYTHONPATH": executor_python_path()},
-                executable=os.environ.get("PYSPARK_PYTHON"),
-                verbose=0,
+        with spark():
+            return list(
+                horovod.spark.run(
+                    _train_rank,
+                    arguments,
+                    num_proc=processes,
+                    env={"PYTHONPATH": executor_python_path()},
+                    executable=os.environ.get("PYSPARK_PYTHON"),
+                    verbose=0,
+                )
             )
-    else:
-        import horovod
+    import horovod
 
-        with ranks_inherit(), end_ranks_on_signal():
-            results = horovod.run(_train_rank, arguments, num_proc=processes, use_gloo=True)
-    return results
+    with ranks_inherit():
+        return list(horovod.run(_train_rank, arguments, num_proc=processes, use_gloo=True))
+
+
+@contextmanager
+def end_ranks_on_signal() -> Iterator[None]:
+    """Let a signal end the ranks of a Horovod run first, then handle it as before the run.
+
+    Horovod (0.28.1) replaces the signal handlers and never restores them. Its own end the ranks,
+    which it then reports as failed; and the process would ignore signals after the training.
+    """
+    from horovod.runner import gloo_run
+
+    register, stops = gloo_run.register_shutdown_event, list[int]()
+
+    def register_and_note() -> threading.Event:
+        event: threading.Event = register()
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            stops.append(number)
+            event.set()
+
+        for number in STOPS:
+            signal.signal(number, stop)
+        return event
+
+    gloo_run.register_shutdown_event = register_and_note
+    try:
+        with handlers_kept():
+            yield
+    except RuntimeError:
+        if not stops:
+            raise
+    finally:
+        gloo_run.register_shutdown_event = register
+    raise_again(stops)
 
 
 def describe_killed_rank(message: str) -> str | None:
@@ -132,19 +169,13 @@ def resolve_launcher(wanted: str) -> str:
     return wanted
 
 
-def _train_rank(
-    plan: Plan,
-    cache: Cache,
-    log_epoch: Callable[[int, dict[str, float]], None],
-    save: Callable[[Checkpoint], None] | None,
-    resume_from: Checkpoint | None,
-) -> FitResult | UserError | None:
+def _train_rank(plan: Plan, train: Callable[..., FitResult]) -> FitResult | UserError | None:
     """Return the result of rank 0; a user's error as a value, since Horovod loses exceptions."""
     ranks = Horovod(plan)
     try:
         if ranks.rank == 0:
-            return fit(plan, cache, ranks, log_epoch, save, resume_from)
-        fit(plan, cache, ranks, resume_from=resume_from)
+            return train(ranks)
+        train(ranks, after_epoch=lambda epoch, metrics: None, save=None)
     except UserError as error:
         return error if ranks.rank == 0 else None
     return None

@@ -1,15 +1,23 @@
-"""A plan's network and its optimizer, before the first step."""
+"""A plan's network: built, with its optimizer; and trained, as an artifact of its run."""
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import mlflow
 
 from steps.dataset.batches import Shard
 from steps.dataset.cache import Cache
 from steps.dataset.split import TRAIN
+from steps.training.fit_result import FitResult
+from steps.training.networks import build
 from steps.training.plan import Plan, peak_rate
 from steps.training.tensorflow_settings import configure_tensorflow
 
 if TYPE_CHECKING:
     import keras
+
+MODEL_FILE = "model.keras"
 
 
 def prepare_model(
@@ -53,8 +61,6 @@ def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.
     import keras
     import tensorflow as tf
 
-    from steps.training.networks import build
-
     keras.utils.clear_session()
     tf.config.experimental.enable_op_determinism()
     before = keras.mixed_precision.dtype_policy()
@@ -63,3 +69,25 @@ def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.
         return build(plan, cache.input_size, len(cache.labels))
     finally:
         keras.mixed_precision.set_dtype_policy(before)
+
+
+def log_model(plan: Plan, cache: Cache, result: FitResult) -> "keras.Model":
+    """Log the network of the best epoch to the active run, and return it."""
+    configure_tensorflow(plan.threads)  # of this process, if the ranks had their own
+    model = build_model(plan, cache)
+    model.set_weights(result.weights)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder, MODEL_FILE))
+        mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
+    return model
+
+
+def load_model(train_run_id: str) -> "keras.Model":
+    """Load the network of a run of train."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=train_run_id, artifact_path=MODEL_FILE, dst_path=folder
+        )
+        return keras.models.load_model(path)

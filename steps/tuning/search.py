@@ -4,7 +4,6 @@ Hyperopt suggests a wave from all trials before it, and the wave ends before the
 So a seed decides a search, however fast each trial is.
 """
 
-import json
 import logging
 import math
 import time
@@ -29,7 +28,6 @@ from steps.tuning.hyperopt_space import cast_value, to_hyperopt, to_point
 from steps.tuning.trials import (
     FAILED,
     OUTCOME,
-    POINT,
     Trial,
     end_trial_run,
     list_trial_runs,
@@ -95,9 +93,9 @@ def search(
             break
         wave = min(limits.parallelism, limits.trials - len(trials))
         spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
-        _insert_trials(spark_trials, trials)
+        _insert_trials(spark_trials, trials, space)
         hyperopt.fmin(
-            make_objective(plan, cache, space, mlflow.get_tracking_uri(), parent_run_id, trials),
+            make_objective(plan, cache, mlflow.get_tracking_uri(), parent_run_id, trials),
             to_hyperopt(space),
             algo=partial(_suggest, to_point(asdict(plan), space)),
             max_evals=len(trials) + wave,
@@ -133,12 +131,12 @@ def _suggest(
     return suggested
 
 
-def _insert_trials(spark_trials: Any, trials: list[Trial]) -> None:
+def _insert_trials(spark_trials: Any, trials: list[Trial], space: SearchSpace) -> None:
     """Give Hyperopt the trials that ended before."""
     docs = []
     for id_, trial in zip(spark_trials.new_trial_ids(len(trials)), trials, strict=True):
         done = {"state": hyperopt.JOB_STATE_DONE, "result": trial.result()}
-        docs.append(generate_trial(id_, trial.point) | done)
+        docs.append(generate_trial(id_, to_point(trial.hyperparameters, space)) | done)
     spark_trials.insert_trial_docs(docs)
     spark_trials.refresh()
 
@@ -160,13 +158,14 @@ def _collect_trials(
         chosen = {name: cast_value(name, value) for name, value in found.items()}
         cancelled = doc["state"] == JOB_STATE_CANCEL
         error = "stopped by the time limit" if cancelled else "its process died"
-        tag = json.dumps(to_point(chosen, space))
-        matching = [run.info.run_id for run in running if run.data.tags.get(POINT) == tag]
-        run_id = matching[0] if matching else ""  # the newest
+        parameters = {name: str(value) for name, value in chosen.items()}
+        # the newest; one that died early has none of them yet
+        matching = (run for run in running if run.data.params.items() <= parameters.items())
+        run_id = next((run.info.run_id for run in matching), "")
         if run_id:
             client.set_tag(run_id, OUTCOME, FAILED)
             end_trial_run(client, run_id, error, "KILLED" if cancelled else "FAILED")
-        ended.append(Trial(run_id, point, chosen, FAILED, error=error))
+        ended.append(Trial(run_id, chosen, FAILED, error=error))
     run_ids = {trial.run_id for trial in ended}
     for run in running:
         if run.info.run_id not in run_ids:

@@ -1,6 +1,5 @@
 """The trials of a search: each a short training, on a Spark worker, in an MLflow run of its own."""
 
-import json
 import math
 import statistics
 import time
@@ -15,14 +14,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from steps.dataset.cache import Cache
 from steps.pipeline.runs import nested_in, resumed_by
 from steps.pipeline.tracking_store import open_client
-from steps.settings.search_space import SearchSpace
 from steps.training.fit import fit
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
-from steps.tuning.hyperopt_space import cast_value, to_point
+from steps.tuning.hyperopt_space import cast_value
 
-POINT = "point"
-"""Tag of a trial: its point in the search space, a choice by its index."""
 OUTCOME = "outcome"
 """Tag of a trial that ended: FINISHED, PRUNED (ended early), or FAILED as its status says too."""
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
@@ -36,7 +32,6 @@ class Trial:
     """A trial: its MLflow run, its hyperparameters, and its result.
 
     Attributes:
-        point: the hyperparameters in Hyperopt's terms; a choice is its index.
         hyperparameters: fields of ``Plan``.
         outcome: ``finished``, ``pruned`` or ``failed``.
         losses: validation loss after each epoch.
@@ -45,7 +40,6 @@ class Trial:
     """
 
     run_id: str
-    point: dict[str, float]
     hyperparameters: dict[str, float | int | str]
     outcome: str
     losses: list[float] = field(default_factory=list)
@@ -59,9 +53,8 @@ class Trial:
 
     def result(self) -> dict[str, Any]:
         """Return the trial as Hyperopt takes the result of a function."""
-        if self.outcome == FAILED:
-            return {"status": "fail", "trial": asdict(self)}
-        return {"status": "ok", "loss": self.validation_loss, "trial": asdict(self)}
+        status = "fail" if self.outcome == FAILED else "ok"
+        return {"status": status, "loss": self.validation_loss, "trial": asdict(self)}
 
 
 class TrialPrunedError(Exception):
@@ -69,19 +62,13 @@ class TrialPrunedError(Exception):
 
 
 def make_objective(
-    plan: Plan,
-    cache: Cache,
-    space: SearchSpace,
-    tracking_uri: str,
-    parent_run_id: str,
-    trials: list[Trial],
+    plan: Plan, cache: Cache, tracking_uri: str, parent_run_id: str, trials: list[Trial]
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return the function that Hyperopt calls on a worker: it trains, logs, and returns the result.
 
     Args:
         plan: what the trials share.
         cache: the prepared images, which the worker has to reach.
-        space: what is searched.
         tracking_uri: the MLflow store that the worker logs to.
         parent_run_id: the run that the trials are nested in.
         trials: those that ended before; a trial that is worse than most of them is pruned.
@@ -90,10 +77,9 @@ def make_objective(
 
     def run_trial(hyperparameters: dict[str, Any]) -> dict[str, Any]:
         chosen = {name: cast_value(name, value) for name, value in hyperparameters.items()}
-        point = to_point(chosen, space)
         client = open_client(tracking_uri)
         experiment = client.get_run(parent_run_id).info.experiment_id
-        tags = {"mlflow.parentRunId": parent_run_id, "step": "trial", POINT: json.dumps(point)}
+        tags = {"mlflow.parentRunId": parent_run_id, "step": "trial"}
         id_ = client.create_run(experiment, tags=tags, run_name="trial").info.run_id
         client.log_batch(id_, params=[Param(name, str(value)) for name, value in chosen.items()])
         losses: list[float] = []
@@ -121,7 +107,7 @@ def make_objective(
         best = Metric("best_validation_accuracy", accuracy, int(time.time() * 1000), 0)
         client.log_batch(id_, [best], tags=[RunTag(OUTCOME, outcome)])
         client.set_terminated(id_, "FAILED" if outcome == FAILED else "FINISHED")
-        return Trial(id_, point, chosen, outcome, losses, accuracy, error).result()
+        return Trial(id_, chosen, outcome, losses, accuracy, error).result()
 
     return run_trial
 
@@ -171,7 +157,6 @@ def _read_trial(client: MlflowClient, run: Run) -> Trial:
     history = client.get_metric_history(run.info.run_id, "validation_loss")
     return Trial(
         run.info.run_id,
-        json.loads(run.data.tags[POINT]),
         {name: cast_value(name, value) for name, value in run.data.params.items()},
         run.data.tags[OUTCOME],
         [metric.value for metric in sorted(history, key=lambda metric: metric.step)],

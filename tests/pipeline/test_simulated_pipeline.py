@@ -207,7 +207,7 @@ def test_train_again_gives_the_same_weights(pipeline):
 
 
 def weights_digest(run) -> str:
-    from steps.training.trained_model import load_model
+    from steps.training.model import load_model
 
     digest = hashlib.sha256()
     for weights in load_model(run.info.run_id).get_weights():

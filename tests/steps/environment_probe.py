@@ -9,7 +9,7 @@ import urllib.request
 from steps.environment import prepare_environment, ranks_inherit
 from steps.lake.session import spark_session
 from steps.settings.profile import load_profile
-from steps.training.interruption import end_ranks_on_signal
+from steps.training.launcher import end_ranks_on_signal
 from steps.training.ranks import horovod_obstacle
 
 

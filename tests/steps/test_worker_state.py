@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 from tiny_model import write_model
 
 from edge.inference.scoring import Scorer
-from steps.dataset.cache_filling import _preparer
+from steps.dataset.cache_filling import _prepare
 from steps.ingestion.rows import Rules, build_row
 from steps.scoring.worker import _score
 
@@ -49,7 +49,7 @@ def _cached(content: bytes, folder: Path) -> None:
         [row | {"captured_at": datetime.now(UTC), "split": "test", "row_group": 0}]
     )
     try:
-        list(_preparer((8, 8))([batch]))
+        list(_prepare(iter([batch]), (8, 8)))
     except ValueError:
         assert content not in (CONTENTS["a JPEG"], CONTENTS["a PNG"])
 

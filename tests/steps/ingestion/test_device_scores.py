@@ -150,7 +150,9 @@ def test_an_interrupted_ingest_is_completed_once_and_damaged_files_are_quarantin
     take_and_send(device(tmp_path, small.zone), 2)
     (good,) = (small.zone / "results" / "a7").iterdir()
     bad = good.with_name("bad.jsonl")
-    bad.write_bytes(good.read_bytes().splitlines()[0] + b'\n{"model": 3}\n\xff\n')
+    line = good.read_bytes().splitlines()[0]
+    damaged = json.dumps(json.loads(line) | {"model": 3}).encode()
+    bad.write_bytes(b"\n".join([line, damaged, b"\xff", b""]))
     (small.zone / "status" / "b8.json").write_text("[]")
 
     append = edge_results.read
@@ -165,7 +167,7 @@ def test_an_interrupted_ingest_is_completed_once_and_damaged_files_are_quarantin
     assert kept["error"].startswith("line 2: ValueError: model is 3")
 
     # even if Spark loses its checkpoint
-    arrivals = edge_results._Results(small.profile, small.source)
+    arrivals = edge_results.result_log(small.profile, small.source)
     shutil.rmtree(arrivals.checkpoint)
     assert _ingest(small)[0] == 0 and len(small.table_of("scores")) == 3
     assert len(small.table_of("quarantine")) == 1
@@ -263,6 +265,6 @@ def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_inges
 
 def test_a_status_from_the_future_is_refused(tmp_path):
     status = device(tmp_path, tmp_path / "zone").status()
-    assert parse_status(status)["device_id"] == "a7"
+    assert parse_status(status, "run")["device_id"] == "a7"
     with pytest.raises(ValueError, match="in the future"):
-        parse_status(status | {"reported_at": "2096-01-01T00:00:00+00:00"})
+        parse_status(status | {"reported_at": "2096-01-01T00:00:00+00:00"}, "run")

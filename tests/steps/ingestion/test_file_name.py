@@ -20,26 +20,27 @@ def pattern() -> str:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", (True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", (True, NOON, "3", "porch", "1")),
-        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", (True, NOON, "3", "porch", None)),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30:05_rpi_sensor_3_porch_1.jpg", (NOON, "3", "porch", "1")),
+        ("2026-07-13T12:30%3A05_rpi_sensor_3_porch_1.png", (NOON, "3", "porch", "1")),
+        ("2026-07-13T12%3A30%3A05_rpi_sensor_3_porch.jpg", (NOON, "3", "porch", None)),
         ("2026-07-13T12%3A30%3A05_rpi_sensor_kit-7_front door_shoes.jpg",
-         (True, NOON, "kit-7", "front door", "shoes")),
-        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (True, None, "3", "porch", "1")),
-        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", (True, None, "3", "porch", None)),
+         (NOON, "kit-7", "front door", "shoes")),
+        ("2026-06-31T12%3A30%3A05_rpi_sensor_3_porch_1.jpg", (None, "3", "porch", "1")),
+        ("2026-07-13T25%3A30%3A05_rpi_sensor_3_porch.jpg", (None, "3", "porch", None)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("folder", ["", "/shoes"])
 def test_a_matching_name_decides(pattern, name, expected, folder):
-    assert parse_file_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern) == FileName(*expected)
+    found = parse_file_name(f"{SOURCE}{folder}/{name}", SOURCE, pattern)
+    assert found == FileName(*expected, label_from=expected[3] and "name")
 
 
 @pytest.mark.parametrize("label", ["1", None])
 def test_a_name_of_the_device_is_parsed(pattern, label):
     name = image_name(NOON, "kit-7", "porch", label)
     assert parse_file_name(f"{SOURCE}/{name}", SOURCE, pattern) == FileName(
-        True, NOON, "kit-7", "porch", label
+        NOON, "kit-7", "porch", label, label and "name"
     )
 
 
@@ -55,7 +56,9 @@ def test_a_name_of_the_device_is_parsed(pattern, label):
 )
 @pytest.mark.parametrize("source", [SOURCE, f"{SOURCE}/"])
 def test_another_name_is_labelled_by_its_folder(pattern, path, label, source):
-    assert parse_file_name(f"{SOURCE}/{path}", source, pattern) == FileName(label=label)
+    assert parse_file_name(f"{SOURCE}/{path}", source, pattern) == FileName(
+        label=label, label_from=label and "folder"
+    )
 
 
 def test_an_image_below_a_uri_is_labelled_by_its_folder(pattern):
@@ -67,7 +70,7 @@ def test_an_image_below_a_uri_is_labelled_by_its_folder(pattern):
 def test_the_time_is_optional_in_a_pattern_and_may_be_invalid():
     pattern = r"(?:(?P<time>[\d:T+-]+)_)?(?P<device>\w+?)_(?P<view>\w+?)_(?P<label>\w+)\.jpg"
     assert parse_file_name(f"{SOURCE}/a7_porch_1.jpg", SOURCE, pattern) == FileName(
-        True, None, "a7", "porch", "1"
+        None, "a7", "porch", "1", "name"
     )
     beyond = f"{SOURCE}/0001-01-01T00:00:00+05:00_a7_porch_1.jpg"
     assert parse_file_name(beyond, SOURCE, pattern).captured_at is None

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
-from steps.lake.data_file import DataFile, Layout
+from steps.lake.data_file import DataFile
 from steps.lake.tables import Table
 from steps.lake.transaction import Append, append_rows, retry_conflicts
 
@@ -20,9 +22,15 @@ def append(lake, profile, start: int, times: int = TIMES) -> None:
     path = TABLE.path(profile)
     for number in range(start, start + times):
         write = Append(lake.spark, path, f"append {number}")
-        file = DataFile(Layout.of(TABLE, path), {})
-        file.write([{"id": number}])
-        write.commit([file.close()["action"]], 1)
+        write.commit([written(path, number)], 1)
+
+
+def written(path: str, number: int) -> str:
+    """A data file with a row, as its action."""
+    schema = to_arrow_schema(StructType.fromDDL(TABLE.columns))
+    file = DataFile(TABLE, path, schema, ())
+    file.write([{"id": number}])
+    return file.close()
 
 
 def save(lake, profile) -> None:
@@ -69,10 +77,8 @@ def test_an_append_that_others_overtake_is_committed_once(lake, profile, meanwhi
     before = ids(lake, profile)
     path = TABLE.path(profile)
     write, late = (Append(lake.spark, path, "late") for _ in range(2))
-    file = DataFile(Layout.of(TABLE, path), {})
-    file.write([{"id": -1}])
+    action = written(path, -1)
     meanwhile(lake, profile)
-    action = file.close()["action"]
     write.commit([action], 1)
     late.commit([action], 1)  # as another run that resumes the same work
     assert ids(lake, profile)[: len(before) + 1] == [-1, *before]

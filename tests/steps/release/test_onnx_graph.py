@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from edge.inference.record import MODEL_FILE
+from edge.inference.record import MODEL_FILE, ModelRecord
 from edge.inference.scoring import Scorer
 from steps.evaluation.predictions import (
     Predictions,
@@ -19,7 +19,14 @@ from steps.evaluation.predictions import (
     predict_by_keras,
     predict_split,
 )
-from steps.release.onnx_graph import OPSET, TOLERANCE, ParityError, require_parity, to_onnx
+from steps.release.onnx_graph import (
+    OPSET,
+    TOLERANCE,
+    ParityError,
+    measure_onnx,
+    require_parity,
+    to_onnx,
+)
 from steps.settings.profile import PROJECT
 from steps.training.networks import NETWORKS, build
 from steps.training.plan import Plan
@@ -148,3 +155,9 @@ def test_conversions_in_two_processes_are_equal(keras_model, tmp_path):
     first, second = (process.communicate()[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert len(first) > 10_000 and first == second
+
+
+def test_size_and_latency_are_those_of_the_released_graph(keras_model, exported):
+    metrics = measure_onnx(keras_model, ModelRecord.read(exported))
+    assert metrics["onnx_bytes"] == (exported / MODEL_FILE).stat().st_size
+    assert 0 < metrics["latency_ms"] < 1000

@@ -1,21 +1,24 @@
-"""What the workers write into ``images``: the rows that Spark would write, and bounds that hold."""
+"""What workers write into a table: the rows that Spark would write, and bounds that hold."""
 
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from drawing import file_name, jpeg
 from pyarrow import parquet
 from small_lake import make_small_lake
 
-from steps.ingestion import image_files
-from steps.ingestion.image_files import ADD_ACTIONS, make_file_writer
 from steps.ingestion.landing import list_landing_zone
+from steps.ingestion.rows import build_images
 from steps.ingestion.stream import ARRIVAL
 from steps.ingestion.tables import IMAGES
+from steps.lake import data_file
+from steps.lake.data_file import Appended, append_by_workers, write_files
 from steps.lake.transaction import Append
 
 pytestmark = pytest.mark.slow
@@ -112,54 +115,57 @@ def test_the_history_counts_what_was_added(small):
     }
 
 
-def _write(small) -> list:
+def _append(small, name: str) -> Appended | None:
     files = [tuple(file) for file in list_landing_zone(str(small.zone)).files]
-    writer = make_file_writer(small.rules(), IMAGES.path(small.profile))
-    return small.spark.createDataFrame(files, ARRIVAL).mapInArrow(writer, ADD_ACTIONS).collect()
+    arrived = small.spark.createDataFrame(files, ARRIVAL)
+    build = partial(build_images, rules=small.rules())
+    path = IMAGES.path(small.profile)
+    return append_by_workers(arrived, build, IMAGES, path, name, ("path", "sha256"))
 
 
-def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other):
-    added = _write(other)
-    actions, rows = [row["action"] for row in added], sum(len(row["images"]) for row in added)
-    assert len(list(_images(other).glob("date=*/*.parquet"))) == len(actions)
+def test_files_are_read_once_they_are_committed_and_a_name_commits_once(other, monkeypatch):
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Append, "commit", _fails)
+        with pytest.raises(OSError, match="the power fails"):
+            _append(other, "chunk")
+    assert len(list(_images(other).glob("date=*/*.parquet"))) >= 3
     assert other.table("images").empty
-    first = Append(other.spark, IMAGES.path(other.profile), "chunk")
-    assert first.is_supported and not first.is_done()
-    assert first.commit(actions, rows) == 1
-    assert len(other.table("images")) == rows == len(FILES) - 1
-    assert Append(other.spark, IMAGES.path(other.profile), "chunk").is_done()
+    assert not Append(other.spark, IMAGES.path(other.profile), "chunk").is_done()
+    appended = _append(other, "chunk")
+    assert appended.version == 1 and len(appended.keys) == len(FILES) - 1
+    rows = other.table("images")
+    assert dict(appended.keys) == dict(zip(rows["path"], rows["sha256"], strict=True))
+    assert _append(other, "chunk") is None and len(other.table("images")) == len(FILES) - 1
     assert not Append(other.spark, IMAGES.path(other.profile), "another").is_done()
 
 
-def test_a_worker_keeps_few_files_open_and_few_bytes_waiting(other, monkeypatch):
-    monkeypatch.setattr(image_files, "MAX_OPEN_FILES", 2)
-    monkeypatch.setattr(image_files, "BYTES_PER_BATCH", 1)
-    table = IMAGES.path(other.profile)
+def _fails(*_):
+    raise OSError("the power fails")
+
+
+def test_a_worker_keeps_few_files_open(other, monkeypatch):
+    monkeypatch.setattr(data_file, "MAX_OPEN_FILES", 2)
+    path = IMAGES.path(other.profile)
     rows = [
-        {"path": f"file:/{n}", "bytes": n, "modified_at": datetime(2026, 7, 1, tzinfo=UTC)}
+        {
+            "path": f"file:/{n}",
+            "bytes": n,
+            "date": date(2026, 7, 1 + n % 3),
+            "sha256": "5feceb66",
+            "content": b"x",
+        }
         for n in range(9)
     ]
-    monkeypatch.setattr(
-        image_files,
-        "build_row",
-        lambda file, rules: (
-            file
-            | {
-                "date": file["modified_at"].date() + timedelta(days=file["bytes"] % 3),
-                "sha256": "5feceb66",
-                "content": b"x",
-            }
-        ),
-    )
-    import pyarrow as pa
-
-    writer = make_file_writer(other.rules(), table)
-    [added] = writer([pa.RecordBatch.from_pylist(rows)])
-    adds = [json.loads(row["action"])["add"] for row in added.to_pylist()]
-    assert sum(len(row["images"]) for row in added.to_pylist()) == 9
+    types = {"bytes": pa.int64(), "content": pa.binary()}
+    names = ("path", "bytes", "sha256", "content")
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
+    written = write_files(iter([]), lambda _: ([row] for row in rows), IMAGES, path, schema, ())
+    [task] = [row for batch in written for row in batch.to_pylist()]
+    adds = [json.loads(action)["add"] for action in task["actions"]]
+    assert task["rows"] == 9 and task["keys"] == []
     assert Counter(add["partitionValues"]["date"] for add in adds).total() > 3
-    written = pa.concat_tables(
-        [parquet.read_table(Path(table) / add["path"], partitioning=None) for add in adds]
+    found = pa.concat_tables(
+        [parquet.read_table(Path(path) / add["path"], partitioning=None) for add in adds]
     )
-    assert sorted(written["bytes"].to_pylist()) == list(range(9))
-    assert set(written.column_names) < set(IMAGES.columns.replace(":", " ").split())
+    assert sorted(found["bytes"].to_pylist()) == list(range(9))
+    assert found.column_names == list(names)
