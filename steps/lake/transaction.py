@@ -23,7 +23,7 @@ PAUSES = (0.1, 0.2, 0.5, 1, 2, 4, 8, 15, 15)
 CONFLICT = re.compile(
     r"Concurrent\w+Exception|(Metadata|Protocol)ChangedException|DELTA_(CONCURRENT|METADATA_CHANGED"
     r"|PROTOCOL_CHANGED|SCHEMA_CHANGE|TABLE_ALREADY_EXISTS|CREATE_TABLE_WITH_NON_EMPTY_LOCATION)"
-    r"|FIELDS?_ALREADY_EXISTS"  # a column that two add
+    r"|FIELDS?_ALREADY_EXISTS|DUPLICATE_COLUMNS"  # a column that two add
 )
 
 T = TypeVar("T")
