@@ -36,8 +36,11 @@ def throttling() -> list[str] | None:
 
 
 def memory_megabytes() -> float:
-    """Return this process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    """Return this process's resident memory, or its largest so far if /proc is not mounted."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return pages * resource.getpagesize() / 1e6
 
 
