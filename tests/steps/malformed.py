@@ -118,7 +118,8 @@ def _future(rng: random.Random, number: int) -> tuple[bytes, dict]:
     if number % 2:
         exif = Image.Exif()
         exif[ExifTags.Base.DateTime] = f"{year}:02:03 04:05:06"
-        return _image(rng, exif=exif), {"name": f"later/IMG_{number}.jpg"}
+        # the file's own time is the best valid one
+        return _image(rng, exif=exif), {"name": f"later/IMG_{number}.jpg", "outcomes": {IMAGE}}
     name = file_name(device=f"future-{number}").replace("2026-", f"{year}-", 1)
     return _image(rng), {"name": name}
 
