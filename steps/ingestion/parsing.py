@@ -29,7 +29,7 @@ def parse_row(values: Mapping[str, Any], table: Table) -> dict[str, Any]:
         ValueError: one does not fit its column.
     """
     row = {}
-    for name, type_ in table.types().items():
+    for name, type_ in table.types.items():
         value = values[name]
         try:
             row[name] = None if value is None else PARSERS[type_](value)

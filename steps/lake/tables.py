@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from delta.tables import DeltaMergeBuilder, DeltaTable
@@ -35,8 +36,9 @@ class Table:
     long: tuple[str, ...] = ()
     rows_at_once: int = 1024
 
+    @cached_property
     def types(self) -> dict[str, str]:
-        """Return the columns' types as they are written in DDL, by name."""
+        """The columns' types as they are written in DDL, by name."""
         return dict(re.findall(r"(\w+) (\w+(?:<(?:[^<>]|<[^>]*>)*>)?)", self.columns))
 
     def path(self, profile: "Profile") -> str:
