@@ -114,27 +114,26 @@ class Arrivals:
             spark: the session.
             files: those of the landing zone.
             limits: of a chunk.
-            process: see :meth:`stream`.
-            may_write: raises if another run writes to the log; called before anything is recorded,
-                and before each chunk.
+            process, may_write: see :meth:`stream`; may_write is also called before anything is
+                recorded.
 
         Returns:
             the number of files that were new.
         """
-
-        def process_if_allowed(rows: list[Row]) -> None:
-            may_write()
-            process(rows)
-
         new = self.select_new(files)
         may_write()
         self.record(new, limits)
         if self.has_pending():
-            self.stream(spark, process_if_allowed)
+            self.stream(spark, process, may_write)
             self.mark_done()
         return len(new)
 
-    def stream(self, spark: SparkSession, process: Callable[[list[Row]], None]) -> None:
+    def stream(
+        self,
+        spark: SparkSession,
+        process: Callable[[list[Row]], None],
+        may_write: Callable[[], None] = lambda: None,
+    ) -> None:
         """Pass each chunk that was not processed yet to a function, with Spark's stream.
 
         Args:
@@ -142,6 +141,7 @@ class Arrivals:
             process: gets a chunk's rows: path, bytes, modified_at, and the chunk's file_name and
                 file_modification_time. It may get a chunk twice. What it raises ends the stream
                 and is raised here.
+            may_write: raises if another run writes to the log; called before each chunk.
         """
         raised: list[Exception] = []
 
@@ -152,6 +152,7 @@ class Arrivals:
                 chunks.setdefault(row["file_name"], []).append(row)
             try:
                 for rows in chunks.values():
+                    may_write()
                     process(rows)
             except Exception as error:
                 raised.append(error)

@@ -78,11 +78,10 @@ def ingest_files(
     ):
 
         def process(rows: list[Row]) -> None:
-            may_write()
             _write_chunk(spark, profile, rows, rules, duplicates)
             bar.update(len(rows))
 
-        arrivals.stream(spark, process)
+        arrivals.stream(spark, process, may_write)
     arrivals.mark_done()  # after duplicates are marked
     return len(new)
 
