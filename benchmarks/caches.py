@@ -50,13 +50,16 @@ def _link(cache: Cache, home: Path, folder: Path, times: int) -> None:
             place.symlink_to(home / "cache" / f"split={part}" / f"row_group={number % len(rows)}")
 
 
-def write_part(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) -> list[int]:
+def write_part(
+    folder: Path, part: str, inputs: np.ndarray, labels: np.ndarray, column: str = "pixels"
+) -> list[int]:
     """Write a part of a cache; returns the rows of each of its row groups."""
     rows = []
-    for group in range(GROUPS):
-        of_group = slice(group, None, GROUPS)
-        inside = pa.array([image.tobytes() for image in pixels[of_group]], pa.binary())
-        write_group(folder / f"split={part}", group, "pixels", inside, labels[of_group])
+    groups = min(GROUPS, len(labels))
+    for group in range(groups):
+        of_group = slice(group, None, groups)
+        inside = pa.array([row.tobytes() for row in inputs[of_group]], pa.binary())
+        write_group(folder / f"split={part}", group, column, inside, labels[of_group])
         rows.append(len(inside))
     return rows
 

@@ -15,6 +15,7 @@ from edge.protocol.release import sha256_of
 from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
 from steps.evaluation.metrics import with_interval
+from steps.features.weights import ATTRIBUTION
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import ExportOutputs, TrainOutputs
 from steps.pipeline.run_files import read_outputs
@@ -27,6 +28,7 @@ from steps.release.model_record import make_record
 from steps.release.statement import fetch_files, release_version
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
+from steps.training.networks import FROZEN
 from steps.training.tensorflow_settings import configure_tensorflow
 
 logger = logging.getLogger("steps")
@@ -50,6 +52,8 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     train_run_id, source_number = source.tags["run.train"], str(source.version)
     trained = read_outputs(train_run_id, TrainOutputs)
     origin = {"model": source.name, "version": source_number, "train_run_id": train_run_id}
+    if trained.network in FROZEN:
+        origin["weights"] = ATTRIBUTION
     record = make_record(trained, metrics=trained.metrics, source=origin)
     spark = partial(spark_session, run.profile, "export")
     cache = find_or_fill(trained.selection, run.profile, spark)

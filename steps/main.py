@@ -12,7 +12,6 @@ from mlflow.exceptions import ExecutionException
 from pydantic import Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
-from steps.dataset.selection import SelectionParameters
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.ingestion.landing import normalize
@@ -31,6 +30,7 @@ from steps.registry.versions import CHAMPION, is_released
 from steps.reports.main import fill_report
 from steps.settings.parameters import RESUME
 from steps.settings.profile import Profile
+from steps.training.plan_parameters import NetworkParameters
 
 PIPELINE = tuple(module.STEP for module in (ingest, tune, train, register, promote, export))
 
@@ -44,7 +44,7 @@ _SOURCE: Any = ingest.Parameters.model_fields["source"]
 _ON_REFUSAL: Any = promote.Parameters.model_fields["on_refusal"]
 
 
-class OwnParameters(SelectionParameters):
+class OwnParameters(NetworkParameters):
     """Run ingest, tune, train, register, promote and export, each as a nested run.
 
     A parameter of one step is named after the step, such as tune_trials."""

@@ -79,7 +79,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         versions.note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
         fill_report(run.report, challenger, champion, comparison)
         rules = run.profile.promotion
-        why, fix = why_refused(comparison, rules) + warning, what_helps(comparison, rules)
+        why, fix = why_refused(comparison, rules) + warning, what_helps(comparison)
         return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
     if warning:
         logger.warning("%s", comparison.warning)

@@ -24,6 +24,7 @@ from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.training import checkpoints
+from steps.training.feature_cache import find_or_describe
 from steps.training.launcher import launch, resolve_launcher
 from steps.training.model import log_model
 from steps.training.plan import peak_rate
@@ -72,13 +73,14 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         cache = find_or_fill(selection, run.profile, spark)
         warn_of_refusal(run.report, cache, run.profile, selection.source)
         logger.info(describe_guard(cache.counts))
+        learned = find_or_describe(plan, cache, run.profile, spark)
     folder = checkpoints.checkpoint_folder(run.profile, run.id)
     save = partial(checkpoints.save_checkpoint, folder, fingerprint)
     with run.timings.measure("launch"):
-        result = launch(launcher, processes, plan, cache, spark, run.id, save, resume_from)
+        result = launch(launcher, processes, plan, learned, spark, run.id, save, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
-    model = log_model(plan, cache, result)
+    model = log_model(plan, learned, result)
     with run.timings.measure("evaluation"):
         test, by_slice = _evaluate(model, cache)
     fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes))

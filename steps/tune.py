@@ -10,7 +10,7 @@ from pydantic import Field
 
 from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.selection import INPUT_TAGS, SelectionParameters
+from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
@@ -19,7 +19,10 @@ from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
+from steps.training.feature_cache import find_or_describe
 from steps.training.plan import Plan
+from steps.training.plan_parameters import NetworkParameters
+from steps.tuning.hyperopt_space import narrow
 from steps.tuning.trials import FAILED, Trial, read_trials
 
 SEARCHED = "searched"
@@ -28,7 +31,7 @@ SEARCHED = "searched"
 logger = logging.getLogger("steps")
 
 
-class Parameters(SelectionParameters):
+class Parameters(NetworkParameters):
     """Search the profile's space of hyperparameters by short trainings."""
 
     ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
@@ -52,13 +55,14 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             f"profile {run.profile.name} has no search space: add tuning.space to it, as in "
             "profiles/local.yaml"
         )
-    space = run.profile.tuning.space
+    space = narrow(run.profile.tuning.space, parameters.network)
     selection = parameters.selection(run.read("ingest", IngestOutputs))
     log_delta_version(selection.table, selection.version, "tuning")
     searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag(SEARCHED, searched)
     before = _read_trials(parameters.resume_run_id, searched)
-    plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
+    network = str(space.network.choices[0]) if space.network else Plan.network
+    plan = Plan(network=network, epochs=parameters.epochs, seed=parameters.seed, patience=0)
     seconds = parameters.minutes and parameters.minutes * 60
     limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
     with ExitStack() as until_stopped:
@@ -67,7 +71,8 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         with run.timings.measure("cache"):
             cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
             logger.info(describe_guard(cache.counts))
-        warn_of_refusal(run.report, cache, run.profile, selection.source)
+            warn_of_refusal(run.report, cache, run.profile, selection.source)
+            cache = find_or_describe(plan, cache, run.profile, lambda: nullcontext(spark))
         with run.timings.measure("trials"):
             trials = search(spark, plan, cache, space, limits, run.id, before)
     failed = [trial for trial in trials if trial.outcome == FAILED]

@@ -18,6 +18,7 @@ from edge.inference.image import (
     orientation_of,
     upright,
 )
+from edge.inference.record import CROP, SQUASH
 
 PREPARE_VERSION = "1"
 """Changes whenever :func:`prepare` computes other pixels: caches and models carry it."""
@@ -26,18 +27,19 @@ ImageSource = bytes | str | os.PathLike[str] | NDArray[np.uint8]
 """An encoded image as bytes, the path of one, or ``uint8 [h, w, 3]`` RGB pixels of a camera."""
 
 
-def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
+def prepare(image: ImageSource, size: tuple[int, int], resizing: str = SQUASH) -> NDArray[np.uint8]:
     """Turn an image into the network's input.
 
     A JPEG is decoded at the smallest of its DCT scales (1, 1/2, 1/4, 1/8) that still covers
     ``size``, which skips most of the work for a large frame; the EXIF orientation is applied;
-    the image is converted to RGB and resized (bilinear with antialiasing, the aspect ratio
-    is not kept).
+    the image is converted to RGB and resized (bilinear with antialiasing).
 
     Args:
         image: what is to be scored. Pixels of the wanted size, as from a camera's second
             stream, are returned as they are, without a copy.
         size: (height, width) in pixels.
+        resizing: ``squash`` resizes all of the image, and its aspect ratio is not kept; ``crop``
+            the largest part around its centre that has the aspect ratio of ``size``.
 
     Returns:
         ``uint8 [height, width, 3]``, RGB, 0–255.
@@ -50,7 +52,7 @@ def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
     (128, 128, 3)
     """
     if isinstance(image, np.ndarray):
-        return _prepare_pixels(image, size)
+        return _prepare_pixels(image, size, resizing)
     if not isinstance(image, bytes):
         with open(image, "rb") as file:
             image = file.read(MAX_BYTES + 1)
@@ -60,21 +62,30 @@ def prepare(image: ImageSource, size: tuple[int, int]) -> NDArray[np.uint8]:
             opened.load()
         # the wanted size as the file stores it: some lie on their side
         opened.draft("RGB", size if orientation_of(opened) >= 5 else size[::-1])
-        return _resize(as_rgb(upright(opened)), size)
+        return _resize(as_rgb(upright(opened)), size, resizing)
 
 
-def _prepare_pixels(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _prepare_pixels(
+    pixels: NDArray[np.uint8], size: tuple[int, int], resizing: str
+) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         shape = f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}"
         raise UnreadableError("not an image", shape)
     if pixels.shape[:2] == size:
         return np.ascontiguousarray(pixels)
     try:
-        return _resize(Image.fromarray(pixels), size)
+        return _resize(Image.fromarray(pixels), size, resizing)
     except MemoryError as error:
         raise UnreadableError("too large", f"{list(pixels.shape)} pixels") from error
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _resize(image: Image.Image, size: tuple[int, int], resizing: str) -> NDArray[np.uint8]:
     height, width = size
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    box = None
+    if resizing == CROP:
+        scale = min(image.width / width, image.height / height)
+        # rounding must not make the part larger than the image
+        across, down = min(scale * width, image.width), min(scale * height, image.height)
+        left, top = (image.width - across) / 2, (image.height - down) / 2
+        box = left, top, left + across, top + down
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))

@@ -14,11 +14,14 @@ INT8_FILE = "model.int8.onnx"
 """The same network with 8-bit weights and activations: smaller, and faster on some processors."""
 RECORD_FILE = "record.json"
 
+SQUASH, CROP = "squash", "crop"
+"""How ``prepare`` fits an image to the network's input."""
+
 RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = {"threshold": "0.1"}
+FEATURES = {"threshold": "0.1", CROP: "0.2"}
 """What a record can require of its reader, and the version of the code on a device that first has
 it: a new feature comes with a new version."""
 
@@ -62,6 +65,7 @@ class ModelRecord:
     Attributes:
         labels: the class names, in the order of the network's output.
         input_size: (height, width) of the network's input in pixels.
+        resizing: how ``prepare`` fits an image to it.
         prepare_version: the version of ``prepare`` that the network was trained with.
         source: where it came from: the registered Keras model's name and version, its run.
         metrics: test metrics at training time.
@@ -79,6 +83,7 @@ class ModelRecord:
     files: dict[str, str] = field(default_factory=dict)
     file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     threshold: float | None = None
+    resizing: str = SQUASH
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelRecord":
@@ -110,6 +115,7 @@ class ModelRecord:
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
         used = ["threshold"] if self.threshold is not None else []
+        used += [self.resizing] if self.resizing != SQUASH else []
         stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
         text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")

@@ -74,7 +74,7 @@ class Scorer:
         for image in images:
             began = time.perf_counter()
             try:
-                pixels.append(prepare(image, self.record.input_size))
+                pixels.append(prepare(image, self.record.input_size, self.record.resizing))
                 found.append(1000 * (time.perf_counter() - began))
             except UnreadableError as error:
                 found.append(error)

@@ -6,9 +6,13 @@ names the complete attempt: without it there is no cache.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import fsspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.inference.prepare import PREPARE_VERSION
 from steps.atomic import write_atomically
@@ -30,6 +34,8 @@ class Cache:
         group_rows: rows of each row group, by split.
         counts: images by split and label; those of ``guard`` are left out of the cache.
         own_splits: the splits that the images bring themselves.
+        mean: of each feature over the training split, if the rows are features for pixels.
+        deviation: of each feature.
     """
 
     url: str
@@ -38,6 +44,24 @@ class Cache:
     group_rows: dict[str, list[int]]
     counts: dict[str, dict[str, int]]
     own_splits: list[str] = field(default_factory=list)
+    mean: list[float] = field(default_factory=list)
+    deviation: list[float] = field(default_factory=list)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the rows are a frozen network's features, not pixels."""
+        return bool(self.mean)
+
+    @property
+    def column(self) -> str:
+        """The column that a network reads."""
+        return "features" if self.has_features else "pixels"
+
+    def stack(self, rows: Iterable[bytes]) -> NDArray[Any]:
+        """Return rows of that column: ``uint8 [N, H, W, 3]``, or ``float32 [N, features]``."""
+        if self.has_features:
+            return np.frombuffer(b"".join(rows), np.float32).reshape(-1, len(self.mean))
+        return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, *self.input_size, 3)
 
     def split_url(self, split: str) -> str:
         """Return the URL that Petastorm reads a split from."""
@@ -68,6 +92,15 @@ def read_manifest(folder: str) -> Cache | None:
     return Cache(**{**fields, "input_size": tuple(fields["input_size"])})
 
 
-def write_manifest(folder: str, cache: Cache) -> None:
-    """Make a complete attempt the cache of a folder."""
+def keep_first(folder: str, cache: Cache) -> Cache:
+    """Make a complete attempt the cache of a folder, unless another step has filled it meanwhile.
+
+    Returns:
+        The cache of the folder. Of two attempts, the second is removed.
+    """
+    if first := read_manifest(folder):
+        filesystem, path = fsspec.core.url_to_fs(cache.url)
+        filesystem.rm(path, recursive=True)
+        return first
     write_atomically(f"{folder}/manifest.json", json.dumps(asdict(cache), indent=2).encode())
+    return cache

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from edge.inference.prepare import prepare
-from steps.dataset.cache import Cache, cache_name, read_manifest, write_manifest
+from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.own_split import HELD_OUT, own_splits
 from steps.dataset.selection import unlabelled
@@ -60,19 +59,32 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
         UserError: the selection has fewer than two labels, a split lacks one, or the table was
             recreated.
     """
-    name = cache_name(selection)
+    return find_or_make(cache_name(selection), profile, spark, partial(_fill, selection))
+
+
+def find_or_make(
+    name: str, profile: Profile, spark: OpenSpark, fill: Callable[[SparkSession, str], Cache]
+) -> Cache:
+    """Return the cache of a name, as :func:`find_or_fill` does.
+
+    Args:
+        name: a hash of what is in it.
+        profile: says where caches are.
+        spark: opens a Spark session as a context manager.
+        fill: fills a cache in a folder of that name, by Spark.
+    """
     folder = f"{profile.cache}/{name}"
     cache = read_manifest(folder)
     if cache is None:
         with spark() as session:
-            cache = _fill(session, selection, folder)
+            cache = keep_first(folder, fill(session, folder))
         with suppress(FileNotFoundError):  # another step evicts at the same time
             evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
     cache.mark_used()
     return cache
 
 
-def _fill(spark: SparkSession, selection: Selection, folder: str) -> Cache:
+def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     images = labelled.labelled_images(_open_table(spark, selection), selection.source)
     if selection.labelled not in ("", labelled.digest(images)):
         raise UserError(
@@ -89,16 +101,19 @@ def _fill(spark: SparkSession, selection: Selection, folder: str) -> Cache:
     images = images.select("sha256", "path", "device_id", "captured_at", "content")
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
+    prepare_batches = partial(
+        _prepare, input_size=selection.input_size, resizing=selection.resizing
+    )
     (
         images.join(planned.hint("broadcast"), ["path", "sha256"])
         .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
         .repartition(len(groups), "split", "row_group")
-        .mapInArrow(partial(_prepare, input_size=selection.input_size), COLUMNS)
+        .mapInArrow(prepare_batches, COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
     )
-    cache = Cache(
+    return Cache(
         url=attempt,
         labels=labels,
         input_size=selection.input_size,
@@ -106,12 +121,6 @@ def _fill(spark: SparkSession, selection: Selection, folder: str) -> Cache:
         counts=counts,
         own_splits=sorted(known["own"].dropna().unique()),
     )
-    if first := read_manifest(folder):  # another step has filled it in the meantime
-        filesystem, path = fsspec.core.url_to_fs(attempt)
-        filesystem.rm(path, recursive=True)
-        return first
-    write_manifest(folder, cache)
-    return cache
 
 
 def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
@@ -186,9 +195,9 @@ def plan_cache(
 
 
 def _prepare(
-    batches: Iterator[pa.RecordBatch], input_size: tuple[int, int]
+    batches: Iterator[pa.RecordBatch], input_size: tuple[int, int], resizing: str
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        pixels = [prepare(content.as_py(), input_size).tobytes() for content in batch["content"]]
+        pixels = [prepare(c.as_py(), input_size, resizing).tobytes() for c in batch["content"]]
         columns = {name: batch[name] for name in batch.schema.names if name != "content"}
         yield pa.RecordBatch.from_pydict(columns | {"pixels": pa.array(pixels, pa.binary())})

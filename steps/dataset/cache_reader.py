@@ -1,12 +1,9 @@
-"""Row groups of the Petastorm cache, and their pixels."""
+"""Row groups of the Petastorm cache."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
 from steps.environment import hide_hints
@@ -23,8 +20,9 @@ def read_row_groups(
     seed: int | None = None,
     rank: int = 0,
     ranks: int = 1,
+    passes: int = 1,
 ) -> Iterator[Any]:
-    """Read each row group of a split once, with Petastorm.
+    """Read each row group of a split, with Petastorm.
 
     Args:
         cache: the prepared images.
@@ -33,6 +31,7 @@ def read_row_groups(
         seed: shuffles the rank's row groups; None keeps the order of the cache.
         rank, ranks: which shard of how many. Petastorm gives a rank the same row groups
             whatever the seed.
+        passes: how often each is read.
 
     Yields:
         A named tuple of arrays, one for each column.
@@ -58,7 +57,8 @@ def read_row_groups(
         num_epochs=None,
     )
     try:
-        for group in islice(reader, len(range(rank, len(cache.group_rows[split]), ranks))):
+        groups = len(range(rank, len(cache.group_rows[split]), ranks))
+        for group in islice(reader, passes * groups):
             yield _without_none(group) if "device_id" in columns else group
     finally:
         reader.stop()
@@ -94,8 +94,3 @@ def petastorm_filesystem(url: str) -> Any:
                 return bool(self.fs.isfile(path))
 
         return Legacy(fsspec.core.url_to_fs(url)[0])
-
-
-def stack_pixels(images: Iterable[bytes], cache: Cache) -> NDArray[np.uint8]:
-    """Return the pixels of a cache's images: ``uint8 [N, H, W, 3]``."""
-    return np.frombuffer(b"".join(images), np.uint8).reshape(-1, *cache.input_size, 3)

@@ -1,6 +1,7 @@
 """The parameters that say which images a network learns from, and how they are split."""
 
 import logging
+from typing import Literal
 
 from pydantic import Field
 
@@ -26,6 +27,10 @@ class SelectionParameters(StepParameters):
 
     input_size: int = Field(
         128, ge=32, le=1024, description="width and height of the network's input, pixels"
+    )
+    resizing: Literal["squash", "crop"] = Field(
+        "squash",
+        description="how an image becomes square: squash all of it, or crop to its centre",
     )
     block_minutes: int = Field(
         USUAL.block_minutes,

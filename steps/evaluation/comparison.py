@@ -3,6 +3,7 @@ training."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,9 +14,14 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.errors import UserError
-from steps.evaluation.metrics import with_interval
+from steps.evaluation.metrics import wilson, with_interval
 from steps.evaluation.predictions import Predictions, predict_by_keras
-from steps.evaluation.promotion_rules import PairedCounts, PromotionResult, evaluate_rules
+from steps.evaluation.promotion_rules import (
+    Guessing,
+    PairedCounts,
+    PromotionResult,
+    evaluate_rules,
+)
 from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import Selection, TrainOutputs
@@ -126,7 +132,8 @@ def compare_to_champion(
         same_test = training.test == selection.test and TEST in cache.own_splits and TEST in own
         if not same_test:
             seen = used_in_training(ours, training, own)
-    result = evaluate_rules(metrics, len(ours), paired, profile.promotion)
+    rules = profile.promotion
+    result = evaluate_rules(metrics, compare_to_guesses(ours, rules.confidence), paired, rules)
     return Comparison(ours, theirs, seen, metrics, result, cache)
 
 
@@ -138,7 +145,8 @@ def _predict(
     candidate: Candidate, selection: Selection, profile: Profile
 ) -> tuple[Cache, Predictions]:
     trained = candidate.trained
-    selection = selection.model_copy(update={"input_size": trained.selection.input_size})
+    own = {name: getattr(trained.selection, name) for name in ("input_size", "resizing")}
+    selection = selection.model_copy(update=own)
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
     return cache, predict_by_keras(candidate.model, cache, TEST, trained.labels, trained.threshold)
 
@@ -152,6 +160,29 @@ def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
         only_champion=int((champion.correct & ~challenger.correct).sum()),
         only_challenger=int((challenger.correct & ~champion.correct).sum()),
     )
+
+
+def compare_to_guesses(predictions: Predictions, confidence: float) -> Guessing:
+    """Count where a model and its most frequent test label differ, and find the labels it misses.
+
+    Args:
+        predictions: for the test images.
+        confidence: that a label's recall is below that of a blind guess, as one-sided.
+    """
+    labels, counts = np.unique(predictions.truth, return_counts=True)
+    frequent, sure = labels[counts.argmax()], NormalDist().inv_cdf(confidence)
+    missed = []
+    for label, count in zip(labels, counts, strict=True):
+        found = int(predictions.correct[predictions.truth == label].sum())
+        if wilson(found, int(count), sure)[1] < 1 / len(predictions.labels):
+            missed.append(str(label))
+    of_frequent = predictions.truth == frequent
+    majority = PairedCounts(
+        images=len(predictions),
+        only_champion=int((of_frequent & ~predictions.correct).sum()),
+        only_challenger=int((~of_frequent & predictions.correct).sum()),
+    )
+    return Guessing(majority, missed)
 
 
 def used_in_training(

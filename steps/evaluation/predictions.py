@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.inference.record import decide
 from steps.dataset.cache import Cache
-from steps.dataset.cache_reader import read_row_groups, stack_pixels
+from steps.dataset.cache_reader import read_row_groups
 from steps.evaluation.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``."""
+
+BATCH = 8
 
 COLUMNS = ["pixels", "label", "path", "sha256", "device_id", "captured_at"]
 
@@ -104,7 +106,7 @@ def predict_split(
     """
     columns: list[tuple[Any, ...]] = []
     for group in read_row_groups(cache, split, COLUMNS):
-        pixels = stack_pixels(group.pixels, cache)
+        pixels = cache.stack(group.pixels)
         columns.append(
             (
                 np.array(cache.labels)[group.label],
@@ -113,7 +115,7 @@ def predict_split(
                 group.device_id,
                 group.captured_at.astype("datetime64[us]"),
                 pixels.mean(axis=(1, 2, 3)),
-                *(predict(pixels) for predict in models.values()),
+                *(_in_batches(predict, pixels) for predict in models.values()),
             )
         )
     values = [np.concatenate(column) for column in zip(*columns, strict=True)]
@@ -124,6 +126,12 @@ def predict_split(
     shared |= {"labels": labels or cache.labels, "threshold": threshold}
     by_model = zip(models, values[6:], strict=True)
     return {name: Predictions(probabilities=found, **shared) for name, found in by_model}
+
+
+def _in_batches(predict: Predict, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Predict a row group in parts: the layers of a deep network take 60 MB an image."""
+    starts = range(0, len(pixels), BATCH)
+    return np.concatenate([predict(pixels[start : start + BATCH]) for start in starts])
 
 
 def predict_by_keras(
@@ -142,7 +150,7 @@ def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, 
     """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
     found: dict[str, NDArray[np.uint8]] = {}
     for group in read_row_groups(cache, split, ["pixels", "sha256"]):
-        for digest, pixels in zip(group.sha256, stack_pixels(group.pixels, cache), strict=True):
+        for digest, pixels in zip(group.sha256, cache.stack(group.pixels), strict=True):
             if digest in sha256:
                 found[digest] = pixels
     return found

@@ -1,9 +1,10 @@
 """The rules by which a challenger becomes champion: metrics in, a result with reasons out.
 
-Absolute thresholds apply to the challenger's own metrics. That it is no worse than the champion is
-shown, not assumed: by a test of non-inferiority on the same images, in which only discordant pairs
-count (images on which just one of the two is correct). If there are too few test images to show it,
-the result says how many are needed.
+Absolute thresholds apply to the challenger's own metrics. A first model has to be better than a
+rule that always answers the most frequent label, and to find each label. That a later one is no
+worse than the champion is shown, not assumed: by a test of non-inferiority on the same images, in
+which only discordant pairs count (images on which just one of the two is correct). If there are too
+few test images to show it, the result says how many are needed.
 """
 
 import math
@@ -35,12 +36,23 @@ class PairedCounts:
 
     def mcnemar(self) -> float:
         """Return the two-sided p-value of McNemar's exact test: that both are equally good."""
+        tails = map(self._tail, (self.only_champion, self.only_challenger))
+        return min(1.0, 2 * min(tails))
+
+    def chance_of_equals(self) -> float:
+        """Return the one-sided p-value: how likely two equally good ones differ so much or more
+        in the challenger's favour.
+
+        >>> PairedCounts(20, 0, 5).chance_of_equals()
+        0.03125
+        """
+        return self._tail(self.only_champion)
+
+    def _tail(self, fewer: int) -> float:
+        """Return how likely no more than so many of the discordant images are the champion's."""
         discordant = self.only_challenger + self.only_champion
-        if discordant == 0:
-            return 1.0
-        fewer = range(min(self.only_challenger, self.only_champion) + 1)
-        tail: int = sum(math.comb(discordant, k) for k in fewer)
-        return min(1.0, 2 * float(tail / 2**discordant))
+        ways: int = sum(math.comb(discordant, k) for k in range(fewer + 1))
+        return float(ways / 2**discordant)
 
     def score(self, margin: float) -> float:
         """Return Tango's score statistic against a challenger that is worse by ``margin``.
@@ -65,10 +77,12 @@ class PromotionResult:
     Attributes:
         refusals: the reasons against it; none if it passes.
         images_needed: how many test images could decide it; None if more would not help.
+        needs_labels: whether it was right too seldom, so that more labelled images would help.
     """
 
     refusals: list[str] = field(default_factory=list)
     images_needed: int | None = None
+    needs_labels: bool = False
 
     @property
     def passed(self) -> bool:
@@ -79,30 +93,74 @@ class PromotionResult:
         return "; ".join(self.refusals) or "passed"
 
 
+@dataclass(frozen=True)
+class Guessing:
+    """How a first model compares with guesses on its test images.
+
+    Attributes:
+        majority: the discordant pairs with a rule that always answers the most frequent label, in
+            place of the champion.
+        missed: the labels whose recall is below that of a blind guess, as sure as the rules ask.
+    """
+
+    majority: PairedCounts
+    missed: list[str] = field(default_factory=list)
+
+
 def evaluate_rules(
-    metrics: dict[str, float], images: int, paired: PairedCounts | None, rules: Promotion
+    metrics: dict[str, float], guessing: Guessing, paired: PairedCounts | None, rules: Promotion
 ) -> PromotionResult:
     """Decide whether a challenger may become champion.
 
     Args:
         metrics: the challenger's, by name; a slice's as ``<metric>@<slice>``; ``onnx_bytes`` and
             ``latency_ms`` of its ONNX graph.
-        images: the number of test images.
+        guessing: decides if there is no champion.
         paired: the discordant pairs with the champion; None if there is no champion.
         rules: the profile's.
     """
-    needed = images_needed(1 - rules.min_accuracy, rules.confidence)
+    images, wanted = guessing.majority.images, rules.min_accuracy or 0.0
+    needed = images_needed(1 - wanted, rules.confidence)
     if images < needed:
         reason = (
             f"{images} test images are too few: even if all are correct, "
-            f"{rules.min_accuracy:g} at {rules.confidence:.0%} confidence needs {needed}"
+            f"{wanted:g} at {rules.confidence:.0%} confidence needs {needed}"
         )
         return PromotionResult([reason], needed)
     refusals = _threshold_errors(metrics, rules)
     if paired is None:
-        return PromotionResult(refusals)
-    regression, enough = _regression_error(paired, rules)
-    return PromotionResult(refusals + ([regression] if regression else []), enough)
+        others, enough = _guessing_errors(guessing, rules)
+    else:
+        others, enough = _regression_error(paired, rules)
+    seldom = metrics["accuracy"] < wanted or (paired is None and bool(others))
+    return PromotionResult(refusals + others, enough, seldom)
+
+
+def others_needed(confidence: float) -> int:
+    """Return how many images of other labels than the most frequent can show that a first model is
+    better than always answering that one, if all are correct.
+
+    >>> others_needed(0.95)
+    5
+    """
+    return math.ceil(math.log2(1 / (1 - confidence)))
+
+
+def _guessing_errors(guessing: Guessing, rules: Promotion) -> tuple[list[str], int | None]:
+    """Return why a first model may be no better than guesses, and the images needed."""
+    counts, errors, needed = guessing.majority, [], None
+    if counts.chance_of_equals() > 1 - rules.confidence:
+        errors.append(
+            f"it is not shown at {rules.confidence:.0%} confidence to be better than always "
+            f"answering the most frequent label: of {counts.images} test images, it alone is "
+            f"correct on {counts.only_challenger} and that alone on {counts.only_champion}"
+        )
+        # with none of its own mistakes, more images would show it
+        least = others_needed(rules.confidence)
+        if not counts.only_champion and counts.only_challenger:
+            needed = math.ceil(counts.images * least / counts.only_challenger)
+    chance = f"of {', '.join(guessing.missed)} it finds fewer images than a blind guess"
+    return errors + [chance] * bool(guessing.missed), needed
 
 
 def images_needed(margin: float, confidence: float) -> int:
@@ -117,7 +175,9 @@ def images_needed(margin: float, confidence: float) -> int:
 
 
 def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
-    bounds = {"accuracy": Bound(min=rules.min_accuracy)}
+    bounds: dict[str, Bound] = {}
+    if rules.min_accuracy is not None:
+        bounds["accuracy"] = Bound(min=rules.min_accuracy)
     for name, limit in (("onnx_bytes", rules.max_onnx_bytes), ("latency_ms", rules.max_latency_ms)):
         if limit is not None:
             bounds[name] = Bound(max=limit)
@@ -137,7 +197,7 @@ def _threshold_error(name: str, value: float | None, bound: Bound) -> str | None
     return None
 
 
-def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[str | None, int | None]:
+def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[list[str], int | None]:
     """Return why the challenger may be worse than the champion, and the images needed."""
     margin, sure = rules.max_regression, NormalDist().inv_cdf(rules.confidence)
     counts = (
@@ -145,16 +205,16 @@ def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[str | Non
         f"the challenger alone on {paired.only_challenger}"
     )
     if paired.difference < 0 and paired.difference <= -margin:
-        return f"accuracy is more than {margin:g} below the champion's: {counts}", None
+        return [f"accuracy is more than {margin:g} below the champion's: {counts}"], None
     # with no margin nothing can show equality, so "not worse" suffices; by 1 none can be worse
     if margin in (0, 1):
-        return None, None
+        return [], None
     score = paired.score(margin)
     if score >= sure:
-        return None, None
+        return [], None
     needed = math.ceil(paired.images * (sure / score) ** 2)
-    return (
+    reason = (
         f"{counts}, which is too few to show at {rules.confidence:.0%} confidence that it is no "
-        f"more than {margin:g} worse; about {needed} test images are needed",
-        needed,
+        f"more than {margin:g} worse; about {needed} test images are needed"
     )
+    return [reason], needed

@@ -28,17 +28,17 @@ def why_refused(comparison: Comparison, rules: Promotion) -> str:
     accuracy = comparison.metrics["accuracy"]
     had = f"had {with_interval(accuracy, len(comparison.challenger))}"
     result = comparison.result
-    too_low = len(result.refusals) == 1 and accuracy < rules.min_accuracy
-    if too_low and not result.images_needed:
-        return f"{had}, needed {rules.min_accuracy:.2f}"
+    wanted = rules.min_accuracy or 0.0
+    if len(result.refusals) == 1 and accuracy < wanted and not result.images_needed:
+        return f"{had}, needed {wanted:.2f}"
     return f"{had}: {result}"
 
 
-def what_helps(comparison: Comparison, rules: Promotion) -> str:
+def what_helps(comparison: Comparison) -> str:
     """Return what makes the next challenger most likely to pass."""
     if needed := comparison.result.images_needed:
         return f"add about {images_to_add(needed, comparison.cache)} labelled images"
-    if comparison.metrics["accuracy"] < rules.min_accuracy:
+    if comparison.result.needs_labels:
         labels = comparison.challenger.labels
         recall = {one: comparison.metrics.get(label_metric("recall", one), 1.0) for one in labels}
         worst = min(labels, key=lambda label: recall[label])

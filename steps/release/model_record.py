@@ -12,6 +12,7 @@ def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
     return ModelRecord(
         labels=trained.labels,
         input_size=trained.selection.input_size,
+        resizing=trained.selection.resizing,
         prepare_version=PREPARE_VERSION,
         threshold=trained.threshold,
         **fields,

@@ -1,10 +1,11 @@
 """What the split shows before anything is trained: whether its network can be promoted at all."""
 
 import logging
+import math
 
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
-from steps.evaluation.promotion_rules import images_needed
+from steps.evaluation.promotion_rules import images_needed, others_needed
 from steps.evaluation.refusal import images_to_add
 from steps.pipeline.model_names import name_model
 from steps.pipeline.report import Report
@@ -18,10 +19,13 @@ def warn_of_refusal(report: Report, cache: Cache, profile: Profile, source: str)
     """Say that the test split is too small to pass, whatever is trained, and what is missing."""
     rules, images = profile.promotion, cache.rows(TEST)
     model = profile.model or name_model(source)
-    purposes = [(images_needed(1 - rules.min_accuracy, rules.confidence), "promotion")]
-    if 0 < rules.max_regression < 1 and version_by_alias(model, CHAMPION):
-        against_champion = images_needed(rules.max_regression, rules.confidence)
+    purposes = [(images_needed(1 - (rules.min_accuracy or 0.0), rules.confidence), "promotion")]
+    if version_by_alias(model, CHAMPION):
+        against_champion = images_needed(rules.max_regression or 1, rules.confidence)
         purposes.append((against_champion, "a comparison with the champion"))
+    elif others := images - max(cache.counts[TEST].values()):  # images of other labels
+        first = math.ceil(images * others_needed(rules.confidence) / others)
+        purposes.append((first, "a first model"))
     needed, purpose = max(purposes, key=lambda one: one[0])
     if images >= needed:
         return

@@ -74,7 +74,9 @@ class Bound(Section):
 class Promotion(Section):
     """What a challenger has to reach on the test set."""
 
-    min_accuracy: float = Field(ge=0, le=1, description="absolute, 0–1")
+    min_accuracy: float | None = Field(
+        None, ge=0, le=1, description="a wish, 0–1; null: better than the most frequent label"
+    )
     max_regression: float = Field(ge=0, le=1, description="below the champion's accuracy, 0–1")
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="of the paired test against the champion"

@@ -17,7 +17,7 @@ from steps.dataset.split import TRAIN, VALIDATION
 from steps.errors import UserError
 from steps.training.augmentation import build_augmentation
 from steps.training.fit_result import Checkpoint, FitResult
-from steps.training.model import prepare_model
+from steps.training.model import prepare_model, training_shard
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess
 from steps.training.train_step import compile_steps
@@ -53,7 +53,7 @@ def fit(
 
     Args:
         plan: how to train.
-        cache: the prepared images.
+        cache: the prepared images, or a frozen network's features of them.
         ranks: this rank among the others.
         after_epoch: is called with each epoch's metrics, on every rank; it may raise to end the
             training.
@@ -66,7 +66,11 @@ def fit(
     model, optimizer = prepare_model(plan, cache, ranks.size)
     import keras  # after the threads are set
 
-    augment = build_augmentation(cache.input_size, plan.augmentation, plan.seed)
+    augment = (
+        keras.Model(model.input, model.input)  # the copies in the cache are augmented
+        if cache.has_features
+        else build_augmentation(cache.input_size, plan.augmentation, plan.seed)
+    )
     averages = [keras.Variable(v, trainable=False) for v in model.trainable_variables]
     state = model.variables + optimizer.variables + averages + augment.variables
     result = FitResult()
@@ -75,7 +79,7 @@ def fit(
         for variable, value in zip(state, resume_from.variables, strict=True):
             variable.assign(value)
     ranks.share(state)
-    train = Shard(cache, TRAIN, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
+    train = training_shard(plan, cache, ranks.rank, ranks.size)
     validation = Shard(cache, VALIDATION, plan.rank_batch(ranks.size), ranks.rank, ranks.size)
     reach = max(1.0, AVERAGED * train.steps() * plan.epochs)
     augmented, train_step, validation_step = compile_steps(
@@ -89,7 +93,7 @@ def fit(
         loss, count = _sum_columns(_run_steps(augmented, train_step, shuffled))
         with _exchanged(model.trainable_variables, averages):
             batches = validation.epoch(None)
-            sums = _sum_columns(validation_step(b.pixels, b.classes, b.weights) for b in batches)
+            sums = _sum_columns(validation_step(b.inputs, b.classes, b.weights) for b in batches)
             weights = model.get_weights()
         metrics = {
             "loss": float(loss / count),
@@ -134,10 +138,10 @@ def _run_steps(
 ) -> Iterator[Sequence[Any]]:
     """Run the steps of an epoch; each augments the next one's images while the ranks exchange."""
     batch = next(batches)
-    pixels = augmented(batch.pixels)
+    inputs = augmented(batch.inputs)
     for following in chain(batches, [None]):
-        next_pixels = following.pixels if following else batch.pixels[:0]
-        *sums, pixels = train_step(pixels, batch.classes, batch.weights, next_pixels)
+        next_inputs = following.inputs if following else batch.inputs[:0]
+        *sums, inputs = train_step(inputs, batch.classes, batch.weights, next_inputs)
         yield sums
         batch = following or batch
 

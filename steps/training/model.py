@@ -1,6 +1,7 @@
 """A plan's network: built, with its optimizer; and trained, as an artifact of its run."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from steps.dataset.batches import Shard
 from steps.dataset.cache import Cache
 from steps.dataset.split import TRAIN
 from steps.training.fit_result import FitResult
+from steps.training.head import add_head, build_head
 from steps.training.networks import build
 from steps.training.plan import Plan, peak_rate
 from steps.training.tensorflow_settings import configure_tensorflow
@@ -36,7 +38,7 @@ def prepare_model(
     if precision == "auto":
         precision = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
     model = build_model(plan, cache, precision)
-    steps = Shard(cache, TRAIN, plan.rank_batch(ranks), 0, ranks).steps()
+    steps = training_shard(plan, cache, 0, ranks).steps()
     rate = peak_rate(plan, ranks)
     decay = max(1, steps * (plan.epochs - 1))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -49,12 +51,18 @@ def prepare_model(
     return model, optimizer
 
 
+def training_shard(plan: Plan, cache: Cache, rank: int, ranks: int) -> Shard:
+    """Return what a rank reads in an epoch: few images several times, for the plan's steps."""
+    once = Shard(cache, TRAIN, plan.rank_batch(ranks), rank, ranks)
+    return replace(once, passes=-(-plan.epoch_steps // once.steps()))
+
+
 def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":
-    """Build the plan's network for the cache's images and labels.
+    """Build the plan's network for the cache's images and labels, or its head for features.
 
     Args:
         plan: names the network, and its initial weights.
-        cache: the prepared images.
+        cache: the prepared images, or a frozen network's features of them.
         precision: ``float32``, or ``mixed_float16``: half precision inside, with variables
             that are float32 all the same.
     """
@@ -66,16 +74,26 @@ def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(precision)
     try:
+        if cache.has_features:
+            return build_head(plan, cache)
         return build(plan, cache.input_size, len(cache.labels))
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 
 
 def log_model(plan: Plan, cache: Cache, result: FitResult) -> "keras.Model":
-    """Log the network of the best epoch to the active run, and return it."""
+    """Log the network of the best epoch to the active run, and return it: pixels in.
+
+    Args:
+        plan: how it was trained.
+        cache: on which images, or on a frozen network's features of them.
+        result: of the training.
+    """
     configure_tensorflow(plan.threads)  # of this process, if the ranks had their own
     model = build_model(plan, cache)
     model.set_weights(result.weights)
+    if cache.has_features:
+        model = add_head(model, plan, cache)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))

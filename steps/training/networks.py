@@ -153,6 +153,9 @@ NETWORKS: "dict[str, Callable[[keras.KerasTensor, float, str], keras.KerasTensor
     "efficientnet_lite0": _efficientnet_lite0,
 }
 
+FROZEN = ("efficientnet_lite0",)
+"""The networks of which only the classifier is trained."""
+
 
 def validate_network(network: str) -> str:
     """Return the name of a network if there is one.

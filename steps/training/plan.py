@@ -23,7 +23,8 @@ class Plan:
         weights: initial weights: ``none`` (random), ``imagenet``, or a file.
         learning_rate: Adam's highest, for a batch of 16; see :func:`peak_rate`.
         batch_size: images per batch, over all ranks together.
-        epochs: passes over the training split, at most.
+        epochs: passes over the training split, at most; each ends with a validation.
+        epoch_steps: steps of an epoch, at least: it reads few images several times.
         seed: of the weights, the order, the augmentation and the dropout.
         augmentation: multiplies the strength of the augmentation; 0 is none.
         patience: epochs without a lower validation loss that end the training; 0 never does.
@@ -39,6 +40,7 @@ class Plan:
     learning_rate: float = 3e-3
     batch_size: int = 16
     epochs: int = 30
+    epoch_steps: int = 20
     seed: int = 0
     augmentation: float = 1.0
     patience: int = 15

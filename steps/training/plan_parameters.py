@@ -12,12 +12,17 @@ from steps.training.plan import Plan, Precision
 DEFAULT = Plan()
 
 
-class PlanParameters(SelectionParameters):
-    """Parameters of the step that trains a network. None: as tuned, or the default."""
+class NetworkParameters(SelectionParameters):
+    """Parameters shared by the steps that train networks."""
 
     network: Annotated[str, AfterValidator(validate_network)] | None = Field(
-        None, description=f"{', '.join(NETWORKS)}; none: as tuned, or {DEFAULT.network}"
+        None, description=f"{', '.join(NETWORKS)}; none: of the search space, or {DEFAULT.network}"
     )
+
+
+class PlanParameters(NetworkParameters):
+    """Parameters of the step that trains a network. None: as tuned, or the default."""
+
     weights: str = Field(DEFAULT.weights, description="initial weights: none, imagenet, or a file")
     learning_rate: float | None = Field(
         None,
@@ -43,6 +48,11 @@ class PlanParameters(SelectionParameters):
         description=f"images per batch, over all ranks; none: as tuned, or {DEFAULT.batch_size}",
     )
     epochs: int = Field(DEFAULT.epochs, ge=1, description="passes over the training split, at most")
+    epoch_steps: int = Field(
+        DEFAULT.epoch_steps,
+        ge=1,
+        description="steps of an epoch, at least: it reads few images several times",
+    )
     patience: int = Field(
         DEFAULT.patience,
         ge=0,

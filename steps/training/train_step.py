@@ -33,37 +33,38 @@ def compile_steps(
         class_weights: ``float32 [classes]``.
 
     Returns:
-        The augmentation of a batch's pixels; the training step, which returns the summed loss and
-        weights of its batch and the next one's augmented pixels; the validation step, which
+        The augmentation of a batch's inputs; the training step, which returns the summed loss and
+        weights of its batch and the next one's augmented inputs; the validation step, which
         returns the sums of losses, of their squares, of correct images, and of weights.
     """
     import keras
     import tensorflow as tf
 
-    images = tf.TensorSpec([None, *model.input_shape[1:3], 3], tf.uint8)
-    signature = [images, tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)]
+    inputs = tf.TensorSpec(model.input_shape, model.input.dtype)
+    signature = [inputs, tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)]
     variables = [variable.value for variable in model.trainable_variables]
     moving = [v for v in model.non_trainable_variables if v.name.startswith("moving_")]
 
     def losses_of(
-        pixels: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor", training: bool
+        inputs: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor", training: bool
     ) -> "tuple[tf.Tensor, tf.Tensor]":
-        probabilities = model(pixels, training=training)
+        probabilities = model(inputs, training=training)
         losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
         return losses * weights, probabilities
 
     @tf.function(input_signature=signature[:1])  # type: ignore[untyped-decorator]  # it has no types
-    def augmented(pixels: "tf.Tensor") -> "tf.Tensor":
-        return augment(pixels, training=True)
+    def augmented(inputs: "tf.Tensor") -> "tf.Tensor":
+        return augment(inputs, training=True)
 
     @tf.function(input_signature=[*signature, signature[0]])  # type: ignore[untyped-decorator]  # it has no types
     def train_step(
-        pixels: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor", following: "tf.Tensor"
+        inputs: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor", following: "tf.Tensor"
     ) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
         balanced = weights * tf.gather(class_weights, classes)
         with tf.GradientTape() as tape:
-            losses, _ = losses_of(pixels, classes, balanced, training=True)
-            loss = tf.reduce_sum(losses)
+            losses, _ = losses_of(inputs, classes, balanced, training=True)
+            penalty = tf.reduce_sum(weights) * sum(model.losses)  # of a head's weights
+            loss = tf.reduce_sum(losses) + penalty
             scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
         gradients = tape.gradient(scaled, variables)
         with tf.control_dependencies(gradients):  # so that it fills the wait for their exchange
@@ -83,9 +84,9 @@ def compile_steps(
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]  # it has no types
     def validation_step(
-        pixels: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor"
+        inputs: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor"
     ) -> "list[tf.Tensor]":
-        losses, probabilities = losses_of(pixels, classes, weights, training=False)
+        losses, probabilities = losses_of(inputs, classes, weights, training=False)
         correct = tf.cast(tf.argmax(probabilities, 1, tf.int32) == classes, tf.float32)
         # a weight is 1, or 0 for padding
         totals = losses, losses * losses, correct * weights, weights

@@ -1,6 +1,6 @@
 """Pipelines, upkeep and a continuous ingest on one lake and one store at the same time.
 
-`RUNS=20 make prove ARGS="-k at_once"` does it twenty times; without RUNS, once, by ingest alone.
+`RUNS=20 make prove ARGS="-k at_once"` does it twenty times.
 """
 
 import os
@@ -19,7 +19,7 @@ from steps.settings.profile import PROJECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(14400)]
 
-RUNS = int(os.environ.get("RUNS", "1"))
+RUNS = int(os.environ.get("RUNS", "2"))
 AT_FIRST, A_RUN = 100, 20
 PERIOD = 2.0
 """Seconds between two images that arrive."""
@@ -60,12 +60,7 @@ def arrive(workshop, count: int, over: threading.Event, period: float) -> None:
             return
 
 
-WHOLE = pytest.mark.skipif(
-    "RUNS" not in os.environ, reason="NOT PROVEN HERE: whole pipelines at once take RUNS=1 or more"
-)
-
-
-@pytest.mark.parametrize("until", ["ingest", pytest.param("export", marks=WHOLE)])
+@pytest.mark.parametrize("until", ["ingest", "export"])
 def test_all_at_once_end_well(workshop, until):
     arrive(workshop, AT_FIRST, threading.Event(), 0)
     source = workshop.home / "landing"

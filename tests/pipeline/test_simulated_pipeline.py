@@ -150,7 +150,7 @@ def test_the_aliases_name_linked_versions(pipeline):
 
 def test_keras_and_onnx_agree_on_every_test_image(pipeline, tmp_path):
     from steps.dataset.cache_filling import find_or_fill
-    from steps.dataset.cache_reader import read_row_groups, stack_pixels
+    from steps.dataset.cache_reader import read_row_groups
     from steps.registry.versions import load_keras
     from steps.settings.profile import load_profile
 
@@ -163,7 +163,7 @@ def test_keras_and_onnx_agree_on_every_test_image(pipeline, tmp_path):
     scorer = Scorer(folder)
     seen = 0
     for group in read_row_groups(cache, "test", ["pixels"]):
-        pixels = stack_pixels(group.pixels, cache)
+        pixels = cache.stack(group.pixels)
         np.testing.assert_allclose(
             scorer.score_prepared(pixels),
             np.asarray(model(pixels, training=False)),

@@ -49,7 +49,7 @@ def _cached(content: bytes, folder: Path) -> None:
         [row | {"captured_at": datetime.now(UTC), "split": "test", "row_group": 0}]
     )
     try:
-        list(_prepare(iter([batch]), (8, 8)))
+        list(_prepare(iter([batch]), (8, 8), "squash"))
     except ValueError:
         assert content not in (CONTENTS["a JPEG"], CONTENTS["a PNG"])
 

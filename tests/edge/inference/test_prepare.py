@@ -118,6 +118,31 @@ def test_pixels_from_a_camera_are_resized_alike(scene):
     np.testing.assert_array_equal(pixels, expected)
 
 
+@pytest.mark.parametrize("size", [(480, 640), (640, 300), (480, 480)])
+def test_a_crop_is_the_largest_part_around_the_centre(scene, size):
+    height, width = size
+    stored = scene.resize((width, height))
+    scale = min(height / SIZE[0], width / SIZE[1])
+    part = np.array((width, height)) / 2, np.array(SIZE[::-1]) * scale / 2
+    box = (*(part[0] - part[1]), *(part[0] + part[1]))
+    assert min(box[:2]) == pytest.approx(0) and max(box[:2]) > 0
+    expected = np.asarray(stored.resize(SIZE[::-1], Image.Resampling.BILINEAR, box))
+    cropped = prepare(encoded(stored, "PNG"), SIZE, "crop")
+    np.testing.assert_array_equal(cropped, expected)
+    np.testing.assert_array_equal(prepare(np.asarray(stored), SIZE, "crop"), expected)
+    assert difference(cropped, prepare(encoded(stored, "PNG"), SIZE)) > 1
+    # a JPEG is decoded at a scale that still covers the part
+    assert difference(prepare(encoded(stored, quality=95), SIZE, "crop"), expected) < 2.5
+
+
+def test_every_shape_can_be_cropped():
+    for height in range(1, 400, 7):
+        for width in (1, 3, 333, 399):
+            pixels = np.full((height, width, 3), 9, np.uint8)
+            for size in (SIZE, (224, 224)):
+                assert (prepare(pixels, size, "crop") == 9).all()
+
+
 def test_pixels_of_the_size_already_are_taken_as_they_are(scene):
     pixels = np.asarray(scene.resize(SIZE[::-1]))
     np.testing.assert_array_equal(prepare(pixels, SIZE), pixels)

@@ -45,6 +45,7 @@ def test_a_record_requires_what_it_uses(tmp_path):
     for record, requires in (
         (RECORD, {}),
         (replace(RECORD, threshold=0.5), {"threshold": FEATURES["threshold"]}),
+        (replace(RECORD, resizing="crop"), {"crop": FEATURES["crop"]}),
     ):
         record.write(tmp_path)
         stated = json.loads((tmp_path / "record.json").read_text())

@@ -1,3 +1,6 @@
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import ImageOps
@@ -5,7 +8,7 @@ from tiny_model import probabilities, write_model
 
 from edge.inference.image import UnreadableError
 from edge.inference.prepare import prepare
-from edge.inference.record import RecordError
+from edge.inference.record import ModelRecord, RecordError
 from edge.inference.scoring import Scorer
 
 SIZE = (64, 48)
@@ -23,6 +26,17 @@ def test_bytes_path_and_scorer_agree(jpeg, tmp_path, model_folder):
     assert scores.shape == (3, 2) and scores.dtype == np.float32
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(scores, scorer.score_prepared(np.stack([pixels] * 3)))
+
+
+def test_a_scorer_prepares_as_its_record_says(jpeg, model_folder, tmp_path):
+    by_shape = probabilities(Scorer(model_folder), [jpeg])
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    replace(ModelRecord.read(folder), resizing="crop").write(folder)
+    scorer = Scorer(folder)
+    cropped = probabilities(scorer, [jpeg])
+    expected = scorer.score_prepared(prepare(jpeg, SIZE, "crop")[None])
+    np.testing.assert_array_equal(cropped, expected)
+    assert not np.array_equal(cropped, by_shape)
 
 
 @pytest.mark.parametrize(("grey", "label"), [(0, "dark"), (100, "dark"), (180, "bright")])

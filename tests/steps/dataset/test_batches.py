@@ -27,7 +27,7 @@ def _numbers(batches: list[Batch], weight: int = 1) -> list[int]:
     return [
         int(pixels[0, 0, 0]) + 256 * int(pixels[0, 0, 1])
         for batch in batches
-        for pixels, image_weight in zip(batch.pixels, batch.weights, strict=True)
+        for pixels, image_weight in zip(batch.inputs, batch.weights, strict=True)
         if image_weight == weight
     ]
 
@@ -55,13 +55,13 @@ def test_a_batch_is_full_and_its_padding_repeats_real_images(cache, ranks, batch
     for rank in range(ranks):
         own = list(Shard(cache, "train", batch_size, rank, ranks).epoch(3))
         for batch in own:
-            assert batch.pixels.shape == (batch_size, 4, 4, 3)
+            assert batch.inputs.shape == (batch_size, 4, 4, 3)
             assert batch.classes.shape == batch.weights.shape == (batch_size,)
-            dtypes = batch.pixels.dtype, batch.classes.dtype, batch.weights.dtype
+            dtypes = batch.inputs.dtype, batch.classes.dtype, batch.weights.dtype
             assert dtypes == (np.uint8, np.int32, np.float32)
             assert list(batch.weights) == sorted(batch.weights, reverse=True)
             numbers = [*_numbers([batch], 1), *_numbers([batch], 0)]
-            for number, pixels, class_ in zip(numbers, batch.pixels, batch.classes, strict=True):
+            for number, pixels, class_ in zip(numbers, batch.inputs, batch.classes, strict=True):
                 expected, expected_class = numbered(number, (4, 4), 3)
                 np.testing.assert_array_equal(pixels, expected)
                 assert class_ == expected_class
@@ -105,6 +105,15 @@ def test_a_seed_is_an_order(cache, ranks):
 def test_without_a_seed_the_order_is_that_of_the_cache(cache):
     for split in ("validation", "test"):  # of fewer than ten groups, whose names sort as numbers do
         assert _numbers(list(Shard(cache, split, 4).epoch(None))) == _all(split)
+
+
+@pytest.mark.parametrize(("ranks", "seed"), [(1, 0), (2, 3), (1, None)])
+def test_an_epoch_of_several_passes_has_each_image_so_often(cache, ranks, seed):
+    shards = [Shard(cache, "train", 4, rank, ranks, passes=3) for rank in range(ranks)]
+    epochs = [list(shard.epoch(seed)) for shard in shards]
+    assert {len(epoch) for epoch in epochs} == {shards[0].steps()}
+    counts = Counter(_numbers([batch for epoch in epochs for batch in epoch]))
+    assert sorted(counts) == sorted(_all("train")) and set(counts.values()) == {3}
 
 
 @pytest.mark.parametrize("seed", [0, 5])

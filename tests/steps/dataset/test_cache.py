@@ -29,6 +29,7 @@ OTHER = {
     "source": "file:/landing/deeper",
     "labelled": "another",
     "input_size": (24, 16),
+    "resizing": "crop",
     "block_minutes": 20,
     "guard_minutes": 2,
     "split_seed": 1,

@@ -19,7 +19,7 @@ from drawing import drawn, encoded, jpeg
 from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.cache_reader import read_row_groups, stack_pixels
+from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
@@ -115,7 +115,7 @@ def _read(cache: Cache, split: str) -> pd.DataFrame:
             {
                 "name": [path.removeprefix(f"{SOURCE}/") for path in group.path],
                 "label": group.label,
-                "pixels": list(stack_pixels(group.pixels, cache)),
+                "pixels": list(cache.stack(group.pixels)),
             }
         )
         for group in read_row_groups(cache, split, columns)

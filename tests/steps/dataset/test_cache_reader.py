@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_cache import numbered, write_cache
 
-from steps.dataset.cache_reader import read_row_groups, stack_pixels
+from steps.dataset.cache_reader import read_row_groups
 
 
 def test_row_groups_have_the_requested_columns_and_the_pixels_of_the_cache(tmp_path):
@@ -15,7 +15,7 @@ def test_row_groups_have_the_requested_columns_and_the_pixels_of_the_cache(tmp_p
     assert groups[0].path[0] == "file:/landing/3.jpg"
     (group,) = read_row_groups(cache, "train", ["pixels"])
     expected = np.stack([numbered(number, (4, 4), 2)[0] for number in range(3)])
-    np.testing.assert_array_equal(stack_pixels(group.pixels, cache), expected)
+    np.testing.assert_array_equal(cache.stack(group.pixels), expected)
 
 
 @pytest.mark.parametrize("device", [None, "1"])

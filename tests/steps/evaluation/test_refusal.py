@@ -5,12 +5,13 @@ import pytest
 from made_predictions import make_predictions
 
 from steps.dataset.cache import Cache
-from steps.evaluation.comparison import Comparison
+from steps.evaluation.comparison import Comparison, compare_to_guesses
 from steps.evaluation.promotion_rules import evaluate_rules
 from steps.evaluation.refusal import ending_of, what_helps, why_refused
 from steps.settings.profile import Bound, Promotion
 
 RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
+FREE = Promotion(max_regression=0.05)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,12 @@ RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
          "correct, 0.9 at 95% confidence needs 25", "add about 46 labelled images"),
         (14, 7, 5, RULES, "had 0.64 (0.39–0.84): 14 test images are too few: even if all are "
          "correct, 0.9 at 95% confidence needs 25", "add about 46 labelled images"),
+        (100, 20, 20, FREE, "had 0.80 (0.71–0.87): it is not shown at 95% confidence to be better "
+         "than always answering the most frequent label: of 100 test images, it alone is correct "
+         "on 0 and that alone on 0; of R&D it finds fewer images than a blind guess",
+         "add labelled images, above all of R&D (recall 0.00)"),
+        (20, 4, 1, FREE, "had 0.95 (0.76–0.99): it is not shown at 95% confidence",
+         "add about 58 labelled images"),
         (100, 20, 0, RULES.model_copy(update={"max_onnx_bytes": 9}),
          "had 1.00 (0.96–1.00): onnx_bytes 10 is above the maximum, 9",
          "train another, or change promotion in the profile"),
@@ -40,11 +47,11 @@ def test_why_and_what_helps(images, others, wrong, rules, why, helps):
     metrics = predictions.metrics() | {"onnx_bytes": 10.0}
     counts = {"train": {"a": 3 * images}, "validation": {"a": images // 7}, "test": {"a": images}}
     cache = Cache("", labels, (4, 4), {"test": [images]}, counts)
-    result = evaluate_rules(metrics, images, None, rules)
+    result = evaluate_rules(metrics, compare_to_guesses(predictions, 0.95), None, rules)
     seen = np.zeros(images, bool)
     comparison = Comparison(predictions, None, seen, metrics, result, cache)
     assert why_refused(comparison, rules).startswith(why)
-    assert what_helps(comparison, rules) == helps
+    assert what_helps(comparison) == helps
 
 
 @pytest.mark.parametrize(

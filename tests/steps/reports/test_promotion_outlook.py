@@ -8,21 +8,25 @@ from steps.pipeline.report import Report
 from steps.reports.promotion_outlook import warn_of_refusal
 from steps.settings.profile import load_profile
 
+WISH = {"min_accuracy": 0.9}
 TRAIN = {"train": [12] * 4, "validation": [10]}
 
 
 @pytest.mark.parametrize(
     ("test_images", "has_champion", "rules", "said"),
     [
-        (14, False, {}, "14 test images are too few for promotion, which needs 25 even if all are "
-         "correct: add about 57 labelled images;"),
-        (25, False, {}, ""),
-        (25, True, {}, "25 test images are too few for a comparison with the champion, which needs "
-         "52 even if all are correct: add about 90 labelled images;"),
-        (14, True, {"max_regression": 0.5}, "14 test images are too few for promotion, which needs "
-         "25"),
+        (14, False, WISH, "14 test images are too few for promotion, which needs 25 even if all "
+         "are correct: add about 57 labelled images;"),
+        (25, False, WISH, ""),
+        (10, False, {}, ""),
+        (8, False, {}, "8 test images are too few for a first model, which needs 10 even if all "
+         "are correct: add about 17 labelled images;"),
+        (25, True, WISH, "25 test images are too few for a comparison with the champion, which "
+         "needs 52 even if all are correct: add about 90 labelled images;"),
+        (14, True, WISH | {"max_regression": 0.5}, "14 test images are too few for promotion, "
+         "which needs 25"),
         (52, True, {}, ""),
-        (2, True, {"min_accuracy": 0.0, "max_regression": 0.0}, ""),
+        (2, True, {"max_regression": 0.0}, ""),
     ],
 )  # fmt: skip
 def test_a_test_split_that_cannot_pass_is_said(

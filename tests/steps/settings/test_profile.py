@@ -77,7 +77,7 @@ def test_a_profile_that_is_not_named_is_the_local_one(tmp_path, monkeypatch):
     local = load_profile("local")
     assert local.tracking_uri is None
     assert (local.lake, local.cache) == (f"{PROJECT}/data/lake", f"{PROJECT}/data/cache")
-    assert local.promotion.min_accuracy > 0.5
+    assert local.promotion.min_accuracy is None
 
 
 def test_a_profile_is_read_from_a_path_into_types(tmp_path):

@@ -3,12 +3,14 @@
 from dataclasses import asdict, fields
 
 import numpy as np
+import pytest
 from hyperopt.pyll import stochastic
 
+from steps.errors import UserError
 from steps.settings.profile import load_profile
 from steps.settings.search_space import Choice
 from steps.training.plan import Plan
-from steps.tuning.hyperopt_space import to_hyperopt, to_point
+from steps.tuning.hyperopt_space import narrow, to_hyperopt, to_point
 
 
 def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():
@@ -28,3 +30,17 @@ def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds(
     here = to_point(asdict(Plan()), space)
     defaults = {name: getattr(Plan(), name) for name in space.searched()}
     assert to_point(defaults, space) == here and here["width"] == 1 and here["batch_size"] == 0
+
+
+def test_a_search_for_one_network_has_that_networks_dimensions():
+    space = load_profile("local").tuning.space
+    assert narrow(space, None) == space
+    one = narrow(space, "MobileNetV2").searched()
+    assert one.keys() == space.searched().keys() and one["network"].choices == ["MobileNetV2"]
+    frozen = narrow(space, "efficientnet_lite0").searched()
+    assert frozen.keys() == space.searched().keys() - {"width", "augmentation"}
+    both = Choice(choices=["compact", "efficientnet_lite0"])
+    several = space.model_copy(update={"network": both})
+    with pytest.raises(UserError, match="-P network=efficientnet_lite0"):
+        narrow(several, None)
+    assert narrow(several, "compact").network.choices == ["compact"]

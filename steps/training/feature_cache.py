@@ -1,0 +1,151 @@
+"""The features of a frozen network for a cache's images, in a Petastorm cache of their own."""
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache as cached
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+
+from steps.dataset.cache import LAYOUT, Cache
+from steps.dataset.cache_filling import OpenSpark, find_or_make
+from steps.dataset.cache_reader import read_row_groups
+from steps.dataset.split import TRAIN, VALIDATION
+from steps.features.weights import SHA256
+from steps.settings.profile import Profile
+from steps.training.augmentation import build_augmentation
+from steps.training.networks import FROZEN, build_features
+from steps.training.plan import Plan
+from steps.training.tensorflow_settings import configure_tensorflow
+
+logger = logging.getLogger(__name__)
+
+COPIES = 3
+"""Augmented copies of each image of the training split, besides the image itself."""
+BATCH = 16
+COLUMNS = "label INT, features BINARY, split STRING, row_group INT"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What features depend on besides their images.
+
+    Attributes:
+        network: one of ``FROZEN``.
+        input_size: (height, width) in pixels.
+        augmentation: strength of the copies; without it there are none.
+    """
+
+    network: str
+    input_size: tuple[int, int]
+    augmentation: float
+
+    @property
+    def copies(self) -> int:
+        """How often each image of the training split is described, itself included."""
+        return 1 + COPIES * bool(self.augmentation)
+
+
+def find_or_describe(plan: Plan, cache: Cache, profile: Profile, spark: OpenSpark) -> Cache:
+    """Return what a plan's network trains on: the pixels or, for a frozen network, its features.
+
+    Args:
+        plan: names the network, and how strongly the copies are augmented.
+        cache: the prepared images.
+        profile: says where caches are.
+        spark: opens a Spark session as a context manager, if there are no such features yet.
+    """
+    if plan.network not in FROZEN:
+        return cache
+    source = Source(plan.network, cache.input_size, plan.augmentation)
+    content = [cache.url.split("/")[-2], *vars(source).values(), COPIES, SHA256, LAYOUT]
+    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    return find_or_make(name, profile, spark, partial(_fill, source, cache))
+
+
+def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cache:
+    logger.info("describing the images by %s …", source.network)
+    attempt = f"{folder}/{uuid.uuid4().hex}"
+    pixels = spark.read.parquet(cache.url)
+    (
+        pixels.where(pixels.split.isin(TRAIN, VALIDATION))
+        .select("sha256", "label", "pixels", "split", "row_group")
+        .groupBy("split", "row_group")
+        .applyInArrow(partial(_describe_group, source=source), COLUMNS)
+        .write.partitionBy("split", "row_group")
+        .option("parquet.block.size", str(2**31 - 1))  # one row group a file
+        .parquet(attempt)
+    )
+    rows = cache.group_rows
+    described = {TRAIN: [n * source.copies for n in rows[TRAIN]], VALIDATION: rows[VALIDATION]}
+    features = replace(cache, url=attempt, group_rows=described)
+    groups = read_row_groups(features, TRAIN, ["features"])
+    values = np.array([np.frombuffer(row, np.float32) for g in groups for row in g.features])
+    return replace(
+        features,
+        mean=values.mean(axis=0, dtype=np.float64).tolist(),
+        deviation=values.std(axis=0, dtype=np.float64).tolist(),
+    )
+
+
+def _describe_group(rows: pa.Table, source: Source) -> pa.Table:
+    rows = rows.sort_by("sha256")  # for the augmentation, which Spark's order must not decide
+    split, row_group = (rows[name][0].as_py() for name in ("split", "row_group"))
+    pixels = np.frombuffer(b"".join(rows["pixels"].to_pylist()), np.uint8)
+    copies = source.copies if split == TRAIN else 1
+    features = describe(source, pixels.reshape(-1, *source.input_size, 3), copies, row_group)
+    labels = rows["label"].to_pylist() * copies
+    columns = {
+        "label": pa.array(labels, pa.int32()),
+        "features": pa.array([row.tobytes() for row in features], pa.binary()),
+        "split": [split] * len(labels),
+        "row_group": pa.array([row_group] * len(labels), pa.int32()),
+    }
+    return pa.table(columns)
+
+
+def describe(
+    source: Source, pixels: NDArray[np.uint8], copies: int, seed: int
+) -> NDArray[np.float32]:
+    """Return the features of images, and then of augmented copies of them.
+
+    Args:
+        source: says how.
+        pixels: ``uint8 [N, H, W, 3]``.
+        copies: how often each image is described; the first time as it is.
+        seed: of the augmentation.
+
+    Returns:
+        ``float32 [copies · N, features]``.
+    """
+    backbone = _backbone(source)
+    augment = build_augmentation(source.input_size, source.augmentation, seed)
+    features = []
+    for copy in range(copies):
+        for start in range(0, len(pixels), BATCH):
+            batch: Any = pixels[start : start + BATCH]
+            batch = augment(batch, training=True) if copy else batch
+            features.append(np.asarray(backbone(batch)))
+    return np.concatenate(features)
+
+
+@cached
+def _backbone(source: Source) -> Callable[[NDArray[np.uint8]], Any]:
+    """Return the network without its classifier, once for each of Spark's workers.
+
+    As a graph, which frees what a layer computed once the next ones have read it.
+    """
+    tf = configure_tensorflow(threads=1)
+    model = build_features(Plan(network=source.network), source.input_size)
+    signature = [tf.TensorSpec(model.input_shape, tf.uint8)]
+    compiled: Callable[[NDArray[np.uint8]], Any]
+    compiled = tf.function(partial(model, training=False), input_signature=signature)
+    return compiled

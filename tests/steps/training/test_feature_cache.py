@@ -1,0 +1,107 @@
+"""The features of a frozen network in a cache of their own, filled by Spark."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_cache import bright_or_not, write_cache
+
+from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_row_groups
+from steps.settings.profile import Profile
+from steps.training.feature_cache import COPIES, find_or_describe
+from steps.training.networks import build_features
+from steps.training.plan import Plan
+
+pytestmark = pytest.mark.slow
+
+PLAN = Plan(network="efficientnet_lite0")
+SIZE = (32, 32)
+GROUPS = {"train": [5] * 3, "validation": [3] * 2, "test": [2]}
+
+
+@dataclass(frozen=True)
+class Described:
+    spark: Callable
+    profile: Profile
+    pixels: Cache
+    features: Cache
+
+
+@pytest.fixture(scope="module")
+def described(lake, tmp_path_factory) -> Described:
+    home: Path = tmp_path_factory.mktemp("caches")
+    profile = lake.fresh(home)
+    folder = Path(profile.cache) / "0123456789abcdef" / ("0" * 32)
+    folder.mkdir(parents=True)
+    pixels = write_cache(folder, GROUPS, SIZE, draw=bright_or_not)
+
+    @contextmanager
+    def spark():
+        yield lake.spark
+
+    return Described(spark, profile, pixels, find_or_describe(PLAN, pixels, profile, spark))
+
+
+def _rows(cache: Cache, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What the network reads of each row group, and its classes."""
+    groups = list(read_row_groups(cache, split, [cache.column, "label"]))
+    return [cache.stack(getattr(g, cache.column)) for g in groups], [g.label for g in groups]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_each_image_is_described_by_its_features(described, split):
+    backbone = build_features(PLAN, SIZE)
+    pixels, classes = _rows(described.pixels, split)
+    features, of_features = _rows(described.features, split)
+    for image, label, found, found_label in zip(
+        pixels, classes, features, of_features, strict=True
+    ):
+        expected = np.asarray(backbone(image, training=False))
+        np.testing.assert_allclose(found[: len(image)], expected, atol=1e-4)
+        copies = 1 + COPIES if split == "train" else 1
+        np.testing.assert_array_equal(found_label, np.tile(label, copies))
+        # the copies are of the same images in another light
+        for copy in np.split(found, copies)[1:]:
+            differences = np.abs(copy - expected).mean(axis=1)
+            assert (differences > 0.01).all()
+    assert sum(map(len, features)) == described.features.rows(split)
+
+
+def test_the_statistics_are_those_of_the_training_split(described):
+    values = np.concatenate(_rows(described.features, "train")[0])
+    np.testing.assert_allclose(described.features.mean, values.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(described.features.deviation, values.std(axis=0), atol=1e-5)
+
+
+def test_features_are_computed_once(described):
+    def no_spark():
+        raise AssertionError("Spark was asked for")
+
+    again = find_or_describe(PLAN, described.pixels, described.profile, no_spark)
+    assert again == described.features
+    compact = find_or_describe(Plan(), described.pixels, described.profile, no_spark)
+    assert compact is described.pixels
+    for other in (Plan(network=PLAN.network, augmentation=0.5), Plan(PLAN.network, augmentation=0)):
+        with pytest.raises(AssertionError, match="Spark"):
+            find_or_describe(other, described.pixels, described.profile, no_spark)
+
+
+def test_the_same_images_have_the_same_features_wherever_they_are(described, lake, tmp_path):
+    profile = lake.fresh(tmp_path)
+    again = find_or_describe(PLAN, described.pixels, profile, described.spark)
+    assert again.url != described.features.url
+    for one, other in zip(
+        _rows(again, "train")[0], _rows(described.features, "train")[0], strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_augmentation_there_are_no_copies(described, lake, tmp_path):
+    plan = Plan(network=PLAN.network, augmentation=0)
+    plain = find_or_describe(plan, described.pixels, lake.fresh(tmp_path), described.spark)
+    assert plain.rows("train") == described.pixels.rows("train")
+    assert plain.rows("validation") == described.features.rows("validation")

@@ -1,0 +1,92 @@
+"""The head of a frozen network: it is a logistic regression, and folds into the network."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from steps.dataset.cache import Cache
+from steps.training.fit import fit
+from steps.training.head import PRIOR, add_head
+from steps.training.model import build_model
+from steps.training.networks import CLASSIFIER, build_features
+from steps.training.plan import Plan
+from steps.training.ranks import SingleProcess
+
+PLAN = Plan(network="efficientnet_lite0", dropout=0, epochs=30)
+SIZE = (32, 32)
+GROUPS = 4
+
+
+def _write_features(folder: Path, features: np.ndarray, classes: np.ndarray) -> Cache:
+    """Write the same features as the training and the validation split."""
+    rows = [len(classes[group::GROUPS]) for group in range(GROUPS)]
+    for split in ("train", "validation"):
+        for group in range(GROUPS):
+            place = folder / f"split={split}" / f"row_group={group}"
+            place.mkdir(parents=True)
+            values = [row.tobytes() for row in features[group::GROUPS]]
+            labels = pa.array(classes[group::GROUPS], pa.int32())
+            table = pa.table({"features": pa.array(values, pa.binary()), "label": labels})
+            pq.write_table(table, place / "x.parquet")
+    counts = {"ab"[c]: int((classes == c).sum()) for c in (0, 1)}
+    return Cache(
+        str(folder),
+        ["a", "b"],
+        SIZE,
+        dict.fromkeys(("train", "validation"), rows),
+        dict.fromkeys(("train", "validation"), counts),
+        mean=features.mean(axis=0).tolist(),
+        deviation=features.std(axis=0).tolist(),
+    )
+
+
+def _overlapping(count: int, features: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that overlap, a third of the rows in the second; a feature that never changes."""
+    rng = np.random.default_rng(0)
+    classes = (np.arange(count) % 3 == 0).astype(np.int32)
+    values = rng.normal(5, 2, (count, features)) + classes[:, None] * np.linspace(0, 1, features)
+    values[:, 0] = 7
+    return values.astype(np.float32), classes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("class_weights", [True, False])
+def test_the_head_learns_what_a_solver_finds(tmp_path, class_weights):
+    features, classes = _overlapping(400)
+    cache = _write_features(tmp_path, features, classes)
+    plan = replace(PLAN, class_weights=class_weights)
+    result = fit(plan, cache, SingleProcess())
+    head = build_model(plan, cache)
+    head.set_weights(result.weights)
+    found = np.asarray(head(features))
+    standard = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-3)
+    # a softmax of two classes has two weights a feature, each of half the size
+    solver = LogisticRegression(C=2 * PRIOR, class_weight="balanced" if class_weights else None)
+    expected = solver.fit(standard, classes).predict_proba(standard)
+    assert np.abs(found - expected).max() < 0.03
+    assert expected[:, 1].std() > 0.1
+    # a feature that is constant in training says nothing, whatever it is later
+    other = features.copy()
+    other[:, 0] = 0
+    np.testing.assert_allclose(np.asarray(head(other)), found, atol=1e-6)
+
+
+def test_the_head_folds_into_the_network(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (6, *SIZE, 3), np.uint8)
+    features = np.asarray(build_features(PLAN, SIZE)(pixels, training=False))
+    cache = _write_features(tmp_path, features, np.array([0, 1] * 3))
+    head = build_model(PLAN, cache)
+    keras.utils.set_random_seed(0)
+    weights = [np.random.normal(size=w.shape) for w in head.get_layer(CLASSIFIER).get_weights()]
+    head.get_layer(CLASSIFIER).set_weights(weights)
+    expected = np.asarray(head(features, training=False))
+    network = add_head(head, PLAN, cache)
+    assert expected[:, 0].std() > 0.1
+    assert network.input_shape == (None, *SIZE, 3) and network.inputs[0].dtype == "uint8"
+    np.testing.assert_allclose(np.asarray(network(pixels, training=False)), expected, atol=1e-5)
