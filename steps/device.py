@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.protocol.release import RELEASE_TAG
@@ -21,11 +22,12 @@ from steps.dataset.split import TEST
 from steps.errors import UserError
 from steps.ingestion.landing import read
 from steps.lake.session import spark_session
-from steps.pipeline.outputs import DeviceOutputs, TrainOutputs
-from steps.pipeline.run_files import read_outputs
+from steps.pipeline.model_names import released_name
+from steps.pipeline.outputs import DeviceOutputs
 from steps.pipeline.step import Step, StepRun
+from steps.registry.aliases import CHAMPION, require_version
 from steps.registry.local_server import tracking_server
-from steps.registry.versions import CHAMPION, released_as, require_version, source_of
+from steps.registry.versions import read_training, source_of
 from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, data_home
@@ -53,7 +55,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
 
     if not EDGE_PYTHON.exists():
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
-    name = released_as(run.profile.model)
+    name = released_name(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
     models = data_home() / parameters.models
     with tempfile.TemporaryDirectory() as temporary:
@@ -70,7 +72,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         _edge(
             "score",
             *("--models", str(models / name), "--count", str(parameters.frames)),
-            *_camera_arguments(run, parameters, version.tags["run.train"], folder),
+            *_camera_arguments(run, parameters, version, folder),
             *("--json", str(folder / "rows.json")),
         )
         rows = json.loads((folder / "rows.json").read_text())
@@ -100,12 +102,12 @@ def _edge(*arguments: str, **environment: str) -> None:
 
 
 def _camera_arguments(
-    run: StepRun, parameters: Parameters, train_run_id: str, folder: Path
+    run: StepRun, parameters: Parameters, version: ModelVersion, folder: Path
 ) -> Sequence[str]:
     """Write some test images of the training, drawn by the seed, unless the camera is simulated."""
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed))
-    selection = read_outputs(train_run_id, TrainOutputs).selection
+    selection = read_training(version).selection
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
     paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])
     chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]

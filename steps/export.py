@@ -17,12 +17,12 @@ from steps.endings import Result
 from steps.evaluation.metrics import with_interval
 from steps.features.weights import ATTRIBUTION
 from steps.lake.session import spark_session
-from steps.pipeline.outputs import ExportOutputs, TrainOutputs
-from steps.pipeline.run_files import read_outputs
+from steps.pipeline.model_names import released_name
+from steps.pipeline.outputs import ExportOutputs
 from steps.pipeline.step import Step, StepRun
-from steps.registry import versions
-from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import CHAMPION, alias_argument, moved_reason
+from steps.registry import aliases, versions
+from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
 from steps.release.keys import public_keys, signing_keys
 from steps.release.model_record import make_record
 from steps.release.statement import fetch_files, release_version
@@ -48,9 +48,9 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     keys = signing_keys(run.profile.release.key_file)
     configure_tensorflow(threads=0)
     alias = parameters.alias
-    source = versions.require_version(run.profile.model, alias, made_by="promote")
+    source = aliases.require_version(run.profile.model, alias, made_by="promote")
     train_run_id, source_number = source.tags["run.train"], str(source.version)
-    trained = read_outputs(train_run_id, TrainOutputs)
+    trained = versions.read_training(source)
     origin = {"model": source.name, "version": source_number, "train_run_id": train_run_id}
     if trained.network in FROZEN:
         origin["weights"] = ATTRIBUTION
@@ -104,7 +104,7 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
         "run.export": run.id,
         **{k: v for k, v in source.tags.items() if k.startswith(("run.", "delta_"))},
     }
-    return mlflow.register_model(logged.model_uri, versions.released_as(source.name), tags=tags)
+    return mlflow.register_model(logged.model_uri, released_name(source.name), tags=tags)
 
 
 def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     The code that ships with the model is in the cache key already: the pyfunc imports it.
     """
     keys = public_keys(profile.release.key_file)
-    return f"{versions.alias_state(profile.model, parameters.alias)} {keys}"
+    return f"{aliases.alias_state(profile.model, parameters.alias)} {keys}"
 
 
 STEP = Step.of(

@@ -24,11 +24,11 @@ from steps.ingestion.landing import Landing
 from steps.ingestion.polling import WAIT_SECONDS, leased_polls, parse_trigger
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
-from steps.ingestion.stream import ingest_files, open_tables
-from steps.ingestion.tables import IMAGES
+from steps.ingestion.stream import ingest_files
+from steps.ingestion.tables import IMAGES, open_tables
 from steps.lake.lease import Lease, lease
 from steps.lake.session import spark_session
-from steps.lake.tables import current_version, id_of
+from steps.lake.tables import current_version, table_id_of
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
@@ -80,7 +80,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         with leased_polls(period, home, run.id) as leases:
             for number, held, zone in _list_at_each_poll(parameters.source, leases):
                 if number == 0:
-                    Arrivals(profile, source).belong_to(id_of(IMAGES.load(spark, profile)))
+                    Arrivals(profile, source).belong_to(table_id_of(IMAGES.load(spark, profile)))
                 new = _ingest_new_files(spark, run, parameters, zone, held)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
@@ -165,7 +165,7 @@ def _summarize(
     _check_quarantine(run, counts["images"], reasons, source)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
-        table_id=id_of(images),
+        table_id=table_id_of(images),
         version=current_version(images),
         source=source,
         labelled=labelled.digest(labelled.labelled_images(images.toDF(), source)),
@@ -208,14 +208,14 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     may_be_empty = parameters.trigger != "available_now" or arrivals.exists()
     zone = landing.list_landing_zone(parameters.source, may_be_empty)
     landed = landing.fingerprint({*zone.files, *arrivals.recorded()})
-    return landed + (landing.describe_files(parameters.labels) if parameters.labels else "")
+    return landed + (landing.file_details(parameters.labels) if parameters.labels else "")
 
 
 STEP = Step.of(
     ingest,
     settings=("lake", "file_name"),
     state=_state,
-    invalid_reason=lambda outputs, _: labelled.change_since(outputs),
+    invalid_reason=lambda outputs, _: labelled.labelled_change_since(outputs),
 )
 
 if __name__ == "__main__":

@@ -20,13 +20,23 @@ from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.model_names import MODEL, name_model
 from steps.pipeline.outages import fail_fast
 from steps.pipeline.outputs import IngestOutputs, MainOutputs, Outputs, RegisterOutputs, StepDone
-from steps.pipeline.pipeline_parameters import Request, parameters_of, rename_hints, step_fields
-from steps.pipeline.pipeline_state import decision, describe_failure, ending_of, log_unfinished
-from steps.pipeline.reuse import find_interrupted_run, find_reusable_run, invalid_reason
+from steps.pipeline.pipeline_parameters import (
+    PipelineRequest,
+    parameters_of,
+    rename_hints,
+    step_fields,
+)
+from steps.pipeline.pipeline_state import failed_step_state, log_unfinished, pipeline_ending
+from steps.pipeline.reuse import (
+    find_interrupted_run,
+    find_reusable_run,
+    invalid_reason,
+    reuse_decision,
+)
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, finished_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
-from steps.registry.versions import CHAMPION, is_released
+from steps.registry.aliases import CHAMPION, is_released
 from steps.reports.main import fill_report
 from steps.settings.parameters import RESUME
 from steps.settings.profile import Profile
@@ -84,7 +94,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
                 run_id = pipeline.runs.get(step.name)  # a dry run has none
                 ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
         run.commands.to_resume = dict.fromkeys(("from", "force", "dry_run"), "")
-        result, line = ending_of(done, ending, run.commands.resume())
+        result, line = pipeline_ending(done, ending, run.commands.resume())
         if result.is_refusal and parameters.on_refusal == "fail":
             raise UserError(line, result=result)
     except (Exception, KeyboardInterrupt):
@@ -108,7 +118,7 @@ class _Pipeline:
         self.profile, self.source = profile, parameters.source
         # promote ends well, so that its comparison is reused; it is the pipeline that fails
         self.parameters = parameters.model_copy(update={"on_refusal": "finish"})
-        self.request = Request.parse(parameters, tuple(step.name for step in PIPELINE))
+        self.request = PipelineRequest.parse(parameters, tuple(step.name for step in PIPELINE))
         self.runs: dict[str, str] = {}
         self.done: list[StepDone] = []
 
@@ -140,7 +150,7 @@ class _Pipeline:
             if resumes and (interrupted := find_interrupted_run(step, parts(), profile)):
                 chosen = chosen.model_copy(update={RESUME: interrupted})
                 reason += f"; it resumes run {interrupted}, which was interrupted"
-        logger.info("%-8s  %s", step.name, decision(found and found.info.run_id, reason))
+        logger.info("%-8s  %s", step.name, reuse_decision(found and found.info.run_id, reason))
         done = StepDone(step=step.name, reused=bool(found), reason=reason)
         if not found and not self.parameters.dry_run:
             found = self._run(step, chosen)
@@ -180,7 +190,7 @@ class _Pipeline:
         try:
             return run_entry_point(step.name, chosen)
         except (ExecutionException, KeyboardInterrupt) as error:
-            failure = describe_failure(step.name)
+            failure = failed_step_state(step.name)
             reason = rename_hints(failure.reason, step, type(self.parameters).model_fields)
             self.done.append(failure.model_copy(update={"reason": reason}))
             if isinstance(error, KeyboardInterrupt):

@@ -11,12 +11,14 @@ from steps.endings import Result
 from steps.errors import UserError
 from steps.evaluation.comparison import compare_to_champion, load_candidate, past_result
 from steps.evaluation.metrics import with_interval
-from steps.evaluation.refusal import ending_of, what_helps, why_refused
+from steps.evaluation.refusal import end_refused, what_helps, why_refused
+from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
-from steps.registry import versions
-from steps.registry.aliases import lock_aliases, move_alias
-from steps.registry.versions import CHAMPION, REFUSED, WITHDRAWN, alias_argument
+from steps.registry import aliases, versions
+from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
+from steps.registry.versions import REFUSED, WITHDRAWN
 from steps.release.keys import public_keys, signing_keys
 from steps.release.model_record import make_record
 from steps.release.statement import release_again
@@ -57,11 +59,11 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     configure_tensorflow(threads=0)
     registered = run.read("register", RegisterOutputs)
     challenger = versions.require_version_number(registered.model, registered.version)
-    champion = versions.version_by_alias(challenger.name, CHAMPION)
+    champion = aliases.version_by_alias(challenger.name, CHAMPION)
     if WITHDRAWN in challenger.tags:
         why = f"was withdrawn ({challenger.tags[WITHDRAWN]})"
         return _refuse(run, parameters, challenger, champion, why, "train another")
-    before = versions.number_by_alias(challenger.name, parameters.alias)
+    before = aliases.number_by_alias(challenger.name, parameters.alias)
     candidate = load_candidate(challenger)
     is_champion = champion is not None and champion.version == challenger.version
     comparison = compare_to_champion(
@@ -84,7 +86,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
-        moved = versions.moved_reason(challenger.name, before, parameters.alias)
+        moved = moved_reason(challenger.name, before, parameters.alias)
         if not moved:
             if comparison.result.passed:
                 versions.note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
@@ -112,7 +114,7 @@ def _refuse(
 ) -> PromoteOutputs:
     """Leave the alias where it is, and end as the table of endings says."""
     stays, number = str(champion.version) if champion else None, str(challenger.version)
-    result, line = ending_of(challenger.name, number, stays, why)
+    result, line = end_refused(challenger.name, number, stays, why)
     source = challenger.tags["source"].removeprefix("file:")
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
@@ -133,9 +135,9 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     reason = parameters.reason or f"version {number} was given"
     onnx_number = version.tags.get("onnx_version")
     with lock_aliases(name, run.id):
-        before = versions.number_by_alias(name, alias)
+        before = aliases.number_by_alias(name, alias)
         if onnx_number:
-            onnx = versions.require_version_number(versions.released_as(name), onnx_number)
+            onnx = versions.require_version_number(released_name(name), onnx_number)
             with lock_aliases(onnx.name, run.id):
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, onnx_number, run.id, reason)
@@ -166,8 +168,8 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 def _invalid_reason(outputs: PromoteOutputs, profile: Profile) -> str | None:
     """Return why another comparison is due: what the champion was then, it no longer is."""
     if outputs.result.is_refusal:
-        return versions.moved_reason(outputs.model, outputs.champion, CHAMPION)
-    return versions.moved_reason(outputs.model, outputs.version, outputs.alias)
+        return moved_reason(outputs.model, outputs.champion, CHAMPION)
+    return moved_reason(outputs.model, outputs.version, outputs.alias)
 
 
 STEP = Step.of(

@@ -21,7 +21,8 @@ from steps.evaluation.predictions import keras_predict
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry import versions
-from steps.registry.aliases import lock_aliases, move_alias
+from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import CHALLENGER, CHAMPION, move_alias, version_by_alias
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import Profile
 from steps.training.model import load_model
@@ -58,7 +59,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     version = mlflow.register_model(logged.model_uri, name, tags=tags)
     _require_intact(version, model, example)
     with lock_aliases(name, run.id):
-        move_alias(name, versions.CHALLENGER, str(version.version), run.id, "registered")
+        move_alias(name, CHALLENGER, str(version.version), run.id, "registered")
     fill_report(run.report, version, trained)
     run.report.next_command = run.commands.next("promote", register_run_id=run.id)
     return RegisterOutputs(model=name, version=str(version.version))
@@ -66,7 +67,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
 
 def _warn_of_other_source(name: str, source: str) -> None:
     """Say that the champion was trained on another source, which may be another data set."""
-    champion = versions.version_by_alias(name, versions.CHAMPION)
+    champion = version_by_alias(name, CHAMPION)
     before = champion.tags.get("source", source) if champion else source
     if before != source:
         logger.warning(

@@ -19,11 +19,13 @@ from steps.ingestion.tables import IMAGES, SCORES
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
 from steps.pipeline.delta_dataset import log_delta_version
+from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import IngestOutputs, ScoreOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, NONE, resolve_input
 from steps.pipeline.step import Step, StepRun
-from steps.registry.versions import CHAMPION, alias_state, released_as, require_version, source_of
+from steps.registry.aliases import CHAMPION, alias_state, require_version
+from steps.registry.versions import source_of
 from steps.release.statement import fetch_files
 from steps.scoring.table import Model, Scoring, ledger_of
 from steps.settings.parameters import Alias, StepParameters
@@ -64,7 +66,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     from steps.reports.score import fill_report
 
     period = parse_trigger(parameters.trigger)
-    name = released_as(run.profile.model)
+    name = released_name(run.profile.model)
     require_version(name, parameters.alias, made_by="export")  # before Spark starts
     if parameters.source and not list_landing_zone(parameters.source, may_be_empty=True).files:
         logger.warning("%s has no image (%s)", parameters.source, " ".join(SUFFIXES))
@@ -152,7 +154,7 @@ def _images(run: StepRun, poll: int) -> IngestOutputs | None:
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:
-    return alias_state(released_as(profile.model), parameters.alias)
+    return alias_state(released_name(profile.model), parameters.alias)
 
 
 STEP = Step.of(score, settings=("model", "lake"), state=_state)

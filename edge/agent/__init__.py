@@ -4,6 +4,6 @@
 - ``watcher``: takes a frame, has it scored and keeps it if ``motion`` or ``selection`` says so
 - ``model``, ``follower``: the model in use, and the polls for a newer one
 - ``status``, ``machine``, ``watchdog``: whether the device is healthy, and who notices if not
-- ``clock``, ``timekeeping``: the time, and whether the clock was set
+- ``clock``: the time, and whether the clock was set
 - ``settings``: what the TOML file says
 """

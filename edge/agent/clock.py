@@ -5,6 +5,7 @@ was saved last, which looks right and is not, until a time server sets it. The u
 right, so that earlier events can be dated afterwards.
 """
 
+import ctypes
 import sqlite3
 import time
 import uuid
@@ -12,7 +13,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.agent.timekeeping import is_synchronised, rtc_agrees
 from edge.outbox.moment import Moment
 from edge.outbox.store import Store
 
@@ -22,6 +22,16 @@ EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SYNCED_BOOT = "clock synced in boot"
 """The fact that holds the last start of the machine in which the clock was confirmed."""
+
+
+MAX_ERROR = 16_000_000
+"""Microseconds: the kernel's estimate of its clock's error while nothing synchronises it."""
+
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+"""Created by systemd-timesyncd after its first answer from a time server since a start."""
+
+RTCS = Path("/sys/class/rtc")
+MAX_DIFFERENCE_SECONDS = 60.0
 
 
 class Clock:
@@ -47,7 +57,7 @@ class Clock:
             return Moment(wall_time, self.uptime(), self._boot, is_synced=False)
         # a clock that was set once stays right: without a network, the kernel's estimate of its
         # error exceeds the limit within nine hours all the same
-        self._is_synced = self._is_synced or is_synchronised() or rtc_agrees(wall_time)
+        self._is_synced = self._is_synced or _is_synchronised() or _rtc_agrees(wall_time)
         if self._is_synced and self._store:
             with suppress(sqlite3.OperationalError):  # a full disk: a later moment tries again
                 self._store.set_fact(SYNCED_BOOT, self._boot)
@@ -57,3 +67,46 @@ class Clock:
     def uptime(self) -> float:
         """Return the seconds since the machine started; they never decrease."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class _Timex(ctypes.Structure):
+    _fields_ = [
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("frequency", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("rest", ctypes.c_char * 512),
+    ]
+
+
+def _is_synchronised() -> bool:
+    """Return whether a time server has set the clock, by the kernel or systemd-timesyncd.
+
+    The kernel's flag ``STA_UNSYNC`` is of no use: chrony leaves it set if it may not touch the
+    RTC. ``timedatectl`` goes by the error too.
+    """
+    return _clock_error() < MAX_ERROR or SYNCHRONISED.exists()
+
+
+def _rtc_agrees(wall_time: datetime) -> bool:
+    """Return whether a real-time clock shows the same time, within a minute.
+
+    One whose battery was empty differs from the time that was saved on the disk, or its driver
+    gives none.
+
+    Args:
+        wall_time: of the system's clock, with its zone.
+    """
+    for rtc in RTCS.glob("rtc*"):
+        with suppress(OSError, ValueError):
+            seconds = int((rtc / "since_epoch").read_text())
+            if abs(seconds - wall_time.timestamp()) <= MAX_DIFFERENCE_SECONDS:
+                return True
+    return False
+
+
+def _clock_error() -> int:
+    """Return the error in microseconds; reading it needs no privilege unless in a sandbox."""
+    timex = _Timex()
+    state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    return int(timex.maxerror) if state >= 0 else MAX_ERROR

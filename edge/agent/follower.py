@@ -3,7 +3,7 @@
 import logging
 
 from edge.agent.clock import Clock
-from edge.inference.errors import UserError, one_line
+from edge.inference.errors import UserError, describe_error
 from edge.protocol.addresses import without_userinfo
 from edge.update.polling import PollTimes
 from edge.update.updater import Updater
@@ -44,7 +44,7 @@ class Follower:
                 logger.info("release %d is in use, on probation", pulled.release)
             self.failure, self._failures = self._updater.refusal, 0
         except (UserError, OSError) as error:
-            failure = one_line(error)
+            failure = describe_error(error)
             if failure != self.failure:
                 logger.warning("model: %s", failure)
             self.failure, self._failures = failure, self._failures + 1

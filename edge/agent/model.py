@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.cameras.camera import FrameImage
-from edge.inference.errors import UserError, one_line
+from edge.inference.errors import UserError, describe_error
 from edge.inference.image import UnreadableError
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
-from edge.update.current import CurrentModel, NoModelError, link_fingerprint
+from edge.update.current import CurrentModel, NoModelError, current_fingerprint
 from edge.update.probation import Probation
 from edge.update.self_test import LOAD_ERRORS
 
@@ -22,7 +22,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 """Between two attempts to load a failed model: each reads and hashes all files."""
 
 
-class ModelInUse:
+class AgentModel:
     """Scores with the model that the link ``current`` points at.
 
     Args:
@@ -57,7 +57,7 @@ class ModelInUse:
         if not self._folder.is_dir():
             self.current, self.failure = None, "no model was pulled yet"
             return
-        if link_fingerprint(self._folder) != self._failed_link:
+        if current_fingerprint(self._folder) != self._failed_link:
             self._failures = 0
         elif self._uptime() < self._not_before:
             return
@@ -77,7 +77,7 @@ class ModelInUse:
         except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
         except (ValueError, *LOAD_ERRORS) as error:
-            reason = one_line(error)
+            reason = describe_error(error)
             self._handle_failure(self.current, reason)
             return Result(model, version, reason=f"the model fails: {reason}")
         self._handle_success(self.current)
@@ -136,14 +136,14 @@ class ModelInUse:
         # the first failure counts as none: after a rollback, the next frame finds a good model
         pause = backoff_seconds(self._failures, 1.0, LONGEST_PAUSE_SECONDS)
         self._not_before = self._uptime() + pause
-        self._failures, self._failed_link = self._failures + 1, link_fingerprint(self._folder)
+        self._failures, self._failed_link = self._failures + 1, current_fingerprint(self._folder)
 
     def _try_to_record(self, change: Callable[[], None]) -> bool:
         """Return whether a change of the probation could be written; the disk may be full."""
         try:
             change()
         except (UserError, OSError) as error:
-            self.failure = f"cannot record the end of the probation: {one_line(error)}"
+            self.failure = f"cannot record the end of the probation: {describe_error(error)}"
             logger.warning("model: %s", self.failure)
             return False
         return True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge.agent.clock import Clock
 from edge.agent.follower import Follower
-from edge.agent.model import ModelInUse
+from edge.agent.model import AgentModel
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.agent.settings import ModelSettings, Settings
@@ -53,7 +53,7 @@ class Parts:
         self.selection = Selection(settings.capture, settings.score)
         self.updater: Updater | None = None
         self.follower: Follower | None = None
-        self.model: ModelInUse | None = None
+        self.model: AgentModel | None = None
         if settings.model:
             self._follow(settings.model)
         motion = Motion(settings.capture.motion_share) if settings.capture.motion else None
@@ -72,6 +72,6 @@ class Parts:
         self.updater = Updater(registry, model.name, model.alias, models, keys, threads=threads)
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock)
-        self.model = ModelInUse(
+        self.model = AgentModel(
             models / model.name, threads, self.updater.probation, self.clock.uptime
         )

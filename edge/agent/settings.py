@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from edge.cameras.camera import CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class
-from edge.files.settings_file import SettingsError, read, within
+from edge.files.settings_file import SettingsError, read_settings, within
 from edge.protocol.addresses import without_userinfo
 
 
@@ -98,7 +98,7 @@ class Settings:
         Raises:
             SettingsError: one line that names the key and the file.
         """
-        settings = read(cls, path)
+        settings = read_settings(cls, path)
         for name in ("device", "view"):
             value = getattr(settings, name)
             if not value or not all(sign.isalnum() or sign == "-" for sign in value):

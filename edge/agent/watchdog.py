@@ -22,11 +22,11 @@ class Watchdog:
 
     def ready(self) -> None:
         """Tell systemd that the agent has started."""
-        notify("READY=1")
+        _notify("READY=1")
 
     def beat(self) -> None:
         """Report that the agent still runs."""
-        notify("WATCHDOG=1")
+        _notify("WATCHDOG=1")
         if self._seconds:
             # its thread does not need the interpreter's lock, which a hanging driver may hold
             faulthandler.dump_traceback_later(self._seconds, exit=True)
@@ -34,10 +34,10 @@ class Watchdog:
     def stop(self) -> None:
         """Tell systemd that the agent stops as intended."""
         faulthandler.cancel_dump_traceback_later()
-        notify("STOPPING=1")
+        _notify("STOPPING=1")
 
 
-def notify(state: str) -> None:
+def _notify(state: str) -> None:
     """Notify systemd if it started this process (sd_notify's protocol)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:

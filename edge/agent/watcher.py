@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from edge.agent.clock import EARLIEST, Clock
-from edge.agent.model import ModelInUse
+from edge.agent.model import AgentModel
 from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, FrameImage, Shot
@@ -70,7 +70,7 @@ class Watcher:
     """
 
     camera: Camera
-    model: ModelInUse | None
+    model: AgentModel | None
     motion: Motion | None
     selection: Selection
     queue: Queue

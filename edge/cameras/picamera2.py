@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.cameras.camera import Camera, CameraSettings, Exposure, Frame, Shot
 from edge.cameras.errors import CameraError, StalledError
-from edge.cameras.pixel_formats import as_rgb
+from edge.cameras.pixel_formats import buffer_to_rgb
 from edge.cameras.sensor_modes import full_view_mode
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Picamera2Camera(Camera):
     def _pixels(self, request: Any, name: str) -> NDArray[np.uint8]:
         stream = self._streams[name]
         size = stream["size"][::-1]
-        return as_rgb(request.make_array(name), stream["format"], size, self._limited)
+        return buffer_to_rgb(request.make_array(name), stream["format"], size, self._limited)
 
 
 def _exposure(metadata: Mapping[str, Any]) -> Exposure | None:

@@ -16,7 +16,7 @@ PACKED = {
 }
 
 
-def as_rgb(
+def buffer_to_rgb(
     array: NDArray[np.uint8], pixel_format: str, size: tuple[int, int], limited: bool = False
 ) -> NDArray[np.uint8]:
     """Convert a stream's buffer to RGB.

@@ -14,9 +14,9 @@ import numpy as np
 
 from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.porch.light import Daylight, PorchLight
-from edge.cameras.porch.projection import Bytes, Floats32, Random, Sketch
 from edge.cameras.porch.scenery import draw_scenery
 from edge.cameras.porch.sensor import LINEAR, Sensor
+from edge.cameras.porch.sketch import Bytes, Floats32, Random, Sketch
 from edge.cameras.porch.sky import Sky
 from edge.cameras.porch.street import CAR_ROWS, draw_car
 from edge.cameras.porch.things import Package, draw_cat, draw_chair, draw_package

@@ -37,7 +37,7 @@ def score_frames(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[Score
 
 
 def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
-    """Print rows as they come, in columns, and return them.
+    """Print scored frames as they come, in columns, and return them.
 
     A file name longer than its column moves only its own row to the right.
     """

@@ -27,7 +27,7 @@ def within(default: Any, least: float, most: float = math.inf) -> Any:
     return dataclasses.field(default=default, metadata={"bounds": (least, most)})
 
 
-def read(kind: type[Table], path: Path) -> Table:
+def read_settings(kind: type[Table], path: Path) -> Table:
     """Read a TOML file as a dataclass whose fields are values, or dataclasses for its tables.
 
     Raises:

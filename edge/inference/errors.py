@@ -8,10 +8,10 @@ class UserError(Exception):
     """
 
 
-def one_line(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an error's message on one line; its class's name if it has none.
 
-    >>> one_line(ValueError("two\\n  lines")), one_line(TimeoutError())
+    >>> describe_error(ValueError("two\\n  lines")), describe_error(TimeoutError())
     ('two lines', 'TimeoutError')
     """
     return " ".join(str(error).split()) or type(error).__name__

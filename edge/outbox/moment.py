@@ -27,18 +27,29 @@ class Moment:
         """Return the columns that :func:`read_moment` reads."""
         return {"wall_time": self.wall_time.isoformat(), "uptime": self.uptime, "boot": self.boot}
 
+    @staticmethod
+    def without_date(wall_time: datetime) -> datetime:
+        """Return a time of day (UTC) on 1 January 1970.
+
+        If the time of an event is unknown, a date that may be days too old would look right.
+
+        >>> Moment.without_date(datetime(2026, 7, 13, 12, 30, tzinfo=UTC)).isoformat()
+        '1970-01-01T12:30:00+00:00'
+        """
+        return datetime.fromtimestamp(wall_time.timestamp() % DAY_SECONDS, UTC)
+
     def resolve(self, now: "Moment") -> "Moment | None":
         """Return this moment with its right time, or None if that may still become known.
 
         The time of a moment before an earlier restart never becomes known: the result is not
-        synced and has no date, see :func:`drop_date`.
+        synced and has no date, see :meth:`without_date`.
         """
         if self.is_synced:
             return self
         if not now.is_synced:
             return None
         if self.boot != now.boot:
-            return replace(self, wall_time=drop_date(self.wall_time))
+            return replace(self, wall_time=self.without_date(self.wall_time))
         wall_time = now.wall_time - timedelta(seconds=now.uptime - self.uptime)
         return replace(self, wall_time=wall_time, is_synced=True)
 
@@ -47,14 +58,3 @@ def read_moment(row: sqlite3.Row) -> Moment:
     """Return the moment of an undated row."""
     wall_time = datetime.fromisoformat(row["wall_time"])
     return Moment(wall_time, row["uptime"], row["boot"], is_synced=False)
-
-
-def drop_date(wall_time: datetime) -> datetime:
-    """Return a time of day (UTC) on 1 January 1970.
-
-    If the time of an event is unknown, a date that may be days too old would look right.
-
-    >>> drop_date(datetime(2026, 7, 13, 12, 30, tzinfo=UTC)).isoformat()
-    '1970-01-01T12:30:00+00:00'
-    """
-    return datetime.fromtimestamp(wall_time.timestamp() % DAY_SECONDS, UTC)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.outbox.image_table import UndatedImage, image_file
-from edge.outbox.moment import drop_date
+from edge.outbox.moment import Moment
 from edge.outbox.reason import Reason
 from edge.outbox.store import Store
 from edge.protocol.landing_names import image_name
@@ -139,7 +139,7 @@ def _recover_unreadable(store: Store) -> None:
 def _unknown_time_name(path: Path, device: str, view: str) -> str:
     # the row is lost, and with it the start of the machine in which the image was taken
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return image_name(drop_date(written), device, view, None)
+    return image_name(Moment.without_date(written), device, view, None)
 
 
 def _key(file: str) -> str:

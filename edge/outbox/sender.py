@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.inference.errors import one_line
+from edge.inference.errors import describe_error
 from edge.outbox.landing import Landing
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
@@ -71,10 +71,10 @@ class Sender:
             self._handle_failure(str(error))
             return False
         except (OSError, sqlite3.Error) as error:  # the device's own disk, full or failing
-            self._handle_failure(f"the store: {one_line(error)}")
+            self._handle_failure(f"the store: {describe_error(error)}")
             return False
         except Exception as error:
-            self._handle_failure(one_line(error))
+            self._handle_failure(describe_error(error))
             raise
         self.failure, self.failing_since, self._failures = None, None, 0
         return sent
@@ -103,7 +103,7 @@ class Sender:
             landed_as = self.landing.put(name, content, replace)
         # a file system of fsspec raises what its library raises: there is no common class
         except Exception as error:
-            raise _NotLandedError(one_line(error)) from error
+            raise _NotLandedError(describe_error(error)) from error
         if not replace:  # a status is not what waits to be sent
             self.sent_at = self.now().wall_time.isoformat(timespec="seconds")
         return landed_as

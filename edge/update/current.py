@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.inference.errors import UserError, one_line
+from edge.inference.errors import UserError, describe_error
 from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer
 from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError, read_release
@@ -38,7 +38,7 @@ class CurrentModel:
     """
 
     def __init__(self, models: Path, threads: int = 0):
-        self._models, self._seen = models, link_fingerprint(models)
+        self._models, self._seen = models, current_fingerprint(models)
         home = ModelHome(models)
         self.linked_folder = home.linked_folder
         reasons: list[str] = []
@@ -48,14 +48,14 @@ class CurrentModel:
                 self.folder, self.fallback_reason = folder, "; ".join(reasons) or None
                 return
             except (ReleaseError, RecordError, OSError, *LOAD_ERRORS) as error:
-                reasons.append(f"{folder.name}: {one_line(error)}")
+                reasons.append(f"{folder.name}: {describe_error(error)}")
         if reasons:
             raise NoModelError(f"no complete model in {models} ({'; '.join(reasons)})")
         raise NoModelError(f"no model in {models}")
 
     def is_stale(self) -> bool:
         """Return whether the link has moved, or its target was repaired."""
-        return link_fingerprint(self._models) != self._seen
+        return current_fingerprint(self._models) != self._seen
 
     def _load(self, folder: Path, threads: int) -> None:
         release = read_release(folder)
@@ -73,8 +73,8 @@ class CurrentModel:
         self.scorer.score_prepared(np.zeros((1, height, width, 3), np.uint8))  # warms up
 
 
-def link_fingerprint(models: Path) -> tuple[str, int, int] | None:
-    """Return a value that changes when the link moves or its target is repaired.
+def current_fingerprint(models: Path) -> tuple[str, int, int] | None:
+    """Return a value that changes when the current model's link moves or its target is repaired.
 
     Args:
         models: the folder of one model.

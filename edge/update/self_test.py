@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from edge.inference.errors import UserError, one_line
+from edge.inference.errors import UserError, describe_error
 from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
@@ -136,7 +136,7 @@ def _load_checked(
         if reference is not None:
             _require_expected(scores, reference.expected(file), TOLERANCE[file])
     except (UserError, *SELF_TEST_ERRORS) as error:
-        raise ReleaseError(f"the model fails its self-test: {one_line(error)}") from error
+        raise ReleaseError(f"the model fails its self-test: {describe_error(error)}") from error
     return scorer
 
 

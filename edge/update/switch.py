@@ -11,7 +11,7 @@ from edge.update.state import State
 
 
 def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> None:
-    """Put a self-tested release in use, on probation.
+    """Switch to a self-tested release, on probation.
 
     Whenever the process ends meanwhile, a complete release stays in use.
 

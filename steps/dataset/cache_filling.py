@@ -21,13 +21,13 @@ from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.own_split import HELD_OUT, own_splits
-from steps.dataset.selection import unlabelled
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion import labelled
 from steps.ingestion.label_text import normalize_label
+from steps.ingestion.labelled import too_few_labels
 from steps.ingestion.landing import display
-from steps.lake.delta_log import missing_files_error
+from steps.lake.delta_log import version_error
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
@@ -126,7 +126,7 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
 def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
     """Return the table at the selection's version or, if that is gone, as it is now."""
     reader = spark.read.format("delta")
-    gone = missing_files_error(selection.table, selection.version, selection.table_id)
+    gone = version_error(selection.table, selection.version, selection.table_id)
     if gone and not selection.labelled:
         raise UserError(f"{gone}: ingest again", RunStep("ingest"))
     if not gone:
@@ -158,7 +158,7 @@ def plan_cache(
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:
-        raise unlabelled(len(rows), rows["label"].value_counts().to_dict(), selection.source)
+        raise too_few_labels(len(rows), rows["label"].value_counts().to_dict(), selection.source)
     times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
     given = rows["own"].isin(HELD_OUT)
     captures = zip(times, rows["device_id"], rows["sha256"], strict=True)

@@ -6,11 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from steps.dataset.split import SplitRule
-from steps.endings import Result
-from steps.errors import RunStep, UserError
 from steps.ingestion import labelled
 from steps.ingestion.counts import describe_classes
-from steps.ingestion.landing import display
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.settings.parameters import StepParameters
 
@@ -56,27 +53,8 @@ class SelectionParameters(StepParameters):
             UserError: the images have fewer than two labels.
         """
         if len(ingested.labels) < 2:
-            raise unlabelled(ingested.images, ingested.labels, ingested.source)
+            raise labelled.too_few_labels(ingested.images, ingested.labels, ingested.source)
         logger.info("%s", describe_classes(ingested))
         names = set(Selection.model_fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
         return Selection(**values | {"input_size": (self.input_size, self.input_size)})
-
-
-def unlabelled(images: int, labels: dict[str, int], source: str) -> UserError:
-    """Return the error that says how to label the images of a landing zone.
-
-    Args:
-        images: their number.
-        labels: images by label, of fewer than two labels.
-        source: the landing zone.
-    """
-    found = [f"{count} are labelled {label}" for label, count in labels.items()]
-    place = display(source)
-    return UserError(
-        f"of the {images} images of {place} {found[0] if found else 'none has a label'}, and a "
-        "network needs two labels: move the images of each label into a folder of its name, or "
-        "list them in labels.csv with the columns file_name and label (docs/label-images.md)",
-        RunStep("ingest", {"source": place, "labels": "labels.csv"}),
-        Result.NO_LABELS,
-    )

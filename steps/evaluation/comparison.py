@@ -25,8 +25,7 @@ from steps.evaluation.promotion_rules import (
 from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import Selection, TrainOutputs
-from steps.pipeline.run_files import read_outputs
-from steps.registry.versions import COMPARED, load_keras
+from steps.registry.versions import COMPARED, load_keras, read_training
 from steps.settings.profile import Profile
 
 if TYPE_CHECKING:
@@ -43,11 +42,6 @@ class Candidate(NamedTuple):
 def load_candidate(version: ModelVersion) -> Candidate:
     """Load a registered version and the outputs of the run that trained it."""
     return Candidate(load_keras(version), read_training(version))
-
-
-def read_training(version: ModelVersion) -> TrainOutputs:
-    """Return the outputs of the run that trained a registered version."""
-    return read_outputs(version.tags["run.train"], TrainOutputs)
 
 
 def past_result(version: ModelVersion) -> str:
@@ -131,7 +125,7 @@ def compare_to_champion(
         own, training = champion.trained.own_splits, champion.trained.selection
         same_test = training.test == selection.test and TEST in cache.own_splits and TEST in own
         if not same_test:
-            seen = used_in_training(ours, training, own)
+            seen = seen_by_champion(ours, training, own)
     rules = profile.promotion
     result = evaluate_rules(metrics, compare_to_guesses(ours, rules.confidence), paired, rules)
     return Comparison(ours, theirs, seen, metrics, result, cache)
@@ -185,10 +179,10 @@ def compare_to_guesses(predictions: Predictions, confidence: float) -> Guessing:
     return Guessing(majority, missed)
 
 
-def used_in_training(
+def seen_by_champion(
     images: Predictions, training: Selection, own_splits: Collection[str] = ()
 ) -> NDArray[np.bool_]:
-    """Return which images a training used to fit or to choose its network: ``bool [N]``.
+    """Return which images the champion's training used to fit or choose its network: ``bool [N]``.
 
     The rule of its split needs no more than the images themselves: those that were ingested
     after that training count too if it would have used them. So do those that its guard left

@@ -11,10 +11,10 @@ from steps.evaluation.metrics import with_interval
 from steps.settings.profile import Promotion
 
 
-def ending_of(model: str, challenger: str, champion: str | None, why: str) -> tuple[Result, str]:
+def end_refused(model: str, challenger: str, champion: str | None, why: str) -> tuple[Result, str]:
     """Return how a refusal ends, and its line.
 
-    >>> ending_of("shoes", "5", "3", "had 0.89 (0.81–0.94), needed 0.90")[1]
+    >>> end_refused("shoes", "5", "3", "had 0.89 (0.81–0.94), needed 0.90")[1]
     'champion stays: shoes 3; challenger 5 had 0.89 (0.81–0.94), needed 0.90'
     """
     if champion:

@@ -47,7 +47,7 @@ def slices(predictions: Predictions) -> list[Slice]:
     values = {}
     if any(predictions.devices):
         values["device"] = np.array([device or unknown for device in predictions.devices])
-    if has_times(predictions):
+    if _has_times(predictions):
         hours = predictions.captured_at.astype("datetime64[h]")
         values["hour"] = np.array([unknown if np.isnat(h) else f"{str(h)[-2:]}:00" for h in hours])
         values["brightness"] = np.array([brightness_of(mean) for mean in predictions.brightness])
@@ -65,7 +65,7 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
     any image has a time, and ``device=<ID>``.
     """
     night = predictions.brightness < NIGHT
-    slices = {"day": ~night, "night": night} if has_times(predictions) else {}
+    slices = {"day": ~night, "night": night} if _has_times(predictions) else {}
     devices = {device for device in predictions.devices if device}
     slices |= {f"device={metric_name(one)}": predictions.devices == one for one in devices}
     return {
@@ -76,7 +76,7 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
     }
 
 
-def has_times(predictions: Predictions) -> bool:
+def _has_times(predictions: Predictions) -> bool:
     """Return whether it is known of any image when it was taken."""
     return not np.isnat(predictions.captured_at).all()
 

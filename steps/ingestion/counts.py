@@ -2,24 +2,17 @@
 
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.tables import IMAGES, QUARANTINE, path_is_under
-from steps.lake.tables import Table
+from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
 from steps.pipeline.outputs import IngestOutputs
 from steps.settings.profile import Profile
 
 CLASSES_SHOWN = 20
 ORIGINS = {"name": "file names", "folder": "folders", "table": "a table"}
-
-
-def current_rows(spark: SparkSession, profile: Profile, table: Table, source: str) -> DataFrame:
-    """Return a table's rows of a landing zone, without those of files that were rewritten since."""
-    rows = table.read(spark, profile)
-    return rows.where(path_is_under(source)).where("replaced_at IS NULL")
 
 
 def quarantine_reasons(spark: SparkSession, profile: Profile, source: str) -> dict[str, int]:

@@ -9,6 +9,9 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from steps.endings import Result
+from steps.errors import RunStep, UserError
+from steps.ingestion.landing import display
 from steps.ingestion.tables import path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
 from steps.pipeline.outputs import IngestOutputs
@@ -44,7 +47,26 @@ def digest(images: DataFrame | pa.Table) -> str:
     return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def change_since(outputs: IngestOutputs) -> str | None:
+def too_few_labels(images: int, labels: dict[str, int], source: str) -> UserError:
+    """Return the error that says how to label the images of a landing zone.
+
+    Args:
+        images: their number.
+        labels: images by label, of fewer than two labels.
+        source: the landing zone.
+    """
+    found = [f"{count} are labelled {label}" for label, count in labels.items()]
+    place = display(source)
+    return UserError(
+        f"of the {images} images of {place} {found[0] if found else 'none has a label'}, and a "
+        "network needs two labels: move the images of each label into a folder of its name, or "
+        "list them in labels.csv with the columns file_name and label (docs/label-images.md)",
+        RunStep("ingest", {"source": place, "labels": "labels.csv"}),
+        Result.NO_LABELS,
+    )
+
+
+def labelled_change_since(outputs: IngestOutputs) -> str | None:
     """Return what changed in the table since a run of ingest, as far as it decides a training.
 
     Rows of other sources, rows without a label, compaction and VACUUM change nothing. Data files

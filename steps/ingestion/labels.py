@@ -11,11 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from steps.errors import UserError
-from steps.ingestion.counts import current_rows
 from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import display, normalize
-from steps.ingestion.tables import IMAGES
+from steps.ingestion.tables import IMAGES, current_rows
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")

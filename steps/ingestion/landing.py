@@ -133,7 +133,7 @@ def exists(place: str) -> bool:
     return bool(filesystem.exists(path))
 
 
-def describe_files(place: str) -> str:
+def file_details(place: str) -> str:
     """Return the details of a file, or of all files in a folder, as text; empty if missing."""
     filesystem, path = fsspec.core.url_to_fs(place)
     if not filesystem.exists(path):

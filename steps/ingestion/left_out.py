@@ -4,11 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-OTHER_PROGRAMS = (
-    *("@eadir", "#recycle", "@recycle", "$recycle.bin", "__macosx", "system volume information"),
-)
-"""Folders, in lower case, in which other programs keep thumbnails and deleted files."""
-
 NO_SUFFIX = "without a suffix"
 
 SHOWN = 10
@@ -40,11 +35,11 @@ class LeftOut:
 
     def add(self, name: str) -> None:
         """Count a file that is no image."""
-        self.suffixes[show(PurePosixPath(name).suffix.lower()) or NO_SUFFIX] += 1
+        self.suffixes[printable_path(PurePosixPath(name).suffix.lower()) or NO_SUFFIX] += 1
 
     def add_unread(self, path: str, reason: str | None) -> None:
         """Name a file or folder that cannot be read."""
-        self.unread[show(path)] = reason or "it cannot be read"
+        self.unread[printable_path(path)] = reason or "it cannot be read"
 
     def add_error(self, error: OSError) -> None:
         """Name a folder that cannot be listed."""
@@ -70,19 +65,7 @@ class LeftOut:
         return ["; ".join([f"left out: {counted}", *self.fixes()])] * bool(counted) + named
 
 
-def hidden_in(parts: list[str]) -> str | None:
-    """Return what hides a path in a landing zone: a folder, or the file's own name.
-
-    >>> hidden_in(["shoes", "@eaDir", "a.jpg", "SYNOPHOTO_THUMB_M.jpg"])
-    'in @eaDir'
-    """
-    for number, part in enumerate(parts, start=1):
-        if part.startswith(".") or part.lower() in OTHER_PROGRAMS:
-            return "hidden" if number == len(parts) else f"in {show(part)}"
-    return None
-
-
-def show(path: str) -> str:
+def printable_path(path: str) -> str:
     """Return a path for people: control characters and bytes that are not UTF-8 are escaped."""
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
     return "".join(shown).replace("\\udc", "\\x")

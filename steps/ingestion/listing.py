@@ -12,7 +12,12 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from edge.protocol.landing_names import RESULTS, STATUS
-from steps.ingestion.left_out import LeftOut, hidden_in
+from steps.ingestion.left_out import LeftOut, printable_path
+
+OTHER_PROGRAMS = (
+    *("@eadir", "#recycle", "@recycle", "$recycle.bin", "__macosx", "system volume information"),
+)
+"""Folders, in lower case, in which other programs keep thumbnails and deleted files."""
 
 MOST_HIDDEN = 1000
 """Folders of a hidden one whose files are counted: it may hold copies of a whole file system."""
@@ -53,6 +58,18 @@ def find_files(
                 left_out.add_unread(
                     root + below, "a link to no file" if is_link else error.strerror
                 )
+
+
+def hidden_in(parts: list[str]) -> str | None:
+    """Return what hides a path in a landing zone: a folder, or the file's own name.
+
+    >>> hidden_in(["shoes", "@eaDir", "a.jpg", "SYNOPHOTO_THUMB_M.jpg"])
+    'in @eaDir'
+    """
+    for number, part in enumerate(parts, start=1):
+        if part.startswith(".") or part.lower() in OTHER_PROGRAMS:
+            return "hidden" if number == len(parts) else f"in {printable_path(part)}"
+    return None
 
 
 def modified_at(info: dict[str, Any]) -> datetime:

@@ -2,9 +2,8 @@
 
 from pyspark.sql import SparkSession
 
-from steps.ingestion.counts import current_rows
 from steps.ingestion.rows import Rules, describe_files
-from steps.ingestion.tables import IMAGES, QUARANTINE
+from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
 from steps.settings.profile import Profile
 
 KEY = "row.path = new.path AND row.modified_at = new.modified_at"

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits
 from steps.ingestion.duplicates import Duplicates, select_unchanged
 from steps.ingestion.landing import LandedFile
-from steps.ingestion.left_out import SHOWN, show
+from steps.ingestion.left_out import SHOWN, printable_path
 from steps.ingestion.rows import Rules, build_images, describe_files
-from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, path_is_under
+from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, open_tables, path_is_under
 from steps.lake.data_file import append_by_workers
 from steps.lake.transaction import append_rows
 from steps.pipeline.disk_space import require_space
@@ -86,12 +86,6 @@ def ingest_files(
     return len(new)
 
 
-def open_tables(spark: SparkSession, profile: Profile) -> None:
-    """Create the tables of ingested files if they are missing."""
-    for table in IMAGE_TABLES:
-        table.open(spark, profile)
-
-
 def _read_ingested(spark: SparkSession, profile: Profile, source: str) -> list[LandedFile]:
     """Return a landing zone's files from the tables, in case their log was lost."""
     return [
@@ -127,7 +121,8 @@ def _write_chunk(
         refused = described.where("reason IS NOT NULL")
         append_rows(refused, QUARANTINE.path(profile), chunk)
         for path, reason in refused.select("path", "reason").limit(SHOWN).collect():
-            logger.warning("%s goes to quarantine: %s", show(path.removeprefix("file:")), reason)
+            shown = printable_path(path.removeprefix("file:"))
+            logger.warning("%s goes to quarantine: %s", shown, reason)
         if not readable.isEmpty():
             append_rows(readable, place, f"{chunk} again")
             duplicates.add_unknown()

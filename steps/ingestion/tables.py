@@ -5,7 +5,7 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from steps.errors import RunStep, UserError
 from steps.lake.tables import Table
@@ -154,3 +154,15 @@ def path_is_under(source: str) -> str:
     """Return the SQL condition that a row's path is below ``source``."""
     quoted = source.replace("\\", "\\\\").replace("'", "\\'")
     return f"startswith(path, '{quoted}/')"
+
+
+def current_rows(spark: SparkSession, profile: "Profile", table: Table, source: str) -> DataFrame:
+    """Return a table's rows of a landing zone, without those of files that were rewritten since."""
+    rows = table.read(spark, profile)
+    return rows.where(path_is_under(source)).where("replaced_at IS NULL")
+
+
+def open_tables(spark: SparkSession, profile: "Profile") -> None:
+    """Create the tables of ingested files if they are missing."""
+    for table in IMAGE_TABLES:
+        table.open(spark, profile)

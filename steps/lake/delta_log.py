@@ -111,7 +111,7 @@ class DeltaLog:
         return f"{self._root}/_delta_log/{name}"
 
 
-def missing_files_error(table: str, version: int, table_id: str) -> str | None:
+def version_error(table: str, version: int, table_id: str) -> str | None:
     """Return why a version can no longer be read as it was, or None.
 
     Args:

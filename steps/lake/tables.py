@@ -128,6 +128,6 @@ def current_version(table: DeltaTable) -> int:
     return cast(int, table.history(1).select("version").head()[0])
 
 
-def id_of(table: DeltaTable) -> str:
+def table_id_of(table: DeltaTable) -> str:
     """Return Delta's ID of the table; one that was created again at the same path has another."""
     return cast(str, table.detail().select("id").head()[0])

@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from steps.pipeline.source_code import digest, sources
+from mlflow import MlflowClient
+
+from steps.pipeline.source_code import code_digest, sources
 from steps.settings.profile import PROJECT
 
 LOCK = PROJECT / "requirements.lock"
@@ -35,7 +37,7 @@ def key_parts(
         inputs: run ID by step, or a tag of the run and its value.
         state: what else the step reads.
     """
-    closure = {path.relative_to(PROJECT).as_posix(): digest(path) for path in sources(module)}
+    closure = {path.relative_to(PROJECT).as_posix(): code_digest(path) for path in sources(module)}
     return {
         "file": closure | {LOCK.name: _lock_digest()},
         "parameter": parameters,
@@ -43,6 +45,12 @@ def key_parts(
         "input": inputs,
         "state": {"state": hashlib.sha256(state.encode()).hexdigest()},
     }
+
+
+def input_key(run_id: str, tag: str | None) -> str:
+    """Return what stands for a run in the keys of the steps that read it: a tag, else its ID."""
+    value = tag and MlflowClient().get_run(run_id).data.tags.get(tag)
+    return f"{tag} {value}" if value else run_id
 
 
 def cache_key(parts: Parts) -> str:

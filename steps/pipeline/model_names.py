@@ -31,6 +31,11 @@ def name_model(source: str) -> str:
     return DEFAULT if safe.lower() in (LANDING, "") else safe
 
 
+def released_name(model: str) -> str:
+    """Return the name of the registered model under which a Keras model is released, as ONNX."""
+    return model + RELEASED
+
+
 def find_model(parameters: Any, inputs: dict[str, str]) -> str:
     """Return the model that a step works on, by its inputs or else by the newest run that has one.
 

@@ -58,7 +58,7 @@ def rename_hints(message: str, step: Step, known: Container[str]) -> str:
     return HINT.sub(lambda hint: pipeline_name(step, hint[0], known), message)
 
 
-class Request(NamedTuple):
+class PipelineRequest(NamedTuple):
     """What ``from``, ``force`` and ``until`` ask for.
 
     Attributes:
@@ -72,7 +72,7 @@ class Request(NamedTuple):
     forced: frozenset[str]
 
     @classmethod
-    def parse(cls, parameters: Any, names: tuple[str, ...]) -> "Request":
+    def parse(cls, parameters: Any, names: tuple[str, ...]) -> "PipelineRequest":
         """Read the parameters ``from``, ``force`` (names with commas between) and ``until``.
 
         Args:

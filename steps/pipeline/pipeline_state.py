@@ -33,7 +33,7 @@ def read_unfinished(run_id: str) -> Unfinished | None:
         return None
 
 
-def describe_failure(step: str) -> StepDone:
+def failed_step_state(step: str) -> StepDone:
     """Return what became of a step that failed or was stopped: its run, its duration, and why."""
     run = newest_nested(step)
     if run is None:
@@ -50,7 +50,7 @@ def describe_failure(step: str) -> StepDone:
     )
 
 
-def ending_of(done: list[StepDone], last: Outputs, rerun: str) -> tuple[Result, str]:
+def pipeline_ending(done: list[StepDone], last: Outputs, rerun: str) -> tuple[Result, str]:
     """Return how the pipeline ended, and its line: as its last step, or with nothing to do.
 
     Args:
@@ -65,11 +65,6 @@ def ending_of(done: list[StepDone], last: Outputs, rerun: str) -> tuple[Result, 
     if all(step.reused for step in done):
         return Result.REUSED, f"nothing to do: {line}" if line else "nothing to do"
     return last.result, line
-
-
-def decision(run_id: str | None, reason: str) -> str:
-    """Return what is done with a step: ``reuse run …`` or ``run, because …``."""
-    return f"reuse run {run_id}" if run_id else f"run, because {reason}"
 
 
 def format_steps(done: list[StepDone]) -> list[str]:

@@ -64,3 +64,8 @@ def _difference(step: str, parts: Parts) -> str:
     known = [before for run in runs if (before := read_key_parts(run.info.run_id))]
     nearest = min(known, key=lambda old: len(each_difference(old, parts)), default={})
     return differences(nearest, parts)
+
+
+def reuse_decision(run_id: str | None, reason: str) -> str:
+    """Return what is done with a step: ``reuse run …`` or ``run, because …``."""
+    return f"reuse run {run_id}" if run_id else f"run, because {reason}"

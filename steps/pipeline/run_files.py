@@ -40,7 +40,7 @@ def log_run_files(report: Report, parts: Parts, profile: dict[str, Any], outputs
 
 
 def read_outputs(run_id: str, outputs: type[AnyOutputs]) -> AnyOutputs:
-    """Return the outputs of a run.
+    """Return what the file ``outputs.json`` of a run holds.
 
     Raises:
         UserError: the file is missing or damaged.

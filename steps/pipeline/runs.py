@@ -54,12 +54,6 @@ def resolve_input(step: str, wanted: str, statuses: tuple[str, ...] = FINISHED) 
     return wanted
 
 
-def input_key(run_id: str, tag: str | None) -> str:
-    """Return what stands for a run in the keys of the steps that read it: a tag, else its ID."""
-    value = tag and MlflowClient().get_run(run_id).data.tags.get(tag)
-    return f"{tag} {value}" if value else run_id
-
-
 def finished_runs(step: str, count: int, cache_key: str | None = None) -> list[Run]:
     """Return the newest finished runs of a step, all or those of one cache key."""
     same_key = f" and tags.cache_key = '{cache_key}'" if cache_key else ""

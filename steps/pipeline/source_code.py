@@ -56,7 +56,7 @@ def sources(module: str) -> list[Path]:
     return sorted(found)
 
 
-def digest(path: Path) -> str:
+def code_digest(path: Path) -> str:
     """Return the SHA-256 of a file's code without remarks; of a file that is no Python, of all."""
     if path.suffix == ".py":
         return _source(path).digest

@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from steps.environment import prepare_environment
 from steps.errors import UserError
-from steps.pipeline.cache_key import Parts, cache_key, key_parts
+from steps.pipeline.cache_key import Parts, cache_key, input_key, key_parts
 from steps.pipeline.commands import Commands
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.failures import describe_fault, end_as_failed, end_run_on_error
@@ -28,7 +28,7 @@ from steps.pipeline.outages import fail_fast, require_usable_server
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
-from steps.pipeline.runs import LATEST, NONE, finished_runs, input_key, resolve_input
+from steps.pipeline.runs import LATEST, NONE, finished_runs, resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.stage_timings import StageTimings
 from steps.pipeline.tracking_store import use_tracking_store

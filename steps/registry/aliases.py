@@ -1,40 +1,32 @@
-"""Aliases that one run at a time moves, each move with its reason.
+"""Aliases: which version one names, and its moves, each with its reason.
 
-MLflow sets an alias without a check of what it named before. So a run that moves one holds a lock
-on the registered model, and every move is kept as a tag of that model:
+Every move is kept as a tag of the registered model:
 
     python -m steps.registry.aliases package champion
 """
 
 import argparse
 import json
-import logging
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.entities.model_registry import ModelVersion
 
+from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.tracking_store import use_tracking_store
-from steps.registry.versions import CHAMPION, find, number_by_alias
-from steps.settings.parameters import StepParameters
+from steps.registry.versions import COMPARED, REFUSED, find
+from steps.settings.parameters import RELEASED, StepParameters
 from steps.settings.profile import load_profile
 
-LOCK = "lock."
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
 HISTORY = "history."
-LOCK_SECONDS = 60.0
-"""An older lock is of a run that was killed: what needs a lock takes seconds."""
-
 REASON_CHARACTERS = 1000
-POLL_SECONDS = 0.3
-
-logger = logging.getLogger("steps")
 
 
 class Move(NamedTuple):
@@ -47,76 +39,81 @@ class Move(NamedTuple):
     run_id: str
 
 
-@contextmanager
-def lock_aliases(model: str, run_id: str) -> Iterator[None]:
-    """Lock a registered model's aliases for the length of a block.
+def version_by_alias(model: str, alias: str) -> ModelVersion | None:
+    """Return the version that an alias names; None if there is no such model or alias."""
+    ask = MlflowClient().get_model_version_by_alias
+    return find(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
 
-    Each run writes a tag of its own and then looks for others', so of two at least one sees the
-    other. The one with the greater ID removes its tag until it sees none; the other waits until
-    it is alone. An alias may have moved meanwhile: read it again inside the block.
+
+def number_by_alias(model: str, alias: str) -> str | None:
+    """Return the number of the version that an alias names; None if there is none."""
+    version = version_by_alias(model, alias)
+    return str(version.version) if version else None
+
+
+def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
+    """Return the version that an alias names.
 
     Args:
-        model: the registered model's name; it has to exist.
-        run_id: the run that takes the lock.
+        model: the registered model's name.
+        alias: such as ``champion``.
+        made_by: the step that sets the alias, which the error names.
 
     Raises:
-        UserError: another run has held the lock for minutes.
+        UserError: there is no such model or alias.
     """
-    client = MlflowClient()
-    own = LOCK + run_id
-    client.set_registered_model_tag(model, own, str(time.time()))
-    try:
-        _wait_until_alone(client, model, own)
-        yield
-    finally:
-        try:
-            client.delete_registered_model_tag(model, own)
-        except MlflowException as error:  # without the registry the lock expires by itself
-            logger.warning("the lock on %s stays for %.0f s: %s", model, LOCK_SECONDS, error)
+    version = version_by_alias(model, alias)
+    if version is None:
+        raise _missing_error(model, alias, made_by)
+    return version
 
 
-def _wait_until_alone(client: MlflowClient, model: str, own: str) -> None:
-    deadline = time.monotonic() + 3 * LOCK_SECONDS
-
-    def others() -> list[str]:
-        found = _other_locks(client, model, own)
-        if found and time.monotonic() > deadline:
-            raise UserError(
-                f"run {min(found).removeprefix(LOCK)} is moving an alias of {model}; wait until "
-                "it ends and run again"
-            )
-        return found
-
-    while found := others():
-        if min(found) < own:
-            client.delete_registered_model_tag(model, own)
-            while others():
-                time.sleep(POLL_SECONDS)
-        else:
-            time.sleep(POLL_SECONDS)
-        # set it again, or renew it before it expires
-        client.set_registered_model_tag(model, own, str(time.time()))
+def _missing_error(model: str, alias: str, made_by: str) -> UserError:
+    """Return the error of an alias that no step has set, or that one has refused to set."""
+    argument = alias_argument(alias)
+    source = model.removesuffix(RELEASED)
+    refused = version_by_alias(source, CHALLENGER)
+    compared = refused.tags.get(COMPARED, "") if refused else ""
+    if refused and compared.startswith(REFUSED) and version_by_alias(source, alias) is None:
+        return UserError(
+            f"no model yet: {source} {refused.version} was {compared}; to use it as it is",
+            RunStep("promote", {"version": str(refused.version), "alias": argument}),
+            Result.NO_MODEL,
+        )
+    registered = find(MlflowClient().get_registered_model, model)
+    others = ", ".join(sorted(registered.aliases)) if registered else ""
+    return UserError(
+        f"the registered model {model!r} has no alias {alias!r}"
+        + (f", only {others}" if others else ""),
+        RunStep(made_by, {"alias": argument}),
+    )
 
 
-def _other_locks(client: MlflowClient, model: str, own: str) -> list[str]:
-    tags = client.get_registered_model(model).tags
-    return [
-        key
-        for key, since in tags.items()
-        if key.startswith(LOCK)
-        and key != own
-        and abs(time.time() - float(since)) < LOCK_SECONDS
-        and _is_running(client, key.removeprefix(LOCK))
-    ]
+def is_released(model: str, alias: str) -> bool:
+    """Return whether devices that follow an alias have its version, as ONNX."""
+    version = version_by_alias(model, alias)
+    return version is not None and "onnx_version" in version.tags
 
 
-def _is_running(client: MlflowClient, run_id: str) -> bool:
-    run = find(client.get_run, run_id)
-    return run is not None and run.info.status == "RUNNING"
+def moved_reason(model: str, version: str | None, alias: str) -> str | None:
+    """Return that an alias no longer names a version (None: none); None if it does."""
+    if number_by_alias(model, alias) == version:
+        return None
+    return f"{model}@{alias} no longer names " + (f"version {version}" if version else "none")
+
+
+def alias_state(model: str, alias: str) -> str:
+    """Return which version an alias names now, as text for a cache key."""
+    return f"{model}@{alias}={number_by_alias(model, alias)}"
+
+
+def alias_argument(alias: str) -> str:
+    """Return an alias as an argument of a command: empty for the default, ``champion``."""
+    return "" if alias == CHAMPION else alias
 
 
 def move_alias(model: str, alias: str, version: str, run_id: str, reason: str) -> None:
-    """Let an alias name a version, and keep the reason. Hold :func:`lock_aliases`.
+    """Let an alias name a version, and keep the reason. Hold ``lock_aliases``.
 
     The reason is written first, so an alias never moves without one. If the run is interrupted in
     between, the history has a move that did not happen, which its next line shows.

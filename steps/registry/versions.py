@@ -1,4 +1,4 @@
-"""Registered versions, the aliases that name them, and the tags that say what became of them."""
+"""Registered versions: their networks, trainings, and the tags that say what became of them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,15 +8,12 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from steps.endings import Result
-from steps.errors import RunAgain, RunStep, UserError
-from steps.settings.parameters import RELEASED
+from steps.errors import RunAgain, UserError
+from steps.pipeline.outputs import TrainOutputs
+from steps.pipeline.run_files import read_outputs
 
 if TYPE_CHECKING:
     import keras
-
-CHAMPION = "champion"
-CHALLENGER = "challenger"
 
 COMPARED = "promotion"
 """Tag of a version: the result of its comparison with the champion."""
@@ -42,70 +39,9 @@ def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()
         raise
 
 
-def released_as(model: str) -> str:
-    """Return the registered model under which a Keras model is released, as ONNX."""
-    return model + RELEASED
-
-
 def source_of(released: ModelVersion) -> tuple[str, str]:
     """Return name and number of the version that was released as this one: what people read."""
     return released.tags["keras_model"], released.tags["keras_version"]
-
-
-def is_released(model: str, alias: str) -> bool:
-    """Return whether devices that follow an alias have its version, as ONNX."""
-    version = version_by_alias(model, alias)
-    return version is not None and "onnx_version" in version.tags
-
-
-def version_by_alias(model: str, alias: str) -> ModelVersion | None:
-    """Return the version that an alias names; None if there is no such model or alias."""
-    ask = MlflowClient().get_model_version_by_alias
-    return find(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
-
-
-def number_by_alias(model: str, alias: str) -> str | None:
-    """Return the number of the version that an alias names; None if there is none."""
-    version = version_by_alias(model, alias)
-    return str(version.version) if version else None
-
-
-def require_version(model: str, alias: str, made_by: str) -> ModelVersion:
-    """Return the version that an alias names.
-
-    Args:
-        model: the registered model's name.
-        alias: such as ``champion``.
-        made_by: the step that sets the alias, which the error names.
-
-    Raises:
-        UserError: there is no such model or alias.
-    """
-    version = version_by_alias(model, alias)
-    if version is None:
-        raise _missing_error(model, alias, made_by)
-    return version
-
-
-def _missing_error(model: str, alias: str, made_by: str) -> UserError:
-    """Return the error of an alias that no step has set, or that one has refused to set."""
-    argument = alias_argument(alias)
-    source = model.removesuffix(RELEASED)
-    refused = version_by_alias(source, CHALLENGER)
-    compared = refused.tags.get(COMPARED, "") if refused else ""
-    if refused and compared.startswith(REFUSED) and version_by_alias(source, alias) is None:
-        return UserError(
-            f"no model yet: {source} {refused.version} was {compared}; to use it as it is",
-            RunStep("promote", {"version": str(refused.version), "alias": argument}),
-            Result.NO_MODEL,
-        )
-    registered = find(MlflowClient().get_registered_model, model)
-    others = ", ".join(sorted(registered.aliases)) if registered else ""
-    return UserError(
-        f"the registered model {model!r} has no alias {alias!r}"
-        + (f", only {others}" if others else ""),
-        RunStep(made_by, {"alias": argument}),
-    )
 
 
 def require_version_number(model: str, version: str) -> ModelVersion:
@@ -131,13 +67,6 @@ def has_version(model: str, version: str) -> bool:
     return find(MlflowClient().get_model_version, model, version) is not None
 
 
-def moved_reason(model: str, version: str | None, alias: str) -> str | None:
-    """Return that an alias no longer names a version (None: none); None if it does."""
-    if number_by_alias(model, alias) == version:
-        return None
-    return f"{model}@{alias} no longer names " + (f"version {version}" if version else "none")
-
-
 def not_kept_error(version: ModelVersion) -> UserError:
     """Return the error of a version that the artifact store has not kept as it was written.
 
@@ -148,19 +77,14 @@ def not_kept_error(version: ModelVersion) -> UserError:
     return UserError(message, RunAgain())
 
 
-def alias_state(model: str, alias: str) -> str:
-    """Return which version an alias names now, as text for a cache key."""
-    return f"{model}@{alias}={number_by_alias(model, alias)}"
-
-
-def alias_argument(alias: str) -> str:
-    """Return an alias as an argument of a command: empty for the default, ``champion``."""
-    return "" if alias == CHAMPION else alias
-
-
 def load_keras(version: ModelVersion) -> "keras.Model":
     """Load the Keras model of a registered version."""
     return mlflow.tensorflow.load_model(f"models:/{version.name}/{version.version}")
+
+
+def read_training(version: ModelVersion) -> TrainOutputs:
+    """Return the outputs of the run that trained a registered version."""
+    return read_outputs(version.tags["run.train"], TrainOutputs)
 
 
 def note_comparison(version: ModelVersion, result: str, run_id: str) -> None:

@@ -29,7 +29,7 @@ def release_version(
 
     Returns:
         The release number: one more than any release of this model before. Hold
-        :func:`steps.registry.aliases.lock_aliases`, so that no other run takes the same.
+        :func:`steps.registry.alias_lock.lock_aliases`, so that no other run takes the same.
     """
     statement_files = {
         f"{ARTIFACTS}/{file.name}": {"sha256": sha256_of(file), "bytes": file.stat().st_size}
@@ -53,7 +53,7 @@ def release_again(version: ModelVersion, keys: SigningKeys) -> int:
 
 
 def fetch_files(version: ModelVersion, into: Path) -> Path:
-    """Download the files of a released version; return their folder, below ``into``."""
+    """Download the files that a version's statement lists; return their folder below ``into``."""
     uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
 

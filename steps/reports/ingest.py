@@ -9,10 +9,10 @@ from PIL import Image
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from edge.inference.image import as_rgb, open_image
-from steps.ingestion.counts import current_rows, describe_classes
+from steps.ingestion.counts import describe_classes
 from steps.ingestion.labels import MergedLabels
 from steps.ingestion.left_out import LeftOut
-from steps.ingestion.tables import IMAGES, QUARANTINE
+from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import plain
 from steps.pipeline.step import StepRun

@@ -9,7 +9,7 @@ from steps.evaluation.promotion_rules import images_needed, others_needed
 from steps.evaluation.refusal import images_to_add
 from steps.pipeline.model_names import name_model
 from steps.pipeline.report import Report
-from steps.registry.versions import CHAMPION, version_by_alias
+from steps.registry.aliases import CHAMPION, version_by_alias
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")

@@ -11,14 +11,6 @@ from steps.errors import RUN
 from steps.pipeline.outputs import IngestOutputs
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A new SQLite store: making its tables takes seconds, copying it does not."""
-    home = tmp_path_factory.mktemp("store")
-    MlflowClient(f"sqlite:///{home}/mlflow.db").search_experiments()
-    return home / "mlflow.db"
-
-
 @pytest.fixture
 def workshop(tmp_path, workshop_factory, monkeypatch, empty_store):
     workshop = workshop_factory(tmp_path)

@@ -1,12 +1,10 @@
 """One Spark session, a tracking store for each test, and caches, all in temporary folders."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from pyspark.sql import SparkSession
 from small_cache import bright_or_not, write_cache
 from small_network import network, write_export
@@ -45,19 +43,6 @@ def lake(tmp_path_factory) -> Iterator[Lake]:
     )
     with spark_session(profile, "tests") as spark:
         yield Lake(spark, profile)
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory) -> Path:
-    """A SQLite store as MLflow makes it, copied for each test: making one takes seconds."""
-    home = tmp_path_factory.mktemp("store")
-    before = os.getcwd()
-    os.chdir(home)
-    try:
-        MlflowClient(f"sqlite:///{home}/mlflow.db").search_experiments()
-    finally:
-        os.chdir(before)
-    return home / "mlflow.db"
 
 
 @pytest.fixture

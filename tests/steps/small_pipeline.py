@@ -13,8 +13,8 @@ from steps.errors import UserError
 from steps.pipeline import commands
 from steps.pipeline.cache_key import cache_key
 from steps.pipeline.outputs import MainOutputs, Outputs
-from steps.pipeline.pipeline_state import decision
 from steps.pipeline.report import Report
+from steps.pipeline.reuse import reuse_decision
 from steps.pipeline.run_files import KEY_FILE, SIZES_FILE, artifact_sizes
 from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
@@ -129,7 +129,7 @@ class SmallPipeline:
             opened = StepRun(run.info.run_id, self.profile, {}, report, commands.Commands())
             outputs = main.main(opened, model(**parameters))
         return outputs.runs, {
-            step.step: decision(step.run_id if step.reused else None, step.reason)
+            step.step: reuse_decision(step.run_id if step.reused else None, step.reason)
             for step in outputs.steps
         }
 

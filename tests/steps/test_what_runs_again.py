@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from small_registry import copied_store
 
 from steps import main, train
 from steps.ingestion.arrivals import Arrivals, Limits
@@ -15,7 +16,7 @@ from steps.pipeline import cache_key as cache_key_module
 from steps.pipeline import source_code
 from steps.pipeline.cache_key import cache_key
 from steps.pipeline.pipeline_parameters import parameters_of
-from steps.registry.versions import CHAMPION
+from steps.registry.aliases import CHAMPION
 from steps.release import keys as keys_module
 from steps.settings.profile import PROJECT, Profile, Release, load_profile
 
@@ -23,24 +24,40 @@ ALL = ("ingest", "tune", "train", "register", "promote", "export")
 FROM_TUNE, FROM_TRAIN, FROM_PROMOTE = ALL[1:], ALL[2:], ALL[4:]
 
 
-@pytest.fixture(autouse=True)
-def registry(store) -> None:
-    """An empty registry, which each test fills as the pipeline does."""
+@pytest.fixture(scope="module", autouse=True)
+def registry(empty_store, tmp_path_factory) -> Iterator[None]:
+    """A registry, which each test fills as the pipeline does."""
+    with copied_store(empty_store, tmp_path_factory.mktemp("registry")):
+        yield
 
 
-@pytest.fixture
-def profile(tmp_path) -> Profile:
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory) -> Profile:
     local = load_profile("local").named("package")
-    return local.model_copy(update={"lake": str(tmp_path / "lake")})
+    return local.model_copy(update={"lake": str(tmp_path_factory.mktemp("lake"))})
+
+
+def land(folder: Path) -> Path:
+    (folder / "first.jpg").write_bytes(b"1")
+    return folder
 
 
 @pytest.fixture
 def landing(tmp_path) -> Path:
     """Images that landed."""
-    folder = tmp_path / "landing"
-    folder.mkdir()
-    (folder / "first.jpg").write_bytes(b"1")
-    return folder
+    return land(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory) -> Path:
+    """Images that landed, and to which no more come."""
+    return land(tmp_path_factory.mktemp("landed"))
+
+
+@pytest.fixture(scope="module")
+def before(landed, profile) -> dict[str, str]:
+    """The key of each step before anything changes."""
+    return keys(landed, profile)
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +163,13 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("requirements.lock", ALL),
     ],
 )
-def test_an_edit_of_a_file(landing, profile, edit, file, expected):
-    before = keys(landing, profile)
+def test_an_edit_of_a_file(landed, profile, before, edit, file, expected):
     edit(file, lambda text: f"{text}edited = True\n")
-    assert runs(before, keys(landing, profile)) == expected
+    assert runs(before, keys(landed, profile)) == expected
+
+
+def test_a_copy_of_the_project_has_the_same_keys(landed, profile, before, edit):
+    assert runs(before, keys(landed, profile)) == ()
 
 
 @pytest.mark.parametrize(
@@ -164,11 +184,10 @@ def test_an_edit_of_a_file(landing, profile, edit, file, expected):
         ("requirements.lock", "#", "# Really:"),
     ],
 )
-def test_a_remark_runs_nothing(landing, profile, edit, file, old, new):
-    before = keys(landing, profile)
+def test_a_remark_runs_nothing(landed, profile, before, edit, file, old, new):
     assert old in (PROJECT / file).read_text(encoding="utf-8")
     edit(file, lambda text: text.replace(old, new, 1))
-    assert runs(before, keys(landing, profile)) == ()
+    assert runs(before, keys(landed, profile)) == ()
 
 
 @pytest.mark.parametrize(
@@ -185,8 +204,8 @@ def test_a_remark_runs_nothing(landing, profile, edit, file, old, new):
         ({"force": "train"}, None),
     ],
 )
-def test_a_parameter(landing, profile, parameters, first):
-    changed = runs(keys(landing, profile), keys(landing, profile, **parameters))
+def test_a_parameter(landed, profile, before, parameters, first):
+    changed = runs(before, keys(landed, profile, **parameters))
     assert changed[:1] == ((first,) if first else ())
 
 
@@ -216,11 +235,11 @@ def test_the_landing_zone(landing, profile, change, first):
         ("name", "farm", None),
     ],
 )
-def test_a_setting_of_the_profile(landing, profile, setting, value, first):
+def test_a_setting_of_the_profile(landed, profile, before, setting, value, first):
     if isinstance(value, dict):
         value = getattr(profile, setting).model_copy(update=value)
-    after = keys(landing, profile.model_copy(update={setting: value}))
-    assert runs(keys(landing, profile), after)[:1] == ((first,) if first else ())
+    after = keys(landed, profile.model_copy(update={setting: value}))
+    assert runs(before, after)[:1] == ((first,) if first else ())
 
 
 def test_what_was_ingested_may_leave_the_landing_zone(landing, profile):
@@ -235,33 +254,33 @@ def test_what_was_ingested_may_leave_the_landing_zone(landing, profile):
     assert runs(before, keys(landing, profile)) == ALL
 
 
-def test_other_initial_weights_in_the_same_file_count(landing, profile, tmp_path):
+def test_other_initial_weights_in_the_same_file_count(landed, profile, tmp_path):
     weights = tmp_path / "first.weights.h5"
     weights.write_bytes(b"1")
-    before = keys(landing, profile, train_weights=str(weights))
+    before = keys(landed, profile, train_weights=str(weights))
     weights.write_bytes(b"2")
-    assert runs(before, keys(landing, profile, train_weights=str(weights))) == FROM_TRAIN
+    assert runs(before, keys(landed, profile, train_weights=str(weights))) == FROM_TRAIN
 
 
-def test_if_horovod_was_built_since_auto_is_another_launcher(landing, profile, monkeypatch):
+def test_if_horovod_was_built_since_auto_is_another_launcher(landed, profile, monkeypatch):
     def built(answer: bool, **parameters) -> dict[str, str]:
         monkeypatch.setattr(train, "horovod_obstacle", lambda: None if answer else "none")
-        return keys(landing, profile, **parameters)
+        return keys(landed, profile, **parameters)
 
     assert runs(built(False), built(True)) == FROM_TRAIN
     single = {"train_launcher": "single"}
     assert runs(built(False, **single), built(True, **single)) == ()
 
 
-def test_another_release_key_exports_again(landing, profile, tmp_path):
+def test_another_release_key_exports_again(landed, profile, before, tmp_path):
     files = [tmp_path / name for name in ("a.pem", "b.pem")]
     for file in files:
         keys_module.main(["make", str(file)])
-    unsigned, first, second = (
-        keys(landing, profile.model_copy(update={"release": Release(key_file=file)}))
-        for file in (None, *map(str, files))
+    first, second = (
+        keys(landed, profile.model_copy(update={"release": Release(key_file=str(file))}))
+        for file in files
     )
-    assert runs(unsigned, first) == runs(first, second) == ("export",)
+    assert runs(before, first) == runs(first, second) == ("export",)
 
 
 def test_an_alias_that_was_moved_by_hand_exports_again(landing, profile):

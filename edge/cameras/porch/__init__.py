@@ -1,6 +1,6 @@
 """A drawn front porch: the view of the simulated camera.
 
-- ``projection``: the pinhole camera and polygons in space
+- ``sketch``: the pinhole camera and polygons in space
 - ``street``, ``scenery``: the street with its cars, and the porch, which never changes;
   ``leaves`` of both
 - ``things``: the things that come and go: packages, a chair, a cat

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge.cameras.porch.projection import Colour, Floats, Random, Sketch, project
+from edge.cameras.porch.sketch import Colour, Floats, Random, Sketch, project
 
 
 def draw_leaves(

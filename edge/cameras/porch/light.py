@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from edge.cameras.porch.projection import CANVAS, Floats, Floats32, floor_coordinates, project
-from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END, share
+from edge.cameras.porch.scenery import LAMP, PILLARS, PORCH_END
+from edge.cameras.porch.sketch import CANVAS, Floats, Floats32, floor_coordinates, project, share
 from edge.cameras.porch.things import Package
 
 SUNRISE, SUNSET, NOON_ELEVATION = 5.3, 20.7, 62.0
 ROOF = 2.8
 
 
-def smoothstep(low: float, high: float, value: Any) -> Any:
+def _smoothstep(low: float, high: float, value: Any) -> Any:
     """Return 0 below ``low``, 1 above ``high``, and smooth steps between.
 
     Args:
@@ -61,22 +61,22 @@ class Daylight:
         sunward = np.array(
             [math.sin(side) * math.cos(height), math.sin(height), math.cos(side) * math.cos(height)]
         )
-        day = float(smoothstep(-7, 14, elevation))
-        warmth = 1 - float(smoothstep(2, 28, elevation))
+        day = float(_smoothstep(-7, 14, elevation))
+        warmth = 1 - float(_smoothstep(2, 28, elevation))
         sun_colour = np.array((1.0, 0.96, 0.9)) * (1 - warmth) + np.array((1, 0.62, 0.32)) * warmth
-        sun = sun_colour * float(smoothstep(-0.5, 10, elevation)) * (1.35 - 1.27 * clouds)
+        sun = sun_colour * float(_smoothstep(-0.5, 10, elevation)) * (1.35 - 1.27 * clouds)
         dusk = math.exp(-(((elevation + 1) / 6) ** 2))
         blue = np.array((0.36, 0.41, 0.49)) * (1 - clouds) + np.array((0.45, 0.46, 0.47)) * clouds
         red, stars = np.array((0.16, 0.085, 0.075)), np.array((0.006, 0.0085, 0.015))
         ambient = blue * day + red * dusk + stars
-        night = 1 - float(smoothstep(-4, 5, elevation))
+        night = 1 - float(_smoothstep(-4, 5, elevation))
         return cls(elevation, sunward, sun, ambient, night, clouds)
 
     def sky(self) -> Floats:
         """Return the sky's colour by canvas row, from the top to the horizon: ``[CANVAS, 3]``."""
         rows = np.linspace(0, 1, CANVAS)[:, None] * 3.2
         depth = np.clip(rows, 0, 1) ** 1.3
-        day = float(smoothstep(-6, 12, self.elevation))
+        day = float(_smoothstep(-6, 12, self.elevation))
         dusk = math.exp(-(((self.elevation - 0.5) / 6.5) ** 2)) * (1 - 0.6 * self.clouds)
         zenith = np.array((0.16, 0.36, 0.78)) * day + np.array((0.006, 0.009, 0.022))
         horizon = np.array((0.62, 0.76, 0.92)) * day + np.array((0.014, 0.016, 0.03))
@@ -99,7 +99,7 @@ class PorchLight:
         column, row = project([LAMP])[0]
         columns, rows = np.meshgrid(*[np.arange(CANVAS)] * 2)
         around = 1 / (1 + ((columns - column) ** 2 + (rows - row) ** 2) / 120.0**2)
-        near = 1 - smoothstep(PORCH_END, PORCH_END + 0.8, self.floor_z)
+        near = 1 - _smoothstep(PORCH_END, PORCH_END + 0.8, self.floor_z)
         lamp = near * np.maximum(on_floor, 0.5 * around) + (1 - near) * around
         self.lamp = lamp.astype(np.float32)
         beyond = ((columns - column) ** 2 + (rows - row) ** 2) / 26.0**2
@@ -120,12 +120,12 @@ class PorchLight:
             x, z: the points in metres: numbers or arrays, whose kind the result has.
         """
         right, up, ahead = daylight.sunward
-        lit = smoothstep(-0.06, 0.06, z - (PORCH_END + 0.1 - ROOF * ahead / up))
+        lit = _smoothstep(-0.06, 0.06, z - (PORCH_END + 0.1 - ROOF * ahead / up))
         length = max(math.hypot(right, ahead), 1e-6)
         for pillar_x, pillar_z in PILLARS:
             along = ((pillar_x - x) * right + (pillar_z - z) * ahead) / length
             across = ((pillar_x - x) * ahead - (pillar_z - z) * right) / length
-            shadow = (1 - smoothstep(0.1, 0.16, np.abs(across))) * (along > -0.1)
+            shadow = (1 - _smoothstep(0.1, 0.16, np.abs(across))) * (along > -0.1)
             lit = lit * (1 - shadow)
         return lit
 

@@ -1,4 +1,4 @@
-"""The scenery that never changes: the porch, with the street behind it; drawn once a seed."""
+"""The scenery that never changes: porch, garden, and the street behind; drawn once a seed."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from edge.cameras.porch.leaves import draw_leaves
-from edge.cameras.porch.projection import (
+from edge.cameras.porch.sketch import (
     SUPERSAMPLING,
     Extent,
     Floats32,
@@ -14,8 +14,9 @@ from edge.cameras.porch.projection import (
     Sketch,
     floor_coordinates,
     project,
+    share,
 )
-from edge.cameras.porch.street import GROUND, draw_garden, draw_street
+from edge.cameras.porch.street import GROUND, draw_street
 
 WALL_X, RAIL_X, PORCH_END = -1.15, 1.45, 3.2
 PILLARS = ((-1.05, 3.1), (1.45, 3.1))
@@ -45,7 +46,7 @@ def draw_scenery(seed: int) -> Scenery:
     rng = np.random.default_rng([seed, 1])
     sketch = Sketch()
     draw_street(sketch, rng)
-    draw_garden(sketch, rng, PORCH_END)
+    _garden(sketch, rng)
     _roughen(sketch, rng, 0.11)
     outside = sketch.colour.copy()
     _floor(sketch, rng)
@@ -67,13 +68,26 @@ def draw_scenery(seed: int) -> Scenery:
     )
 
 
-def share(channel: Image.Image) -> Floats32:
-    """Return a channel of 0–255 as ``float32`` of 0–1."""
-    return np.asarray(channel, np.float32) / np.float32(255)
-
-
 def _mask(channel: Image.Image) -> Image.Image:
     return channel.point(lambda value: 255 if value else 0)
+
+
+def _garden(sketch: Sketch, rng: Random) -> None:
+    """Draw the lawn, the path to the porch, bushes and a tree."""
+    grass, slab = np.array((98, 128, 62)), np.array((176, 168, 154))
+    sketch.rectangle((-30, 30), GROUND, (1.0, 8.8), grass, sun=0.95, lamp=0.14)
+    for x, z in rng.uniform((-9, 4), (9, 8.7), (420, 2)):
+        tint = rng.uniform(0.84, 1.16)
+        blades = (x - 0.28, x + 0.28), GROUND, (z, z + 0.1)
+        sketch.rectangle(*blades, grass * tint, sun=0.95, lamp=0.14)
+    for z in np.arange(PORCH_END, 8.7, 0.62):
+        tint = rng.uniform(0.92, 1.05)
+        step = (-0.52, 0.52), GROUND, (z + 0.03, z + 0.6)
+        sketch.rectangle(*step, slab * tint, sun=0.95, lamp=0.2)
+    for x in (-3.4, -2.6, 2.7, 3.6, 4.4):
+        draw_leaves(sketch, rng, (x, 0.02, 7.6), (0.55, 0.5, 0.3), 60, 5, (78, 112, 58), 0.9, 0.1)
+    sketch.rectangle((-4.75, -4.45), (GROUND, 2.6), 8.3, (96, 76, 60), sun=0.8, lamp=0.08)
+    draw_leaves(sketch, rng, (-4.6, 3.1, 8.3), (1.7, 1.5, 0.8), 240, 8, (92, 126, 60), 0.9, 0.05)
 
 
 def _floor(sketch: Sketch, rng: Random) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge.cameras.porch.projection import CANVAS, Bytes, Floats32, Random
+from edge.cameras.porch.sketch import CANVAS, Bytes, Floats32, Random
 
 SIDE = 480
 """Side of the image in pixels."""

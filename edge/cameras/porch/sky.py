@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.cameras.porch.light import Daylight
-from edge.cameras.porch.projection import Floats32, Random
+from edge.cameras.porch.sketch import Floats32, Random
 
 CLOUDS = 5
 """The stream of random numbers that the clouds are drawn from."""

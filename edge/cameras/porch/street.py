@@ -1,9 +1,9 @@
-"""The view from the porch: the garden, the street with its cars, houses and trees."""
+"""The street: its cars, houses and trees."""
 
 import numpy as np
 
 from edge.cameras.porch.leaves import draw_leaves
-from edge.cameras.porch.projection import Colour, Random, Sketch
+from edge.cameras.porch.sketch import Colour, Random, Sketch
 
 GROUND = -0.35
 """Height of the ground below the porch floor, in metres."""
@@ -46,24 +46,6 @@ def draw_street(sketch: Sketch, rng: Random) -> None:
     for x in np.arange(-30, 30, 3.0):
         sketch.rectangle((x, x + 1.5), GROUND, (12.8, 13), (208, 204, 190), sun=0.9, lamp=0.03)
     sketch.rectangle((-40, 40), GROUND, (8.8, 10.2), (164, 160, 152), sun=0.9, lamp=0.04)
-
-
-def draw_garden(sketch: Sketch, rng: Random, porch_end: float) -> None:
-    """Draw the lawn, the path to the porch, which ends at a z in metres, bushes and a tree."""
-    grass, slab = np.array((98, 128, 62)), np.array((176, 168, 154))
-    sketch.rectangle((-30, 30), GROUND, (1.0, 8.8), grass, sun=0.95, lamp=0.14)
-    for x, z in rng.uniform((-9, 4), (9, 8.7), (420, 2)):
-        tint = rng.uniform(0.84, 1.16)
-        blades = (x - 0.28, x + 0.28), GROUND, (z, z + 0.1)
-        sketch.rectangle(*blades, grass * tint, sun=0.95, lamp=0.14)
-    for z in np.arange(porch_end, 8.7, 0.62):
-        tint = rng.uniform(0.92, 1.05)
-        step = (-0.52, 0.52), GROUND, (z + 0.03, z + 0.6)
-        sketch.rectangle(*step, slab * tint, sun=0.95, lamp=0.2)
-    for x in (-3.4, -2.6, 2.7, 3.6, 4.4):
-        draw_leaves(sketch, rng, (x, 0.02, 7.6), (0.55, 0.5, 0.3), 60, 5, (78, 112, 58), 0.9, 0.1)
-    sketch.rectangle((-4.75, -4.45), (GROUND, 2.6), 8.3, (96, 76, 60), sun=0.8, lamp=0.08)
-    draw_leaves(sketch, rng, (-4.6, 3.1, 8.3), (1.7, 1.5, 0.8), 240, 8, (92, 126, 60), 0.9, 0.05)
 
 
 def draw_car(sketch: Sketch, x: float, colour: Colour, headlights: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.cameras.porch.projection import EYE, Extent, Floats, Random, Sketch
+from edge.cameras.porch.sketch import EYE, Extent, Floats, Random, Sketch
 
 CARDBOARD = ((186, 146, 100), (170, 128, 84), (200, 164, 120), (156, 116, 78))
 MAILERS = ((226, 222, 212), (74, 92, 124), (206, 186, 96), (58, 60, 66))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from agent_fakes import NOON, FakeClock, agent_of, landed, live, settings
 
-from edge.agent import timekeeping
+from edge.agent import clock
 from edge.agent.agent import Agent
 from edge.agent.settings import CaptureSettings
 from edge.cameras.camera import CameraSettings, Frame
@@ -80,10 +80,10 @@ def test_an_unset_clock_is_a_health_issue_after_an_hour(tmp_path):
 
 def test_an_agent_without_network_trusts_the_sync_of_the_process_before(tmp_path, monkeypatch):
     """As after an upgrade, with a time server's client other than systemd-timesyncd."""
-    monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
-    monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
-    for error in (4000, timekeeping.MAX_ERROR):
-        monkeypatch.setattr(timekeeping, "_clock_error", lambda error=error: error)
+    monkeypatch.setattr(clock, "SYNCHRONISED", tmp_path / "synchronized")
+    monkeypatch.setattr(clock, "RTCS", tmp_path / "rtc")
+    for error in (4000, clock.MAX_ERROR):
+        monkeypatch.setattr(clock, "_clock_error", lambda error=error: error)
         agent = Agent(settings(tmp_path))
         assert agent.status()["clock_synced"]
         agent.parts.store.close()

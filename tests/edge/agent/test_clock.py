@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from agent_fakes import NOON, FakeClock
 
-from edge.agent import clock, timekeeping
-from edge.agent.clock import Clock
-from edge.agent.timekeeping import MAX_ERROR
+from edge.agent import clock
+from edge.agent.clock import MAX_ERROR, Clock
 from edge.outbox.store import Store
 
 HOUR = 3600
@@ -25,9 +24,9 @@ def machine(tmp_path, monkeypatch):
     """
 
     def make(error: int = MAX_ERROR, heard: bool = False, rtcs: list | None = None, **options):
-        monkeypatch.setattr(timekeeping, "_clock_error", lambda: error)
-        monkeypatch.setattr(timekeeping, "SYNCHRONISED", tmp_path / "synchronized")
-        monkeypatch.setattr(timekeeping, "RTCS", tmp_path / "rtc")
+        monkeypatch.setattr(clock, "_clock_error", lambda: error)
+        monkeypatch.setattr(clock, "SYNCHRONISED", tmp_path / "synchronized")
+        monkeypatch.setattr(clock, "RTCS", tmp_path / "rtc")
         if heard:
             (tmp_path / "synchronized").touch()
         for number, delay in enumerate(rtcs or []):
@@ -62,7 +61,7 @@ def test_a_clock_is_synced_if_something_confirms_it(machine, state, is_synced):
 def test_one_answer_of_a_time_server_is_enough(machine, monkeypatch):
     heard = machine(error=4000)
     assert heard.now().is_synced
-    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MAX_ERROR)
+    monkeypatch.setattr(clock, "_clock_error", lambda: MAX_ERROR)
     assert heard.now().is_synced
 
 
@@ -104,7 +103,7 @@ def test_an_impossible_time_is_not_synced_whatever_confirms_it(machine, monkeypa
     with monkeypatch.context() as wrong:
         wrong.setattr(clock, "EARLIEST", datetime.now(UTC) + timedelta(days=1))
         assert not vouched.now().is_synced
-    monkeypatch.setattr(timekeeping, "_clock_error", lambda: MAX_ERROR)
+    monkeypatch.setattr(clock, "_clock_error", lambda: MAX_ERROR)
     assert not vouched.now().is_synced
 
 
@@ -138,7 +137,7 @@ class Kernel:
 def test_the_error_is_read_from_the_kernel(monkeypatch, state, error):
     kernel = Kernel(state)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: kernel)
-    assert timekeeping._clock_error() == error
+    assert clock._clock_error() == error
     assert kernel.asked == bytes(4)  # no mode: to change the clock would take a right
 
 

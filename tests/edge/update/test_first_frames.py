@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 from release_server import MODEL
 from tiny_model import write_model, write_reference_images
 
-from edge.agent.model import FRAMES_OF_PROBATION, ModelInUse
+from edge.agent.model import FRAMES_OF_PROBATION, AgentModel
 from edge.agent.settings import ModelSettings, StoreSettings
 from edge.update.current import CurrentModel
 from edge.update.probation import MAX_STARTS
@@ -47,7 +47,7 @@ def blinded(updated, tmp_path):
     updated.server.release(write_reference_images(folder), 2)
     updater = updated.updater()
     assert updater.check().release == 2
-    return updated, updater, ModelInUse(updated.home, 1, updater.probation, time.monotonic)
+    return updated, updater, AgentModel(updated.home, 1, updater.probation, time.monotonic)
 
 
 def test_good_frames_commit_the_release(blinded):
@@ -96,7 +96,7 @@ def damaged(updated):
     assert updater.check().release == 2
     network = updated.home / "release-2" / "model.onnx"
     network.write_bytes(network.read_bytes()[:-1])
-    return updated, updater, ModelInUse(updated.home, 1, updater.probation, time.monotonic)
+    return updated, updater, AgentModel(updated.home, 1, updater.probation, time.monotonic)
 
 
 def test_a_release_that_does_not_load_is_rolled_back(damaged):
@@ -135,7 +135,7 @@ def test_frames_of_a_release_do_not_count_for_the_next_one(updated):
     """It is switched to between reading the link and the last good frame."""
     updater = updated.updater()
     updater.check()
-    model = ModelInUse(updated.home, 1, updater.probation, time.monotonic)
+    model = AgentModel(updated.home, 1, updater.probation, time.monotonic)
     model.refresh()
     for _ in range(FRAMES_OF_PROBATION - 1):
         model.score(GREY)

@@ -24,8 +24,8 @@ from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
-from steps.lake.delta_log import missing_files_error
-from steps.lake.tables import current_version, id_of
+from steps.lake.delta_log import version_error
+from steps.lake.tables import current_version, table_id_of
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
@@ -88,7 +88,7 @@ def filled(lake, tmp_path_factory) -> Filled:
 
     selection = Selection(
         table=IMAGES.path(profile),
-        table_id=id_of(images),
+        table_id=table_id_of(images),
         version=version,
         source=SOURCE,
         input_size=SIZE,
@@ -179,7 +179,7 @@ def test_a_version_that_is_gone_is_read_as_it_is_now_if_the_images_are_the_same(
         spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
         for statement in ("OPTIMIZE delta.`{}`", "VACUUM delta.`{}` RETAIN 0 HOURS"):
             spark.sql(statement.format(now.table))
-    assert "gone" in missing_files_error(now.table, now.version, now.table_id)
+    assert "gone" in version_error(now.table, now.version, now.table_id)
     cache = find_or_fill(now, profile, filled.spark)
     assert sum(map(cache.rows, SPLITS)) == sum(map(filled.cache.rows, SPLITS)) + len(LATER)
     with pytest.raises(UserError, match="changed since") as caught:

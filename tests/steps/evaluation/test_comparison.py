@@ -5,7 +5,7 @@ import pytest
 from made_predictions import make_predictions
 
 from steps.dataset.split import TRAIN, VALIDATION, SplitRule
-from steps.evaluation.comparison import pair, used_in_training
+from steps.evaluation.comparison import pair, seen_by_champion
 from steps.pipeline.outputs import Selection
 
 COUNT = 400
@@ -22,7 +22,7 @@ TRAINING = Selection(
 
 def test_a_training_used_what_its_own_split_gave_it():
     images = make_predictions(COUNT)
-    used = used_in_training(images, TRAINING)
+    used = seen_by_champion(images, TRAINING)
     split = SplitRule(60, 6, 1)
     for number in range(COUNT):
         moment = images.captured_at[number].astype("datetime64[us]").item()
@@ -35,13 +35,13 @@ def test_without_a_time_the_bytes_decide_as_they_did_in_training():
     images = make_predictions(COUNT, captured_at=np.full(COUNT, "NaT", "datetime64[us]"))
     split = SplitRule(60, 6, 1)
     parts = [split.split_of(None, "3", sha256) for sha256 in images.sha256]
-    used = used_in_training(images, TRAINING)
+    used = seen_by_champion(images, TRAINING)
     assert used.tolist() == [part in (TRAIN, VALIDATION) for part in parts]
 
 
 def test_images_of_another_source_were_not_used():
     elsewhere = np.array([f"file:/landing-two/{number}.jpg" for number in range(COUNT)])
-    assert not used_in_training(make_predictions(COUNT, paths=elsewhere), TRAINING).any()
+    assert not seen_by_champion(make_predictions(COUNT, paths=elsewhere), TRAINING).any()
 
 
 def test_discordant_pairs_are_images_on_which_one_model_alone_is_correct():
@@ -69,5 +69,5 @@ def test_predictions_of_different_images_are_no_pairs():
     ],
 )
 def test_what_a_set_with_its_own_test_split_leaves_to_the_rule_is_used(own, share):
-    used = used_in_training(make_predictions(COUNT), TRAINING, own)
+    used = seen_by_champion(make_predictions(COUNT), TRAINING, own)
     assert share[0] <= used.mean() <= share[1]

@@ -7,7 +7,7 @@ from made_predictions import make_predictions
 from steps.dataset.cache import Cache
 from steps.evaluation.comparison import Comparison, compare_to_guesses
 from steps.evaluation.promotion_rules import evaluate_rules
-from steps.evaluation.refusal import ending_of, what_helps, why_refused
+from steps.evaluation.refusal import end_refused, what_helps, why_refused
 from steps.settings.profile import Bound, Promotion
 
 RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
@@ -62,4 +62,4 @@ def test_why_and_what_helps(images, others, wrong, rules, why, helps):
     ],
 )
 def test_the_ending_depends_on_whether_there_is_a_champion(champion, result, line):
-    assert ending_of("shoes", "5", champion, "had 0.89") == (result, line)
+    assert end_refused("shoes", "5", champion, "had 0.89") == (result, line)

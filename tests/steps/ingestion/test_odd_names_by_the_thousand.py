@@ -17,7 +17,7 @@ from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.landing import list_landing_zone, open_place, read
-from steps.ingestion.left_out import hidden_in
+from steps.ingestion.listing import hidden_in
 from steps.settings.profile import load_profile
 
 pytestmark = pytest.mark.proof

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from delta.tables import DeltaTable
 
-from steps.lake.delta_log import missing_files_error
-from steps.lake.tables import id_of
+from steps.lake.delta_log import version_error
+from steps.lake.tables import table_id_of
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +37,14 @@ def data_files(table: Path, version: int, lake) -> list[Path]:
 
 @pytest.mark.parametrize("version", range(5))
 def test_a_complete_version_misses_nothing(table, version):
-    assert missing_files_error(str(table), version, "") is None
+    assert version_error(str(table), version, "") is None
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
 def test_a_table_that_was_created_again_is_refused(table, lake, version):
-    id_ = id_of(DeltaTable.forPath(lake.spark, str(table)))
-    assert missing_files_error(str(table), version, id_) is None
-    assert missing_files_error(str(table), version, id_[::-1]) == f"{table} was created again"
+    id_ = table_id_of(DeltaTable.forPath(lake.spark, str(table)))
+    assert version_error(str(table), version, id_) is None
+    assert version_error(str(table), version, id_[::-1]) == f"{table} was created again"
 
 
 @pytest.mark.parametrize("version", [1, 4], ids=["before the checkpoint", "after it"])
@@ -58,7 +58,7 @@ def test_a_truncated_or_deleted_file_is_reported(table, lake, version, damage, e
     content = file.read_bytes()
     file.unlink() if damage is None else file.write_bytes(damage)
     try:
-        assert error in missing_files_error(str(table), version, "")
+        assert error in version_error(str(table), version, "")
     finally:
         file.write_bytes(content)
 
@@ -69,12 +69,12 @@ def test_a_file_that_a_later_version_removed_is_not_missing(table, lake):
     content = file.read_bytes()
     file.unlink()
     try:
-        assert missing_files_error(str(table), 4, "") is None
-        assert "gone" in missing_files_error(str(table), 2, "")
+        assert version_error(str(table), 4, "") is None
+        assert "gone" in version_error(str(table), 2, "")
     finally:
         file.write_bytes(content)
 
 
 def test_a_missing_version_or_table_is_reported(table, tmp_path):
-    assert missing_files_error(str(table), 9, "") == f"version 9 of {table} is gone"
-    assert "is gone" in missing_files_error(str(tmp_path / "none"), 0, "")
+    assert version_error(str(table), 9, "") == f"version 9 of {table} is gone"
+    assert "is gone" in version_error(str(tmp_path / "none"), 0, "")

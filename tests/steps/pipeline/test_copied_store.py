@@ -1,6 +1,7 @@
 """A checkout that was copied or moved with its store: its runs are read and written there."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import mlflow
@@ -22,10 +23,13 @@ def use(home: Path, monkeypatch) -> str:
 
 
 @pytest.fixture
-def original(tmp_path, monkeypatch) -> Path:
+def original(tmp_path, monkeypatch, empty_store) -> Path:
     """A folder with a store, two runs in it, and a registered version."""
     home = tmp_path / "the örig'inal"
     home.mkdir()
+    shutil.copy(empty_store, home)
+    with sqlite3.connect(home / "mlflow.db") as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (f"{home}/mlruns/0",))
     use(home, monkeypatch)
     milled = mill()
     with mlflow.start_run(run_id=milled):

@@ -3,7 +3,7 @@
 import pytest
 
 from steps.pipeline import source_code
-from steps.pipeline.source_code import digest
+from steps.pipeline.source_code import code_digest
 
 CODE = '''"""Bake a loaf."""
 
@@ -32,7 +32,7 @@ def digest_of(tmp_path, monkeypatch):
 
     def of(text: str) -> str:
         file.write_text(text, encoding="utf-8")
-        return digest(file)
+        return code_digest(file)
 
     return of
 
@@ -81,6 +81,6 @@ def test_code_changes_it(digest_of, old, new):
 def test_of_a_file_that_is_no_python_every_byte_counts(tmp_path):
     page = tmp_path / "page.j2"
     page.write_text("{# a remark #}")
-    before = digest(page)
+    before = code_digest(page)
     page.write_text("{# another #}")
-    assert digest(page) != before
+    assert code_digest(page) != before

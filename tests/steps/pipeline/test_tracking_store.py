@@ -1,6 +1,7 @@
 """The tracking store: whose word counts, and that every process finds the same one."""
 
 import os
+import shutil
 
 import mlflow
 import pytest
@@ -99,7 +100,8 @@ def test_the_second_call_finds_the_same_store_from_another_folder(here, monkeypa
     assert use_tracking_store(profile_with(None)) == first
 
 
-def test_a_link_to_a_run_says_no_password(here):
+def test_a_link_to_a_run_says_no_password(here, empty_store):
+    shutil.copy(empty_store, here)
     mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
     with mlflow.start_run() as run:
         experiment = run.info.experiment_id

@@ -8,15 +8,16 @@ import pytest
 from mlflow import MlflowClient
 
 from steps.errors import RunStep, UserError
-from steps.registry import aliases
-from steps.registry.aliases import history, lock_aliases, main, move_alias
+from steps.registry import alias_lock
+from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import history, main, move_alias
 
 NAME = 'it\'s "ours"'
 
 
 @pytest.fixture
 def model(store, monkeypatch) -> str:
-    monkeypatch.setattr(aliases, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(alias_lock, "POLL_SECONDS", 0.05)
     client = MlflowClient()
     client.create_registered_model(NAME)
     for _ in range(3):
@@ -99,10 +100,10 @@ def test_the_later_run_waits(model, holder):
 
 
 def test_a_lock_that_is_never_released_is_an_error(model, monkeypatch):
-    monkeypatch.setattr(aliases, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(alias_lock, "LOCK_SECONDS", 0.3)
     held = run()
     # one that is renewed again and again
-    monkeypatch.setattr(aliases, "_other_locks", lambda client, model, own: [f"lock.{held}"])
+    monkeypatch.setattr(alias_lock, "_other_locks", lambda client, model, own: [f"lock.{held}"])
     with (
         pytest.raises(UserError, match=f"run {held} is moving an alias"),
         lock_aliases(model, run()),
@@ -115,7 +116,7 @@ def test_locks_of_ended_and_killed_runs_do_not_count(model, monkeypatch):
     ended, killed, mine = sorted([run(), run(), run()])
     client.set_terminated(ended, "FAILED")
     client.set_registered_model_tag(model, f"lock.{ended}", str(time.time()))
-    old = time.time() - aliases.LOCK_SECONDS - 1
+    old = time.time() - alias_lock.LOCK_SECONDS - 1
     client.set_registered_model_tag(model, f"lock.{killed}", str(old))
     client.set_registered_model_tag(model, "lock." + "0" * 32, str(time.time()))
     with lock_aliases(model, mine):

@@ -6,14 +6,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from steps.errors import RunStep, UserError
-from steps.registry.versions import (
+from steps.registry.aliases import (
     CHAMPION,
     alias_state,
-    has_version,
     number_by_alias,
     require_version,
     version_by_alias,
 )
+from steps.registry.versions import has_version
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ from edge.inference.scoring import Scorer
 from edge.update.self_test import SELF_TEST_FILE
 from steps import export, promote, register
 from steps.evaluation.predictions import keras_predict
+from steps.registry.aliases import require_version
 from steps.registry.local_server import tracking_server
-from steps.registry.versions import load_keras, require_version, source_of
+from steps.registry.versions import load_keras, source_of
 from steps.scoring.table import Model, Scoring
 from steps.settings.profile import PROJECT
 

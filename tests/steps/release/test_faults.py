@@ -29,8 +29,9 @@ from small_registry import light_meter, trained, write_profile
 
 from edge.protocol.release import Release
 from steps import export, promote, register
-from steps.registry import aliases
-from steps.registry.versions import load_keras, version_by_alias
+from steps.registry import alias_lock, aliases
+from steps.registry.aliases import version_by_alias
+from steps.registry.versions import load_keras
 
 POINTS = os.environ.get("FAULT_POINTS", "2")
 """Number of requests at which each fault comes, spread over a step; or ``all``."""
@@ -107,7 +108,7 @@ def proxy(server):
         }.items():
             patch.setenv(name, value)
         patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(aliases, "LOCK_SECONDS", 1.0)  # of the run that was interrupted
+        patch.setattr(alias_lock, "LOCK_SECONDS", 1.0)  # of the run that was interrupted
         mlflow.set_tracking_uri(proxy.address)
         # the empty store's default experiment keeps its artifacts elsewhere, not with this server
         mlflow.set_experiment("faults")

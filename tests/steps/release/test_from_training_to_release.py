@@ -19,7 +19,8 @@ from edge.inference.scoring import Scorer
 from edge.protocol.release import Release, ReleaseError
 from edge.update.self_test import run_self_test
 from steps import export, promote, register, score
-from steps.registry.aliases import history, lock_aliases, move_alias
+from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import history, move_alias
 
 pytestmark = pytest.mark.slow
 

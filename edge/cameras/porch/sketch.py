@@ -124,3 +124,8 @@ class Sketch:
 
 def _bands(image: Image.Image) -> list[Bytes]:
     return [np.asarray(band) for band in image.reduce(SUPERSAMPLING).split()]
+
+
+def share(channel: Image.Image) -> Floats32:
+    """Return a channel of a sketch, 0–255, as ``float32`` of 0–1."""
+    return np.asarray(channel, np.float32) / np.float32(255)

@@ -1,0 +1,37 @@
+"""SQLite stores of MLflow, made once for all workers and written without waiting for the disk."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+
+@event.listens_for(Engine, "connect")
+def _do_not_sync(connection: Any, _: Any) -> None:
+    """A test's store need not survive a power cut; MLflow commits some twenty times a run."""
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A SQLite store as MLflow makes it, to be copied: making its tables takes seconds."""
+    from mlflow import MlflowClient  # takes seconds, which tests of the device need not wait for
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    home, before = shared / "empty_store", os.getcwd()
+    with (shared / "empty_store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            home.mkdir()
+            os.chdir(home)
+            try:
+                MlflowClient(f"sqlite:///{home}/mlflow.db").search_experiments()
+            finally:
+                os.chdir(before)
+    return home / "mlflow.db"
