@@ -40,9 +40,20 @@ class Parameters(StepParameters):
         None, ge=1, description="version that gets the alias without a comparison; none: compare"
     )
     reason: str = Field("", description="why the alias moves; kept in its history")
+    accept_shortcut: str = Field(
+        "",
+        description="why a network may be promoted that is seen to follow a shortcut; kept "
+        "as a tag of its version",
+    )
     on_refusal: Literal["finish", "fail"] = Field(
         "finish", description="how a run ends whose challenger is refused: finish (0) or fail (1)"
     )
+
+
+FIX_SHORTCUT = (
+    "add images whose label the shortcut does not say, or pass "
+    '-P accept_shortcut="<why it is no harm>"'
+)
 
 
 def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
@@ -77,17 +88,23 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     accuracies = comparison.accuracies()
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracies.items()})
     warning = f" ({comparison.warning})" if comparison.warning else ""
+    shortcut = candidate.trained.shortcut
+    if shortcut and not parameters.accept_shortcut:
+        comparison = comparison.refused(shortcut)
     if not comparison.result.passed and not is_champion:
         versions.note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
         fill_report(run.report, challenger, champion, comparison)
         rules = run.profile.promotion
-        why, fix = why_refused(comparison, rules) + warning, what_helps(comparison)
+        fix = FIX_SHORTCUT if shortcut in comparison.result.refusals else what_helps(comparison)
+        why = why_refused(comparison, rules) + warning
         return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
     if warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
         moved = moved_reason(challenger.name, before, parameters.alias)
         if not moved:
+            if shortcut and parameters.accept_shortcut:
+                versions.accept_shortcut(challenger, parameters.accept_shortcut)
             if comparison.result.passed:
                 versions.note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
             reason = parameters.reason or "passed the profile's promotion rules"

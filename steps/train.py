@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
+from steps.audit.audit import audit_network
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, VALIDATION, describe_guard
-from steps.evaluation.predictions import Predictions, predict_by_keras
+from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
 from steps.evaluation.threshold import choose_threshold
 from steps.lake.session import spark_session
@@ -83,7 +84,11 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     model = log_model(plan, learned, result)
     with run.timings.measure("evaluation"):
         test, by_slice = _evaluate(model, cache)
-    fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes))
+    with run.timings.measure("audit"):
+        audit = audit_network(
+            keras_predict(model), cache, test, learned if learned.has_features else None
+        )
+    fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes), audit)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
     return TrainOutputs(
@@ -97,6 +102,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         test_images=len(test),
         threshold=test.threshold,
         own_splits=cache.own_splits,
+        shortcut=audit.shortcut,
+        line=audit.line,
     )
 
 

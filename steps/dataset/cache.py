@@ -19,7 +19,7 @@ from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
 from steps.pipeline.outputs import Selection
 
-LAYOUT = "3"
+LAYOUT = "4"
 """Changes with the layout of a cache, and with the rule of its split."""
 
 

@@ -24,6 +24,7 @@ from steps.dataset.own_split import HELD_OUT, own_splits
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion import labelled
+from steps.ingestion.image_metadata import jpeg_step
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.labelled import too_few_labels
 from steps.ingestion.landing import display
@@ -39,10 +40,13 @@ OpenSpark = Callable[[], AbstractContextManager[SparkSession]]
 GROUPS = 12
 ROWS_PER_GROUP = 256
 
-PLANNED = ("sha256", "path", "device_id", "captured_at", "split", "row_group")
+FILE = ("bytes", "width", "height", "exposure_seconds", "iso")
+"""Columns of ``images`` that the audit reads."""
+PLANNED = ("sha256", "path", "device_id", "captured_at", "split", "row_group", "camera", *FILE)
 COLUMNS = (
     "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, split STRING, "
-    "row_group BIGINT, label INT, pixels BINARY"
+    "row_group BIGINT, camera STRING, bytes BIGINT, width INT, height INT, "
+    "exposure_seconds DOUBLE, iso INT, label INT, jpeg_step DOUBLE, pixels BINARY"
 )
 
 
@@ -98,7 +102,8 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     logger.info("preparing %d images at %s …", len(rows), "×".join(map(str, selection.input_size)))
     require_space(folder, len(rows) * 3 * math.prod(selection.input_size), "the prepared images")
     planned = spark.createDataFrame(rows[["path", "sha256", "class", "split", "row_group"]])
-    images = images.select("sha256", "path", "device_id", "captured_at", "content")
+    camera = F.concat_ws(" ", "camera_make", "camera_model").alias("camera")
+    images = images.select("sha256", "path", "device_id", "captured_at", camera, *FILE, "content")
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
     prepare_batches = partial(
@@ -198,6 +203,8 @@ def _prepare(
     batches: Iterator[pa.RecordBatch], input_size: tuple[int, int], resizing: str
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        pixels = [prepare(c.as_py(), input_size, resizing).tobytes() for c in batch["content"]]
+        contents = [content.as_py() for content in batch["content"]]
         columns = {name: batch[name] for name in batch.schema.names if name != "content"}
+        columns["jpeg_step"] = pa.array(map(jpeg_step, contents), pa.float64())
+        pixels = (prepare(content, input_size, resizing).tobytes() for content in contents)
         yield pa.RecordBatch.from_pydict(columns | {"pixels": pa.array(pixels, pa.binary())})

@@ -2,7 +2,7 @@
 training."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,6 +84,11 @@ class Comparison:
     def champion_metrics(self) -> dict[str, float]:
         """Return the champion's metrics and those of its slices; none if there is no champion."""
         return _metrics(self.champion) if self.champion else {}
+
+    def refused(self, reason: str) -> "Comparison":
+        """Return the comparison with one more reason against the challenger."""
+        result = replace(self.result, refusals=[reason, *self.result.refusals])
+        return replace(self, result=result)
 
     @property
     def warning(self) -> str:

@@ -85,7 +85,7 @@ def calibration_error(confidence: NDArray[np.floating[Any]], correct: NDArray[np
     return float(sum(gaps) / len(correct))
 
 
-def wilson(correct: int, count: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(correct: float, count: float, z: float = 1.96) -> tuple[float, float]:
     """Return the Wilson score interval of a share: at 95 % unless ``z`` is another.
 
     Unlike the normal interval, it stays within 0–1 and does not shrink to nothing at 0 and 1.

@@ -1,6 +1,6 @@
 """What a model predicts for every image of a split."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,11 @@ class Predictions:
         """Whether that is the true label, ``bool [N]``."""
         return np.equal(self.predicted, self.truth)
 
+    @property
+    def blocks(self) -> NDArray[np.str_]:
+        """The block of each image by :func:`blocks_of`, ``str [N]``."""
+        return blocks_of(self.captured_at, self.devices, self.sha256)
+
     def __len__(self) -> int:
         return len(self.truth)
 
@@ -88,6 +93,18 @@ class Predictions:
         return [int(index) for index in wrong[np.argsort(of_truth, kind="stable")][:count]]
 
 
+def blocks_of(
+    captured_at: NDArray[np.datetime64], devices: Iterable[Any], sha256: Iterable[Any]
+) -> NDArray[np.str_]:
+    """Return the hour and device of each image, within which images are alike.
+
+    An image without a capture time has a block of its own.
+    """
+    hours = captured_at.astype("datetime64[h]")
+    columns = zip(hours, devices, sha256, strict=True)
+    return np.array([str(own) if np.isnat(h) else f"{h} {device}" for h, device, own in columns])
+
+
 def predict_split(
     models: Mapping[str, Predict],
     cache: Cache,
@@ -115,7 +132,7 @@ def predict_split(
                 group.device_id,
                 group.captured_at.astype("datetime64[us]"),
                 pixels.mean(axis=(1, 2, 3)),
-                *(_in_batches(predict, pixels) for predict in models.values()),
+                *(predict_in_batches(predict, pixels) for predict in models.values()),
             )
         )
     values = [np.concatenate(column) for column in zip(*columns, strict=True)]
@@ -128,7 +145,7 @@ def predict_split(
     return {name: Predictions(probabilities=found, **shared) for name, found in by_model}
 
 
-def _in_batches(predict: Predict, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict_in_batches(predict: Predict, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Predict a row group in parts: the layers of a deep network take 60 MB an image."""
     starts = range(0, len(pixels), BATCH)
     return np.concatenate([predict(pixels[start : start + BATCH]) for start in starts])

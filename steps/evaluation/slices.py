@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steps.evaluation.metric_names import label_metric, metric_name
 from steps.evaluation.metrics import wilson
@@ -17,7 +18,7 @@ class Slice:
     """The metrics of some of a split's images.
 
     Attributes:
-        kind: ``device``, ``hour`` (UTC) or ``brightness``.
+        kind: ``device``, ``day`` or ``hour`` (UTC), or ``brightness``.
         value: which one.
         images: number of images.
         accuracy, low, high: with Wilson's 95 % interval, 0–1.
@@ -38,7 +39,16 @@ class Slice:
 
 
 def slices(predictions: Predictions) -> list[Slice]:
-    """Return a slice for each camera, hour and brightness; unknown values are slices too.
+    """Return a slice for each camera, day, hour and brightness; unknown values are slices too."""
+    return [
+        _slice(kind, str(value), predictions.subset(found == value))
+        for kind, found in slice_values(predictions).items()
+        for value in np.unique(found)
+    ]
+
+
+def slice_values(predictions: Predictions) -> dict[str, NDArray[np.str_]]:
+    """Return by kind the slice that each image is in, ``str [N]``.
 
     A kind that is unknown for every image is left out. Brightness stands for day and night, so it
     is left out with the hour.
@@ -47,15 +57,12 @@ def slices(predictions: Predictions) -> list[Slice]:
     values = {}
     if any(predictions.devices):
         values["device"] = np.array([device or unknown for device in predictions.devices])
-    if _has_times(predictions):
-        hours = predictions.captured_at.astype("datetime64[h]")
-        values["hour"] = np.array([unknown if np.isnat(h) else f"{str(h)[-2:]}:00" for h in hours])
+    if has_times(predictions):
+        hours = [str(hour) for hour in predictions.captured_at.astype("datetime64[h]")]
+        values["day"] = np.array([unknown if h == "NaT" else h[:10] for h in hours])
+        values["hour"] = np.array([unknown if h == "NaT" else f"{h[-2:]}:00" for h in hours])
         values["brightness"] = np.array([brightness_of(mean) for mean in predictions.brightness])
-    return [
-        _slice(kind, str(value), predictions.subset(found == value))
-        for kind, found in values.items()
-        for value in np.unique(found)
-    ]
+    return values
 
 
 def slice_metrics(predictions: Predictions) -> dict[str, float]:
@@ -65,7 +72,7 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
     any image has a time, and ``device=<ID>``.
     """
     night = predictions.brightness < NIGHT
-    slices = {"day": ~night, "night": night} if _has_times(predictions) else {}
+    slices = {"day": ~night, "night": night} if has_times(predictions) else {}
     devices = {device for device in predictions.devices if device}
     slices |= {f"device={metric_name(one)}": predictions.devices == one for one in devices}
     return {
@@ -76,7 +83,7 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
     }
 
 
-def _has_times(predictions: Predictions) -> bool:
+def has_times(predictions: Predictions) -> bool:
     """Return whether it is known of any image when it was taken."""
     return not np.isnat(predictions.captured_at).all()
 

@@ -54,6 +54,16 @@ def describe(content: bytes, statistics: Statistics = "full") -> dict[str, Any]:
     }
 
 
+def jpeg_step(content: bytes) -> float | None:
+    """Return the mean step of a JPEG's first quantisation table: the higher, the lower its quality.
+
+    None for other formats.
+    """
+    with open_image(content) as image:
+        tables = getattr(image, "quantization", None)
+        return float(np.mean(tables[0])) if tables and 0 in tables else None
+
+
 def _dpi(image: Image.Image) -> float | None:
     try:
         return float(image.info["dpi"][0])

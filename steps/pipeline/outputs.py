@@ -106,6 +106,7 @@ class TrainOutputs(Outputs):
     ``threshold`` is for two labels and chosen on the validation split: the second label is
     predicted if its probability reaches it. None: the most probable label is predicted.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
+    ``shortcut`` says which shortcut the network is seen to follow; empty: none.
     """
 
     labels: list[str]
@@ -117,6 +118,7 @@ class TrainOutputs(Outputs):
     test_images: int = 0
     threshold: float | None = None
     own_splits: list[str] = []
+    shortcut: str = ""
     selection: Selection
 
 

@@ -19,6 +19,8 @@ COMPARED = "promotion"
 """Tag of a version: the result of its comparison with the champion."""
 REFUSED = "refused: "
 """With which that result begins if the version was not promoted."""
+ACCEPTED = "accepted_shortcut"
+"""Tag of a version that follows a shortcut and was promoted all the same: why."""
 WITHDRAWN = "withdrawn"
 """Tag of a version that was rolled back by hand: no comparison promotes it again."""
 
@@ -93,6 +95,11 @@ def note_comparison(version: ModelVersion, result: str, run_id: str) -> None:
     client.set_model_version_tag(version.name, version.version, COMPARED, result)
     client.set_model_version_tag(version.name, version.version, "run.promote", run_id)
     client.update_model_version(version.name, version.version, description=result)
+
+
+def accept_shortcut(version: ModelVersion, reason: str) -> None:
+    """Write on a version why it is promoted although it follows a shortcut."""
+    MlflowClient().set_model_version_tag(version.name, version.version, ACCEPTED, reason)
 
 
 def withdraw(version: ModelVersion, before: str | None, reason: str) -> None:

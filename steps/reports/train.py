@@ -7,18 +7,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from steps.audit.audit import Audit
+from steps.audit.expectation import mean_interval
 from steps.dataset.cache import Cache
-from steps.dataset.confounders import find_confounders
 from steps.dataset.own_split import describe_own_split
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
 from steps.evaluation.metric_names import label_metric
-from steps.evaluation.metrics import bootstrap, wilson
+from steps.evaluation.metrics import wilson
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
+from steps.reports.audit import SLICES, add_cues, add_left_out, add_maps
 from steps.training.fit_result import FitResult
 
 MISTAKES = 12
+NOT_LEFT_OUT = (
+    " The network was not trained again without each day, hour or device: of those in the test set "
+    "it may have seen other images."
+)
 
 
 def fill_report(
@@ -28,19 +34,17 @@ def fill_report(
     result: FitResult,
     cache: Cache,
     peak_rate: float,
+    audit: Audit,
 ) -> None:
     """Show test metrics with intervals, curves, confusion, labels, slices and worst mistakes."""
     metrics = test.metrics()
     report.headline("test accuracy", f"{metrics['accuracy']:.1%}")
-    report.headline("95 % interval", _interval(test))
+    report.headline("95 % interval", _span(*mean_interval(test)))
     report.headline("test images", len(test))
     report.headline("best epoch", f"{result.best + 1} of {len(result.epochs)}")
     if test.threshold is not None:
         report.headline(f"threshold for {test.labels[1]}", f"{test.threshold:.3f}")
-    if found := find_confounders(cache):
-        header = ["predicts the label", "labels it predicts", "chance"]
-        values = [[one.kind, f"{one.predictability:.1%}", f"{one.chance:.1%}"] for one in found]
-        report.table("Confounders", header, values, " ".join(one.sentence for one in found))
+    add_cues(report, audit)
     report.plot(
         "Epochs",
         _curves(result, peak_rate),
@@ -57,17 +61,18 @@ def fill_report(
     log_loss, error = metrics["log_loss"], metrics["calibration_error"]
     text = f"Log loss {log_loss:.4f}; expected calibration error {error:.4f}."
     report.table("By label", header, rows, text)
-    if by_slice:
+    if worst_first := sorted(by_slice, key=lambda one: one.accuracy):
         report.table(
             "By slice",
             ["", "", "images", "accuracy", "95 % interval", "precision", "recall", "PR-AUC", "ECE"],
-            [_slice_row(one) for one in by_slice],
-            "Hours are UTC. Night: a mean brightness below "
-            f"{NIGHT} of 255; bright: from {BRIGHT}. Precision, recall and PR-AUC are means over "
-            "the labels of a slice. Intervals here and above are Wilson's and take images as "
-            "independent. Neighbours are not: if there are mistakes, the interval at the top is "
-            "bootstrapped by whole hours.",
+            [_slice_row(one) for one in worst_first[:SLICES]],
+            f"The worst first.{'' if audit.left_out else NOT_LEFT_OUT} Days and hours are UTC. "
+            f"Night: a mean brightness below {NIGHT} of 255; bright: from {BRIGHT}. Precision, "
+            "recall and PR-AUC are means over the labels of a slice. Intervals here and above are "
+            "Wilson's and take images as independent. Neighbours are not: if there are mistakes, "
+            "the interval at the top is bootstrapped by whole hours.",
         )
+    add_left_out(report, audit)
     splits = [split for split in (*SPLITS, GUARD) if split in cache.counts]
     rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
     text = f"{describe_own_split(cache.own_splits)}; {describe_guard(cache.counts)}."
@@ -76,14 +81,7 @@ def fill_report(
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
         images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]
         report.images("The worst mistakes", images, "At the size that the network takes.")
-
-
-def _interval(test: Predictions) -> str:
-    """Return an interval by blocks of an hour, or Wilson's if no image is wrong to draw from."""
-    correct = test.correct
-    blocks = np.array([*map(str, test.captured_at.astype("datetime64[h]"))])
-    bounds = None if correct.all() else bootstrap(correct.astype(float), blocks)
-    return _span(*(bounds or wilson(int(correct.sum()), len(correct))))
+    add_maps(report, audit, test)
 
 
 def _span(low: float, high: float) -> str:

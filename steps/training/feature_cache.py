@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 COPIES = 3
 """Augmented copies of each image of the training split, besides the image itself."""
 BATCH = 16
-COLUMNS = "label INT, features BINARY, split STRING, row_group INT"
+COLUMNS = "sha256 STRING, label INT, features BINARY, split STRING, row_group INT"
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ def _describe_group(rows: pa.Table, source: Source) -> pa.Table:
     features = describe(source, pixels.reshape(-1, *source.input_size, 3), copies, row_group)
     labels = rows["label"].to_pylist() * copies
     columns = {
+        "sha256": pa.array(rows["sha256"].to_pylist() * copies, pa.string()),
         "label": pa.array(labels, pa.int32()),
         "features": pa.array([row.tobytes() for row in features], pa.binary()),
         "split": [split] * len(labels),

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.dataset.cache import Cache
+from steps.dataset.cache_filling import FILE
 
 START = datetime(2026, 7, 13)
 
@@ -36,6 +37,7 @@ def write_cache(
     labels: tuple[str, ...] = ("a", "b"),
     draw=numbered,
     device: str | None = "1",
+    timed: bool = True,
 ) -> Cache:
     """Write the splits; images are numbered through all of them."""
     number, counts = 0, {}
@@ -52,7 +54,12 @@ def write_cache(
                 "sha256": [f"{n:064x}" for n in numbers],
                 "path": [f"file:/landing/{n}.jpg" for n in numbers],
                 "device_id": pa.array([device] * rows, pa.string()),
-                "captured_at": [START + timedelta(minutes=n) for n in numbers],
+                "captured_at": pa.array(
+                    [START + timedelta(minutes=n) if timed else None for n in numbers],
+                    pa.timestamp("us"),
+                ),
+                **{name: pa.array([None] * rows, pa.float64()) for name in (*FILE, "jpeg_step")},
+                "camera": [""] * rows,
                 "label": pa.array([label for _, label in images], pa.int32()),
                 "pixels": pa.array([pixels.tobytes() for pixels, _ in images], pa.binary()),
             }

@@ -17,6 +17,7 @@ import pytest
 from drawing import drawn, encoded, jpeg
 
 from edge.inference.prepare import prepare
+from steps.audit.images import describe_images
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups
@@ -51,6 +52,12 @@ def _row(name: str, content: bytes, source: str = SOURCE, **changed) -> dict:
         "captured_from": "file" if number is None else "name",
         "label": BY_FOLDER.get(name) or f"{number % 2}{' ' * (number % 3 == 0)}",
         "replaced_at": None,
+        "bytes": 1234,
+        "width": 33,
+        "height": 31,
+        "camera_make": "maker",
+        "camera_model": "model",
+        "iso": None if number == 1 else 100,
     } | changed
 
 
@@ -135,6 +142,16 @@ def test_a_cache_holds_the_selection_as_prepare_makes_it(filled):
         split: {filled.cache.labels[number]: n for number, n in counts[split].items()}
         for split in SPLITS
     }
+
+
+def test_a_cache_holds_what_the_audit_reads(filled):
+    images = describe_images(filled.cache).set_index("path")
+    assert len(images) == len(CHOSEN)
+    png = images.loc[f"{SOURCE}/1/a b.png"]
+    assert np.isnan(png["jpeg_step"]) and pd.isna(png["day"]) and pd.isna(png["device"])
+    first = images.loc[f"{SOURCE}/00.jpg"]
+    assert first["jpeg_step"] > 1 and (first["camera"], first["iso"]) == ("maker model", 100)
+    assert first["bytes_per_pixel"] == pytest.approx(1234 / (33 * 31))
 
 
 def test_each_file_is_one_row_group_with_the_rows_of_the_manifest(filled):

@@ -41,12 +41,12 @@ ONE_DEVICE = np.array([None] * 3 + ["3"], object)
 @pytest.mark.parametrize(
     ("columns", "shown", "named"),
     [
-        ({}, {"device", "hour", "brightness"}, {"day", "device=3"}),
-        ({"devices": NO_DEVICE}, {"hour", "brightness"}, {"day"}),
+        ({}, {"device", "day", "hour", "brightness"}, {"day", "device=3"}),
+        ({"devices": NO_DEVICE}, {"day", "hour", "brightness"}, {"day"}),
         ({"captured_at": NO_TIME}, {"device"}, {"device=3"}),
         ({"captured_at": NO_TIME, "devices": NO_DEVICE}, set(), set()),
-        ({"captured_at": ONE_TIME}, {"device", "hour", "brightness"}, {"day", "device=3"}),
-        ({"devices": ONE_DEVICE}, {"device", "hour", "brightness"}, {"day", "device=3"}),
+        ({"captured_at": ONE_TIME}, {"device", "day", "hour", "brightness"}, {"day", "device=3"}),
+        ({"devices": ONE_DEVICE}, {"device", "day", "hour", "brightness"}, {"day", "device=3"}),
     ],
 )
 def test_what_is_unknown_of_every_image_makes_no_slice(columns, shown, named):

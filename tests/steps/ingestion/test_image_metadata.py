@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from edge.inference.image import MAX_BYTES, UnreadableError
 from edge.inference.prepare import prepare
-from steps.ingestion.image_metadata import describe
+from steps.ingestion.image_metadata import describe, jpeg_step
 
 REASONS = {"empty", "not an image", "truncated", "damaged", "decompression bomb"}
 
@@ -97,6 +97,12 @@ def test_orientation_swaps_the_sides_of_a_rotated_image(orientation):
     assert (found["width"], found["height"]) == (33, 31)
     oriented = found["oriented_width"], found["oriented_height"]
     assert oriented == ((31, 33) if orientation >= 5 else (33, 31))
+
+
+def test_a_jpeg_of_lower_quality_has_larger_steps():
+    steps = [jpeg_step(jpeg(1, quality=quality)) for quality in (95, 75, 30)]
+    assert steps == sorted(steps) and 1 < steps[0] < steps[2] < 255
+    assert jpeg_step(encoded(drawn(1), "PNG")) is None
 
 
 def test_exif_is_read():

@@ -180,6 +180,23 @@ def test_each_rule_can_refuse(challenger, promotion, expected):
         alias("package")
 
 
+def test_a_network_that_follows_a_shortcut_is_promoted_only_with_a_reason(store, tmp_path):
+    profile = write_profile(tmp_path)
+    shortcut = "it follows the brightness where brightness and label disagree (in 8 of 8 images)"
+    trained(profile, light_meter(), shortcut=shortcut)
+    run_step(register, profile)
+    result, line = ending_of(run_step(promote, profile))
+    assert result == "no model yet" and f" (0.94–1.00): {shortcut}; " in line
+    assert '-P accept_shortcut="<why it is no harm>"' in line
+    version = MlflowClient().get_model_version("package", "1")
+    assert version.tags["promotion"] == f"refused: {shortcut}"
+    accepted = run_step(promote, profile, "--accept_shortcut", "lamps are to be found")
+    assert ending_of(accepted)[0] == "done" and alias("package") == "1"
+    version = MlflowClient().get_model_version("package", "1")
+    assert version.tags["accepted_shortcut"] == "lamps are to be found"
+    assert ending_of(run_step(promote, profile))[0] == "done"  # what is champion stays it
+
+
 def test_too_few_images_to_compare_are_an_error_with_the_number_needed(champion):
     train_and_register(champion, seed=1)
     profile = write_profile(champion.parent, max_regression=0.02)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_cache import write_cache
 
+from steps.audit.audit import audit_network
 from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
 from steps.pipeline.report import Report
@@ -45,7 +46,8 @@ def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
         threshold=0.4,
     )
     report = Report("train", "run")
-    fill_report(report, test, slices(test), RESULT, cache, 3e-3)
+    audit = audit_network(lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, test)
+    fill_report(report, test, slices(test), RESULT, cache, 3e-3, audit)
     return report
 
 
@@ -66,14 +68,15 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
     assert _section(report, "Confusion on the test set").rows == [["a", 2, 0], ["b", 1, 1]]
     assert [row[:3] for row in _section(report, "By label").rows] == [["a", 2, 1.0], ["b", 2, 0.5]]
     assert [row[:4] for row in _section(report, "By slice").rows] == [
-        ["device", "1", 2, 1.0],
+        ["hour", "06:00", 1, 0.0],
         ["device", "unknown", 2, 0.5],
+        ["brightness", "night", 2, 0.5],
+        ["day", "2026-07-13", 4, 0.75],
+        ["device", "1", 2, 1.0],
         ["hour", "04:00", 2, 1.0],
         ["hour", "05:00", 1, 1.0],
-        ["hour", "06:00", 1, 0.0],
         ["brightness", "bright", 1, 1.0],
         ["brightness", "dim", 1, 1.0],
-        ["brightness", "night", 2, 0.5],
     ]
     assert _section(report, "Images by split").rows == [
         ["train", 3, 3],
@@ -84,11 +87,13 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
     ((caption, image),) = _section(report, "The worst mistakes").images
     assert caption == "b, predicted a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
     assert _section(report, "Epochs").plot.startswith("<svg")
+    assert _section(report, "Shortcuts").rows == []  # images that differ in nothing else
+    captions = [caption for caption, _ in _section(report, "What the answer depends on").images]
+    assert captions == ["a, predicted a", "b, predicted b", "a, predicted a", "b, predicted a"]
     assert "b, predicted a (90%)" in report.html()
 
 
 def test_a_training_without_mistakes_shows_none(cache):
     report = _report(cache, predicted=[0, 1, 0, 1], brightness=[100] * 4)
     assert _section(report, "The worst mistakes") is None
-    assert _section(report, "Confounders") is None  # images of both labels on one day
     assert dict(report.headlines)["test accuracy"] == "100.0%"

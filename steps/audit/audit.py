@@ -1,0 +1,81 @@
+"""The audit of a trained network: its cues, what it follows, what to expect of it."""
+
+from dataclasses import dataclass
+
+from steps.audit.cues import Cue, find_cues
+from steps.audit.expectation import Expectation, expect, group_below_chance
+from steps.audit.following import Following, follow
+from steps.audit.images import describe_images
+from steps.audit.left_out import predict_left_out
+from steps.audit.occlusion import OcclusionMap, choose_images, describe_surroundings, occlude
+from steps.dataset.cache import Cache
+from steps.dataset.split import TEST
+from steps.evaluation.predictions import Predict, Predictions, read_pixels
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        expectation: how often the network is expected to be right.
+        cues: what else is known of the images, and how well it predicts the label.
+        followed: by kind of shortcut, how the network decides where it disagrees with the label.
+        left_out: by kind of group, what is predicted if each group was left out of the training.
+        below_chance: the group of images in which guessing would be better; empty: none.
+        maps: what the answers depend on, by index of the test image.
+    """
+
+    expectation: Expectation
+    cues: list[Cue]
+    followed: dict[str, Following]
+    left_out: dict[str, Predictions]
+    below_chance: str
+    maps: dict[int, OcclusionMap]
+
+    @property
+    def shortcut(self) -> str:
+        """Why the network is seen to follow a shortcut; empty if it is not."""
+        followed = [
+            f"it follows the {kind} where {kind} and label disagree ({found})"
+            for kind, found in self.followed.items()
+            if found.is_followed
+        ]
+        return "; ".join(followed + [self.below_chance] * bool(self.below_chance))
+
+    @property
+    def line(self) -> str:
+        """What to expect of the network, in one sentence."""
+        return f"{self.expectation}; {self.shortcut}" if self.shortcut else str(self.expectation)
+
+    @property
+    def surroundings(self) -> str:
+        """A sentence if the answers depend on the surroundings; empty if not."""
+        return describe_surroundings(list(self.maps.values()))
+
+
+def audit_network(
+    predict: Predict, cache: Cache, test: Predictions, features: Cache | None = None
+) -> Audit:
+    """Audit a network by its predictions for the test split.
+
+    Args:
+        predict: the network.
+        cache: the images that it was trained on and tested with.
+        test: what it predicts for the test split.
+        features: of the images, if the network is a classifier of features.
+    """
+    images = describe_images(cache)
+    left_out = predict_left_out(features, images, cache.labels) if features else {}
+    cues = find_cues(images)
+    chosen = choose_images(test)
+    pixels = read_pixels(cache, TEST, test.sha256[chosen].tolist())
+    maps = occlude(predict, (pixels[test.sha256[index]] for index in chosen))
+    return Audit(
+        expectation=expect(test, images, left_out.get("day")),
+        cues=cues,
+        followed={cue.kind: follow(cue, test) for cue in cues if cue.is_shortcut},
+        left_out=left_out,
+        below_chance=group_below_chance(test, left_out),
+        maps=dict(zip(chosen, maps, strict=True)),
+    )

@@ -1,0 +1,161 @@
+"""How often a network is expected to be right on images to come, and what nothing is known of."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from steps.dataset.split import TRAIN
+from steps.evaluation.metrics import bootstrap, wilson
+from steps.evaluation.predictions import Predictions
+from steps.evaluation.slices import has_times, slice_values
+
+FEWEST_DAYS = 4
+"""From which days say something of another one."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The accuracy that is expected of a network.
+
+    Attributes:
+        accuracy, low, high: with a 95 % interval, 0–1.
+        images: of which images.
+        unknown: of which images nothing is known, and why; empty: none.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    images: str
+    unknown: str
+
+    def __str__(self) -> str:
+        low, high = (f"{100 * bound:.0f}" for bound in (self.low, self.high))
+        sentence = (
+            f"expected to be right on {100 * self.accuracy:.0f} % ({low}–{high}) of {self.images}"
+        )
+        return f"{sentence}; unknown for {self.unknown}" if self.unknown else sentence
+
+
+def expect(
+    test: Predictions, images: pd.DataFrame, days_left_out: Predictions | None = None
+) -> Expectation:
+    """Return the accuracy that is expected of a network on images to come.
+
+    Days differ, so the interval for an unseen day is a prediction interval of their accuracies,
+    not the narrower one of their mean.
+
+    Args:
+        test: what the network predicts for images that it was not trained on.
+        images: all images, as :func:`steps.audit.images.describe_images` returns them.
+        days_left_out: what is predicted for days without which the network was trained, if that
+            was tried.
+    """
+    unknown = _unknown(images)
+    by_day = test if days_left_out is None else days_left_out
+    days = slice_values(by_day).get("day", np.empty(0, str))
+    known = days != "unknown"
+    if np.unique(days[known]).size >= FEWEST_DAYS:
+        correct, cameras = by_day.correct[known], _cameras(images)
+        accuracy, (low, high) = correct.mean(), prediction_interval(correct, days[known])
+        return Expectation(accuracy, low, high, f"images from an unseen day of {cameras}", unknown)
+    accuracy, (low, high) = test.correct.mean(), mean_interval(test)
+    of_training = images.loc[images["split"] == TRAIN, "day"]
+    same_days = np.isin(slice_values(test).get("day", np.empty(0, str)), of_training).any()
+    where = "from other hours of the same days" if same_days else "like those of the test set"
+    return Expectation(accuracy, low, high, f"images {where}", unknown)
+
+
+def mean_interval(test: Predictions) -> tuple[float, float]:
+    """Return the 95 % interval of the accuracy, by whole hours of each device if they are known.
+
+    If no image is wrong there is nothing to draw from, and it is Wilson's.
+    """
+    correct, bounds = test.correct, None
+    if has_times(test) and not correct.all():
+        bounds = bootstrap(correct.astype(float), test.blocks)
+    return bounds or wilson(int(correct.sum()), len(correct))
+
+
+def prediction_interval(
+    correct: NDArray[np.bool_], groups: NDArray[np.str_]
+) -> tuple[float, float]:
+    """Return the 95 % prediction interval of the accuracy of a group that was not seen, 0–1.
+
+    That of a random-effects meta-analysis (Higgins et al. 2009, "A re-evaluation of random-effects
+    meta-analysis") of arcsine-transformed accuracies: what differs by chance within a group does
+    not count as a difference between groups.
+
+    Args:
+        correct: ``bool [N]``.
+        groups: ``str [N]``, of at least three.
+    """
+    from scipy.stats import t
+
+    _, numbers = np.unique(groups, return_inverse=True)
+    images, right = np.bincount(numbers), np.bincount(numbers, correct)
+    angles = np.arcsin(np.sqrt((right + 0.375) / (images + 0.75)))  # Anscombe's
+    weights = 4.0 * images
+    mean = np.average(angles, weights=weights)
+    excess = weights @ (angles - mean) ** 2 - (len(images) - 1)
+    between = max(0.0, excess / (weights.sum() - (weights**2).sum() / weights.sum()))
+    weights = 1 / (1 / weights + between)
+    mean = np.average(angles, weights=weights)
+    half = float(t.ppf(0.975, len(images) - 2)) * math.sqrt(between + 1 / weights.sum())
+    low, high = np.sin(np.clip([mean - half, mean + half], 0, math.pi / 2)) ** 2
+    # the transformation keeps off 0 and 1, which groups can well have
+    return min(float(low), correct.mean()), max(float(high), (right / images).max())
+
+
+def group_below_chance(test: Predictions, left_out: Mapping[str, Predictions]) -> str:
+    """Return the worst day, hour, device or brightness in which guessing would be better.
+
+    Images of an hour of one device count as one: a scene that is misread once is no shortcut.
+
+    Args:
+        test: what the network predicts for images that it was not trained on.
+        left_out: by kind of group, what is predicted if each group was left out of the training.
+
+    Returns:
+        it and its accuracy in words; empty if there is none.
+    """
+    chance = 1 / len(test.labels)
+    found: list[tuple[float, str]] = []
+    for kind in slice_values(test):
+        predictions = left_out.get(kind, test)
+        values, correct = slice_values(predictions)[kind], predictions.correct
+        all_blocks = predictions.blocks
+        for value in np.unique(values):
+            rows = values == value
+            accuracy, blocks = correct[rows].mean(), np.unique(all_blocks[rows]).size
+            if wilson(accuracy * blocks, blocks)[1] < chance:
+                images = f"{rows.sum()} images of {kind} {value}"
+                found.append((accuracy, f"it is right on {accuracy:.0%} of the {images}"))
+    return min(found)[1] if found else ""
+
+
+def _cameras(images: pd.DataFrame) -> str:
+    count = images["device"].nunique()
+    return "this camera" if count == 1 else f"these {count} cameras" if count else "these cameras"
+
+
+def _unknown(images: pd.DataFrame) -> str:
+    days = images["day"].dropna()
+    if days.empty:
+        return "other days and cameras, because no image has a capture time"
+    if days.nunique() == 1:
+        return "another day, because all images are from one day"
+    of_label = images.groupby("label")["day"].nunique()
+    single = [str(label) for label, count in of_label.items() if count == 1]
+    if len(single) == len(of_label):
+        return "unseen light, because all images of each label are from one day"
+    if single:
+        labels = " or ".join(single)
+        return f"unseen light, because all images with label {labels} are from one day"
+    if days.nunique() < FEWEST_DAYS:
+        return f"another day, because all images are from {days.nunique()} days"
+    return ""

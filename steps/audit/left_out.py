@@ -1,0 +1,91 @@
+"""Whole days, hours and devices, predicted by a classifier that was trained without them.
+
+A frozen network's features are there, so its classifier is fitted again in a second. A network that
+trains all its layers would have to be trained once for each fold, which takes minutes each.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_row_groups
+from steps.dataset.split import TRAIN, VALIDATION
+from steps.evaluation.predictions import Predictions
+from steps.training.head import CONSTANT, PRIOR
+
+KINDS = ("day", "hour", "device")
+FOLDS = 5
+MOST_IMAGES = 1000
+"""Of which the classifier is fitted. More take longer, and the groups are as different."""
+
+
+def predict_left_out(
+    features: Cache, images: pd.DataFrame, labels: list[str]
+) -> dict[str, Predictions]:
+    """Predict the images of the training and the validation split, each group left out in turn.
+
+    Args:
+        features: of these images.
+        images: as :func:`steps.audit.images.describe_images` returns them.
+        labels: class names in the order of the network's output.
+
+    Returns:
+        by kind of group, the predictions of images whose group was left out; without the images
+        whose label no other group has, of which nothing can be learned then.
+    """
+    values = _read_features(features)
+    images = images.drop_duplicates("sha256").set_index("sha256", drop=False)
+    images = images.loc[images.index.intersection(list(values))[:MOST_IMAGES]]
+    matrix = np.stack([values[sha256] for sha256 in images.index])
+    deviation = np.maximum(features.deviation, CONSTANT)
+    matrix = ((matrix - features.mean) / deviation).astype(np.float32)
+    found = {}
+    for kind in KINDS:
+        known = images[kind].notna().to_numpy()
+        if images[kind].nunique() > 1:
+            predicted = _predict(matrix[known], images[known], kind, labels)
+            if len(predicted):
+                found[kind] = predicted
+    return found
+
+
+def _read_features(features: Cache) -> dict[str, NDArray[np.float32]]:
+    """Return the features of each image by SHA-256: of the image itself, not of its copies."""
+    values: dict[str, NDArray[np.float32]] = {}
+    for split in (TRAIN, VALIDATION):
+        for group in read_row_groups(features, split, ["sha256", "features"]):
+            for sha256, row in zip(group.sha256, features.stack(group.features), strict=True):
+                values.setdefault(sha256, row)  # copies follow their image
+    return values
+
+
+def _predict(
+    matrix: NDArray[np.float32], images: pd.DataFrame, kind: str, labels: list[str]
+) -> Predictions:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+
+    truth = images["label"].map(labels.index).to_numpy()
+    probabilities = np.full((len(images), len(labels)), np.nan, np.float32)
+    folds = GroupKFold(min(FOLDS, images[kind].nunique())).split(matrix, groups=images[kind])
+    for known, group in folds:
+        learned = np.unique(truth[known])
+        left_out = group[np.isin(truth[group], learned)]
+        if len(learned) < 2 or not len(left_out):
+            continue
+        head = LogisticRegression(C=PRIOR, class_weight="balanced", max_iter=200)
+        head.fit(matrix[known], truth[known])
+        probabilities[left_out] = 0
+        probabilities[np.ix_(left_out, learned)] = head.predict_proba(matrix[left_out])
+    predictions = Predictions(
+        labels,
+        probabilities,
+        truth=images["label"].to_numpy(str),
+        sha256=images["sha256"].to_numpy(str),
+        paths=images["path"].to_numpy(str),
+        devices=images["device_id"].to_numpy(object),
+        captured_at=images["captured_at"].to_numpy("datetime64[us]"),
+        brightness=images["brightness"].to_numpy(),
+    )
+    return predictions.subset(~np.isnan(probabilities[:, 0]))

@@ -1,0 +1,82 @@
+"""Occlusion maps: how much less probable a network's answer is if a part of the image is hidden."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.evaluation.predictions import Predict, Predictions, predict_in_batches
+
+IMAGES = 16
+CELLS = 5
+"""Hidden parts along each side."""
+CERTAIN = 1e-7
+"""How near to 0 or 1 a probability counts."""
+
+
+class OcclusionMap(NamedTuple):
+    """What hiding parts of an image does to the predicted label.
+
+    Attributes:
+        pixels: of the image, ``uint8 [H, W, 3]``.
+        drops: what each hidden cell takes off the label's log-odds, ``[CELLS, CELLS]``.
+        needs_border, needs_middle: whether another label is predicted if the outer half of the
+            image is hidden, or the inner half.
+    """
+
+    pixels: NDArray[np.uint8]
+    drops: NDArray[np.float64]
+    needs_border: bool
+    needs_middle: bool
+
+
+def choose_images(test: Predictions) -> list[int]:
+    """Return the indices of up to ``IMAGES`` images, as many of each label as possible."""
+    order = np.argsort(test.truth, kind="stable")
+    rank = np.concatenate([np.arange(n) for n in np.unique(test.truth, return_counts=True)[1]])
+    chosen = order[np.argsort(rank, kind="stable")][:IMAGES]
+    return [int(index) for index in sorted(chosen)]
+
+
+def occlude(predict: Predict, images: Iterable[NDArray[np.uint8]]) -> list[OcclusionMap]:
+    """Hide each cell of a grid in turn, then the outer and the inner half, by the mean colour.
+
+    Args:
+        predict: the network.
+        images: prepared pixels, ``uint8 [H, W, 3]`` each.
+    """
+    return [_occlude(predict, pixels) for pixels in images]
+
+
+def _occlude(predict: Predict, pixels: NDArray[np.uint8]) -> OcclusionMap:
+    height, width = pixels.shape[:2]
+    rows, columns = np.arange(height) * CELLS // height, np.arange(width) * CELLS // width
+    cell = rows[:, None] * CELLS + columns
+    side = 1 - 0.5**0.5  # of half of the image, around its centre
+    inner = np.zeros((height, width), bool)
+    top, left = round(height * side / 2), round(width * side / 2)
+    inner[top : height - top, left : width - left] = True
+    hidden = [cell < 0, *(cell == number for number in range(CELLS**2)), ~inner, inner]
+    mean = pixels.mean(axis=(0, 1)).astype(np.uint8)
+    found = predict_in_batches(
+        predict, np.stack([np.where(mask[:, :, None], mean, pixels) for mask in hidden])
+    )
+    label = found[0].argmax()
+    without_border, without_middle = found[-2:].argmax(axis=1) != label
+    of_label = np.clip(found[:-2, label].astype(np.float64), CERTAIN, 1 - CERTAIN)
+    odds = np.log(of_label / (1 - of_label))
+    drops = (odds[0] - odds[1:]).reshape(CELLS, CELLS)
+    return OcclusionMap(pixels, drops, bool(without_border), bool(without_middle))
+
+
+def describe_surroundings(maps: list[OcclusionMap]) -> str:
+    """Return a sentence if more answers need the border than the middle; empty if not."""
+    border = sum(one.needs_border for one in maps)
+    middle = sum(one.needs_middle for one in maps)
+    if border <= middle or border < len(maps) / 4:
+        return ""
+    return (
+        f"The answer depends on the surroundings: it changes on {border} of {len(maps)} images if "
+        f"their outer half is hidden, and on {middle} if their inner half is."
+    )
