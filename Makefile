@@ -45,14 +45,14 @@ emulation: ## Build what the device's tests need: an emulated Pi and a virtual c
 	@setup/machine.sh
 	@setup/emulation.sh
 
-run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI]
+run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI] [TEST=folder] [ARGS="-P …"]
 	@set -e; [[ -z $$MLFLOW_TRACKING_URI ]] || $(PYTHON) -m steps.pipeline.outages; \
 	source_="$$SOURCE"; camera=test-set; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
 	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \
 	fi; \
-	$(PROJECT) -P source="$$source_"; \
+	$(PROJECT) -P source="$$source_" -P test="$$TEST" $(ARGS); \
 	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run the tests: make test [ARGS="-k name"]

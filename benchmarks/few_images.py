@@ -1,12 +1,14 @@
-"""How good a model few labelled images give: the compact network and the frozen backbone.
+"""How good a model few labelled images give, by each network and by the one that tune would choose.
 
     python -m benchmarks.few_images --seeds 5
 
 For each set, so many images of each class are drawn at random outside its test images; a quarter of
-them validates. Each network is trained as ``train`` does by default, and evaluated on all test
-images. The sets are frames of the simulated camera, the images of a porch (their test split is that
-of the default split rule), and photos of clothing (``train/<class>/``, tested by
-``validation/<class>/``). The last line is JSON: the mean accuracy and the worst seed's.
+them validates. Each network is trained as ``train`` does by default, the frozen one on images
+prepared as ``tune`` would, and evaluated on all test images; ``auto`` is the network with the lower
+validation loss. The sets are frames of the simulated camera, the images of a porch (their test
+split is that of the default split rule), and photos of clothing (``train/<class>/``, tested by
+``validation/<class>/``). The last line is JSON: the mean accuracy and the worst seed's; and by how
+many points auto is below the better network, on the mean of all sets and numbers of images.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -33,17 +35,15 @@ from edge.inference.prepare import prepare
 from edge.inference.record import CROP, SQUASH
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
-from steps.evaluation.predictions import keras_predict
-from steps.training.feature_cache import Source, describe
-from steps.training.fit import fit
-from steps.training.head import add_head
+from steps.training.cross_validation import cross_validate, log_loss
+from steps.training.feature_cache import REST, Features, Source, describe
+from steps.training.last_fit import fit_fully
 from steps.training.model import build_model
-from steps.training.networks import FROZEN
+from steps.training.networks import usual_size
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 
 CLOTHING = PROJECT.parent / "shared" / "data" / "clothing"
-SIZES = {"compact": 128, "efficientnet_lite0": 224}
 VALIDATING = 4
 """One image of so many validates."""
 
@@ -68,79 +68,141 @@ class Images:
         return rng.permutation(np.setdiff1d(np.concatenate(drawn), validate)), validate
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: its accuracy on the test images, and its lowest validation loss."""
+
+    accuracy: float
+    loss: float
+
+
 def main() -> None:
     """Train each network on each number of images, and print what it gets right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--images", nargs="+", default=["10", "40", "all"], help="a class, or all")
-    parser.add_argument("--networks", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--size", type=int, help="of the images; default: 128, the backbone's 224")
-    parser.add_argument("--resizing", default=SQUASH, choices=[SQUASH, CROP])
     options = parser.parse_args()
     print(machine(), flush=True)
     results: dict[str, float] = {}
+    regrets: list[float] = []
     for name in options.sets:
         images = SETS[name]()
         if images is None:
             print(f"NOT MEASURED: {name}, as its images are not here", flush=True)
             continue
-        for network in options.networks:
-            found = measure(images, network, options.size or SIZES[network], options)
-            for count, right in found:
+        trainers = {network: NETWORKS[network](images) for network in options.networks}
+        for count in options.images:
+            found = measure(trainers, images, count, options.seeds)
+            found["auto"] = [
+                min(of, key=lambda one: one.loss) for of in zip(*found.values(), strict=True)
+            ]
+            means = {}
+            for network, trained in found.items():
+                right = [one.accuracy for one in trained]
+                means[network] = statistics.mean(right)
                 cell = f"{name} {network} {count}"
-                results |= {cell: round(statistics.mean(right), 4), f"{cell} worst": min(right)}
-    print(json.dumps(results))
+                results |= {cell: round(means[network], 4), f"{cell} worst": min(right)}
+            regrets.append(100 * (max(means.values()) - means["auto"]))
+            print(f"{name}, {count} images a class: {means}", flush=True)
+    print(json.dumps(results | {"auto_regret": round(statistics.mean(regrets), 2)}))
 
 
 def measure(
-    images: Images, network: str, side: int, options: argparse.Namespace
-) -> Iterator[tuple[str, list[float]]]:
-    """Yield the accuracy of each seed, for each number of images a class."""
-    size = (side, side)
-    pixels = np.stack([prepare(path, size, options.resizing) for path in images.paths])
-    plan = Plan(network=network)
-    for count in options.images:
-        right = []
-        for seed in range(options.seeds):
-            parts = images.draw(None if count == "all" else int(count), seed)
+    trainers: dict[str, Callable], images: Images, count: str, seeds: int
+) -> dict[str, list[Trained]]:
+    """Train each network on as many images of a class, drawn by each seed."""
+    found: dict[str, list[Trained]] = {network: [] for network in trainers}
+    for seed in range(seeds):
+        parts = images.draw(None if count == "all" else int(count), seed)
+        for network, train in trainers.items():
             started = time.monotonic()
-            predict = train(replace(plan, seed=seed), pixels, images, parts)
-            found = predict(pixels[images.tests]).argmax(axis=1)
-            right.append(round(float((found == images.classes[images.tests]).mean()), 4))
+            found[network].append(train(parts, seed))
             print(
-                f"{network} at {side}, {count} images a class, seed {seed}: {right[-1]:.4f} of "
-                f"{len(found)} after {time.monotonic() - started:.0f} s",
+                f"{network}, {count} images a class, seed {seed}: "
+                f"{found[network][-1].accuracy:.4f} after {time.monotonic() - started:.0f} s",
                 flush=True,
             )
-        yield count, right
+    return found
 
 
-def train(plan: Plan, pixels: np.ndarray, images: Images, parts: tuple[np.ndarray, np.ndarray]):
-    """Train a network on some of the images; return it as a function of pixels."""
-    size = pixels.shape[1:3]
+def compact(images: Images):
+    """Return how the compact network is trained on some of the images."""
+    plan = Plan()
+    side = usual_size(plan.network)
+    pixels = np.stack([prepare(path, (side, side)) for path in images.paths])
+
+    def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:
+        with tempfile.TemporaryDirectory() as folder:
+            inputs = dict(zip((TRAIN, VALIDATION), (pixels[part] for part in parts), strict=True))
+            classes = dict(zip(inputs, (images.classes[part] for part in parts), strict=True))
+            cache = write(Path(folder), images, inputs, classes, (side, side))
+            return evaluate(replace(plan, seed=seed), cache, pixels, images)
+
+    return train
+
+
+def frozen(images: Images):
+    """Return how a head is trained on the features of some of the images.
+
+    Each image and its copies are described once, for all seeds.
+    """
+    plan = Plan(network="efficientnet_lite0")
+    size = (usual_size(plan.network),) * 2
     source = Source(plan.network, size, plan.augmentation)
-    with tempfile.TemporaryDirectory() as folder:
-        groups, counts, statistic = {}, {}, {}
-        for part, chosen in zip((TRAIN, VALIDATION), parts, strict=True):
-            inputs, classes, column = pixels[chosen], images.classes[chosen], "pixels"
-            if plan.network in FROZEN:
-                copies = source.copies if part == TRAIN else 1
-                inputs = describe(source, inputs, copies, plan.seed)
-                classes, column = np.tile(classes, copies), "features"
-                if part == TRAIN:
-                    statistic = {"mean": inputs.mean(axis=0), "deviation": inputs.std(axis=0)}
-            groups[part] = write_part(Path(folder), part, inputs, classes, column)
-            of_class = np.bincount(classes, minlength=len(images.labels)).tolist()
-            counts[part] = dict(zip(images.labels, of_class, strict=True))
-        lists = {name: values.tolist() for name, values in statistic.items()}
-        cache = Cache(folder, images.labels, size, groups, counts, **lists)
-        fitted = fit(plan, cache, SingleProcess())
-        model = build_model(plan, cache)
-        model.set_weights(fitted.weights)
-        model = add_head(model, plan, cache) if cache.has_features else model
-    predict = keras_predict(model)
-    return lambda some: np.concatenate(list(map(predict, np.array_split(some, len(some) // 16))))
+    described = {}
+    for way in (SQUASH, CROP):
+        pixels = np.stack([prepare(path, size, way) for path in images.paths])
+        features = describe(source, pixels, source.copies, seed=0)
+        described[way] = features.reshape(source.copies, len(pixels), -1)
+
+    def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:
+        rest = np.concatenate(parts)
+
+        def loss(way: str) -> float:
+            captures = [(None, None, str(number)) for number in rest]
+            known = Features(described[way][0, rest], images.classes[rest], captures)
+            return log_loss(cross_validate(known, SplitRule(seed=seed)), known.classes)
+
+        copied = described[min(described, key=loss)]
+        inputs = {
+            TRAIN: np.concatenate(copied[:, parts[0]]),
+            VALIDATION: copied[0, parts[1]],
+            REST: np.concatenate(copied[:, rest]),
+        }
+        chosen = zip((TRAIN, VALIDATION, REST), (*parts, rest), strict=True)
+        classes = {part: np.resize(images.classes[of], len(inputs[part])) for part, of in chosen}
+        values = inputs[TRAIN]
+        statistic = {"mean": values.mean(axis=0).tolist(), "deviation": values.std(axis=0).tolist()}
+        with tempfile.TemporaryDirectory() as folder:
+            cache = write(Path(folder), images, inputs, classes, size, **statistic)
+            return evaluate(replace(plan, seed=seed), cache, copied[0], images)
+
+    return train
+
+
+def write(folder: Path, images: Images, inputs, classes, size, **statistic) -> Cache:
+    """Write a cache of pixels or features, by split."""
+    column = "features" if statistic else "pixels"
+    groups = {one: write_part(folder, one, inputs[one], classes[one], column) for one in inputs}
+    counts = {
+        part: {label: int((of == number).sum()) for number, label in enumerate(images.labels)}
+        for part, of in classes.items()
+    }
+    return Cache(str(folder), images.labels, size, groups, counts, **statistic)
+
+
+def evaluate(plan: Plan, cache: Cache, inputs: np.ndarray, images: Images) -> Trained:
+    """Train as ``train`` does, and evaluate on the test images among the inputs."""
+    fitted = fit_fully(plan, cache, SingleProcess())
+    model = build_model(plan, cache)
+    model.set_weights(fitted.last_weights or fitted.weights)
+    tests = inputs[images.tests]
+    batches = np.array_split(tests, len(tests) // 16)
+    found = np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])
+    right = (found.argmax(axis=1) == images.classes[images.tests]).mean()
+    return Trained(round(float(right), 4), min(one["validation_loss"] for one in fitted.epochs))
 
 
 def porch(folder: Path) -> Images | None:
@@ -168,6 +230,7 @@ def clothing() -> Images | None:
     return Images(paths, classes, np.array([p.parts[-3] != TRAIN for p in paths]), labels)
 
 
+NETWORKS = {"compact": compact, "efficientnet_lite0": frozen}
 SETS = {
     "simulated": partial(porch, SIMULATED),
     "porch": partial(porch, REAL),

@@ -12,6 +12,7 @@ from mlflow.exceptions import ExecutionException
 from pydantic import Field, create_model
 
 from steps import export, ingest, promote, register, train, tune
+from steps.dataset.own_split import source_with_test
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.ingestion.landing import normalize
@@ -115,9 +116,11 @@ class _Pipeline:
     """What was asked for, the run ID by step, and what was done so far."""
 
     def __init__(self, profile: Profile, parameters: Any):
-        self.profile, self.source = profile, parameters.source
+        source, test = source_with_test(parameters.source, parameters.test)
+        self.profile, self.source = profile, source
         # promote ends well, so that its comparison is reused; it is the pipeline that fails
-        self.parameters = parameters.model_copy(update={"on_refusal": "finish"})
+        own = {"source": source, "test": test, "on_refusal": "finish"}
+        self.parameters = parameters.model_copy(update=own)
         self.request = PipelineRequest.parse(parameters, tuple(step.name for step in PIPELINE))
         self.runs: dict[str, str] = {}
         self.done: list[StepDone] = []

@@ -27,7 +27,7 @@ from steps.settings.profile import Profile
 from steps.training import checkpoints
 from steps.training.feature_cache import find_or_describe
 from steps.training.launcher import launch, resolve_launcher
-from steps.training.model import log_model
+from steps.training.model import assemble, log_model
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
@@ -61,9 +61,12 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
     processes = parameters.processes or run.profile.training.processes
     processes = 1 if launcher == "single" else processes
-    selection = parameters.selection(run.read("ingest", IngestOutputs))
+    tuned = run.read("tune", TuneOutputs) if "tune" in run.inputs else None
+    plan = parameters.plan(tuned.hyperparameters if tuned else {})
+    way = parameters.contender(plan.network, tuned)
+    selection = parameters.selection(run.read("ingest", IngestOutputs), way)
     log_delta_version(selection.table, selection.version, "training")
-    plan = parameters.plan(_tuned(run, selection))
+    _warn_of_other_images(run, tuned, selection)
     fingerprint = checkpoints.TrainingFingerprint(plan, selection, processes)
     resumed, resume_from = parameters.resume_run_id, None
     if resumed != NONE:
@@ -81,9 +84,13 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         result = launch(launcher, processes, plan, learned, spark, run.id, save, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
-    model = log_model(plan, learned, result)
     with run.timings.measure("evaluation"):
-        test, by_slice = _evaluate(model, cache)
+        model = assemble(plan, learned, result.weights)
+        threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
+        if result.last_weights:
+            model = assemble(plan, learned, result.last_weights)
+        log_model(model)
+        test, by_slice = _evaluate(model, cache, threshold)
     with run.timings.measure("audit"):
         audit = audit_network(
             keras_predict(model), cache, test, learned if learned.has_features else None
@@ -111,23 +118,20 @@ def _wanted_launcher(parameters: Parameters, profile: Profile) -> str:
     return profile.training.launcher if parameters.launcher == "profile" else parameters.launcher
 
 
-def _tuned(run: StepRun, selection: Selection) -> dict[str, float | int | str]:
-    """Return the best hyperparameters of the search; none if there was no search."""
-    if "tune" not in run.inputs:
-        return {}
-    outputs: TuneOutputs = run.read("tune", TuneOutputs)
-    if outputs.selection.content() != selection.content():
+def _warn_of_other_images(run: StepRun, tuned: TuneOutputs | None, selection: Selection) -> None:
+    """Say if the hyperparameters were searched on other images, another split or another size."""
+    if tuned and tuned.selection.content() != selection.content():
         logger.warning(
             "the hyperparameters come from run %s, which searched on other images or another "
             "split; pass -P tune_run_id=<another> or none",
             run.inputs["tune"],
         )
-    return outputs.hyperparameters
 
 
-def _evaluate(model: "keras.Model", cache: Cache) -> tuple[Predictions, list[Slice]]:
+def _evaluate(
+    model: "keras.Model", cache: Cache, threshold: float | None
+) -> tuple[Predictions, list[Slice]]:
     """Return what the network predicts for the test set, and its slices; log their metrics."""
-    threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
     test = predict_by_keras(model, cache, TEST, threshold=threshold)
     by_slice = slices(test)
     mlflow.log_metrics({f"test_{name}": value for name, value in test.metrics().items()})

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import ExitStack, nullcontext
+from functools import partial
 
 import mlflow
 from mlflow import MlflowClient
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.selection import INPUT_TAGS
+from steps.dataset.selection import INPUT_TAGS, prepared_for
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
@@ -19,7 +20,6 @@ from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
-from steps.training.feature_cache import find_or_describe
 from steps.training.plan import Plan
 from steps.training.plan_parameters import NetworkParameters
 from steps.tuning.hyperopt_space import narrow
@@ -48,33 +48,38 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
     from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.tune import fill_report
-    from steps.tuning.search import Limits, search
+    from steps.tuning.contest import enter, hold_contest
+    from steps.tuning.search import Limits
 
     if run.profile.tuning is None:
         raise UserError(
             f"profile {run.profile.name} has no search space: add tuning.space to it, as in "
             "profiles/local.yaml"
         )
-    space = narrow(run.profile.tuning.space, parameters.network)
-    selection = parameters.selection(run.read("ingest", IngestOutputs))
+    space = run.profile.tuning.space
+    networks = space.network.choices if space.network else [Plan.network]
+    contenders = parameters.contenders(map(str, networks))
+    selection = parameters.selection(run.read("ingest", IngestOutputs), contenders[0][0])
     log_delta_version(selection.table, selection.version, "tuning")
-    searched = f"{cache_name(selection)} {parameters.epochs} {space.model_dump_json()}"
+    names = [cache_name(prepared_for(way, selection)) for ways in contenders for way in ways]
+    searched = f"{names} {parameters.epochs} {space.model_dump_json()}"
     mlflow.set_tag(SEARCHED, searched)
     before = _read_trials(parameters.resume_run_id, searched)
-    network = str(space.network.choices[0]) if space.network else Plan.network
-    plan = Plan(network=network, epochs=parameters.epochs, seed=parameters.seed, patience=0)
+    plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
     seconds = parameters.minutes and parameters.minutes * 60
     limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
     with ExitStack() as until_stopped:
         with run.timings.measure("spark"):
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
         with run.timings.measure("cache"):
-            cache = find_or_fill(selection, run.profile, lambda: nullcontext(spark))
+            open_spark = partial(nullcontext, spark)
+            cache = find_or_fill(selection, run.profile, open_spark)
             logger.info(describe_guard(cache.counts))
             warn_of_refusal(run.report, cache, run.profile, selection.source)
-            cache = find_or_describe(plan, cache, run.profile, lambda: nullcontext(spark))
+            make = partial(enter, selection, plan, run.profile, open_spark)
+            entries = list(map(make, contenders))
         with run.timings.measure("trials"):
-            trials = search(spark, plan, cache, space, limits, run.id, before)
+            trials, winner = hold_contest(spark, entries, space, limits, run.id, before)
     failed = [trial for trial in trials if trial.outcome == FAILED]
     if len(failed) == len(trials):
         error = failed[-1].error if failed else "the time limit came before the first"
@@ -85,11 +90,11 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     best = min(trials, key=lambda trial: trial.validation_loss)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
-    fill_report(run.report, trials, space)
+    fill_report(run.report, trials, narrow(space, best.network), entries)
     runs = {"ingest_run_id": run.inputs["ingest"], "tune_run_id": run.id}
     run.report.next_command = run.commands.next("train", **runs)
     return TuneOutputs(
-        selection=selection,
+        selection=winner.selection,
         best_trial_run_id=best.run_id,
         validation_loss=best.validation_loss,
         hyperparameters=best.hyperparameters,

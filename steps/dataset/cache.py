@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge.inference.prepare import PREPARE_VERSION
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
+from steps.dataset.split import TRAIN
 from steps.pipeline.outputs import Selection
 
 LAYOUT = "4"
@@ -36,6 +37,7 @@ class Cache:
         own_splits: the splits that the images bring themselves.
         mean: of each feature over the training split, if the rows are features for pixels.
         deviation: of each feature.
+        fitted: the split that trains: ``train``, or ``rest`` (all but the test split) at last.
     """
 
     url: str
@@ -46,6 +48,7 @@ class Cache:
     own_splits: list[str] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
     deviation: list[float] = field(default_factory=list)
+    fitted: str = TRAIN
 
     @property
     def has_features(self) -> bool:

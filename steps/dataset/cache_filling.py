@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
 from steps.dataset.cache_eviction import evict_caches
-from steps.dataset.own_split import HELD_OUT, own_splits
+from steps.dataset.own_split import HELD_OUT, LEFT_OUT, own_splits
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion import labelled
@@ -124,7 +124,7 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
         input_size=selection.input_size,
         group_rows={split: groups[split].tolist() for split in SPLITS},
         counts=counts,
-        own_splits=sorted(known["own"].dropna().unique()),
+        own_splits=sorted({*known["own"].dropna()} - {LEFT_OUT}),
     )
 
 
@@ -160,6 +160,7 @@ def plan_cache(
     rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed, taken)
     known = known.assign(label=known["label"].map(normalize_label)).dropna(subset="label")
     known = known[known["label"] != (selection.test or None)]  # a folder of no class
+    known = known[known["own"] != LEFT_OUT]
     rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
     labels = sorted(rows["label"].unique())
     if len(labels) < 2:

@@ -1,6 +1,7 @@
 """The split that a set of images brings itself, by its folders or by a table's column."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from steps.ingestion.label_text import normalize_label
 from steps.pipeline.outputs import Selection
 
 HELD_OUT = (VALIDATION, TEST)
+LEFT_OUT = "left out"
+"""Of images in a split called test, if another one is to be the test set."""
 
 
 def own_splits(images: pd.DataFrame, selection: Selection) -> "pd.Series[str]":
@@ -36,8 +39,38 @@ def own_splits(images: pd.DataFrame, selection: Selection) -> "pd.Series[str]":
                 f"{selection.test}, only in {', '.join(sorted(splits.dropna().unique())) or 'none'}"
                 "; pass -P test=<folder, or value of the column split>, or leave it out"
             )
-        splits = splits.where(splits != TEST).mask(is_test, TEST)
-    return splits.where(splits.isin(SPLITS))
+        splits = splits.mask(splits == TEST, LEFT_OUT).mask(is_test, TEST)
+    return splits.where(splits.isin((*SPLITS, LEFT_OUT)))
+
+
+def source_with_test(source: str, test: str) -> tuple[str, str]:
+    """Return the folder that has the images of both, and the name of the test set's within it.
+
+    Args:
+        source: the landing zone.
+        test: the folder of the test set beside or in it, or a name, which stays as it is.
+
+    Raises:
+        UserError: there is no such folder, or other folders beside it would be read too.
+    """
+    if "/" not in test or "://" in source + test:
+        return source, test
+    own, held_out = (Path(place).expanduser().resolve() for place in (source, test))
+    place = own if own in held_out.parents else own.parent
+    if not held_out.is_dir() or held_out == own or place not in held_out.parents:
+        raise UserError(
+            f"{test} is not a folder in or beside {source}; pass -P test=<such a folder, or value "
+            "of the column split>"
+        )
+    named = {own.name, held_out.relative_to(place).parts[0]}
+    beside = [one.name for one in place.iterdir() if one.is_dir() and one.name not in named]
+    others = sorted(name for name in beside if normalize_split(name) not in SPLITS)
+    if place != own and others:
+        raise UserError(
+            f"{place} has other folders than {own.name} and {held_out.name}, such as {others[0]}; "
+            f"move the test images into {source}/test"
+        )
+    return str(place), held_out.name
 
 
 def describe_own_split(own: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """The parameters that say which images a network learns from, and how they are split."""
 
 import logging
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -19,15 +19,33 @@ INPUT_TAGS = {"ingest": labelled.TAG}
 """What a step that selects images reads of a run of ingest."""
 
 
+class Contender(NamedTuple):
+    """A network, and how images are prepared for it.
+
+    Attributes:
+        network: its name.
+        input_size: width and height of its input, pixels.
+        resizing: squash or crop.
+    """
+
+    network: str
+    input_size: int
+    resizing: str
+
+
 class SelectionParameters(StepParameters):
     """Parameters shared by the steps that read images for a network."""
 
-    input_size: int = Field(
-        128, ge=32, le=1024, description="width and height of the network's input, pixels"
+    input_size: int | None = Field(
+        None,
+        ge=32,
+        le=1024,
+        description="width and height of the network's input, pixels; none: the network's usual",
     )
-    resizing: Literal["squash", "crop"] = Field(
-        "squash",
-        description="how an image becomes square: squash all of it, or crop to its centre",
+    resizing: Literal["auto", "squash", "crop"] = Field(
+        "auto",
+        description="how an image becomes square: squash all of it, crop to its centre, or auto: "
+        "as tune finds better",
     )
     block_minutes: int = Field(
         USUAL.block_minutes,
@@ -41,13 +59,17 @@ class SelectionParameters(StepParameters):
     )
     test: str = Field(
         "",
-        description="folder, or value of the column split, whose images are the test set, if the "
-        "images bring a split of their own that calls it otherwise than test",
+        description="folder in or beside the source, or value of the column split, whose images "
+        "are the test set, if a set brings a split of its own that calls it otherwise than test",
     )
     split_seed: int = Field(USUAL.seed, ge=0, description="another seed gives another split")
 
-    def selection(self, ingested: IngestOutputs) -> Selection:
+    def selection(self, ingested: IngestOutputs, way: Contender) -> Selection:
         """Return the selection of an ingest run's images that these parameters make.
+
+        Args:
+            ingested: by that run.
+            way: how the images are prepared.
 
         Raises:
             UserError: the images have fewer than two labels.
@@ -55,6 +77,12 @@ class SelectionParameters(StepParameters):
         if len(ingested.labels) < 2:
             raise labelled.too_few_labels(ingested.images, ingested.labels, ingested.source)
         logger.info("%s", describe_classes(ingested))
-        names = set(Selection.model_fields)
+        names = set(Selection.model_fields) - set(Contender._fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
-        return Selection(**values | {"input_size": (self.input_size, self.input_size)})
+        return prepared_for(way, Selection(**values, input_size=(0, 0)))
+
+
+def prepared_for(way: Contender, selection: Selection) -> Selection:
+    """Return a selection of the same images, prepared in another way."""
+    size = (way.input_size, way.input_size)
+    return selection.model_copy(update={"input_size": size, "resizing": way.resizing})

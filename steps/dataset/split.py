@@ -73,11 +73,20 @@ class SplitRule:
 
         Without a time, nothing identifies neighbours, and the hash of the image's bytes decides.
         """
-        if captured_at is None:
-            split = CYCLE[_random(self.seed, sha256).randrange(len(CYCLE))]
+        block = self.block_of(captured_at, device, sha256)
+        if isinstance(block, str):
+            split = CYCLE[_random(self.seed, block).randrange(len(CYCLE))]
         else:
-            split = self._split_of_block(int(_minute(captured_at) // self.block_minutes), device)
+            split = self._split_of_block(*block)
         return TRAIN if split in self.taken else split
+
+    def block_of(
+        self, captured_at: datetime | None, device: str | None, sha256: str
+    ) -> tuple[int, str | None] | str:
+        """Return what goes to one split as a whole: a block of time on a device, or one image."""
+        if captured_at is None:
+            return sha256
+        return int(_minute(captured_at) // self.block_minutes), device
 
     def _split_of_block(self, block: int, device: str | None) -> str:
         cycle, place = divmod(block, len(CYCLE))

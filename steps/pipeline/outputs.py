@@ -98,6 +98,11 @@ class TuneOutputs(Outputs):
     failed: int = 0
     selection: Selection
 
+    @property
+    def network(self) -> str:
+        """The network that was searched, or that won."""
+        return str(self.hyperparameters["network"])
+
 
 class TrainOutputs(Outputs):
     """A trained network, logged as ``model.keras``, and its metrics.

@@ -23,7 +23,7 @@ def warn_of_refusal(report: Report, cache: Cache, profile: Profile, source: str)
     if version_by_alias(model, CHAMPION):
         against_champion = images_needed(rules.max_regression or 1, rules.confidence)
         purposes.append((against_champion, "a comparison with the champion"))
-    elif others := images - max(cache.counts[TEST].values()):  # images of other labels
+    elif rules.min_accuracy != 0 and (others := images - max(cache.counts[TEST].values())):
         first = math.ceil(images * others_needed(rules.confidence) / others)
         purposes.append((first, "a first model"))
     needed, purpose = max(purposes, key=lambda one: one[0])

@@ -1,18 +1,31 @@
 """The report of tune."""
 
 import math
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from steps.dataset.split import VALIDATION
+from steps.evaluation.metrics import with_interval
 from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
+from steps.tuning.contest import Entry
 from steps.tuning.hyperopt_space import cast_value, to_point
 from steps.tuning.trials import FAILED, PRUNED, Trial
 
 
-def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None:
-    """Show the lowest loss by trial, the hyperparameters of low losses, and each trial's run."""
+def fill_report(
+    report: Report, trials: list[Trial], space: SearchSpace, entries: list[Entry]
+) -> None:
+    """Show the networks, the lowest loss by trial, the hyperparameters, and each trial's run.
+
+    Args:
+        report: of the run.
+        trials: all of them.
+        space: what was searched for the best network.
+        entries: the networks, with how their images were prepared.
+    """
     ranked = sorted(trials, key=lambda trial: trial.validation_loss)
     best = ranked[0]
     report.headline("trials", len(trials))
@@ -20,16 +33,19 @@ def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None
     report.headline("failed", sum(trial.outcome == FAILED for trial in trials))
     report.headline("best validation loss", f"{best.validation_loss:.4f}")
     report.headline("its accuracy", f"{best.validation_accuracy:.1%}")
+    if len(entries) > 1:
+        _networks(report, ranked, entries)
     text = "By trial, in the order of the search; the first uses train's defaults."
     report.plot("Lowest loss so far", _best_so_far(trials), text)
+    of_best = [trial for trial in ranked if trial.network == best.network]
     text = "Each line is a trial; the darker it is, the lower its loss."
-    report.plot("Hyperparameters and loss", _parallel_coordinates(ranked, space), text)
+    report.plot("Hyperparameters and loss", _parallel_coordinates(of_best, space), text)
     names = list(space.searched())
     header = ["run", *names, "validation loss", "accuracy", "epochs", "outcome"]
     rows = [
         [
             run_link(trial.run_id),
-            *(trial.hyperparameters[name] for name in names),
+            *(trial.hyperparameters.get(name, "–") for name in names),
             trial.validation_loss if trial.outcome != FAILED else "–",
             trial.validation_accuracy,
             len(trial.losses),
@@ -38,6 +54,19 @@ def fill_report(report: Report, trials: list[Trial], space: SearchSpace) -> None
         for trial in ranked
     ]
     report.table("Trials, best first", header, rows)
+
+
+def _networks(report: Report, ranked: list[Trial], entries: list[Entry]) -> None:
+    rows: list[list[Any]] = []
+    for network in dict.fromkeys(trial.network for trial in ranked):
+        entry = next(one for one in entries if one.contender.network == network)
+        best = next(trial for trial in ranked if trial.network == network)
+        accuracy = with_interval(best.validation_accuracy, entry.cache.rows(VALIDATION))
+        loss = best.validation_loss if best.outcome != FAILED else "–"
+        rows.append([network, entry.contender.input_size, entry.contender.resizing, accuracy, loss])
+    header = ["network", "input", "resizing", "validation accuracy", "validation loss"]
+    text = "The first has the lowest validation loss, so that it is searched on and trained."
+    report.table("Networks", header, rows, text)
 
 
 def _best_so_far(trials: list[Trial]) -> Figure:

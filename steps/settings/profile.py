@@ -75,7 +75,10 @@ class Promotion(Section):
     """What a challenger has to reach on the test set."""
 
     min_accuracy: float | None = Field(
-        None, ge=0, le=1, description="a wish, 0–1; null: better than the most frequent label"
+        None,
+        ge=0,
+        le=1,
+        description="a wish, 0–1; 0: any; null: better than the most frequent label",
     )
     max_regression: float = Field(ge=0, le=1, description="below the champion's accuracy, 0–1")
     confidence: float = Field(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache as cached
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
@@ -18,7 +20,7 @@ from pyspark.sql import SparkSession
 from steps.dataset.cache import LAYOUT, Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_make
 from steps.dataset.cache_reader import read_row_groups
-from steps.dataset.split import TRAIN, VALIDATION
+from steps.dataset.split import TRAIN, VALIDATION, Capture
 from steps.features.weights import SHA256
 from steps.settings.profile import Profile
 from steps.training.augmentation import build_augmentation
@@ -29,9 +31,15 @@ from steps.training.tensorflow_settings import configure_tensorflow
 logger = logging.getLogger(__name__)
 
 COPIES = 3
-"""Augmented copies of each image of the training split, besides the image itself."""
+"""Augmented copies of each image that trains, besides the image itself."""
+REST = "rest"
+"""The split of all images that do not test: the last fit takes them all."""
 BATCH = 16
-COLUMNS = "sha256 STRING, label INT, features BINARY, split STRING, row_group INT"
+OF_IMAGE = ["sha256", "device_id", "captured_at", "label"]
+COLUMNS = (
+    "sha256 STRING, device_id STRING, captured_at TIMESTAMP, label INT, copy INT, "
+    "features BINARY, split STRING, row_group INT"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Source:
 
     @property
     def copies(self) -> int:
-        """How often each image of the training split is described, itself included."""
+        """How often each image that trains is described, itself included."""
         return 1 + COPIES * bool(self.augmentation)
 
 
@@ -74,19 +82,22 @@ def find_or_describe(plan: Plan, cache: Cache, profile: Profile, spark: OpenSpar
 def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cache:
     logger.info("describing the images by %s …", source.network)
     attempt = f"{folder}/{uuid.uuid4().hex}"
-    pixels = spark.read.parquet(cache.url)
+    pixels, rows = spark.read.parquet(cache.url), cache.group_rows
     (
         pixels.where(pixels.split.isin(TRAIN, VALIDATION))
-        .select("sha256", "label", "pixels", "split", "row_group")
+        .select(*OF_IMAGE, "pixels", "split", "row_group")
         .groupBy("split", "row_group")
-        .applyInArrow(partial(_describe_group, source=source), COLUMNS)
+        .applyInArrow(partial(_describe_group, source=source, after=len(rows[TRAIN])), COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
     )
-    rows = cache.group_rows
-    described = {TRAIN: [n * source.copies for n in rows[TRAIN]], VALIDATION: rows[VALIDATION]}
-    features = replace(cache, url=attempt, group_rows=described)
+    copied = {split: [n * source.copies for n in rows[split]] for split in (TRAIN, VALIDATION)}
+    rest = copied[TRAIN] + copied[VALIDATION]
+    described = {TRAIN: copied[TRAIN], VALIDATION: rows[VALIDATION], REST: rest}
+    both = [Counter(cache.counts[split]) for split in (TRAIN, VALIDATION)]
+    counts = cache.counts | {REST: dict(both[0] + both[1])}
+    features = replace(cache, url=attempt, group_rows=described, counts=counts)
     groups = read_row_groups(features, TRAIN, ["features"])
     values = np.array([np.frombuffer(row, np.float32) for g in groups for row in g.features])
     return replace(
@@ -96,21 +107,56 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
     )
 
 
-def _describe_group(rows: pa.Table, source: Source) -> pa.Table:
+def _describe_group(rows: pa.Table, source: Source, after: int) -> pa.Table:
+    """Return a row group of a split, and one of the rest: that of validation comes ``after``."""
     rows = rows.sort_by("sha256")  # for the augmentation, which Spark's order must not decide
     split, row_group = (rows[name][0].as_py() for name in ("split", "row_group"))
     pixels = np.frombuffer(b"".join(rows["pixels"].to_pylist()), np.uint8)
-    copies = source.copies if split == TRAIN else 1
-    features = describe(source, pixels.reshape(-1, *source.input_size, 3), copies, row_group)
-    labels = rows["label"].to_pylist() * copies
-    columns = {
-        "sha256": pa.array(rows["sha256"].to_pylist() * copies, pa.string()),
-        "label": pa.array(labels, pa.int32()),
-        "features": pa.array([row.tobytes() for row in features], pa.binary()),
-        "split": [split] * len(labels),
-        "row_group": pa.array([row_group] * len(labels), pa.int32()),
-    }
-    return pa.table(columns)
+    pixels = pixels.reshape(-1, *source.input_size, 3)
+    features = describe(source, pixels, source.copies, row_group)
+    copied = pa.concat_tables([rows.select(OF_IMAGE)] * source.copies)
+    copies = np.repeat(np.arange(source.copies, dtype=np.int32), len(rows))
+    copied = copied.append_column("copy", pa.array(copies))
+    copied = copied.append_column(
+        "features", pa.array([f.tobytes() for f in features], pa.binary())
+    )
+    own = copied if split == TRAIN else copied.slice(0, len(rows))
+    place = row_group + (0 if split == TRAIN else after)
+    return pa.concat_tables([_placed(own, split, row_group), _placed(copied, REST, place)])
+
+
+def _placed(rows: pa.Table, split: str, row_group: int) -> pa.Table:
+    columns = {"split": pa.array([split] * len(rows)), "row_group": [row_group] * len(rows)}
+    for name, values in columns.items():
+        kind = pa.int32() if name == "row_group" else pa.string()
+        rows = rows.append_column(name, pa.array(values, kind))
+    return rows
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of images, as they are.
+
+    Attributes:
+        values: ``float32 [N, features]``.
+        classes: ``int32 [N]``.
+        captures: when each was taken, by which device, and its SHA-256.
+    """
+
+    values: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    captures: list[Capture]
+
+
+def read_features(cache: Cache, split: str) -> Features:
+    """Read the features of a split's images, without those of their augmented copies."""
+    names = [*OF_IMAGE, "copy", "features"]
+    groups = [pd.DataFrame(g._asdict()) for g in read_row_groups(cache, split, names)]
+    rows = pd.concat(groups)
+    rows = rows[rows["copy"] == 0].sort_values("sha256")
+    times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
+    captures = list(zip(times, rows["device_id"], rows["sha256"], strict=True))
+    return Features(cache.stack(rows["features"]), rows["label"].to_numpy(np.int32), captures)
 
 
 def describe(

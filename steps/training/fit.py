@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steps.dataset.batches import Batch, Shard
 from steps.dataset.cache import Cache
-from steps.dataset.split import TRAIN, VALIDATION
+from steps.dataset.split import VALIDATION
 from steps.errors import UserError
 from steps.training.augmentation import build_augmentation
 from steps.training.fit_result import Checkpoint, FitResult
@@ -127,7 +127,9 @@ def _validation_metrics(sums: Iterable[Any]) -> dict[str, float]:
 
 def _class_weights(plan: Plan, cache: Cache) -> NDArray[np.float32]:
     """Return weights ``float32 [classes]`` by which all classes count the same, 1 on average."""
-    counts = np.array([cache.counts[TRAIN].get(label, 0) for label in cache.labels], np.float32)
+    counts = np.array(
+        [cache.counts[cache.fitted].get(label, 0) for label in cache.labels], np.float32
+    )
     if not plan.class_weights:
         return np.ones_like(counts)
     return np.asarray(counts.sum() / (len(counts) * np.maximum(counts, 1)), np.float32)

@@ -16,11 +16,13 @@ class FitResult:
         epochs: per epoch: loss, validation_loss, validation_loss_error, validation_accuracy,
             learning_rate, epoch_seconds.
         best: index of the best epoch.
+        last_weights: of a last fit on all images but the test split; empty if there was none.
     """
 
     weights: list[NDArray[np.float32]] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
+    last_weights: list[NDArray[np.float32]] = field(default_factory=list)
 
     @property
     def lowest(self) -> int:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.dataset.split import TRAIN
 from steps.training.networks import CLASSIFIER, build
 from steps.training.plan import Plan
 
@@ -38,7 +37,7 @@ def build_head(plan: Plan, cache: Cache) -> "keras.Model":
     import keras
 
     scale, offset = _standardisation(cache)
-    penalty = LENGTH / len(scale) / (2 * PRIOR * cache.rows(TRAIN))
+    penalty = LENGTH / len(scale) / (2 * PRIOR * cache.rows(cache.fitted))
     features = keras.Input((len(scale),), name="features")
     x = keras.layers.Rescaling(scale, offset, dtype="float32")(features)
     x = keras.layers.Dropout(plan.dropout, seed=plan.seed)(x)

@@ -22,8 +22,8 @@ from steps.errors import RunAgain, UserError
 from steps.lake.executors import executor_python_path
 from steps.pipeline.signals import STOPS, handlers_kept, raise_again
 from steps.pipeline.tracking_store import open_client
-from steps.training.fit import fit
 from steps.training.fit_result import Checkpoint, FitResult
+from steps.training.last_fit import fit_fully
 from steps.training.plan import Plan
 from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle
 
@@ -63,7 +63,9 @@ def launch(
     """
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
     log_epoch = partial(_log_epoch, mlflow.get_tracking_uri(), run_id, plan.epochs, cache)
-    train = partial(fit, plan, cache, after_epoch=log_epoch, save=save, resume_from=resume_from)
+    train = partial(
+        fit_fully, plan, cache, after_epoch=log_epoch, save=save, resume_from=resume_from
+    )
     if launcher == "single":
         return train(SingleProcess())
     try:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
+import numpy as np
+from numpy.typing import NDArray
 
 from steps.dataset.batches import Shard
 from steps.dataset.cache import Cache
-from steps.dataset.split import TRAIN
-from steps.training.fit_result import FitResult
 from steps.training.head import add_head, build_head
 from steps.training.networks import build
 from steps.training.plan import Plan, peak_rate
@@ -53,7 +53,7 @@ def prepare_model(
 
 def training_shard(plan: Plan, cache: Cache, rank: int, ranks: int) -> Shard:
     """Return what a rank reads in an epoch: few images several times, for the plan's steps."""
-    once = Shard(cache, TRAIN, plan.rank_batch(ranks), rank, ranks)
+    once = Shard(cache, cache.fitted, plan.rank_batch(ranks), rank, ranks)
     return replace(once, passes=-(-plan.epoch_steps // once.steps()))
 
 
@@ -81,23 +81,25 @@ def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.
         keras.mixed_precision.set_dtype_policy(before)
 
 
-def log_model(plan: Plan, cache: Cache, result: FitResult) -> "keras.Model":
-    """Log the network of the best epoch to the active run, and return it: pixels in.
+def assemble(plan: Plan, cache: Cache, weights: list[NDArray[np.float32]]) -> "keras.Model":
+    """Return a trained network: pixels in, probabilities out.
 
     Args:
         plan: how it was trained.
         cache: on which images, or on a frozen network's features of them.
-        result: of the training.
+        weights: of the network, or of the head on these features.
     """
     configure_tensorflow(plan.threads)  # of this process, if the ranks had their own
     model = build_model(plan, cache)
-    model.set_weights(result.weights)
-    if cache.has_features:
-        model = add_head(model, plan, cache)
+    model.set_weights(weights)
+    return add_head(model, plan, cache) if cache.has_features else model
+
+
+def log_model(model: "keras.Model") -> None:
+    """Log a network to the active run."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, MODEL_FILE))
         mlflow.log_artifact(str(Path(folder, MODEL_FILE)))
-    return model
 
 
 def load_model(train_run_id: str) -> "keras.Model":

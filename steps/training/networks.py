@@ -157,6 +157,11 @@ FROZEN = ("efficientnet_lite0",)
 """The networks of which only the classifier is trained."""
 
 
+def usual_size(network: str) -> int:
+    """Return the width and height of the images that a network reads by default, in pixels."""
+    return 224 if network in FROZEN else 128
+
+
 def validate_network(network: str) -> str:
     """Return the name of a network if there is one.
 

@@ -1,23 +1,49 @@
 """The parameters that say how a network trains, and the plan that they make."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from steps.dataset.selection import SelectionParameters
-from steps.training.networks import NETWORKS, validate_network
+from edge.inference.record import CROP, SQUASH
+from steps.dataset.selection import Contender, SelectionParameters
+from steps.pipeline.outputs import TuneOutputs
+from steps.training.networks import FROZEN, NETWORKS, usual_size, validate_network
 from steps.training.plan import Plan, Precision
 
 DEFAULT = Plan()
+AUTO = "auto"
+
+
+def _validate_choice(network: str) -> str:
+    return network if network == AUTO else validate_network(network)
 
 
 class NetworkParameters(SelectionParameters):
     """Parameters shared by the steps that train networks."""
 
-    network: Annotated[str, AfterValidator(validate_network)] | None = Field(
-        None, description=f"{', '.join(NETWORKS)}; none: of the search space, or {DEFAULT.network}"
+    network: Annotated[str, AfterValidator(_validate_choice)] = Field(
+        AUTO, description=f"{', '.join(NETWORKS)}; auto: the best of the search space, by tune"
     )
+
+    def contenders(self, networks: Iterable[str]) -> list[list[Contender]]:
+        """Return what competes: for each network, the ways to prepare its images.
+
+        Args:
+            networks: of the search space. The frozen ones come first, since they cost least.
+        """
+        chosen = networks if self.network == AUTO else [self.network]
+        ranked = sorted(dict.fromkeys(chosen), key=lambda name: name not in FROZEN)
+        return [[self._contender(name, way) for way in self._resizings(name)] for name in ranked]
+
+    def _contender(self, network: str, resizing: str) -> Contender:
+        return Contender(network, self.input_size or usual_size(network), resizing)
+
+    def _resizings(self, network: str) -> list[str]:
+        if self.resizing != AUTO:
+            return [self.resizing]
+        return [SQUASH, CROP] if network in FROZEN else [SQUASH]
 
 
 class PlanParameters(NetworkParameters):
@@ -67,6 +93,28 @@ class PlanParameters(NetworkParameters):
     seed: int = Field(DEFAULT.seed, ge=0, description="of weights, order, augmentation and dropout")
 
     def plan(self, tuned: dict[str, Any]) -> Plan:
-        """Return the plan: parameters that are set replace tuned ones, and these the defaults."""
+        """Return the plan: parameters that are set replace tuned ones, and these the defaults.
+
+        Args:
+            tuned: hyperparameters. Those of another network than is asked for do not count.
+        """
         names = {field.name for field in fields(Plan)} & set(PlanParameters.model_fields)
-        return Plan(**(tuned | self.model_dump(include=names, exclude_none=True)))
+        given = self.model_dump(include=names, exclude_none=True)
+        if self.network == AUTO:
+            del given["network"]
+        elif tuned.get("network") != self.network:
+            tuned = {}
+        return Plan(**(tuned | given))
+
+    def contender(self, network: str, tuned: TuneOutputs | None) -> Contender:
+        """Return how images are prepared for a network: as given, as tuned, or as usual.
+
+        Args:
+            network: of the plan.
+            tuned: the outputs of the search; None if there was none.
+        """
+        size, resizing = usual_size(network), SQUASH
+        if tuned and tuned.network == network:
+            size, resizing = tuned.selection.input_size[0], tuned.selection.resizing
+        resizing = resizing if self.resizing == AUTO else self.resizing
+        return Contender(network, self.input_size or size, resizing)

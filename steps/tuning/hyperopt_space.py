@@ -3,34 +3,18 @@
 import math
 from typing import Any
 
-from steps.errors import UserError
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.networks import FROZEN
 
 
-def narrow(space: SearchSpace, network: str | None) -> SearchSpace:
+def narrow(space: SearchSpace, network: str) -> SearchSpace:
     """Return the part of a space that is searched for a network.
 
     A frozen network has one width, and features of one strength of augmentation.
-
-    Args:
-        space: as a profile has it.
-        network: the only one; None: those of the space, or train's default.
-
-    Raises:
-        UserError: a frozen network is to be searched together with others.
     """
-    if network:
-        space = space.model_copy(update={"network": Choice(choices=[network])})
-    networks = space.network.choices if space.network else []
-    frozen = [name for name in networks if name in FROZEN]
-    if not frozen:
+    space = space.model_copy(update={"network": Choice(choices=[network])})
+    if network not in FROZEN:
         return space
-    if len(networks) > 1:
-        raise UserError(
-            f"{frozen[0]} has a search space of its own; pass -P network={frozen[0]}, or take it "
-            "out of tuning.space.network in the profile"
-        )
     return space.model_copy(update={"width": None, "augmentation": None})
 
 

@@ -47,6 +47,11 @@ class Trial:
     error: str = ""
 
     @property
+    def network(self) -> str:
+        """The network that was trained."""
+        return str(self.hyperparameters["network"])
+
+    @property
     def validation_loss(self) -> float:
         """The lowest of all epochs; infinite if the trial failed."""
         return math.inf if self.outcome == FAILED else min(self.losses)

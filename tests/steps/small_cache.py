@@ -56,7 +56,7 @@ def write_cache(
                 "device_id": pa.array([device] * rows, pa.string()),
                 "captured_at": pa.array(
                     [START + timedelta(minutes=n) if timed else None for n in numbers],
-                    pa.timestamp("us"),
+                    pa.timestamp("us", "UTC"),
                 ),
                 **{name: pa.array([None] * rows, pa.float64()) for name in (*FILE, "jpeg_step")},
                 "camera": [""] * rows,
@@ -66,3 +66,38 @@ def write_cache(
             pq.write_table(pa.table(columns), place / "x.parquet")
             number += rows
     return Cache(str(folder), list(labels), size, group_rows, counts)
+
+
+def write_features(
+    folder: Path, features: np.ndarray, classes: np.ndarray, size: tuple[int, int]
+) -> Cache:
+    """Write the same features of images of a size as every split that a fit reads."""
+    splits, groups = ("train", "validation", "rest"), 4
+    rows = [len(classes[group::groups]) for group in range(groups)]
+    for split in splits:
+        for group in range(groups):
+            place = folder / f"split={split}" / f"row_group={group}"
+            place.mkdir(parents=True)
+            values = [row.tobytes() for row in features[group::groups]]
+            labels = pa.array(classes[group::groups], pa.int32())
+            table = pa.table({"features": pa.array(values, pa.binary()), "label": labels})
+            pq.write_table(table, place / "x.parquet")
+    counts = {"ab"[c]: int((classes == c).sum()) for c in (0, 1)}
+    return Cache(
+        str(folder),
+        ["a", "b"],
+        size,
+        dict.fromkeys(splits, rows),
+        dict.fromkeys(splits, counts),
+        mean=features.mean(axis=0).tolist(),
+        deviation=features.std(axis=0).tolist(),
+    )
+
+
+def overlapping(count: int, features: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that overlap, a third of the rows in the second; a feature that never changes."""
+    rng = np.random.default_rng(0)
+    classes = (np.arange(count) % 3 == 0).astype(np.int32)
+    values = rng.normal(5, 2, (count, features)) + classes[:, None] * np.linspace(0, 1, features)
+    values[:, 0] = 7
+    return values.astype(np.float32), classes

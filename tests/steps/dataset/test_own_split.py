@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from steps.dataset.cache_filling import plan_cache
-from steps.dataset.own_split import describe_own_split, own_splits
+from steps.dataset.own_split import describe_own_split, own_splits, source_with_test
 from steps.errors import UserError
 from steps.pipeline.outputs import Selection
 
@@ -97,7 +97,7 @@ def _where(rows: pd.DataFrame) -> dict[str, set[str]]:
         (
             {("train", "train"): 60, ("test", "test"): 60, ("final", None): 9},
             {"test": "final"},
-            {"train": {"train", "validation"}, "test": {"train", "validation"}, "final": {"test"}},
+            {"train": {"train", "validation"}, "final": {"test"}},
         ),
         ({("a", None): 60}, {}, {"a": USUAL}),
     ],
@@ -159,3 +159,49 @@ def test_a_class_that_an_own_split_lacks_is_an_error():
 )
 def test_where_the_splits_are_from_is_said(own, says):
     assert says in describe_own_split(own)
+
+
+@pytest.mark.parametrize(
+    ("source", "test", "expected"),
+    [
+        ("set/train", "", ("set/train", "")),
+        ("set", "holdout", ("set", "holdout")),
+        ("set/train", "set/holdout", ("set", "holdout")),
+        ("set/train/", "./set/holdout/", ("set", "holdout")),
+        ("set", "set/holdout", ("set", "holdout")),
+        ("s3://bucket/set/train", "a/b", ("s3://bucket/set/train", "a/b")),
+    ],
+)
+def test_a_test_set_beside_the_source_is_read_with_it(
+    tmp_path, monkeypatch, source, test, expected
+):
+    for folder in ("train/ants", "holdout/ants", "validation/ants"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    place, name = source_with_test(source, test)
+    assert (str(place).removeprefix(f"{tmp_path}/"), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("test", "reason"),
+    [
+        ("set/nowhere", "set/nowhere is not a folder in or beside set/train"),
+        ("elsewhere/holdout", "is not a folder in or beside"),
+        ("set/train", "is not a folder in or beside"),
+        ("set/holdout", "has other folders than train and holdout, such as private"),
+    ],
+)
+def test_no_other_folders_are_read_with_a_test_set(tmp_path, monkeypatch, test, reason):
+    for folder in ("set/train", "set/holdout", "set/private", "elsewhere/holdout"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=reason):
+        source_with_test("set/train", test)
+
+
+def test_another_test_set_leaves_the_own_one_out():
+    images = _images({("train", "train"): 60, ("val", "validation"): 9, ("test", "test"): 9})
+    assert _where(_planned(images, test="val")) == {
+        "train": {"train", "validation"},
+        "val": {"test"},
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.dataset.selection import SelectionParameters
+from steps.dataset.selection import Contender, SelectionParameters, prepared_for
 from steps.dataset.split import SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import IngestOutputs, Selection
@@ -18,15 +18,17 @@ INGESTED = IngestOutputs(
     quarantined=1,
     labels={"a": 5, "b": 5},
 )
-GIVEN = ["--input_size=64", "--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
+WAY = Contender("compact", 64, "crop")
+GIVEN = ["--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
 
 
 def test_a_selection_is_the_ingest_split_as_the_parameters_say():
-    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED) == Selection(
+    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED, WAY) == Selection(
         table="/lake/images",
         version=7,
         source="file:/landing",
         input_size=(64, 64),
+        resizing="crop",
         block_minutes=30,
         guard_minutes=2,
         split_seed=5,
@@ -34,10 +36,17 @@ def test_a_selection_is_the_ingest_split_as_the_parameters_say():
 
 
 def test_without_parameters_the_split_is_the_usual_one():
-    selection = SelectionParameters().selection(INGESTED)
+    selection = SelectionParameters().selection(INGESTED, WAY)
     assert SplitRule() == SplitRule(
         selection.block_minutes, selection.guard_minutes, selection.split_seed
     )
+
+
+def test_the_same_images_are_prepared_in_another_way():
+    selection = SelectionParameters().selection(INGESTED, WAY)
+    other = prepared_for(Contender("compact", 32, "squash"), selection)
+    assert (other.input_size, other.resizing) == ((32, 32), "squash")
+    assert prepared_for(WAY, other) == selection
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,8 @@ def test_a_first_model_has_to_be_better_than_the_most_frequent_label(
     assert result.needs_labels is not passes
     # one that follows a champion is compared with that alone
     assert evaluate_rules(GOOD, against, PairedCounts(images, 0, 90), FREE).passed
+    anything = RULES.model_copy(update={"min_accuracy": 0.0})
+    assert evaluate_rules(GOOD, against, None, anything).passed
 
 
 def test_a_first_model_passes_by_chance_no_more_often_than_the_confidence_allows():

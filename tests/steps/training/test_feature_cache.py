@@ -12,7 +12,7 @@ from small_cache import bright_or_not, write_cache
 from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
 from steps.settings.profile import Profile
-from steps.training.feature_cache import COPIES, find_or_describe
+from steps.training.feature_cache import COPIES, REST, find_or_describe, read_features
 from steps.training.networks import build_features
 from steps.training.plan import Plan
 
@@ -105,3 +105,16 @@ def test_without_augmentation_there_are_no_copies(described, lake, tmp_path):
     plain = find_or_describe(plan, described.pixels, lake.fresh(tmp_path), described.spark)
     assert plain.rows("train") == described.pixels.rows("train")
     assert plain.rows("validation") == described.features.rows("validation")
+
+
+def test_the_rest_is_what_trains_and_validates(described):
+    features = read_features(described.features, REST)
+    both = [_rows(described.features, split) for split in ("train", "validation")]
+    expected = np.concatenate(
+        [group[: len(group) // (1 + COPIES)] for group in both[0][0]] + both[1][0]
+    )
+    found = {row.tobytes() for row in features.values}
+    assert found == {row.tobytes() for row in expected} and len(features.classes) == len(expected)
+    assert described.features.rows(REST) == (1 + COPIES) * len(expected)
+    assert sum(described.features.counts[REST].values()) == len(expected)
+    assert len({sha256 for _, _, sha256 in features.captures}) == len(expected)

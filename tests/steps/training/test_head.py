@@ -1,16 +1,13 @@
 """The head of a frozen network: it is a logistic regression, and folds into the network."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import keras
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
+from small_cache import overlapping, write_features
 
-from steps.dataset.cache import Cache
 from steps.training.fit import fit
 from steps.training.head import PRIOR, add_head
 from steps.training.model import build_model
@@ -20,46 +17,13 @@ from steps.training.ranks import SingleProcess
 
 PLAN = Plan(network="efficientnet_lite0", dropout=0, epochs=30)
 SIZE = (32, 32)
-GROUPS = 4
-
-
-def _write_features(folder: Path, features: np.ndarray, classes: np.ndarray) -> Cache:
-    """Write the same features as the training and the validation split."""
-    rows = [len(classes[group::GROUPS]) for group in range(GROUPS)]
-    for split in ("train", "validation"):
-        for group in range(GROUPS):
-            place = folder / f"split={split}" / f"row_group={group}"
-            place.mkdir(parents=True)
-            values = [row.tobytes() for row in features[group::GROUPS]]
-            labels = pa.array(classes[group::GROUPS], pa.int32())
-            table = pa.table({"features": pa.array(values, pa.binary()), "label": labels})
-            pq.write_table(table, place / "x.parquet")
-    counts = {"ab"[c]: int((classes == c).sum()) for c in (0, 1)}
-    return Cache(
-        str(folder),
-        ["a", "b"],
-        SIZE,
-        dict.fromkeys(("train", "validation"), rows),
-        dict.fromkeys(("train", "validation"), counts),
-        mean=features.mean(axis=0).tolist(),
-        deviation=features.std(axis=0).tolist(),
-    )
-
-
-def _overlapping(count: int, features: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes that overlap, a third of the rows in the second; a feature that never changes."""
-    rng = np.random.default_rng(0)
-    classes = (np.arange(count) % 3 == 0).astype(np.int32)
-    values = rng.normal(5, 2, (count, features)) + classes[:, None] * np.linspace(0, 1, features)
-    values[:, 0] = 7
-    return values.astype(np.float32), classes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("class_weights", [True, False])
 def test_the_head_learns_what_a_solver_finds(tmp_path, class_weights):
-    features, classes = _overlapping(400)
-    cache = _write_features(tmp_path, features, classes)
+    features, classes = overlapping(400)
+    cache = write_features(tmp_path, features, classes, SIZE)
     plan = replace(PLAN, class_weights=class_weights)
     result = fit(plan, cache, SingleProcess())
     head = build_model(plan, cache)
@@ -80,7 +44,7 @@ def test_the_head_learns_what_a_solver_finds(tmp_path, class_weights):
 def test_the_head_folds_into_the_network(tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (6, *SIZE, 3), np.uint8)
     features = np.asarray(build_features(PLAN, SIZE)(pixels, training=False))
-    cache = _write_features(tmp_path, features, np.array([0, 1] * 3))
+    cache = write_features(tmp_path, features, np.array([0, 1] * 3), SIZE)
     head = build_model(PLAN, cache)
     keras.utils.set_random_seed(0)
     weights = [np.random.normal(size=w.shape) for w in head.get_layer(CLASSIFIER).get_weights()]

@@ -2,7 +2,9 @@
 
 import pytest
 
+from steps.dataset.selection import Contender
 from steps.errors import UserError
+from steps.pipeline.outputs import Selection, TuneOutputs
 from steps.settings.parameters import parse
 from steps.training.plan import Plan
 from steps.training.plan_parameters import PlanParameters
@@ -24,3 +26,57 @@ def test_an_unknown_network_is_an_error_of_one_line():
     ) as caught:
         parse(PlanParameters, "train", ["--network=resnet"])
     assert "\n" not in str(caught.value)
+
+
+LITE, COMPACT = "efficientnet_lite0", "compact"
+
+
+@pytest.mark.parametrize(
+    ("given", "networks", "expected"),
+    [
+        ([], [COMPACT], [[(COMPACT, 128, "squash")]]),
+        ([], [COMPACT, LITE], [[(LITE, 224, "squash"), (LITE, 224, "crop")],
+                               [(COMPACT, 128, "squash")]]),
+        (["--network=compact"], [COMPACT, LITE], [[(COMPACT, 128, "squash")]]),
+        (["--input_size=160", "--resizing=crop"], [COMPACT, LITE],
+         [[(LITE, 160, "crop")], [(COMPACT, 160, "crop")]]),
+    ],
+)  # fmt: skip
+def test_networks_compete_with_the_ways_to_prepare_their_images(given, networks, expected):
+    assert parse(PlanParameters, "train", given).contenders(networks) == expected
+
+
+TUNED = TuneOutputs(
+    best_trial_run_id="",
+    validation_loss=0.1,
+    hyperparameters={"network": LITE, "learning_rate": 0.002},
+    selection=Selection(
+        table="/lake/images",
+        version=1,
+        source="file:/landing",
+        input_size=(160, 160),
+        resizing="crop",
+        block_minutes=60,
+        guard_minutes=6,
+        split_seed=0,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "tuned", "expected", "learning_rate"),
+    [
+        ([], TUNED, (LITE, 160, "crop"), 0.002),
+        (["--network=efficientnet_lite0"], TUNED, (LITE, 160, "crop"), 0.002),
+        (["--input_size=96"], TUNED, (LITE, 96, "crop"), 0.002),
+        # what suits another network says nothing of this one
+        (["--network=compact"], TUNED, (COMPACT, 128, "squash"), 0.003),
+        ([], None, (COMPACT, 128, "squash"), 0.003),
+        (["--network=efficientnet_lite0"], None, (LITE, 224, "squash"), 0.003),
+    ],
+)
+def test_a_network_trains_as_it_was_tuned(given, tuned, expected, learning_rate):
+    parameters = parse(PlanParameters, "train", given)
+    plan = parameters.plan(tuned.hyperparameters if tuned else {})
+    assert (plan.network, plan.learning_rate) == (expected[0], learning_rate)
+    assert parameters.contender(plan.network, tuned) == Contender(*expected)

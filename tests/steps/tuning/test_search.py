@@ -25,6 +25,7 @@ SPACE = SearchSpace(
     learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
     width=Range(low=0.25, high=0.75, step=0.25),
     batch_size=Choice(choices=[32, 48]),
+    network=Choice(choices=["compact"]),
 )
 
 
@@ -71,7 +72,12 @@ def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
     monkeypatch.setattr(trials_module, "fit", _fit_with_failures)
     trials, parent = run(PLAN, 3)
     assert len(trials) == 3 and trials[0].outcome == FINISHED
-    assert trials[0].hyperparameters == {"learning_rate": 3e-3, "width": 0.5, "batch_size": 32}
+    assert trials[0].hyperparameters == {
+        "learning_rate": 3e-3,
+        "width": 0.5,
+        "batch_size": 32,
+        "network": "compact",
+    }
     assert {trial.outcome for trial in trials[1:]} == {FAILED}
     why = {trial.hyperparameters["batch_size"]: trial.error for trial in trials[1:]}
     assert set(why) == {32, 48}, "draw other seeds: both kinds of failure have to come up"
@@ -104,7 +110,7 @@ def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
 
     report = Report("tune", "run")
     with mlflow.start_run():  # whose experiment the links lead to
-        fill_report(report, more, SPACE)
+        fill_report(report, more, SPACE, [])
     assert dict(report.headlines)["failed"] == "2"
     page = report.html()
     assert f"/#/experiments/0/runs/{more[0].run_id}" in page and "its process died" in page

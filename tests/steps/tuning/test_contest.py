@@ -1,0 +1,101 @@
+"""The contest of networks: one trial each, and the best one gets all the others."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import mlflow
+import pytest
+from small_cache import bright_or_not, write_cache
+
+from steps.dataset.selection import Contender
+from steps.pipeline.outputs import Selection
+from steps.pipeline.report import Report
+from steps.reports.tune import fill_report
+from steps.settings.search_space import Choice, Range, SearchSpace
+from steps.training.feature_cache import find_or_describe
+from steps.training.plan import Plan
+from steps.tuning.contest import Entry, hold_contest
+from steps.tuning.hyperopt_space import narrow
+from steps.tuning.search import Limits
+from steps.tuning.trials import FINISHED, read_trials
+
+pytestmark = pytest.mark.slow
+
+LITE, COMPACT = "efficientnet_lite0", "compact"
+SIZE = (32, 32)
+SPACE = SearchSpace(
+    learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
+    width=Range(low=0.25, high=0.75, step=0.25),
+    network=Choice(choices=[COMPACT, LITE]),
+)
+LIMITS = Limits(trials=4, parallelism=2, seconds=None, patience=0)
+
+
+@pytest.fixture(scope="module")
+def entries(lake, tmp_path_factory) -> list[Entry]:
+    """A frozen network's features and pixels of the same images."""
+    home = tmp_path_factory.mktemp("contest")
+    profile = lake.fresh(home)
+    folder = home / "cache" / "0123456789abcdef" / ("0" * 32)
+    folder.mkdir(parents=True)
+    groups = {"train": [8] * 4, "validation": [6] * 2, "test": [2]}
+    pixels = write_cache(folder, groups, SIZE, draw=bright_or_not)
+
+    @contextmanager
+    def spark():
+        yield lake.spark
+
+    selection = Selection(
+        table="/lake/images",
+        version=1,
+        source="file:/landing",
+        input_size=SIZE,
+        block_minutes=60,
+        guard_minutes=6,
+        split_seed=0,
+    )
+    made = []
+    for network in (LITE, COMPACT):
+        plan = Plan(network=network, width=1.0, epochs=2, epoch_steps=2, seed=1)
+        cache = find_or_describe(plan, pixels, profile, spark)
+        made.append(Entry(Contender(network, SIZE[0], "squash"), selection, plan, cache))
+    return made
+
+
+def test_each_network_has_a_trial_and_the_best_one_the_others(lake, store, entries):
+    with mlflow.start_run() as parent:
+        trials, winner = hold_contest(
+            lake.spark, entries, SPACE, LIMITS, parent.info.run_id, before=[]
+        )
+    assert {trial.outcome for trial in trials} == {FINISHED} and len(trials) == 4
+    counts = {name: sum(trial.network == name for trial in trials) for name in (LITE, COMPACT)}
+    assert counts == {winner.contender.network: 3} | {
+        name: 1 for name in counts if name != winner.contender.network
+    }
+    firsts = {trial.network: trial for trial in reversed(trials)}
+    assert min(firsts.values(), key=lambda one: one.validation_loss).network == (
+        winner.contender.network
+    )
+    assert "width" not in firsts[LITE].hyperparameters
+
+    resumed = [trial for trial in read_trials(parent.info.run_id) if trial in firsts.values()]
+    with mlflow.start_run() as again:
+        more, _ = hold_contest(lake.spark, entries, SPACE, LIMITS, again.info.run_id, resumed)
+    assert len(more) == 4 and all(trial in more for trial in resumed)
+
+    report = Report("tune", "run")
+    with mlflow.start_run():  # whose experiment the links lead to
+        fill_report(report, trials, narrow(SPACE, winner.contender.network), entries)
+    table = next(section for section in report.sections if section.title == "Networks")
+    assert table.rows[0][0] == winner.contender.network and len(table.rows) == 2
+
+
+def test_the_time_limit_is_that_of_all_networks(lake, store, entries):
+    """The first network takes all of it, so that the second has no trial."""
+    long = replace(entries[0], plan=replace(entries[0].plan, epochs=100_000, patience=0))
+    limits = replace(LIMITS, seconds=10)
+    with mlflow.start_run() as parent:
+        trials, _ = hold_contest(
+            lake.spark, [long, entries[1]], SPACE, limits, parent.info.run_id, before=[]
+        )
+    assert [trial.network for trial in trials] == [LITE]
