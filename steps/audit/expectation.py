@@ -115,6 +115,8 @@ def group_below_chance(test: Predictions, left_out: Mapping[str, Predictions]) -
     """Return the worst day, hour, device or brightness in which guessing would be better.
 
     Images of an hour of one device count as one: a scene that is misread once is no shortcut.
+    Guesses are those of equal labels, or those of labels as often as they are predicted: a network
+    that always predicts the same label follows nothing.
 
     Args:
         test: what the network predicts for images that it was not trained on.
@@ -129,11 +131,14 @@ def group_below_chance(test: Predictions, left_out: Mapping[str, Predictions]) -
         predictions = left_out.get(kind, test)
         values, correct = slice_values(predictions)[kind], predictions.correct
         all_blocks = predictions.blocks
+        often = {one: float((predictions.predicted == one).mean()) for one in predictions.labels}
         for value in np.unique(values):
             rows = values == value
             accuracy, blocks = correct[rows].mean(), np.unique(all_blocks[rows]).size
-            if wilson(accuracy * blocks, blocks)[1] < chance:
+            same = float(np.mean([often[label] for label in predictions.truth[rows]]))
+            if wilson(accuracy * blocks, blocks)[1] < min(chance, same):
                 images = f"{rows.sum()} images of {kind} {value}"
+                images += ", trained without them" * (kind in left_out)
                 found.append((accuracy, f"it is right on {accuracy:.0%} of the {images}"))
     return min(found)[1] if found else ""
 

@@ -44,7 +44,7 @@ def predict_left_out(
     for kind in KINDS:
         known = images[kind].notna().to_numpy()
         if images[kind].nunique() > 1:
-            predicted = _predict(matrix[known], images[known], kind, labels)
+            predicted = predict_groups(matrix[known], images[known], kind, labels)
             if len(predicted):
                 found[kind] = predicted
     return found
@@ -60,9 +60,17 @@ def _read_features(features: Cache) -> dict[str, NDArray[np.float32]]:
     return values
 
 
-def _predict(
+def predict_groups(
     matrix: NDArray[np.float32], images: pd.DataFrame, kind: str, labels: list[str]
 ) -> Predictions:
+    """Predict the images of each group by a classifier that is fitted without it.
+
+    Args:
+        matrix: standardised features, ``float32 [N, features]``.
+        images: in the same order, as :func:`steps.audit.images.describe_images` returns them.
+        kind: the column of the groups.
+        labels: class names in the order of the probabilities.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
@@ -84,7 +92,7 @@ def _predict(
         truth=images["label"].to_numpy(str),
         sha256=images["sha256"].to_numpy(str),
         paths=images["path"].to_numpy(str),
-        devices=images["device_id"].to_numpy(object),
+        devices=images["device"].to_numpy(object),
         captured_at=images["captured_at"].to_numpy("datetime64[us]"),
         brightness=images["brightness"].to_numpy(),
     )

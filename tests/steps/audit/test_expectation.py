@@ -118,6 +118,14 @@ def test_a_device_that_guessing_would_predict_better(wrong_hours, found):
     assert group_below_chance(test, {}) == found
 
 
+def test_a_label_that_is_recognized_nowhere_is_not_below_chance_in_one_group():
+    truth = np.repeat(["b", "a", "b"], [60, 100, 40])
+    hours = np.datetime64("2026-07-13T00:00") + np.arange(200) // 10 * np.timedelta64(1, "h")
+    devices = np.repeat(["7", "3"], [60, 140]).astype(object)
+    always_a = _predictions(np.ones(200, bool), 1, truth=truth, captured_at=hours, devices=devices)
+    assert group_below_chance(always_a, {}) == ""
+
+
 def test_an_expectation_reads_as_percent():
     assert str(Expectation(0.943, 0.881, 0.97, "images", "")) == (
         "expected to be right on 94 % (88–97) of images"

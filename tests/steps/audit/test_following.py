@@ -35,7 +35,7 @@ def _cue(says_b: int) -> Cue:
         (8, 4, 8, 4, False),
         (8, 8, 8, 8, True),
         (8, 7, 8, 7, True),
-        (8, 20, 8, 8, True),
+        (8, 20, 8, 8, False),  # it always predicts b
         (3, 3, 3, 3, False),  # too few to say
     ],
 )
@@ -57,6 +57,14 @@ def test_images_that_the_audit_did_not_read_do_not_count():
     cue = _cue(8)
     partly = Cue("brightness", 0.9, 0.5, 0.001, cue.predicted.iloc[:5], {})
     assert follow(partly, _test([False] * COUNT)).images == 5
+
+
+def test_a_network_that_always_predicts_the_same_follows_nothing():
+    truth = np.array(["a"] * 8 + ["b"] * 12)
+    cue = _cue(8)
+    cue.predicted.iloc[8:] = "b"
+    found = follow(cue, _test([False] * COUNT, truth=truth))
+    assert found.followed == 8 and found.chance == 1 and not found.is_followed
 
 
 def test_a_third_label_is_neither():

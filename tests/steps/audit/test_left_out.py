@@ -20,7 +20,7 @@ COPIES = 2
 def _images(seed: int, days: int = 5) -> pd.DataFrame:
     images = make_images(seed, days).iloc[::4].reset_index(drop=True)
     times = pd.to_datetime(images["block"].str.split(" ").str[0], format="%Y-%m-%dT%H")
-    return images.assign(captured_at=times, device_id=images["device"], path=images["sha256"])
+    return images.assign(captured_at=times, path=images["sha256"])
 
 
 def _features(images: pd.DataFrame, values: np.ndarray, folder: Path) -> Cache:
