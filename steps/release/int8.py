@@ -12,6 +12,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TRAIN
 from steps.release.canonical_graph import canonical
+from steps.release.convolutions import CONVOLUTION, round_weights
 
 IMAGES = 128
 """For calibration: the first of the training split, whose order depends only on the images."""
@@ -22,11 +23,10 @@ BATCH = 16
 def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
     """Quantise a float graph statically; the same graph and images give the same bytes.
 
-    Convolutions and matrix products compute in int8, with weights quantised per channel and
-    activations by the range of the calibration images. Scaling and softmax stay in float. Weights
-    use 7 of the 8 bits: an x86-64 processor without VNNI adds products pairwise in 16 bits, which
-    8 bits would overflow, and its scores would differ from a Pi's (onnxruntime, "Quantize ONNX
-    models": "when and why do I need to try U8U8?").
+    Convolutions compute in int8, with weights rounded per channel and activations by the range of
+    the calibration images, that of ReLU and ReLU6 included. Their biases are corrected for what
+    the rounding of the weights shifts. Scaling, pooling, the classifier and softmax stay in float:
+    they have few weights, and take little time.
 
     Args:
         graph: the ONNX graph ``uint8 [N, H, W, 3]`` to probabilities, as ``to_onnx`` makes it.
@@ -42,18 +42,20 @@ def to_int8(graph: bytes, cache: Cache, folder: Path) -> bytes:
     logging.disable(logging.WARNING)  # the quantiser writes to the root logger
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        name = onnx.load(prepared).graph.input[0].name
-        batches = iter([{name: batch} for batch in _batches(cache)])
+        network = onnx.load(prepared)
+        batches = [{network.graph.input[0].name: batch} for batch in _batches(cache)]
+        steps = round_weights(network, batches)
+        onnx.save(network, prepared)
         quantize_static(
             prepared,
             target,
-            SimpleNamespace(get_next=partial(next, batches, None)),  # all that the quantiser calls
+            SimpleNamespace(get_next=partial(next, iter(batches), None)),  # all that it calls
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            op_types_to_quantize=[CONVOLUTION, "Clip", "Relu"],
             per_channel=True,
-            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            extra_options={"TensorQuantOverrides": steps},
         )
     finally:
         logging.disable(logging.NOTSET)
