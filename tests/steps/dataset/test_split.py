@@ -182,7 +182,7 @@ def test_each_place_of_a_cycle_gets_every_split():
 @pytest.mark.parametrize(("minutes", "guard"), [(60, 6), (30, 3), (10, 1)])
 def test_the_guard_leaves_out_no_more_than_its_share(minutes, guard):
     rule = SplitRule(minutes, guard, 3)
-    splits = Counter(_assigned(rule, _every(0.5, 40)))
+    splits = Counter(_assigned(rule, _every(guard / 3, 40 * minutes / 60)))  # of 960 blocks
     shares = {split: count / splits.total() for split, count in splits.items()}
     # a tenth of each block, where its neighbour differs, which about 6 of 10 borders do
     assert 0.03 < shares[GUARD] < 0.08
