@@ -109,11 +109,13 @@ def _camera_arguments(
         return ("--camera", "simulated", "--seed", str(parameters.seed))
     selection = read_training(version).selection
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
-    paths = np.concatenate([group.path for group in read_row_groups(cache, TEST, ["path"])])
-    chosen = np.random.default_rng(parameters.seed).permutation(len(paths))[: parameters.frames]
-    images = folder / "test-set"
+    known: list[tuple[str, int]] = []
+    for group in read_row_groups(cache, TEST, ["path", "label"]):
+        known += zip(group.path, group.label, strict=True)
+    chosen = np.random.default_rng(parameters.seed).permutation(len(known))[: parameters.frames]
+    images, truth = folder / "test-set", {}
     images.mkdir()
-    for number, path in enumerate(sorted(paths[chosen].tolist())):
+    for number, (path, label) in enumerate(sorted(known[index] for index in chosen)):
         file = images / path.rpartition("/")[2]
         if file.exists():  # two folders may have files of the same name
             file = file.with_name(f"{number}-{file.name}")
@@ -121,7 +123,9 @@ def _camera_arguments(
             file.write_bytes(read(path))
         except FileNotFoundError as error:
             raise UserError(f"{path} no longer exists; pass -P camera=simulated") from error
-    return ("--camera", f"folder:{images}")
+        truth[file.name] = cache.labels[label]
+    (folder / "truth.json").write_text(json.dumps(truth))
+    return ("--camera", f"folder:{images}", "--truth", str(folder / "truth.json"))
 
 
 STEP = Step.of(device, settings=("model",))

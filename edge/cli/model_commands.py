@@ -1,6 +1,7 @@
 """``python -m edge pull``, ``score`` and ``predict``: the commands that use a released model."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         "score new frames with the pulled model",
         Option("--models", "FOLDER/NAME", model, Path, required=True),
         Option("--count", "N", "how many frames", whole_number(1), 10),
+        Option("--truth", "FILE", "JSON with the true label by file name, shown beside", Path),
         Option("--json", "FILE", "also write the rows to a file, as JSON", Path),
     )
     add_camera_options(command, start="2026-07-27T00:00:00", period=150)
@@ -95,7 +97,8 @@ def _score(options: argparse.Namespace) -> None:
             f"--into {options.models.parent}"
         ) from error
     frames = selected_camera(options).frames(options.count)
-    rows = print_table(score_frames(model, frames), model.scorer.record.labels)
+    truth = json.loads(options.truth.read_text()) if options.truth else {}
+    rows = print_table(score_frames(model, frames, truth), model.scorer.record.labels)
     if options.json:
         write_rows(rows, options.json)
 

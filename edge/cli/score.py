@@ -1,7 +1,7 @@
 """``python -m edge score``: new frames, scored with the model in use."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ class ScoredFrame(NamedTuple):
 
     Attributes:
         file: the file's name, or the capture time if the frame is not a file.
+        truth: the true class, if it is known.
         label: the predicted class.
         score: its probability, 0–1.
         ms: milliseconds for preparing and scoring.
@@ -21,35 +22,47 @@ class ScoredFrame(NamedTuple):
     """
 
     file: str
+    truth: str | None
     label: str
     score: float
     ms: float
     version: str
 
 
-def score_frames(model: CurrentModel, frames: Iterable[Frame]) -> Iterator[ScoredFrame]:
-    """Score frames one by one, as they come."""
+def score_frames(
+    model: CurrentModel, frames: Iterable[Frame], truth: Mapping[str, str]
+) -> Iterator[ScoredFrame]:
+    """Score frames one by one, as they come.
+
+    Args:
+        model: in use.
+        frames: of a camera.
+        truth: the true class by file name, as far as it is known and the camera does not know it.
+    """
     for frame in frames:
         (found,) = model.scorer.predict([frame.image])
         name = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
         ms = round(found.latency_ms, 2)
-        yield ScoredFrame(name, found.label, found.score, ms, model.version)
+        true = frame.label or truth.get(name)
+        yield ScoredFrame(name, true, found.label, found.score, ms, model.version)
 
 
 def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
-    """Print scored frames as they come, in columns, and return them.
+    """Print scored frames as they come, in columns, and return them; the truth if it is known.
 
     A file name longer than its column moves only its own row to the right.
     """
-    label_width = max(len("label"), *map(len, labels))
+    width = max(len("label"), *map(len, labels))
     printed: list[ScoredFrame] = []
     for row in rows:
+        cells = row._asdict() | {"score": f"{row.score:.4f}", "ms": f"{row.ms:.1f}"}
         if not printed:
-            file_width = max(len(row.file), len("file"))
-            line = f"{{:<{file_width}}}  {{:<{label_width}}}  {{:>6}}  {{:>7}}  {{:>7}}"
-            print(line.format(*ScoredFrame._fields), flush=True)
-        score, ms = f"{row.score:.4f}", f"{row.ms:.1f}"
-        print(line.format(row.file, row.label, score, ms, row.version), flush=True)
+            file_width, known = max(len(row.file), len("file")), row.truth is not None
+            truth = f"{{truth:<{width}}}  " if known else ""
+            line = f"{{file:<{file_width}}}  {truth}{{label:<{width}}}  {{score:>6}}  {{ms:>7}}"
+            line += "  {version:>7}"
+            print(line.format(**{name: name for name in cells}), flush=True)
+        print(line.format(**cells | {"truth": row.truth or "-"}), flush=True)
         printed.append(row)
     return printed
 

@@ -27,14 +27,17 @@ def cross_validate(features: Features, rule: SplitRule) -> NDArray[np.float64]:
     """
     values, classes = features.values, features.classes
     blocks = [str(rule.block_of(*capture)) for capture in features.captures]
-    count = min(FOLDS, len(set(blocks)))
-    folds = StratifiedGroupKFold(count, shuffle=True, random_state=rule.seed)
     found = np.zeros((len(classes), int(classes.max()) + 1))
+    count = min(FOLDS, len(set(blocks)), int(np.bincount(classes).max()))
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=rule.seed)
     for fitted, held_out in folds.split(values, classes, blocks):
+        if len(known := set(classes[fitted].tolist())) == 1:
+            found[held_out, known.pop()] = 1
+            continue
         mean = values[fitted].mean(axis=0)
         scale = 1 / np.maximum(values[fitted].std(axis=0), CONSTANT)
-        several = len(set(classes[fitted].tolist())) > 2  # of two classes, only one has weights
-        prior = PRIOR * (1 + COPIES) * (1 if several else 2)
+        # of two classes, only one has weights
+        prior = PRIOR * (1 + COPIES) * (2 if len(known) == 2 else 1)
         solver = LogisticRegression(C=prior, class_weight="balanced", max_iter=500)
         solver.fit((values[fitted] - mean) * scale, classes[fitted])
         of_held_out = solver.predict_proba((values[held_out] - mean) * scale)

@@ -27,15 +27,17 @@ def test_rows_are_aligned_and_written(models, tmp_path, capsys):
     command = ["score", "--models", str(models), "--count", "3", "--json", str(tmp_path / "rows")]
     assert main(command) == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split() == ["file", "label", "score", "ms", "version"]
+    columns = ["file", "truth", "label", "score", "ms", "version"]
+    assert header.split() == columns
     assert len(lines) == 3 and {len(line) for line in lines} == {len(header)}
     rows = json.loads((tmp_path / "rows").read_text())
-    assert [list(row) for row in rows] == [["file", "label", "score", "ms", "version"]] * 3
+    assert [list(row) for row in rows] == [columns] * 3
     assert rows[0]["file"] == "2026-07-27T00:00:00+00:00"
     for row, line in zip(rows, lines, strict=True):
         assert row["label"] in ("dark", "bright") and 0.5 <= row["score"] <= 1
         assert row["ms"] > 0 and row["version"] == "4"
-        assert line.split()[:3] == [row["file"], row["label"], f"{row['score']:.4f}"]
+        assert row["truth"] in ("0", "1")
+        assert line.split()[:4] == [*(row[name] for name in columns[:3]), f"{row['score']:.4f}"]
 
 
 def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
@@ -43,11 +45,25 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
     camera = FolderCamera(CameraSettings(source=str(folder)))
-    rows = list(score_frames(CurrentModel(models), camera.frames(None)))
+    rows = list(score_frames(CurrentModel(models), camera.frames(None), {}))
     paths = sorted(folder.iterdir())
     expected = probabilities(Scorer(models / "current"), paths)
     assert [row.file for row in rows] == [path.name for path in paths]
     assert [row.score for row in rows] == [float(scores.max()) for scores in expected]
+
+
+def test_the_true_labels_of_files_are_shown_if_they_are_known(models, tmp_path, capsys, simulated):
+    folder = tmp_path / "images"
+    assert main(["capture", "--to", str(folder), "--count", "2", "--period", "720"]) == 0
+    names = sorted(path.name for path in folder.iterdir())
+    (tmp_path / "truth").write_text(json.dumps({names[0]: "bright"}))
+    command = ["score", "--models", str(models), "--camera", f"folder:{folder}", "--count", "2"]
+    capsys.readouterr()
+    assert main([*command, "--truth", str(tmp_path / "truth")]) == 0
+    known = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in known] == [["file", "truth"], [names[0], "bright"], [names[1], "-"]]
+    assert main(command) == 0
+    assert "truth" not in capsys.readouterr().out
 
 
 def test_a_missing_model_names_the_next_command(tmp_path, capsys):

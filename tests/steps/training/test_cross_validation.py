@@ -56,3 +56,16 @@ def test_a_class_of_one_block_is_never_found():
     found = cross_validate(_features(rng.normal(size=(45, 10)), classes, hours), SplitRule())
     assert (found[classes == 2, 2] == 0).all()
     assert log_loss(found[classes == 2], classes[classes == 2]) == pytest.approx(-np.log(1e-7))
+
+
+@pytest.mark.parametrize("hours", [[0, 1, 2, 3], [0, 1, 0, 1], None])
+def test_two_images_of_each_label_are_enough(hours):
+    classes = np.array([0, 1, 0, 1])
+    values = np.random.default_rng(3).normal(size=(4, 5))
+    found = cross_validate(_features(values, classes, hours and np.array(hours)), SplitRule())
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_images_that_are_all_alike_are_anyones_guess():
+    features = _features(np.ones((40, 5)), np.arange(40) % 2, None)
+    np.testing.assert_allclose(cross_validate(features, SplitRule()), 0.5, atol=0.05)
