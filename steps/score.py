@@ -71,10 +71,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
     if parameters.source and not list_landing_zone(parameters.source, may_be_empty=True).files:
         logger.warning("%s has no image (%s)", parameters.source, " ".join(SUFFIXES))
     alias = f"{name}@{parameters.alias}"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        spark_session(run.profile, "score") as spark,
-    ):
+    with tempfile.TemporaryDirectory() as folder, spark_session(run.profile, "score") as spark:
         model = partial(_fetch_model, name, parameters.alias, folder)  # asked at each batch
         scoring = Scoring(spark, run.profile, alias, model, run.id)
         ledger = ledger_of(run.profile, parameters.source, alias)

@@ -16,12 +16,7 @@ from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.errors import UserError
 from steps.evaluation.metrics import wilson, with_interval
 from steps.evaluation.predictions import Predictions, predict_by_keras
-from steps.evaluation.promotion_rules import (
-    Guessing,
-    PairedCounts,
-    PromotionResult,
-    evaluate_rules,
-)
+from steps.evaluation.promotion_rules import Guessing, PairedCounts, PromotionResult, evaluate_rules
 from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import Selection, TrainOutputs

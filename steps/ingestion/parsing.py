@@ -7,14 +7,7 @@ from typing import Any
 
 from steps.lake.tables import Table
 
-PARSE_ERRORS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
+PARSE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 """What parsing a damaged file of a device can raise."""
 
 YEARS = range(1970, 2200)

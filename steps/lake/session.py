@@ -65,11 +65,7 @@ def spark_session(profile: Profile, step: str) -> Iterator[SparkSession]:
         session.stop()
 
 
-LISTS = {
-    "spark.jars": ",",
-    "spark.sql.extensions": ",",
-    "spark.driver.extraJavaOptions": " ",
-}
+LISTS = {"spark.jars": ",", "spark.sql.extensions": ",", "spark.driver.extraJavaOptions": " "}
 """Settings of the project that hold several values, and what separates them."""
 
 

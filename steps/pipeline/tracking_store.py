@@ -1,10 +1,12 @@
-"""Which MLflow store the runs go to."""
+"""Which MLflow store the runs go to, and how it is asked."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from steps.pipeline.copied_store import follow_copied_store
 from steps.settings.profile import Profile
@@ -74,3 +76,19 @@ def absolute_store_uri(uri: str) -> str:
     if not uri.startswith(scheme):
         return uri
     return scheme + os.path.abspath(uri.removeprefix(scheme))
+
+
+def ask_store(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()) -> Any:
+    """Ask the tracking store; return None if the thing asked for does not exist.
+
+    Args:
+        ask: a method of ``MlflowClient``.
+        arguments: of the method.
+        missing: error codes that also mean that the thing does not exist.
+    """
+    try:
+        return ask(*arguments)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", *missing):
+            return None
+        raise

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
-from steps.registry.versions import find
+from steps.pipeline.tracking_store import ask_store
 
 LOCK = "lock."
 LOCK_SECONDS = 60.0
@@ -86,5 +86,5 @@ def _other_locks(client: MlflowClient, model: str, own: str) -> list[str]:
 
 
 def _is_running(client: MlflowClient, run_id: str) -> bool:
-    run = find(client.get_run, run_id)
+    run = ask_store(client.get_run, run_id)
     return run is not None and run.info.status == "RUNNING"

@@ -17,8 +17,8 @@ from mlflow.entities.model_registry import ModelVersion
 from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.pipeline.commands import Commands
-from steps.pipeline.tracking_store import use_tracking_store
-from steps.registry.versions import COMPARED, REFUSED, find
+from steps.pipeline.tracking_store import ask_store, use_tracking_store
+from steps.registry.versions import COMPARED, REFUSED
 from steps.settings.parameters import RELEASED, StepParameters
 from steps.settings.profile import load_profile
 
@@ -42,7 +42,7 @@ class Move(NamedTuple):
 def version_by_alias(model: str, alias: str) -> ModelVersion | None:
     """Return the version that an alias names; None if there is no such model or alias."""
     ask = MlflowClient().get_model_version_by_alias
-    return find(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
+    return ask_store(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
 
 
 def number_by_alias(model: str, alias: str) -> str | None:
@@ -80,7 +80,7 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
             RunStep("promote", {"version": str(refused.version), "alias": argument}),
             Result.NO_MODEL,
         )
-    registered = find(MlflowClient().get_registered_model, model)
+    registered = ask_store(MlflowClient().get_registered_model, model)
     others = ", ".join(sorted(registered.aliases)) if registered else ""
     return UserError(
         f"the registered model {model!r} has no alias {alias!r}"
@@ -135,7 +135,7 @@ def history(model: str, alias: str) -> list[Move]:
     Raises:
         UserError: there is no such registered model.
     """
-    registered = find(MlflowClient().get_registered_model, model)
+    registered = ask_store(MlflowClient().get_registered_model, model)
     if registered is None:
         raise UserError(
             f"there is no registered model {model!r}: register one first", RunStep("register")

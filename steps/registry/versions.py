@@ -1,16 +1,15 @@
 """Registered versions: their networks, trainings, and the tags that say what became of them."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import TrainOutputs
 from steps.pipeline.run_files import read_outputs
+from steps.pipeline.tracking_store import ask_store
 
 if TYPE_CHECKING:
     import keras
@@ -25,22 +24,6 @@ WITHDRAWN = "withdrawn"
 """Tag of a version that was rolled back by hand: no comparison promotes it again."""
 
 
-def find(ask: Callable[..., Any], *arguments: str, missing: tuple[str, ...] = ()) -> Any:
-    """Ask the tracking store; return None if the thing asked for does not exist.
-
-    Args:
-        ask: a method of ``MlflowClient``.
-        arguments: of the method.
-        missing: error codes that also mean that the thing does not exist.
-    """
-    try:
-        return ask(*arguments)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", *missing):
-            return None
-        raise
-
-
 def source_of(released: ModelVersion) -> tuple[str, str]:
     """Return name and number of the version that was released as this one: what people read."""
     return released.tags["keras_model"], released.tags["keras_version"]
@@ -52,7 +35,7 @@ def require_version_number(model: str, version: str) -> ModelVersion:
     Raises:
         UserError: there is no such version, or it is incomplete.
     """
-    found = find(MlflowClient().get_model_version, model, version)
+    found = ask_store(MlflowClient().get_model_version, model, version)
     if found is None:
         raise UserError(
             f"the registered model {model!r} has no version {version}; list them with: mlflow ui"
@@ -66,7 +49,7 @@ def require_version_number(model: str, version: str) -> ModelVersion:
 
 def has_version(model: str, version: str) -> bool:
     """Return whether a version is registered."""
-    return find(MlflowClient().get_model_version, model, version) is not None
+    return ask_store(MlflowClient().get_model_version, model, version) is not None
 
 
 def not_kept_error(version: ModelVersion) -> UserError:

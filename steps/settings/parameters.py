@@ -48,8 +48,7 @@ class StepParameters(BaseModel):
         "local", description="name of a file in profiles/, or the path of a profile"
     )
     override: str = Field(
-        "",
-        description="values to replace in the profile, such as training.processes=4,lake=/data",
+        "", description="values to replace in the profile, such as training.processes=4,lake=/data"
     )
     model: ModelName = Field(
         "",

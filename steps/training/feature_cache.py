@@ -162,7 +162,7 @@ def read_features(cache: Cache, split: str) -> Features:
 def describe(
     source: Source, pixels: NDArray[np.uint8], copies: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return the features of images, and then of augmented copies of them.
+    """Return what the cache holds of images: their features, then those of augmented copies.
 
     Args:
         source: says how.

@@ -14,11 +14,11 @@ from steps.training.ranks import Horovod, SingleProcess
 def fit_fully(
     plan: Plan, cache: Cache, ranks: SingleProcess | Horovod, **options: Any
 ) -> FitResult:
-    """Train as :func:`steps.training.fit.fit` does, and fit the head of a frozen network once more.
+    """Train as :func:`~steps.training.fit.fit` does, then make a frozen network's last fit.
 
-    That is fitted again on the training and the validation split together, for as many epochs as
-    were best. It takes seconds; a network that is trained as a whole would take its time again, so
-    that it leaves the validation split out.
+    Its head is fitted again on the training and the validation split together, for as many epochs
+    as were best. It takes seconds; a network that is trained as a whole would take its time again,
+    so that it leaves the validation split out.
 
     Args:
         plan: how to train.

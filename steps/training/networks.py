@@ -133,8 +133,7 @@ def _application(
     # Keras' downloader wraps what urllib raises in a bare Exception: "URL fetch failure on …"
     except Exception as error:
         if source is None or not re.search(
-            "URL fetch failure|No such layer|shape|weight|could not be loaded|open file",
-            str(error),
+            "URL fetch failure|No such layer|shape|weight|could not be loaded|open file", str(error)
         ):
             raise
         raise UserError(
