@@ -69,6 +69,17 @@ def test_images_without_times_are_expected_to_be_like_the_test_set():
     )
 
 
+def test_a_day_that_a_few_images_tell_is_not_that_of_the_others():
+    """Photos, of which a few have EXIF."""
+    images = make_images(0).assign(device=None)
+    images.loc[4:, "day"] = None
+    times = np.full(200, np.datetime64("NaT"), "datetime64[us]")
+    times[:3] = np.datetime64(f"{images['day'][0]}T12:00")
+    found = expect(_predictions(np.arange(200) % 10 > 0, 1, captured_at=times), images)
+    assert found.images == "images like those of the test set"
+    assert found.unknown == "other days and cameras, because few images have a capture time"
+
+
 def test_a_test_set_of_its_own_days_is_not_of_the_same_days():
     images = make_images(0, days=3, devices=1)
     days = pd.Series(images["day"].unique())
