@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TRAIN, VALIDATION
 from steps.evaluation.predictions import Predictions
+from steps.training.feature_cache import read_features
 from steps.training.head import CONSTANT, PRIOR
 
 KINDS = ("day", "hour", "device")
@@ -34,7 +34,12 @@ def predict_left_out(
         by kind of group, the predictions of images whose group was left out; without the images
         whose label no other group has, of which nothing can be learned then.
     """
-    values = _read_features(features)
+    read = [read_features(features, split) for split in (TRAIN, VALIDATION)]
+    values = {
+        capture[2]: row
+        for one in read
+        for capture, row in zip(one.captures, one.values, strict=True)
+    }
     images = images.drop_duplicates("sha256").set_index("sha256", drop=False)
     images = images.loc[images.index.intersection(list(values))[:MOST_IMAGES]]
     matrix = np.stack([values[sha256] for sha256 in images.index])
@@ -48,16 +53,6 @@ def predict_left_out(
             if len(predicted):
                 found[kind] = predicted
     return found
-
-
-def _read_features(features: Cache) -> dict[str, NDArray[np.float32]]:
-    """Return the features of each image by SHA-256: of the image itself, not of its copies."""
-    values: dict[str, NDArray[np.float32]] = {}
-    for split in (TRAIN, VALIDATION):
-        for group in read_row_groups(features, split, ["sha256", "features"]):
-            for sha256, row in zip(group.sha256, features.stack(group.features), strict=True):
-                values.setdefault(sha256, row)  # copies follow their image
-    return values
 
 
 def predict_groups(

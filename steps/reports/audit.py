@@ -15,13 +15,7 @@ RED = np.array([230, 30, 30])
 
 def add_cues(report: Report, audit: Audit) -> None:
     """Add how well each cue predicts the label, and which shortcuts the network follows."""
-    header = [
-        "known besides the object",
-        "predicts the label",
-        "chance",
-        "p",
-        "the network follows",
-    ]
+    header = ["besides the object", "predicts the label", "chance", "p", "the network follows"]
     rows = [
         [
             cue.kind,

@@ -20,7 +20,7 @@ COPIES = 2
 def _images(seed: int, days: int = 5) -> pd.DataFrame:
     images = make_images(seed, days).iloc[::4].reset_index(drop=True)
     times = pd.to_datetime(images["block"].str.split(" ").str[0], format="%Y-%m-%dT%H")
-    return images.assign(captured_at=times, path=images["sha256"])
+    return images.assign(captured_at=times, device_id=images["device"], path=images["sha256"])
 
 
 def _features(images: pd.DataFrame, values: np.ndarray, folder: Path) -> Cache:
@@ -34,7 +34,13 @@ def _features(images: pd.DataFrame, values: np.ndarray, folder: Path) -> Cache:
         noise = [np.zeros(values.shape[1], np.float32).tobytes()] * len(found) * (copies - 1)
         place = folder / f"split={split}" / "row_group=0"
         place.mkdir(parents=True)
-        table = {"sha256": images["sha256"][part].tolist() * copies, "features": found + noise}
+        table = {
+            **{name: images[name][part].tolist() * copies for name in ("sha256", "device_id")},
+            "captured_at": images["captured_at"][part].tolist() * copies,
+            "label": pa.array([0] * len(found) * copies, pa.int32()),
+            "copy": pa.array(np.arange(copies).repeat(len(found)), pa.int32()),
+            "features": found + noise,
+        }
         pq.write_table(pa.table(table), place / "x.parquet")
         rows[split] = [len(found) * copies]
     mean, deviation = values.mean(axis=0).tolist(), values.std(axis=0).tolist()
