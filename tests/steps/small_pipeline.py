@@ -1,6 +1,8 @@
 """A pipeline of three small steps in place of the real ones, and the runs that it started."""
 
+import json
 from contextlib import suppress
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,7 +17,7 @@ from steps.pipeline.cache_key import cache_key
 from steps.pipeline.outputs import MainOutputs, Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.reuse import reuse_decision
-from steps.pipeline.run_files import KEY_FILE, SIZES_FILE, artifact_sizes
+from steps.pipeline.run_files import KEY_FILE, OUTPUTS_FILE, SIZES_FILE
 from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters, run_id_parameter
@@ -89,14 +91,18 @@ class SmallPipeline:
         tags = {"step": step.name, "cache_key": cache_key(parts)}
         tags["mlflow.parentRunId"] = mlflow.active_run().info.run_id
         client = MlflowClient()
-        run_id = client.create_run(experiment_id(), tags=tags).info.run_id
+        info = client.create_run(experiment_id(), tags=tags).info
+        run_id = info.run_id
         self.resumed.append(getattr(chosen, "resume_run_id", "none"))
         self._fail(run_id, getattr(chosen, "minutes", None))
-        client.log_dict(run_id, parts, KEY_FILE)
-        client.log_text(run_id, "a loaf", "made/loaf.txt")
-        client.log_dict(run_id, artifact_sizes(run_id), SIZES_FILE)
         made = Made(what=run_id, **self.ending if name == "bake" else {})
-        client.log_text(run_id, made.model_dump_json(), "outputs.json")
+        files = {KEY_FILE: json.dumps(parts), "made/loaf.txt": "a loaf"}
+        sizes = {path: len(text) for path, text in files.items()}
+        files |= {SIZES_FILE: json.dumps(sizes), OUTPUTS_FILE: made.model_dump_json()}
+        for path, text in files.items():  # each call to MLflow would take a tenth of a step's time
+            file = Path(info.artifact_uri.removeprefix("file://"), path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         client.log_metric(run_id, "images", 7)
         client.set_terminated(run_id)
         self.started.append(step.name)
