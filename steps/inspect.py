@@ -4,8 +4,8 @@ import mlflow
 from pydantic import Field
 
 from steps.errors import RunStep, UserError
-from steps.pipeline.outputs import InspectOutputs, MainOutputs, StepDone
-from steps.pipeline.pipeline_state import format_steps, read_unfinished
+from steps.pipeline.outputs import InspectOutputs
+from steps.pipeline.pipeline_state import MainOutputs, StepDone, format_steps, read_unfinished
 from steps.pipeline.runs import ENDED, LATEST, newest_runs, resolve_input
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import TRUE, StepParameters

@@ -20,14 +20,20 @@ from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.model_names import MODEL, name_model
 from steps.pipeline.outages import fail_fast
-from steps.pipeline.outputs import IngestOutputs, MainOutputs, Outputs, RegisterOutputs, StepDone
+from steps.pipeline.outputs import IngestOutputs, Outputs, RegisterOutputs
 from steps.pipeline.pipeline_parameters import (
     PipelineRequest,
     parameters_of,
     rename_hints,
     step_fields,
 )
-from steps.pipeline.pipeline_state import failed_step_state, log_unfinished, pipeline_ending
+from steps.pipeline.pipeline_state import (
+    MainOutputs,
+    StepDone,
+    failed_step_state,
+    log_unfinished,
+    pipeline_ending,
+)
 from steps.pipeline.reuse import (
     find_interrupted_run,
     find_reusable_run,

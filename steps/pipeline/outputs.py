@@ -177,44 +177,6 @@ class DeviceOutputs(Outputs):
     frames: int
 
 
-class StepDone(Record):
-    """What became of a step of the pipeline; ``seconds`` is how long its run took."""
-
-    step: str
-    run_id: str = ""
-    reused: bool = False
-    reason: str
-    seconds: float = 0
-    failed: bool = False
-    result: Result = Result.DONE
-
-    @property
-    def outcome(self) -> str:
-        """What became of it, in a word or two."""
-        if self.failed or self.reused:
-            return "failed" if self.failed else "reused"
-        return "ran" if self.run_id else "would run"
-
-    @property
-    def description(self) -> str:
-        """What was done with it, and why."""
-        if self.failed or self.reused:
-            return f"failed: {self.reason}" if self.failed else "reused"
-        return f"{'run' if self.run_id else 'would run'}, because {self.reason}"
-
-    @property
-    def duration(self) -> str:
-        """How long it took; – if it did not run."""
-        return f"{self.seconds:.0f} s" if self.seconds else "–"
-
-
-class MainOutputs(Outputs):
-    """The run of each step, by the step's name, and how each came about, in their order."""
-
-    runs: dict[str, str]
-    steps: list[StepDone] = []
-
-
 class InspectOutputs(Outputs):
     """Figures of a run of the pipeline, by step and metric."""
 

@@ -1,6 +1,6 @@
 """What the report of a pipeline run shows: a graph of the steps, and a table of their runs."""
 
-from steps.pipeline.outputs import StepDone
+from steps.pipeline.pipeline_state import StepDone
 from steps.pipeline.report import Report, run_link, template
 
 

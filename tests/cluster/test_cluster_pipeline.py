@@ -12,7 +12,8 @@ import pytest
 from cluster_site import Site
 from services import PROJECT, User
 
-from steps.pipeline.outputs import MainOutputs, TrainOutputs
+from steps.pipeline.outputs import TrainOutputs
+from steps.pipeline.pipeline_state import MainOutputs
 
 pytestmark = pytest.mark.cluster
 

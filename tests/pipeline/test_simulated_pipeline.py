@@ -10,13 +10,8 @@ import pytest
 
 from edge.inference.record import ModelRecord
 from edge.inference.scoring import Scorer
-from steps.pipeline.outputs import (
-    ExportOutputs,
-    IngestOutputs,
-    MainOutputs,
-    ScoreOutputs,
-    TrainOutputs,
-)
+from steps.pipeline.outputs import ExportOutputs, IngestOutputs, ScoreOutputs, TrainOutputs
+from steps.pipeline.pipeline_state import MainOutputs
 
 pytestmark = pytest.mark.slow
 

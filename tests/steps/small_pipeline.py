@@ -14,7 +14,8 @@ from steps import main
 from steps.errors import UserError
 from steps.pipeline import commands
 from steps.pipeline.cache_key import cache_key
-from steps.pipeline.outputs import MainOutputs, Outputs
+from steps.pipeline.outputs import Outputs
+from steps.pipeline.pipeline_state import MainOutputs
 from steps.pipeline.report import Report
 from steps.pipeline.reuse import reuse_decision
 from steps.pipeline.run_files import KEY_FILE, OUTPUTS_FILE, SIZES_FILE

@@ -5,7 +5,7 @@ from mlflow import MlflowClient
 from small_pipeline import COLD, NO_GRAIN, SmallPipeline
 
 from steps import main
-from steps.pipeline.outputs import MainOutputs
+from steps.pipeline.pipeline_state import MainOutputs
 from steps.pipeline.step import Step
 
 RERUN = "mlflow run . --env-manager local"

@@ -5,8 +5,7 @@ from xml.etree import ElementTree
 import mlflow
 import pytest
 
-from steps.pipeline.outputs import StepDone
-from steps.pipeline.pipeline_state import format_steps
+from steps.pipeline.pipeline_state import StepDone, format_steps
 from steps.pipeline.report import Report
 from steps.reports.main import draw, fill_report
 

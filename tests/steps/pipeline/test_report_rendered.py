@@ -10,7 +10,7 @@ from drawing import drawn
 from matplotlib.figure import Figure
 from PIL import Image
 
-from steps.pipeline.outputs import StepDone
+from steps.pipeline.pipeline_state import StepDone
 from steps.pipeline.report import Report
 from steps.reports.main import fill_report
 
