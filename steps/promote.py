@@ -52,7 +52,7 @@ class Parameters(StepParameters):
 
 FIX_SHORTCUT = (
     "add images whose label the shortcut does not say, or pass "
-    '-P accept_shortcut="<why it is no harm>"'
+    '-P promote_accept_shortcut="<why it is no harm>"'
 )
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from steps.evaluation.predictions import Predict, Predictions, predict_in_batches
 
 IMAGES = 16
-CELLS = 5
-"""Hidden parts along each side."""
+CELLS = 4
+"""Hidden parts along each side. More would take a deep network too long."""
 CERTAIN = 1e-7
 """How near to 0 or 1 a probability counts."""
 

@@ -187,7 +187,7 @@ def test_a_network_that_follows_a_shortcut_is_promoted_only_with_a_reason(store,
     run_step(register, profile)
     result, line = ending_of(run_step(promote, profile))
     assert result == "no model yet" and f" (0.94–1.00): {shortcut}; " in line
-    assert '-P accept_shortcut="<why it is no harm>"' in line
+    assert '-P promote_accept_shortcut="<why it is no harm>"' in line
     version = MlflowClient().get_model_version("package", "1")
     assert version.tags["promotion"] == f"refused: {shortcut}"
     accepted = run_step(promote, profile, "--accept_shortcut", "lamps are to be found")
