@@ -95,20 +95,20 @@ def _weights(model: onnx.ModelProto) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "groups"),
+    ("weights", "groups"),
     [
-        ("all alike", np.ones((4, 8, 3, 3)), 1),
-        ("alike but for the sign", -np.ones((4, 8, 1, 1)), 1),
-        ("pairs at the limit", np.tile([0.5039, 0.4961], 16).reshape(4, 8, 1, 1), 1),
-        ("one large", np.eye(8).reshape(8, 8, 1, 1), 1),
-        ("a channel of zeros", np.zeros((1, 8, 3, 3)), 1),
-        ("one weight", np.ones((3, 1, 1, 1)), 1),
-        ("any", np.random.default_rng(0).normal(size=(64, 8, 5, 5)), 1),
-        ("in groups", np.random.default_rng(1).normal(size=(64, 2, 3, 3)), 4),
-        ("depthwise", np.random.default_rng(2).normal(size=(64, 1, 3, 3)), 64),
+        pytest.param(np.ones((4, 8, 3, 3)), 1, id="all alike"),
+        pytest.param(-np.ones((4, 8, 1, 1)), 1, id="alike but for the sign"),
+        pytest.param(np.tile([0.5039, 0.4961], 16).reshape(4, 8, 1, 1), 1, id="pairs at the limit"),
+        pytest.param(np.eye(8).reshape(8, 8, 1, 1), 1, id="one large"),
+        pytest.param(np.zeros((1, 8, 3, 3)), 1, id="a channel of zeros"),
+        pytest.param(np.ones((3, 1, 1, 1)), 1, id="one weight"),
+        pytest.param(np.random.default_rng(0).normal(size=(64, 8, 5, 5)), 1, id="any"),
+        pytest.param(np.random.default_rng(1).normal(size=(64, 2, 3, 3)), 4, id="in groups"),
+        pytest.param(np.random.default_rng(2).normal(size=(64, 1, 3, 3)), 64, id="depthwise"),
     ],
 )
-def test_no_two_neighbouring_products_saturate_16_bits(name, weights, groups):
+def test_no_two_neighbouring_products_saturate_16_bits(weights, groups):
     model = _convolution(weights.astype(np.float32), groups)
     batch = {"pixels": np.full((1, weights.shape[1] * groups, 12, 12), 255, np.uint8)}
     steps = round_weights(model, [batch])["only_weights"]
