@@ -14,7 +14,7 @@ from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.protocol.release import sha256_of
 from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
-from steps.evaluation.metrics import with_interval
+from steps.evaluation.comparison import expected_accuracy
 from steps.features.weights import ATTRIBUTION
 from steps.lake.session import spark_session
 from steps.pipeline.model_names import released_name
@@ -76,7 +76,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     sizes = {"onnx_bytes": package.sizes[MODEL_FILE], "int8_bytes": package.sizes[INT8_FILE]}
     agreement = package.record.file_metrics[INT8_FILE]["agreement"]
     mlflow.log_metrics(measured | sizes | {"int8_agreement": agreement})
-    accuracy = with_interval(trained.metrics["accuracy"], package.test_images)
+    accuracy = expected_accuracy(trained)
     outputs = ExportOutputs(
         result=Result.RELEASED,
         line=f"{source.name} {source_number}, release {release}; expected accuracy {accuracy}",

@@ -10,7 +10,6 @@ from pydantic import Field
 from steps.endings import Result
 from steps.errors import UserError
 from steps.evaluation.comparison import compare_to_champion, load_candidate, past_result
-from steps.evaluation.metrics import with_interval
 from steps.evaluation.refusal import end_refused, what_helps, why_refused
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
@@ -115,8 +114,8 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     fill_report(run.report, challenger, champion, comparison)
     run.report.headline(parameters.alias, f"version {challenger.version}")
     run.report.next_command = run.commands.next("export", alias=alias_argument(parameters.alias))
-    accuracy = with_interval(comparison.metrics["accuracy"], len(comparison.challenger))
-    line = f"{parameters.alias}: {challenger.name} {challenger.version}; accuracy {accuracy}"
+    named = f"{parameters.alias}: {challenger.name} {challenger.version}"
+    line = f"{named}; accuracy {comparison.accuracy}"
     return _outputs(challenger, parameters.alias, "promoted", line=line, metrics=accuracies)
 
 

@@ -28,6 +28,7 @@ from steps.training import checkpoints
 from steps.training.feature_cache import find_or_describe
 from steps.training.launcher import launch, resolve_launcher
 from steps.training.model import assemble, log_model
+from steps.training.networks import FROZEN
 from steps.training.plan import peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
@@ -75,7 +76,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     spark = partial(spark_session, run.profile, "train")
     with run.timings.measure("cache"):
         cache = find_or_fill(selection, run.profile, spark)
-        warn_of_refusal(run.report, cache, run.profile, selection.source)
+        warn_of_refusal(run.report, cache, run.profile, selection.source, plan.network in FROZEN)
         logger.info(describe_guard(cache.counts))
         learned = find_or_describe(plan, cache, run.profile, spark)
     folder = checkpoints.checkpoint_folder(run.profile, run.id)
@@ -95,6 +96,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         audit = audit_network(
             keras_predict(model), cache, test, learned if learned.has_features else None
         )
+    validated = audit.cross_validated
     fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes), audit)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
@@ -107,6 +109,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         epochs=len(result.epochs),
         metrics=test.metrics(),
         test_images=len(test),
+        cross_validated=validated.confusion().tolist() if validated else [],
         threshold=test.threshold,
         own_splits=cache.own_splits,
         shortcut=audit.shortcut,

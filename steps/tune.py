@@ -20,6 +20,7 @@ from steps.pipeline.outputs import IngestOutputs, TuneOutputs
 from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
+from steps.training.networks import FROZEN
 from steps.training.plan import Plan
 from steps.training.plan_parameters import NetworkParameters
 from steps.tuning.hyperopt_space import narrow
@@ -75,7 +76,8 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             open_spark = partial(nullcontext, spark)
             cache = find_or_fill(selection, run.profile, open_spark)
             logger.info(describe_guard(cache.counts))
-            warn_of_refusal(run.report, cache, run.profile, selection.source)
+            has_frozen = any(ways[0].network in FROZEN for ways in contenders)
+            warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
             make = partial(enter, selection, plan, run.profile, open_spark)
             entries = list(map(make, contenders))
         with run.timings.measure("trials"):

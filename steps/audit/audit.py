@@ -6,7 +6,7 @@ from steps.audit.cues import Cue, find_cues
 from steps.audit.expectation import Expectation, expect, group_below_chance
 from steps.audit.following import Following, follow
 from steps.audit.images import describe_images
-from steps.audit.left_out import predict_left_out
+from steps.audit.left_out import BLOCK, predict_left_out
 from steps.audit.occlusion import OcclusionMap, choose_images, describe_surroundings, occlude
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
@@ -32,6 +32,11 @@ class Audit:
     left_out: dict[str, Predictions]
     below_chance: str
     maps: dict[int, OcclusionMap]
+
+    @property
+    def cross_validated(self) -> Predictions | None:
+        """Predictions of all labelled images by others' blocks, if the test split is small."""
+        return self.left_out.get(BLOCK)
 
     @property
     def shortcut(self) -> str:
@@ -67,12 +72,12 @@ def audit_network(
     """
     images = describe_images(cache)
     left_out = predict_left_out(features, images, cache.labels) if features else {}
-    cues = find_cues(images)
+    cues, held_out = find_cues(images), left_out.get(BLOCK, test)
     chosen = choose_images(test)
     pixels = read_pixels(cache, TEST, test.sha256[chosen].tolist())
     maps = occlude(predict, (pixels[test.sha256[index]] for index in chosen))
     return Audit(
-        expectation=expect(test, images, left_out.get("day")),
+        expectation=expect(held_out, images, left_out.get("day")),
         cues=cues,
         followed={cue.kind: follow(cue, test) for cue in cues if cue.is_shortcut},
         left_out=left_out,

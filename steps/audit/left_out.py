@@ -9,12 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.dataset.split import TRAIN, VALIDATION
+from steps.dataset.split import TEST, TRAIN, VALIDATION
 from steps.evaluation.predictions import Predictions
+from steps.training.cross_validation import predict_by_others
 from steps.training.feature_cache import read_features
-from steps.training.head import CONSTANT, PRIOR
 
 KINDS = ("day", "hour", "device")
+BLOCK = "block"
+"""The kind of group that the split assigns as a whole: leaving it out is cross-validation."""
 FOLDS = 5
 MOST_IMAGES = 1000
 """Of which the classifier is fitted. More take longer, and the groups are as different."""
@@ -32,24 +34,24 @@ def predict_left_out(
 
     Returns:
         by kind of group, the predictions of images whose group was left out; without the images
-        whose label no other group has, of which nothing can be learned then.
+        whose label no other group has, of which nothing can be learned then. If the test split is
+        small, by ``BLOCK`` those of the images of all splits.
     """
-    read = [read_features(features, split) for split in (TRAIN, VALIDATION)]
+    splits = (TRAIN, VALIDATION, TEST) if features.has_small_test else (TRAIN, VALIDATION)
+    read = [read_features(features, split) for split in splits]
     values = {
         capture[2]: row
         for one in read
         for capture, row in zip(one.captures, one.values, strict=True)
     }
     images = images.drop_duplicates("sha256").set_index("sha256", drop=False)
-    images = images.loc[images.index.intersection(list(values))[:MOST_IMAGES]]
+    images = images.loc[images.index.intersection(list(values))]
     matrix = np.stack([values[sha256] for sha256 in images.index])
-    deviation = np.maximum(features.deviation, CONSTANT)
-    matrix = ((matrix - features.mean) / deviation).astype(np.float32)
     found = {}
-    for kind in KINDS:
-        known = images[kind].notna().to_numpy()
+    for kind in (*KINDS, BLOCK) if features.has_small_test else KINDS:
+        known = np.flatnonzero(images[kind].notna())[: None if kind == BLOCK else MOST_IMAGES]
         if images[kind].nunique() > 1:
-            predicted = predict_groups(matrix[known], images[known], kind, labels)
+            predicted = predict_groups(matrix[known], images.iloc[known], kind, labels)
             if len(predicted):
                 found[kind] = predicted
     return found
@@ -61,12 +63,11 @@ def predict_groups(
     """Predict the images of each group by a classifier that is fitted without it.
 
     Args:
-        matrix: standardised features, ``float32 [N, features]``.
+        matrix: features, ``float32 [N, features]``.
         images: in the same order, as :func:`steps.audit.images.describe_images` returns them.
         kind: the column of the groups.
         labels: class names in the order of the probabilities.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
     truth = images["label"].map(labels.index).to_numpy()
@@ -77,10 +78,7 @@ def predict_groups(
         left_out = group[np.isin(truth[group], learned)]
         if len(learned) < 2 or not len(left_out):
             continue
-        head = LogisticRegression(C=PRIOR, class_weight="balanced", max_iter=200)
-        head.fit(matrix[known], truth[known])
-        probabilities[left_out] = 0
-        probabilities[np.ix_(left_out, learned)] = head.predict_proba(matrix[left_out])
+        probabilities[left_out] = predict_by_others(matrix, truth, known, left_out, len(labels))
     predictions = Predictions(
         labels,
         probabilities,

@@ -2,8 +2,7 @@
 training."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from statistics import NormalDist
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,9 +13,11 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.errors import UserError
-from steps.evaluation.metrics import wilson, with_interval
+from steps.evaluation.guessing import compare_to_guesses
+from steps.evaluation.metrics import describe_accuracy
+from steps.evaluation.paired_counts import PairedCounts
 from steps.evaluation.predictions import Predictions, predict_by_keras
-from steps.evaluation.promotion_rules import Guessing, PairedCounts, PromotionResult, evaluate_rules
+from steps.evaluation.promotion_rules import PromotionResult, evaluate_rules
 from steps.evaluation.slices import slice_metrics
 from steps.lake.session import spark_session
 from steps.pipeline.outputs import Selection, TrainOutputs
@@ -46,9 +47,14 @@ def past_result(version: ModelVersion) -> str:
     except UserError:  # its run is gone, which must not keep anyone from a way back
         accuracy = "its accuracy is not known"
     else:
-        had = with_interval(trained.metrics["accuracy"], trained.test_images)
-        accuracy = f"accuracy {had} on its test images"
+        accuracy = f"accuracy {expected_accuracy(trained)} on its test images"
     return f"{accuracy}; {version.tags.get(COMPARED, 'never compared with a champion')}"
+
+
+def expected_accuracy(trained: TrainOutputs) -> str:
+    """Return the accuracy that is expected of a trained network, as people read it."""
+    images = trained.test_images
+    return describe_accuracy(trained.metrics["accuracy"], images, trained.cross_validated)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Comparison:
         metrics: the challenger's, with those of its slices and of its ONNX graph.
         result: by the profile's rules.
         cache: the images, prepared for the challenger.
+        validated: the confusion that decides about a first model, if its test split is small.
     """
 
     challenger: Predictions
@@ -70,6 +77,13 @@ class Comparison:
     metrics: dict[str, float]
     result: PromotionResult
     cache: Cache
+    validated: list[list[int]] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> str:
+        """The challenger's accuracy as people read it."""
+        images = len(self.challenger)
+        return describe_accuracy(self.metrics["accuracy"], images, self.validated)
 
     def accuracies(self) -> dict[str, float]:
         """Return the accuracy of ``challenger`` and, if there is one, ``champion``."""
@@ -127,8 +141,15 @@ def compare_to_champion(
         if not same_test:
             seen = seen_by_champion(ours, training, own)
     rules = profile.promotion
-    result = evaluate_rules(metrics, compare_to_guesses(ours, rules.confidence), paired, rules)
-    return Comparison(ours, theirs, seen, metrics, result, cache)
+    measured, confusion, validated = metrics, ours.confusion(), challenger.trained.cross_validated
+    if champion:  # both are compared on test images alone
+        validated = []
+    elif validated:
+        confusion = np.array(validated)
+        measured = metrics | {"accuracy": float(confusion.trace() / confusion.sum())}
+    guessing = compare_to_guesses(ours.labels, confusion, rules.confidence)
+    result = evaluate_rules(measured, guessing, paired, rules)
+    return Comparison(ours, theirs, seen, metrics, result, cache, validated)
 
 
 def _metrics(predictions: Predictions) -> dict[str, float]:
@@ -154,29 +175,6 @@ def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
         only_champion=int((champion.correct & ~challenger.correct).sum()),
         only_challenger=int((challenger.correct & ~champion.correct).sum()),
     )
-
-
-def compare_to_guesses(predictions: Predictions, confidence: float) -> Guessing:
-    """Count where a model and its most frequent test label differ, and find the labels it misses.
-
-    Args:
-        predictions: for the test images.
-        confidence: that a label's recall is below that of a blind guess, as one-sided.
-    """
-    labels, counts = np.unique(predictions.truth, return_counts=True)
-    frequent, sure = labels[counts.argmax()], NormalDist().inv_cdf(confidence)
-    missed = []
-    for label, count in zip(labels, counts, strict=True):
-        found = int(predictions.correct[predictions.truth == label].sum())
-        if wilson(found, int(count), sure)[1] < 1 / len(predictions.labels):
-            missed.append(str(label))
-    of_frequent = predictions.truth == frequent
-    majority = PairedCounts(
-        images=len(predictions),
-        only_champion=int((of_frequent & ~predictions.correct).sum()),
-        only_challenger=int((~of_frequent & predictions.correct).sum()),
-    )
-    return Guessing(majority, missed)
 
 
 def seen_by_champion(

@@ -111,6 +111,24 @@ def with_interval(accuracy: float, images: int) -> str:
     return f"{accuracy:.2f} ({low:.2f}–{high:.2f})"
 
 
+def describe_accuracy(accuracy: float, images: int, validated: list[list[int]]) -> str:
+    """Return an accuracy with its interval: that of cross-validation if there was one.
+
+    Args:
+        accuracy: on the test images.
+        images: their number.
+        validated: images by true and predicted label, by cross-validation.
+
+    >>> describe_accuracy(1.0, 4, []), describe_accuracy(1.0, 4, [[18, 2], [0, 20]])
+    ('1.00 (0.51–1.00)', '0.95 (0.84–0.99) by cross-validation')
+    """
+    if not validated:
+        return with_interval(accuracy, images)
+    confusion = np.array(validated)
+    images = int(confusion.sum())
+    return f"{with_interval(confusion.trace() / images, images)} by cross-validation"
+
+
 def bootstrap(
     values: NDArray[np.floating[Any]], blocks: NDArray[Any], seed: int = 0, draws: int = 2000
 ) -> tuple[float, float] | None:

@@ -11,63 +11,10 @@ import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from steps.evaluation.guessing import Guessing, guessing_errors
 from steps.evaluation.metric_names import metric_as_written
+from steps.evaluation.paired_counts import PairedCounts
 from steps.settings.profile import Bound, Promotion
-
-
-@dataclass(frozen=True)
-class PairedCounts:
-    """The discordant pairs of two models on the same images.
-
-    Attributes:
-        images: number of images.
-        only_champion: images on which the champion alone is correct.
-        only_challenger: images on which the challenger alone is correct.
-    """
-
-    images: int
-    only_champion: int
-    only_challenger: int
-
-    @property
-    def difference(self) -> float:
-        """The challenger's accuracy minus the champion's."""
-        return (self.only_challenger - self.only_champion) / self.images
-
-    def mcnemar(self) -> float:
-        """Return the two-sided p-value of McNemar's exact test: that both are equally good."""
-        tails = map(self._tail, (self.only_champion, self.only_challenger))
-        return min(1.0, 2 * min(tails))
-
-    def chance_of_equals(self) -> float:
-        """Return the one-sided p-value: how likely two equally good ones differ so much or more
-        in the challenger's favour.
-
-        >>> PairedCounts(20, 0, 5).chance_of_equals()
-        0.03125
-        """
-        return self._tail(self.only_champion)
-
-    def _tail(self, fewer: int) -> float:
-        """Return how likely no more than so many of the discordant images are the champion's."""
-        discordant = self.only_challenger + self.only_champion
-        ways: int = sum(math.comb(discordant, k) for k in range(fewer + 1))
-        return float(ways / 2**discordant)
-
-    def score(self, margin: float) -> float:
-        """Return Tango's score statistic against a challenger that is worse by ``margin``.
-
-        It is standard normal if the challenger is worse by just that; the greater, the surer
-        that it is not. T. Tango, Statistics in Medicine 17 (1998), 891–908.
-
-        >>> PairedCounts(52, 0, 0).score(0.05) > 1.645 > PairedCounts(51, 0, 0).score(0.05)
-        True
-        """
-        n, b, c, delta = self.images, self.only_champion, self.only_challenger, -margin
-        linear = -(b + c) + (2 * n - c + b) * delta
-        constant = -b * delta * (1 - delta)
-        rate = (math.sqrt(linear**2 - 8 * n * constant) - linear) / (4 * n)
-        return (c - b - n * delta) / math.sqrt(n * (2 * rate + delta * (1 - delta)))
 
 
 @dataclass(frozen=True)
@@ -93,20 +40,6 @@ class PromotionResult:
         return "; ".join(self.refusals) or "passed"
 
 
-@dataclass(frozen=True)
-class Guessing:
-    """How a first model compares with guesses on its test images.
-
-    Attributes:
-        majority: the discordant pairs with a rule that always answers the most frequent label, in
-            place of the champion.
-        missed: the labels whose recall is below that of a blind guess, as sure as the rules ask.
-    """
-
-    majority: PairedCounts
-    missed: list[str] = field(default_factory=list)
-
-
 def evaluate_rules(
     metrics: dict[str, float], guessing: Guessing, paired: PairedCounts | None, rules: Promotion
 ) -> PromotionResult:
@@ -130,38 +63,11 @@ def evaluate_rules(
     refusals = _threshold_errors(metrics, rules)
     if paired is None:
         anything = rules.min_accuracy == 0  # is what was asked for
-        others, enough = ([], None) if anything else _guessing_errors(guessing, rules)
+        others, enough = ([], None) if anything else guessing_errors(guessing, rules.confidence)
     else:
         others, enough = _regression_error(paired, rules)
     seldom = metrics["accuracy"] < wanted or (paired is None and bool(others))
     return PromotionResult(refusals + others, enough, seldom)
-
-
-def others_needed(confidence: float) -> int:
-    """Return how many images of other labels than the most frequent can show that a first model is
-    better than always answering that one, if all are correct.
-
-    >>> others_needed(0.95)
-    5
-    """
-    return math.ceil(math.log2(1 / (1 - confidence)))
-
-
-def _guessing_errors(guessing: Guessing, rules: Promotion) -> tuple[list[str], int | None]:
-    """Return why a first model may be no better than guesses, and the images needed."""
-    counts, errors, needed = guessing.majority, [], None
-    if counts.chance_of_equals() > 1 - rules.confidence:
-        errors.append(
-            f"it is not shown at {rules.confidence:.0%} confidence to be better than always "
-            f"answering the most frequent label: of {counts.images} test images, it alone is "
-            f"correct on {counts.only_challenger} and that alone on {counts.only_champion}"
-        )
-        # with none of its own mistakes, more images would show it
-        least = others_needed(rules.confidence)
-        if not counts.only_champion and counts.only_challenger:
-            needed = math.ceil(counts.images * least / counts.only_challenger)
-    chance = f"of {', '.join(guessing.missed)} it finds fewer images than a blind guess"
-    return errors + [chance] * bool(guessing.missed), needed
 
 
 def images_needed(margin: float, confidence: float) -> int:

@@ -7,7 +7,6 @@ from steps.dataset.split import TEST
 from steps.endings import Result
 from steps.evaluation.comparison import Comparison
 from steps.evaluation.metric_names import label_metric
-from steps.evaluation.metrics import with_interval
 from steps.settings.profile import Promotion
 
 
@@ -26,7 +25,7 @@ def end_refused(model: str, challenger: str, champion: str | None, why: str) -> 
 def why_refused(comparison: Comparison, rules: Promotion) -> str:
     """Return what a refused challenger had, and what it needed."""
     accuracy = comparison.metrics["accuracy"]
-    had = f"had {with_interval(accuracy, len(comparison.challenger))}"
+    had = f"had {comparison.accuracy}"
     result = comparison.result
     wanted = rules.min_accuracy or 0.0
     if len(result.refusals) == 1 and accuracy < wanted and not result.images_needed:

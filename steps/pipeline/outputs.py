@@ -110,6 +110,8 @@ class TrainOutputs(Outputs):
     ``own_splits`` are the splits that the images brought themselves.
     ``threshold`` is for two labels and chosen on the validation split: the second label is
     predicted if its probability reaches it. None: the most probable label is predicted.
+    ``cross_validated`` are images by true label (rows) and predicted label, if the test split is
+    small: of all labelled images, predicted by classifiers of others.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
     ``shortcut`` says which shortcut the network is seen to follow; empty: none.
     """
@@ -121,6 +123,7 @@ class TrainOutputs(Outputs):
     epochs: int
     metrics: dict[str, float]
     test_images: int = 0
+    cross_validated: list[list[int]] = []
     threshold: float | None = None
     own_splits: list[str] = []
     shortcut: str = ""

@@ -5,7 +5,8 @@ import math
 
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
-from steps.evaluation.promotion_rules import images_needed, others_needed
+from steps.evaluation.guessing import others_needed
+from steps.evaluation.promotion_rules import images_needed
 from steps.evaluation.refusal import images_to_add
 from steps.pipeline.model_names import name_model
 from steps.pipeline.report import Report
@@ -15,14 +16,26 @@ from steps.settings.profile import Profile
 logger = logging.getLogger("steps")
 
 
-def warn_of_refusal(report: Report, cache: Cache, profile: Profile, source: str) -> None:
-    """Say that the test split is too small to pass, whatever is trained, and what is missing."""
+def warn_of_refusal(
+    report: Report, cache: Cache, profile: Profile, source: str, is_cross_validated: bool
+) -> None:
+    """Say that the test split is too small to pass, whatever is trained, and what is missing.
+
+    Args:
+        report: of the run.
+        cache: the images.
+        profile: has the rules.
+        source: the landing zone, which may name the model.
+        is_cross_validated: whether all images count for a first model if there are few.
+    """
     rules, images = profile.promotion, cache.rows(TEST)
     model = profile.model or name_model(source)
     purposes = [(images_needed(1 - (rules.min_accuracy or 0.0), rules.confidence), "promotion")]
     if version_by_alias(model, CHAMPION):
         against_champion = images_needed(rules.max_regression or 1, rules.confidence)
         purposes.append((against_champion, "a comparison with the champion"))
+    elif is_cross_validated and cache.has_small_test:
+        return
     elif rules.min_accuracy != 0 and (others := images - max(cache.counts[TEST].values())):
         first = math.ceil(images * others_needed(rules.confidence) / others)
         purposes.append((first, "a first model"))

@@ -1,5 +1,7 @@
 """Cross-validation of a head: what it predicts for each image, from others' blocks alone."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -31,17 +33,41 @@ def cross_validate(features: Features, rule: SplitRule) -> NDArray[np.float64]:
     count = min(FOLDS, len(set(blocks)), int(np.bincount(classes).max()))
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=rule.seed)
     for fitted, held_out in folds.split(values, classes, blocks):
-        if len(known := set(classes[fitted].tolist())) == 1:
-            found[held_out, known.pop()] = 1
-            continue
-        mean = values[fitted].mean(axis=0)
-        scale = 1 / np.maximum(values[fitted].std(axis=0), CONSTANT)
-        # of two classes, only one has weights
-        prior = PRIOR * (1 + COPIES) * (2 if len(known) == 2 else 1)
-        solver = LogisticRegression(C=prior, class_weight="balanced", max_iter=500)
-        solver.fit((values[fitted] - mean) * scale, classes[fitted])
-        of_held_out = solver.predict_proba((values[held_out] - mean) * scale)
-        found[np.ix_(held_out, solver.classes_)] = of_held_out
+        found[held_out] = predict_by_others(values, classes, fitted, held_out, found.shape[1])
+    return found
+
+
+def predict_by_others(
+    values: NDArray[np.float32],
+    classes: NDArray[np.integer[Any]],
+    fitted: NDArray[np.intp],
+    held_out: NDArray[np.intp],
+    count: int,
+) -> NDArray[np.float64]:
+    """Predict some images by a head that is fitted on others.
+
+    Args:
+        values: features of all images, ``float32 [N, features]``.
+        classes: ``int [N]``.
+        fitted: the indices of those that it is fitted on.
+        held_out: the indices of those that it predicts.
+        count: of classes.
+
+    Returns:
+        ``float64 [held out, count]``: probabilities; 0 for a class that no fitted image has.
+    """
+    found = np.zeros((len(held_out), count))
+    known = np.unique(classes[fitted])
+    if len(known) == 1:
+        found[:, known] = 1
+        return found
+    mean = values[fitted].mean(axis=0)
+    scale = 1 / np.maximum(values[fitted].std(axis=0), CONSTANT)
+    # of two classes, only one has weights
+    prior = PRIOR * (1 + COPIES) * (2 if len(known) == 2 else 1)
+    solver = LogisticRegression(C=prior, class_weight="balanced", max_iter=500)
+    solver.fit((values[fitted] - mean) * scale, classes[fitted])
+    found[:, known] = solver.predict_proba((values[held_out] - mean) * scale)
     return found
 
 

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from steps.dataset.cache import LAYOUT, Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_make
 from steps.dataset.cache_reader import read_row_groups
-from steps.dataset.split import TRAIN, VALIDATION, Capture
+from steps.dataset.split import TEST, TRAIN, VALIDATION, Capture
 from steps.features.weights import SHA256
 from steps.settings.profile import Profile
 from steps.training.augmentation import build_augmentation
@@ -83,8 +83,9 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
     logger.info("describing the images by %s …", source.network)
     attempt = f"{folder}/{uuid.uuid4().hex}"
     pixels, rows = spark.read.parquet(cache.url), cache.group_rows
+    tests = [TEST] if cache.has_small_test else []  # cross-validation takes them too then
     (
-        pixels.where(pixels.split.isin(TRAIN, VALIDATION))
+        pixels.where(pixels.split.isin(TRAIN, VALIDATION, *tests))
         .select(*OF_IMAGE, "pixels", "split", "row_group")
         .groupBy("split", "row_group")
         .applyInArrow(partial(_describe_group, source=source, after=len(rows[TRAIN])), COLUMNS)
@@ -95,6 +96,7 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
     copied = {split: [n * source.copies for n in rows[split]] for split in (TRAIN, VALIDATION)}
     rest = copied[TRAIN] + copied[VALIDATION]
     described = {TRAIN: copied[TRAIN], VALIDATION: rows[VALIDATION], REST: rest}
+    described |= {split: rows[split] for split in tests}
     both = [Counter(cache.counts[split]) for split in (TRAIN, VALIDATION)]
     counts = cache.counts | {REST: dict(both[0] + both[1])}
     features = replace(cache, url=attempt, group_rows=described, counts=counts)
@@ -108,21 +110,24 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
 
 
 def _describe_group(rows: pa.Table, source: Source, after: int) -> pa.Table:
-    """Return a row group of a split, and one of the rest: that of validation comes ``after``."""
+    """Return a row group of a split, and its images among the rest, validation ``after`` train."""
     rows = rows.sort_by("sha256")  # for the augmentation, which Spark's order must not decide
     split, row_group = (rows[name][0].as_py() for name in ("split", "row_group"))
     pixels = np.frombuffer(b"".join(rows["pixels"].to_pylist()), np.uint8)
     pixels = pixels.reshape(-1, *source.input_size, 3)
-    features = describe(source, pixels, source.copies, row_group)
-    copied = pa.concat_tables([rows.select(OF_IMAGE)] * source.copies)
-    copies = np.repeat(np.arange(source.copies, dtype=np.int32), len(rows))
+    count = 1 if split == TEST else source.copies
+    features = describe(source, pixels, count, row_group)
+    copied = pa.concat_tables([rows.select(OF_IMAGE)] * count)
+    copies = np.repeat(np.arange(count, dtype=np.int32), len(rows))
     copied = copied.append_column("copy", pa.array(copies))
     copied = copied.append_column(
         "features", pa.array([f.tobytes() for f in features], pa.binary())
     )
-    own = copied if split == TRAIN else copied.slice(0, len(rows))
+    own = _placed(copied if split == TRAIN else copied.slice(0, len(rows)), split, row_group)
+    if split == TEST:
+        return own
     place = row_group + (0 if split == TRAIN else after)
-    return pa.concat_tables([_placed(own, split, row_group), _placed(copied, REST, place)])
+    return pa.concat_tables([own, _placed(copied, REST, place)])
 
 
 def _placed(rows: pa.Table, split: str, row_group: int) -> pa.Table:

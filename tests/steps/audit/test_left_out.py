@@ -23,10 +23,14 @@ def _images(seed: int, days: int = 5) -> pd.DataFrame:
     return images.assign(captured_at=times, device_id=images["device"], path=images["sha256"])
 
 
-def _features(images: pd.DataFrame, values: np.ndarray, folder: Path) -> Cache:
-    """Write features; the training split has copies of each image, which say nothing."""
-    half = len(images) // 2
-    parts = {"train": slice(0, half), "validation": slice(half, None)}
+def _features(images: pd.DataFrame, values: np.ndarray, folder: Path, tests: int = 0) -> Cache:
+    """Write features; the training split has copies of each image, which say nothing.
+
+    The last images are a test split that is small; without any, it is large and elsewhere.
+    """
+    half, end = len(images) // 2, len(images) - tests
+    parts = {"train": slice(0, half), "validation": slice(half, end)}
+    parts |= {"test": slice(end, None)} if tests else {}
     rows = {}
     for split, part in parts.items():
         copies = COPIES if split == "train" else 1
@@ -44,7 +48,8 @@ def _features(images: pd.DataFrame, values: np.ndarray, folder: Path) -> Cache:
         pq.write_table(pa.table(table), place / "x.parquet")
         rows[split] = [len(found) * copies]
     mean, deviation = values.mean(axis=0).tolist(), values.std(axis=0).tolist()
-    return Cache(str(folder), LABELS, (1, 1), rows, {}, mean=mean, deviation=deviation)
+    counts = {"test": dict.fromkeys(LABELS, tests // 2 or 30)}
+    return Cache(str(folder), LABELS, (1, 1), rows, counts, mean=mean, deviation=deviation)
 
 
 def _object_and_noise(images: pd.DataFrame, seed: int) -> np.ndarray:
@@ -52,6 +57,13 @@ def _object_and_noise(images: pd.DataFrame, seed: int) -> np.ndarray:
     values = np.random.default_rng(seed).normal(0, 1, (len(images), 20))
     values[:, :5] += 2 * numbers[:, None]
     return values
+
+
+def test_with_a_small_test_split_all_images_are_cross_validated_by_blocks(tmp_path):
+    images = _images(0)
+    features = _features(images, _object_and_noise(images, 0), tmp_path, tests=8)
+    found = predict_left_out(features, images, LABELS)["block"]
+    assert sorted(found.sha256) == sorted(images["sha256"]) and found.correct.mean() > 0.95
 
 
 def test_what_is_seen_of_the_object_holds_for_groups_that_are_left_out(tmp_path):

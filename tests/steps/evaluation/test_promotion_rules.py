@@ -4,19 +4,13 @@ As in McNemar's table, ``b`` images are classified by the champion alone, ``c`` 
 alone.
 """
 
-import math
-
 import numpy as np
 import pytest
 
+from steps.evaluation.guessing import Guessing, others_needed
 from steps.evaluation.metric_names import label_metric
-from steps.evaluation.promotion_rules import (
-    Guessing,
-    PairedCounts,
-    evaluate_rules,
-    images_needed,
-    others_needed,
-)
+from steps.evaluation.paired_counts import PairedCounts
+from steps.evaluation.promotion_rules import evaluate_rules, images_needed
 from steps.settings.profile import Bound, Promotion
 
 RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
@@ -29,37 +23,6 @@ def guessing(images: int) -> Guessing:
 
 
 GOOD = {"accuracy": 0.96, "recall_1": 0.9, "log_loss": 0.2, "onnx_bytes": 1000, "latency_ms": 3}
-
-
-@pytest.mark.parametrize(
-    ("b", "c", "p"),
-    [(0, 0, 1.0), (5, 5, 1.0), (0, 6, 0.03125), (1, 9, 0.021484375)],
-)
-def test_mcnemar_is_the_exact_binomial(b, c, p):
-    assert PairedCounts(100, b, c).mcnemar() == pytest.approx(p)
-
-
-def test_tangos_score_is_that_of_his_example():
-    """Two ways to disinfect contact lenses, 44 people: both work for 43, for one only the old
-    one does; Tango gives Z = 1.709 against a margin of 0.1."""
-    assert PairedCounts(44, only_champion=1, only_challenger=0).score(0.1) == pytest.approx(
-        1.709, abs=0.001
-    )
-
-
-@pytest.mark.parametrize("b", [0, 3, 10])
-def test_the_score_solves_the_likelihood(b):
-    """The score's rate of ``b`` is the most likely one, found here by trying all."""
-    n, c, margin = 120, 4, 0.05
-    rates = np.linspace(margin + 1e-9, 0.9, 200_000)
-    likelihood = (
-        b * np.log(rates)
-        + c * np.log(rates - margin)
-        + (n - b - c) * np.log(np.clip(1 - 2 * rates + margin, 1e-300, None))
-    )
-    rate = rates[likelihood.argmax()]
-    expected = (c - b + n * margin) / math.sqrt(n * (2 * rate - margin - margin**2))
-    assert PairedCounts(n, b, c).score(margin) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_challenger_that_is_worse_by_the_margin_passes_at_the_rate_that_the_confidence_allows():

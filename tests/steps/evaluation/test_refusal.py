@@ -5,7 +5,8 @@ import pytest
 from made_predictions import make_predictions
 
 from steps.dataset.cache import Cache
-from steps.evaluation.comparison import Comparison, compare_to_guesses
+from steps.evaluation.comparison import Comparison
+from steps.evaluation.guessing import compare_to_guesses
 from steps.evaluation.promotion_rules import evaluate_rules
 from steps.evaluation.refusal import end_refused, what_helps, why_refused
 from steps.settings.profile import Bound, Promotion
@@ -47,7 +48,9 @@ def test_why_and_what_helps(images, others, wrong, rules, why, helps):
     metrics = predictions.metrics() | {"onnx_bytes": 10.0}
     counts = {"train": {"a": 3 * images}, "validation": {"a": images // 7}, "test": {"a": images}}
     cache = Cache("", labels, (4, 4), {"test": [images]}, counts)
-    result = evaluate_rules(metrics, compare_to_guesses(predictions, 0.95), None, rules)
+    result = evaluate_rules(
+        metrics, compare_to_guesses(labels, predictions.confusion(), 0.95), None, rules
+    )
     seen = np.zeros(images, bool)
     comparison = Comparison(predictions, None, seen, metrics, result, cache)
     assert why_refused(comparison, rules).startswith(why)

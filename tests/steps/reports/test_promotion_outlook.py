@@ -41,8 +41,17 @@ def test_a_test_split_that_cannot_pass_is_said(
         client.create_model_version("shoes", "file:///one")
         client.set_registered_model_alias("shoes", "champion", "1")
     report = Report("train", "1" * 32)
-    warn_of_refusal(
-        report, cache, profile.model_copy(update={"promotion": promotion}), "file:/shoes"
-    )
+    named = profile.model_copy(update={"promotion": promotion})
+    warn_of_refusal(report, cache, named, "file:/shoes", is_cross_validated=False)
     assert len(caplog.messages) == len(report.sections) == bool(said)
     assert all(said in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(("is_cross_validated", "count"), [(True, 0), (False, 1)])
+def test_a_first_model_that_is_cross_validated_needs_no_test_images_of_its_own(
+    store, tmp_path, caplog, is_cross_validated, count
+):
+    cache = write_cache(tmp_path / "cache", TRAIN | {"test": [4]})
+    report = Report("train", "1" * 32)
+    warn_of_refusal(report, cache, load_profile("local"), "file:/shoes", is_cross_validated)
+    assert len(caplog.messages) == count

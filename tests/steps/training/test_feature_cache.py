@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +118,19 @@ def test_the_rest_is_what_trains_and_validates(described):
     assert described.features.rows(REST) == (1 + COPIES) * len(expected)
     assert sum(described.features.counts[REST].values()) == len(expected)
     assert len({sha256 for _, _, sha256 in features.captures}) == len(expected)
+
+
+def test_the_test_split_is_described_if_it_is_small(described, lake, tmp_path):
+    """Of two images; then they take part in cross-validation, and never in a fit."""
+    features = read_features(described.features, "test")
+    pixels, _ = _rows(described.pixels, "test")
+    expected = np.asarray(build_features(PLAN, SIZE)(np.concatenate(pixels), training=False))
+    np.testing.assert_allclose(
+        np.sort(features.values, axis=0), np.sort(expected, axis=0), atol=1e-4
+    )
+    rest = {sha256 for _, _, sha256 in read_features(described.features, REST).captures}
+    assert not rest & {sha256 for _, _, sha256 in features.captures}
+    counts = described.pixels.counts | {"test": {"a": 30, "b": 30}}
+    large = replace(described.pixels, counts=counts)
+    found = find_or_describe(PLAN, large, lake.fresh(tmp_path), described.spark)
+    assert "test" not in found.group_rows
