@@ -121,7 +121,8 @@ def test_every_trial_is_a_nested_run(pipeline):
     assert {t.data.tags["mlflow.parentRunId"] for t in trials} == {
         pipeline.runs("tune")[0].info.run_id
     }
-    assert all({"learning_rate", "width", "dropout"} <= set(t.data.params) for t in trials)
+    assert all({"learning_rate", "dropout"} <= set(t.data.params) for t in trials)
+    assert {t.data.params["network"] for t in trials} == {"compact", "efficientnet_lite0"}
 
 
 def test_the_network_was_trained_by_two_ranks_of_horovod(pipeline):
