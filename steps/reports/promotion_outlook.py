@@ -4,7 +4,7 @@ import logging
 import math
 
 from steps.dataset.cache import Cache
-from steps.dataset.split import TEST
+from steps.dataset.split import SPLITS, TEST
 from steps.evaluation.guessing import others_needed
 from steps.evaluation.promotion_rules import images_needed
 from steps.evaluation.refusal import images_to_add
@@ -28,24 +28,28 @@ def warn_of_refusal(
         source: the landing zone, which may name the model.
         is_cross_validated: whether all images count for a first model if there are few.
     """
-    rules, images = profile.promotion, cache.rows(TEST)
-    model = profile.model or name_model(source)
+    rules, champion = (
+        profile.promotion,
+        version_by_alias(profile.model or name_model(source), CHAMPION),
+    )
+    validated = is_cross_validated and cache.has_small_test and not champion
+    images = sum(map(cache.rows, SPLITS)) if validated else cache.rows(TEST)
     purposes = [(images_needed(1 - (rules.min_accuracy or 0.0), rules.confidence), "promotion")]
-    if version_by_alias(model, CHAMPION):
+    others = cache.rows(TEST) - max(cache.counts[TEST].values())  # images of other labels
+    if champion:
         against_champion = images_needed(rules.max_regression or 1, rules.confidence)
         purposes.append((against_champion, "a comparison with the champion"))
-    elif is_cross_validated and cache.has_small_test:
-        return
-    elif rules.min_accuracy != 0 and (others := images - max(cache.counts[TEST].values())):
+    elif others and not validated and rules.min_accuracy != 0:
         first = math.ceil(images * others_needed(rules.confidence) / others)
         purposes.append((first, "a first model"))
     needed, purpose = max(purposes, key=lambda one: one[0])
     if images >= needed:
         return
+    missing = needed - images if validated else images_to_add(needed, cache)
     warning = (
-        f"{images} test images are too few for {purpose}, which needs {needed} even if all are "
-        f"correct: add about {images_to_add(needed, cache)} labelled images; this run continues, "
-        "but its network will be refused"
+        f"{images} {'labelled' if validated else 'test'} images are too few for {purpose}, which "
+        f"needs {needed} even if all are correct: add about {missing} labelled images; this run "
+        "continues, but its network will be refused"
     )
     logger.warning("%s", warning)
-    report.table("Promotion", ["test images", "needed"], [[images, needed]], warning + ".")
+    report.table("Promotion", ["images", "needed"], [[images, needed]], warning + ".")

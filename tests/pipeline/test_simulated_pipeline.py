@@ -40,7 +40,7 @@ def pipeline(tmp_path_factory, workshop_factory):
     assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
     assert not [line for line in (done.stdout + done.stderr).splitlines() if NOISE.search(line)]
     said_before, _, said_after = done.stderr.partition("train     run, because")
-    assert "test images are too few for promotion, which needs 268" in said_before
+    assert "labelled images are too few for promotion, which needs 268" in said_before
     assert_ended(workshop, "main", "no model yet", said_after)
     none_yet = workshop.step("device", models=str(workshop.home / "device"))
     assert none_yet.returncode == 1  # and so has `make run`

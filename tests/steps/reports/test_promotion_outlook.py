@@ -47,11 +47,23 @@ def test_a_test_split_that_cannot_pass_is_said(
     assert all(said in message for message in caplog.messages)
 
 
-@pytest.mark.parametrize(("is_cross_validated", "count"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(
+    ("is_cross_validated", "rules", "said"),
+    [
+        (True, {}, ""),
+        (False, {}, "4 test images are too few for a first model"),
+        (True, {"min_accuracy": 0.9}, ""),
+        (True, {"min_accuracy": 0.99}, "62 labelled images are too few for promotion, which needs "
+         "268 even if all are correct: add about 206 labelled images"),
+    ],
+)  # fmt: skip
 def test_a_first_model_that_is_cross_validated_needs_no_test_images_of_its_own(
-    store, tmp_path, caplog, is_cross_validated, count
+    store, tmp_path, caplog, is_cross_validated, rules, said
 ):
     cache = write_cache(tmp_path / "cache", TRAIN | {"test": [4]})
-    report = Report("train", "1" * 32)
-    warn_of_refusal(report, cache, load_profile("local"), "file:/shoes", is_cross_validated)
-    assert len(caplog.messages) == count
+    profile = load_profile("local")
+    promotion = profile.promotion.model_copy(update=rules)
+    named = profile.model_copy(update={"promotion": promotion})
+    warn_of_refusal(Report("train", "1" * 32), cache, named, "file:/shoes", is_cross_validated)
+    assert len(caplog.messages) == bool(said)
+    assert all(said in message for message in caplog.messages)
