@@ -27,14 +27,12 @@ QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory, workshop_factory):
-    """A pipeline that ran once: few epochs, so that hardly better than guesses is good enough."""
-    home = tmp_path_factory.mktemp("pipeline")
-    workshop = workshop_factory(home, min_accuracy=0.0, confidence=0.51)
+    """A pipeline that ran once: few epochs, so that any accuracy is good enough."""
+    workshop = workshop_factory(tmp_path_factory.mktemp("pipeline"), min_accuracy=0.0)
     landing = workshop.home / "landing"
     workshop.capture(landing, IMAGES)
     (landing / "2026-07-13T09%3A15%3A30_rpi_sensor_1_porch_0.jpg").write_bytes(b"not an image")
-    strict = "promotion.min_accuracy=0.99,promotion.confidence=0.95"
-    too_few = {"source": landing, "override": strict, **QUICK}
+    too_few = {"source": landing, "override": "promotion.min_accuracy=0.99", **QUICK}
     done = workshop.mlflow_run("main", **too_few)
     assert done.returncode == 0
     assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
@@ -53,7 +51,7 @@ def pipeline(tmp_path_factory, workshop_factory):
 
 ENDINGS = {
     "no model yet": r"no model yet: package 1 .*test images are too few.*; run: mlflow run \. .+",
-    "released": r"package 1, release 1; expected accuracy \d\.\d\d \(\d\.\d\d–\d\.\d\d\)",
+    "released": r"package 1, release 1; expected accuracy \d\.\d\d \(\d\.\d\d–\d\.\d\d\).*",
     "reused": r"nothing to do: package 1, release 1; expected accuracy .+",
     "champion stays": r"champion stays: package 1; challenger \d+ had [\d.]+ \(.+\): latency_ms .+",
 }
@@ -254,7 +252,7 @@ def test_spark_scores_each_image_once(pipeline):
     assert (second.scored, second.line) == (0, "package 1 has nothing new to score")
 
 
-LONGER = QUICK | {"train_epochs": 20, "train_patience": 0, "train_launcher": "single"}
+LONGER = QUICK | {"train_epochs": 60, "train_patience": 0, "train_launcher": "single"}
 
 
 def epochs_kept(pipeline) -> int:
