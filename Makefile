@@ -45,14 +45,14 @@ emulation: ## Build what the device's tests need: an emulated Pi and a virtual c
 	@setup/machine.sh
 	@setup/emulation.sh
 
-run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI] [TEST=folder] [ARGS="-P …"]
+run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or-URI] [TEST=folder]
 	@set -e; [[ -z $$MLFLOW_TRACKING_URI ]] || $(PYTHON) -m steps.pipeline.outages; \
 	source_="$$SOURCE"; camera=test-set; \
 	if [[ -z $$source_ ]]; then \
 	    source_=data/landing; camera=simulated; \
 	    .venv-edge/bin/python -m edge capture --camera simulated --to "$$source_"; \
 	fi; \
-	$(PROJECT) -P source="$$source_" -P test="$$TEST" $(ARGS); \
+	$(PROJECT) -P source="$$source_" $(if $(filter command,$(origin TEST)),-P test="$$TEST"); \
 	$(PROJECT) -e device -P camera="$$camera"
 
 test: setup ## Run the tests: make test [ARGS="-k name"]

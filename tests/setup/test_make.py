@@ -50,6 +50,13 @@ def test_a_source_is_passed_on_as_it_is(checkout, source):
     ]
 
 
+def test_a_test_set_is_passed_on_if_it_is_given_on_the_command_line(checkout, monkeypatch):
+    monkeypatch.setenv("TEST", "1")  # as some systems set it for other purposes
+    assert _make_run(checkout, "SOURCE=set/train")[0] == f"{RUN}[-P][source=set/train]"
+    given = _make_run(checkout, "SOURCE=set/train", "TEST=set/my 'test'")
+    assert given[-2] == f"{RUN}[-P][source=set/train][-P][test=set/my 'test']"
+
+
 def test_without_a_source_the_simulated_camera_takes_images(checkout):
     assert _make_run(checkout) == [
         "[-m][edge][capture][--camera][simulated][--to][data/landing]",
