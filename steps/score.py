@@ -67,7 +67,7 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
 
     period = parse_trigger(parameters.trigger)
     name = released_name(run.profile.model)
-    require_version(name, parameters.alias, made_by="export")  # before Spark starts
+    asked = require_version(name, parameters.alias, made_by="export")  # before Spark starts
     if parameters.source and not list_landing_zone(parameters.source, may_be_empty=True).files:
         logger.warning("%s has no image (%s)", parameters.source, " ".join(SUFFIXES))
     alias = f"{name}@{parameters.alias}"
@@ -83,15 +83,23 @@ def score(run: StepRun, parameters: Parameters) -> ScoreOutputs:
                         logger.info("poll %d: %d new files", number + 1, new)
                 elif images := _images(run, number):
                     scoring.score_images(images)
-        outputs, groups = _outputs(spark, run, model())
+        outputs, groups = _outputs(spark, run, scoring.scored_by or source_of(asked))
     mlflow.log_metrics({"scored": outputs.scored, "unreadable": outputs.unreadable})
     fill_report(run.report, outputs, groups)
     run.report.next_command = run.commands.next("upkeep")
     return outputs
 
 
-def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutputs, list[Row]]:
-    """Count the rows of this run; return its outputs, and the counts by version, label, reason."""
+def _outputs(
+    spark: SparkSession, run: StepRun, model: tuple[str, str]
+) -> tuple[ScoreOutputs, list[Row]]:
+    """Count the rows of this run; return its outputs, and the counts by version, label, reason.
+
+    Args:
+        spark: the session.
+        run: whose rows.
+        model: name and number of the version that scored last, or would have.
+    """
     table = SCORES.open(spark, run.profile)
     own = table.toDF().where(f"score_run_id = '{run.id}'")
     by = own.groupBy("model_version", "label", "reason")
@@ -103,22 +111,22 @@ def _outputs(spark: SparkSession, run: StepRun, model: Model) -> tuple[ScoreOutp
         version=current_version(table),
         scored=sum(group["images"] for group in groups if group["reason"] is None),
         unreadable=sum(group["images"] for group in groups if group["reason"] is not None),
-        model=model.name,
-        model_version=model.number,
+        model=model[0],
+        model_version=model[1],
     )
     return outputs, groups
 
 
-def _line(run: StepRun, model: Model, groups: list[Row]) -> str:
+def _line(run: StepRun, model: tuple[str, str], groups: list[Row]) -> str:
     """Return what was found, and the query that shows the least certain images first."""
     if not groups:
-        return f"{model.name} {model.number} has nothing new to score"
+        return f"{' '.join(model)} has nothing new to score"
     images, unsure = (sum(group[name] for group in groups) for name in ("images", "unsure"))
     labels = ", ".join(f"{group['label'] or 'unreadable'} {group['images']}" for group in groups)
     kind = ": are they of the kind that the model was trained on?" if unsure > images / 2 else ""
     query = "SELECT * FROM scores WHERE"
     return (
-        f"{images} scored by {model.name} {model.number}: {labels}; {unsure} unsure "
+        f"{images} scored by {' '.join(model)}: {labels}; {unsure} unsure "
         f"({unsure / images:.0%}){kind}; see docs/search.md: {query} score_run_id = '{run.id}'"
         " ORDER BY score"
     )

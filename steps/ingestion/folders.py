@@ -87,7 +87,7 @@ def folders_below(paths: Iterable[str], source: str) -> set[str]:
 
 
 def have_splits(folders: Iterable[str]) -> bool:
-    """Return whether the images bring a split of their own: a folder called val or test, say.
+    """Return whether folders are called val or test, say: the images bring a split of their own.
 
     A folder ``train`` alone may be a class, beside ``car`` and ``bus``.
     """

@@ -70,7 +70,7 @@ def differences(old: Parts, new: Parts) -> str:
 
 
 def each_difference(old: Parts, new: Parts) -> list[str]:
-    """Return the differences one by one; of a section, each key by itself."""
+    """Return the differences of two keys' parts one by one; of a section, each by itself."""
     return [
         _difference(kind, name, before, now)
         for kind, values in new.items()

@@ -63,7 +63,7 @@ def log_unfinished(done: list[StepDone], next_command: str) -> None:
 
 
 def read_unfinished(run_id: str) -> Unfinished | None:
-    """Return the state of a run that did not finish; None if it left none."""
+    """Return the pipeline's state that a run left which did not finish; None if it left none."""
     try:
         text = mlflow.artifacts.load_text(f"runs:/{run_id}/{PIPELINE_FILE}")
         return Unfinished.model_validate_json(text)

@@ -51,7 +51,7 @@ def round_weights(network: onnx.ModelProto, batches: Batches) -> dict[str, list[
 
 
 def round_kernels(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round so that each kernel's sum is off by half a step at most.
+    """Round a convolution's weights so that each kernel's sum is off by half a step at most.
 
     Neighbouring pixels are alike, so that the errors of a kernel's weights add up. Where they do,
     the weights that are nearest to the middle between two steps are rounded the other way.

@@ -8,7 +8,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from edge.protocol.release import RELEASE_TAG, sha256_of
+from edge.protocol.release import RELEASE_TAG, Release, ReleaseError, sha256_of
 from steps.errors import RunStep, UserError
 from steps.release.keys import SigningKeys, sign
 
@@ -53,9 +53,20 @@ def release_again(version: ModelVersion, keys: SigningKeys) -> int:
 
 
 def fetch_files(version: ModelVersion, into: Path) -> Path:
-    """Download the files that a version's statement lists; return their folder below ``into``."""
+    """Download a version's files; return their folder below ``into``.
+
+    Raises:
+        UserError: the version is released, and a file differs from its statement.
+    """
     uri = f"models:/{version.name}/{version.version}/{ARTIFACTS}"
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(into)))
+    try:
+        if RELEASE_TAG in version.tags:
+            Release.parse(version.tags[RELEASE_TAG]).require_files(folder)
+    except ReleaseError as error:
+        named = f"version {version.version} of {version.name}"
+        raise UserError(f"{named}: {error}; release another", RunStep("export")) from error
+    return folder
 
 
 def _write_statement(model: str, version: str, files: dict[str, Any], keys: SigningKeys) -> int:

@@ -64,6 +64,7 @@ class Scoring:
         alias: whose files are scored, such as ``package-onnx@champion``.
         model: gives the model that the alias names now; asked once a batch.
         run_id: the run that scores; on every row.
+        scored_by: name and number of the version that scored last; None before the first.
     """
 
     spark: SparkSession
@@ -71,6 +72,7 @@ class Scoring:
     alias: str
     model: Callable[[], Model]
     run_id: str
+    scored_by: tuple[str, str] | None = field(default=None, init=False)
     _sent: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
@@ -133,3 +135,4 @@ class Scoring:
         }
         score = partial(score_images, model=Path(folder).name, constant=constant)
         append_by_workers(images, score, SCORES, SCORES.path(self.profile), transaction)
+        self.scored_by = model.name, model.number

@@ -1,4 +1,4 @@
-"""What Spark's Python workers do to score: they import this and the scoring core, no more."""
+"""What Spark's Python workers do to score: they read a file and call the scoring core."""
 
 import hashlib
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ from steps.settings.profile import PROJECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(14400)]
 
-RUNS = int(os.environ.get("RUNS", "2"))
+RUNS = int(os.environ.get("RUNS", "1"))
 AT_FIRST, A_RUN = 100, 20
 PERIOD = 2.0
 """Seconds between two images that arrive."""

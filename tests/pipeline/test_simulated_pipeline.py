@@ -232,7 +232,7 @@ def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_
 def test_the_device_scores_ten_new_frames(pipeline):
     done = pipeline.step("device", models=str(pipeline.home / "device"))
     assert done.returncode == 0
-    row = re.compile(r"\S+T\d\d\S+ +[01] +[01]\.\d{4} ")
+    row = re.compile(r"\S+T\d\d\S+ +[01] +[01] +[01]\.\d{4} ")
     table = [line for line in done.stdout.splitlines() if row.match(line)]
     assert "file" in done.stdout and "version" in done.stdout
     assert len(table) == 10

@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from edge.protocol.release import RELEASE_TAG, Release
-from steps.release.statement import release_version
+from steps.errors import UserError
+from steps.release.statement import fetch_files, release_version
 
 
 @pytest.fixture
@@ -48,6 +49,28 @@ def test_a_statement_lists_the_files_to_fetch(registry, files):
     }
     for version in ("1", "3"):
         assert RELEASE_TAG not in registry.get_model_version("package-onnx", version).tags
+
+
+def test_files_that_differ_from_the_statement_are_not_used(registry, files, tmp_path):
+    """Scoring on Spark verifies what a device verifies."""
+    source = tmp_path / "source"
+    (source / "artifacts").mkdir(parents=True)
+    for file in files:
+        (source / "artifacts" / file.name).write_bytes(file.read_bytes())
+    number = registry.create_model_version("package-onnx", source=str(source)).version
+
+    def fetch(folder: str) -> Path:
+        found = registry.get_model_version("package-onnx", number)
+        return fetch_files(found, tmp_path / folder)
+
+    (source / "artifacts" / "record.json").write_text("[]\n")
+    assert (fetch("unreleased") / "record.json").read_text() == "[]\n"
+    release_version("package-onnx", str(number), files)
+    with pytest.raises(UserError, match=r"record.json differs from the released file") as caught:
+        fetch("damaged")
+    assert caught.value.fix.step == "export"
+    (source / "artifacts" / "record.json").write_bytes(files[1].read_bytes())
+    assert (fetch("released") / "record.json").read_text() == "{}\n"
 
 
 def test_a_device_reads_the_statement(registry, files):
