@@ -2,18 +2,20 @@
 
 import fcntl
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
+if find_spec("sqlalchemy"):  # the device's environment has no MLflow
+    from sqlalchemy import Engine, event
 
-@event.listens_for(Engine, "connect")
-def _do_not_sync(connection: Any, _: Any) -> None:
-    """A test's store need not survive a power cut; MLflow commits some twenty times a run."""
-    if type(connection).__module__.startswith("sqlite3"):
-        connection.execute("PRAGMA synchronous = OFF")
+    @event.listens_for(Engine, "connect")
+    def _do_not_sync(connection: Any, _: Any) -> None:
+        """A test's store need not survive a power cut; MLflow commits some twenty times a run."""
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session")
