@@ -87,7 +87,9 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
     with run.timings.measure("evaluation"):
         model = assemble(plan, learned, result.weights)
-        threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
+        threshold = None
+        if len(cache.labels) == 2:  # more labels have none, and the split is not predicted for it
+            threshold = choose_threshold(predict_by_keras(model, cache, VALIDATION))
         if result.last_weights:
             model = assemble(plan, learned, result.last_weights)
         log_model(model)
