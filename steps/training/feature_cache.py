@@ -131,11 +131,8 @@ def _describe_group(rows: pa.Table, source: Source, after: int) -> pa.Table:
 
 
 def _placed(rows: pa.Table, split: str, row_group: int) -> pa.Table:
-    columns = {"split": pa.array([split] * len(rows)), "row_group": [row_group] * len(rows)}
-    for name, values in columns.items():
-        kind = pa.int32() if name == "row_group" else pa.string()
-        rows = rows.append_column(name, pa.array(values, kind))
-    return rows
+    rows = rows.append_column("split", pa.array([split] * len(rows), pa.string()))
+    return rows.append_column("row_group", pa.array([row_group] * len(rows), pa.int32()))
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ class Entry:
     plan: Plan
     cache: Cache
 
+    @property
+    def network(self) -> str:
+        """Its name."""
+        return self.contender.network
+
 
 def enter(
     selection: Selection, plan: Plan, profile: Profile, spark: OpenSpark, ways: list[Contender]
@@ -88,29 +93,25 @@ def hold_contest(
     Returns:
         All trials, and the entry of the network with the lowest loss.
     """
-    started, trials = time.monotonic(), dict[str, list[Trial]]()
+    started = time.monotonic()
+    trials = {one.network: [t for t in before if t.network == one.network] for one in entries}
 
     def search_on(entry: Entry, count: int, parallelism: int) -> None:
-        network = entry.contender.network
+        network = entry.network
         left = limits.seconds and max(0.0, limits.seconds - (time.monotonic() - started))
         limit = replace(limits, trials=count, parallelism=parallelism, seconds=left)
         part, own = narrow(space, network), trials[network]
         trials[network] = search(spark, entry.plan, entry.cache, part, limit, parent_run_id, own)
 
-    for entry in entries:
-        trials[entry.contender.network] = [
-            trial for trial in before if trial.network == entry.contender.network
-        ]
-        if len(entries) > 1:
-            search_on(entry, 1, 1)
-            logger.info(describe_first(entry.contender, trials[entry.contender.network]))
+    for entry in entries if len(entries) > 1 else ():
+        search_on(entry, 1, 1)
+        logger.info(describe_first(entry.contender, trials[entry.network]))
 
     def lowest(entry: Entry) -> float:
-        own = trials[entry.contender.network]
-        return min((trial.validation_loss for trial in own), default=math.inf)
+        return min((trial.validation_loss for trial in trials[entry.network]), default=math.inf)
 
     winner = min(entries, key=lowest)
-    others = sum(map(len, trials.values())) - len(trials[winner.contender.network])
+    others = sum(map(len, trials.values())) - len(trials[winner.network])
     search_on(winner, limits.trials - others, limits.parallelism)
     return [trial for own in trials.values() for trial in own], winner
 

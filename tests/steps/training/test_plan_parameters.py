@@ -1,10 +1,11 @@
 """The plan that the parameters of train make."""
 
 import pytest
+from small_registry import SELECTION
 
-from steps.dataset.selection import Contender
+from steps.dataset.selection import Contender, prepared_for
 from steps.errors import UserError
-from steps.pipeline.outputs import Selection, TuneOutputs
+from steps.pipeline.outputs import TuneOutputs
 from steps.settings.parameters import parse
 from steps.training.plan import Plan
 from steps.training.plan_parameters import PlanParameters
@@ -50,16 +51,7 @@ TUNED = TuneOutputs(
     best_trial_run_id="",
     validation_loss=0.1,
     hyperparameters={"network": LITE, "learning_rate": 0.002},
-    selection=Selection(
-        table="/lake/images",
-        version=1,
-        source="file:/landing",
-        input_size=(160, 160),
-        resizing="crop",
-        block_minutes=60,
-        guard_minutes=6,
-        split_seed=0,
-    ),
+    selection=prepared_for(Contender(LITE, 160, "crop"), SELECTION),
 )
 
 

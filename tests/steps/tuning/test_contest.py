@@ -6,9 +6,9 @@ from dataclasses import replace
 import mlflow
 import pytest
 from small_cache import bright_or_not, write_cache
+from small_registry import SELECTION
 
 from steps.dataset.selection import Contender
-from steps.pipeline.outputs import Selection
 from steps.pipeline.report import Report
 from steps.reports.tune import fill_report
 from steps.settings.search_space import Choice, Range, SearchSpace
@@ -22,7 +22,7 @@ from steps.tuning.trials import FINISHED, read_trials
 pytestmark = pytest.mark.slow
 
 LITE, COMPACT = "efficientnet_lite0", "compact"
-SIZE = (32, 32)
+SIZE = SELECTION.input_size
 SPACE = SearchSpace(
     learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
     width=Range(low=0.25, high=0.75, step=0.25),
@@ -45,20 +45,11 @@ def entries(lake, tmp_path_factory) -> list[Entry]:
     def spark():
         yield lake.spark
 
-    selection = Selection(
-        table="/lake/images",
-        version=1,
-        source="file:/landing",
-        input_size=SIZE,
-        block_minutes=60,
-        guard_minutes=6,
-        split_seed=0,
-    )
     made = []
     for network in (LITE, COMPACT):
         plan = Plan(network=network, width=1.0, epochs=2, epoch_steps=2, seed=1)
         cache = find_or_describe(plan, pixels, profile, spark)
-        made.append(Entry(Contender(network, SIZE[0], "squash"), selection, plan, cache))
+        made.append(Entry(Contender(network, SIZE[0], "squash"), SELECTION, plan, cache))
     return made
 
 
