@@ -104,18 +104,23 @@ def _edge(*arguments: str, **environment: str) -> None:
 def _camera_arguments(
     run: StepRun, parameters: Parameters, version: ModelVersion, folder: Path
 ) -> Sequence[str]:
-    """Write some test images of the training, drawn by the seed, unless the camera is simulated."""
+    """Write some test images of the training, drawn by the seed, unless the camera is simulated.
+
+    They are of the device that took the first one drawn: a device takes its own region of them.
+    """
     if parameters.camera == "simulated":
-        return ("--camera", "simulated", "--seed", str(parameters.seed))
+        return ("--camera", "simulated", "--seed", str(parameters.seed), "--device", "1")
     selection = read_training(version).selection
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
-    known: list[tuple[str, int]] = []
-    for group in read_row_groups(cache, TEST, ["path", "label"]):
-        known += zip(group.path, group.label, strict=True)
-    chosen = np.random.default_rng(parameters.seed).permutation(len(known))[: parameters.frames]
+    known: list[tuple[str, int, str | None]] = []
+    for group in read_row_groups(cache, TEST, ["path", "label", "device_id"]):
+        known += zip(group.path, group.label, group.device_id, strict=True)
+    drawn = np.random.default_rng(parameters.seed).permutation(len(known))
+    device = known[drawn[0]][2]
+    chosen = [index for index in drawn if known[index][2] == device][: parameters.frames]
     images, truth = folder / "test-set", {}
     images.mkdir()
-    for number, (path, label) in enumerate(sorted(known[index] for index in chosen)):
+    for number, (path, label, _) in enumerate(sorted(known[index] for index in chosen)):
         file = images / path.rpartition("/")[2]
         if file.exists():  # two folders may have files of the same name
             file = file.with_name(f"{number}-{file.name}")
@@ -125,7 +130,8 @@ def _camera_arguments(
             raise UserError(f"{path} no longer exists; pass -P camera=simulated") from error
         truth[file.name] = cache.labels[label]
     (folder / "truth.json").write_text(json.dumps(truth))
-    return ("--camera", f"folder:{images}", "--truth", str(folder / "truth.json"))
+    arguments = ("--camera", f"folder:{images}", "--truth", str(folder / "truth.json"))
+    return (*arguments, "--device", device or "")
 
 
 STEP = Step.of(device, settings=("model",))

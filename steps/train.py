@@ -65,7 +65,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     tuned = run.read("tune", TuneOutputs) if "tune" in run.inputs else None
     plan = parameters.plan(tuned.hyperparameters if tuned else {})
     way = parameters.contender(plan.network, tuned)
-    selection = parameters.selection(run.read("ingest", IngestOutputs), way)
+    ingested = run.read("ingest", IngestOutputs)
+    selection = parameters.selection(ingested, way, run.profile.regions)
     log_delta_version(selection.table, selection.version, "training")
     _warn_of_other_images(run, tuned, selection)
     fingerprint = checkpoints.TrainingFingerprint(plan, selection, processes)
@@ -96,7 +97,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         test, by_slice = _evaluate(model, cache, threshold)
     with run.timings.measure("audit"):
         audit = audit_network(
-            keras_predict(model), cache, test, learned if learned.has_features else None
+            *(keras_predict(model), cache, selection, test),
+            learned if learned.has_features else None,
         )
     validated = audit.cross_validated
     fill_report(run.report, test, by_slice, result, cache, peak_rate(plan, processes), audit)
@@ -155,7 +157,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
 STEP = Step.of(
     train,
-    settings=("training.launcher", "training.processes"),
+    settings=("training.launcher", "training.processes", "regions"),
     state=_state,
     input_tags=INPUT_TAGS,
     resumable=checkpoints.has_checkpoint,

@@ -60,7 +60,9 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     space = run.profile.tuning.space
     networks = space.network.choices if space.network else [Plan.network]
     contenders = parameters.contenders(map(str, networks))
-    selection = parameters.selection(run.read("ingest", IngestOutputs), contenders[0][0])
+    selection = parameters.selection(
+        run.read("ingest", IngestOutputs), contenders[0][0], run.profile.regions
+    )
     log_delta_version(selection.table, selection.version, "tuning")
     names = [cache_name(prepared_for(way, selection)) for ways in contenders for way in ways]
     searched = f"{names} {parameters.epochs} {space.model_dump_json()}"
@@ -129,7 +131,7 @@ def _resumable(run_id: str, profile: Profile) -> bool:
     return any(trial.outcome != FAILED for trial in read_trials(run_id))
 
 
-STEP = Step.of(tune, settings=("tuning",), input_tags=INPUT_TAGS, resumable=_resumable)
+STEP = Step.of(tune, settings=("tuning", "regions"), input_tags=INPUT_TAGS, resumable=_resumable)
 
 if __name__ == "__main__":
     STEP.main()

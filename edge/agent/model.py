@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.cameras.camera import FrameImage
+from edge.cameras.camera import Shot
 from edge.inference.errors import UserError, describe_error
 from edge.inference.image import UnreadableError
+from edge.inference.record import CROP
+from edge.inference.region import WHOLE, Region, region_of
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
 from edge.update.current import CurrentModel, NoModelError, current_fingerprint
@@ -22,11 +24,15 @@ LONGEST_PAUSE_SECONDS = 300.0
 """Between two attempts to load a failed model: each reads and hashes all files."""
 
 
+Uptime = Callable[[], float]
+
+
 class AgentModel:
     """Scores with the model that the link ``current`` points at.
 
     Args:
         folder: of one model, with its versions.
+        device: the ID of this device.
         threads: of onnxruntime; 0 lets it choose.
         probation: of a new model.
         uptime: returns seconds that never decrease.
@@ -37,15 +43,20 @@ class AgentModel:
     """
 
     def __init__(
-        self, folder: Path, threads: int, probation: Probation, uptime: Callable[[], float]
+        self, folder: Path, device: str, threads: int, probation: Probation, uptime: Uptime
     ):
         self._folder, self._threads, self._probation = folder, threads, probation
-        self._uptime = uptime
+        self._device, self._uptime = device, uptime
         self._good_frames, self._has_recovered = 0, False
         self._failures, self._not_before = 0, 0.0
         self._failed_link: tuple[str, int, int] | None = None
         self.current: CurrentModel | None = None
         self.failure: str | None = None
+
+    @property
+    def region(self) -> Region:
+        """The part of this device's images that the model takes; all of them without a model."""
+        return region_of(self.current.scorer.record.regions if self.current else {}, self._device)
 
     def refresh(self) -> None:
         """Load the model if it changed; call this when a frame is ready to be scored.
@@ -63,17 +74,27 @@ class AgentModel:
             return
         self._load()
 
-    def score(self, image: FrameImage) -> Result | None:
-        """Return the result of an image, or None if there is no model.
+    def score(self, shot: Shot) -> Result | None:
+        """Return the result of a shot, or None if there is no model.
+
+        A model that takes a part of the image gets the full frame: in the smaller stream, that part
+        may have too few pixels, and another shape.
 
         An unreadable image gets a result without a score. A model that fails on a real frame is
         unloaded, and reverted if it is on probation.
+
+        Raises:
+            CameraError: the full frame cannot be read.
         """
         if self.current is None:
             return None
         model, version = self.current.model, self.current.version
+        scorer, image = self.current.scorer, shot.image
+        takes_part = scorer.record.resizing == CROP or self.region != WHOLE
+        if takes_part and not isinstance(image, bytes):
+            image = shot.frame().pixels
         try:
-            (prediction,) = self.current.scorer.predict([image])
+            (prediction,) = scorer.predict([image], self._device)
         except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
         except (ValueError, *LOAD_ERRORS) as error:

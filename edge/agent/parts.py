@@ -72,6 +72,6 @@ class Parts:
         self.updater = Updater(registry, model.name, model.alias, models, keys, threads=threads)
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock)
-        self.model = AgentModel(
-            models / model.name, threads, self.updater.probation, self.clock.uptime
-        )
+        probation, uptime = self.updater.probation, self.clock.uptime
+        folder, device = models / model.name, self.settings.device
+        self.model = AgentModel(folder, device, threads, probation, uptime)

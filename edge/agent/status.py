@@ -57,6 +57,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "model": model.model if model else followed,
         "model_version": model.version if model else None,
         "release": model.release if model else None,
+        "region": parts.model.region if parts.model else None,
         "on_probation": bool(parts.updater and parts.updater.probation.is_active()),
         "model_failure": _model_failure(parts),
         "camera": parts.camera.model,

@@ -122,7 +122,7 @@ class Watcher:
         result = None
         if self.model:
             self.model.refresh()
-            result = self.model.score(shot.image)
+            result = self.model.score(shot)
         reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
         image_id = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:

@@ -37,6 +37,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         Option("--again", "", "install a release even if it failed on this device before"),
     )
     model = "the folder of the model, as pull created it"
+    device = "the ID of the device that took the frames, whose region counts"
     command = add(
         "score",
         _score,
@@ -44,6 +45,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         Option("--models", "FOLDER/NAME", model, Path, required=True),
         Option("--count", "N", "how many frames", whole_number(1), 10),
         Option("--truth", "FILE", "JSON with the true label by file name, shown beside", Path),
+        Option("--device", "ID", device, default=""),
         Option("--json", "FILE", "also write the rows to a file, as JSON", Path),
     )
     add_camera_options(command, start="2026-07-27T00:00:00", period=150)
@@ -98,7 +100,8 @@ def _score(options: argparse.Namespace) -> None:
         ) from error
     frames = selected_camera(options).frames(options.count)
     truth = json.loads(options.truth.read_text()) if options.truth else {}
-    rows = print_table(score_frames(model, frames, truth), model.scorer.record.labels)
+    scored = score_frames(model, frames, truth, options.device)
+    rows = print_table(scored, model.scorer.record.labels)
     if options.json:
         write_rows(rows, options.json)
 

@@ -30,7 +30,7 @@ class ScoredFrame(NamedTuple):
 
 
 def score_frames(
-    model: CurrentModel, frames: Iterable[Frame], truth: Mapping[str, str]
+    model: CurrentModel, frames: Iterable[Frame], truth: Mapping[str, str], device: str
 ) -> Iterator[ScoredFrame]:
     """Score frames one by one, as they come.
 
@@ -38,9 +38,10 @@ def score_frames(
         model: in use.
         frames: of a camera.
         truth: the true class by file name, as far as it is known and the camera does not know it.
+        device: the ID of the device that took the frames.
     """
     for frame in frames:
-        (found,) = model.scorer.predict([frame.image])
+        (found,) = model.scorer.predict([frame.image], device)
         name = frame.file_name or frame.captured_at.isoformat(timespec="seconds")
         ms = round(found.latency_ms, 2)
         true = frame.label or truth.get(name)

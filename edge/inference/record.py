@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.inference.region import Region
+
 MODEL_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
 """The same network with 8-bit weights and activations: smaller, and faster on some processors."""
@@ -21,7 +23,7 @@ RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = {"threshold": "0.1", CROP: "0.2"}
+FEATURES = {"threshold": "0.1", CROP: "0.2", "region": "0.3"}
 """What a record can require of its reader, and the version of the code on a device that first has
 it: a new feature comes with a new version."""
 
@@ -73,6 +75,8 @@ class ModelRecord:
         file_metrics: what each network file reached on the test images, by file name.
         threshold: of two classes, the probability from which an image is of the second; None:
             the more probable class.
+        regions: the part of an image that ``prepare`` takes, by device ID, as
+            :func:`edge.inference.region.region_of` reads them.
     """
 
     labels: list[str]
@@ -84,6 +88,7 @@ class ModelRecord:
     file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     threshold: float | None = None
     resizing: str = SQUASH
+    regions: dict[str, Region] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelRecord":
@@ -100,6 +105,8 @@ class ModelRecord:
             if lacking:
                 raise AgentTooOldError(lacking)
             stated["input_size"] = tuple(stated["input_size"])
+            regions = stated.get("regions", {}).items()
+            stated["regions"] = {device: Region.of(numbers) for device, numbers in regions}
             known = {one.name for one in fields(cls)}
             record = cls(**{name: value for name, value in stated.items() if name in known})
         except AgentTooOldError:
@@ -116,6 +123,7 @@ class ModelRecord:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
         used = ["threshold"] if self.threshold is not None else []
         used += [self.resizing] if self.resizing != SQUASH else []
+        used += ["region"] if self.regions else []
         stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
         text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ same ``prepare``: the same JPEG gets the same score in all of them.
 import os
 import time
 from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from edge.inference.image import UnreadableError
 from edge.inference.prepare import PREPARE_VERSION, ImageSource, prepare
 from edge.inference.record import MODEL_FILE, ModelRecord, Prediction
+from edge.inference.region import region_of
 
 
 class Scorer:
@@ -53,32 +55,44 @@ class Scorer:
         )
         self._input = self._session.get_inputs()[0].name
 
-    def predict(self, images: Iterable[ImageSource]) -> list[Prediction]:
+    def predict(self, images: Iterable[ImageSource], device: str = "") -> list[Prediction]:
         """Return a prediction for each image, in their order.
+
+        Args:
+            images: to score.
+            device: the ID of the device that took them, which decides their region; if empty, it
+                is the one for other devices.
 
         Raises:
             UnreadableError: the first image that is one; see :meth:`predict_each`.
             OSError: a path cannot be read.
             ValueError: the network's output is not probabilities.
         """
-        return [_require_prediction(found) for found in self.predict_each(images)]
+        return [_require_prediction(found) for found in self.predict_each(images, repeat(device))]
 
-    def predict_each(self, images: Iterable[ImageSource]) -> list[Prediction | UnreadableError]:
+    def predict_each(
+        self, images: Iterable[ImageSource], devices: Iterable[str | None] = repeat("")
+    ) -> list[Prediction | UnreadableError]:
         """Return a prediction for each image, or why that one is unreadable, in their order.
+
+        Args:
+            images: to score.
+            devices: the ID of the device that took each; None if it is unknown.
 
         Raises:
             OSError, ValueError: as :meth:`predict`.
         """
+        record = self.record
         found: list[UnreadableError | float] = []
         pixels: list[NDArray[np.uint8]] = []
-        for image in images:
-            began = time.perf_counter()
+        for image, device in zip(images, devices, strict=False):
+            began, region = time.perf_counter(), region_of(record.regions, device)
             try:
-                pixels.append(prepare(image, self.record.input_size, self.record.resizing))
+                pixels.append(prepare(image, record.input_size, record.resizing, region))
                 found.append(1000 * (time.perf_counter() - began))
             except UnreadableError as error:
                 found.append(error)
-        predictions = iter(self._predict_prepared(pixels))
+        predictions = iter(self.predict_prepared(pixels))
         return [
             one
             if isinstance(one, UnreadableError)
@@ -86,7 +100,12 @@ class Scorer:
             for one in found
         ]
 
-    def _predict_prepared(self, pixels: list[NDArray[np.uint8]]) -> list[Prediction]:
+    def predict_prepared(self, pixels: list[NDArray[np.uint8]]) -> list[Prediction]:
+        """Return a prediction for each array from :func:`prepare`, in their order.
+
+        Raises:
+            ValueError: as :meth:`predict`.
+        """
         if not pixels:
             return []
         began = time.perf_counter()

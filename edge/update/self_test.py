@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.inference.errors import UserError, describe_error
-from edge.inference.prepare import PREPARE_VERSION
+from edge.inference.prepare import PREPARE_VERSION, prepare
 from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.inference.scoring import Scorer
@@ -125,10 +125,11 @@ def _load_checked(
 ) -> Scorer:
     try:
         scorer = Scorer(folder, threads=threads, model_file=file)
-        grey = np.full((*scorer.record.input_size, 3), GREY, np.uint8)
+        size = scorer.record.input_size
+        grey = np.full((*size, 3), GREY, np.uint8)
         images = [grey] if reference is None else [image.content for image in reference.images]
         # one by one, as they were scored when they were released, and as frames will be
-        predictions = [scorer.predict([image])[0] for image in images]
+        predictions = [scorer.predict_prepared([prepare(image, size)])[0] for image in images]
         scores = np.array([list(found.probabilities.values()) for found in predictions])
         if not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
             raise ReleaseError(f"{scores[0]} are not probabilities: their sum is not 1")

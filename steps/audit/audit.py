@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from edge.inference.prepare import find_box
+from edge.inference.region import OTHER_DEVICES, Region, region_of
 from steps.audit.cues import Cue, find_cues
 from steps.audit.expectation import Expectation, expect, group_below_chance
 from steps.audit.following import Following, follow
@@ -11,6 +13,7 @@ from steps.audit.occlusion import OcclusionMap, choose_images, describe_surround
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import Predict, Predictions, read_pixels
+from steps.pipeline.outputs import Selection
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Audit:
         left_out: by kind of group, what is predicted if each group was left out of the training.
         below_chance: the group of images in which guessing would be better; empty: none.
         maps: what the answers depend on, by index of the test image.
+        seen: the part of most images that the network sees.
     """
 
     expectation: Expectation
@@ -32,6 +36,7 @@ class Audit:
     left_out: dict[str, Predictions]
     below_chance: str
     maps: dict[int, OcclusionMap]
+    seen: Region
 
     @property
     def cross_validated(self) -> Predictions | None:
@@ -56,17 +61,22 @@ class Audit:
     @property
     def surroundings(self) -> str:
         """A sentence if the answers depend on the surroundings; empty if not."""
-        return describe_surroundings(list(self.maps.values()))
+        return describe_surroundings(list(self.maps.values()), self.seen)
 
 
 def audit_network(
-    predict: Predict, cache: Cache, test: Predictions, features: Cache | None = None
+    predict: Predict,
+    cache: Cache,
+    selection: Selection,
+    test: Predictions,
+    features: Cache | None = None,
 ) -> Audit:
     """Audit a network by its predictions for the test split.
 
     Args:
         predict: the network.
         cache: the images that it was trained on and tested with.
+        selection: says how they were prepared.
         test: what it predicts for the test split.
         features: of the images, if the network is a classifier of features.
     """
@@ -76,6 +86,10 @@ def audit_network(
     chosen = choose_images(test)
     pixels = read_pixels(cache, TEST, test.sha256[chosen].tolist())
     maps = occlude(predict, (pixels[test.sha256[index]] for index in chosen))
+    width, height = images[["width", "height"]].median().fillna(1)
+    region = region_of(selection.regions, OTHER_DEVICES)
+    box = find_box((width, height), selection.input_size, selection.resizing, region)
+    left, top, right, bottom = box
     return Audit(
         expectation=expect(held_out, images, left_out.get("day")),
         cues=cues,
@@ -83,4 +97,5 @@ def audit_network(
         left_out=left_out,
         below_chance=group_below_chance(test, left_out),
         maps=dict(zip(chosen, maps, strict=True)),
+        seen=Region(left / width, top / height, (right - left) / width, (bottom - top) / height),
     )

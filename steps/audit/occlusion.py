@@ -1,16 +1,20 @@
 """Occlusion maps: how much less probable a network's answer is if a part of the image is hidden."""
 
 from collections.abc import Iterable
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.inference.region import WHOLE, Region
 from steps.evaluation.predictions import Predict, Predictions, predict_in_batches
 
 IMAGES = 16
 CELLS = 4
 """Hidden parts along each side. More would take a deep network too long."""
+EVIDENCE = 2 / 3
+"""Of what supports the answers, the share that a proposed region has."""
 CERTAIN = 1e-7
 """How near to 0 or 1 a probability counts."""
 
@@ -70,13 +74,39 @@ def _occlude(predict: Predict, pixels: NDArray[np.uint8]) -> OcclusionMap:
     return OcclusionMap(pixels, drops, bool(without_border), bool(without_middle))
 
 
-def describe_surroundings(maps: list[OcclusionMap]) -> str:
-    """Return a sentence if more answers need the border than the middle; empty if not."""
+def describe_surroundings(maps: list[OcclusionMap], seen: Region = WHOLE) -> str:
+    """Return what helps if more answers need the border than the middle; empty if not.
+
+    Args:
+        maps: of some images.
+        seen: the part of an image that the network sees.
+    """
     border = sum(one.needs_border for one in maps)
     middle = sum(one.needs_middle for one in maps)
     if border <= middle or border < len(maps) / 4:
         return ""
     return (
         f"The answer depends on the surroundings: it changes on {border} of {len(maps)} images if "
-        f"their outer half is hidden, and on {middle} if their inner half is."
+        f"their outer half is hidden, and on {middle} if their inner half is. If the object is "
+        "always in one part of the image, let the network see that alone: "
+        f"-P region={_propose_region(maps, seen) or 'x,y,width,height'}"
     )
+
+
+def _propose_region(maps: list[OcclusionMap], seen: Region) -> Region | None:
+    """Return the part of an image that most answers need; None if they need no such part.
+
+    Only images count whose answer changes if their middle is hidden: others may show what the
+    network sees in place of the object. What supports an answer is what makes it less probable if
+    it is hidden, and each image counts the same. Of the rectangles of cells that have ``EVIDENCE``
+    of that and at most half of the image, it is the smallest, and of those the one with the most.
+    """
+    clipped = [np.clip(one.drops, 0, None) for one in maps if one.needs_middle]
+    supports = [one / one.sum() for one in clipped if one.any()]
+    evidence = sum(supports, np.zeros((CELLS, CELLS)))
+    found = []
+    for (x, right), (y, bottom) in product(combinations(range(CELLS + 1), 2), repeat=2):
+        cells, share = (right - x) * (bottom - y), evidence[y:bottom, x:right].sum()
+        if cells <= CELLS**2 / 2 and share >= EVIDENCE * len(supports) > 0:
+            found.append((cells, -share, (x, y, right - x, bottom - y)))
+    return seen.part(*(number / CELLS for number in min(found)[2])) if found else None

@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from edge.inference.prepare import prepare
+from edge.inference.region import region_of
 from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.own_split import HELD_OUT, LEFT_OUT, own_splits
@@ -106,14 +107,11 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     images = images.select("sha256", "path", "device_id", "captured_at", camera, *FILE, "content")
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
-    prepare_batches = partial(
-        _prepare, input_size=selection.input_size, resizing=selection.resizing
-    )
     (
         images.join(planned.hint("broadcast"), ["path", "sha256"])
         .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
         .repartition(len(groups), "split", "row_group")
-        .mapInArrow(prepare_batches, COLUMNS)
+        .mapInArrow(partial(_prepare, selection=selection), COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
@@ -200,12 +198,15 @@ def plan_cache(
     return rows.assign(row_group=(place % groups).astype(int)), labels, counts
 
 
-def _prepare(
-    batches: Iterator[pa.RecordBatch], input_size: tuple[int, int], resizing: str
-) -> Iterator[pa.RecordBatch]:
+def _prepare(batches: Iterator[pa.RecordBatch], selection: Selection) -> Iterator[pa.RecordBatch]:
+    size, resizing = selection.input_size, selection.resizing
     for batch in batches:
         contents = [content.as_py() for content in batch["content"]]
         columns = {name: batch[name] for name in batch.schema.names if name != "content"}
         columns["jpeg_step"] = pa.array(map(jpeg_step, contents), pa.float64())
-        pixels = (prepare(content, input_size, resizing).tobytes() for content in contents)
+        regions = (region_of(selection.regions, one.as_py()) for one in batch["device_id"])
+        pixels = (
+            prepare(content, size, resizing, region).tobytes()
+            for content, region in zip(contents, regions, strict=True)
+        )
         yield pa.RecordBatch.from_pydict(columns | {"pixels": pa.array(pixels, pa.binary())})

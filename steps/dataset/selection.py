@@ -1,10 +1,11 @@
 """The parameters that say which images a network learns from, and how they are split."""
 
 import logging
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from edge.inference.region import OTHER_DEVICES, Region
 from steps.dataset.split import SplitRule
 from steps.ingestion import labelled
 from steps.ingestion.counts import describe_classes
@@ -33,6 +34,10 @@ class Contender(NamedTuple):
     resizing: str
 
 
+RegionText = Annotated[str, AfterValidator(lambda text: text and str(Region.of(text.split(","))))]
+"""A region with commas between its numbers; empty: none."""
+
+
 class SelectionParameters(StepParameters):
     """Parameters shared by the steps that read images for a network."""
 
@@ -46,6 +51,11 @@ class SelectionParameters(StepParameters):
         "auto",
         description="how an image becomes square: squash all of it, crop to its centre, or auto: "
         "as tune finds better",
+    )
+    region: RegionText = Field(
+        "",
+        description="part of an image that counts, as x,y,width,height in fractions of it, such as "
+        "0.25,0.5,0.5,0.25; for each device that has none in the profile",
     )
     block_minutes: int = Field(
         USUAL.block_minutes,
@@ -64,12 +74,15 @@ class SelectionParameters(StepParameters):
     )
     split_seed: int = Field(USUAL.seed, ge=0, description="another seed gives another split")
 
-    def selection(self, ingested: IngestOutputs, way: Contender) -> Selection:
+    def selection(
+        self, ingested: IngestOutputs, way: Contender, regions: dict[str, Region]
+    ) -> Selection:
         """Return the selection of an ingest run's images that these parameters make.
 
         Args:
             ingested: by that run.
             way: how the images are prepared.
+            regions: of the profile, by device ID.
 
         Raises:
             UserError: the images have fewer than two labels.
@@ -79,7 +92,9 @@ class SelectionParameters(StepParameters):
         logger.info("%s", describe_classes(ingested))
         names = set(Selection.model_fields) - set(Contender._fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
-        return prepared_for(way, Selection(**values, input_size=(0, 0)))
+        if self.region:
+            regions = regions | {OTHER_DEVICES: Region.of(self.region.split(","))}
+        return prepared_for(way, Selection(**values, regions=regions, input_size=(0, 0)))
 
 
 def prepared_for(way: Contender, selection: Selection) -> Selection:

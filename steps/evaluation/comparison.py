@@ -160,7 +160,8 @@ def _predict(
     candidate: Candidate, selection: Selection, profile: Profile
 ) -> tuple[Cache, Predictions]:
     trained = candidate.trained
-    own = {name: getattr(trained.selection, name) for name in ("input_size", "resizing")}
+    prepared = ("input_size", "resizing", "regions")
+    own = {name: getattr(trained.selection, name) for name in prepared}
     selection = selection.model_copy(update=own)
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
     return cache, predict_by_keras(candidate.model, cache, TEST, trained.labels, trained.threshold)

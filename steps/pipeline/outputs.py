@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from edge.inference.region import Region
 from steps.endings import Result
 
 
@@ -62,9 +63,10 @@ class UpkeepOutputs(Outputs):
 
 
 class Selection(Record):
-    """Which images a network learns from, how they are split, and at what size.
+    """Which images a network learns from, how they are split, at what size, and which part of them.
 
-    ``labelled`` is a hash of the labelled images; empty: unknown, as in older runs.
+    ``labelled`` is a hash of the labelled images; empty: unknown, as in older runs. ``regions``
+    are by device ID, as in the model's record.
     """
 
     table: str
@@ -74,6 +76,7 @@ class Selection(Record):
     labelled: str = ""
     input_size: tuple[int, int]
     resizing: str = "squash"
+    regions: dict[str, Region] = {}
     block_minutes: int
     guard_minutes: int
     split_seed: int

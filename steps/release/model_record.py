@@ -13,6 +13,7 @@ def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
         labels=trained.labels,
         input_size=trained.selection.input_size,
         resizing=trained.selection.resizing,
+        regions=trained.selection.regions,
         prepare_version=PREPARE_VERSION,
         threshold=trained.threshold,
         **fields,

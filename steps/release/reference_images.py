@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge.inference.prepare import prepare
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
 from edge.inference.scoring import Scorer
 from steps.dataset.cache import Cache
@@ -24,7 +25,8 @@ def select_reference_images(
     """Select reference images, and score them with each file of a model.
 
     Of each label a few are selected evenly from the least to the most probable. They have the
-    cached pixels, at the network's size, encoded as JPEG; the scores are of the encoded images.
+    cached pixels, at the network's size, encoded as JPEG; the scores are of the encoded images, of
+    which no region is taken again.
 
     Args:
         predictions: the float model's, for the test images.
@@ -53,6 +55,6 @@ def _reference_image(pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer]) -
     scores = {
         name: [round(score, 7) for score in prediction.probabilities.values()]
         for name, scorer in scorers.items()
-        for prediction in scorer.predict([content])
+        for prediction in scorer.predict_prepared([prepare(content, scorer.record.input_size)])
     }
     return ReferenceImage(content, scores)

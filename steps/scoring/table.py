@@ -16,6 +16,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.landing import list_landing_zone, normalize
 from steps.ingestion.tables import SCORES, path_is_under
 from steps.lake.data_file import append_by_workers
@@ -97,7 +98,7 @@ class Scoring:
             .load(ingested.table)
             .where(path_is_under(ingested.source))
             .where("replaced_at IS NULL")
-            .select("path", "sha256", "content")
+            .select("path", "device_id", "sha256", "content")
         )
         self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
 
@@ -110,10 +111,13 @@ class Scoring:
                 noted, and before each chunk.
         """
         landing = list_landing_zone(source, may_be_empty=True)
-        arrivals = _arrivals(self.profile, landing.source, self.alias)
+        source = landing.source
+        arrivals = _arrivals(self.profile, source, self.alias)
 
         def score_chunk(rows: list[Row]) -> None:
-            images = self.spark.createDataFrame([(row["path"],) for row in rows], "path STRING")
+            parse = partial(parse_file_name, source=source, pattern=self.profile.file_name)
+            files = [(row["path"], parse(row["path"]).device_id) for row in rows]
+            images = self.spark.createDataFrame(files, "path STRING, device_id STRING")
             # the chunk's name is the transaction under which Delta takes its rows once
             self._append(images, self.model(), transaction=f"scores {rows[0]['file_name']}")
 

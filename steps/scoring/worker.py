@@ -21,7 +21,7 @@ IMAGES_AT_ONCE = 16
 def score_images(
     batches: Iterator[pa.RecordBatch], model: str, constant: dict[str, Any]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of ``scores`` for batches of ``path``, ``sha256`` and ``content``.
+    """Yield the rows of ``scores`` for batches of ``path``, ``device_id``, ``sha256``, ``content``.
 
     If there is no column ``content``, a worker reads the image by its path, and finds its
     SHA-256 then.
@@ -61,7 +61,9 @@ def _score(scorer: Scorer, images: list[dict[str, Any]]) -> list[dict[str, Any]]
             contents[place] = image["content"] if "content" in image else _read(rows[-1])
         except OSError as error:
             rows[-1]["reason"] = str(error)
-    for place, found in zip(contents, scorer.predict_each(contents.values()), strict=True):
+    devices = [images[place]["device_id"] for place in contents]
+    predictions = scorer.predict_each(contents.values(), devices)
+    for place, found in zip(contents, predictions, strict=True):
         if isinstance(found, UnreadableError):
             rows[place]["reason"] = str(found)
         else:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from steps.errors import UserError
-from steps.settings.parameters import ModelName
+from steps.settings.parameters import ImageRegion, ModelName
 from steps.settings.profile_file import EXTENDS, VARIABLE, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace, Section
 from steps.settings.validation_errors import describe_item, key_of
@@ -117,6 +117,9 @@ class Profile(Section):
     cache: str = Field(description="where the Petastorm caches are")
     file_name: str = Field(description="regex with the groups time, device, view, label")
     model: ModelName = Field("", description="registered model's name; null: the source's")
+    regions: dict[str, ImageRegion] = Field(
+        {}, description="by device ID, the part of its images that counts: [x, y, width, height]"
+    )
     spark: Spark
     training: Training
     tuning: Tuning | None = Field(None, description="needed by tune only")

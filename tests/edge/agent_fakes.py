@@ -142,8 +142,8 @@ def live(agent, clock, seconds, step=1.0):
         clock.advance(step)
 
 
-def place_model(home: Path, steepness: float = 0.05, version: str = "4") -> None:
+def place_model(home: Path, steepness: float = 0.05, version: str = "4", **record) -> None:
     """A model's folder as a pull leaves it: the brighter a frame, the surer it is "bright"."""
-    folder = write_model(home / version, steepness)
+    folder = write_model(home / version, steepness, **record)
     (folder / "release.json").write_text(json.dumps(statement(folder, home.name, version)))
     (home / "current").symlink_to(version)

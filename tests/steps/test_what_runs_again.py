@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from pydantic import BaseModel
 from small_registry import copied_store
 
+from edge.inference.region import Region
 from steps import main, train
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.labelled import TAG
@@ -198,6 +200,7 @@ def test_a_remark_runs_nothing(landed, profile, before, edit, file, old, new):
         ({"input_size": 96}, "tune"),
         ({"split_seed": 3}, "tune"),
         ({"test": "holdout"}, "tune"),
+        ({"region": "0,0,0.5,1"}, "tune"),
         ({"train_epochs": 3}, "train"),
         ({"debug": True}, None),
         ({"until": "train"}, None),
@@ -232,12 +235,13 @@ def test_the_landing_zone(landing, profile, change, first):
         ("training", {"cache_gigabytes": 1}, None),
         ("training", {"processes": 3}, "train"),
         ("model", "shoes", "register"),
+        ("regions", {"7": Region(0, 0, 0.5, 1)}, "tune"),
         ("name", "farm", None),
     ],
 )
 def test_a_setting_of_the_profile(landed, profile, before, setting, value, first):
-    if isinstance(value, dict):
-        value = getattr(profile, setting).model_copy(update=value)
+    if isinstance(section := getattr(profile, setting), BaseModel):
+        value = section.model_copy(update=value)
     after = keys(landed, profile.model_copy(update={setting: value}))
     assert runs(before, after)[:1] == ((first,) if first else ())
 

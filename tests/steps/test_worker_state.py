@@ -20,6 +20,7 @@ from tiny_model import write_model
 from edge.inference.scoring import Scorer
 from steps.dataset.cache_filling import _prepare
 from steps.ingestion.rows import Rules, build_row
+from steps.pipeline.outputs import Selection
 from steps.scoring.worker import _score
 
 CONTENTS = {
@@ -36,6 +37,18 @@ CONTENTS = {
 }
 
 
+SELECTION = Selection(
+    table="",
+    version=0,
+    source="",
+    input_size=(8, 8),
+    block_minutes=1,
+    guard_minutes=0,
+    split_seed=0,
+    regions={"": (0.5, 0.5, 0.5, 0.5)},
+)
+
+
 def _ingested(content: bytes, folder: Path) -> None:
     file = {"path": "file:/zone/a.jpg", "bytes": 1, "modified_at": datetime.now(UTC)}
     for statistics in ("full", "sampled"):
@@ -49,13 +62,16 @@ def _cached(content: bytes, folder: Path) -> None:
         [row | {"captured_at": datetime.now(UTC), "split": "test", "row_group": 0}]
     )
     try:
-        list(_prepare(iter([batch]), (8, 8), "squash"))
+        list(_prepare(iter([batch]), SELECTION))
     except ValueError:
         assert content not in (CONTENTS["a JPEG"], CONTENTS["a PNG"])
 
 
 def _scored(content: bytes, folder: Path) -> None:
-    _score(Scorer(write_model(folder), threads=1), [{"path": "a", "content": content}])
+    _score(
+        Scorer(write_model(folder), threads=1),
+        [{"path": "a", "device_id": None, "content": content}],
+    )
 
 
 def _state() -> dict[str, object]:

@@ -3,10 +3,13 @@
 import shutil
 
 import numpy as np
+import pytest
 from agent_fakes import NOBODY, agent_of, place_model, take_frames
 
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.settings import ModelSettings
+from edge.cameras.camera import Frame, Shot
+from edge.inference.region import WHOLE, Region
 from edge.update.current import CurrentModel
 
 
@@ -63,6 +66,33 @@ def test_a_new_model_that_fails_on_a_real_frame_is_reverted(
         for row in agent.parts.store.database.rows("SELECT reason FROM results ORDER BY id")
     ]
     assert reasons[0].startswith("the model fails") and reasons[1] is None
+
+
+LEFT, RIGHT = Region(0, 0, 0.5, 1), Region(0.5, 0, 0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "region", "label"),
+    [
+        ({}, WHOLE, "bright"),  # by the smaller stream
+        ({"regions": {"a7": LEFT, "": RIGHT}}, LEFT, "dark"),
+        ({"regions": {"b9": LEFT, "": RIGHT}}, RIGHT, "bright"),
+        ({"regions": {"b9": LEFT}}, WHOLE, "bright"),
+        ({"resizing": "crop"}, WHOLE, "dark"),
+    ],
+)
+def test_a_part_of_the_image_is_taken_from_the_full_frame(tmp_path, clock, record, region, label):
+    """The smaller stream has another shape, in which a crop would be another part."""
+    home = tmp_path / "store" / "models" / "brightness"
+    place_model(home, **record)
+    agent = agent_of(tmp_path, clock, model=ModelSettings(NOBODY, "brightness"))
+    full = np.zeros((64, 256, 3), np.uint8)
+    full[:, 160:] = 255
+    small = np.full((64, 48, 3), 255, np.uint8)
+    shot = Shot(small, clock.now().wall_time, lambda: Frame(full, clock.now().wall_time))
+    agent.parts.model.refresh()
+    assert agent.parts.model.score(shot).label == label
+    assert agent.status()["region"] == region
 
 
 def test_a_model_that_comes_later_is_found(tmp_path, clock):

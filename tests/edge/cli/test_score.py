@@ -1,13 +1,17 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 from tiny_model import probabilities, statement
 
 from edge.cameras.camera import CameraSettings
 from edge.cameras.folder import FolderCamera
 from edge.cli.main import main
 from edge.cli.score import score_frames
+from edge.inference.record import ModelRecord
+from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 from edge.update.current import CurrentModel, NoModelError
 
@@ -45,11 +49,31 @@ def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]
     assert main(command) == 0
     camera = FolderCamera(CameraSettings(source=str(folder)))
-    rows = list(score_frames(CurrentModel(models), camera.frames(None), {}))
+    rows = list(score_frames(CurrentModel(models), camera.frames(None), {}, ""))
     paths = sorted(folder.iterdir())
     expected = probabilities(Scorer(models / "current"), paths)
     assert [row.file for row in rows] == [path.name for path in paths]
     assert [row.score for row in rows] == [float(scores.max()) for scores in expected]
+
+
+def test_frames_have_the_region_of_the_device_that_is_named(models, tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    half = Image.new("RGB", (64, 48))
+    half.paste((255, 255, 255), (0, 0, 32, 48))
+    half.save(folder / "1.png")
+    regions = {"7": Region(0, 0, 0.5, 1), "": Region(0.5, 0, 0.5, 1)}
+    folder_4 = models / "4"
+    replace(ModelRecord.read(folder_4), regions=regions).write(folder_4)
+    stated = statement(folder_4, "brightness", "4")
+    stated["files"].pop("artifacts/release.json")
+    (folder_4 / "release.json").write_text(json.dumps(stated))
+    command = ["score", "--models", str(models), "--camera", f"folder:{folder}"]
+    for device, label in (("7", "bright"), ("8", "dark")):
+        assert main([*command, "--device", device]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].split()[1] == label
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == "dark"
 
 
 def test_the_true_labels_of_files_are_shown_if_they_are_known(models, tmp_path, capsys, simulated):

@@ -4,8 +4,10 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from edge.inference.prepare import prepare
+from edge.inference.region import Region
 
 SIZE = (64, 48)
 UNDO = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
@@ -163,3 +165,107 @@ def test_pixels_of_the_size_already_are_taken_as_they_are(scene):
 def test_other_arrays_are_refused(pixels):
     with pytest.raises(ValueError, match="expected uint8"):
         prepare(pixels, SIZE)
+
+
+REGIONS = {
+    "a middle": Region(0.25, 0.5, 0.5, 0.25),
+    "a corner": Region(0.7, 0.7, 0.3, 0.3),
+    "a strip": Region(0, 0.4, 1, 0.1),
+    "thirds": Region(1 / 3, 1 / 3, 2 / 3, 2 / 3),
+    "less than a pixel of the reduced image": Region(0.5, 0.5, 0.001, 0.001),
+    "all": Region(0, 0, 1, 1),
+}
+
+
+def cut_by_hand(scene: Image.Image, region: Region) -> bytes:
+    """What somebody would cut out, as a PNG; whole pixels."""
+    left, top = region.x * scene.width, region.y * scene.height
+    right, bottom = left + region.width * scene.width, top + region.height * scene.height
+    return encoded(scene.crop(tuple(round(edge) for edge in (left, top, right, bottom))), "PNG")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("resizing", ["squash", "crop"])
+@pytest.mark.parametrize(
+    ("format", "side", "tolerance"),
+    [("PNG", 1, 0.05), ("WEBP", 1, 0.05), ("TIFF", 1, 0.05), ("JPEG", 1, 2), ("JPEG", 4, 2.5)],
+)
+def test_a_region_is_cut_from_the_upright_image(
+    scene, format, side, tolerance, orientation, resizing
+):
+    region = REGIONS["a middle"]  # whole pixels at each size
+    scene = scene.resize((640 * side, 480 * side), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = scene.transpose(UNDO[orientation]) if orientation in UNDO else scene
+    options = {"PNG": {}, "WEBP": {"lossless": True}, "TIFF": {}, "JPEG": {"quality": 95}}[format]
+    found = prepare(encoded(stored, format, exif=exif, **options), SIZE, resizing, region)
+    expected = prepare(cut_by_hand(scene, region), SIZE, resizing)
+    # resizing a part reads a little beyond its edges
+    assert difference(found, expected) <= tolerance
+    assert difference(found, prepare(encoded(scene, "PNG"), SIZE, resizing)) > 5
+
+
+@pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
+@pytest.mark.parametrize("resizing", ["squash", "crop"])
+def test_a_cameras_pixels_and_files_have_the_same_region(scene, region, resizing):
+    pixels = prepare(np.asarray(scene), SIZE, resizing, region)
+    np.testing.assert_array_equal(pixels, prepare(encoded(scene, "PNG"), SIZE, resizing, region))
+    jpeg = prepare(encoded(scene, quality=95, subsampling=0), SIZE, resizing, region)
+    assert difference(pixels, jpeg) < 2.5
+    is_all = region == (0, 0, 1, 1)
+    assert (difference(pixels, prepare(np.asarray(scene), SIZE, resizing)) == 0) == is_all
+
+
+def test_pixels_of_the_size_already_are_cut_too(scene):
+    pixels = np.asarray(scene.resize(SIZE[::-1]))
+    region = REGIONS["a corner"]
+    np.testing.assert_array_equal(
+        prepare(pixels, SIZE, region=region),
+        prepare(encoded(Image.fromarray(pixels), "PNG"), SIZE, region=region),
+    )
+    assert difference(prepare(pixels, SIZE, region=region), pixels) > 5
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("region", "scale"),
+    [
+        (Region(0, 0, 1, 1), 8),
+        (Region(0.25, 0.25, 0.5, 0.5), 4),
+        (Region(0.25, 0.5, 0.5, 0.25), 2),
+        (Region(0.5, 0.25, 0.25, 0.5), 2),
+        (Region(0.9, 0.9, 0.1, 0.1), 1),
+    ],
+)
+def test_a_jpeg_is_decoded_as_large_as_its_region_needs(
+    scene, monkeypatch, region, scale, orientation
+):
+    scene = scene.resize((640, 512)).transpose(UNDO.get(orientation, 0))
+    if orientation == 1:
+        scene = scene.transpose(0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    drafted = []
+    monkeypatch.setattr(JpegImageFile, "draft", _noting(JpegImageFile.draft, drafted))
+    prepare(encoded(scene, exif=exif), (64, 80), region=region)
+    assert drafted == [tuple(side // scale for side in scene.size)]
+
+
+def _noting(draft, drafted):
+    def noting(image, mode, size):
+        draft(image, mode, size)
+        drafted.append(image.size)
+
+    return noting
+
+
+def test_every_region_of_every_shape_is_within_the_image():
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        height, width = rng.integers(1, 400, 2)
+        x, y = rng.random(2)
+        region = Region.of([x, y, 1 - x, 1 - y])
+        pixels = np.full((height, width, 3), 9, np.uint8)
+        for resizing in ("squash", "crop"):
+            assert (prepare(pixels, SIZE, resizing, region) == 9).all()

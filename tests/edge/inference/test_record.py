@@ -11,6 +11,7 @@ from edge.inference.record import (
     ModelRecord,
     RecordError,
 )
+from edge.inference.region import Region
 
 RECORD = ModelRecord(
     labels=["empty", "package"],
@@ -20,7 +21,7 @@ RECORD = ModelRecord(
     metrics={"accuracy": 0.98},
     files={"model.onnx": "0" * 64},
 )
-
+REGIONS = {"7": Region(0.25, 0.5, 0.5, 0.25), "": Region(0, 0, 1, 1 / 3)}
 
 STATED = {
     "labels": ["a"],
@@ -46,6 +47,7 @@ def test_a_record_requires_what_it_uses(tmp_path):
         (RECORD, {}),
         (replace(RECORD, threshold=0.5), {"threshold": FEATURES["threshold"]}),
         (replace(RECORD, resizing="crop"), {"crop": FEATURES["crop"]}),
+        (replace(RECORD, regions=REGIONS), {"region": FEATURES["region"]}),
     ):
         record.write(tmp_path)
         stated = json.loads((tmp_path / "record.json").read_text())
@@ -53,8 +55,9 @@ def test_a_record_requires_what_it_uses(tmp_path):
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
-    RECORD.write(tmp_path)
-    assert ModelRecord.read(tmp_path) == RECORD
+    for record in (RECORD, replace(RECORD, regions=REGIONS)):
+        record.write(tmp_path)
+        assert ModelRecord.read(tmp_path) == record
 
 
 def test_the_same_record_gives_the_same_bytes(tmp_path):
@@ -62,6 +65,22 @@ def test_the_same_record_gives_the_same_bytes(tmp_path):
     first = (tmp_path / "record.json").read_bytes()
     ModelRecord.read(tmp_path).write(tmp_path)
     assert (tmp_path / "record.json").read_bytes() == first
+
+
+def test_an_agent_without_regions_refuses_a_record_that_has_some(tmp_path, monkeypatch):
+    replace(RECORD, regions=REGIONS).write(tmp_path)
+    monkeypatch.delitem(FEATURES, "region")
+    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.3: run install\.sh"):
+        ModelRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize("regions", [{"7": [0, 0, 1]}, {"7": [0.5, 0, 0.6, 1]}, {"7": None}])
+def test_a_record_with_a_wrong_region_is_refused(tmp_path, regions):
+    (tmp_path / "record.json").write_text(json.dumps(STATED | {"regions": regions}))
+    with pytest.raises(
+        RecordError, match=r"record.json is not a model record: no part of an image"
+    ):
+        ModelRecord.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +94,7 @@ def test_the_same_record_gives_the_same_bytes(tmp_path):
         json.dumps({"labels": ["a"], "input_size": [1, 1]}),
         json.dumps(STATED | {"input_size": 5}),
         json.dumps(STATED | {"requires": ["new"]}),
+        json.dumps(STATED | {"regions": [0, 0, 1, 1]}),
         json.dumps(STATED | {"requires": {"new": "soon"}}),
         json.dumps({key: value for key, value in STATED.items() if key != "requires"}),
     ],

@@ -9,6 +9,7 @@ from tiny_model import probabilities, write_model
 from edge.inference.image import UnreadableError
 from edge.inference.prepare import prepare
 from edge.inference.record import ModelRecord, RecordError
+from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 
 SIZE = (64, 48)
@@ -37,6 +38,22 @@ def test_a_scorer_prepares_as_its_record_says(jpeg, model_folder, tmp_path):
     expected = scorer.score_prepared(prepare(jpeg, SIZE, "crop")[None])
     np.testing.assert_array_equal(cropped, expected)
     assert not np.array_equal(cropped, by_shape)
+
+
+def test_a_scorer_takes_the_region_of_the_device(scene, jpeg, model_folder, tmp_path):
+    regions = {"7": Region(0, 0, 0.5, 0.5), "": Region(0.5, 0.5, 0.5, 0.5)}
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    replace(ModelRecord.read(folder), regions=regions).write(folder)
+    scorer = Scorer(folder)
+    found = scorer.predict_each([jpeg, b"", jpeg, np.asarray(scene)], ["7", "7", None, "8"])
+    assert isinstance(found[1], UnreadableError)
+    frame = np.asarray(scene)
+    for one, image, device in ((found[0], jpeg, "7"), (found[2], jpeg, ""), (found[3], frame, "")):
+        pixels = prepare(image, SIZE, region=regions[device])
+        (expected,) = scorer.score_prepared(pixels[None]).tolist()
+        assert list(one.probabilities.values()) == pytest.approx(expected)
+        assert scorer.predict([image], device)[0].probabilities == pytest.approx(one.probabilities)
+    assert found[0].probabilities != found[2].probabilities
 
 
 @pytest.mark.parametrize(("grey", "label"), [(0, "dark"), (100, "dark"), (180, "bright")])

@@ -13,6 +13,7 @@ from PIL import Image
 
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
 from edge.cli.main import main
+from edge.inference.region import Region
 from edge.preview.server import MAX_REQUESTS, Preview, PreviewError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -206,6 +207,30 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     assert "brightness 4" in shown and "Probability of “bright”" in shown
     assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
     assert re.search(r'id="issues" hidden', shown)
+
+
+@browser
+@pytest.mark.slow
+@pytest.mark.parametrize("regions", [{}, {"a7": Region(0.25, 0.5, 0.5, 0.25)}])
+def test_a_browser_shows_what_part_the_model_sees(tmp_path, clock, regions):
+    place_model(tmp_path / "store" / "models" / "brightness", regions=regions)
+    agent = agent_of(tmp_path, clock, model=ModelSettings("http://127.0.0.1:9", "brightness"))
+    agent.parts.camera.grey = 200
+    take_frames(agent, clock, 1)
+    preview, image = Preview(agent, "127.0.0.1", 0), tmp_path / "page.png"
+    try:
+        shown = _shown(preview.address)
+        _browse(preview.address, "--window-size=390,1300", f"--screenshot={image}")
+    finally:
+        preview.shutdown()
+        preview.server_close()
+    part = "The model sees only the part 0.25, 0.5, 0.5, 0.25"
+    assert (part if regions else "The model sees the whole image") in shown
+    assert ('d="M-64 -48h192v144h-192zM16 24h32v12h-32z"' in shown) == bool(regions)
+    with Image.open(image) as opened:
+        colours = opened.convert("L").crop((20, 0, 370, 1300)).getcolors()
+    greys = {grey for count, grey in colours if count > 10_000}
+    assert 200 in greys and (107 in greys) == bool(regions)  # the rest is darker
 
 
 @browser

@@ -1,5 +1,6 @@
 """The self-test selects a release's network by its reference scores and its speed."""
 
+import io
 import re
 from dataclasses import replace
 
@@ -7,10 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from PIL import Image
 from tiny_model import write_model, write_reference_images
 
 from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
-from edge.inference.reference_images import ReferenceImages
+from edge.inference.reference_images import ReferenceImage, ReferenceImages
+from edge.inference.region import Region
+from edge.inference.scoring import Scorer
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test
 
 GOOD = {
@@ -92,6 +96,19 @@ def test_int8_is_used_if_it_is_good_and_faster_here(release, options, file, why)
     assert result.file == file
     assert re.search(why, result.why)
     assert all(ms > 0 for ms in result.ms.values())
+
+
+def test_reference_images_are_prepared_already_and_have_no_region(tmp_path):
+    folder = write_model(tmp_path / "release")
+    encoded = io.BytesIO()
+    Image.linear_gradient("L").resize((48, 64)).convert("RGB").save(encoded, "JPEG")
+    (expected,) = Scorer(folder).predict([encoded.getvalue()])
+    scores = {MODEL_FILE: list(expected.probabilities.values())}
+    ReferenceImages((ReferenceImage(encoded.getvalue(), scores),)).write(folder)
+    record = replace(ModelRecord.read(folder), regions={"": Region(0, 0, 1, 0.25)})
+    record.write(folder)
+    assert Scorer(folder).predict([encoded.getvalue()])[0].score != expected.score
+    assert run_self_test(folder).file == MODEL_FILE
 
 
 def test_a_release_without_reference_images_is_used_in_float(tmp_path):

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from small_cache import write_cache
 
+from edge.inference.region import Region
+from steps.audit import audit as audit_module
 from steps.audit.audit import audit_network
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import predict_split
+from steps.pipeline.outputs import Selection
 
 SIZE = (10, 10)
 GROUPS = {"train": [180], "validation": [60], "test": [600]}  # the test split has ten hours
@@ -33,6 +36,15 @@ def _looks_at(place: tuple):
     return predict
 
 
+SELECTION = Selection(
+    table="",
+    version=0,
+    source="",
+    input_size=SIZE,
+    block_minutes=60,
+    guard_minutes=0,
+    split_seed=0,
+)
 OBJECT, CORNER = (slice(4, 6), slice(4, 6)), (0, 0)
 
 
@@ -41,10 +53,10 @@ def cache(tmp_path_factory):
     return write_cache(tmp_path_factory.mktemp("audit"), GROUPS, SIZE, draw=_draw)
 
 
-def _audit(cache, place: tuple):
+def _audit(cache, place: tuple, selection: Selection = SELECTION):
     predict = _looks_at(place)
     test = predict_split({"it": predict}, cache, TEST)["it"]
-    return audit_network(predict, cache, test)
+    return audit_network(predict, cache, selection, test)
 
 
 def test_a_network_that_sees_the_object_is_released_with_a_remark(cache):
@@ -66,4 +78,25 @@ def test_a_network_that_follows_the_corner_says_so(cache):
     )
     assert audit.line.endswith(audit.shortcut) and "right on 8" in audit.line
     assert audit.surroundings.startswith("The answer depends on the surroundings")
+    assert audit.surroundings.endswith("-P region=x,y,width,height")  # no answer needs the middle
     assert len(audit.maps) == 16
+
+
+@pytest.mark.parametrize(
+    ("resizing", "regions", "seen"),
+    [
+        ("squash", {}, (0, 0, 1, 1)),
+        ("squash", {"": Region(0.2, 0.4, 0.4, 0.6)}, (0.2, 0.4, 0.4, 0.6)),
+        ("crop", {"7": Region(0.2, 0.4, 0.4, 0.6)}, (0.125, 0, 0.75, 1)),
+        ("crop", {"": Region(0, 0.5, 1, 0.5)}, (0.3125, 0.5, 0.375, 0.5)),
+    ],
+)
+def test_what_the_network_sees_is_a_part_of_the_image(cache, monkeypatch, resizing, regions, seen):
+    describe = audit_module.describe_images
+    shape = {"width": 640, "height": 480}
+    monkeypatch.setattr(
+        audit_module, "describe_images", lambda cache: describe(cache).assign(**shape)
+    )
+    changed = {"resizing": resizing, "regions": regions}
+    audit = _audit(cache, OBJECT, SELECTION.model_copy(update=changed))
+    assert audit.seen == pytest.approx(seen)

@@ -30,6 +30,7 @@ OTHER = {
     "labelled": "another",
     "input_size": (24, 16),
     "resizing": "crop",
+    "regions": {"7": (0, 0, 0.5, 1)},
     "block_minutes": 20,
     "guard_minutes": 2,
     "split_seed": 1,

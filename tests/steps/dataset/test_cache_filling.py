@@ -17,6 +17,7 @@ import pytest
 from drawing import drawn, encoded, jpeg
 
 from edge.inference.prepare import prepare
+from edge.inference.region import Region
 from steps.audit.images import describe_images
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
@@ -142,6 +143,23 @@ def test_a_cache_holds_the_selection_as_prepare_makes_it(filled):
         split: {filled.cache.labels[number]: n for number, n in counts[split].items()}
         for split in SPLITS
     }
+
+
+def test_each_device_has_its_own_region_in_the_cache(filled):
+    """Images of one device have their names' own, those of no known device the other one."""
+    regions = {
+        "1": Region(0.5, 0, 0.5, 0.5),
+        "2": Region(0, 0, 0.1, 0.1),
+        "": Region(0, 0.5, 1, 0.5),
+    }
+    selection = filled.selection.model_copy(update={"regions": regions})
+    assert cache_name(selection) != cache_name(filled.selection)
+    cache = find_or_fill(selection, filled.profile, filled.spark)
+    for row in pd.concat([_read(cache, split) for split in SPLITS]).itertuples():
+        region = regions["" if row.name in BY_FOLDER else "1"]
+        expected = prepare(CHOSEN[row.name], SIZE, region=region)
+        np.testing.assert_array_equal(row.pixels, expected)
+        assert (row.pixels != prepare(CHOSEN[row.name], SIZE)).any()
 
 
 def test_a_cache_holds_what_the_audit_reads(filled):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from edge.inference.region import Region
 from steps.dataset.selection import Contender, SelectionParameters, prepared_for
 from steps.dataset.split import SplitRule
 from steps.errors import UserError
@@ -19,11 +20,12 @@ INGESTED = IngestOutputs(
     labels={"a": 5, "b": 5},
 )
 WAY = Contender("compact", 64, "crop")
+LEFT, RIGHT = Region(0, 0, 0.5, 1), Region(0.5, 0, 0.5, 1)
 GIVEN = ["--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
 
 
 def test_a_selection_is_the_ingest_split_as_the_parameters_say():
-    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED, WAY) == Selection(
+    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED, WAY, {}) == Selection(
         table="/lake/images",
         version=7,
         source="file:/landing",
@@ -35,15 +37,34 @@ def test_a_selection_is_the_ingest_split_as_the_parameters_say():
     )
 
 
+@pytest.mark.parametrize(
+    ("argv", "profile", "regions"),
+    [
+        ([], {}, {}),
+        ([], {"7": LEFT}, {"7": LEFT}),
+        (["--region=0.5,0,0.5,1"], {}, {"": RIGHT}),
+        (["--region= .50, 0,0.5,1 "], {"7": LEFT}, {"7": LEFT, "": RIGHT}),
+        (["--region="], {"7": LEFT}, {"7": LEFT}),
+    ],
+)
+def test_a_region_is_for_the_devices_that_the_profile_does_not_name(argv, profile, regions):
+    parameters = parse(SelectionParameters, "train", argv)
+    selection = parameters.selection(INGESTED, WAY, profile)
+    assert selection.regions == regions
+    assert Selection.model_validate_json(selection.model_dump_json()) == selection
+    again = parse(SelectionParameters, "train", [f"--region={parameters.region}"])
+    assert again == parameters and parameters.region in ("", "0.5,0.0,0.5,1.0")
+
+
 def test_without_parameters_the_split_is_the_usual_one():
-    selection = SelectionParameters().selection(INGESTED, WAY)
+    selection = SelectionParameters().selection(INGESTED, WAY, {})
     assert SplitRule() == SplitRule(
         selection.block_minutes, selection.guard_minutes, selection.split_seed
     )
 
 
 def test_the_same_images_are_prepared_in_another_way():
-    selection = SelectionParameters().selection(INGESTED, WAY)
+    selection = SelectionParameters().selection(INGESTED, WAY, {})
     other = prepared_for(Contender("compact", 32, "squash"), selection)
     assert (other.input_size, other.resizing) == ((32, 32), "squash")
     assert prepared_for(WAY, other) == selection
@@ -58,6 +79,9 @@ def test_the_same_images_are_prepared_in_another_way():
         "--guard_minutes=-1",
         "--split_seed=-1",
         "--split_seed=x",
+        "--region=0.5,0,0.6,1",
+        "--region=0,0,1",
+        "--region=left",
     ],
 )
 def test_a_value_out_of_its_bounds_is_an_error_of_one_line(value):

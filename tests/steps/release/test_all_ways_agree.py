@@ -26,6 +26,7 @@ from tiny_model import probabilities
 from edge.cli.main import main as edge_main
 from edge.inference.prepare import prepare
 from edge.inference.record import ModelRecord
+from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 from edge.update.self_test import SELF_TEST_FILE
 from steps import export, promote, register
@@ -39,6 +40,7 @@ from steps.settings.profile import PROJECT
 IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 COUNT = 50
+REGION = Region(0.25, 0.3, 0.5, 0.6)
 BAD_BODIES = int(os.environ.get("BAD_BODIES", "200"))
 """Number of damaged requests besides the table's seventy."""
 
@@ -54,7 +56,8 @@ def released(empty_store, tmp_path_factory):
     home = tmp_path_factory.mktemp("released")
     with copied_store(empty_store, home):
         profile = write_profile(home, min_accuracy=0.0)
-        trained(profile, network(seed=5), SELECTION)
+        selection = SELECTION.model_copy(update={"regions": {"": REGION}})
+        trained(profile, network(seed=5), selection)
         for step in (register, promote, export):
             run_step(step, profile)
         yield home
@@ -117,7 +120,8 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
     labels = [record.labels[index] for index in record.decide(expected)]
     assert expected[:, 0].std() > 1e-3 and len(files) == COUNT
 
-    pixels = np.stack([prepare(file, record.input_size) for file in files])
+    assert record.regions == {"": REGION}
+    pixels = np.stack([prepare(file, record.input_size, region=REGION) for file in files])
     keras = load_keras(require_version("package", "champion", made_by="promote"))
     by_keras = keras_predict(keras)(pixels)
     np.testing.assert_allclose(by_keras, expected, rtol=0, atol=1e-4)

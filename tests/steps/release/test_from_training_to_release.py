@@ -8,13 +8,16 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+import small_registry
 from mlflow import MlflowClient
+from small_cache import bright_or_not
 from small_registry import SELECTION, light_meter, run_step, trained, write_profile
 from tiny_model import probabilities
 
 from edge.inference.prepare import PREPARE_VERSION
 from edge.inference.record import ModelRecord
 from edge.inference.reference_images import ReferenceImages
+from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 from edge.protocol.release import Release, ReleaseError
 from edge.update.self_test import run_self_test
@@ -258,6 +261,21 @@ def test_a_champion_that_was_trained_on_test_images_is_flagged(store, tmp_path, 
     shown = report(run_step(promote, profile))
     assert alias("package") == "3"
     assert "used to train the champion" not in shown + caplog.text
+
+
+def test_each_of_two_networks_sees_its_own_region(store, tmp_path, monkeypatch):
+    """In the champion's region everything is the other way round, and in the whole image not."""
+    profile = write_profile(tmp_path)
+    regions = {"": Region(0, 0, 0.5, 1)}
+    with monkeypatch.context() as patch:
+        negative = lambda *image: ((found := bright_or_not(*image))[0], 1 - found[1])  # noqa: E731
+        patch.setattr(small_registry, "bright_or_not", negative)
+        trained(profile, light_meter(), SELECTION.model_copy(update={"regions": regions}))
+    run_step(register, profile)
+    MlflowClient().set_registered_model_alias("package", "champion", "1")
+    train_and_register(profile, seed=1)
+    metrics = MlflowClient().get_run(run_step(promote, profile)).data.metrics
+    assert (metrics["champion_accuracy"], metrics["challenger_accuracy"]) == (0, 1)
 
 
 def overtaken(module, monkeypatch, version: str) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from small_cache import write_cache
+from small_registry import SELECTION
 
 from steps.audit.audit import audit_network
 from steps.evaluation.predictions import Predictions
@@ -46,7 +47,9 @@ def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
         threshold=0.4,
     )
     report = Report("train", "run")
-    audit = audit_network(lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, test)
+    audit = audit_network(
+        lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, SELECTION, test
+    )
     fill_report(report, test, slices(test), RESULT, cache, 3e-3, audit)
     return report
 

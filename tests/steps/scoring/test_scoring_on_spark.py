@@ -1,14 +1,20 @@
 """Scores by Spark: once each, by the model of the moment, bad images with their reason."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from drawing import jpeg
 
+from edge.inference.record import ModelRecord
+from edge.inference.region import Region
 from edge.inference.scoring import Scorer
+from edge.protocol.landing_names import image_name
 from steps.errors import UserError
 from steps.ingestion.tables import SCORES
 from steps.lake.lease import lease
@@ -71,6 +77,28 @@ def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
     assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
     (prediction,) = Scorer(other_exported).predict([jpeg(8)])
     assert rows[8]["score"] == pytest.approx(prediction.score, abs=1e-5)
+
+
+def test_images_have_the_region_of_the_device_in_their_name(
+    lake, scoring, registry, exported, tmp_path
+):
+    regions = {"7": Region(0, 0, 0.5, 0.5), "": Region(0.5, 0.5, 0.5, 0.5)}
+    files = shutil.copytree(exported, tmp_path / "version-3")
+    replace(ModelRecord.read(files), regions=regions).write(files)
+    registry["model"] = _model("3", files)
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    for device in ("7", "8"):
+        name = image_name(datetime(2026, 7, 13, tzinfo=UTC), device, "porch", None)
+        (folder / name).write_bytes(jpeg(1))
+    (folder / "unknown.jpg").write_bytes(jpeg(2))
+    assert scoring.score_files(str(folder)) == 3
+    of_7, of_8, unknown = (row["probabilities"] for row in rows_of(lake, tmp_path))
+    scorer = Scorer(files)
+    for found, image, device in ((of_7, 1, "7"), (of_8, 1, ""), (unknown, 2, "")):
+        (prediction,) = scorer.predict([jpeg(image)], device)
+        assert found == pytest.approx(prediction.probabilities, abs=1e-5)
+    assert of_7 != pytest.approx(of_8, abs=1e-3)
 
 
 def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_exported, tmp_path):

@@ -157,6 +157,12 @@ def test_an_unknown_key_is_named_with_the_file_and_those_there_are(tmp_path, key
         ("file_name", "(?P<time>.)(?P<label>.)", "no group device, view"),
         ("file_name", GROUPS + "(", "missing ), unterminated subpattern"),
         ("file_name", None, "valid string"),
+        ("regions", [0, 0, 1, 1], "valid dictionary"),
+        ("regions", {7: [0, 0, 1, 1]}, "valid string"),
+        ("regions", {"7": [0, 0, 1]}, "regions.7: no part of an image; give x,y,"),
+        ("regions", {"7": [0.5, 0, 0.6, 1]}, "regions.7: no part of an image; give x,y,"),
+        ("regions", {"7": "left"}, "regions.7: no part of an image; give x,y,"),
+        ("regions", {"7": None}, "regions.7: no part of an image; give x,y,"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_the_file(tmp_path, key, value, told):
