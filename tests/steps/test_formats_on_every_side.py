@@ -39,7 +39,7 @@ def sides(tmp_path_factory) -> dict[str, Callable[[bytes], str | None]]:
         list(FolderCamera(CameraSettings(source=str(folder))).frames(1))
 
     def spark(content: bytes) -> None:
-        (row,) = _score(scorer, [{"path": "a.jpg", "content": content}])
+        (row,) = _score(scorer, [{"path": "a.jpg", "device_id": None, "content": content}])
         if "reason" in row:
             raise UnreadableError(row["reason"])
 

@@ -6,17 +6,18 @@ import time
 import numpy as np
 import onnx
 import pytest
-from agent_fakes import NOBODY, agent_of
+from agent_fakes import NOBODY, NOON, agent_of
 from onnx import helper, numpy_helper
 from release_server import MODEL
 from tiny_model import write_model, write_reference_images
 
 from edge.agent.model import FRAMES_OF_PROBATION, AgentModel
 from edge.agent.settings import ModelSettings, StoreSettings
+from edge.cameras.camera import Frame, Shot
 from edge.update.current import CurrentModel
 from edge.update.probation import MAX_STARTS
 
-GREY, WHITE = (np.full((64, 48, 3), value, np.uint8) for value in (128, 255))
+GREY, WHITE = (Shot.of(Frame(np.full((64, 48, 3), value, np.uint8), NOON)) for value in (128, 255))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def blinded(updated, tmp_path):
     updated.server.release(write_reference_images(folder), 2)
     updater = updated.updater()
     assert updater.check().release == 2
-    return updated, updater, AgentModel(updated.home, 1, updater.probation, time.monotonic)
+    return updated, updater, AgentModel(updated.home, "a7", 1, updater.probation, time.monotonic)
 
 
 def test_good_frames_commit_the_release(blinded):
@@ -96,7 +97,7 @@ def damaged(updated):
     assert updater.check().release == 2
     network = updated.home / "release-2" / "model.onnx"
     network.write_bytes(network.read_bytes()[:-1])
-    return updated, updater, AgentModel(updated.home, 1, updater.probation, time.monotonic)
+    return updated, updater, AgentModel(updated.home, "a7", 1, updater.probation, time.monotonic)
 
 
 def test_a_release_that_does_not_load_is_rolled_back(damaged):
@@ -135,7 +136,7 @@ def test_frames_of_a_release_do_not_count_for_the_next_one(updated):
     """It is switched to between reading the link and the last good frame."""
     updater = updated.updater()
     updater.check()
-    model = AgentModel(updated.home, 1, updater.probation, time.monotonic)
+    model = AgentModel(updated.home, "a7", 1, updater.probation, time.monotonic)
     model.refresh()
     for _ in range(FRAMES_OF_PROBATION - 1):
         model.score(GREY)

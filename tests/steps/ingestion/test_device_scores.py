@@ -20,6 +20,7 @@ from edge.agent.settings import (
 from edge.cameras.camera import CameraSettings
 from edge.cameras.simulated import SimulatedCamera
 from edge.inference.record import ModelRecord
+from edge.inference.region import WHOLE
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
 from steps.ingestion import device_scores as edge_results
@@ -52,7 +53,7 @@ class Model:
     class current:  # noqa: N801
         model, version, release = "package-onnx", "4", 7
 
-    failure = None
+    failure, region = None, WHOLE
 
     def __init__(self):
         self.number = 0
@@ -60,7 +61,7 @@ class Model:
     def refresh(self):
         pass
 
-    def score(self, image):
+    def score(self, shot):
         self.number += 1
         second = 0.55 if self.number % 3 == 1 else 0.99
         (prediction,) = RECORD.decode(np.float32([[1 - second, second]]), latency_ms=2.5)
