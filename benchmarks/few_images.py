@@ -8,12 +8,14 @@ prepared as ``tune`` would, and evaluated on all test images; ``auto`` is the ne
 validation loss. The sets are frames of the simulated camera, the images of a porch (their test
 split is that of the default split rule), and photos of clothing (``train/<class>/``, tested by
 ``validation/<class>/``). The last line is JSON: the mean accuracy and the worst seed's; and by how
-many points auto is below the better network, on the mean of all sets and numbers of images.
+many points auto is below the better network, on the mean of all sets and numbers of images; and
+what the frozen network loses in 8 bits, by ``benchmarks.int8_loss``.
 """
 
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,16 +34,18 @@ from benchmarks.caches import write_part
 from benchmarks.images import PROJECT, REAL, SIMULATED, images_folder
 from benchmarks.machine import machine
 from edge.inference.prepare import prepare
-from edge.inference.record import CROP, SQUASH
 from steps.dataset.cache import Cache
+from steps.dataset.selection import Contender
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.training.cross_validation import cross_validate, log_loss
 from steps.training.feature_cache import REST, Features, Source, describe
 from steps.training.last_fit import fit_fully
 from steps.training.model import build_model
-from steps.training.networks import usual_size
+from steps.training.networks import FROZEN, sizes
 from steps.training.plan import Plan
+from steps.training.plan_parameters import NetworkParameters
 from steps.training.ranks import SingleProcess
+from steps.tuning.contest import best_way
 
 CLOTHING = PROJECT.parent / "shared" / "data" / "clothing"
 SHORT = {
@@ -115,7 +119,17 @@ def main() -> None:
             regrets.append(100 * (max(means.values()) - means["auto"]))
             print(f"{name}, {count} images a class: {means}", flush=True)
     short = {name: results[cell] for name, cell in SHORT.items() if cell in results}
-    print(json.dumps(results | short | {"auto_regret": round(statistics.mean(regrets), 2)}))
+    short["auto_regret"] = round(statistics.mean(regrets), 2)
+    print(json.dumps(results | short | int8_loss()))
+
+
+def int8_loss() -> dict[str, float]:
+    """Measure what the frozen network loses in 8 bits, by the program for that."""
+    command = [sys.executable, "-m", "benchmarks.int8_loss", "--networks", *FROZEN]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout, flush=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {"int8_loss_points": found["int8_loss_points"]}
 
 
 def measure(
@@ -139,7 +153,7 @@ def measure(
 def compact(images: Images):
     """Return how the compact network is trained on some of the images."""
     plan = Plan()
-    side = usual_size(plan.network)
+    side = sizes(plan.network)[-1]
     pixels = np.stack([prepare(path, (side, side)) for path in images.paths])
 
     def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:
@@ -158,23 +172,25 @@ def frozen(images: Images):
     Each image and its copies are described once, for all seeds.
     """
     plan = Plan(network="efficientnet_lite0")
-    size = (usual_size(plan.network),) * 2
-    source = Source(plan.network, size, plan.augmentation)
     described = {}
-    for way in (SQUASH, CROP):
-        pixels = np.stack([prepare(path, size, way) for path in images.paths])
+    (ways,) = NetworkParameters(network=plan.network).contenders([])
+    for way in ways:
+        size = (way.input_size,) * 2
+        source = Source(plan.network, size, plan.augmentation)
+        pixels = np.stack([prepare(path, size, way.resizing) for path in images.paths])
         features = describe(source, pixels, source.copies, seed=0)
         described[way] = features.reshape(source.copies, len(pixels), -1)
 
     def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:
         rest = np.concatenate(parts)
 
-        def loss(way: str) -> float:
+        def loss(way: Contender) -> float:
             captures = [(None, None, str(number)) for number in rest]
             known = Features(described[way][0, rest], images.classes[rest], captures)
             return log_loss(cross_validate(known, SplitRule(seed=seed)), known.classes)
 
-        copied = described[min(described, key=loss)]
+        way = best_way(ways, loss)
+        copied, size = described[way], (way.input_size,) * 2
         inputs = {
             TRAIN: np.concatenate(copied[:, parts[0]]),
             VALIDATION: copied[0, parts[1]],

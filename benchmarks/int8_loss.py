@@ -41,7 +41,7 @@ from steps.training.feature_cache import Source, describe
 from steps.training.fit import fit
 from steps.training.head import add_head
 from steps.training.model import build_model
-from steps.training.networks import FROZEN, usual_size
+from steps.training.networks import FROZEN, sizes
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 
@@ -91,7 +91,7 @@ def main() -> None:
             print(f"NOT MEASURED: {name}, as its images are not here", flush=True)
             continue
         for network in options.networks:
-            size = (usual_size(network),) * 2
+            size = (sizes(network)[-1],) * 2
             pixels = np.stack([prepare(path, size, resizing) for path in images.paths])
             found = []
             for seed in range(options.seeds):

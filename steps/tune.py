@@ -49,7 +49,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
     from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.tune import fill_report
-    from steps.tuning.contest import enter, hold_contest
+    from steps.tuning.contest import enter, find_learning_curve, hold_contest, within_limits
     from steps.tuning.search import Limits
 
     if run.profile.tuning is None:
@@ -80,8 +80,11 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             logger.info(describe_guard(cache.counts))
             has_frozen = any(ways[0].network in FROZEN for ways in contenders)
             warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
-            make = partial(enter, selection, plan, run.profile, open_spark)
-            entries = list(map(make, contenders))
+            make = partial(enter, selection, plan, run.profile, spark)
+            entries = within_limits(list(map(make, contenders)), run.profile.promotion)
+            curve = find_learning_curve(entries)
+        if curve:
+            logger.info(curve.describe(cache.labels))
         with run.timings.measure("trials"):
             trials, winner = hold_contest(spark, entries, space, limits, run.id, before)
     failed = [trial for trial in trials if trial.outcome == FAILED]
@@ -94,7 +97,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     best = min(trials, key=lambda trial: trial.validation_loss)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
-    fill_report(run.report, trials, narrow(space, best.network), entries)
+    fill_report(run.report, trials, narrow(space, best.network), entries, curve)
     runs = {"ingest_run_id": run.inputs["ingest"], "tune_run_id": run.id}
     run.report.next_command = run.commands.next("train", **runs)
     return TuneOutputs(
@@ -131,7 +134,9 @@ def _resumable(run_id: str, profile: Profile) -> bool:
     return any(trial.outcome != FAILED for trial in read_trials(run_id))
 
 
-STEP = Step.of(tune, settings=("tuning", "regions"), input_tags=INPUT_TAGS, resumable=_resumable)
+SETTINGS = ("tuning", "regions", "promotion.max_latency_ms", "promotion.max_onnx_bytes")
+
+STEP = Step.of(tune, settings=SETTINGS, input_tags=INPUT_TAGS, resumable=_resumable)
 
 if __name__ == "__main__":
     STEP.main()

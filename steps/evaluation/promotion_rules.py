@@ -81,20 +81,28 @@ def images_needed(margin: float, confidence: float) -> int:
     return math.ceil(NormalDist().inv_cdf(confidence) ** 2 * (1 - margin) / margin)
 
 
+def cost_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
+    """Return why a network costs a device too much, by its ``onnx_bytes`` and ``latency_ms``."""
+    limits = {"onnx_bytes": rules.max_onnx_bytes, "latency_ms": rules.max_latency_ms}
+    bounds = {name: Bound(max=limit) for name, limit in limits.items() if limit is not None}
+    return _errors(metrics, bounds)
+
+
 def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
-    bounds: dict[str, Bound] = {}
-    if rules.min_accuracy is not None:
-        bounds["accuracy"] = Bound(min=rules.min_accuracy)
-    for name, limit in (("onnx_bytes", rules.max_onnx_bytes), ("latency_ms", rules.max_latency_ms)):
-        if limit is not None:
-            bounds[name] = Bound(max=limit)
-    bounds |= rules.thresholds
+    wish = rules.min_accuracy
+    bounds = {} if wish is None else {"accuracy": Bound(min=wish)}
+    return (
+        _errors(metrics, bounds) + cost_errors(metrics, rules) + _errors(metrics, rules.thresholds)
+    )
+
+
+def _errors(metrics: dict[str, float], bounds: dict[str, Bound]) -> list[str]:
     found = {name: metrics.get(name, metrics.get(metric_as_written(name))) for name in bounds}
-    errors = (_threshold_error(name, found[name], bound) for name, bound in bounds.items())
+    errors = (_error(name, found[name], bound) for name, bound in bounds.items())
     return [error for error in errors if error]
 
 
-def _threshold_error(name: str, value: float | None, bound: Bound) -> str | None:
+def _error(name: str, value: float | None, bound: Bound) -> str | None:
     if value is None:
         return f"the test images have no metric {name!r}"
     if bound.min is not None and not value >= bound.min:  # NaN is not either

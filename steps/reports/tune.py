@@ -12,19 +12,26 @@ from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tuning.contest import Entry
 from steps.tuning.hyperopt_space import cast_value, to_point
+from steps.tuning.learning_curve import LearningCurve
 from steps.tuning.trials import FAILED, PRUNED, Trial
 
 
 def fill_report(
-    report: Report, trials: list[Trial], space: SearchSpace, entries: list[Entry]
+    report: Report,
+    trials: list[Trial],
+    space: SearchSpace,
+    entries: list[Entry],
+    curve: LearningCurve | None = None,
 ) -> None:
-    """Show the networks, the lowest loss by trial, the hyperparameters, and each trial's run.
+    """Show the networks, the learning curve, the lowest loss by trial, the hyperparameters, and
+    each trial's run.
 
     Args:
         report: of the run.
         trials: all of them.
         space: what was searched for the best network.
         entries: the networks, with how their images were prepared.
+        curve: of the frozen network's head, if one competed.
     """
     ranked = sorted(trials, key=lambda trial: trial.validation_loss)
     best = ranked[0]
@@ -35,6 +42,8 @@ def fill_report(
     report.headline("its accuracy", f"{best.validation_accuracy:.1%}")
     if len(entries) > 1:
         _networks(report, ranked, entries)
+    if curve:
+        _learning_curve(report, curve, entries[0].cache.labels)
     text = "By trial, in the order of the search; the first uses train's defaults."
     report.plot("Lowest loss so far", _best_so_far(trials), text)
     of_best = [trial for trial in ranked if trial.network == best.network]
@@ -63,10 +72,26 @@ def _networks(report: Report, ranked: list[Trial], entries: list[Entry]) -> None
         best = next(trial for trial in ranked if trial.network == network)
         accuracy = with_interval(best.validation_accuracy, entry.cache.rows(VALIDATION))
         loss = best.validation_loss if best.outcome != FAILED else "–"
-        rows.append([network, entry.contender.input_size, entry.contender.resizing, accuracy, loss])
-    header = ["network", "input", "resizing", "validation accuracy", "validation loss"]
-    text = "The first has the lowest validation loss, so that it is searched on and trained."
+        cost = round(entry.cost["onnx_bytes"] / 1e6, 1), round(entry.cost["latency_ms"], 1)
+        rows.append([*entry.contender, accuracy, loss, *cost])
+    accuracy, loss = "validation accuracy", "validation loss"
+    header = ["network", "input", "resizing", accuracy, loss, "ONNX, MB", "ms an image"]
+    winner, *others = (row[0] for row in rows)
+    text = f"{winner} is trained, since its validation loss is the lowest" + (
+        f"; {others[0]} is the runner-up" * bool(others)
+    )
+    text += ". The time is that of one image on one thread of this machine, in 32-bit floats."
     report.table("Networks", header, rows, text)
+
+
+def _learning_curve(report: Report, curve: LearningCurve, labels: list[str]) -> None:
+    shares = list(curve.correct)
+    recalls = zip(*map(curve.recalls, shares), strict=True)
+    rows = [["all", *(float(curve.correct[share].mean()) for share in shares)]]
+    rows += [[label, *of_label] for label, of_label in zip(labels, recalls, strict=True)]
+    header = ["found of", *(f"with {share:.0%} of the labels" for share in shares)]
+    text = f"By cross-validation of the frozen network: {curve.describe(labels)}."
+    report.table("Learning curve", header, rows, text)
 
 
 def _best_so_far(trials: list[Trial]) -> Figure:

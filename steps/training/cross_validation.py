@@ -14,7 +14,9 @@ from steps.training.head import CONSTANT, PRIOR
 FOLDS = 5
 
 
-def cross_validate(features: Features, rule: SplitRule) -> NDArray[np.float64]:
+def cross_validate(
+    features: Features, rule: SplitRule, drawn: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Predict each image by a head that is fitted on the images of other blocks.
 
     The heads are those that a training approaches, found by scikit-learn's solver: a logistic
@@ -22,18 +24,23 @@ def cross_validate(features: Features, rule: SplitRule) -> NDArray[np.float64]:
 
     Args:
         features: of the images.
-        rule: has the blocks of time, which fall into one fold as a whole, and the seed.
+        rule: has the blocks of time, which fall into one fold as a whole, and the seed. If all
+            images are of one block, each is its own.
+        drawn: the images whose labels may be learned from, ``bool [N]``; None: all.
 
     Returns:
         ``float64 [N, classes]``: probabilities; 0 for a class that no other block has.
     """
     values, classes = features.values, features.classes
     blocks = [str(rule.block_of(*capture)) for capture in features.captures]
+    if len(set(blocks)) == 1:  # a set that brings its splits may be of one hour
+        blocks = [sha256 for _, _, sha256 in features.captures]
     found = np.zeros((len(classes), int(classes.max()) + 1))
     count = min(FOLDS, len(set(blocks)), int(np.bincount(classes).max()))
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=rule.seed)
     for fitted, held_out in folds.split(values, classes, blocks):
-        found[held_out] = predict_by_others(values, classes, fitted, held_out, found.shape[1])
+        known = fitted if drawn is None else fitted[drawn[fitted]]
+        found[held_out] = predict_by_others(values, classes, known, held_out, found.shape[1])
     return found
 
 
@@ -58,7 +65,7 @@ def predict_by_others(
     """
     found = np.zeros((len(held_out), count))
     known = np.unique(classes[fitted])
-    if len(known) == 1:
+    if len(known) < 2:
         found[:, known] = 1
         return found
     mean = values[fitted].mean(axis=0)

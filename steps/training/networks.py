@@ -156,9 +156,14 @@ FROZEN = ("efficientnet_lite0",)
 """The networks of which only the classifier is trained."""
 
 
-def usual_size(network: str) -> int:
-    """Return the width and height of the images that a network reads by default, in pixels."""
-    return 224 if network in FROZEN else 128
+def sizes(network: str) -> tuple[int, ...]:
+    """Return the widths and heights of the images that a network may read, in pixels.
+
+    The first is the smallest, the last the one that it reads if nothing is known of the images. A
+    frozen network was trained on photographs, and reads small ones less well; one that is trained
+    as a whole would need a training for each.
+    """
+    return (128, 160, 224) if network in FROZEN else (128,)
 
 
 def validate_network(network: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from edge.inference.record import CROP, SQUASH
 from steps.dataset.selection import Contender, SelectionParameters
 from steps.pipeline.outputs import TuneOutputs
-from steps.training.networks import FROZEN, NETWORKS, usual_size, validate_network
+from steps.training.networks import FROZEN, NETWORKS, sizes, validate_network
 from steps.training.plan import Plan, Precision
 
 DEFAULT = Plan()
@@ -28,17 +28,21 @@ class NetworkParameters(SelectionParameters):
     )
 
     def contenders(self, networks: Iterable[str]) -> list[list[Contender]]:
-        """Return what competes: for each network, the ways to prepare its images.
+        """Return what competes: for each network, the ways to prepare its images, small first.
 
         Args:
             networks: of the search space. The frozen ones come first, since they cost least.
         """
         chosen = networks if self.network == AUTO else [self.network]
         ranked = sorted(dict.fromkeys(chosen), key=lambda name: name not in FROZEN)
-        return [[self._contender(name, way) for way in self._resizings(name)] for name in ranked]
-
-    def _contender(self, network: str, resizing: str) -> Contender:
-        return Contender(network, self.input_size or usual_size(network), resizing)
+        return [
+            [
+                Contender(name, size, way)
+                for size in ([self.input_size] if self.input_size else sizes(name))
+                for way in self._resizings(name)
+            ]
+            for name in ranked
+        ]
 
     def _resizings(self, network: str) -> list[str]:
         if self.resizing != AUTO:
@@ -113,7 +117,7 @@ class PlanParameters(NetworkParameters):
             network: of the plan.
             tuned: the outputs of the search; None if there was none.
         """
-        size, resizing = usual_size(network), SQUASH
+        size, resizing = sizes(network)[-1], SQUASH
         if tuned and tuned.network == network:
             size, resizing = tuned.selection.input_size[0], tuned.selection.resizing
         resizing = resizing if self.resizing == AUTO else self.resizing

@@ -3,7 +3,10 @@
 import logging
 import math
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -12,13 +15,16 @@ from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import Contender, prepared_for
 from steps.dataset.split import SplitRule
 from steps.evaluation.metrics import with_interval
+from steps.evaluation.promotion_rules import cost_errors
 from steps.pipeline.outputs import Selection
-from steps.settings.profile import Profile
+from steps.settings.profile import Profile, Promotion
 from steps.settings.search_space import SearchSpace
 from steps.training.cross_validation import cross_validate, log_loss
 from steps.training.feature_cache import REST, find_or_describe, read_features
 from steps.training.plan import Plan
+from steps.tuning.cost import Cost, affordable, measure_cost
 from steps.tuning.hyperopt_space import narrow
+from steps.tuning.learning_curve import LearningCurve, learning_curve
 from steps.tuning.search import Limits, search
 from steps.tuning.trials import FAILED, Trial
 
@@ -34,12 +40,14 @@ class Entry:
         selection: of images prepared so.
         plan: of its first trial: the defaults.
         cache: what it trains on: pixels or features.
+        cost: of its ONNX graph.
     """
 
     contender: Contender
     selection: Selection
     plan: Plan
     cache: Cache
+    cost: Cost
 
     @property
     def network(self) -> str:
@@ -48,26 +56,59 @@ class Entry:
 
 
 def enter(
-    selection: Selection, plan: Plan, profile: Profile, spark: OpenSpark, ways: list[Contender]
+    selection: Selection, plan: Plan, profile: Profile, spark: SparkSession, ways: list[Contender]
 ) -> Entry:
     """Return the entry of a network, with its images prepared in the way that suits them best.
 
     Args:
         selection: which images.
         plan: what the trials share.
-        profile: says where caches are.
-        spark: opens a Spark session as a context manager.
+        profile: says where caches are, and what a network may cost a device.
+        spark: prepares the images.
         ways: in which the network's images may be prepared. Several are compared by
             cross-validation of a frozen network's head, whose features need computing once.
     """
-    plan = replace(plan, network=ways[0].network)
-    best = ways[0]
-    if len(ways) > 1:
-        losses = {way: _loss(way, selection, plan, profile, spark) for way in ways}
-        best = min(ways, key=lambda way: losses[way])
+    plan, open_spark = replace(plan, network=ways[0].network), partial(nullcontext, spark)
+    labels = find_or_fill(prepared_for(ways[0], selection), profile, open_spark).labels
+    ways, cost = affordable(ways, plan, labels, profile.promotion, spark)
+    best = best_way(ways, lambda way: _loss(way, selection, plan, profile, open_spark))
+    if best.input_size < ways[-1].input_size:
+        cost = measure_cost(spark, plan, best.input_size, labels)
     selection = prepared_for(best, selection)
-    pixels = find_or_fill(selection, profile, spark)
-    return Entry(best, selection, plan, find_or_describe(plan, pixels, profile, spark))
+    pixels = find_or_fill(selection, profile, open_spark)
+    return Entry(best, selection, plan, find_or_describe(plan, pixels, profile, open_spark), cost)
+
+
+def best_way(ways: list[Contender], loss: Callable[[Contender], float]) -> Contender:
+    """Return the way to prepare images that gives the lowest loss.
+
+    How they become square is decided at the smallest size, which costs least; then the sizes
+    compete.
+
+    Args:
+        ways: of one network, the smallest first.
+        loss: of a way; called if there are several.
+    """
+    if len(ways) == 1:
+        return ways[0]
+    losses = {way: loss(way) for way in ways if way.input_size == ways[0].input_size}
+    resizing = min(losses, key=lambda way: losses[way]).resizing
+    larger = [way for way in ways if way not in losses and way.resizing == resizing]
+    losses |= {way: loss(way) for way in larger}
+    return min(losses, key=lambda way: losses[way])
+
+
+def within_limits(entries: list[Entry], rules: Promotion) -> list[Entry]:
+    """Return the networks that a device can afford by the profile's limits; if none is, all."""
+    return [one for one in entries if not cost_errors(one.cost, rules)] or entries
+
+
+def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:
+    """Return the learning curve of the frozen network's head; None if no network is frozen."""
+    frozen = next((one for one in entries if one.cache.has_features), None)
+    if frozen is None:
+        return None
+    return learning_curve(read_features(frozen.cache, REST), _blocks(frozen.selection))
 
 
 def hold_contest(
@@ -134,8 +175,7 @@ def _loss(
     pixels = find_or_fill(prepared_for(way, selection), profile, spark)
     plain = find_or_describe(replace(plan, augmentation=0), pixels, profile, spark)
     features = read_features(plain, REST)
-    rule = SplitRule(selection.block_minutes, seed=selection.split_seed)
-    found = cross_validate(features, rule)
+    found = cross_validate(features, _blocks(selection))
     right = float((found.argmax(axis=1) == features.classes).mean())
     loss = log_loss(found, features.classes)
     logger.info(
@@ -145,3 +185,8 @@ def _loss(
         loss,
     )
     return loss
+
+
+def _blocks(selection: Selection) -> SplitRule:
+    """Return the rule of a selection's blocks of time."""
+    return SplitRule(selection.block_minutes, seed=selection.split_seed)

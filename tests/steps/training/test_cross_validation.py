@@ -58,12 +58,28 @@ def test_a_class_of_one_block_is_never_found():
     assert log_loss(found[classes == 2], classes[classes == 2]) == pytest.approx(-np.log(1e-7))
 
 
-@pytest.mark.parametrize("hours", [[0, 1, 2, 3], [0, 1, 0, 1], None])
+@pytest.mark.parametrize("hours", [[0, 1, 2, 3], [0, 1, 0, 1], [0, 0, 0, 0], None])
 def test_two_images_of_each_label_are_enough(hours):
     classes = np.array([0, 1, 0, 1])
     values = np.random.default_rng(3).normal(size=(4, 5))
     found = cross_validate(_features(values, classes, hours and np.array(hours)), SplitRule())
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_only_the_labels_that_were_drawn_are_learned():
+    rng = np.random.default_rng(4)
+    classes = np.arange(80) % 2
+    values = rng.normal(size=(80, 6))
+    values[:, :2] += 4 * np.eye(2)[classes]
+    features = _features(values, classes, None)
+    everything = np.ones(80, bool)
+    np.testing.assert_array_equal(
+        cross_validate(features, SplitRule(), everything), cross_validate(features, SplitRule())
+    )
+    of_one_class = cross_validate(features, SplitRule(), classes == 1)
+    assert (of_one_class[:, 1] == 1).all()
+    of_none = cross_validate(features, SplitRule(), np.zeros(80, bool))
+    assert (of_none == 0).all()
 
 
 def test_images_that_are_all_alike_are_anyones_guess():

@@ -36,8 +36,9 @@ LITE, COMPACT = "efficientnet_lite0", "compact"
     ("given", "networks", "expected"),
     [
         ([], [COMPACT], [[(COMPACT, 128, "squash")]]),
-        ([], [COMPACT, LITE], [[(LITE, 224, "squash"), (LITE, 224, "crop")],
-                               [(COMPACT, 128, "squash")]]),
+        ([], [COMPACT, LITE],
+         [[(LITE, size, way) for size in (128, 160, 224) for way in ("squash", "crop")],
+          [(COMPACT, 128, "squash")]]),
         (["--network=compact"], [COMPACT, LITE], [[(COMPACT, 128, "squash")]]),
         (["--input_size=160", "--resizing=crop"], [COMPACT, LITE],
          [[(LITE, 160, "crop")], [(COMPACT, 160, "crop")]]),

@@ -14,7 +14,7 @@ from steps.reports.tune import fill_report
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.feature_cache import find_or_describe
 from steps.training.plan import Plan
-from steps.tuning.contest import Entry, hold_contest
+from steps.tuning.contest import Entry, best_way, find_learning_curve, hold_contest, within_limits
 from steps.tuning.hyperopt_space import narrow
 from steps.tuning.search import Limits
 from steps.tuning.trials import FINISHED, read_trials
@@ -49,8 +49,51 @@ def entries(lake, tmp_path_factory) -> list[Entry]:
     for network in (LITE, COMPACT):
         plan = Plan(network=network, width=1.0, epochs=2, epoch_steps=2, seed=1)
         cache = find_or_describe(plan, pixels, profile, spark)
-        made.append(Entry(Contender(network, SIZE[0], "squash"), SELECTION, plan, cache))
+        cost = {"onnx_bytes": 1e6 * (1 + (network == LITE)), "latency_ms": 1.0}
+        made.append(Entry(Contender(network, SIZE[0], "squash"), SELECTION, plan, cache, cost))
     return made
+
+
+WAYS = [Contender(LITE, size, way) for size in (128, 160, 224) for way in ("squash", "crop")]
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "never"),
+    [
+        # squash, crop at 128, then 160, 224
+        ((0.5, 0.4, 0.1, 0.35, 0.1, 0.3), (224, "crop"), [(160, "squash"), (224, "squash")]),
+        ((0.4, 0.5, 0.45, 0.0, 0.3, 0.0), (224, "squash"), [(160, "crop"), (224, "crop")]),
+        ((0.4, 0.4, 0.5, 0.0, 0.5, 0.0), (128, "squash"), [(160, "crop"), (224, "crop")]),
+    ],
+)
+def test_the_smallest_size_decides_how_to_resize_and_then_the_sizes_compete(losses, best, never):
+    known, asked = dict(zip(WAYS, losses, strict=True)), []
+
+    def loss(way: Contender) -> float:
+        asked.append(way)
+        return known[way]
+
+    assert best_way(WAYS, loss) == Contender(LITE, *best)
+    assert len(asked) == 4 and not {Contender(LITE, *way) for way in never} & {*asked}
+
+
+def test_a_single_way_needs_no_loss():
+    assert best_way(WAYS[:1], lambda way: pytest.fail("asked")) == WAYS[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"), [(None, [LITE, COMPACT]), (1_500_000, [COMPACT]), (10, [LITE, COMPACT])]
+)
+def test_a_network_that_costs_a_device_too_much_does_not_compete(entries, lake, limit, left):
+    rules = lake.profile.promotion.model_copy(update={"max_onnx_bytes": limit})
+    assert [one.network for one in within_limits(entries, rules)] == left
+
+
+def test_the_learning_curve_is_that_of_the_frozen_network(entries):
+    curve = find_learning_curve(entries)
+    assert list(curve.correct) == [0.25, 0.5, 1.0]
+    assert len(curve.classes) == entries[0].cache.rows("train") // 4 + 12
+    assert find_learning_curve(entries[1:]) is None
 
 
 def test_each_network_has_a_trial_and_the_best_one_the_others(lake, store, entries):
@@ -76,7 +119,10 @@ def test_each_network_has_a_trial_and_the_best_one_the_others(lake, store, entri
 
     report = Report("tune", "run")
     with mlflow.start_run():  # whose experiment the links lead to
-        fill_report(report, trials, narrow(SPACE, winner.contender.network), entries)
+        curve = find_learning_curve(entries)
+        fill_report(report, trials, narrow(SPACE, winner.contender.network), entries, curve)
+    (learning,) = (one for one in report.sections if one.title == "Learning curve")
+    assert [row[0] for row in learning.rows] == ["all", "a", "b"]
     table = next(section for section in report.sections if section.title == "Networks")
     assert table.rows[0][0] == winner.contender.network and len(table.rows) == 2
 
