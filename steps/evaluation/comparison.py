@@ -119,9 +119,9 @@ def compare_to_champion(
     """Evaluate a challenger, and the champion if that is another version, on the same images.
 
     Both predict the same rows at the same Delta version: the test split of the challenger's
-    training, prepared for each network at its own size. If the champion was trained on another
-    split, it may have seen some of them. They stay in: that favours the champion alone, so no
-    worse challenger passes, and the comparison carries a warning.
+    training, prepared for each network at its own size and in its own regions. If the champion was
+    trained on another split, it may have seen some of them. They stay in: that favours the champion
+    alone, so no worse challenger passes, and the comparison carries a warning.
 
     Args:
         challenger: the version that may be promoted.

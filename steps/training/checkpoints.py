@@ -9,6 +9,7 @@ import numpy as np
 from fsspec import AbstractFileSystem
 from mlflow import MlflowClient
 
+from edge.inference.region import OTHER_DEVICES
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import RunAgain, UserError
@@ -40,6 +41,7 @@ class TrainingFingerprint:
     def values(self) -> dict[str, object]:
         """Return each value by the name of its parameter, or by its name in the selection."""
         values = asdict(self.plan) | self.selection.content()
+        values["region"] = ",".join(map(str, values["regions"].pop(OTHER_DEVICES, ())))
         return values | {"input_size": values["input_size"][0], "processes": self.processes}
 
 
@@ -113,7 +115,7 @@ def load_checkpoint(profile: Profile, run_id: str, fingerprint: TrainingFingerpr
         raise UserError(
             f"run {run_id} trained with {name} {before}, not {now.get(name)}; pass its "
             "parameters again",
-            RunAgain({name: str(before)}),
+            RunAgain({name: str(before)} if name != "regions" else {}),  # they are the profile's
         )
     weights, variables = values[: record["weights"]], values[record["weights"] :]
     return Checkpoint(FitResult(weights, record["epochs"], record["best"]), variables)

@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from small_cache import write_cache
 
+from edge.inference.region import Region
 from steps.errors import RunAgain, UserError
 from steps.evaluation.predictions import predict_by_keras
 from steps.pipeline.outputs import Selection
@@ -121,6 +122,7 @@ SELECTION = Selection(
     guard_minutes=1,
     split_seed=0,
 )
+LEFT, RIGHT = Region(0, 0, 0.5, 1), Region(0.5, 0, 0.5, 1)
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(bright_cache, result, tmp_path):
@@ -167,7 +169,8 @@ def test_the_fix_names_parameters_of_train(store, tmp_path):
     profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
     first = MlflowClient().create_run("0", tags={"input.ingest": "1" * 32}).info.run_id
     second = MlflowClient().create_run("0", tags={RESUMED: first}).info.run_id
-    fingerprint = TrainingFingerprint(PLAN, SELECTION, 1)
+    selection = SELECTION.model_copy(update={"regions": {"7": LEFT, "": RIGHT}})
+    fingerprint = TrainingFingerprint(PLAN, selection, 1)
     checkpoint = Checkpoint(FitResult([], [{"loss": 1.0}], 0), [])
     save_checkpoint(checkpoint_folder(profile, first), fingerprint, checkpoint)
     for run_id in (first, second):
@@ -177,8 +180,11 @@ def test_the_fix_names_parameters_of_train(store, tmp_path):
         ("table_id", "another", {"ingest_run_id": "1" * 32}),
         ("input_size", (64, 64), {"input_size": "32"}),
         ("split_seed", 5, {"split_seed": "0"}),
+        ("regions", {"7": LEFT}, {"region": "0.5,0.0,0.5,1.0"}),
+        ("regions", {"7": LEFT, "": LEFT}, {"region": "0.5,0.0,0.5,1.0"}),
+        ("regions", {"": RIGHT}, {}),  # the profile's changed
     ]:
-        other = TrainingFingerprint(PLAN, SELECTION.model_copy(update={field: value}), 1)
+        other = TrainingFingerprint(PLAN, selection.model_copy(update={field: value}), 1)
         with pytest.raises(UserError) as caught:
             load_checkpoint(profile, first, other)
         assert caught.value.fix == RunAgain(changed)
