@@ -7,10 +7,22 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from edge.inference.region import Region
 from steps.endings import Result
 from steps.errors import UserError
-from steps.evaluation.comparison import compare_to_champion, load_candidate, past_result
-from steps.evaluation.refusal import end_refused, what_helps, why_refused
+from steps.evaluation.comparison import (
+    Comparison,
+    compare_to_champion,
+    load_candidate,
+    past_result,
+)
+from steps.evaluation.refusal import (
+    FIX_SHORTCUT,
+    end_refused,
+    what_else_helps,
+    what_helps,
+    why_refused,
+)
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
@@ -49,12 +61,6 @@ class Parameters(StepParameters):
     )
 
 
-FIX_SHORTCUT = (
-    "add images whose label the shortcut does not say, or pass "
-    '-P promote_accept_shortcut="<why it is no harm>"'
-)
-
-
 def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     """Promote the challenger if it passes the profile's rules, or the version that was given."""
     if parameters.version is None:
@@ -86,18 +92,14 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     mlflow.log_metrics({k.replace("@", "/").replace("=", " "): value for k, value in metrics})
     accuracies = comparison.accuracies()
     mlflow.log_metrics({f"{who}_accuracy": value for who, value in accuracies.items()})
-    warning = f" ({comparison.warning})" if comparison.warning else ""
     shortcut = candidate.trained.shortcut
     if shortcut and not parameters.accept_shortcut:
         comparison = comparison.refused(shortcut)
     if not comparison.result.passed and not is_champion:
-        versions.note_comparison(challenger, f"{REFUSED}{comparison.result}{warning}", run.id)
-        fill_report(run.report, challenger, champion, comparison)
-        rules = run.profile.promotion
-        fix = FIX_SHORTCUT if shortcut in comparison.result.refusals else what_helps(comparison)
-        why = why_refused(comparison, rules) + warning
-        return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
-    if warning:
+        if champion is None:
+            _say_what_else_helps(run, challenger, comparison, candidate.trained.proposed_region)
+        return _refuse_compared(run, parameters, challenger, champion, comparison, shortcut)
+    if comparison.warning:
         logger.warning("%s", comparison.warning)
     with lock_aliases(challenger.name, run.id):
         moved = moved_reason(challenger.name, before, parameters.alias)
@@ -105,7 +107,8 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             if shortcut and parameters.accept_shortcut:
                 versions.accept_shortcut(challenger, parameters.accept_shortcut)
             if comparison.result.passed:
-                versions.note_comparison(challenger, f"passed: {parameters.alias}{warning}", run.id)
+                note = f"passed: {parameters.alias}{comparison.caution}"
+                versions.note_comparison(challenger, note, run.id)
             reason = parameters.reason or "passed the profile's promotion rules"
             move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
     if moved:
@@ -117,6 +120,33 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     named = f"{parameters.alias}: {challenger.name} {challenger.version}"
     line = f"{named}; accuracy {comparison.accuracy}"
     return _outputs(challenger, parameters.alias, "promoted", line=line, metrics=accuracies)
+
+
+def _refuse_compared(
+    run: StepRun,
+    parameters: Parameters,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    comparison: Comparison,
+    shortcut: str,
+) -> PromoteOutputs:
+    """Refuse a challenger that did not pass, and note why at its version."""
+    from steps.reports.promote import fill_report
+
+    note = f"{REFUSED}{comparison.result}{comparison.caution}"
+    versions.note_comparison(challenger, note, run.id)
+    fill_report(run.report, challenger, champion, comparison)
+    fix, accuracies = what_helps(comparison, shortcut), comparison.accuracies()
+    why = why_refused(comparison, run.profile.promotion) + comparison.caution
+    return _refuse(run, parameters, challenger, champion, why, fix, accuracies)
+
+
+def _say_what_else_helps(
+    run: StepRun, challenger: ModelVersion, comparison: Comparison, region: Region | None
+) -> None:
+    source = challenger.tags["source"].removeprefix("file:")
+    for case, changed in what_else_helps(comparison, region).items():
+        logger.info("if %s, run: %s", case, run.commands.next("main", source=source, **changed))
 
 
 def _refuse(
@@ -135,6 +165,8 @@ def _refuse(
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
         line += f"; {fix}; run: {run.report.next_command}"
+    elif fix == FIX_SHORTCUT:
+        line += f"; {fix}"
     if parameters.on_refusal == "fail":
         raise UserError(line, result=result)
     outcome = {"result": result, "line": line, "champion": stays, "metrics": metrics or {}}

@@ -117,6 +117,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         threshold=test.threshold,
         own_splits=cache.own_splits,
         shortcut=audit.shortcut,
+        proposed_region=audit.proposed_region,
         line=audit.line,
     )
 

@@ -3,28 +3,34 @@
 import logging
 from contextlib import ExitStack, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from pydantic import Field
+from pyspark.sql import SparkSession
 
 from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.selection import INPUT_TAGS, prepared_for
+from steps.dataset.selection import INPUT_TAGS, Contender, prepared_for
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
-from steps.pipeline.outputs import IngestOutputs, TuneOutputs
+from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
 from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
+from steps.settings.search_space import SearchSpace
 from steps.training.networks import FROZEN
 from steps.training.plan import Plan
 from steps.training.plan_parameters import NetworkParameters
 from steps.tuning.hyperopt_space import narrow
 from steps.tuning.trials import FAILED, Trial, read_trials
+
+if TYPE_CHECKING:
+    from steps.tuning.contest import Entry
 
 SEARCHED = "searched"
 """Tag of a run: what a search that resumes it has to have the same."""
@@ -47,22 +53,14 @@ class Parameters(NetworkParameters):
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
-    from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.tune import fill_report
-    from steps.tuning.contest import enter, find_learning_curve, hold_contest, within_limits
+    from steps.tuning.contest import find_learning_curve, hold_contest
     from steps.tuning.search import Limits
 
-    if run.profile.tuning is None:
-        raise UserError(
-            f"profile {run.profile.name} has no search space: add tuning.space to it, as in "
-            "profiles/local.yaml"
-        )
-    space = run.profile.tuning.space
-    networks = space.network.choices if space.network else [Plan.network]
-    contenders = parameters.contenders(map(str, networks))
-    selection = parameters.selection(
-        run.read("ingest", IngestOutputs), contenders[0][0], run.profile.regions
-    )
+    space = _search_space(run.profile)
+    contenders = parameters.contenders(_networks(space))
+    ingested = run.read("ingest", IngestOutputs)
+    selection = parameters.selection(ingested, contenders[0][0], run.profile.regions)
     log_delta_version(selection.table, selection.version, "tuning")
     names = [cache_name(prepared_for(way, selection)) for ways in contenders for way in ways]
     searched = f"{names} {parameters.epochs} {space.model_dump_json()}"
@@ -75,26 +73,11 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         with run.timings.measure("spark"):
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
         with run.timings.measure("cache"):
-            open_spark = partial(nullcontext, spark)
-            cache = find_or_fill(selection, run.profile, open_spark)
-            logger.info(describe_guard(cache.counts))
-            has_frozen = any(ways[0].network in FROZEN for ways in contenders)
-            warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
-            make = partial(enter, selection, plan, run.profile, spark)
-            entries = within_limits(list(map(make, contenders)), run.profile.promotion)
+            entries = _enter_networks(run, contenders, selection, plan, spark)
             curve = find_learning_curve(entries)
-        if curve:
-            logger.info(curve.describe(cache.labels))
         with run.timings.measure("trials"):
             trials, winner = hold_contest(spark, entries, space, limits, run.id, before)
-    failed = [trial for trial in trials if trial.outcome == FAILED]
-    if len(failed) == len(trials):
-        error = failed[-1].error if failed else "the time limit came before the first"
-        raise UserError(
-            f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, "
-            "or pass more -P minutes"
-        )
-    best = min(trials, key=lambda trial: trial.validation_loss)
+    best, failed = _best(trials), sum(trial.outcome == FAILED for trial in trials)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
     fill_report(run.report, trials, narrow(space, best.network), entries, curve)
@@ -105,9 +88,57 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
         best_trial_run_id=best.run_id,
         validation_loss=best.validation_loss,
         hyperparameters=best.hyperparameters,
-        finished=len(trials) - len(failed),
-        failed=len(failed),
+        finished=len(trials) - failed,
+        failed=failed,
     )
+
+
+def _search_space(profile: Profile) -> SearchSpace:
+    if profile.tuning is None:
+        raise UserError(
+            f"profile {profile.name} has no search space: add tuning.space to it, as in "
+            "profiles/local.yaml"
+        )
+    return profile.tuning.space
+
+
+def _networks(space: SearchSpace) -> list[str]:
+    return list(map(str, space.network.choices)) if space.network else [Plan.network]
+
+
+def _enter_networks(
+    run: StepRun,
+    contenders: list[list[Contender]],
+    selection: Selection,
+    plan: Plan,
+    spark: SparkSession,
+) -> list["Entry"]:
+    """Prepare the images for each network, and leave out those that cost a device too much."""
+    from steps.reports.promotion_outlook import warn_of_refusal
+    from steps.tuning.contest import enter, within_limits
+
+    cache = find_or_fill(selection, run.profile, partial(nullcontext, spark))
+    logger.info(describe_guard(cache.counts))
+    has_frozen = any(ways[0].network in FROZEN for ways in contenders)
+    warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
+    entries = [enter(selection, plan, run.profile, spark, ways) for ways in contenders]
+    return within_limits(entries, run.profile.promotion)
+
+
+def _best(trials: list[Trial]) -> Trial:
+    """Return the trial with the lowest loss.
+
+    Raises:
+        UserError: none finished.
+    """
+    done = [trial for trial in trials if trial.outcome != FAILED]
+    if not done:
+        error = trials[-1].error if trials else "the time limit came before the first"
+        raise UserError(
+            f"no trial finished ({' '.join(error.split())[:200]}); change tuning in the profile, "
+            "or pass more -P minutes"
+        )
+    return min(done, key=lambda trial: trial.validation_loss)
 
 
 def _read_trials(resumed: str, searched: str) -> list[Trial]:

@@ -9,7 +9,14 @@ from steps.audit.expectation import Expectation, expect, group_below_chance
 from steps.audit.following import Following, follow
 from steps.audit.images import describe_images
 from steps.audit.left_out import BLOCK, predict_left_out
-from steps.audit.occlusion import OcclusionMap, choose_images, describe_surroundings, occlude
+from steps.audit.occlusion import (
+    OcclusionMap,
+    choose_images,
+    depend_on_surroundings,
+    describe_surroundings,
+    occlude,
+    propose_region,
+)
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import Predict, Predictions, read_pixels
@@ -62,6 +69,12 @@ class Audit:
     def surroundings(self) -> str:
         """A sentence if the answers depend on the surroundings; empty if not."""
         return describe_surroundings(list(self.maps.values()), self.seen)
+
+    @property
+    def proposed_region(self) -> Region | None:
+        """The part of an image that the network might see alone, if answers depend on the rest."""
+        maps = list(self.maps.values())
+        return propose_region(maps, self.seen) if depend_on_surroundings(maps) else None
 
 
 def audit_network(

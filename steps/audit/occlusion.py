@@ -81,25 +81,39 @@ def describe_surroundings(maps: list[OcclusionMap], seen: Region = WHOLE) -> str
         maps: of some images.
         seen: the part of an image that the network sees.
     """
-    border = sum(one.needs_border for one in maps)
-    middle = sum(one.needs_middle for one in maps)
-    if border <= middle or border < len(maps) / 4:
+    if not depend_on_surroundings(maps):
         return ""
+    border, middle = _needs(maps)
     return (
         f"The answer depends on the surroundings: it changes on {border} of {len(maps)} images if "
         f"their outer half is hidden, and on {middle} if their inner half is. If the object is "
         "always in one part of the image, let the network see that alone: "
-        f"-P region={_propose_region(maps, seen) or 'x,y,width,height'}"
+        f"-P region={propose_region(maps, seen) or 'x,y,width,height'}"
     )
 
 
-def _propose_region(maps: list[OcclusionMap], seen: Region) -> Region | None:
+def depend_on_surroundings(maps: list[OcclusionMap]) -> bool:
+    """Return whether more answers need the border than the middle, and at least a quarter do."""
+    border, middle = _needs(maps)
+    return border > middle and border >= len(maps) / 4
+
+
+def _needs(maps: list[OcclusionMap]) -> tuple[int, int]:
+    """Return how many answers need the border, and how many the middle."""
+    return sum(one.needs_border for one in maps), sum(one.needs_middle for one in maps)
+
+
+def propose_region(maps: list[OcclusionMap], seen: Region = WHOLE) -> Region | None:
     """Return the part of an image that most answers need; None if they need no such part.
 
     Only images count whose answer changes if their middle is hidden: others may show what the
     network sees in place of the object. What supports an answer is what makes it less probable if
     it is hidden, and each image counts the same. Of the rectangles of cells that have ``EVIDENCE``
     of that and at most half of the image, it is the smallest, and of those the one with the most.
+
+    Args:
+        maps: of some images.
+        seen: the part of an image that the network sees.
     """
     clipped = [np.clip(one.drops, 0, None) for one in maps if one.needs_middle]
     supports = [one / one.sum() for one in clipped if one.any()]

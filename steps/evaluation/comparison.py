@@ -109,6 +109,11 @@ class Comparison:
             "champion, whose accuracy may be overestimated"
         )
 
+    @property
+    def caution(self) -> str:
+        """The warning in brackets, to stand behind a result; empty if there is none."""
+        return f" ({self.warning})" if self.warning else ""
+
 
 def compare_to_champion(
     challenger: Candidate,

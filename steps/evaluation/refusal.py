@@ -2,12 +2,18 @@
 
 import math
 
+from edge.inference.region import Region
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST
 from steps.endings import Result
 from steps.evaluation.comparison import Comparison
 from steps.evaluation.metric_names import label_metric
 from steps.settings.profile import Promotion
+
+FIX_SHORTCUT = (
+    "add images whose label the shortcut does not say, or pass "
+    '-P promote_accept_shortcut="<why it is no harm>"'
+)
 
 
 def end_refused(model: str, challenger: str, champion: str | None, why: str) -> tuple[Result, str]:
@@ -33,8 +39,15 @@ def why_refused(comparison: Comparison, rules: Promotion) -> str:
     return f"{had}: {result}"
 
 
-def what_helps(comparison: Comparison) -> str:
-    """Return what makes the next challenger most likely to pass."""
+def what_helps(comparison: Comparison, shortcut: str = "") -> str:
+    """Return what makes the next challenger most likely to pass.
+
+    Args:
+        comparison: that refused it.
+        shortcut: that it is seen to follow; empty: none.
+    """
+    if shortcut in comparison.result.refusals:
+        return FIX_SHORTCUT
     if needed := comparison.result.images_needed:
         return f"add about {images_to_add(needed, comparison.cache)} labelled images"
     if comparison.result.needs_labels:
@@ -43,6 +56,26 @@ def what_helps(comparison: Comparison) -> str:
         worst = min(labels, key=lambda label: recall[label])
         return f"add labelled images, above all of {worst} (recall {recall[worst]:.2f})"
     return "train another, or change promotion in the profile"
+
+
+def what_else_helps(comparison: Comparison, region: Region | None) -> dict[str, dict[str, str]]:
+    """Return what helps besides labels a challenger that was right too seldom.
+
+    Args:
+        comparison: that refused it.
+        region: that the audit of its training proposes.
+
+    Returns:
+        parameters of the pipeline by the case in which they help, the likeliest first.
+    """
+    if not comparison.result.needs_labels or comparison.result.images_needed:
+        return {}
+    helps = {}
+    if region:
+        helps["the object is always in one part of the image"] = {"region": str(region)}
+    larger = 32 * round(1.5 * comparison.cache.input_size[0] / 32)
+    helps["it is small in the image"] = {"input_size": str(larger)}
+    return helps
 
 
 def images_to_add(needed: int, cache: Cache) -> int:

@@ -117,6 +117,7 @@ class TrainOutputs(Outputs):
     small: of all labelled images, predicted by classifiers of others.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
     ``shortcut`` says which shortcut the network is seen to follow; empty: none.
+    ``proposed_region`` is what it might see alone, if its answers depend on the surroundings.
     """
 
     labels: list[str]
@@ -130,6 +131,7 @@ class TrainOutputs(Outputs):
     threshold: float | None = None
     own_splits: list[str] = []
     shortcut: str = ""
+    proposed_region: Region | None = None
     selection: Selection
 
 

@@ -108,7 +108,9 @@ def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:
     frozen = next((one for one in entries if one.cache.has_features), None)
     if frozen is None:
         return None
-    return learning_curve(read_features(frozen.cache, REST), _blocks(frozen.selection))
+    curve = learning_curve(read_features(frozen.cache, REST), _blocks(frozen.selection))
+    logger.info(curve.describe(frozen.cache.labels))
+    return curve
 
 
 def hold_contest(

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from made_predictions import make_predictions
 
+from edge.inference.region import Region
 from steps.dataset.cache import Cache
 from steps.evaluation.comparison import Comparison
 from steps.evaluation.guessing import compare_to_guesses
-from steps.evaluation.promotion_rules import evaluate_rules
-from steps.evaluation.refusal import end_refused, what_helps, why_refused
+from steps.evaluation.promotion_rules import PromotionResult, evaluate_rules
+from steps.evaluation.refusal import end_refused, what_else_helps, what_helps, why_refused
 from steps.settings.profile import Bound, Promotion
 
 RULES = Promotion(min_accuracy=0.9, max_regression=0.05)
@@ -55,6 +56,27 @@ def test_why_and_what_helps(images, others, wrong, rules, why, helps):
     comparison = Comparison(predictions, None, seen, metrics, result, cache)
     assert why_refused(comparison, rules).startswith(why)
     assert what_helps(comparison) == helps
+
+
+REGION = Region(0.25, 0.5, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("result", "region", "expected"),
+    [
+        (PromotionResult(["x"], None, True), REGION,
+         [{"region": "0.25,0.5,0.5,0.25"}, {"input_size": "192"}]),
+        (PromotionResult(["x"], None, True), None, [{"input_size": "192"}]),
+        (PromotionResult(["x"], 30, True), REGION, []),
+        (PromotionResult(["x"], None, False), REGION, []),
+    ],
+    ids=["a region first", "a larger input", "more images decide", "it was right often enough"],
+)  # fmt: skip
+def test_what_else_helps_a_network_that_is_right_too_seldom(result, region, expected):
+    images = make_predictions(2, labels=["a", "b"])
+    cache = Cache("", ["a", "b"], (128, 128), {}, {})
+    comparison = Comparison(images, None, np.zeros(2, bool), {}, result, cache)
+    assert list(what_else_helps(comparison, region).values()) == expected
 
 
 @pytest.mark.parametrize(
