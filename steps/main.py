@@ -15,6 +15,7 @@ from steps import export, ingest, promote, register, train, tune
 from steps.dataset.own_split import source_with_test
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
+from steps.evaluation.miss_rate import Wish, require_images
 from steps.ingestion.landing import normalize
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
@@ -59,6 +60,7 @@ logger = logging.getLogger("steps")
 # the same defaults and help as the steps' own
 _SOURCE: Any = ingest.Parameters.model_fields["source"]
 _ON_REFUSAL: Any = promote.Parameters.model_fields["on_refusal"]
+_MAX_MISS_RATE: Any = train.Parameters.model_fields["max_miss_rate"]
 
 
 class OwnParameters(NetworkParameters):
@@ -71,6 +73,7 @@ class OwnParameters(NetworkParameters):
     force: str = Field("", description="steps to run even if a run fits, such as tune,train")
     until: str = Field("", description="the last step to run")
     on_refusal: Literal["finish", "fail"] = _ON_REFUSAL
+    max_miss_rate: Wish = _MAX_MISS_RATE
 
 
 # `from` is a keyword, which a class statement cannot name a field by
@@ -100,6 +103,8 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
             if not ending.result.is_refusal:
                 run_id = pipeline.runs.get(step.name)  # a dry run has none
                 ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
+            if isinstance(ending, IngestOutputs):  # before tune searches
+                require_images(parameters.max_miss_rate, ending.labels, is_split=False)
         run.commands.to_resume = dict.fromkeys(("from", "force", "dry_run"), "")
         result, line = pipeline_ending(done, ending, run.commands.resume())
         if result.is_refusal and parameters.on_refusal == "fail":

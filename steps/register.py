@@ -97,7 +97,7 @@ def _log_model(
             "prepare_version": PREPARE_VERSION,
             "table": trained.selection.table,
             "table_version": trained.selection.version,
-            **trained.model_dump(include={"labels", "metrics", "threshold"}),
+            **trained.model_dump(include={"labels", "metrics", "threshold", "threshold_label"}),
         },
     )
 

@@ -23,7 +23,7 @@ RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = {"threshold": "0.1", CROP: "0.2", "region": "0.3"}
+FEATURES = {"threshold": "0.1", CROP: "0.2", "region": "0.3", "threshold_label": "0.3"}
 """What a record can require of its reader, and the version of the code on a device that first has
 it: a new feature comes with a new version."""
 
@@ -73,8 +73,9 @@ class ModelRecord:
         metrics: test metrics at training time.
         files: SHA-256 by file name, for the files beside the record.
         file_metrics: what each network file reached on the test images, by file name.
-        threshold: of two classes, the probability from which an image is of the second; None:
-            the more probable class.
+        threshold: the probability from which an image is of one class, whatever the others have;
+            None: the most probable class.
+        threshold_label: that class; None: the second of two.
         regions: the part of an image that ``prepare`` takes, by device ID, as
             :func:`edge.inference.region.region_of` reads them.
     """
@@ -87,6 +88,7 @@ class ModelRecord:
     files: dict[str, str] = field(default_factory=dict)
     file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     threshold: float | None = None
+    threshold_label: str | None = None
     resizing: str = SQUASH
     regions: dict[str, Region] = field(default_factory=dict)
 
@@ -113,24 +115,28 @@ class ModelRecord:
             raise
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RecordError(f"{path} is not a model record: {error}") from error
-        if record.threshold is not None and len(record.labels) != 2:
-            raise RecordError(
-                f"{path} has a threshold for {len(record.labels)} labels: only 2 can have one"
-            )
+        if record.threshold is not None and not (
+            record.threshold_label in record.labels
+            or (record.threshold_label is None and len(record.labels) == 2)
+        ):
+            wrong = f"for the label {record.threshold_label}, and has {len(record.labels)} labels"
+            raise RecordError(f"{path} has a threshold {wrong}")
         return record
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
         used = ["threshold"] if self.threshold is not None else []
+        used += ["threshold_label"] if self.threshold_label else []
         used += [self.resizing] if self.resizing != SQUASH else []
         used += ["region"] if self.regions else []
         stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
-        text = json.dumps(asdict(self) | stated, indent=2, sort_keys=True, ensure_ascii=False)
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        text = json.dumps(own | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 
     def decide(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
         """Return the class of each image by :func:`decide`, with the record's threshold."""
-        return decide(probabilities, self.threshold)
+        return decide(probabilities, self.labels, self.threshold, self.threshold_label)
 
     def decode(
         self, probabilities: NDArray[np.floating[Any]], latency_ms: float = 0.0
@@ -159,12 +165,25 @@ class ModelRecord:
 
 
 def decide(
-    probabilities: NDArray[np.floating[Any]], threshold: float | None
+    probabilities: NDArray[np.floating[Any]],
+    labels: list[str],
+    threshold: float | None,
+    threshold_label: str | None = None,
 ) -> NDArray[np.integer[Any]]:
     """Return the class of each image, ``int [N]``, by its probabilities ``[N, classes]``.
 
-    The most probable one; of two classes with a threshold, the second if it reaches that.
+    The most probable one; with a threshold, its class if that reaches it, or else the most probable
+    of the others.
+
+    Args:
+        probabilities: a network's output.
+        labels: the class names in the order of the columns.
+        threshold: 0–1, or None.
+        threshold_label: the class that the threshold is for; None: the second of two.
     """
     if threshold is None:
         return cast(NDArray[np.integer[Any]], probabilities.argmax(axis=1))
-    return (probabilities[:, 1] >= threshold).astype(int)
+    index = labels.index(threshold_label) if threshold_label else 1
+    others = probabilities.copy()
+    others[:, index] = -1
+    return np.where(probabilities[:, index] >= threshold, index, others.argmax(axis=1))

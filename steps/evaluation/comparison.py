@@ -169,7 +169,8 @@ def _predict(
     own = {name: getattr(trained.selection, name) for name in prepared}
     selection = selection.model_copy(update=own)
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
-    return cache, predict_by_keras(candidate.model, cache, TEST, trained.labels, trained.threshold)
+    decision = trained.labels, trained.threshold, trained.threshold_label
+    return cache, predict_by_keras(candidate.model, cache, TEST, *decision)
 
 
 def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:

@@ -35,8 +35,9 @@ class Predictions:
         devices: the camera of each image, or None.
         captured_at: ``datetime64 [N]``, UTC; NaT if it is not known.
         brightness: mean of the prepared pixels, 0–255.
-        threshold: for two labels, the probability from which the second is predicted. None: the
-            most probable label is predicted.
+        threshold: the probability from which one label is predicted. None: the most probable label
+            is predicted.
+        threshold_label: that label; None: the second of two.
     """
 
     labels: list[str]
@@ -48,11 +49,13 @@ class Predictions:
     captured_at: NDArray[np.datetime64]
     brightness: NDArray[np.floating[Any]]
     threshold: float | None = None
+    threshold_label: str | None = None
 
     @property
     def predicted(self) -> NDArray[np.str_]:
         """The predicted label of each image, ``str [N]``."""
-        return np.array(self.labels).take(decide(self.probabilities, self.threshold))
+        decided = decide(self.probabilities, self.labels, self.threshold, self.threshold_label)
+        return np.array(self.labels).take(decided)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -69,7 +72,7 @@ class Predictions:
 
     def subset(self, chosen: NDArray[np.bool_]) -> "Predictions":
         """Return the predictions for some of the images: ``bool [N]``."""
-        names = {field.name for field in fields(self)} - {"labels", "threshold"}
+        names = {field.name for field in fields(self)} - {"labels", "threshold", "threshold_label"}
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def metrics(self) -> dict[str, float]:
@@ -111,6 +114,7 @@ def predict_split(
     split: str,
     labels: list[str] | None = None,
     threshold: float | None = None,
+    threshold_label: str | None = None,
 ) -> dict[str, Predictions]:
     """Predict every image of a split by each of some models, reading the split once.
 
@@ -119,7 +123,7 @@ def predict_split(
         cache: the images, prepared at the models' size.
         split: ``train``, ``validation`` or ``test``.
         labels: the models' class names; None: the cache's.
-        threshold: as :class:`Predictions` has it.
+        threshold, threshold_label: as :class:`Predictions` has them.
     """
     columns: list[tuple[Any, ...]] = []
     for group in read_row_groups(cache, split, COLUMNS):
@@ -141,6 +145,7 @@ def predict_split(
     names = ("truth", "sha256", "paths", "devices", "captured_at", "brightness")
     shared: dict[str, Any] = dict(zip(names, values[:6], strict=True))
     shared |= {"labels": labels or cache.labels, "threshold": threshold}
+    shared |= {"threshold_label": threshold_label}
     by_model = zip(models, values[6:], strict=True)
     return {name: Predictions(probabilities=found, **shared) for name, found in by_model}
 
@@ -157,10 +162,11 @@ def predict_by_keras(
     split: str,
     labels: list[str] | None = None,
     threshold: float | None = None,
+    threshold_label: str | None = None,
 ) -> Predictions:
     """Predict every image of a split by a Keras model, as :func:`predict_split` does."""
     models = {"keras": keras_predict(model)}
-    return predict_split(models, cache, split, labels, threshold)["keras"]
+    return predict_split(models, cache, split, labels, threshold, threshold_label)["keras"]
 
 
 def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:

@@ -111,8 +111,8 @@ class TrainOutputs(Outputs):
     """A trained network, logged as ``model.keras``, and its metrics.
 
     ``own_splits`` are the splits that the images brought themselves.
-    ``threshold`` is for two labels and chosen on the validation split: the second label is
-    predicted if its probability reaches it. None: the most probable label is predicted.
+    ``threshold`` is the probability from which ``threshold_label`` is predicted, or the second of
+    two labels if that is None. Without a threshold, the most probable label is predicted.
     ``cross_validated`` are images by true label (rows) and predicted label, if the test split is
     small: of all labelled images, predicted by classifiers of others.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
@@ -129,6 +129,7 @@ class TrainOutputs(Outputs):
     test_images: int = 0
     cross_validated: list[list[int]] = []
     threshold: float | None = None
+    threshold_label: str | None = None
     own_splits: list[str] = []
     shortcut: str = ""
     proposed_region: Region | None = None

@@ -16,5 +16,6 @@ def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
         regions=trained.selection.regions,
         prepare_version=PREPARE_VERSION,
         threshold=trained.threshold,
+        threshold_label=trained.threshold_label,
         **fields,
     )

@@ -74,7 +74,8 @@ def write_package(model: "keras.Model", record: ModelRecord, cache: Cache, folde
     scorers = {name: Scorer(folder, model_file=name) for name in hashes}
     models: dict[str, Predict] = {name: scorer.score_prepared for name, scorer in scorers.items()}
     models[KERAS] = keras_predict(model)
-    predictions = predict_split(models, cache, TEST, record.labels, record.threshold)
+    decision = record.labels, record.threshold, record.threshold_label
+    predictions = predict_split(models, cache, TEST, *decision)
     by_keras = predictions.pop(KERAS)
     difference = require_parity(by_keras, predictions[MODEL_FILE])
     file_metrics = {name: _metrics(found, by_keras) for name, found in predictions.items()}

@@ -1,5 +1,7 @@
 """The report of train."""
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,14 @@ from steps.dataset.own_split import describe_own_split
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
 from steps.evaluation.metric_names import label_metric
 from steps.evaluation.metrics import wilson
+from steps.evaluation.miss_rate import Threshold
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
 from steps.reports.audit import SLICES, add_cues, add_left_out, add_maps
 from steps.training.fit_result import FitResult
+
+logger = logging.getLogger("steps")
 
 MISTAKES = 12
 NOT_LEFT_OUT = (
@@ -35,6 +40,7 @@ def fill_report(
     cache: Cache,
     peak_rate: float,
     audit: Audit,
+    threshold: Threshold,
 ) -> None:
     """Show test metrics with intervals, curves, confusion, labels, slices and worst mistakes."""
     metrics = test.metrics()
@@ -43,7 +49,10 @@ def fill_report(
     report.headline("test images", len(test))
     report.headline("best epoch", f"{result.best + 1} of {len(result.epochs)}")
     if test.threshold is not None:
-        report.headline(f"threshold for {test.labels[1]}", f"{test.threshold:.3f}")
+        label = test.threshold_label or test.labels[1]
+        report.headline(f"threshold for {label}", f"{test.threshold:#.3g}")
+    if threshold.label:
+        _add_misses(report, threshold, test)
     add_cues(report, audit)
     report.plot(
         "Epochs",
@@ -82,6 +91,28 @@ def fill_report(
         images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]
         report.images("The worst mistakes", images, "At the size that the network takes.")
     add_maps(report, audit, test)
+
+
+def _add_misses(report: Report, threshold: Threshold, test: Predictions) -> None:
+    """Show what a wished miss rate costs on the test images, and say it in the terminal."""
+    label, is_true = threshold.label, test.truth == threshold.label
+    images, others = int(is_true.sum()), int((~is_true).sum())
+    decided = threshold.misses, threshold.images
+    rows: list[list[Any]] = [["held out, decided", *decided, _span(*wilson(*decided)), "–", "–"]]
+    for name, found in (("test", test), ("test, without it", replace(test, threshold=None))):
+        is_found = found.predicted == label
+        misses, alarms = int((is_true & ~is_found).sum()), int((is_found & ~is_true).sum())
+        interval = _span(*wilson(misses, images)) if images else "–"
+        rows.append([name, misses, images, interval, alarms, others])
+    (misses, alarms), alarms_before = rows[1][1:5:3], rows[2][4]
+    text = (
+        f"at most {100 * threshold.rate:g} % of {label} are missed, with 95 % confidence, from "
+        f"{threshold.value:.3g} on: {misses} of {images} test images; it costs "
+        f"{alarms - alarms_before} more false alarms of {others}"
+    )
+    logger.info(text)
+    header = ["images", "missed", "of", "95 % interval", "false alarms", "of"]
+    report.table(f"Threshold of {label}", header, rows, f"{text}.")
 
 
 def _span(low: float, high: float) -> str:

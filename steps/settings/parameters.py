@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -13,6 +14,9 @@ from steps.settings.validation_errors import describe, did_you_mean
 TRUE = ("true", "1", "yes", "on", "y", "t")
 """What pydantic reads as true, in any case."""
 
+
+DOTTED = re.compile(r"(?<![^\0])--(\w+)\.([^=\0]*)[=\0]")
+"""A flag with a dot in its name, in arguments with a NUL between: its name, and what follows."""
 
 RELEASED = "-onnx"
 """The end of the name under which a model is released."""
@@ -43,7 +47,9 @@ ImageRegion = Annotated[Region, BeforeValidator(Region.of)]
 class StepParameters(BaseModel):
     """Parameters that every step has; a step adds its own as fields with a description.
 
-    ``mlflow run . -e train -P epochs=5`` reaches the step as ``--epochs 5``.
+    ``mlflow run . -e train -P epochs=5`` reaches the step as ``--epochs 5``. What follows a dot in
+    a name begins the value: ``-P max_miss_rate.crack=0.01`` is ``-P max_miss_rate=crack=0.01``.
+    MLflow takes few characters in a name, A–Z a–z 0–9 _ - . / :, and any in a value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -139,7 +145,13 @@ def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
             help=f"{field.description} (default: {_shown(field.default)})".replace("%", "%%"),
             **flag,
         )
-    known, unknown = parser.parse_known_args(argv)
+    typed = "\0".join(sys.argv[1:] if argv is None else argv)
+    dotted = [name for name, _ in DOTTED.findall(typed)]
+    for name in dotted:
+        if dotted.count(name) > 1:
+            raise UserError(f"{step} takes only one {name}.<…>; pass one of them")
+    typed = DOTTED.sub(r"--\1=\2=", typed)
+    known, unknown = parser.parse_known_args(typed.split("\0") if typed else [])
     if unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
         raise UserError(

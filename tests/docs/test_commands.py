@@ -46,7 +46,10 @@ def _wrong_parameters(words: list[str], unnamed: set[str]) -> Iterator[str]:
         valid = parameters_of(entry_point)
     for flag, word in itertools.pairwise(words):
         name = word.partition("=")[0]
-        if flag == "-P" and "=" in word and not OPEN.search(name) and name not in valid:
+        if flag == "-P" and "=" in word and not OPEN.search(name):
+            name = name.partition(".")[0]  # what follows a dot begins the value
+            if name in valid:
+                continue
             yield f"{entry_point} has no parameter {name!r}"
 
 
@@ -140,6 +143,8 @@ def test_a_wrong_command_is_found():
 
     assert problems(". -e ingest -P source=x -P gps=keep") == []
     assert problems(". -P gps=keep") == ["main has no parameter 'gps'"]
+    assert problems(". -P max_miss_rate.crack=0.01") == []
+    assert problems(". -P miss_rate.crack=0.01") == ["main has no parameter 'miss_rate'"]
     assert problems(". -e tain") == ["there is no entry point 'tain'"]
     assert problems(". -e train -P 'epoch=4' # twice") == ["train has no parameter 'epoch'"]
     assert problems(". -e <step> -P <parameter>=<value>") == []

@@ -47,6 +47,10 @@ def test_a_record_requires_what_it_uses(tmp_path):
         (RECORD, {}),
         (replace(RECORD, threshold=0.5), {"threshold": FEATURES["threshold"]}),
         (replace(RECORD, resizing="crop"), {"crop": FEATURES["crop"]}),
+        (
+            replace(RECORD, threshold=0.5, threshold_label="empty"),
+            {name: FEATURES[name] for name in ("threshold", "threshold_label")},
+        ),
         (replace(RECORD, regions=REGIONS), {"region": FEATURES["region"]}),
     ):
         record.write(tmp_path)
@@ -54,10 +58,49 @@ def test_a_record_requires_what_it_uses(tmp_path):
         assert (stated["record_version"], stated["requires"]) == (RECORD_VERSION, requires)
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path):
-    for record in (RECORD, replace(RECORD, regions=REGIONS)):
-        record.write(tmp_path)
-        assert ModelRecord.read(tmp_path) == record
+def test_an_agent_that_knows_no_label_of_a_threshold_is_too_old(tmp_path, monkeypatch):
+    replace(RECORD, threshold=0.5, threshold_label="empty").write(tmp_path)
+    monkeypatch.delitem(FEATURES, "threshold_label")
+    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.3: run install\.sh"):
+        ModelRecord.read(tmp_path)
+
+
+THREE = ["crack", "dent", "fine"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        RECORD,
+        replace(RECORD, threshold=0.25),
+        replace(RECORD, threshold=0.25, threshold_label="empty"),
+        replace(RECORD, labels=THREE, threshold=0.25, threshold_label="dent"),
+        replace(RECORD, regions=REGIONS),
+    ],
+)
+def test_a_record_comes_back_as_it_was_written(tmp_path, record):
+    record.write(tmp_path)
+    assert ModelRecord.read(tmp_path) == record
+
+
+def test_a_threshold_of_the_second_of_two_adds_nothing_to_a_record(tmp_path):
+    replace(RECORD, threshold=0.25).write(tmp_path)
+    assert "threshold_label" not in (tmp_path / "record.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("labels", "label", "problem"),
+    [
+        (THREE, None, "a threshold for the label None, and has 3 labels"),
+        (THREE, "scratch", "a threshold for the label scratch, and has 3 labels"),
+        (["fine"], None, "a threshold for the label None, and has 1 labels"),
+        (THREE[:2], "fine", "a threshold for the label fine, and has 2 labels"),
+    ],
+)
+def test_a_threshold_for_no_label_is_refused(tmp_path, labels, label, problem):
+    replace(RECORD, labels=labels, threshold=0.5, threshold_label=label).write(tmp_path)
+    with pytest.raises(RecordError, match=problem):
+        ModelRecord.read(tmp_path)
 
 
 def test_the_same_record_gives_the_same_bytes(tmp_path):
@@ -119,6 +162,28 @@ def test_a_prediction_has_the_label_decided_on_and_its_probability(threshold, of
     named = {"empty": 1 - of_package, "package": of_package}
     (prediction,) = record.decode(np.float32([list(named.values())]), latency_ms=2.5)
     assert prediction == (label, named[label], named, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "threshold", "threshold_label", "probabilities", "label"),
+    [
+        (["a", "b"], 0.25, "a", [0.25, 0.75], "a"),
+        (["a", "b"], 0.875, "a", [0.75, 0.25], "b"),
+        (["a", "b"], 0.25, "b", [0.75, 0.25], "b"),
+        (THREE, 0.125, "crack", [0.125, 0.25, 0.625], "crack"),
+        (THREE, 0.125, "crack", [0.0, 0.375, 0.625], "fine"),
+        (THREE, 0.75, "dent", [0.125, 0.625, 0.25], "fine"),  # not dent, though most probable
+        (THREE, 0.5, "fine", [0.25, 0.25, 0.5], "fine"),
+        (THREE, 0.0, "fine", [1.0, 0.0, 0.0], "fine"),
+        (THREE, None, None, [0.25, 0.5, 0.25], "dent"),
+    ],
+)
+def test_a_label_with_a_threshold_is_predicted_from_there_on(
+    labels, threshold, threshold_label, probabilities, label
+):
+    record = replace(RECORD, labels=labels, threshold=threshold, threshold_label=threshold_label)
+    (prediction,) = record.decode(np.float32([probabilities]))
+    assert (prediction.label, prediction.score) == (label, probabilities[labels.index(label)])
 
 
 def test_each_image_has_a_prediction_and_no_image_has_none():

@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from release_server import MODEL, ReleaseServer
+
+from edge.inference.record import ModelRecord
 
 PROJECT = Path(__file__).resolve().parents[3]
 FIRST = "7992a1ee4856282d5773ec35632aa691245e0ced"
@@ -73,6 +76,21 @@ def test_an_agent_takes_unknown_fields_and_keeps_its_model_if_it_is_too_old(
     assert done.returncode != 0
     assert "release 2 needs agent ≥ 97.3: run install.sh" in done.stderr
     assert (models / MODEL / "current").resolve().name == "release-1"
+
+
+@pytest.mark.slow
+def test_a_threshold_of_any_label_needs_an_agent_that_knows_it(agent, server, folders, tmp_path):
+    record = ModelRecord.read(folders[1])
+    named = replace(record, threshold=0.25, threshold_label=record.labels[0])
+    shutil.copytree(folders[1], tmp_path / "1")
+    named.write(tmp_path / "1")
+    server.release(tmp_path / "1", 1)
+    done = _pull(agent, server, tmp_path / "models")
+    if agent == PROJECT:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode != 0
+        assert "release 1 needs agent ≥ 0.3: run install.sh" in done.stderr
 
 
 def test_a_release_is_taken_once_the_agent_is_new_enough(updated, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Predictions for a split, against values worked out by hand."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -87,6 +88,15 @@ def test_the_second_label_is_predicted_from_the_threshold_on():
     assert predictions.predicted.tolist() == list("abb")
     assert predictions.metrics()["accuracy"] == 1
     assert predictions.confusion().tolist() == [[1, 0], [0, 2]]
+
+
+def test_a_label_with_a_threshold_is_predicted_from_there_on_in_a_subset_too():
+    found = [[0.6, 0.2, 0.2], [0.1, 0.5, 0.4], [0.5, 0.1, 0.4]]
+    predictions = make(found, "abc")
+    assert predictions.predicted.tolist() == list("aba")
+    wished = replace(predictions, threshold=0.3, threshold_label="c")
+    assert wished.predicted.tolist() == list("acc")
+    assert wished.subset(np.array([False, True, True])).predicted.tolist() == list("cc")
 
 
 def test_a_subset_has_metrics_of_its_own(predictions):

@@ -78,6 +78,30 @@ def test_a_version_has_its_lineage(challenger):
     assert [move.reason for move in history("package", "challenger")] == ["registered"]
 
 
+def test_a_version_is_compared_and_released_with_its_own_threshold(champion):
+    """One that calls every image dark is refused; one that is right is released so."""
+
+    def register_with(threshold: float) -> None:
+        wished = {"threshold": threshold, "threshold_label": "dark"}
+        run_id = trained(champion, light_meter(), **wished)
+        run_step(register, champion, "--train_run_id", run_id)
+
+    register_with(0.001)
+    result, line = ending_of(run_step(promote, champion))
+    assert result == "champion stays" and "challenger 2 had 0.50 (" in line
+    run_step(promote, champion, "--version", "2", "--reason", "to be compared with")
+    register_with(0.5)
+    metrics = MlflowClient().get_run(run_step(promote, champion)).data.metrics
+    assert (metrics["accuracy"], metrics["champion_accuracy"]) == (1, 0.5)
+    run_step(export, champion)
+    folder = Path(mlflow.artifacts.download_artifacts("models:/package-onnx@champion/artifacts"))
+    record = ModelRecord.read(folder)
+    assert (record.threshold, record.threshold_label) == (0.5, "dark")
+    assert record.file_metrics["model.onnx"] == {**record.file_metrics["model.onnx"], "accuracy": 1}
+    info = mlflow.models.get_model_info("models:/package@champion")
+    assert info.metadata["threshold_label"] == "dark"
+
+
 def test_from_challenger_to_release_and_back(champion):
     """One that sees half of an image is refused; an equal one is promoted; then rolled back."""
     train_and_register(champion, rows=8)

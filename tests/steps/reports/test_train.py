@@ -6,6 +6,7 @@ from small_cache import write_cache
 from small_registry import SELECTION
 
 from steps.audit.audit import audit_network
+from steps.evaluation.miss_rate import Threshold
 from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
 from steps.pipeline.report import Report
@@ -31,7 +32,12 @@ def cache(tmp_path_factory):
     return cache
 
 
-def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
+OF_SECOND = Threshold(0.4)
+
+
+def _report(
+    cache, predicted: list[int], brightness: list[float], threshold: Threshold = OF_SECOND
+) -> Report:
     """The report of images 8 to 11, whose classes are 0, 1, 0, 1."""
     probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in predicted])
     paths = [f"file:/landing/{number}.jpg" for number in range(8, 12)]
@@ -44,13 +50,14 @@ def _report(cache, predicted: list[int], brightness: list[float]) -> Report:
         np.array(["1", "1", None, None]),
         np.array([f"2026-07-13T0{hour}:30" for hour in (4, 4, 5, 6)], "datetime64[us]"),
         np.array(brightness),
-        threshold=0.4,
+        threshold=threshold.value,
+        threshold_label=threshold.label,
     )
     report = Report("train", "run")
     audit = audit_network(
         lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, SELECTION, test
     )
-    fill_report(report, test, slices(test), RESULT, cache, 3e-3, audit)
+    fill_report(report, test, slices(test), RESULT, cache, 3e-3, audit, threshold)
     return report
 
 
@@ -94,6 +101,26 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
     captions = [caption for caption, _ in _section(report, "What the answer depends on").images]
     assert captions == ["a, predicted a", "b, predicted b", "a, predicted a", "b, predicted a"]
     assert "b, predicted a (90%)" in report.html()
+
+
+def test_a_wished_miss_rate_is_shown_with_its_cost(cache, caplog):
+    wished = Threshold(0.15, "a", rate=0.1, images=29, misses=1)
+    with caplog.at_level("INFO", "steps"):
+        report = _report(cache, predicted=[0, 1, 1, 1], brightness=[100] * 4, threshold=wished)
+    assert dict(report.headlines)["threshold for a"] == "0.150"
+    line = (
+        "at most 10 % of a are missed, with 95 % confidence, from 0.15 on: 0 of 2 test images; it "
+        "costs 2 more false alarms of 2"
+    )
+    assert caplog.messages == [line]
+    section = _section(report, "Threshold of a")
+    assert section.text == f"{line}."
+    assert section.rows == [
+        ["held out, decided", 1, 29, "0.6% – 17.2%", "–", "–"],
+        ["test", 0, 2, "0.0% – 65.8%", 2, 2],
+        ["test, without it", 1, 2, "9.5% – 90.5%", 0, 2],
+    ]
+    assert _section(report, "Confusion on the test set").rows == [["a", 2, 0], ["b", 2, 0]]
 
 
 def test_a_training_without_mistakes_shows_none(cache):

@@ -63,6 +63,14 @@ DEFAULTS = {
         (["--dry", "true"], {"dry": True}),
         (["--dry", "False"], {"dry": False}),
         (["--minutes", "3", "--minutes", "4"], {"minutes": 4}),
+        (["--note.crack", "0.1"], {"note": "crack=0.1"}),
+        (["--note.crack=0.1"], {"note": "crack=0.1"}),
+        (["--note.a.b", "0.1", "--dry"], {"note": "a.b=0.1", "dry": True}),
+        (["--note.a", "b=0.1"], {"note": "a=b=0.1"}),  # how MLflow passes the key a=b
+        (["--note.blue shoes: ü", "0.1"], {"note": "blue shoes: ü=0.1"}),
+        (["--dry", "--note.-x", "-1"], {"note": "-x=-1", "dry": True}),
+        (["--note", "minutes.x=1"], {"note": "minutes.x=1"}),
+        (["--override.lake", "/a b", "--note.a", ""], {"override": "lake=/a b", "note": "a="}),
     ],
 )
 def test_a_flag_sets_its_parameter_and_no_other(argv, expected):
@@ -117,6 +125,7 @@ def test_a_value_that_does_not_fit_is_reported_in_one_line(argv, told):
         (["7"], "7", ""),
         (["--MINUTES", "3"], "MINUTES", "did you mean minutes? "),
         (["--minites=3", "--colour=red"], "minites", "did you mean minutes? "),
+        (["--nothe.crack", "0.1"], "nothe", "did you mean note? "),
     ],
 )
 def test_what_is_no_parameter_is_reported_with_what_may_be_meant(argv, named, meant):
@@ -144,6 +153,12 @@ def test_a_parameter_of_a_step_is_guessed_for_the_pipeline(typed, meant):
         parse(main.Parameters, "main", [f"--{typed}=1"])
     guess = str(caught.value).partition("; ")[2].partition("see:")[0]
     assert guess == (f"did you mean {meant}? " if meant else "")
+
+
+@pytest.mark.parametrize("second", ["--note.b=2", "--note.a=1"])
+def test_a_dotted_name_is_given_once(second):
+    with pytest.raises(UserError, match=r"^develop takes only one note\.<…>; pass one of them$"):
+        parsed("--note.a", "1", second)
 
 
 def test_a_flag_without_its_value_ends_with_the_usage(capsys):
