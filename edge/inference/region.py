@@ -30,7 +30,7 @@ class Region(NamedTuple):
             if x >= 0 and y >= 0 and width > 0 and height > 0 and x + width <= 1 >= y + height:
                 return cls(x, y, width, height)
         raise ValueError(
-            "no part of an image; give x,y,width,height in fractions of it, as 0.2,0,0.8,1"
+            "no part of an image; give x,y,width,height in fractions of it: 0.2,0,0.8,1"
         )
 
     def part(self, x: float, y: float, width: float, height: float) -> "Region":

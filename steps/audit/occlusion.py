@@ -13,8 +13,8 @@ from steps.evaluation.predictions import Predict, Predictions, predict_in_batche
 IMAGES = 16
 CELLS = 4
 """Hidden parts along each side. More would take a deep network too long."""
-EVIDENCE = 2 / 3
-"""Of what supports the answers, the share that a proposed region has."""
+EVIDENCE = 0.9
+"""Of what supports the answers, the share in a proposed region: it should leave out no object."""
 CERTAIN = 1e-7
 """How near to 0 or 1 a probability counts."""
 

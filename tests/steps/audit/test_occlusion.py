@@ -85,7 +85,7 @@ def _strong(one: OcclusionMap) -> OcclusionMap:
         (
             [_map(slice(3, 4), slice(2, 3))] * 3 + [_strong(_map(slice(1, 2), slice(2, 3)))],
             WHOLE,
-            "0.5,0.75,0.25,0.25",
+            "0.5,0.25,0.25,0.75",
         ),
         # images that do not need their middle may show a shortcut
         (
