@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from steps.errors import RunAgain, UserError
+from steps.evaluation.threshold import DEFAULT
 from steps.ingestion.label_text import normalize_label
 from steps.settings.validation_errors import did_you_mean
 
@@ -73,7 +74,9 @@ def misses_allowed(images: int, rate: float) -> int:
 def bound_misses(
     wish: str, labels: list[str], found: NDArray[np.floating[Any]], truth: NDArray[np.str_]
 ) -> Threshold:
-    """Return the highest threshold that keeps a wish with 95 % confidence.
+    """Return the highest threshold that keeps a wish with 95 % confidence, up to one half.
+
+    From there on the label is the most probable one anyway.
 
     Args:
         wish: how often which label may be missed; :func:`require_images` has accepted it.
@@ -86,8 +89,8 @@ def bound_misses(
     own = scores[truth == label]
     lowest = np.sort(own)[misses_allowed(len(own), rate)]
     # halfway to the next score, of whichever label, so that rounding moves no image across it
-    value = float(lowest + scores[scores < lowest].max(initial=0)) / 2
-    return Threshold(value, label, rate, len(own), int((own < lowest).sum()))
+    value = min(DEFAULT, float(lowest + scores[scores < lowest].max(initial=0)) / 2)
+    return Threshold(value, label, rate, len(own), int((own < value).sum()))
 
 
 def require_images(wish: str, counts: Mapping[str, int], is_split: bool = True) -> None:
@@ -108,7 +111,7 @@ def require_images(wish: str, counts: Mapping[str, int], is_split: bool = True) 
     if images < needed:
         shown = math.ceil(1000 - 1000 * DOUBT ** (1 / max(images, 1))) / 1000
         raise UserError(
-            f"max_miss_rate {wish} needs {needed} images of {label} that do not test: {images} can "
-            f"show {shown} at best; label more, or set a higher rate",
+            f"max_miss_rate {wish} needs {needed} images of {label} to choose a threshold by, and "
+            f"{images} can show {shown} at best; label more, or set a higher rate",
             RunAgain({"max_miss_rate": f"{label}={shown}"}) if is_split else None,
         )
