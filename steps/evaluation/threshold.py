@@ -9,7 +9,7 @@ from steps.evaluation.predictions import Predictions
 DEFAULT = 0.5
 
 
-def choose_threshold(validation: Predictions) -> float | None:
+def choose_threshold(validation: Predictions) -> float:
     """Return the probability from which the second label is predicted.
 
     Of all thresholds whose balanced accuracy (the mean of the two recalls) is within one standard
@@ -17,11 +17,9 @@ def choose_threshold(validation: Predictions) -> float | None:
     1984), since a small validation split says little about the second decimal. Thresholds lie
     halfway between neighbouring probabilities.
 
-    Returns:
-        0–1; None if there are more than two labels.
+    Args:
+        validation: of two labels.
     """
-    if len(validation.labels) != 2:
-        return None
     second = validation.probabilities[:, 1].astype(float)
     true = validation.truth == validation.labels[1]
     if true.all() or not true.any():

@@ -97,18 +97,16 @@ def _add_misses(report: Report, threshold: Threshold, test: Predictions) -> None
     """Show what a wished miss rate costs on the test images, and say it in the terminal."""
     label, is_true = threshold.label, test.truth == threshold.label
     images, others = int(is_true.sum()), int((~is_true).sum())
-    decided = threshold.misses, threshold.images
-    rows: list[list[Any]] = [["held out, decided", *decided, _span(*wilson(*decided)), "–", "–"]]
+    rows: list[list[Any]] = [["held out", threshold.misses, threshold.images, "–", "–", "–"]]
     for name, found in (("test", test), ("test, without it", replace(test, threshold=None))):
         is_found = found.predicted == label
         misses, alarms = int((is_true & ~is_found).sum()), int((is_found & ~is_true).sum())
         interval = _span(*wilson(misses, images)) if images else "–"
         rows.append([name, misses, images, interval, alarms, others])
-    (misses, alarms), alarms_before = rows[1][1:5:3], rows[2][4]
     text = (
         f"at most {100 * threshold.rate:g} % of {label} are missed, with 95 % confidence, from "
-        f"{threshold.value:.3g} on: {misses} of {images} test images; it costs "
-        f"{alarms - alarms_before} more false alarms of {others}"
+        f"{threshold.value:.3g} on: {rows[1][1]} of {images} test images; it costs "
+        f"{rows[1][4] - rows[2][4]} more false alarms of {others}"
     )
     logger.info(text)
     header = ["images", "missed", "of", "95 % interval", "false alarms", "of"]

@@ -8,14 +8,12 @@ from steps.evaluation.predictions import Predictions
 from steps.evaluation.threshold import choose_threshold
 
 
-def validation(first: list[float], second: list[float], labels: str = "ab") -> Predictions:
+def validation(first: list[float], second: list[float]) -> Predictions:
     """The second label's probability for images of the first label, and for those of the second."""
     of_second = np.array([*first, *second], np.float32)
-    rest = [1 - of_second, of_second, *[0 * of_second] * (len(labels) - 2)]
     return make_predictions(
         len(of_second),
-        labels=list(labels),
-        probabilities=np.stack(rest, 1),
+        probabilities=np.stack([1 - of_second, of_second], 1),
         truth=np.repeat(["a", "b"], [len(first), len(second)]),
     )
 
@@ -32,7 +30,3 @@ def validation(first: list[float], second: list[float], labels: str = "ab") -> P
 )
 def test_the_threshold_is_the_default_unless_another_is_clearly_better(first, second, low, high):
     assert low <= choose_threshold(validation(first, second)) <= high
-
-
-def test_more_than_two_labels_have_none():
-    assert choose_threshold(validation([0.1], [0.9], "abc")) is None

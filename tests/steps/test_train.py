@@ -1,0 +1,83 @@
+"""Which images choose the threshold of a network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_cache import write_cache
+from small_registry import SELECTION
+
+from steps.evaluation.miss_rate import Threshold
+from steps.train import _choose_threshold, _count_unseen
+
+LABELS = ["a", "b", "c"]
+GROUPS = {"train": [30], "validation": [90], "test": [6]}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return write_cache(tmp_path_factory.mktemp("pixels") / "cache", GROUPS, labels=tuple(LABELS))
+
+
+def network(pixels: np.ndarray, training: bool) -> np.ndarray:
+    """Predict a label by the image's number, with the number of hundreds as doubt."""
+    numbers = pixels[:, 0, 0, 0].astype(int)
+    sure = 0.3 + numbers / 200
+    others = (1 - sure[:, None]) / 2
+    return np.where(np.arange(3) == numbers[:, None] % 3, sure[:, None], others).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def features(cache, tmp_path_factory):
+    """Features of 120 images that do not test, each with a copy that says nothing."""
+    folder, rng = tmp_path_factory.mktemp("features"), np.random.default_rng(0)
+    classes, count = np.arange(120) % 3, 120
+    values = np.eye(3, 8)[classes] + rng.normal(0, 0.4, (count, 8))
+    rows = np.concatenate([values, rng.normal(0, 9, (count, 8))]).astype(np.float32)
+    columns = {
+        "sha256": [f"{n:064x}" for n in range(count)] * 2,
+        "device_id": ["1"] * 2 * count,
+        "captured_at": pa.array([None] * 2 * count, pa.timestamp("us", "UTC")),
+        "label": pa.array(np.tile(classes, 2), pa.int32()),
+        "copy": pa.array(np.repeat([0, 1], count), pa.int32()),
+        "features": pa.array([row.tobytes() for row in rows], pa.binary()),
+    }
+    place = folder / "split=rest" / "row_group=0"
+    place.mkdir(parents=True)
+    pq.write_table(pa.table(columns), place / "x.parquet")
+    mean, deviation = values.mean(axis=0).tolist(), values.std(axis=0).tolist()
+    of_rest = {"rest": [2 * count]}
+    return replace(cache, url=str(folder), group_rows=of_rest, mean=mean, deviation=deviation)
+
+
+def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained_as_a_whole(cache):
+    found = _choose_threshold("b=0.2", network, cache, cache, SELECTION)
+    assert (found.label, found.rate, found.images) == ("b", 0.2, 30)
+    # of 30 images two may be missed: the third lowest is number 37, the next lower score that of 34
+    assert found.misses == 2
+    assert found.value == pytest.approx(0.3 + (37 + 34) / 400, abs=1e-6)
+
+
+def test_all_that_does_not_test_chooses_the_threshold_of_a_frozen_network(cache, features):
+    found = _choose_threshold("b=0.1", network, cache, features, SELECTION)
+    assert (found.label, found.rate, found.images) == ("b", 0.1, 40)
+    assert 0 < found.value < 0.5 and found.misses == 0
+    strict = _choose_threshold("b=0.5", network, cache, features, SELECTION)
+    assert found.value < strict.value <= 0.5
+
+
+def test_without_a_wish_only_two_labels_have_a_threshold(cache, tmp_path):
+    assert _choose_threshold("", network, cache, cache, SELECTION) == Threshold()
+    two = write_cache(tmp_path / "two", GROUPS)
+    found = _choose_threshold(
+        "", lambda p, training: network(p, training)[:, :2], two, two, SELECTION
+    )
+    assert found.label is None and 0 < found.value < 1
+
+
+@pytest.mark.parametrize(("is_frozen", "each"), [(False, 30), (True, 40)])
+def test_images_of_a_frozen_network_are_unseen_though_they_train(cache, is_frozen, each):
+    counted = replace(cache, labels=[*LABELS, "d"])
+    assert _count_unseen(counted, is_frozen) == dict.fromkeys(LABELS, each) | {"d": 0}
