@@ -31,7 +31,6 @@ from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
 from steps.registry.versions import REFUSED, WITHDRAWN
 from steps.release.keys import public_keys, signing_keys
-from steps.release.model_record import make_record
 from steps.release.statement import release_again
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
@@ -85,7 +84,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     comparison = compare_to_champion(
         candidate,
         load_candidate(champion) if champion and not is_champion else None,
-        measure_onnx(candidate.model, make_record(candidate.trained)),
+        measure_onnx(candidate.model),
         run.profile,
     )
     metrics = comparison.metrics.items()  # MLflow allows neither @ nor = in a metric's name

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import mlflow
-import numpy as np
 from pydantic import Field
 
 from steps.audit.audit import audit_network
 from steps.dataset.cache import Cache
-from steps.dataset.cache_filling import find_or_fill
+from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
-from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule, describe_guard
-from steps.evaluation.miss_rate import Threshold, Wish, bound_misses, require_images
+from steps.dataset.split import TEST, describe_guard
+from steps.evaluation.miss_rate import Threshold, Wish, count_unseen, find_threshold, require_images
 from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
-from steps.evaluation.threshold import choose_threshold
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
@@ -27,12 +25,12 @@ from steps.pipeline.runs import NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.training import checkpoints
-from steps.training.cross_validation import cross_validate
-from steps.training.feature_cache import REST, find_or_describe, read_features
+from steps.training.feature_cache import find_or_describe
+from steps.training.fit_result import Checkpoint
 from steps.training.launcher import launch, resolve_launcher
 from steps.training.model import assemble, log_model
 from steps.training.networks import FROZEN
-from steps.training.plan import peak_rate
+from steps.training.plan import Plan, peak_rate
 from steps.training.plan_parameters import PlanParameters
 from steps.training.ranks import horovod_obstacle
 
@@ -64,7 +62,6 @@ class Parameters(PlanParameters):
 
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the weights of the best epoch, and evaluate them."""
-    from steps.reports.promotion_outlook import warn_of_refusal
     from steps.reports.train import fill_report
 
     launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
@@ -78,17 +75,10 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     log_delta_version(selection.table, selection.version, "training")
     _warn_of_other_images(run, tuned, selection)
     fingerprint = checkpoints.TrainingFingerprint(plan, selection, processes)
-    resumed, resume_from = parameters.resume_run_id, None
-    if resumed != NONE:
-        resume_from = checkpoints.load_checkpoint(run.profile, resumed, fingerprint)
-        mlflow.set_tag(RESUMED, resumed)
+    resume_from = _load_checkpoint(run.profile, parameters.resume_run_id, fingerprint)
     spark = partial(spark_session, run.profile, "train")
     with run.timings.measure("cache"):
-        cache = find_or_fill(selection, run.profile, spark)
-        warn_of_refusal(run.report, cache, run.profile, selection.source, plan.network in FROZEN)
-        logger.info(describe_guard(cache.counts))
-        require_images(parameters.max_miss_rate, _count_unseen(cache, plan.network in FROZEN))
-        learned = find_or_describe(plan, cache, run.profile, spark)
+        cache, learned = _find_caches(run, selection, plan, parameters.max_miss_rate, spark)
     folder = checkpoints.checkpoint_folder(run.profile, run.id)
     save = partial(checkpoints.save_checkpoint, folder, fingerprint)
     with run.timings.measure("launch"):
@@ -97,18 +87,15 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
     with run.timings.measure("evaluation"):
         model = assemble(plan, learned, result.weights)
-        threshold = _choose_threshold(parameters.max_miss_rate, model, cache, learned, selection)
+        threshold = find_threshold(parameters.max_miss_rate, model, cache, learned, selection)
         if result.last_weights:
             model = assemble(plan, learned, result.last_weights)
         log_model(model)
         test, by_slice = _evaluate(model, cache, threshold)
     with run.timings.measure("audit"):
-        audit = audit_network(
-            *(keras_predict(model), cache, selection, test),
-            learned if learned.has_features else None,
-        )
-    validated = audit.cross_validated
-    rate = peak_rate(plan, processes)
+        features = learned if learned.has_features else None
+        audit = audit_network(keras_predict(model), cache, selection, test, features)
+    validated, rate = audit.cross_validated, peak_rate(plan, processes)
     fill_report(run.report, test, by_slice, result, cache, rate, audit, threshold)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
@@ -145,31 +132,31 @@ def _warn_of_other_images(run: StepRun, tuned: TuneOutputs | None, selection: Se
         )
 
 
-def _count_unseen(cache: Cache, is_frozen: bool) -> dict[str, int]:
-    """Return by label how many images can decide about a threshold."""
-    splits = (TRAIN, VALIDATION) if is_frozen else (VALIDATION,)
-    return {label: sum(cache.counts[s].get(label, 0) for s in splits) for label in cache.labels}
+def _load_checkpoint(
+    profile: Profile, resumed: str, fingerprint: checkpoints.TrainingFingerprint
+) -> Checkpoint | None:
+    """Return where the run stopped that is resumed; None if none is."""
+    if resumed == NONE:
+        return None
+    mlflow.set_tag(RESUMED, resumed)
+    return checkpoints.load_checkpoint(profile, resumed, fingerprint)
 
 
-def _choose_threshold(
-    wish: str, model: "keras.Model", cache: Cache, learned: Cache, selection: Selection
-) -> Threshold:
-    """Return the threshold that a wish asks for, or the best of two labels.
+def _find_caches(
+    run: StepRun, selection: Selection, plan: Plan, wish: str, spark: OpenSpark
+) -> tuple[Cache, Cache]:
+    """Return the images, and what the network learns from: them, or a frozen network's features.
 
-    It is chosen by images that no fit has seen: the validation split or, for a wish and a frozen
-    network, all of the rest, since its head is fitted again without each fold of them.
+    Warn if they are too few for promotion, and refuse a wish that they are too few for.
     """
-    if wish and learned.has_features:
-        features = read_features(learned, REST)
-        rule = SplitRule(selection.block_minutes, seed=selection.split_seed)
-        truth = np.array(cache.labels)[features.classes]
-        return bound_misses(wish, cache.labels, cross_validate(features, rule), truth)
-    if not wish and len(cache.labels) != 2:  # nothing is predicted for it
-        return Threshold()
-    held_out = predict_by_keras(model, cache, VALIDATION)
-    if wish:
-        return bound_misses(wish, cache.labels, held_out.probabilities, held_out.truth)
-    return Threshold(choose_threshold(held_out))
+    from steps.reports.promotion_outlook import warn_of_refusal
+
+    is_frozen = plan.network in FROZEN
+    cache = find_or_fill(selection, run.profile, spark)
+    warn_of_refusal(run.report, cache, run.profile, selection.source, is_frozen)
+    logger.info(describe_guard(cache.counts))
+    require_images(wish, count_unseen(cache, is_frozen))
+    return cache, find_or_describe(plan, cache, run.profile, spark)
 
 
 def _evaluate(

@@ -101,3 +101,8 @@ def prepared_for(way: Contender, selection: Selection) -> Selection:
     """Return a selection of the same images, prepared in another way."""
     size = (way.input_size, way.input_size)
     return selection.model_copy(update={"input_size": size, "resizing": way.resizing})
+
+
+def block_rule(selection: Selection) -> SplitRule:
+    """Return the rule of a selection's blocks of time, which cross-validation holds out whole."""
+    return SplitRule(selection.block_minutes, seed=selection.split_seed)

@@ -3,16 +3,26 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
+from steps.dataset.cache import Cache
+from steps.dataset.selection import block_rule
+from steps.dataset.split import TRAIN, VALIDATION
 from steps.errors import RunAgain, UserError
-from steps.evaluation.threshold import DEFAULT
+from steps.evaluation.predictions import predict_by_keras
+from steps.evaluation.threshold import DEFAULT, choose_threshold
 from steps.ingestion.label_text import normalize_label
+from steps.pipeline.outputs import Selection
 from steps.settings.validation_errors import did_you_mean
+from steps.training.cross_validation import cross_validate
+from steps.training.feature_cache import REST, read_features
+
+if TYPE_CHECKING:
+    import keras
 
 DOUBT = 0.05
 """How likely the label is missed more often than wished: confidence is the rest."""
@@ -115,3 +125,37 @@ def require_images(wish: str, counts: Mapping[str, int], is_split: bool = True) 
             f"{images} can show {shown} at best; label more, or set a higher rate",
             RunAgain({"max_miss_rate": f"{label}={shown}"}) if is_split else None,
         )
+
+
+def count_unseen(cache: Cache, is_frozen: bool) -> dict[str, int]:
+    """Return by label how many images can decide about a threshold."""
+    splits = (TRAIN, VALIDATION) if is_frozen else (VALIDATION,)
+    return {label: sum(cache.counts[s].get(label, 0) for s in splits) for label in cache.labels}
+
+
+def find_threshold(
+    wish: str, model: "keras.Model", cache: Cache, learned: Cache, selection: Selection
+) -> Threshold:
+    """Return the threshold that a wish asks for, or the best of two labels.
+
+    It is chosen by images that no fit has seen: the validation split or, for a wish and a frozen
+    network, all of the rest, since its head is fitted again without each fold of them.
+
+    Args:
+        wish: how often which label may be missed, or empty.
+        model: trained on the training split.
+        cache: the images.
+        learned: what the network has learned from: them, or a frozen network's features.
+        selection: has the blocks of time.
+    """
+    if wish and learned.has_features:
+        features = read_features(learned, REST)
+        truth = np.array(cache.labels)[features.classes]
+        found = cross_validate(features, block_rule(selection))
+        return bound_misses(wish, cache.labels, found, truth)
+    if not wish and len(cache.labels) != 2:  # nothing is predicted for it
+        return Threshold()
+    held_out = predict_by_keras(model, cache, VALIDATION)
+    if wish:
+        return bound_misses(wish, cache.labels, held_out.probabilities, held_out.truth)
+    return Threshold(choose_threshold(held_out))

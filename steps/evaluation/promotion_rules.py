@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from steps.evaluation.bounds import bound_errors, cost_errors
 from steps.evaluation.guessing import Guessing, guessing_errors
-from steps.evaluation.metric_names import metric_as_written
 from steps.evaluation.paired_counts import PairedCounts
 from steps.settings.profile import Bound, Promotion
 
@@ -81,35 +81,10 @@ def images_needed(margin: float, confidence: float) -> int:
     return math.ceil(NormalDist().inv_cdf(confidence) ** 2 * (1 - margin) / margin)
 
 
-def cost_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
-    """Return why a network costs a device too much, by its ``onnx_bytes`` and ``latency_ms``."""
-    limits = {"onnx_bytes": rules.max_onnx_bytes, "latency_ms": rules.max_latency_ms}
-    bounds = {name: Bound(max=limit) for name, limit in limits.items() if limit is not None}
-    return _errors(metrics, bounds)
-
-
 def _threshold_errors(metrics: dict[str, float], rules: Promotion) -> list[str]:
     wish = rules.min_accuracy
-    bounds = {} if wish is None else {"accuracy": Bound(min=wish)}
-    return (
-        _errors(metrics, bounds) + cost_errors(metrics, rules) + _errors(metrics, rules.thresholds)
-    )
-
-
-def _errors(metrics: dict[str, float], bounds: dict[str, Bound]) -> list[str]:
-    found = {name: metrics.get(name, metrics.get(metric_as_written(name))) for name in bounds}
-    errors = (_error(name, found[name], bound) for name, bound in bounds.items())
-    return [error for error in errors if error]
-
-
-def _error(name: str, value: float | None, bound: Bound) -> str | None:
-    if value is None:
-        return f"the test images have no metric {name!r}"
-    if bound.min is not None and not value >= bound.min:  # NaN is not either
-        return f"{name} {value:.4g} is below the minimum, {bound.min:g}"
-    if bound.max is not None and not value <= bound.max:
-        return f"{name} {value:.4g} is above the maximum, {bound.max:g}"
-    return None
+    errors = bound_errors(metrics, {} if wish is None else {"accuracy": Bound(min=wish)})
+    return errors + cost_errors(metrics, rules) + bound_errors(metrics, rules.thresholds)
 
 
 def _regression_error(paired: PairedCounts, rules: Promotion) -> tuple[list[str], int | None]:

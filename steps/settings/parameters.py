@@ -178,4 +178,4 @@ def read_flag(name: str, argv: list[str] | None) -> bool:
 
 
 def _shown(default: Any) -> str:
-    return "none" if default is None or default == "" else str(default)
+    return "none" if default is None else str(default) or "empty"

@@ -12,10 +12,9 @@ from pyspark.sql import SparkSession
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
-from steps.dataset.selection import Contender, prepared_for
-from steps.dataset.split import SplitRule
+from steps.dataset.selection import Contender, block_rule, prepared_for
+from steps.evaluation.bounds import cost_errors
 from steps.evaluation.metrics import with_interval
-from steps.evaluation.promotion_rules import cost_errors
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile, Promotion
 from steps.settings.search_space import SearchSpace
@@ -108,7 +107,7 @@ def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:
     frozen = next((one for one in entries if one.cache.has_features), None)
     if frozen is None:
         return None
-    curve = learning_curve(read_features(frozen.cache, REST), _blocks(frozen.selection))
+    curve = learning_curve(read_features(frozen.cache, REST), block_rule(frozen.selection))
     logger.info(curve.describe(frozen.cache.labels))
     return curve
 
@@ -177,7 +176,7 @@ def _loss(
     pixels = find_or_fill(prepared_for(way, selection), profile, spark)
     plain = find_or_describe(replace(plan, augmentation=0), pixels, profile, spark)
     features = read_features(plain, REST)
-    found = cross_validate(features, _blocks(selection))
+    found = cross_validate(features, block_rule(selection))
     right = float((found.argmax(axis=1) == features.classes).mean())
     loss = log_loss(found, features.classes)
     logger.info(
@@ -187,8 +186,3 @@ def _loss(
         loss,
     )
     return loss
-
-
-def _blocks(selection: Selection) -> SplitRule:
-    """Return the rule of a selection's blocks of time."""
-    return SplitRule(selection.block_minutes, seed=selection.split_seed)

@@ -5,10 +5,8 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from edge.inference.prepare import PREPARE_VERSION
-from edge.inference.record import ModelRecord
 from steps.dataset.selection import Contender
-from steps.evaluation.promotion_rules import cost_errors
+from steps.evaluation.bounds import cost_errors
 from steps.settings.profile import Promotion
 from steps.training.plan import Plan
 
@@ -40,8 +38,7 @@ def _measure(plan: Plan, labels: list[str], size: int) -> Cost:
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=1)
-    network = build(plan, (size, size), len(labels))
-    return measure_onnx(network, ModelRecord(labels, (size, size), PREPARE_VERSION))
+    return measure_onnx(build(plan, (size, size), len(labels)))
 
 
 def affordable(

@@ -147,7 +147,7 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("edge/cli/capture.py", ()),
         ("edge/cameras/simulated.py", ()),
         ("edge/inference/prepare.py", FROM_TUNE),  # the cache is another
-        ("edge/inference/scoring.py", FROM_PROMOTE),
+        ("edge/inference/scoring.py", ("export",)),
         ("edge/inference/image.py", ALL),
         ("steps/dataset/cache.py", FROM_TUNE),
         ("steps/dataset/cache_filling.py", FROM_TUNE),

@@ -192,15 +192,15 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
     assert _entries(said) == {
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
         "override": "VALUE values to replace in the profile, such as "
-        "training.processes=4,lake=/data (default: none)",
+        "training.processes=4,lake=/data (default: empty)",
         "model": "VALUE the registered model's name, in place of the profile's; without either, "
-        "the last folder of the source that it is trained on (default: none)",
+        "the last folder of the source that it is trained on (default: empty)",
         "debug": "[VALUE] show the stack trace of an error (default: False)",
         "verbose": "[VALUE] show all log lines of Spark, TensorFlow and MLflow (default: False)",
         "minutes": "VALUE in the tank, minutes (default: 7)",
         "dilution": "VALUE parts of water; none: undiluted (default: none)",
         "water": "VALUE its source; none: the tap (default: none)",
-        "note": "VALUE at 100 % in the developer's words (default: none)",
+        "note": "VALUE at 100 % in the developer's words (default: empty)",
         "film": "VALUE negative or slide (default: negative)",
         "dry": "[VALUE] hang it up (default: False)",
     }
@@ -214,5 +214,5 @@ def test_help_of_each_entry_point_explains_all_its_parameters(step, capsys):
     for name, field in parameters.model_fields.items():
         assert field.description
         assert " ".join(field.description.split()) in said[name]
-        shown = "none" if field.default in (None, "") else str(field.default)
+        shown = {None: "none", "": "empty"}.get(field.default, str(field.default))
         assert said[name].endswith(f"(default: {shown})")

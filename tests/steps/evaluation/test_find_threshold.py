@@ -9,8 +9,7 @@ import pytest
 from small_cache import write_cache
 from small_registry import SELECTION
 
-from steps.evaluation.miss_rate import Threshold
-from steps.train import _choose_threshold, _count_unseen
+from steps.evaluation.miss_rate import Threshold, count_unseen, find_threshold
 
 LABELS = ["a", "b", "c"]
 GROUPS = {"train": [30], "validation": [90], "test": [6]}
@@ -53,7 +52,7 @@ def features(cache, tmp_path_factory):
 
 
 def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained_as_a_whole(cache):
-    found = _choose_threshold("b=0.2", network, cache, cache, SELECTION)
+    found = find_threshold("b=0.2", network, cache, cache, SELECTION)
     assert (found.label, found.rate, found.images) == ("b", 0.2, 30)
     # of 30 images two may be missed: the third lowest is number 37, the next lower score that of 34
     assert found.misses == 2
@@ -61,23 +60,21 @@ def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained
 
 
 def test_all_that_does_not_test_chooses_the_threshold_of_a_frozen_network(cache, features):
-    found = _choose_threshold("b=0.1", network, cache, features, SELECTION)
+    found = find_threshold("b=0.1", network, cache, features, SELECTION)
     assert (found.label, found.rate, found.images) == ("b", 0.1, 40)
     assert 0 < found.value < 0.5 and found.misses == 0
-    strict = _choose_threshold("b=0.5", network, cache, features, SELECTION)
+    strict = find_threshold("b=0.5", network, cache, features, SELECTION)
     assert found.value < strict.value <= 0.5
 
 
 def test_without_a_wish_only_two_labels_have_a_threshold(cache, tmp_path):
-    assert _choose_threshold("", network, cache, cache, SELECTION) == Threshold()
+    assert find_threshold("", network, cache, cache, SELECTION) == Threshold()
     two = write_cache(tmp_path / "two", GROUPS)
-    found = _choose_threshold(
-        "", lambda p, training: network(p, training)[:, :2], two, two, SELECTION
-    )
+    found = find_threshold("", lambda p, training: network(p, training)[:, :2], two, two, SELECTION)
     assert found.label is None and 0 < found.value < 1
 
 
 @pytest.mark.parametrize(("is_frozen", "each"), [(False, 30), (True, 40)])
 def test_images_of_a_frozen_network_are_unseen_though_they_train(cache, is_frozen, each):
     counted = replace(cache, labels=[*LABELS, "d"])
-    assert _count_unseen(counted, is_frozen) == dict.fromkeys(LABELS, each) | {"d": 0}
+    assert count_unseen(counted, is_frozen) == dict.fromkeys(LABELS, each) | {"d": 0}
