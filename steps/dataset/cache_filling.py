@@ -110,7 +110,7 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     (
         images.join(planned.hint("broadcast"), ["path", "sha256"])
         .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
-        .repartition(len(groups), "split", "row_group")
+        .repartition(_tasks(spark, len(rows), len(groups)), "split", "row_group")
         .mapInArrow(partial(_prepare, selection=selection), COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
@@ -124,6 +124,12 @@ def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
         counts=counts,
         own_splits=sorted({*known["own"].dropna()} - {LEFT_OUT}),
     )
+
+
+def _tasks(spark: SparkSession, rows: int, groups: int) -> int:
+    """Return how many tasks write the files: small ones are written faster several to a task."""
+    cores: int = spark.sparkContext.defaultParallelism
+    return min(groups, max(cores, rows // ROWS_PER_GROUP))
 
 
 def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:

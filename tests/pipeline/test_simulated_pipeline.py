@@ -53,7 +53,7 @@ ENDINGS = {
     "no model yet": r"no model yet: package 1 .*test images are too few.*; run: mlflow run \. .+",
     "released": r"package 1, release 1; expected accuracy \d\.\d\d \(\d\.\d\d–\d\.\d\d\).*",
     "reused": r"nothing to do: package 1, release 1; expected accuracy .+",
-    "champion stays": r"champion stays: package 1; challenger \d+ had [\d.]+ \(.+\): latency_ms .+",
+    "champion stays": r"champion stays: package 1; challenger \d+ had [\d.]+ \(.+\): log_loss .+",
 }
 
 
@@ -217,12 +217,13 @@ def test_export_again_gives_the_same_bytes(pipeline):
 
 
 def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_ask(pipeline):
-    slow = {"source": pipeline.home / "landing", "override": "promotion.max_latency_ms=0.000001"}
-    done = pipeline.mlflow_run("main", force="register", **slow, **QUICK)
+    sure = "promotion.thresholds.log_loss.max=0.000001"
+    strict = {"source": pipeline.home / "landing", "override": sure}
+    done = pipeline.mlflow_run("main", force="register", **strict, **QUICK)
     assert done.returncode == 0
     assert_ended(pipeline, "main", "champion stays", done.stderr)
     compared = len(pipeline.runs("promote"))
-    done = pipeline.step("main", on_refusal="fail", **slow, **QUICK)
+    done = pipeline.step("main", on_refusal="fail", **strict, **QUICK)
     assert done.returncode == 1
     assert_ended(pipeline, "main", "champion stays", done.stderr, "FAILED")
     assert len(pipeline.runs("promote")) == compared
