@@ -23,6 +23,7 @@ from steps.evaluation.refusal import (
     what_helps,
     why_refused,
 )
+from steps.ingestion.landing import display
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
@@ -143,7 +144,7 @@ def _refuse_compared(
 def _say_what_else_helps(
     run: StepRun, challenger: ModelVersion, comparison: Comparison, region: Region | None
 ) -> None:
-    source = challenger.tags["source"].removeprefix("file:")
+    source = display(challenger.tags["source"])
     for case, changed in what_else_helps(comparison, region).items():
         logger.info("if %s, run: %s", case, run.commands.next("main", source=source, **changed))
 
@@ -160,7 +161,7 @@ def _refuse(
     """Leave the alias where it is, and end as the table of endings says."""
     stays, number = str(champion.version) if champion else None, str(challenger.version)
     result, line = end_refused(challenger.name, number, stays, why)
-    source = challenger.tags["source"].removeprefix("file:")
+    source = display(challenger.tags["source"])
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
         line += f"; {fix}; run: {run.report.next_command}"

@@ -138,8 +138,9 @@ def _load_checkpoint(
     """Return where the run stopped that is resumed; None if none is."""
     if resumed == NONE:
         return None
+    checkpoint = checkpoints.load_checkpoint(profile, resumed, fingerprint)
     mlflow.set_tag(RESUMED, resumed)
-    return checkpoints.load_checkpoint(profile, resumed, fingerprint)
+    return checkpoint
 
 
 def _find_caches(

@@ -121,7 +121,8 @@ def _enter_networks(
     logger.info(describe_guard(cache.counts))
     has_frozen = any(ways[0].network in FROZEN for ways in contenders)
     warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
-    entries = [enter(selection, plan, run.profile, spark, ways) for ways in contenders]
+    shared = selection, cache.labels, plan, run.profile, spark
+    entries = [enter(ways, *shared) for ways in contenders]
     return within_limits(entries, run.profile.promotion)
 
 

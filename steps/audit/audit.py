@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from edge.inference.prepare import find_box
 from edge.inference.region import OTHER_DEVICES, Region, region_of
 from steps.audit.cues import Cue, find_cues
@@ -96,17 +98,15 @@ def audit_network(
     images = describe_images(cache)
     left_out = predict_left_out(features, images, cache.labels) if features else {}
     if test.threshold_label:  # a threshold of two labels' own changes little
-        own = test.threshold, test.threshold_label
-        for kind, found in left_out.items():
-            left_out[kind] = replace(found, threshold=own[0], threshold_label=own[1])
+        value, label = test.threshold, test.threshold_label
+        left_out = {
+            kind: replace(found, threshold=value, threshold_label=label)
+            for kind, found in left_out.items()
+        }
     cues, held_out = find_cues(images), left_out.get(BLOCK, test)
     chosen = choose_images(test)
     pixels = read_pixels(cache, TEST, test.sha256[chosen].tolist())
     maps = occlude(predict, (pixels[test.sha256[index]] for index in chosen))
-    width, height = images[["width", "height"]].median().fillna(1)
-    region = region_of(selection.regions, OTHER_DEVICES)
-    box = find_box((width, height), selection.input_size, selection.resizing, region)
-    left, top, right, bottom = box
     return Audit(
         expectation=expect(held_out, images, left_out.get("day")),
         cues=cues,
@@ -114,5 +114,15 @@ def audit_network(
         left_out=left_out,
         below_chance=group_below_chance(test, left_out),
         maps=dict(zip(chosen, maps, strict=True)),
-        seen=Region(left / width, top / height, (right - left) / width, (bottom - top) / height),
+        seen=_seen(images, selection),
     )
+
+
+def _seen(images: pd.DataFrame, selection: Selection) -> Region:
+    """Return the part that a network sees of an image of the median size."""
+    width, height = images[["width", "height"]].median().fillna(1)
+    region = region_of(selection.regions, OTHER_DEVICES)
+    left, top, right, bottom = find_box(
+        (width, height), selection.input_size, selection.resizing, region
+    )
+    return Region(left / width, top / height, (right - left) / width, (bottom - top) / height)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from edge.inference.region import Region
 from steps.errors import RUN, UserError
 from steps.settings.validation_errors import describe, did_you_mean
 
@@ -39,9 +38,6 @@ def _model_name(name: str) -> str:
 ModelName = Annotated[
     str, BeforeValidator(lambda name: "" if name is None else name), AfterValidator(_model_name)
 ]
-
-
-ImageRegion = Annotated[Region, BeforeValidator(Region.of)]
 
 
 class StepParameters(BaseModel):

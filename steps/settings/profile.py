@@ -4,12 +4,20 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from edge.inference.region import Region
 from steps.errors import UserError
-from steps.settings.parameters import ImageRegion, ModelName
+from steps.settings.parameters import ModelName
 from steps.settings.profile_file import EXTENDS, VARIABLE, ProfileFile, read_profile_file
 from steps.settings.search_space import SearchSpace, Section
 from steps.settings.validation_errors import describe_item, key_of
@@ -117,7 +125,7 @@ class Profile(Section):
     cache: str = Field(description="where the Petastorm caches are")
     file_name: str = Field(description="regex with the groups time, device, view, label")
     model: ModelName = Field("", description="registered model's name; null: the source's")
-    regions: dict[str, ImageRegion] = Field(
+    regions: dict[str, Annotated[Region, BeforeValidator(Region.of)]] = Field(
         {}, description="by device ID, the part of its images that counts: [x, y, width, height]"
     )
     spark: Spark

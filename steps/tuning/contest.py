@@ -55,20 +55,25 @@ class Entry:
 
 
 def enter(
-    selection: Selection, plan: Plan, profile: Profile, spark: SparkSession, ways: list[Contender]
+    ways: list[Contender],
+    selection: Selection,
+    labels: list[str],
+    plan: Plan,
+    profile: Profile,
+    spark: SparkSession,
 ) -> Entry:
     """Return the entry of a network, with its images prepared in the way that suits them best.
 
     Args:
+        ways: in which the network's images may be prepared. Several are compared by
+            cross-validation of a frozen network's head, whose features need computing once.
         selection: which images.
+        labels: of them.
         plan: what the trials share.
         profile: says where caches are, and what a network may cost a device.
         spark: prepares the images.
-        ways: in which the network's images may be prepared. Several are compared by
-            cross-validation of a frozen network's head, whose features need computing once.
     """
     plan, open_spark = replace(plan, network=ways[0].network), partial(nullcontext, spark)
-    labels = find_or_fill(prepared_for(ways[0], selection), profile, open_spark).labels
     ways, cost = affordable(ways, plan, labels, profile.promotion, spark)
     best = best_way(ways, lambda way: _loss(way, selection, plan, profile, open_spark))
     if best.input_size < ways[-1].input_size:

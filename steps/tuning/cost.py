@@ -57,8 +57,7 @@ def affordable(
     for size in sorted({way.input_size for way in ways}, reverse=True):
         cost = measure_cost(spark, plan, size, labels)
         errors = cost_errors(cost, rules)
-        if errors:
-            logger.warning("%s at %d: %s", plan.network, size, "; ".join(errors))
         if not errors:
             break
+        logger.warning("%s at %d: %s", plan.network, size, "; ".join(errors))
     return [way for way in ways if way.input_size <= size], cost

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import small_registry
 from drawing import drawn, encoded, jpeg
 from PIL import Image, ImageFile
 from tiny_model import write_model
 
+from edge.inference.region import OTHER_DEVICES, Region
 from edge.inference.scoring import Scorer
 from steps.dataset.cache_filling import _prepare
 from steps.ingestion.rows import Rules, build_row
-from steps.pipeline.outputs import Selection
 from steps.scoring.worker import _score
 
 CONTENTS = {
@@ -37,16 +38,8 @@ CONTENTS = {
 }
 
 
-SELECTION = Selection(
-    table="",
-    version=0,
-    source="",
-    input_size=(8, 8),
-    block_minutes=1,
-    guard_minutes=0,
-    split_seed=0,
-    regions={"": (0.5, 0.5, 0.5, 0.5)},
-)
+PREPARED = {"input_size": (8, 8), "regions": {OTHER_DEVICES: Region(0.5, 0.5, 0.5, 0.5)}}
+SELECTION = small_registry.SELECTION.model_copy(update=PREPARED)
 
 
 def _ingested(content: bytes, folder: Path) -> None:

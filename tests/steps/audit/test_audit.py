@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import small_registry
 from small_cache import write_cache
 
 from edge.inference.region import Region
@@ -36,15 +37,7 @@ def _looks_at(place: tuple):
     return predict
 
 
-SELECTION = Selection(
-    table="",
-    version=0,
-    source="",
-    input_size=SIZE,
-    block_minutes=60,
-    guard_minutes=0,
-    split_seed=0,
-)
+SELECTION = small_registry.SELECTION.model_copy(update={"input_size": SIZE})
 OBJECT, CORNER = (slice(4, 6), slice(4, 6)), (0, 0)
 
 
