@@ -49,7 +49,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     configure_tensorflow(threads=0)
     alias = parameters.alias
     source = aliases.require_version(run.profile.model, alias, made_by="promote")
-    train_run_id, source_number = source.tags["run.train"], str(source.version)
+    train_run_id, source_number = source.tags[versions.TRAINED_BY], str(source.version)
     trained = versions.read_training(source)
     origin = {"model": source.name, "version": source_number, "train_run_id": train_run_id}
     if trained.network in FROZEN:
@@ -71,7 +71,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     if moved:
         logger.info("%s, since another run moved it: exporting that one", moved)
         return export(run, parameters)
-    MlflowClient().set_model_version_tag(source.name, source_number, "onnx_version", number)
+    MlflowClient().set_model_version_tag(source.name, source_number, versions.ONNX_VERSION, number)
     measured = {"max_difference": package.max_difference, "test_images": package.test_images}
     sizes = {"onnx_bytes": package.sizes[MODEL_FILE], "int8_bytes": package.sizes[INT8_FILE]}
     agreement = package.record.file_metrics[INT8_FILE]["agreement"]
@@ -99,8 +99,8 @@ def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
     with pyfunc_arguments(folder) as arguments:
         logged = mlflow.pyfunc.log_model(name="onnx", **arguments)
     tags = {
-        "keras_model": source.name,
-        "keras_version": str(source.version),
+        versions.KERAS_MODEL: source.name,
+        versions.KERAS_VERSION: str(source.version),
         "run.export": run.id,
         **{k: v for k, v in source.tags.items() if k.startswith(("run.", "delta_"))},
     }

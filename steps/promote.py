@@ -24,7 +24,6 @@ from steps.evaluation.refusal import (
     why_refused,
 )
 from steps.ingestion.landing import display
-from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.registry import aliases, versions
@@ -32,7 +31,7 @@ from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
 from steps.registry.versions import REFUSED, WITHDRAWN
 from steps.release.keys import public_keys, signing_keys
-from steps.release.statement import release_again
+from steps.release.rollback import point_alias
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
@@ -101,17 +100,9 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         return _refuse_compared(run, parameters, challenger, champion, comparison, shortcut)
     if comparison.warning:
         logger.warning("%s", comparison.warning)
-    with lock_aliases(challenger.name, run.id):
-        moved = moved_reason(challenger.name, before, parameters.alias)
-        if not moved:
-            if shortcut and parameters.accept_shortcut:
-                versions.accept_shortcut(challenger, parameters.accept_shortcut)
-            if comparison.result.passed:
-                note = f"passed: {parameters.alias}{comparison.caution}"
-                versions.note_comparison(challenger, note, run.id)
-            reason = parameters.reason or "passed the profile's promotion rules"
-            move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
-    if moved:
+    if shortcut and parameters.accept_shortcut:
+        versions.accept_shortcut(challenger, parameters.accept_shortcut)
+    if moved := _promote_compared(run, parameters, challenger, before, comparison):
         logger.info("%s, since another run moved it: comparing again", moved)
         return _promote_challenger(run, parameters)
     fill_report(run.report, challenger, champion, comparison)
@@ -120,6 +111,25 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     named = f"{parameters.alias}: {challenger.name} {challenger.version}"
     line = f"{named}; accuracy {comparison.accuracy}"
     return _outputs(challenger, parameters.alias, "promoted", line=line, metrics=accuracies)
+
+
+def _promote_compared(
+    run: StepRun,
+    parameters: Parameters,
+    challenger: ModelVersion,
+    before: str | None,
+    comparison: Comparison,
+) -> str | None:
+    """Move the alias to a challenger that passed, or return why not: it moved meanwhile."""
+    with lock_aliases(challenger.name, run.id):
+        if moved := moved_reason(challenger.name, before, parameters.alias):
+            return moved
+        if comparison.result.passed:
+            note = f"passed: {parameters.alias}{comparison.caution}"
+            versions.note_comparison(challenger, note, run.id)
+        reason = parameters.reason or "passed the profile's promotion rules"
+        move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
+    return None
 
 
 def _refuse_compared(
@@ -144,7 +154,7 @@ def _refuse_compared(
 def _say_what_else_helps(
     run: StepRun, challenger: ModelVersion, comparison: Comparison, region: Region | None
 ) -> None:
-    source = display(challenger.tags["source"])
+    source = display(versions.trained_source(challenger))
     for case, changed in what_else_helps(comparison, region).items():
         logger.info("if %s, run: %s", case, run.commands.next("main", source=source, **changed))
 
@@ -161,7 +171,7 @@ def _refuse(
     """Leave the alias where it is, and end as the table of endings says."""
     stays, number = str(champion.version) if champion else None, str(challenger.version)
     result, line = end_refused(challenger.name, number, stays, why)
-    source = display(challenger.tags["source"])
+    source = display(versions.trained_source(challenger))
     run.report.next_command = run.commands.next("main", source=source)
     if result is Result.NO_MODEL:
         line += f"; {fix}; run: {run.report.next_command}"
@@ -181,22 +191,12 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     name, alias = run.profile.model, parameters.alias
     version = versions.require_version_number(name, number)
     reason = parameters.reason or f"version {number} was given"
-    onnx_number = version.tags.get("onnx_version")
-    with lock_aliases(name, run.id):
-        before = aliases.number_by_alias(name, alias)
-        if onnx_number:
-            onnx = versions.require_version_number(released_name(name), onnx_number)
-            with lock_aliases(onnx.name, run.id):
-                release = release_again(onnx, keys)
-                move_alias(onnx.name, alias, onnx_number, run.id, reason)
-        if alias == CHAMPION:  # a rollout group may get a withdrawn version, which stays withdrawn
-            versions.withdraw(version, before, reason)
-        move_alias(name, alias, number, run.id, reason)
+    before, release = point_alias(version, alias, run.id, reason, keys)
     fill_manual_report(run.report, alias, before, number, reason)
-    after = "device" if onnx_number else "export"
+    after = "device" if release else "export"
     run.report.next_command = run.commands.next(after, alias=alias_argument(alias))
     line, result = f"{alias}: {name} {number}; {past_result(version)}", Result.DONE
-    if onnx_number:
+    if release:
         line, result = f"{line}; release {release}", Result.RELEASED
     else:
         line += f"; not released, so devices do not follow; run: {run.report.next_command}"

@@ -68,7 +68,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
 def _warn_of_other_source(name: str, source: str) -> None:
     """Say that the champion was trained on another source, which may be another data set."""
     champion = version_by_alias(name, CHAMPION)
-    before = champion.tags.get("source", source) if champion else source
+    before = champion.tags.get(versions.SOURCE, source) if champion else source
     if before != source:
         logger.warning(
             f"{name} was trained on {before} until now, and here on {source}; pass "
@@ -123,11 +123,11 @@ def _lineage_tags(train_run_id: str, trained: TrainOutputs, run_id: str) -> dict
     inputs = MlflowClient().get_run(train_run_id).data.tags
     return {
         "run.register": run_id,
-        "run.train": train_run_id,
+        versions.TRAINED_BY: train_run_id,
         **{k.replace("input.", "run."): v for k, v in inputs.items() if k.startswith("input.")},
-        "source": trained.selection.source,
+        versions.SOURCE: trained.selection.source,
         "delta_table": trained.selection.table,
-        "delta_version": str(trained.selection.version),
+        versions.DELTA_VERSION: str(trained.selection.version),
         "prepare_version": PREPARE_VERSION,
         "labels": json.dumps(trained.labels, ensure_ascii=False)[:LONGEST_TAG],
     }

@@ -18,7 +18,7 @@ from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.tracking_store import ask_store, use_tracking_store
-from steps.registry.versions import COMPARED, REFUSED
+from steps.registry.versions import COMPARED, REFUSED, onnx_version
 from steps.settings.parameters import RELEASED, StepParameters
 from steps.settings.profile import load_profile
 
@@ -92,7 +92,7 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
 def is_released(model: str, alias: str) -> bool:
     """Return whether devices that follow an alias have its version, as ONNX."""
     version = version_by_alias(model, alias)
-    return version is not None and "onnx_version" in version.tags
+    return version is not None and onnx_version(version) is not None
 
 
 def moved_reason(model: str, version: str | None, alias: str) -> str | None:

@@ -22,11 +22,28 @@ ACCEPTED = "accepted_shortcut"
 """Tag of a version that follows a shortcut and was promoted all the same: why."""
 WITHDRAWN = "withdrawn"
 """Tag of a version that was rolled back by hand: no comparison promotes it again."""
+TRAINED_BY, SOURCE, DELTA_VERSION = "run.train", "source", "delta_version"
+"""Tags of a version: the run that trained it, on which landing zone, at which table version."""
+ONNX_VERSION = "onnx_version"
+"""Tag of a version that was exported: the number of its ONNX model."""
+KERAS_MODEL, KERAS_VERSION = "keras_model", "keras_version"
+"""Tags of an ONNX model's version: what it was exported from."""
 
 
 def source_of(released: ModelVersion) -> tuple[str, str]:
     """Return name and number of the version that was released as this one: what people read."""
-    return released.tags["keras_model"], released.tags["keras_version"]
+    return released.tags[KERAS_MODEL], released.tags[KERAS_VERSION]
+
+
+def onnx_version(version: ModelVersion) -> str | None:
+    """Return the number of a version's ONNX model; None if it was never exported."""
+    number = version.tags.get(ONNX_VERSION)
+    return None if number is None else str(number)
+
+
+def trained_source(version: ModelVersion) -> str:
+    """Return the landing zone whose images trained a version."""
+    return str(version.tags[SOURCE])
 
 
 def require_version_number(model: str, version: str) -> ModelVersion:
@@ -69,7 +86,7 @@ def load_keras(version: ModelVersion) -> "keras.Model":
 
 def read_training(version: ModelVersion) -> TrainOutputs:
     """Return the outputs of the run that trained a registered version."""
-    return read_outputs(version.tags["run.train"], TrainOutputs)
+    return read_outputs(version.tags[TRAINED_BY], TrainOutputs)
 
 
 def note_comparison(version: ModelVersion, result: str, run_id: str) -> None:

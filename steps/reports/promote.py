@@ -10,6 +10,7 @@ from steps.dataset.split import TEST
 from steps.evaluation.comparison import Comparison, pair
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.pipeline.report import Report
+from steps.registry.versions import DELTA_VERSION
 
 DISAGREEMENTS = 24
 OF_SLICES = ("accuracy", "recall")
@@ -27,7 +28,7 @@ def fill_report(
     report.headline("result", "passed" if comparison.result.passed else "refused")
     if comparison.result.refusals:
         report.table("Why not", ["reason"], [[reason] for reason in comparison.result.refusals])
-    _metric_tables(report, comparison, challenger.tags.get("delta_version", "?"))
+    _metric_tables(report, comparison, challenger.tags.get(DELTA_VERSION, "?"))
     if theirs is not None:
         _discordant_pairs(report, comparison, theirs)
         _disagreements(report, comparison, theirs)
