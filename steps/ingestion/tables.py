@@ -129,10 +129,25 @@ DEVICES = Table(
     indexed=26,
 )
 
+LABELS = Table(
+    "labels",
+    """
+    id STRING,
+    sha256 STRING,
+    label STRING,
+    labeller STRING,
+    how STRING,
+    labelled_at TIMESTAMP,
+    proposed_by STRING
+    """,
+    indexed=7,
+)
+"""Rows are only added. The newest one of an image counts (steps/ingestion/label_rows.py)."""
+
 IMAGE_TABLES = (IMAGES, QUARANTINE)
 """Where the files of a landing zone end."""
 
-TABLES = (*IMAGE_TABLES, SCORES, DEVICES)
+TABLES = (*IMAGE_TABLES, LABELS, SCORES, DEVICES)
 
 
 def view_tables(spark: SparkSession, profile: "Profile") -> list[str]:
@@ -163,6 +178,6 @@ def current_rows(spark: SparkSession, profile: "Profile", table: Table, source: 
 
 
 def open_tables(spark: SparkSession, profile: "Profile") -> None:
-    """Create the tables of ingested files if they are missing."""
-    for table in IMAGE_TABLES:
+    """Create the tables of ingested files and of their labels if they are missing."""
+    for table in (*IMAGE_TABLES, LABELS):
         table.open(spark, profile)

@@ -15,6 +15,9 @@ from steps.lake.transaction import retry_conflicts
 if TYPE_CHECKING:
     from steps.settings.profile import Profile  # which the workers need not import
 
+MESSAGE = "spark.databricks.delta.commitInfo.userMetadata"
+"""Setting of a session: the message of each version that it writes."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -85,7 +88,8 @@ class Table:
         rows: DataFrame,
         on: str,
         then: Callable[[DeltaMergeBuilder], DeltaMergeBuilder],
-    ) -> None:
+        message: str = "",
+    ) -> int:
         """Merge rows into the newest version, again if another run's write came first.
 
         Args:
@@ -94,12 +98,22 @@ class Table:
             rows: what is merged; ``new`` in the conditions, as ``row`` is the table.
             on: the condition by which rows match.
             then: adds what becomes of the rows that match, or do not.
+            message: of the new version, in the table's history.
+
+        Returns:
+            the number of rows that were changed, added or deleted.
         """
-        retry_conflicts(
-            lambda: then(
-                self.load(spark, profile).alias("row").merge(rows.alias("new"), on)
-            ).execute()
-        )
+
+        def write() -> DataFrame:
+            into = self.load(spark, profile).alias("row").merge(rows.alias("new"), on)
+            return then(into).execute()
+
+        if message:
+            spark.conf.set(MESSAGE, message)
+        try:
+            return cast(int, retry_conflicts(write).head()["num_affected_rows"])
+        finally:
+            spark.conf.unset(MESSAGE)
 
     def create_view(
         self, spark: SparkSession, profile: "Profile", version: int | None = None

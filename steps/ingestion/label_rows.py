@@ -1,0 +1,98 @@
+"""Labels as rows with a history: the table ``labels``, whose newest row of an image counts."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from steps.ingestion.label_text import normalize_label
+from steps.ingestion.tables import LABELS
+from steps.lake.delta_log import DeltaLog
+from steps.settings.profile import Profile
+
+NOT_SURE, UNDO, IMPORT = "not sure", "undo", "import"
+"""Ways to label that mean more than the label they give: ``how`` of a row."""
+
+SCHEMA = pa.schema(
+    [
+        (name, pa.timestamp("us", "UTC") if kind == "TIMESTAMP" else pa.string())
+        for name, kind in LABELS.types.items()
+    ]
+)
+
+
+class LabelRow(NamedTuple):
+    """A label that someone, or something, gave to an image.
+
+    Attributes:
+        id: hexadecimal, made when the label is given; a row is stored once.
+        sha256: of the image.
+        label: None if the labeller is not sure, or takes a label back to none.
+        labeller: who gave it.
+        how: key, timeline, grid, proposal, import, undo, not sure or rename.
+        labelled_at: UTC.
+        proposed_by: version of the model that proposed it.
+    """
+
+    id: str
+    sha256: str
+    label: str | None
+    labeller: str
+    how: str
+    labelled_at: datetime
+    proposed_by: str | None = None
+
+
+def add_labels(spark: SparkSession, profile: Profile, rows: list[LabelRow], message: str) -> int:
+    """Add rows to ``labels`` as one version, except those whose ``id`` is there already.
+
+    Args:
+        spark: the session.
+        profile: names the lake.
+        rows: in any order; ``id`` is unique among them.
+        message: of the version, in the table's history (``userMetadata``).
+
+    Returns:
+        the number of rows that were new.
+    """
+    known = LABELS.open(spark, profile).toDF().select("id")
+    texts = [row._replace(label=normalize_label(row.label)) for row in rows]
+    given = spark.createDataFrame(texts, LABELS.columns)
+    new = given.join(known, "id", "left_anti").persist()
+    try:
+        if new.isEmpty():  # a merge that adds nothing would write a version as well
+            return 0
+        return LABELS.merge(
+            *(spark, profile, new, "row.id = new.id"),
+            lambda into: into.whenNotMatchedInsertAll(),
+            message,
+        )
+    finally:
+        new.unpersist()
+
+
+def labels_version(profile: Profile) -> int:
+    """Return the newest version of ``labels``; -1 if there is no such table."""
+    return max(DeltaLog(LABELS.path(profile)).versions, default=-1)
+
+
+def all_labels(profile: Profile) -> pa.Table:
+    """Return every row of ``labels``, the oldest first; Spark is not started."""
+    log = DeltaLog(LABELS.path(profile))
+    if not log.versions:
+        return SCHEMA.empty_table()
+    rows = log.read_rows(log.read(log.versions[-1]).files, SCHEMA, pc.field("id").is_valid())
+    return rows.sort_by([("labelled_at", "ascending"), ("id", "ascending")])
+
+
+def current_labels(profile: Profile) -> pa.Table:
+    """Return the newest row of each image in ``labels``; Spark is not started.
+
+    Of two rows of the same microsecond, the one with the greater ``id`` counts.
+    """
+    rows = all_labels(profile)
+    places = pa.table({"sha256": rows["sha256"], "place": pa.array(range(rows.num_rows), "int64")})
+    newest = places.group_by("sha256").aggregate([("place", "max")])
+    return rows.take(newest["place_max"].sort())
