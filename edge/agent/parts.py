@@ -49,7 +49,8 @@ class Parts:
         max_bytes = round(limits.images_megabytes * MEGABYTE)
         min_free_bytes = round(limits.free_megabytes * MEGABYTE)
         self.queue = Queue(self.store, max_bytes, min_free_bytes, settings.device, settings.view)
-        self.results = Results(self.store, limits.results, settings.device)
+        results_bytes = round(limits.results_megabytes * MEGABYTE)
+        self.results = Results(self.store, limits.results, settings.device, results_bytes)
         self.selection = Selection(settings.capture, settings.score)
         self.updater: Updater | None = None
         self.follower: Follower | None = None

@@ -66,6 +66,7 @@ class StoreSettings:
     images_megabytes: float = within(1000.0, 1, 1_000_000)
     free_megabytes: float = within(500.0, 0, 1_000_000)  # that stay free
     results: int = within(500_000, 100, 100_000_000)  # rows
+    results_megabytes: float = within(500.0, 1, 1_000_000)
 
 
 @dataclass(frozen=True)

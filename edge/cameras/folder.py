@@ -12,7 +12,15 @@ from PIL import ExifTags, Image
 from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.jpeg import is_jpeg
-from edge.inference.image import EXIF_DAMAGE, SUFFIXES, UnreadableError, as_rgb, open_image, upright
+from edge.inference.image import (
+    EXIF_DAMAGE,
+    MAX_BYTES,
+    SUFFIXES,
+    UnreadableError,
+    as_rgb,
+    open_image,
+    upright,
+)
 from edge.protocol.exif_time import find_exif_time
 
 
@@ -42,7 +50,7 @@ class FolderCamera(Camera):
         Raises:
             CameraError: there is no such folder, no image in it, or one that cannot be read.
         """
-        paths = sorted(self._paths())
+        paths = sorted(filter(_age, self._paths()))
         if not paths:
             raise CameraError(f"no image in {self.folder}: put one in ({' '.join(SUFFIXES)})")
         for path in paths[:count]:
@@ -61,7 +69,7 @@ class FolderCamera(Camera):
             NoNewFrameError: the newest image was seen before.
             UnreadableFrameError: the newest file is not an image, or not complete yet.
         """
-        newest = max(map(_age, self._paths()), default=(-1, "", 0))
+        newest = max(filter(None, map(_age, self._paths())), default=(-1, "", 0))
         if newest == self._seen and self._unreadable:
             raise UnreadableFrameError(self._unreadable)
         if newest <= self._seen:
@@ -94,12 +102,17 @@ class FolderCamera(Camera):
             raise CameraError(f"no folder {self.folder}: name one with images") from error
 
 
-def _age(path: Path) -> tuple[int, str, int]:
-    """Return a key that is largest for the newest image; it changes while a file grows."""
+def _age(path: Path) -> tuple[int, str, int] | None:
+    """Return a key that is largest for the newest image; it changes while a file grows.
+
+    What is not a file has none: to open a pipe would wait for its writer.
+    """
     try:
+        if not path.is_file():
+            return None
         status = path.stat()
     except FileNotFoundError:  # removed while the folder was listed
-        return (-1, path.name, 0)
+        return None
     except OSError as error:
         raise _access_error(path, error) from error
     return (status.st_mtime_ns, path.name, status.st_size)
@@ -107,7 +120,8 @@ def _age(path: Path) -> tuple[int, str, int]:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)  # enough to tell that it is too large
     except FileNotFoundError as error:  # removed since the folder was listed
         raise NoNewFrameError(f"{path} is gone") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``python -m edge run`` and ``python -m edge status``."""
+"""``python -m edge run``, ``status`` and ``retry``: the agent's own commands."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ restarts it."""
 
 
 def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both commands.
+    """Add the commands.
 
     Args:
         add: makes a command from its name, its function, its purpose and its options.
@@ -40,6 +40,7 @@ def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     add("run", _run, "capture, score, send and update, until it is stopped", config)
     purpose = "show the state of the running agent; exit status 1 if it is unhealthy"
     add("status", _status, purpose, config, as_json)
+    add("retry", _retry, "let the agent try releases again that failed on this device", config)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -82,6 +83,17 @@ def _call_on_signals(calls: dict[signal.Signals, Callable[[], None]]) -> None:
     threading.Thread(target=call_each, name="signals", daemon=True).start()
     for number in calls:
         signal.signal(number, lambda number, _: received.put(number))
+
+
+def _retry(options: argparse.Namespace) -> None:
+    from edge.agent.settings import Settings
+    from edge.update.home import ModelHome
+
+    settings = Settings.read(options.config)
+    if settings.model is None:
+        raise UserError(f"{options.config} names no model: add [model]")
+    failed = ModelHome(settings.models / settings.model.name).forget_failures()
+    print(f"the next poll tries again what failed here: {pluralize(failed, 'release')}")
 
 
 def _status(options: argparse.Namespace) -> None:

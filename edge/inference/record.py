@@ -1,6 +1,7 @@
 """The model's record, which travels with it: nothing about it is configured on the device."""
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -26,6 +27,10 @@ the record requires a feature."""
 FEATURES = {"threshold": "0.1", CROP: "0.2", "region": "0.3", "threshold_label": "0.3"}
 """What a record can require of its reader, and the version of the code on a device that first has
 it: a new feature comes with a new version."""
+
+
+MAX_SIDE = 4096
+"""Pixels of an input's width or height: a larger one would take a small device's memory."""
 
 
 class RecordError(ValueError):
@@ -111,6 +116,7 @@ class ModelRecord:
             stated["regions"] = {device: Region.of(numbers) for device, numbers in regions}
             known = {one.name for one in fields(cls)}
             record = cls(**{name: value for name, value in stated.items() if name in known})
+            record._require_sound()
         except AgentTooOldError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -122,6 +128,25 @@ class ModelRecord:
             wrong = f"for the label {record.threshold_label}, and has {len(record.labels)} labels"
             raise RecordError(f"{path} has a threshold {wrong}")
         return record
+
+    def _require_sound(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` for a value of another type, or out of bounds."""
+        labels, size = self.labels, self.input_size
+        texts = [*labels, self.prepare_version, *self.source.values(), *self.files.values()]
+        numbers = [n for one in self.file_metrics.values() for n in one.values()]
+        numbers += [] if self.threshold is None else [self.threshold]
+        checks = {
+            "labels": isinstance(labels, list) and 0 < len(set(labels)) == len(labels),
+            "input_size": len(size) == 2
+            and all(type(side) is int and 0 < side <= MAX_SIDE for side in size),
+            "resizing": self.resizing in (SQUASH, CROP),
+            "text": all(isinstance(text, str) for text in texts),
+            "number": all(_is_number(number) and math.isfinite(number) for number in numbers),
+            "metrics": all(map(_is_number, self.metrics.values())),
+            "threshold": self.threshold is None or 0 <= self.threshold <= 1,
+        }
+        if wrong := [name for name, is_sound in checks.items() if not is_sound]:
+            raise ValueError(f"it has no valid {', '.join(wrong)}")
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
@@ -162,6 +187,10 @@ class ModelRecord:
                 f"the model was trained with prepare version {self.prepare_version}, "
                 f"this scoring core has version {version}: update the edge folder"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def decide(

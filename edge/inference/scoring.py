@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from edge.inference.image import UnreadableError
 from edge.inference.prepare import PREPARE_VERSION, ImageSource, prepare
 from edge.inference.record import MODEL_FILE, ModelRecord, Prediction
 from edge.inference.region import region_of
+
+MAX_SUM_ERROR = 1e-3
+"""Of the sum of an image's probabilities: rounding is far below it."""
 
 
 class Scorer:
@@ -112,7 +116,7 @@ class Scorer:
         probabilities = self.score_prepared(np.stack(pixels))
         ms = 1000 * (time.perf_counter() - began) / len(pixels)
         expected = len(pixels), len(self.record.labels)
-        if probabilities.shape != expected or not np.isfinite(probabilities).all():
+        if probabilities.shape != expected or not are_probabilities(probabilities):
             values = " ".join(map(str, probabilities.ravel()[:4]))
             raise ValueError(
                 f"{list(probabilities.shape)} {values} are not probabilities of "
@@ -124,6 +128,11 @@ class Scorer:
         """Score ``uint8 [N, H, W, 3]`` from :func:`prepare`; returns ``float32 [N, classes]``."""
         probabilities: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
         return probabilities
+
+
+def are_probabilities(rows: NDArray[np.floating[Any]]) -> bool:
+    """Return whether all numbers are in 0–1, and those of each row add up to 1."""
+    return bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < MAX_SUM_ERROR).all())
 
 
 def _require_prediction(found: Prediction | UnreadableError) -> Prediction:

@@ -116,6 +116,11 @@ class Database:
         """Return the first column of a query's first row; None without a row."""
         return next((row[0] for row in self.rows(query, *values)), None)
 
+    def used_bytes(self) -> int:
+        """Return the bytes of the file that hold rows; deleted ones leave space for others."""
+        query = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "
+        return cast(int, self.value(f"{query}pragma_freelist_count, pragma_page_size"))
+
     def execute(self, statement: str, values: Any = (), durable: bool = False) -> sqlite3.Cursor:
         """Run one statement as a :meth:`transaction`."""
         with self.transaction(durable=durable) as connection:

@@ -54,7 +54,9 @@ class Landing:
         filesystem, root = self._filesystem()
         path = f"{root}/{name}"
         if not replace and filesystem.exists(path):
-            if filesystem.size(path) == len(content) and filesystem.cat_file(path) == content:
+            # what is not a file, such as a folder or a pipe, is never this one
+            is_equal = filesystem.isfile(path) and filesystem.size(path) == len(content)
+            if is_equal and filesystem.cat_file(path) == content:
                 if isinstance(filesystem, LocalFileSystem):
                     # a power cut may have come before the sync
                     _sync_folders(Path(path), Path(root))

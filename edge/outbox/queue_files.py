@@ -78,7 +78,7 @@ def recover_files(store: Store, device: str, view: str) -> None:
     """
     _recover_unreadable(store)
     rows = store.images.ids_by_file()
-    paths = [path for path in sorted(store.image_folder.iterdir()) if not path.is_dir()]
+    paths = [path for path in sorted(store.image_folder.iterdir()) if path.is_file()]
     complete = {_key(path.name) for path in paths if path.name in rows}
     orphan_rows = {_key(file): id for file, id in rows.items() if _key(file) not in complete}
     for path in paths:

@@ -6,6 +6,7 @@ All SQL statements about them, and about the files that they are sent in, stand 
 import json
 import sqlite3
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from edge.outbox.moment import Moment, read_moment
@@ -14,6 +15,10 @@ from edge.outbox.store import Store
 from edge.protocol.landing_names import results_name
 
 ROWS_PER_FILE = 1000
+BYTES_PER_FILE = 1_000_000
+"""Of probabilities: a model of 1,000 classes has 37 kB a row."""
+MAX_CURVE_BYTES = 1000
+"""Of a point's probabilities: the page draws those of two labels only."""
 DATED_AT_ONCE = 1000
 SENT_BATCHES = "sent batches"
 """The fact that holds the number of the last file that was sent: they are sent in order."""
@@ -38,10 +43,11 @@ class Results:
         store: where they are kept.
         max_rows: beyond them the oldest are deleted, first those that were sent.
         device: for the rows and the files' names.
+        max_bytes: of the database; beyond them, the same.
     """
 
-    def __init__(self, store: Store, max_rows: int, device: str):
-        self._store, self._database = store, store.database
+    def __init__(self, store: Store, max_rows: int, device: str, max_bytes: int = 500_000_000):
+        self._store, self._database, self._max_bytes = store, store.database, max_bytes
         self._max_rows, self._device, self._free_rows = max_rows, device, 0
 
     def add(self, result: Result, moment: Moment, image_id: int | None = None) -> bool:
@@ -82,12 +88,12 @@ class Results:
         A row waits until its image was sent or dropped, so that it can name the image.
 
         Args:
-            allow_partial: whether a file may have fewer than :data:`ROWS_PER_FILE` rows.
+            allow_partial: whether a file may have fewer than :data:`ROWS_PER_FILE` rows or
+                :data:`BYTES_PER_FILE`.
         """
         number = self._sent_batches() + 1
         first = self._database.value("SELECT id FROM results WHERE batch = ? LIMIT 1", number)
-        at_least = 1 if allow_partial else ROWS_PER_FILE
-        if first is None and not self._close_batch(number, at_least):
+        if first is None and not self._close_batch(number, allow_partial):
             return None
         rows = self._database.rows(
             "SELECT file_name, sha256, model, version AS model_version, label, score, reason, "
@@ -108,10 +114,10 @@ class Results:
         last = self._database.value("SELECT coalesce(max(id), 0) FROM results")
         ids = range(last, max(last - rows, 0), -max(rows // MAX_POINTS, 1))
         points = self._database.rows(
-            "SELECT wall_time AS at, label, score, version, probabilities AS "
-            '"probabilities [json]" FROM results WHERE id IN (SELECT value FROM json_each(?)) '
-            "AND score IS NOT NULL ORDER BY id",
-            list(ids),
+            "SELECT wall_time AS at, label, score, version, CASE WHEN length(probabilities) < ? "
+            'THEN probabilities END AS "probabilities [json]" FROM results '
+            "WHERE id IN (SELECT value FROM json_each(?)) AND score IS NOT NULL ORDER BY id",
+            *(MAX_CURVE_BYTES, list(ids)),
         )
         return [dict(point) for point in points]
 
@@ -127,7 +133,7 @@ class Results:
     def _sent_batches(self) -> int:
         return int(self._store.fact(SENT_BATCHES) or 0)
 
-    def _close_batch(self, number: int, at_least: int) -> bool:
+    def _close_batch(self, number: int, allow_partial: bool) -> bool:
         """Put the oldest complete results into a new batch; return False if there are too few.
 
         A result is complete when its time is known and its image was sent or dropped.
@@ -135,22 +141,30 @@ class Results:
         # what is sent under a number has to stay what this device has under it
         with self._database.transaction(durable=True) as connection:
             ready = connection.execute(
-                "SELECT id FROM results WHERE batch IS NULL AND is_synced AND image_id IS NULL "
-                "ORDER BY id LIMIT ?",
+                "SELECT id, coalesce(length(probabilities), 0) AS bytes FROM results "
+                "WHERE batch IS NULL AND is_synced AND image_id IS NULL ORDER BY id LIMIT ?",
                 (ROWS_PER_FILE,),
             ).fetchall()
-            if len(ready) < at_least:
+            before = accumulate((row["bytes"] for row in ready), initial=0)
+            ids = [
+                row["id"]
+                for row, so_far in zip(ready, before, strict=False)
+                if so_far < BYTES_PER_FILE
+            ]
+            is_full = len(ready) == ROWS_PER_FILE or len(ids) < len(ready)
+            if not ids or not (is_full or allow_partial):
                 return False
             connection.executemany(
-                "UPDATE results SET batch = ? WHERE id = ?", [(number, row["id"]) for row in ready]
+                "UPDATE results SET batch = ? WHERE id = ?", [(number, id) for id in ids]
             )
             return True
 
     def _make_space(self) -> int:
         """Delete the oldest rows if there are too many; return how many more may be added."""
-        spare = max(self._max_rows // 100, 1)
         count: int = self._database.value("SELECT count(*) FROM results")
-        if (excess := count + spare - self._max_rows) > 0:
+        most = min(self._max_rows, self._max_bytes * max(count, 1) // self._database.used_bytes())
+        spare = min(max(most // 100, 1), ROWS_PER_FILE)
+        if (excess := count + spare - most) > 0:
             self._delete_oldest(excess)
         return spare
 

@@ -10,12 +10,14 @@
 
 import json
 import logging
+import re
 import socket
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edge.cameras.jpeg import encode_pixels
 from edge.inference.errors import UserError
@@ -29,6 +31,9 @@ MAX_REQUESTS = 8
 REQUEST_SECONDS = 10
 Request = socket.socket | tuple[bytes, socket.socket]
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+"""Of a request to this machine, as a browser writes it."""
+
 PAGE_HEADER = "X-Lakehouse-Vision"
 """A header of the page's POST requests, which a browser lets no other site's page send."""
 
@@ -55,7 +60,7 @@ class Preview(ThreadingHTTPServer):
     def __init__(self, source: PreviewSource, host: str, port: int):
         self.source, self.is_local = source, host in LOOPBACK
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._free_slots = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._lock, self._open = threading.Lock(), list[socket.socket]()
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -78,18 +83,24 @@ class Preview(ThreadingHTTPServer):
         super().server_bind()
 
     def process_request(self, request: Request, client_address: Any) -> None:
-        """Answer in a thread, unless too many requests run already."""
-        if self._free_slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """Answer in a thread; of too many requests, the oldest ends: slow clients wait, no others.
+
+        The answers themselves take milliseconds.
+        """
+        with self._lock:
+            self._open.append(cast(socket.socket, request))
+            if len(self._open) > MAX_REQUESTS:
+                with suppress(OSError):  # its thread ends, and closes it
+                    self._open.pop(0).shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Request, client_address: Any) -> None:
-        """Answer, and free the slot."""
+        """Answer, and forget the request."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free_slots.release()
+            with self._lock, suppress(ValueError):
+                self._open.remove(cast(socket.socket, request))
 
     def handle_error(self, request: Request, client_address: Any) -> None:
         """Log at debug level: a browser may close its connection at any time."""
@@ -134,8 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_allowed(self) -> bool:
         """Refuse another site's name for this machine's address (DNS rebinding)."""
-        host = self.headers.get("Host", "").rpartition(":")[0].strip("[]")
-        if self.server.is_local and host not in LOOPBACK:
+        if self.server.is_local and not LOCAL_HOST.fullmatch(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "open it as 127.0.0.1 or localhost")
             return False
         return True

@@ -15,6 +15,9 @@ RELEASE_FILE = "release.json"
 RELEASE_TAG = "release"
 """Of a version: its statement. Of the registered model: the number of its last release."""
 
+LONGEST_LEAP = 1000
+"""Releases that a device may have missed."""
+
 CURRENT = "current"
 """The link to the release in use, in the folder that holds the releases."""
 
@@ -58,6 +61,7 @@ class Release:
 
     Attributes:
         release: the number of the release.
+        previous: that of the one before; 0 if it is the first, or the statement names none.
         model: the registered model's name.
         version: the model's version.
         files: what belongs to it; among them the model and its record.
@@ -65,6 +69,7 @@ class Release:
     """
 
     release: int
+    previous: int
     model: str
     version: str
     files: tuple[ReleasedFile, ...]
@@ -85,21 +90,23 @@ class Release:
                 ReleasedFile(path, file["sha256"], file["bytes"])
                 for path, file in stated["files"].items()
             )
-            release = cls(stated["release"], stated["model"], stated["version"], files, text)
+            number, before = stated["release"], stated.get("previous", 0)
+            release = cls(number, before, stated["model"], stated["version"], files, text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ReleaseError(f"the release statement is damaged: {error!r}") from error
         release._require_sound()
         return release
 
     def _require_sound(self) -> None:
-        if not isinstance(self.release, int) or not re.fullmatch(r"\d+", str(self.version)):
+        numbers = (self.release, self.previous)
+        if not (all(map(_is_count, numbers)) and re.fullmatch(r"\d+", str(self.version))):
             raise ReleaseError(
                 "the release statement is damaged: release or version is not a number"
             )
         for file in self.files:
             if _leads_out(file.path):
                 raise ReleaseError(f"the release names an unsafe path: {file.path!r}")
-            if not re.fullmatch(r"[0-9a-f]{64}", str(file.sha256)) or type(file.bytes) is not int:
+            if not re.fullmatch(r"[0-9a-f]{64}", str(file.sha256)) or not _is_count(file.bytes):
                 raise ReleaseError(f"the release states no SHA-256 or length for {file.path}")
         names = [file.name for file in self.files]
         if len(set(names)) < len(names) or RELEASE_FILE in names:
@@ -125,7 +132,8 @@ class Release:
     def require_newer(self, than: int) -> None:
         """Raise :class:`ReleaseError` if a device that has had a later release is given this one.
 
-        Numbers only grow: an older statement is a replay, even if its signature is valid.
+        Numbers only grow: an older statement is a replay, even if its signature is valid. Nor may
+        a number leap, or a device that took it would refuse all later releases.
 
         Args:
             than: the highest release number that the device has had.
@@ -137,11 +145,21 @@ class Release:
                 "(mlflow run . -e promote -P version=… --env-manager local); on a device that was "
                 "given another registry, delete the model's folder"
             )
+        if than and self.release > than + LONGEST_LEAP and self.previous != than:
+            raise ReleaseError(
+                f"release {self.release} of {self.model} is far ahead of release {than}, the last "
+                f"one here, and follows release {self.previous}: if that is right, delete the "
+                "model's folder"
+            )
 
     def require_files(self, folder: Path) -> None:
         """Raise :class:`ReleaseError` unless each file in a folder is, byte for byte, as stated."""
         for file in self.files:
             file.require(folder / file.name)
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number >= 0
 
 
 def read_release(folder: Path) -> Release | None:

@@ -6,6 +6,7 @@ change, a device that knows the old one or the new one accepts it.
 
 import base64
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,19 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
             f"release {stated.get('release')} is not signed, as this device requires: "
             "give the profile a release key and export again"
         )
-    for key in keys:
-        if key not in signatures:
-            continue
-        try:
+    trusted = [key for key in keys if key in signatures]
+    for key in trusted:  # one good signature is enough, in any order of keys
+        with suppress(InvalidSignature, ValueError):
             signature = base64.b64decode(str(signatures[key]), validate=True)
             Ed25519PublicKey.from_public_bytes(key_bytes(key)).verify(
                 signature, signed_content(stated)
             )
-        except (InvalidSignature, ValueError) as error:
-            raise SignatureError(
-                f"the signature of release {stated.get('release')} by the key {key} is not valid"
-            ) from error
-        return
+            return
+    if trusted:
+        signers = " and ".join(trusted)
+        raise SignatureError(
+            f"the signature of release {stated.get('release')} by the key {signers} is not valid"
+        )
     raise SignatureError(
         f"release {stated.get('release')} is signed by {' and '.join(sorted(signatures))}, none of "
         "which this device trusts: add the key to its keys if it is yours"

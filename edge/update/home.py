@@ -134,6 +134,14 @@ class ModelHome:
         newest = dict(list(others.items())[1 - KEPT_FAILURES :])
         self.save(replace(state, failures={**newest, release.digest: failure}))
 
+    def forget_failures(self) -> int:
+        """Let every release that failed here be tried again; return how many there are."""
+        with self.state_lock():
+            state = self.state
+            if state.failures:
+                self.save(replace(state, failures={}))
+            return len(state.failures)
+
     def clean_up(self, *keep: Path) -> None:
         """Remove all releases but the current and the previous one, and interrupted downloads.
 

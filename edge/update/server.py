@@ -27,6 +27,11 @@ class RegistryError(UserError):
     """The registry does not deliver what was requested."""
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow no redirect; even if told not to, requests unzips all that comes with one."""
+
+
 class Server:
     """A client that keeps its connection to a server open.
 
@@ -49,7 +54,7 @@ class Server:
     def __init__(self, address: str):
         self._root = address.rstrip("/")
         self.address = without_userinfo(self._root)
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers["Accept-Encoding"] = "identity"
         # a server closes an idle connection after seconds, possibly just before the next request
         retry_once = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
@@ -82,6 +87,13 @@ class Server:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise RegistryError(self._why_no_answer(error)) from error
+        if answer.is_redirect:
+            with answer:
+                to = without_userinfo(answer.headers["Location"][:200])
+                raise RegistryError(
+                    f"{self.address} redirects to {to}, which is not followed: set model.server to "
+                    "the right address"
+                )
         if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             begin = b""
             with answer, suppress(urllib3.exceptions.HTTPError):

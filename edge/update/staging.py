@@ -10,10 +10,6 @@ from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.registry import Registry
 
 
-class DamagedError(ReleaseError):
-    """A downloaded file is not what was released."""
-
-
 def fetch(
     registry: Registry, release: Release, staging: Path, have: Iterable[Path], reserve: int
 ) -> int:
@@ -33,8 +29,8 @@ def fetch(
 
     Raises:
         edge.update.server.RegistryError: the registry does not deliver a file; try again later.
-        DamagedError: a file is not what was released; it is deleted.
-        edge.protocol.release.ReleaseError: the release needs a newer agent.
+        edge.protocol.release.ReleaseError: a file is not what was released, and is deleted; or the
+            release needs a newer agent.
         edge.files.disk_space.SpaceError: the disk has too little free space.
     """
     staging.mkdir(exist_ok=True)
@@ -58,9 +54,9 @@ def _fetch_one(registry: Registry, release: Release, file: ReleasedFile, target:
     try:
         downloaded = registry.download(release, file, target)
         file.require(target)
-    except ReleaseError as error:
+    except ReleaseError:
         target.unlink()
-        raise DamagedError(str(error)) from error
+        raise
     return downloaded
 
 

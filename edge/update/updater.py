@@ -11,7 +11,7 @@ from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test, runtime_fingerprint
-from edge.update.staging import DamagedError, fetch
+from edge.update.staging import fetch
 from edge.update.switch import activate
 
 MAX_RELEASE_BYTES = 1 << 29
@@ -151,11 +151,7 @@ class Updater:
         folder = self.home.folder / f"release-{release.release}"
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
-        try:
-            downloaded = fetch(self.registry, release, staging, have, self.reserve)
-        except DamagedError as error:
-            self._save_failure(release, str(error))
-            raise
+        downloaded = fetch(self.registry, release, staging, have, self.reserve)
         # counted before the self-test, since that may crash the process
         self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         try:

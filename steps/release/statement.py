@@ -71,8 +71,10 @@ def fetch_files(version: ModelVersion, into: Path) -> Path:
 
 def _write_statement(model: str, version: str, files: dict[str, Any], keys: SigningKeys) -> int:
     client = MlflowClient()
-    number = 1 + int(client.get_registered_model(model).tags.get(RELEASE_TAG, 0))
-    statement = sign({"release": number, "model": model, "version": version, "files": files}, keys)
+    previous = int(client.get_registered_model(model).tags.get(RELEASE_TAG, 0))
+    number = previous + 1
+    stated = {"release": number, "previous": previous, "model": model, "version": version}
+    statement = sign(stated | {"files": files}, keys)
     # the number first: an interruption in between skips a number, but never uses one twice
     client.set_registered_model_tag(model, RELEASE_TAG, str(number))
     client.set_model_version_tag(model, version, RELEASE_TAG, json.dumps(statement))

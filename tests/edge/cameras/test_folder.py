@@ -212,3 +212,26 @@ def test_a_missing_folder_is_a_camera_error(tmp_path):
     camera = camera_of(tmp_path / "gone")
     with pytest.raises(CameraError, match="no folder"):
         camera.open()
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_no_image(tmp_path):
+    """A directory, a pipe that nobody writes to, and a device without end, all the newest."""
+    (tmp_path / "a.jpg").write_bytes(image())
+    os.utime(tmp_path / "a.jpg", (1, 1))
+    camera = camera_of(tmp_path)
+    (tmp_path / "b.jpg").mkdir()
+    os.mkfifo(tmp_path / "c.jpg")
+    (tmp_path / "d.jpg").symlink_to("/dev/zero")
+    (tmp_path / "e.jpg").symlink_to(tmp_path / "e.jpg")  # leads to itself
+    with camera.shot() as shot:
+        assert shot.image == image()
+    assert [frame.file_name for frame in camera.frames(None)] == ["a.jpg"]
+
+
+def test_a_file_above_the_limit_is_not_read(tmp_path):
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(1 << 40)
+    for ask in (camera_of(tmp_path).shot().__enter__, lambda: next(camera_of(tmp_path).frames(1))):
+        with pytest.raises(CameraError, match=r"huge\.jpg is not a readable image.*too large"):
+            ask()

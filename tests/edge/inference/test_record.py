@@ -201,3 +201,33 @@ def test_another_version_of_prepare_is_refused():
     RECORD.require_prepare("1")
     with pytest.raises(RecordError, match="prepare version 1.* has version 2"):
         RECORD.require_prepare("2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": []},
+        {"labels": ["a", "a"]},
+        {"labels": ["a", 2]},
+        {"labels": "ab"},
+        {"input_size": [0, 8]},
+        {"input_size": [100_000, 100_000]},
+        {"input_size": [8.0, 8]},
+        {"input_size": [8, 8, 3]},
+        {"threshold": 1.5, "labels": ["a", "b"]},
+        {"threshold": float("nan"), "labels": ["a", "b"]},
+        {"threshold": "0.5", "labels": ["a", "b"]},
+        {"resizing": "stretch"},
+        {"prepare_version": 1},
+        {"source": {"model": 5}},
+        {"metrics": {"accuracy": "good"}},
+        {"file_metrics": {"model.int8.onnx": {"agreement": float("nan")}}},
+        {"file_metrics": {"model.int8.onnx": 1.0}},
+        {"files": []},
+    ],
+    ids=str,
+)
+def test_a_record_with_a_value_out_of_bounds_is_refused(tmp_path, change):
+    (tmp_path / "record.json").write_text(json.dumps(STATED | change))
+    with pytest.raises(RecordError, match="is not a model record"):
+        ModelRecord.read(tmp_path)

@@ -175,7 +175,9 @@ def open_home():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may be another user")
-@pytest.mark.parametrize(("command", "owner"), [("pull", "daemon"), ("status", "root")])
+@pytest.mark.parametrize(
+    ("command", "owner"), [("pull", "daemon"), ("retry", "daemon"), ("status", "root")]
+)
 def test_root_pulls_as_the_owner_of_the_state(open_home, command, owner):
     (open_home / "var").mkdir()
     shutil.chown(open_home / "var", "daemon")

@@ -135,3 +135,13 @@ def test_an_unmounted_folder_is_not_filled(tmp_path):
 def test_an_unknown_file_system_is_named():
     with pytest.raises(LandingError, match="nosuch"):
         Landing("nosuch://bucket/x").put("a.jpg", b"x")
+
+
+@pytest.mark.timeout(20)
+def test_what_has_an_images_name_and_is_no_file_stops_nothing(tmp_path):
+    (tmp_path / "a.jpg").mkdir()
+    os.mkfifo(tmp_path / "b.jpg")
+    landing = Landing(str(tmp_path))
+    for name in ("a.jpg", "b.jpg"):
+        assert landing.put(name, b"").endswith(f"/{name}")
+        assert landing.put(name, b"one").startswith("again-")

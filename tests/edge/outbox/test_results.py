@@ -9,7 +9,7 @@ from agent_fakes import NOON, FakeClock
 
 from edge.outbox.landing import Landing
 from edge.outbox.result import Result
-from edge.outbox.results import DATED_AT_ONCE, ROWS_PER_FILE, Results
+from edge.outbox.results import BYTES_PER_FILE, DATED_AT_ONCE, ROWS_PER_FILE, Results
 from edge.outbox.store import DATABASE, Store
 
 
@@ -174,3 +174,17 @@ def test_the_history_is_sampled_evenly(tmp_path, clock):
     assert len(scores) == 300 and scores[-1] == 899 / 900
     assert np.allclose(np.diff(scores), 3 / 900)
     assert len(results.history(rows=86400)) == 4
+
+
+def test_results_of_many_classes_are_bounded_by_their_bytes(tmp_path, clock):
+    """1,000 classes are 37 kB a row: 500,000 rows would be 18 GB."""
+    results = Results(Store(tmp_path), 500_000, "a7", max_bytes=2_000_000)
+    many = {f"class {number:04}": 1 / 1000 + number * 1e-9 for number in range(1000)}
+    for _ in range(300):
+        results.add(Result("m", "4", "class 0999", 0.001, many, 1.5), clock.now())
+    assert (tmp_path / DATABASE).stat().st_size < 3_000_000
+    size = results.size()["results"]
+    assert 30 < size < 100 and results._store.counts() == {"results_dropped": 300 - size}
+    batch = results.next(allow_partial=False)
+    assert len(batch.content) < 2 * BYTES_PER_FILE
+    assert len(json.dumps(results.history(300))) < 100_000

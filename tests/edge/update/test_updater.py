@@ -9,6 +9,7 @@ import pytest
 from release_server import MODEL, is_file
 from tiny_model import write_model, write_reference_images
 
+from edge.cli.main import main
 from edge.inference.reference_images import ReferenceImages
 from edge.protocol.release import ReleaseError
 from edge.update.current import CurrentModel, NoModelError
@@ -54,6 +55,20 @@ def test_a_failed_release_is_installed_again_on_request(updated):
     assert updater.check(again=True).release == 2
     updater.probation.commit()
     assert updated.require_working(2) and updater.check() is None and updater.refusal is None
+
+
+def test_a_failed_release_is_tried_again_after_retry(updated, tmp_path, capsys):
+    updater = updated.updater()
+    updater.check()
+    updater.probation.rollback("a mistake")
+    config = tmp_path / "agent.toml"
+    text = f'device = "a7"\nlanding.url = "/"\nstore.folder = "{updated.models.parent}"\n'
+    config.write_text(f'{text}model = {{ server = "http://localhost", name = "{MODEL}" }}\n')
+    assert updater.check() is None
+    for failed in ("1 release", "0 releases"):
+        assert main(["retry", "--config", str(config)]) == 0
+        assert capsys.readouterr().out.endswith(f"{failed}\n")
+    assert updater.check().release == 2
 
 
 def test_a_failed_release_is_installed_again_with_another_runtime(updated, monkeypatch):

@@ -37,6 +37,7 @@ def test_a_statement_lists_the_files_to_fetch(registry, files):
     assert release_version("package-onnx", "2", files) == 1
     assert _statement(registry, "package-onnx", "2") == {
         "release": 1,
+        "previous": 0,
         "model": "package-onnx",
         "version": "2",
         "files": {

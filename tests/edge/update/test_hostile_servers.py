@@ -1,0 +1,98 @@
+"""A server that wants harm: whatever it answers, the old model scores on and the poll ends."""
+
+import gzip
+import json
+import resource
+
+import pytest
+from release_server import KEY, PUBLIC_KEY, is_file
+from signing import FOREIGN, public, signing
+
+from edge.inference.errors import UserError
+from edge.protocol.release import Release, ReleaseError
+from edge.update.home import MAX_ATTEMPTS
+from edge.update.server import RegistryError
+
+
+def redirect(handler, to: str, content: bytes = b"", **headers) -> bool:
+    """Answer 302, with a body that a client may unzip while it follows."""
+    handler.send(302, content, {"Location": to} | headers)
+    return True
+
+
+def test_a_redirect_is_not_followed_and_its_body_not_unzipped(updated):
+    bomb = gzip.compress(bytes(1 << 20)) * 256
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for to in ("http://169.254.169.254/latest", "/elsewhere", updated.server.address + "/again"):
+        updated.server.requests.clear()
+        updated.server.fault = lambda handler, to=to: redirect(
+            handler, to, bomb, **{"Content-Encoding": "gzip"}
+        )
+        with pytest.raises(RegistryError, match=f"redirects to .*{to[-5:]}.*: set model.server"):
+            updated.updater().check()
+        assert len(updated.server.requests) == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    assert updated.require_working(1)
+
+
+def resigned(updated, change) -> None:
+    """Publish release 2, changed and signed again."""
+    updated.release(2)
+    stated = json.loads(updated.server.statement)
+    change(stated)
+    signing(KEY)(stated)
+    updated.server.statement = json.dumps(stated)
+
+
+def size_of_model(size) -> object:
+    return lambda stated: stated["files"]["artifacts/model.onnx"].update(bytes=size)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (size_of_model(-(1 << 40)), "states no SHA-256 or length"),
+        (size_of_model(True), "states no SHA-256 or length"),
+        (lambda stated: stated.update(release=True), "is not a number"),
+        (lambda stated: stated.update(release=-3), "is not a number"),
+        (lambda stated: stated.update(release=10**9), "far ahead of release 1"),
+        (lambda stated: stated.update(release=10**9, previous=10**9 - 1), "far ahead of release 1"),
+    ],
+)
+def test_a_number_that_no_release_has_is_refused_though_it_is_signed(updated, change, message):
+    resigned(updated, change)
+    with pytest.raises(ReleaseError, match=message):
+        updated.updater().check()
+    assert updated.server.fetched() == [] and updated.require_working(1)
+    updated.release(2)
+    assert updated.updater().check().release == 2, "the next real one is taken"
+
+
+def test_a_number_far_ahead_is_taken_from_who_names_the_one_before(updated):
+    resigned(updated, lambda stated: stated.update(release=10**9, previous=1))
+    assert updated.updater().check().release == 10**9
+
+
+def test_any_one_good_signature_counts_whatever_the_order_of_keys(updated):
+    """A key that changed hands may leave a bad signature beside a good one."""
+    stated = json.loads(updated.server.statement)
+    stated["signatures"][public(FOREIGN)] = stated["signatures"][PUBLIC_KEY]
+    release = Release.parse(json.dumps(stated))
+    for keys in ([PUBLIC_KEY, public(FOREIGN)], [public(FOREIGN), PUBLIC_KEY]):
+        release.require_signature(keys)
+
+
+def test_a_portal_in_between_blacklists_no_release(updated):
+    """A hotel's page has status 200 for every address."""
+
+    def portal(handler):
+        return handler.send(200, b"<html>log in</html>") or True
+
+    for fault in (portal, lambda handler: is_file(handler) and portal(handler)):
+        updated.server.fault = fault
+        for _ in range(MAX_ATTEMPTS + 2):
+            with pytest.raises(UserError, match="not answer as an MLflow|differs from the rel"):
+                updated.updater().check()
+            assert updated.require_working(1)
+    updated.server.fault = lambda handler: False
+    assert updated.updater().check().release == 2
