@@ -12,6 +12,7 @@ The rooms, each of which imports only the ones below it:
 
 - ``cli``: the commands
 - ``agent``: the loop that ties everything together, settings, clock, status, watchdog
+- ``actions``: the state of the camera, and what happens when it changes
 - ``preview``: the page
 - ``update``: from an alias to the model in use
 - ``outbox``: images and results until they are sent

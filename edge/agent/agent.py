@@ -42,7 +42,7 @@ class Agent:
     def __init__(
         self, settings: Settings, clock: Clock | None = None, camera: Camera | None = None
     ):
-        self.parts = parts = Parts(settings, clock, camera)
+        self.parts = parts = Parts(settings, self.status, clock, camera)
         landing = settings.landing
         self.sender = Sender(
             Landing(landing.url, landing.options, landing.mount),
@@ -89,12 +89,14 @@ class Agent:
         ]
         for thread in threads:
             thread.start()
+        self.parts.actions.start()
         watchdog.ready()
         try:
             self._take_frames(watchdog)
         finally:
             self._stop.set()
             self.parts.watcher.close()
+            self.parts.actions.stop()
             for thread in threads:
                 thread.join(MAX_SLEEP_SECONDS)  # one that hangs in a network ends with the process
             watchdog.stop()

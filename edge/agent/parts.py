@@ -1,8 +1,12 @@
 """Builds the parts of a device from its settings."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from edge.actions.actions import Actions
+from edge.actions.kinds import make_actions
 from edge.agent.clock import Clock
 from edge.agent.follower import Follower
 from edge.agent.model import AgentModel
@@ -30,6 +34,7 @@ class Parts:
 
     Args:
         settings: from the TOML file.
+        status: returns the device's status.
         clock: in place of the machine's.
         camera: in place of the one in the settings.
 
@@ -39,18 +44,23 @@ class Parts:
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, camera: Camera | None = None
+        self,
+        settings: Settings,
+        status: Callable[[], dict[str, Any]],
+        clock: Clock | None = None,
+        camera: Camera | None = None,
     ):
-        limits = settings.store
+        limits, device = settings.store, settings.device
+        actions = make_actions(settings.actions, device, status)
         self.settings, self.store = settings, Store(limits.folder)
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
         self.camera = camera or make_camera(settings.camera)
         max_bytes = round(limits.images_megabytes * MEGABYTE)
         min_free_bytes = round(limits.free_megabytes * MEGABYTE)
-        self.queue = Queue(self.store, max_bytes, min_free_bytes, settings.device, settings.view)
+        self.queue = Queue(self.store, max_bytes, min_free_bytes, device, settings.view)
         results_bytes = round(limits.results_megabytes * MEGABYTE)
-        self.results = Results(self.store, limits.results, settings.device, results_bytes)
+        self.results = Results(self.store, limits.results, device, results_bytes)
         self.selection = Selection(settings.capture, settings.score)
         self.updater: Updater | None = None
         self.follower: Follower | None = None
@@ -58,8 +68,10 @@ class Parts:
         if settings.model:
             self._follow(settings.model)
         motion = Motion(settings.capture.motion_share) if settings.capture.motion else None
+        self.actions = Actions(settings.state, actions, self.store, device, settings.view)
         self.watcher = Watcher(
-            self.camera, self.model, motion, self.selection, self.queue, self.results, self.clock
+            *(self.camera, self.model, motion, self.selection, self.queue, self.results),
+            *(self.clock, self.actions),
         )
 
     def _follow(self, model: ModelSettings) -> None:

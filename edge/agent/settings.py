@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edge.actions.action import ActionSettings
+from edge.actions.kinds import settings_error
+from edge.actions.smoothing import StateSettings
 from edge.cameras.camera import CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class
 from edge.files.settings_file import SettingsError, read_settings, within
@@ -91,6 +94,8 @@ class Settings:
     score: ScoreSettings = ScoreSettings()
     store: StoreSettings = StoreSettings()
     page: PageSettings = PageSettings()
+    state: StateSettings = field(default_factory=StateSettings)
+    actions: dict[str, ActionSettings] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Settings":
@@ -119,6 +124,11 @@ class Settings:
                 f"model.server in {path} is {without_userinfo(settings.model.server)!r}: "
                 "use an address such as http://mlflow.local:5000"
             )
+        if error := settings.state.error():
+            raise SettingsError(f"state in {path}: {error}")
+        for name, action in settings.actions.items():
+            if error := settings_error(name, action):
+                raise SettingsError(f"actions.{name}{error} in {path}")
         return settings
 
     @property

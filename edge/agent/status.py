@@ -70,6 +70,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "queue": parts.queue.size(),
         "results": parts.results.size(),
         "counts": parts.store.counts(),
+        **parts.actions.status(),
         "landing_failure": sender.failure,
         "last_sent_at": sender.sent_at,
         "temperature_celsius": machine.temperature(),

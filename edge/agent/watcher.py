@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
+from edge.actions.actions import Actions
 from edge.agent.clock import EARLIEST, Clock
 from edge.agent.model import AgentModel
 from edge.agent.motion import Motion
@@ -66,6 +67,7 @@ class Watcher:
         queue: keeps images.
         results: keeps results.
         clock: the time.
+        actions: learn each result.
         state: what it took last.
     """
 
@@ -76,6 +78,7 @@ class Watcher:
     queue: Queue
     results: Results
     clock: Clock
+    actions: Actions
 
     def __post_init__(self) -> None:
         self._is_open, self._failures, self._not_before = False, 0, 0.0
@@ -123,6 +126,8 @@ class Watcher:
         if self.model:
             self.model.refresh()
             result = self.model.score(shot)
+            if result:  # before the image is kept, which takes longer
+                self.actions.observe(result, moment, self.model.abstention)
         reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
         image_id = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:

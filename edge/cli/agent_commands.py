@@ -130,6 +130,8 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     waiting += pluralize(status["results"]["unsent"], "result")
     if queue["undated"]:
         waiting += f"; {pluralize(queue['undated'], 'image')} without a date until the clock is set"
+    state = status["state"] or "none yet"
+    state += f", since {status['state_since']}" if status["state_since"] else ""
     frames, sent = pluralize(status["frames"], "frame"), pluralize(counts.get("sent", 0), "image")
     celsius = status["temperature_celsius"]
     machine = "" if celsius is None else f"{celsius:.0f} °C, "
@@ -138,6 +140,7 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("device", f"{status['device']}, since {status['started_at']}"),
         ("camera", status["camera_failure"] or f"{status['camera']}, {frames}"),
         ("last frame", f"{status['last_frame_at']}: {score}"),
+        ("state", state),
         ("model", model),
         ("waiting", waiting),
         ("sent", f"{sent}, last {status['last_sent_at'] or 'none yet'}"),
@@ -147,6 +150,10 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     for name, key in (("model", "model_failure"), ("landing", "landing_failure")):
         if status[key]:
             rows.append((f"{name} !", status[key]))
+    for name, action in status["actions"].items():
+        if action["failure"]:
+            waiting = pluralize(action["waiting"], "change")
+            rows.append((f"{name} !", f"{action['failure']}; {waiting} waiting"))
     if queue["unreadable"] or counts.get("lost"):
         retried, lost = queue["unreadable"], pluralize(counts.get("lost", 0), "image")
         rows.append(("disk !", f"cannot be read: {lost} lost, {retried} tried again"))

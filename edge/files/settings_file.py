@@ -79,6 +79,10 @@ def _read_value(
         hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     if dataclasses.is_dataclass(hint):
         return _read_table(typing.cast(type, hint), value, name, path)
+    of = typing.get_args(hint)[-1:]
+    if isinstance(value, dict) and of and dataclasses.is_dataclass(of[0]):
+        kind = typing.cast(type, of[0])
+        return {key: _read_table(kind, one, f"{name}.{key}", path) for key, one in value.items()}
     converted, expected = _convert(hint, value)
     if converted is None:
         raise SettingsError(f"{name} in {path} is {value!r}: it must be {expected}")

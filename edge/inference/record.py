@@ -81,6 +81,7 @@ class ModelRecord:
         threshold: the probability from which an image is of one class, whatever the others have;
             None: the most probable class.
         threshold_label: that class; None: the second of two.
+        abstention: the score below which the model is unsure; None: it never is.
         regions: the part of an image that ``prepare`` takes, by device ID, as
             :func:`edge.inference.region.region_of` reads them.
     """
@@ -94,6 +95,7 @@ class ModelRecord:
     file_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     threshold: float | None = None
     threshold_label: str | None = None
+    abstention: float | None = None
     resizing: str = SQUASH
     regions: dict[str, Region] = field(default_factory=dict)
 
@@ -134,7 +136,8 @@ class ModelRecord:
         labels, size = self.labels, self.input_size
         texts = [*labels, self.prepare_version, *self.source.values(), *self.files.values()]
         numbers = [n for one in self.file_metrics.values() for n in one.values()]
-        numbers += [] if self.threshold is None else [self.threshold]
+        thresholds = [n for n in (self.threshold, self.abstention) if n is not None]
+        numbers += thresholds
         checks = {
             "labels": isinstance(labels, list) and 0 < len(set(labels)) == len(labels),
             "input_size": len(size) == 2
@@ -143,7 +146,7 @@ class ModelRecord:
             "text": all(isinstance(text, str) for text in texts),
             "number": all(_is_number(number) and math.isfinite(number) for number in numbers),
             "metrics": all(map(_is_number, self.metrics.values())),
-            "threshold": self.threshold is None or 0 <= self.threshold <= 1,
+            "threshold": all(0 <= number <= 1 for number in thresholds),
         }
         if wrong := [name for name, is_sound in checks.items() if not is_sound]:
             raise ValueError(f"it has no valid {', '.join(wrong)}")

@@ -8,6 +8,7 @@ from edge.agent.settings import Settings
 from edge.cli.main import main
 from edge.files.settings_file import NOT_IN_FILES, SettingsError
 
+ACTION = "[actions.x]\nurl = 'hub'\n"
 SMALLEST = 'device = "a7"\n[landing]\nurl = "/mnt/landing"\n'
 
 
@@ -35,9 +36,12 @@ def test_every_setting_can_be_set(read):
         '[camera]\nkind = "folder"\nsource = "/in"\nsize = [1280, 720]\ncontrols = {AfMode = 0}\n'
         "[capture]\nmotion = true\n[score]\nperiod_seconds = 2\n"
         '[store]\nfolder = "~/store"\n[page]\nhost = "0.0.0.0"\n'
+        "[state]\nwindow = 7\n[state.labels.1]\nvotes = 4\n"
+        '[actions.door]\nkind = "webhook"\nurl = "https://hub.local/x"\n'
     )
     assert settings.landing.options == {"anon": True} and settings.landing.report_minutes == 1.0
     assert settings.model.alias == "canary" and settings.camera.size == (1280, 720)
+    assert settings.state.labels["1"].votes == 4 and settings.actions["door"].kind == "webhook"
     assert settings.store.folder == Path("~/store").expanduser()
 
 
@@ -60,6 +64,17 @@ def test_every_setting_can_be_set(read):
         (SMALLEST + "[camera]\nsource = '/dev/video0'\n", "for picamera2 it is a camera's number"),
         (SMALLEST + "[camera]\nsource = '-1'\n", "for picamera2 it is a camera's number"),
         ("camera = 3\n" + SMALLEST, "camera in "),
+        (SMALLEST + "[state]\nvotes = 2\n", "must add up to more than 5"),
+        (SMALLEST + "[state.labels.1]\nvote = 2\n", "unknown key state.labels.1.vote in "),
+        (SMALLEST + "[actions]\nx = 2\n", "actions.x in "),
+        (SMALLEST + "[actions.x]\nkind = 'webhook'\n", "missing key actions.x.url in "),
+        (SMALLEST + ACTION + "kind = 'mail'\n", "actions.x.kind is 'mail': it must be one of web"),
+        (SMALLEST + ACTION.replace("x]", "'a b']") + "kind = 'webhook'\n", "use only letters"),
+        (SMALLEST + ACTION + "kind = 'webhook'\n", "actions.x.url: it must begin with https://"),
+        (
+            SMALLEST + ACTION.replace("hub", "http://me:pw@hub") + "kind = 'webhook'\n",
+            "x.url: user",
+        ),
         (SMALLEST.replace("a7", "a_7"), "use only letters, digits and -"),
         ("device", "is not TOML"),
     ],
@@ -78,7 +93,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_the_manual_names_every_setting():
-    manual = Path("docs/device.md").read_text()
+    manual = Path("docs/device.md").read_text() + Path("docs/actions.md").read_text()
     tables = {"": Settings}
     for field in dataclasses.fields(Settings):
         kind = re.search(r"\w+Settings", str(field.type))

@@ -1,0 +1,113 @@
+"""From each frame's answer to the state of the camera, and from its changes to every action."""
+
+import json
+import logging
+import sqlite3
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from edge.actions.action import Action, CameraState
+from edge.actions.smoothing import UNSURE, Smoothing, StateSettings
+from edge.outbox.moment import Moment
+from edge.outbox.result import Result
+from edge.outbox.store import Store
+
+logger = logging.getLogger(__name__)
+
+LAST_CHANGE = "last change"
+"""The fact that holds the last change of the state, so that a restart is no change."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    id: str
+    state: str
+    previous: str | None
+    at: str | None
+
+
+class Actions:
+    """The state of the camera, and the actions that learn it.
+
+    Args:
+        settings: of the state.
+        actions: that learn it.
+        store: remembers the state over restarts.
+        device, view: of the camera.
+
+    Attributes:
+        state: by the newest frame; None before enough frames agree.
+    """
+
+    def __init__(
+        self, settings: StateSettings, actions: list[Action], store: Store, device: str, view: str
+    ):
+        self.actions, self._store, self._device, self._view = actions, store, device, view
+        stored = store.fact(LAST_CHANGE)
+        self._change = _Change(**json.loads(stored)) if stored else None
+        self._smoothing = Smoothing(settings, self._change.state if self._change else None)
+        self.state: CameraState | None = None
+
+    def start(self) -> None:
+        """Start all actions."""
+        for action in self.actions:
+            action.start()
+
+    def stop(self) -> None:
+        """Stop all actions."""
+        for action in self.actions:
+            action.stop()
+
+    def observe(self, result: Result, moment: Moment, abstention: float | None) -> None:
+        """Count the answer for a frame, and tell the actions; this never waits for a network.
+
+        Args:
+            result: of the model; one without a score does not count.
+            moment: when the frame was taken.
+            abstention: the score below which the model is unsure; None if it never is.
+        """
+        if result.label is None or result.score is None or result.probabilities is None:
+            return
+        is_unsure = abstention is not None and result.score < abstention
+        answer = UNSURE if is_unsure else result.label
+        before = self._smoothing.state
+        is_change = self._smoothing.update(answer, moment.uptime)
+        after = self._smoothing.state
+        if is_change and after:
+            at = moment.wall_time.isoformat(timespec="milliseconds") if moment.is_synced else None
+            self._change = _Change(f"msg_{uuid.uuid4().hex}", after, before, at)
+        if self._change is None:
+            return
+        score = result.probabilities.get(self._change.state, result.score)
+        labels = tuple(result.probabilities)
+        self.state = CameraState(
+            **vars(self._change),
+            device=self._device,
+            view=self._view,
+            score=score,
+            model=result.model,
+            model_version=result.version,
+            labels=labels,
+        )
+        for action in self.actions:
+            action.observe(self.state, is_change)
+        if is_change:
+            self._remember()
+
+    def status(self) -> dict[str, Any]:
+        """Return the state and what the actions wait for, ready for JSON."""
+        return {
+            "state": self._change and self._change.state,
+            "state_since": self._change and self._change.at,
+            "actions": {
+                action.name: {"failure": action.failure, "waiting": action.waiting()}
+                for action in self.actions
+            },
+        }
+
+    def _remember(self) -> None:
+        logger.info("the state is %s", self._smoothing.state)
+        with suppress(sqlite3.Error):  # a full disk
+            self._store.set_fact(LAST_CHANGE, json.dumps(vars(self._change)))

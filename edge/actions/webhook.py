@@ -1,0 +1,141 @@
+"""POSTs each change of the state to a URL, signed as https://www.standardwebhooks.com describes."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from edge.actions.action import (
+    CONNECT_SECONDS,
+    Action,
+    ActionError,
+    ActionSettings,
+    CameraState,
+    from_environment,
+    read_secret,
+    variable,
+)
+
+MAX_WAITING = 100
+"""Changes that wait for a server; beyond them, the oldest is dropped."""
+MIN_SECRET_BYTES = 24
+WAKE_SECONDS = 1.0
+
+
+class Webhook(Action):
+    """Sends every change once, in their order, and retries until the server accepts it.
+
+    Changes wait in memory only: after a restart, the receiver gets the next one.
+
+    Attributes:
+        dropped: how many changes were dropped, since too many waited.
+    """
+
+    schemes = ("https", "http")
+
+    def __init__(
+        self, name: str, settings: ActionSettings, device: str, health: Callable[[], dict[str, Any]]
+    ):
+        super().__init__(name, settings, device, health)
+        self._secret, self.dropped = _secret(name, settings.secret_file), 0
+        self._changes: deque[CameraState] = deque()
+        self._lock = threading.Lock()
+
+    def observe(self, state: CameraState, is_change: bool) -> None:
+        """Queue a change."""
+        if not is_change:
+            return
+        with self._lock:
+            if len(self._changes) == MAX_WAITING:
+                self._changes.popleft()
+                self.dropped += 1
+            self._changes.append(state)
+        self._wake.set()
+
+    def waiting(self) -> int:
+        """Return how many changes wait to be sent."""
+        return len(self._changes)
+
+    def check(self) -> str:
+        """Connect, and send nothing."""
+        try:
+            requests.head(self.settings.url, timeout=CONNECT_SECONDS, verify=self._verify())
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        return f"{self.address} answers"
+
+    def _work(self) -> None:
+        self._wake.wait(WAKE_SECONDS)
+        self._wake.clear()
+        while self._changes and not self._stopping.is_set():
+            change = self._changes[0]
+            self._post(change)
+            with self._lock:  # unless it was dropped meanwhile
+                if self._changes and self._changes[0] is change:
+                    self._changes.popleft()
+            self._succeed()
+
+    def _post(self, change: CameraState) -> None:
+        body, at = change.json(), str(int(time.time()))
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": change.id,
+            "webhook-timestamp": at,
+            "webhook-signature": sign(self._secret, change.id, at, body),
+        }
+        try:
+            answer = requests.post(
+                self.settings.url,
+                body,
+                headers=headers,
+                timeout=CONNECT_SECONDS,
+                verify=self._verify(),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        if not 200 <= answer.status_code < 300:
+            raise ActionError(f"{self.address} answers with status {answer.status_code}")
+
+    def _verify(self) -> str | bool:
+        return self.settings.ca_file or True
+
+    def _unreachable(self, error: requests.RequestException) -> ActionError:
+        # the error's own text shows the path
+        return ActionError(f"{self.address} cannot be reached: {type(error).__name__}")
+
+
+def sign(secret: bytes, id: str, at: str, body: bytes) -> str:
+    """Return the signature of a message.
+
+    Args:
+        secret: that the receiver has too.
+        id: of the message; the same for every attempt, so that a receiver can ignore repeats.
+        at: when it is sent, in seconds since 1970.
+        body: of the request.
+    """
+    signed = hmac.new(secret, f"{id}.{at}.".encode() + body, hashlib.sha256)
+    return "v1," + base64.b64encode(signed.digest()).decode()
+
+
+def _secret(name: str, file: str) -> bytes:
+    text = from_environment(name, "SECRET") or (read_secret(Path(file)) if file else "")
+    try:
+        secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        secret = b""
+    if len(secret) < MIN_SECRET_BYTES:
+        wrong = f"is no base64 of {MIN_SECRET_BYTES} bytes or more" if text else "is missing"
+        raise ActionError(
+            f"the secret of actions.{name} {wrong}: set {variable(name, 'SECRET')} or secret_file "
+            "to what `openssl rand -base64 32` prints"
+        )
+    return secret
