@@ -2,9 +2,9 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
-.PHONY: setup lock horovod jars emulation run test prove cluster check ui clean help
+.PHONY: setup lock horovod jars emulation run label test prove cluster check ui clean help
 
-# A folder or URI of images for `make run`. Without one, the simulated camera takes some.
+# A folder or URI of images for `make run` and `make label`; by default the simulated camera's.
 export SOURCE ?=
 
 # Workers that run test files in parallel. Each has its own Spark session, about 2 GB.
@@ -54,6 +54,9 @@ run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or
 	fi; \
 	$(PROJECT) -P source="$$source_" $(if $(filter command,$(origin TEST)),-P test="$$TEST"); \
 	$(PROJECT) -e device -P camera="$$camera"
+
+label: setup ## Label images on a page in the browser: make label [SOURCE=folder-or-URI]
+	@$(PROJECT) -e label $(if $(SOURCE),-P source="$$SOURCE")
 
 test: setup ## Run the tests: make test [ARGS="-k name"]
 	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)

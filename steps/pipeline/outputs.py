@@ -50,6 +50,14 @@ class IngestOutputs(Outputs):
     splits: dict[str, int] = {}
 
 
+class LabelOutputs(Outputs):
+    """Labels that a sitting added to the table of labels, and the images by label after it."""
+
+    added: int
+    labels: dict[str, int]
+    unlabelled: int
+
+
 class UpkeepOutputs(Outputs):
     """By table: the number of data files before and after, and the new version.
 

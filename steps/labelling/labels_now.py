@@ -1,0 +1,106 @@
+"""The label of each image as it stands, and what an undo takes back."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+from steps.ingestion.label_rows import IMPORT, NOT_SURE, UNDO, LabelRow
+
+ACTION = ("labeller", "labelled_at")
+"""What the rows of one action have in common."""
+
+KEPT_ACTIONS = 1000
+"""Actions that can be taken back, one after the other."""
+
+
+class Given(NamedTuple):
+    """The newest row of an image.
+
+    Attributes:
+        label: None if there is none.
+        labeller: who gave it.
+        is_unsure: whether the labeller was not sure.
+        at: when.
+    """
+
+    label: str | None
+    labeller: str
+    is_unsure: bool
+    at: datetime
+
+
+class Change(NamedTuple):
+    """What a row did to an image: what it had before (None: no row), and when."""
+
+    sha256: str
+    before: Given | None
+    at: datetime
+
+
+class LabelsNow:
+    """The newest row of each image, and the actions of one labeller.
+
+    Rows of the same time are one action, such as all frames between two marks.
+
+    Args:
+        labeller: whose actions can be taken back.
+    """
+
+    def __init__(self, labeller: str):
+        self._labeller = labeller
+        self._newest: dict[str, Given] = {}
+        self._by_others: dict[str, dict[str, str | None]] = {}
+        self._actions: list[list[Change]] = []
+
+    def __getitem__(self, sha256: str) -> Given | None:
+        return self._newest.get(sha256)
+
+    def items(self) -> Iterable[tuple[str, Given]]:
+        """Return the images that have rows, with the newest."""
+        return self._newest.items()
+
+    def disagreements(self) -> Iterable[str]:
+        """Yield the images that have different labels by different people."""
+        for sha256, labels in self._by_others.items():
+            if len({*labels.values(), self._newest[sha256].label}) > 1:
+                yield sha256
+
+    def apply(self, rows: Iterable[LabelRow]) -> None:
+        """Apply rows in their order, the oldest first."""
+        for (labeller, _), group in groupby(rows, attrgetter(*ACTION)):
+            action = list(group)
+            changes = [self._apply(row) for row in action]
+            if labeller != self._labeller or action[0].how in (IMPORT, "rename"):
+                continue
+            if action[0].how == UNDO:
+                self._take_back({change.sha256 for change in changes})
+            else:
+                self._actions = [*self._actions[-KEPT_ACTIONS:], changes]
+
+    def _take_back(self, undone: set[str]) -> None:
+        """Let images be as before the last action on them, also for the undo that follows."""
+        while self._actions:
+            action = self._actions.pop()
+            for sha256, before, _ in action:
+                if before and sha256 in undone:
+                    self._newest[sha256] = before
+            if any(change.sha256 in undone for change in action):
+                return
+
+    def _apply(self, row: LabelRow) -> Change:
+        before = self._newest.get(row.sha256)
+        if before and before.labeller != row.labeller:
+            self._by_others.setdefault(row.sha256, {})[before.labeller] = before.label
+            self._by_others[row.sha256].pop(row.labeller, None)
+        is_unsure = row.how == NOT_SURE
+        self._newest[row.sha256] = Given(row.label, row.labeller, is_unsure, row.labelled_at)
+        return Change(row.sha256, before, row.labelled_at)
+
+    def last_action(self) -> list[Change]:
+        """Return what an undo takes back: of the last action, what others have left as it was."""
+        for action in reversed(self._actions):
+            if own := [change for change in action if self._newest[change.sha256].at == change.at]:
+                return own
+        return []

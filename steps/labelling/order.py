@@ -1,0 +1,178 @@
+"""Which image comes next: orders with a name and a reason, and the filters."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from steps.ingestion.tables import SCORES
+from steps.labelling.image_index import ImageIndex
+from steps.labelling.sitting import NONE, UNSURE, Sitting
+from steps.lake.delta_log import DeltaLog
+from steps.settings.profile import Profile
+
+DAY = 86_400_000_000
+"""In microseconds."""
+
+SCORED = pa.schema(
+    [(name, pa.string()) for name in ("sha256", "model", "model_version", "label")]
+    + [("scored_at", pa.timestamp("us", "UTC"))]
+    + [("probabilities", pa.map_(pa.string(), pa.float64()))]
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of all images.
+
+    Attributes:
+        numbers: of the images, the first to label first.
+        reasons: by number, why it comes early; of the others nothing is said.
+    """
+
+    numbers: NDArray[np.intp]
+    reasons: dict[int, str]
+
+
+class Filters(BaseModel):
+    """Which images are shown.
+
+    Attributes:
+        order: one of ``ORDERS``.
+        show: unlabelled, labelled, unsure, disagreement or all.
+        device: its ID; None: all.
+        day: of the capture, UTC; None: all.
+        label: as it stands; empty: all.
+        labeller: who gave it; empty: all.
+        darkest: the least brightness, 0–255.
+        brightest: the highest.
+        start: the number in the order from which on.
+        count: how many, at most.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    order: Literal["time", "control", "uncertain"] = "time"
+    show: Literal["unlabelled", "labelled", "unsure", "disagreement", "all"] = "unlabelled"
+    device: str | None = None
+    day: date | None = None
+    label: str = ""
+    labeller: str = ""
+    darkest: float = 0
+    brightest: float = 255
+    start: int = Field(0, ge=0)
+    count: int = Field(100, ge=1, le=1000)
+
+
+def in_time(sitting: Sitting) -> Order:
+    """Order by the time of capture."""
+    return Order(np.arange(len(sitting.state.images)), {})
+
+
+def by_chance(sitting: Sitting) -> Order:
+    """Order by the hash of the bytes: at random, and the same at each start."""
+    return Order(np.argsort(sitting.state.images.sha256), {})
+
+
+def by_margin(sitting: Sitting) -> Order:
+    """Order by how close the two likeliest labels were when the image was scored last."""
+    return margins(sitting.profile, sitting.state.images)
+
+
+ORDERS = {
+    "time": ("in time order", in_time),
+    "control": ("at random, as a control", by_chance),
+    "uncertain": ("the model was least sure", by_margin),
+}
+"""By name: what a reader sees, and the function."""
+
+
+def margins(profile: Profile, images: ImageIndex) -> Order:
+    """Return the images that were scored, the smallest margin first, and then the others."""
+    log = DeltaLog(SCORES.path(profile))
+    if not log.versions:
+        return Order(np.arange(len(images)), {})
+    rows = log.read_rows(log.read(log.versions[-1]).files, SCORED, pc.field("label").is_valid())
+    rows = rows.sort_by("scored_at").select(["sha256", "model", "model_version", "probabilities"])
+    found = np.full(len(images), np.inf)
+    reasons: dict[int, str] = {}
+    for row in rows.to_pylist():
+        likely = sorted(row["probabilities"] or [], key=lambda pair: -pair[1])
+        number = images.find(row["sha256"])
+        if number is None or len(likely) < 2:
+            continue
+        found[number] = likely[0][1] - likely[1][1]
+        both = " or ".join(f"{label} {share:.0%}" for label, share in likely[:2])
+        reasons[number] = f"{row['model']} {row['model_version']}: {both}"
+    return Order(np.argsort(found, kind="stable"), reasons)
+
+
+def matching(sitting: Sitting, filters: Filters) -> NDArray[np.bool_]:
+    """Return which images the filters let through, ``bool [N]``."""
+    images, codes = sitting.state.images, sitting.state.codes
+    kinds = {"unlabelled": codes == NONE, "labelled": codes >= 0, "unsure": codes == UNSURE}
+    shown: NDArray[np.bool_] = kinds.get(filters.show, np.ones(len(images), bool)).copy()
+    if filters.show == "disagreement":
+        shown &= _among(images, sitting.labels.disagreements())
+    if filters.device is not None:
+        names, of_image = images.devices
+        shown &= of_image == (names.index(filters.device) if filters.device in names else -1)
+    if filters.day is not None:
+        first = np.datetime64(filters.day, "us").astype(np.int64)
+        shown &= (images.times >= first) & (images.times < first + DAY)
+    if filters.label:
+        known = filters.label in sitting.classes
+        shown &= codes == (sitting.classes.index(filters.label) if known else len(codes))
+    if filters.labeller:
+        by = (sha for sha, given in sitting.labels.items() if given.labeller == filters.labeller)
+        shown &= _among(images, by)
+    if filters.darkest > 0 or filters.brightest < 255:
+        light = images.brightness
+        shown &= (light >= filters.darkest) & (light <= filters.brightest)
+    return shown
+
+
+def _among(images: ImageIndex, hashes: Any) -> NDArray[np.bool_]:
+    among = np.zeros(len(images), bool)
+    among[[number for sha in hashes if (number := images.find(sha)) is not None]] = True
+    return among
+
+
+def next_images(sitting: Sitting, order: Order, filters: Filters) -> dict[str, Any]:
+    """Return what the page shows next.
+
+    Returns:
+        ``images``; ``matching``: how many the filters let through; ``next``: where the next call
+        starts, None at the end.
+    """
+    shown = matching(sitting, filters)[order.numbers]
+    places = np.flatnonzero(shown)
+    chosen = places[places >= filters.start][: filters.count]
+    is_last = not len(chosen) or chosen[-1] == places[-1]
+    return {
+        "images": [describe(sitting, int(order.numbers[at]), order) for at in chosen],
+        "matching": len(places),
+        "next": None if is_last else int(chosen[-1]) + 1,
+    }
+
+
+def describe(sitting: Sitting, number: int, order: Order | None = None) -> dict[str, Any]:
+    """Return what the page shows of an image."""
+    state = sitting.state
+    row = state.images.columns.slice(number, 1).to_pylist()[0]
+    given, code = sitting.labels[row["sha256"]], state.codes[number]
+    return {
+        "sha256": row["sha256"],
+        "device": row["device"],
+        "at": row["captured_at"].isoformat(),
+        "brightness": None if np.isnan(row["brightness"]) else round(row["brightness"]),
+        "label": sitting.classes[code] if code >= 0 else None,
+        "unsure": bool(code == UNSURE),
+        "labeller": given.labeller if given else None,
+        "reason": order.reasons.get(number) if order else None,
+    }

@@ -1,0 +1,230 @@
+"""The page in a browser, by real keys and clicks."""
+
+import os
+import random
+import resource
+import time
+
+import pytest
+from busy_day import busy_day
+from drawing import jpeg
+
+from benchmarks.browser import CHROMIUM, browsing
+from benchmarks.made_lake import frame_name, make_lake
+from steps.labelling.journal import Journal, journal_folder
+from steps.labelling.server import Server
+from steps.labelling.sitting import Sitting
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="NOT PROVEN HERE: no chromium; apt-get install chromium"
+    ),
+]
+
+SECONDS = int(os.environ.get("LABEL_SECONDS", "6"))
+A_SECOND = 10
+
+
+class Place:
+    """A lake, and a sitting at a time."""
+
+    def __init__(self, home, images):
+        self.home = home
+        self.profile, self.source = make_lake(home, images)
+        self.begin()
+
+    def begin(self) -> None:
+        self.journal = Journal(journal_folder(self.profile))
+        self.sitting = Sitting(self.profile, self.source, self.journal, "ann")
+        self.server = Server(self.sitting, 0)
+
+    def end(self) -> None:
+        self.server.stop()
+        self.journal.close()
+
+    def browse(self, **options):
+        return browsing(
+            self.home / f"browser-{time.monotonic_ns()}", self.server.address, **options
+        )
+
+    @property
+    def labels(self) -> list:
+        return [row.label for row in self.journal.rows]
+
+
+@pytest.fixture
+def place(tmp_path):
+    frames = [(frame_name(number), jpeg(number)) for number in range(40 + A_SECOND * SECONDS)]
+    place = Place(tmp_path, frames)
+    yield place
+    place.end()
+
+
+def add_labels(page, *labels: str) -> None:
+    for label in labels:
+        page.press("n")
+        page.type(label)
+        page.press("Enter")
+    page.wait(f"state.classes.length === {len(labels)} && !waiting.length")
+
+
+def test_ten_keys_a_second_are_all_saved_for_the_image_that_was_shown(place):
+    rng = random.Random(1)
+    with place.browse() as page:
+        add_labels(page, "no package", "package")
+        shown, pressed, start = [], [], time.monotonic()
+        for number in range(A_SECOND * SECONDS):
+            time.sleep(max(0, start + number / A_SECOND - time.monotonic()))
+            shown.append(page.run("document.getElementById('stage').dataset.sha256"))
+            pressed.append(rng.choice("12"))
+            page.press(pressed[-1])
+        page.wait("!waiting.length")
+        assert page.run("at('saved').textContent") == f"{len(pressed) + 2} saved"
+    rows = place.journal.rows[2:]
+    assert [row.sha256 for row in rows] == shown and len(set(shown)) == len(shown)
+    assert [row.label for row in rows] == ["no package" if k == "1" else "package" for k in pressed]
+    assert {row.how for row in rows} == {"key"} and time.monotonic() - start < 2 * SECONDS + 5
+
+
+def test_undo_goes_back_over_a_restart_and_keys_that_follow_at_once_wait_for_it(place):
+    with place.browse() as page:
+        add_labels(page, "a", "b")
+        for key in "12?":
+            page.press(key)
+        page.wait("state.given === 5 && !waiting.length")
+    place.end()
+    place.begin()
+    with place.browse() as page:
+        page.wait("state.unsure === 1")
+        for key in "uuu1":
+            page.press(key)
+        page.wait("state.given === 1 && !waiting.length")
+        about = page.run("[items[place - 1].at.slice(11, 16), items[place - 1].label]")
+        assert about == ["00:10", "a"]
+        assert page.run("state.unlabelled") == place.sitting.summary()["images"] - 3
+    assert place.labels[-4:] == [None, None, None, "a"]
+
+
+def test_skip_arrows_zoom_filters_and_touch(place):
+    with place.browse() as page:
+        add_labels(page, "a")
+        first = page.run("item().sha256")
+        page.press("s")
+        page.press("ArrowRight")
+        page.press("ArrowLeft")
+        page.press("ArrowLeft")
+        assert page.run("item().sha256") == first
+        page.press("z")
+        page.wait("document.querySelector('.zoomed img').src.endsWith('side=0')")
+        page.press("z")
+        assert not page.run("!!document.querySelector('.zoomed')")
+        page.click("#unsure")
+        page.click("#classes button")
+        page.wait("state.given === 3 && !waiting.length")
+        page.run("at('filters').open = true, 0")
+        form = "at('filters').querySelector('form')"
+        page.run(f"{form}.show.value = 'labelled', {form}.onchange({{target: {form}.show}})")
+        page.wait("matching === 2 && item().label === 'a'")
+        page.run(f"{form}.show.value = 'disagreement', {form}.onchange({{target: {form}.show}})")
+        page.wait("at('stage').textContent.startsWith('No image fits')")
+    assert place.labels == ["a", None, "a"]
+
+
+def test_on_a_full_disk_the_page_says_so_and_saves_once_there_is_space(place):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with place.browse() as page:
+        add_labels(page, "a")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (place.journal._size + 9, before[1]))
+        try:
+            page.press("1")
+            page.wait("at('problem').textContent.includes('File too large')")
+            assert page.run("at('saved').textContent") == "1 not saved yet"
+            assert page.run("state.given") == 1 == len(place.labels)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        page.wait("at('problem').hidden && state.given === 2")
+    assert place.labels == ["a", "a"]
+
+
+def test_a_server_that_has_ended_is_named_and_done_ends_it(place):
+    with place.browse() as page:
+        add_labels(page, "a")
+        page.click("#done")
+        page.wait("document.body.innerText.includes('Done: 1 labels')")
+        assert place.server.over.wait(5)
+    with place.browse() as page:
+        place.server.stop()
+        page.press("1")
+        page.wait("at('problem').textContent.includes('the server does not answer')")
+        assert page.run("waiting.length") == 1
+        page.run("waiting.length = 0, 0")  # else the browser asks whether to leave
+    assert place.labels == ["a"]
+
+
+NAMELESS = """
+[...document.querySelectorAll('button, input, select, img, svg[role]')].filter(one =>
+    one.checkVisibility() && !(one.getAttribute('aria-label') || one.alt || one.textContent.trim()
+    || one.closest('label') || one.title || one.querySelector('img[alt]')))
+    .map(one => one.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("view", ["single", "timeline"])
+def test_on_a_phone_everything_fits_and_has_a_name(place, tmp_path, dark, view):
+    with place.browse(size=(360, 740), dark=dark) as page:
+        add_labels(page, "no package", "package", "a much longer label than these")
+        if view == "timeline":
+            page.press("t")
+            page.wait("frames.sha256.length > 0")
+        assert page.run("document.documentElement.scrollWidth") == 360
+        assert page.run("document.documentElement.scrollHeight") <= 740
+        assert page.run(NAMELESS) == []
+        small = "[...document.querySelectorAll('footer button')].filter(b => b.offsetHeight && "
+        assert page.run(small + "(b.offsetHeight < 40 || b.offsetWidth < 40)).length") == 0
+        background = page.run("getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(18, 22, 21)") == dark
+        page.shot(tmp_path / "phone.png")
+
+
+def test_a_day_of_thirty_changes_is_labelled_in_sixty_actions(tmp_path):
+    frames = list(busy_day())
+    truth = ["package" if label == "1" else "no package" for _, _, label in frames]
+    changes = [n for n in range(1, len(truth)) if truth[n] != truth[n - 1]]
+    assert len(changes) >= 30
+    place, actions = Place(tmp_path, [frame[:2] for frame in frames]), 0
+    keys = {"no package": "1", "package": "2"}
+    try:
+        with place.browse() as page:
+            add_labels(page, "no package", "package")
+            page.press("u")
+            page.press("u")
+            page.press("t")
+            page.wait("frames.sha256.length > 0 && state.unlabelled === state.images")
+            while (at := page.run("[...segment(), frames.label[cursor]]"))[2] is None:
+                first, end, _ = at
+                state = truth[first]
+                wrong = next((n for n in range(first, end) if truth[n] != state), None)
+                if wrong is not None:  # a change that no mark proposes
+                    page.click_at(*_on_the_curve(page, wrong, len(truth)))
+                    assert page.run("cursor") == wrong
+                    page.press("m")
+                    actions += 2
+                page.press(keys[state])
+                actions += 1
+            page.wait("!waiting.length")
+    finally:
+        place.end()
+    labels = {row.sha256: row.label for row in place.journal.rows}
+    hashes = [name.decode() for name in place.sitting.state.images.sha256]
+    assert [labels[sha256] for sha256 in hashes] == truth
+    print(f"{len(changes)} changes of {len(truth)} frames in {actions} actions")
+    assert actions <= 60
+
+
+def _on_the_curve(page, frame: int, frames: int) -> tuple[float, float]:
+    x, y, width, height = page.run(
+        "(b => [b.x, b.y, b.width, b.height])(at('curves').getBoundingClientRect())"
+    )
+    return x + 4 + (frame + 0.5) / frames * (width - 8), y + height / 2

@@ -1,0 +1,127 @@
+"""A sitting: labels, undo over a restart, and what others do to the table meanwhile."""
+
+import hashlib
+import json
+import shutil
+import uuid
+
+import pytest
+from drawing import jpeg
+
+from benchmarks.made_lake import commit, frame_name, image_rows, write_rows
+from steps.labelling.sitting import NONE, UNSURE, GoneError, Press
+
+
+def press(sitting, number: int, label: str | None = "1", how: str = "key") -> Press:
+    # what is labelled on the timeline is one action
+    action = how if how == "timeline" else uuid.uuid4().hex
+    return Press(uuid.uuid4().hex, sha(sitting, number), label, how, action)
+
+
+def sha(sitting, number: int) -> str:
+    return sitting.state.images.sha256[number].decode()
+
+
+def codes(sitting, count: int = 4) -> list:
+    names = {NONE: None, UNSURE: "?"} | dict(enumerate(sitting.classes))
+    return [names[code] for code in sitting.state.codes[:count]]
+
+
+def test_each_image_is_there_once_in_time_order(sitting):
+    images = sitting.state.images
+    assert len(images) == 40 and (images.times[1:] > images.times[:-1]).all()
+    assert images.devices[0] == ["porch"] and (images.brightness > 0).all()
+    for number in (0, 17, 39):
+        content = sitting.read_image(sha(sitting, number))
+        assert content == jpeg(number) and images.find(sha(sitting, number)) == number
+        assert hashlib.sha256(content).hexdigest() == sha(sitting, number)
+
+
+def test_labels_count_and_the_newest_wins(sitting):
+    sitting.label([press(sitting, 0), press(sitting, 1, "0"), press(sitting, 2, None, "not sure")])
+    sitting.label([press(sitting, 0, "2")])
+    assert codes(sitting) == ["2", "0", "?", None]
+    summary = sitting.summary()
+    assert (summary["unlabelled"], summary["unsure"], summary["given"]) == (37, 1, 4)
+    assert summary["classes"] == [
+        {"label": "0", "count": 1},
+        {"label": "1", "count": 0},
+        {"label": "2", "count": 1},
+    ]
+
+
+def test_an_id_is_written_once(sit):
+    sitting = sit()
+    again = press(sitting, 0)
+    sitting.label([again])
+    sitting.label([again, press(sitting, 1)])
+    sitting = sit()
+    sitting.label([again])
+    assert [row.id for row in sitting.journal.rows].count(again.id) == 1
+    assert len(sitting.journal.rows) == 2
+
+
+def test_undo_takes_actions_back_one_by_one_over_a_restart(sit):
+    sitting = sit()
+    sitting.label([press(sitting, 0)])
+    sitting.label([press(sitting, n, "0", "timeline") for n in (0, 1, 2)])
+    sitting.label([press(sitting, 3, None, "not sure")])
+    assert codes(sitting) == ["0", "0", "0", "?"]
+    assert sitting.undo() == [sha(sitting, 3)]
+    sitting = sit()
+    assert codes(sitting) == ["0", "0", "0", None]
+    assert sitting.undo() == [sha(sitting, n) for n in (0, 1, 2)]
+    assert codes(sitting) == ["1", None, None, None]
+    sitting = sit()
+    assert sitting.undo() == [sha(sitting, 0)] and codes(sitting) == [None] * 4
+    assert sitting.undo() == []
+
+
+def test_undo_takes_back_no_one_elses_labels(sit):
+    ann = sit("ann")
+    ann.label([press(ann, 0), press(ann, 1)])
+    bob = sit("bob")
+    assert bob.undo() == []
+    bob.label([press(bob, 1, "0")])
+    assert list(bob.labels.disagreements()) == [sha(bob, 1)]
+    ann = sit("ann")
+    assert ann.undo() == [sha(ann, 0)] and codes(ann, 2) == [None, "0"]
+
+
+def test_an_unknown_image_is_refused_and_nothing_is_written(sitting):
+    with pytest.raises(GoneError):
+        sitting.label([press(sitting, 0), Press("0" * 32, "f" * 64, "1", "key", "0" * 32)])
+    assert sitting.journal.rows == [] and codes(sitting, 1) == [None]
+
+
+def rewrite(table, profile) -> None:
+    """Compact the table: other files hold its rows, and the old ones are deleted."""
+    old = list(table.rglob("*.parquet"))
+    copies = [path.rename(path.with_name(f"compacted-{path.name}")) for path in old]
+    removes = [{"remove": {"path": str(p.relative_to(table)), "dataChange": False}} for p in old]
+    adds = [{"add": {"path": str(p.relative_to(table)), "size": p.stat().st_size}} for p in copies]
+    commit(profile, [json.dumps(action) for action in removes + adds])
+
+
+def test_images_are_read_after_the_table_was_compacted_and_vacuumed(sitting, table, made):
+    sitting.label([press(sitting, 0)])
+    rewrite(table, made[0])
+    for number in (0, 39):
+        assert sitting.read_image(sha(sitting, number)) == jpeg(number)
+    assert codes(sitting, 2) == ["1", None]
+
+
+def test_images_that_are_ingested_meanwhile_appear(sitting, made):
+    profile, zone = made
+    sitting.label([press(sitting, 0)])
+    new = image_rows([(frame_name(n, minutes=120), jpeg(n)) for n in (40, 41)], zone)
+    commit(profile, write_rows(new, profile))
+    assert sitting.refresh() and not sitting.refresh()
+    assert len(sitting.state.images) == 42 and codes(sitting, 1) == ["1"]
+    assert sitting.read_image(sha(sitting, 41)) == jpeg(41)
+
+
+def test_an_image_whose_files_are_gone_is_said_to_be(sitting, table):
+    shutil.rmtree(table / "date=2026-07-13")
+    with pytest.raises(GoneError, match="cannot be read"):
+        sitting.read_image(sha(sitting, 0))
