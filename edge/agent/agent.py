@@ -12,7 +12,7 @@ from typing import Any
 from edge.agent.clock import Clock
 from edge.agent.parts import Parts
 from edge.agent.settings import Settings
-from edge.agent.status import health_issues, status
+from edge.agent.status import health_issues, seconds_since_round, status
 from edge.agent.watchdog import Watchdog
 from edge.cameras.camera import Camera, FrameImage
 from edge.outbox.landing import Landing
@@ -65,6 +65,10 @@ class Agent:
         """Return what keeps the device from its work; nothing if it is healthy."""
         return health_issues(self.parts, self.sender)
 
+    def seconds_since_round(self) -> dict[str, float]:
+        """Return how long ago each thread finished a round."""
+        return seconds_since_round(self.parts)
+
     def score_history(self) -> list[dict[str, Any]]:
         """Return points of the curve of the last day's scores, oldest first."""
         rows = HISTORY_SECONDS / self.parts.settings.score.period_seconds
@@ -87,7 +91,8 @@ class Agent:
             threading.Thread(target=self._repeat, args=(work,), name=work.__qualname__, daemon=True)
             for work in works
         ]
-        for thread in threads:
+        for work, thread in zip(works, threads, strict=True):
+            self.parts.rounds[_name(work)] = self.parts.clock.uptime()
             thread.start()
         self.parts.actions.start()
         watchdog.ready()
@@ -127,5 +132,11 @@ class Agent:
             except Exception:  # a bug: log its trace, and keep the other threads running
                 logger.exception("%s", work.__qualname__)
                 has_more = False
+            self.parts.rounds[_name(work)] = self.parts.clock.uptime()
             if not has_more:
                 self._stop.wait(MAX_SLEEP_SECONDS)
+
+
+def _name(work: Callable[[], bool]) -> str:
+    """Return the name of a thread's work: sender or follower."""
+    return work.__qualname__.partition(".")[0].lower()

@@ -45,8 +45,9 @@ def memory_megabytes() -> float:
 
 
 def free_megabytes(folder: Path) -> float:
-    """Return the free space of the disk that a folder is on."""
-    return shutil.disk_usage(folder).free / 1e6
+    """Return the free space of the disk that a folder is on, or would be."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(existing).free / 1e6
 
 
 def _throttled_bits() -> int | None:

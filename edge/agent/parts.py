@@ -41,6 +41,7 @@ class Parts:
     Attributes:
         started: when the parts were built.
         updater, follower, model: None if the settings name no model.
+        rounds: uptime at which each thread finished its last round, in seconds.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Parts:
         self.settings, self.store = settings, Store(limits.folder)
         self.clock = clock or Clock(settings.trust_clock, self.store)
         self.started = self.clock.now()
+        self.rounds: dict[str, float] = {}
         self.camera = camera or make_camera(settings.camera)
         max_bytes = round(limits.images_megabytes * MEGABYTE)
         min_free_bytes = round(limits.free_megabytes * MEGABYTE)

@@ -18,6 +18,16 @@ UNSENT_SECONDS = 600.0
 """For which the landing zone may be away, as networks are; the outbox grows meanwhile."""
 
 
+LATE_SECONDS = 4500.0
+"""A thread without a finished round for so long hangs: each has a deadline of an hour."""
+
+
+def seconds_since_round(parts: Parts) -> dict[str, float]:
+    """Return how long ago each thread finished a round."""
+    rounds = {"watcher": parts.watcher.state.polled_at} | parts.rounds
+    return {name: round(parts.clock.uptime() - at, 1) for name, at in rounds.items()}
+
+
 def health_issues(parts: Parts, sender: Sender) -> list[str]:
     """Return what keeps the device from its work; nothing if it is healthy."""
     issues, state = [], parts.watcher.state
@@ -26,6 +36,12 @@ def health_issues(parts: Parts, sender: Sender) -> list[str]:
     late = parts.clock.uptime() - state.polled_at - parts.settings.score.period_seconds
     if late > OVERDUE_SECONDS:
         issues.append(f"the next frame is {late:.0f} s overdue")
+    for name, seconds in seconds_since_round(parts).items():
+        if name != "watcher" and seconds > LATE_SECONDS:
+            issues.append(f"the {name} has not finished a round for {seconds:.0f} s")
+    for part in (parts.store, parts.queue, parts.results):
+        if part.failure:
+            issues.append(f"disk: {part.failure}")
     if parts.model and parts.model.failure:
         issues.append(f"model: {_model_failure(parts)}")
     unsent, since = sender.failure, sender.failing_since  # another thread changes them
@@ -54,6 +70,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "started_at": _iso(parts.started.resolve(now) or parts.started),
         "healthy": not issues,
         "health_issues": issues,
+        "seconds_since_round": seconds_since_round(parts),
         "model": model.model if model else followed,
         "model_version": model.version if model else None,
         "release": model.release if model else None,

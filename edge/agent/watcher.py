@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Between two attempts to open a camera."""
 
+DISK_SECONDS = 60.0
+"""Between two looks at a disk that took no files at the start."""
+
 MAX_ATTEMPTS = 10
 """To reopen a camera that worked before; then the process ends, which reloads its library."""
 
@@ -82,6 +85,7 @@ class Watcher:
 
     def __post_init__(self) -> None:
         self._is_open, self._failures, self._not_before = False, 0, 0.0
+        self._disk_due = 0.0
         self.state = WatcherState(polled_at=self.clock.uptime())
 
     def take_frame(self) -> None:
@@ -89,7 +93,11 @@ class Watcher:
 
         Raises:
             CameraError: a camera that worked before cannot be reopened: restart the process.
+            StoreError: so do, since the disk has recovered.
         """
+        if self.clock.uptime() >= self._disk_due:
+            self._disk_due = self.clock.uptime() + DISK_SECONDS
+            self.queue.store.require_restart()
         if self.clock.uptime() >= self._not_before:
             self._poll_camera()
         self.state.polled_at = self.clock.uptime()

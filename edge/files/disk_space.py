@@ -3,13 +3,18 @@
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.inference.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The errors of a full disk, an exhausted quota or a file at its largest size."""
+
+
+CANNOT_WRITE = (*FULL, errno.EROFS, errno.EIO)
+PROBE_BYTES = 1 << 20
+"""More than a new database needs."""
 
 
 class SpaceError(UserError):
@@ -31,6 +36,20 @@ def require_space(folder: Path, missing: int, reserve: int, what: str) -> None:
             f"{what} needs {missing} bytes and {reserve} have to stay free, but {folder.parent} "
             f"has {free}: delete something there"
         )
+
+
+def disk_failure(folder: Path) -> str | None:
+    """Return why the disk of a folder takes no files; None if it does, or if the user may not."""
+    probe = folder / ".probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(bytes(PROBE_BYTES))
+    except OSError as error:
+        return f"{folder}: {error.strerror}" if error.errno in CANNOT_WRITE else None
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    return None
 
 
 @contextmanager

@@ -5,5 +5,5 @@
   their files; ``stamp`` and ``reason``: what is known of each
 - ``results``: the predictions that wait, and their rows; ``result``: one of them
 - ``moment``: when an image or a prediction was made
-- ``sender``, ``landing``: from there to the landing zone
+- ``sender``, ``landing``: from there to the landing zone, by a ``bounded_call``
 """

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.cameras.camera import Frame
@@ -36,6 +36,7 @@ class Queue:
         device: for the images' names.
         view: for the images' names.
         free_bytes: returns the free space of a folder's disk.
+        failure: why the last image could not be kept; None if it is.
     """
 
     store: Store
@@ -44,11 +45,13 @@ class Queue:
     device: str
     view: str
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
+    failure: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._reader, self._last_warning = Reader(self.store), ""
+        self._reader = Reader(self.store)
         self._unrecorded: tuple[NamedImage, str] | None = None
-        recover_files(self.store, self.device, self.view)
+        if self.store.failure is None:
+            recover_files(self.store, self.device, self.view)
 
     def keep(self, frame: Frame, camera_model: str, reason: Reason, moment: Moment) -> int | None:
         """Add an image to the queue; return its ID, or None if there is no space.
@@ -64,7 +67,10 @@ class Queue:
         stamp = Stamp(frame.label, camera_model, is_original, frame.exposure)
         try:
             if self._make_space(len(content) + EXIF_BYTES, reason.rank):
-                return self._write(content, stamp, reason, moment)
+                image_id = self._write(content, stamp, reason, moment)
+                self.failure = None
+                return image_id
+            self._warn("cannot keep an image: there is no space, and others matter more")
         except (OSError, sqlite3.OperationalError) as error:  # most often a full disk
             self._warn(f"cannot keep an image: {error}")
         self.store.count(dropped=1)
@@ -145,9 +151,9 @@ class Queue:
             self._warn(f"cannot date an image: {error}")
 
     def _warn(self, warning: str) -> None:
-        if warning != self._last_warning:
+        if not self.failure:
             logger.warning("%s", warning)
-        self._last_warning = warning
+        self.failure = warning
 
     def _make_space(self, size: int, rank: int) -> bool:
         """Drop images of no higher rank until a new one fits; return whether it does."""

@@ -17,6 +17,7 @@ from edge.protocol.landing_names import results_name
 ROWS_PER_FILE = 1000
 BYTES_PER_FILE = 1_000_000
 """Of probabilities: a model of 1,000 classes has 37 kB a row."""
+MAX_BYTES_IN_MEMORY = 20_000_000
 MAX_CURVE_BYTES = 1000
 """Of a point's probabilities: the page draws those of two labels only."""
 DATED_AT_ONCE = 1000
@@ -44,14 +45,20 @@ class Results:
         max_rows: beyond them the oldest are deleted, first those that were sent.
         device: for the rows and the files' names.
         max_bytes: of the database; beyond them, the same.
+
+    Attributes:
+        failure: why the last result could not be kept; None if it is.
     """
 
     def __init__(self, store: Store, max_rows: int, device: str, max_bytes: int = 500_000_000):
         self._store, self._database, self._max_bytes = store, store.database, max_bytes
+        if store.failure:
+            self._max_bytes = min(max_bytes, MAX_BYTES_IN_MEMORY)
         self._max_rows, self._device, self._free_rows = max_rows, device, 0
+        self.failure: str | None = None
 
     def add(self, result: Result, moment: Moment, image_id: int | None = None) -> bool:
-        """Keep a result; return False if the disk is full.
+        """Keep a result; if the disk fails, count it as lost and return False.
 
         Args:
             result: of the model.
@@ -64,8 +71,11 @@ class Results:
             if self._free_rows == 0:
                 self._free_rows = self._make_space()
             self._database.insert("results", row)
-        except sqlite3.OperationalError:  # a full disk
+        except sqlite3.OperationalError as error:  # a full disk
+            self.failure = f"cannot keep a result: {error}"
+            self._store.count(results_lost=1)
             return False
+        self.failure = None
         self._free_rows -= 1
         return True
 

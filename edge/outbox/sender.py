@@ -5,10 +5,13 @@ import logging
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edge.inference.errors import describe_error
+from edge.outbox.bounded_call import BoundedCall
 from edge.outbox.landing import Landing
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
@@ -20,6 +23,9 @@ from edge.protocol.landing_names import status_name
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 5.0
+
+PUT_SECONDS, SLOWEST, MAX_PUT_SECONDS = 60.0, 2000, 3600.0
+"""For a file to be sent: seconds, and one more for each that many bytes."""
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._report_due, self._failures, self._not_before = self.now().uptime, 0, 0.0
+        self._bounded = BoundedCall()
 
     def work(self) -> bool:
         """Send at most one file; return whether more may be ready to be sent.
@@ -72,6 +79,8 @@ class Sender:
             return False
         except (OSError, sqlite3.Error) as error:  # the device's own disk, full or failing
             self._handle_failure(f"the store: {describe_error(error)}")
+            with suppress(_NotLandedError, OSError, sqlite3.Error):
+                self._report(now)  # which says so
             return False
         except Exception as error:
             self._handle_failure(describe_error(error))
@@ -87,20 +96,25 @@ class Sender:
         if image and (content := self.queue.read(image, now.uptime)) is not None:
             self.queue.mark_sent(image, self._put(image.name, content))
             return True
-        is_due = now.uptime >= self._report_due
-        if batch := self.results.next(allow_partial=is_due):
+        if batch := self.results.next(allow_partial=now.uptime >= self._report_due):
             self._put(batch.name, batch.content)
             self.results.mark_sent(batch)
             return True
-        if is_due and now.is_synced:
+        self._report(now)
+        return False
+
+    def _report(self, now: Moment) -> None:
+        """Send the status if it is due."""
+        if now.is_synced and now.uptime >= self._report_due:
             content = json.dumps(self.status(), indent=1).encode()
             self._put(status_name(self.device), content, replace=True)
             self._report_due = self.now().uptime + self.report_seconds
-        return False
 
     def _put(self, name: str, content: bytes, replace: bool = False) -> str:
         try:
-            landed_as = self.landing.put(name, content, replace)
+            seconds = min(PUT_SECONDS + len(content) / SLOWEST, MAX_PUT_SECONDS)
+            put = partial(self.landing.put, name, content, replace)
+            landed_as: str = self._bounded.run(put, seconds)
         # a file system of fsspec raises what its library raises: there is no common class
         except Exception as error:
             raise _NotLandedError(describe_error(error)) from error

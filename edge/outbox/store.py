@@ -12,16 +12,21 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from edge.outbox.database import Database
+from edge.files.disk_space import disk_failure
+from edge.outbox.database import Database, StoreError
 from edge.outbox.image_table import ImageTable
 
 logger = logging.getLogger(__name__)
 
 DATABASE = "store.sqlite"
+IN_MEMORY = Path(":memory:")
 
 
 class Store:
     """The database and the image files of this device, and what it counts.
+
+    On a disk that is full, read-only or broken, the database is in memory, so that the device
+    scores and sends its results all the same.
 
     Args:
         folder: created if it does not exist.
@@ -30,6 +35,7 @@ class Store:
         image_folder: the files of the images that wait.
         images: their rows.
         id: of this store, in the names of the files that it sends.
+        failure: what is wrong with the disk, if the database is in memory.
 
     Raises:
         StoreError: another process uses the store, or this user may not write it.
@@ -37,10 +43,26 @@ class Store:
 
     def __init__(self, folder: Path):
         self.folder, self.image_folder = folder, folder / "images"
-        self.image_folder.mkdir(parents=True, exist_ok=True)
-        self.database = Database(folder / DATABASE)
-        self.images = ImageTable(self.database)
         self._lock, self._uncounted = threading.Lock(), Counter[str]()
+        self.failure: str | None = None
+        try:
+            self.image_folder.mkdir(parents=True, exist_ok=True)
+            self._open(folder / DATABASE)
+        except (OSError, StoreError, sqlite3.OperationalError):
+            self.failure = disk_failure(folder)
+            if self.failure is None:
+                raise
+            logger.error("the disk takes no files (%s): nothing survives a restart", self.failure)
+            self._open(IN_MEMORY)
+
+    def require_restart(self) -> None:
+        """Raise :class:`StoreError` if the disk failed at the start and now takes files again."""
+        if self.failure and disk_failure(self.folder) is None:
+            raise StoreError(f"{self.folder} can be written again: start the agent again")
+
+    def _open(self, path: Path) -> None:
+        self.database = Database(path)
+        self.images = ImageTable(self.database)
         if self.fact("id") is None:
             self.set_fact("id", uuid.uuid4().hex[:12])
         self.id = str(self.fact("id"))

@@ -4,7 +4,8 @@
 /frame.jpg  the last frame
 /status     the device's status, as JSON
 /scores     points of the curve of the last day's scores, as JSON
-/health     200 if the device is healthy, else 503; with its health_issues
+/health     200 if the device is healthy, else 503; with its health_issues and how long ago each
+            thread finished a round
 /capture    POST: keep the next frame
 """
 
@@ -125,7 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/health":
             issues = source.health_issues()
             code = HTTPStatus.SERVICE_UNAVAILABLE if issues else HTTPStatus.OK
-            self._answer_json({"healthy": not issues, "health_issues": issues}, code)
+            health = {"healthy": not issues, "health_issues": issues}
+            self._answer_json(health | {"seconds_since_round": source.seconds_since_round()}, code)
         elif path == "/frame.jpg" and (image := source.last_frame()) is not None:
             jpeg = image if isinstance(image, bytes) else encode_pixels(image)
             self._answer(jpeg, "image/jpeg")

@@ -14,6 +14,9 @@ class PreviewSource(Protocol):
     def health_issues(self) -> list[str]:
         """Return what keeps the device from its work; nothing if it is healthy."""
 
+    def seconds_since_round(self) -> dict[str, float]:
+        """Return how long ago each thread finished a round."""
+
     def score_history(self) -> list[dict[str, Any]]:
         """Return points of the curve of the last day's scores, ready for JSON, oldest first."""
 

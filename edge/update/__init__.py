@@ -4,7 +4,8 @@ In the order of an update:
 
 - ``polling``: when to ask next, so that the devices of a fleet do not all ask at once
 - ``updater``: one poll, from the alias to the switch, by the modules below
-- ``server``, ``registry``: what an alias names, and its files, from an MLflow server
+- ``server``, ``registry``: what an alias names, and its files, from an MLflow server, within a
+  ``deadline``
 - ``staging``: the release's files, downloaded with resume and compared with the release statement
 - ``self_test``: the model is loaded, scores its reference images, and is timed
 - ``switch``: the files move to their place, then the link to them

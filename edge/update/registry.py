@@ -31,13 +31,14 @@ class Registry:
             RegistryError: there is no server, model or alias, or no right to read it.
             ReleaseError: there is no such tag, it is damaged, or it is of another version.
         """
+        self._server.start_round()
         route = "/api/2.0/mlflow/registered-models/alias"
         with self._server.get(route, {"name": model, "alias": alias}) as answer:
             try:
                 found = json.loads(read_content(answer))["model_version"]
                 tags = {tag["key"]: tag.get("value", "") for tag in found.get("tags", [])}
                 version = str(found["version"])
-            except (TimeoutError, urllib3.exceptions.HTTPError) as error:
+            except urllib3.exceptions.HTTPError as error:
                 raise RegistryError(f"the answer of {self._server.address} broke off") from error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 why = f"{self._server.address} does not answer as an MLflow server"
@@ -77,7 +78,7 @@ class Registry:
         query = {"name": release.model, "version": release.version, "path": path}
         have = to.stat().st_size if to.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
-        with self._server.get("/model-versions/get-artifact", query, headers) as answer:
+        with self._server.get("/model-versions/get-artifact", query, headers, limit) as answer:
             if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 to.unlink()
                 raise RegistryError(f"the server's {path} is shorter than released: pull again")
@@ -85,12 +86,10 @@ class Registry:
             with to.open("ab" if is_rest else "wb") as part:
                 begin = part.tell()
                 try:
-                    for chunk in read_chunks(answer, limit):
+                    for chunk in read_chunks(answer):
                         if part.tell() + len(chunk) > limit:
                             raise ReleaseError(f"{path} is longer than the {limit} bytes released")
                         part.write(chunk)
-                except TimeoutError as error:
-                    raise RegistryError(f"the download of {path} {error}: pull again") from error
                 except urllib3.exceptions.HTTPError as error:
                     raise RegistryError(f"the download of {path} broke off: pull again") from error
                 return part.tell() - begin

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -14,10 +14,13 @@ import urllib3
 
 from edge.inference.errors import UserError
 from edge.protocol.addresses import without_userinfo
+from edge.update.deadline import Deadline, DeadlineAdapter
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000
 """Bytes per second below which a download is stopped; its bytes are kept for the next attempt."""
+ROUND_SECONDS = 3600.0
+"""For all requests of a poll; what is missing then follows with the next one."""
 CHUNK = 1 << 16
 LONGEST_ANSWER = 1 << 20
 """Bytes of an answer about a version; a longer one is not MLflow's."""
@@ -54,12 +57,14 @@ class Server:
     def __init__(self, address: str):
         self._root = address.rstrip("/")
         self.address = without_userinfo(self._root)
-        self._session = _Session()
+        self._session, self._deadline = _Session(), Deadline()
+        self.start_round()
         self._session.headers["Accept-Encoding"] = "identity"
         # a server closes an idle connection after seconds, possibly just before the next request
         retry_once = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retry_once))
+            adapter = DeadlineAdapter(self._deadline, max_retries=retry_once)
+            self._session.mount(scheme, adapter)
         self._verify, self._session.cert = _certificates()
         user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
         token = _set("TOKEN")
@@ -68,14 +73,38 @@ class Server:
         elif token:
             self._session.auth = _bearer(token)
 
+    def start_round(self) -> None:
+        """Give all requests from now on an hour together."""
+        self._round_end = time.monotonic() + ROUND_SECONDS
+
+    @contextmanager
     def get(
-        self, route: str, query: dict[str, str], headers: dict[str, str] | None = None
-    ) -> requests.Response:
+        self,
+        route: str,
+        query: dict[str, str],
+        headers: dict[str, str] | None = None,
+        length: int = LONGEST_ANSWER,
+    ) -> Iterator[requests.Response]:
         """Request a route; read the answer by :func:`read_chunks` or :func:`read_content`.
+
+        The connection is cut if request and answer, inside the block, are too slow for an answer
+        of ``length`` bytes.
 
         Raises:
             RegistryError: there is no server or no right to read, or the server reports an error.
         """
+        left = self._round_end - time.monotonic()
+        if left <= 0:
+            raise RegistryError(f"{self.address} is too slow: the rest follows with the next poll")
+        with (
+            self._deadline.within(min(left, READ_SECONDS + length / SLOWEST)),
+            self._request(route, query, headers) as answer,
+        ):
+            yield answer
+
+    def _request(
+        self, route: str, query: dict[str, str], headers: dict[str, str] | None
+    ) -> requests.Response:
         try:
             answer = self._session.get(
                 self._root + route,
@@ -115,6 +144,8 @@ class Server:
         return answer
 
     def _why_no_answer(self, error: Exception) -> str:
+        if self._deadline.is_over:
+            return f"{self.address} is too slow: it has not answered in time"
         match error:
             case requests.exceptions.ProxyError():
                 advice = "check HTTPS_PROXY and NO_PROXY"
@@ -158,24 +189,20 @@ def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.Prepare
     return authorise
 
 
-def read_chunks(answer: requests.Response, length: int) -> Iterator[bytes]:
+def read_chunks(answer: requests.Response) -> Iterator[bytes]:
     """Yield an answer's bytes as they arrive.
 
     Raises:
-        TimeoutError: they arrive too slowly for an answer of ``length`` bytes.
-        urllib3.exceptions.HTTPError: the connection breaks off.
+        urllib3.exceptions.HTTPError: the connection breaks off, or is cut.
     """
-    end = time.monotonic() + READ_SECONDS + length / SLOWEST
     while chunk := answer.raw.read1(CHUNK):  # not `read`, which waits for a full chunk
         yield chunk
-        if time.monotonic() > end:
-            raise TimeoutError(f"is slower than {SLOWEST} bytes a second")
 
 
 def read_content(answer: requests.Response) -> bytes:
     """Return an answer that is not a file; one above ``LONGEST_ANSWER`` is a ``ValueError``."""
     content = b""
-    for chunk in read_chunks(answer, LONGEST_ANSWER):
+    for chunk in read_chunks(answer):
         content += chunk
         if len(content) > LONGEST_ANSWER:
             raise ValueError("the answer is too long")
@@ -193,6 +220,6 @@ def _reason(answer: requests.Response) -> str:
     """Return the server's error message, on one line."""
     try:
         message = str(json.loads(read_content(answer))["message"])
-    except (ValueError, KeyError, TypeError, TimeoutError, urllib3.exceptions.HTTPError):
+    except (ValueError, KeyError, TypeError, urllib3.exceptions.HTTPError):
         message = answer.reason or "an error without a reason"
     return f"{' '.join(message.split())} (HTTP {answer.status_code})"

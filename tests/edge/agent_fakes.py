@@ -147,3 +147,11 @@ def place_model(home: Path, steepness: float = 0.05, version: str = "4", **recor
     folder = write_model(home / version, steepness, **record)
     (folder / "release.json").write_text(json.dumps(statement(folder, home.name, version)))
     (home / "current").symlink_to(version)
+
+
+def fill_disk(disk: Path) -> None:
+    """Fill a disk until a write fails with ``OSError``."""
+    with (disk / "others").open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()

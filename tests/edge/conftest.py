@@ -1,6 +1,7 @@
 """A tiny real model, a real MLflow server, simulated frames, and agents driven step by step."""
 
 import os
+import subprocess
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,3 +74,18 @@ def with_model(tmp_path, clock):
         return agent_of(tmp_path, clock, **followed | parts)
 
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real disk of 2 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

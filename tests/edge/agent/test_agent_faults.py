@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
+import threading
+import time
 
 import fsspec
 import pytest
-from agent_fakes import NOBODY, agent_of, landed, live, place_model, send_all
+from agent_fakes import NOBODY, agent_of, fill_disk, landed, live, place_model, send_all
 from fsspec.implementations.memory import MemoryFileSystem
 
+from edge.agent.clock import Clock
 from edge.agent.settings import CaptureSettings, LandingSettings, ModelSettings, StoreSettings
+from edge.agent.watchdog import Watchdog
 
 EVERY_SECOND = CaptureSettings(period_seconds=1)
 
@@ -124,28 +127,6 @@ def test_a_bug_in_a_poll_is_shown_and_raised_once_per_poll(
     assert agent.status()["model_failure"] is None
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real disk of 2 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill(disk):
-    with (disk / "others").open("wb") as file:
-        while True:
-            file.write(bytes(4096))
-            file.flush()
-
-
 def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
     store = StoreSettings(small_disk / "store", free_megabytes=0)
     landing = LandingSettings(str(tmp_path / "landing"), max_retry_seconds=30)
@@ -153,7 +134,7 @@ def test_a_full_disk_costs_images_and_nothing_else(tmp_path, clock, small_disk):
     shutil.rmtree(tmp_path / "landing")
     live(agent, clock, 5)
     with pytest.raises(OSError, match="No space left"):
-        fill(small_disk)
+        fill_disk(small_disk)
     live(agent, clock, 100)
     assert agent.parts.watcher.state.frames == 105
     assert json.dumps(agent.status()) and shutil.disk_usage(small_disk).free < 100_000
@@ -184,7 +165,7 @@ def test_an_agent_that_starts_on_a_full_disk_scores(
     else:
         agent.parts.store.close()
     with pytest.raises(OSError, match="No space left"):
-        fill(small_disk)
+        fill_disk(small_disk)
     followed = ModelSettings(NOBODY, "brightness")
     agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, store=store, model=followed)
     for _ in range(5):
@@ -232,3 +213,54 @@ def test_a_queue_that_fills_the_disk_keeps_the_minimum_free_and_the_newest_image
         0
     ]
     assert newest["id"] == 1500 and newest["first"] == 1501 - size["images"]
+
+
+class Hanging(MemoryFileSystem):
+    """A landing zone that does not answer until its server is back."""
+
+    protocol, store, pseudo_dirs, cachable = "hanging", {}, [""], False
+    is_back = threading.Event()
+
+    def exists(self, path, **options):
+        self.is_back.wait(60)
+        return super().exists(path, **options)
+
+
+def test_a_landing_zone_that_hangs_is_unhealthy_until_it_answers(tmp_path, clock, monkeypatch):
+    fsspec.register_implementation("hanging", Hanging, clobber=True)
+    monkeypatch.setattr("edge.outbox.sender.PUT_SECONDS", 0.2)
+    landing = LandingSettings("hanging://zone", max_retry_seconds=60)
+    agent = agent_of(tmp_path, clock, capture=EVERY_SECOND, landing=landing)
+    live(agent, clock, 5)
+    assert "it hangs: " in agent.status()["landing_failure"]
+    threads = threading.active_count()
+    live(agent, clock, 700)
+    assert threading.active_count() <= threads and agent.parts.watcher.state.frames == 705
+    assert "nothing can be sent: it hangs: an earlier" in agent.status()["health_issues"][0]
+    Hanging.is_back.set()
+    time.sleep(0.5)
+    live(agent, clock, 100)
+    assert agent.status()["healthy"] and agent.parts.queue.size()["images"] == 0
+    assert len([name for name in Hanging.store if name.endswith(".jpg")]) == 805
+
+
+def test_a_thread_that_hangs_is_unhealthy(tmp_path, with_model, monkeypatch):
+    monkeypatch.setattr("edge.agent.status.LATE_SECONDS", 1.0)
+    agent, is_back = with_model(), threading.Event()
+    agent.parts.clock = agent.parts.watcher.clock = Clock(trusted=True)
+    monkeypatch.setattr(agent.parts.updater, "check", lambda: is_back.wait(60) and None)
+    agent.parts.follower._due = 0
+    running = threading.Thread(target=agent.run, args=(Watchdog(0),))
+    running.start()
+    try:
+        for issues in (["the follower has not finished a round for"], []):
+            end = time.monotonic() + 20
+            while [what[:41] for what in agent.health_issues()] != issues:
+                assert time.monotonic() < end, agent.health_issues()
+                time.sleep(0.1)
+            is_back.set()
+        assert agent.seconds_since_round().keys() == {"watcher", "sender", "follower"}
+    finally:
+        is_back.set()
+        agent.stop()
+        running.join()

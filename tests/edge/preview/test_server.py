@@ -70,6 +70,7 @@ def test_the_health_endpoint_lists_the_issues(page, agent, clock):
     assert requests.get(f"{page}/health", timeout=5).json() == {
         "healthy": True,
         "health_issues": [],
+        "seconds_since_round": {"watcher": 600.0},
     }
     agent.parts.camera.fault = "stalled"
     take_frames(agent, clock, 1)

@@ -3,14 +3,18 @@
 import gzip
 import json
 import resource
+import time
+from contextlib import suppress
 
 import pytest
+from dripping_server import DRIPS, dripping
 from release_server import KEY, PUBLIC_KEY, is_file
 from signing import FOREIGN, public, signing
 
 from edge.inference.errors import UserError
 from edge.protocol.release import Release, ReleaseError
 from edge.update.home import MAX_ATTEMPTS
+from edge.update.registry import Registry
 from edge.update.server import RegistryError
 
 
@@ -33,6 +37,32 @@ def test_a_redirect_is_not_followed_and_its_body_not_unzipped(updated):
         assert len(updated.server.requests) == 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
     assert updated.require_working(1)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("prefix", "drip"), DRIPS.values(), ids=DRIPS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_poll_ends_whatever_never_ends(updated, monkeypatch, prefix, drip, scheme):
+    monkeypatch.setattr("edge.update.server.READ_SECONDS", 0.5)
+    monkeypatch.setattr("edge.update.server.SLOWEST", 1 << 30)
+    with dripping(prefix, drip) as address:
+        updater = updated.updater()
+        updater.registry = Registry(address.replace("http", scheme))
+        began = time.monotonic()
+        with pytest.raises(RegistryError):
+            updater.check()
+        assert time.monotonic() - began < 5
+    assert updated.require_working(1)
+
+
+@pytest.mark.timeout(60)
+def test_a_round_ends_though_each_file_is_in_time(updated, monkeypatch):
+    monkeypatch.setattr("edge.update.server.ROUND_SECONDS", 1.0)
+    updated.server.fault = lambda handler: time.sleep(0.7) if is_file(handler) else False
+    for _ in range(3):
+        with suppress(RegistryError):
+            updated.updater().check()
+    assert updated.require_working(2), "each round goes on where the last one ended"
 
 
 def resigned(updated, change) -> None:

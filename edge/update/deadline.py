@@ -1,0 +1,81 @@
+"""A total deadline for what a server sends: the timeout of a socket starts again with each byte."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import requests
+
+
+class Deadline:
+    """Cuts a session's connection when the time is over, whatever it waits for.
+
+    Attributes:
+        is_over: whether it did.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._connection: socket.socket | None = None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Cut the connection if the block takes longer."""
+        self.is_over = False
+        timer = threading.Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def watch(self, connection: socket.socket) -> None:
+        """Cut this connection instead of the one before, from its TLS handshake on."""
+        if self._connection:
+            self._connection.close()
+        self._connection = connection.dup()  # TLS and http.client detach or close the original
+        if self.is_over:
+            self._cut()
+
+    def _cut(self) -> None:
+        self.is_over = True
+        if self._connection:
+            with suppress(OSError):  # it is closed already
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+class DeadlineAdapter(requests.adapters.HTTPAdapter):
+    """Makes the connections of a session known to its deadline.
+
+    Args:
+        deadline: of the session.
+        options: of ``requests``' own adapter.
+    """
+
+    def __init__(self, deadline: Deadline, **options: Any):
+        self._deadline = deadline
+        super().__init__(**options)
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        """Return a pool whose connections are watched."""
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        if isinstance(pool.ConnectionCls, type):
+            pool.ConnectionCls = partial(_watched, pool.ConnectionCls, self._deadline)
+        return pool
+
+
+def _watched(kind: Any, deadline: Deadline, **options: Any) -> Any:
+    connection = kind(**options)
+    connect = connection._new_conn
+
+    def connect_watched() -> socket.socket:
+        opened: socket.socket = connect()
+        deadline.watch(opened)
+        return opened
+
+    connection._new_conn = connect_watched
+    return connection
