@@ -35,12 +35,16 @@ class ActionSettings:
         url: where it goes.
         secret_file: holds a webhook's secret, unless the environment does.
         ca_file: certificates to trust instead of the system's.
+        topic: of MQTT, before the device's name.
+        discovery: Home Assistant's topic for discovery; "" for none.
     """
 
     kind: str
     url: str
     secret_file: str = ""
     ca_file: str = ""
+    topic: str = "lakehouse-vision"
+    discovery: str = "homeassistant"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from edge.actions.action import Action, ActionSettings
 
 ACTIONS = {
     "webhook": "edge.actions.webhook:Webhook",
+    "mqtt": "edge.actions.mqtt:Mqtt",
 }
 """The class of each kind of action. A new action is a file and a line here."""
 

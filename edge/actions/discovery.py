@@ -1,0 +1,87 @@
+"""Home Assistant's discovery: the messages by which it finds the entities of this device.
+
+https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery lists their keys.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from edge.actions.action import CameraState
+from edge.actions.smoothing import UNSURE
+
+
+class Topics(NamedTuple):
+    """The topics of a device.
+
+    Attributes:
+        state: its state, as JSON.
+        health: its health, as JSON.
+        availability: ``online`` or ``offline``.
+    """
+
+    state: str
+    health: str
+    availability: str
+
+
+def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[str, bytes]:
+    """Return the messages by topic.
+
+    Args:
+        prefix: Home Assistant's topic for discovery.
+        topics: of the device.
+        state: of the camera, whose labels become the options of the entity.
+    """
+    device = f"lakehouse-vision-{state.device}"
+    shared = {
+        "availability_topic": topics.availability,
+        "qos": 1,
+        "device": {
+            "identifiers": [device],
+            "name": f"{state.device} {state.view}",
+            "manufacturer": "lakehouse-vision",
+            "model": state.model,
+            "sw_version": state.model_version,
+        },
+        "origin": {"name": "lakehouse-vision"},
+    }
+    return {
+        f"{prefix}/{kind}/{device}/{name}/config": json.dumps(
+            entity | shared | {"unique_id": f"{device}-{name}"}, sort_keys=True
+        ).encode()
+        for (kind, name), entity in _entities(topics, state.labels).items()
+    }
+
+
+def _entities(topics: Topics, labels: tuple[str, ...]) -> dict[tuple[str, str], dict[str, Any]]:
+    of_health = {"state_topic": topics.health, "entity_category": "diagnostic"}
+    return {
+        ("sensor", "state"): {
+            "state_topic": topics.state,
+            "name": "State",
+            "device_class": "enum",
+            "options": [*labels, UNSURE],
+            "value_template": "{{ value_json.state }}",
+        },
+        ("sensor", "score"): {
+            "state_topic": topics.state,
+            "name": "Score",
+            "state_class": "measurement",
+            "unit_of_measurement": "%",
+            "value_template": "{{ (value_json.score * 100) | round(1) }}",
+        },
+        ("binary_sensor", "problem"): {
+            **of_health,
+            "json_attributes_topic": topics.health,
+            "name": "Problem",
+            "device_class": "problem",
+            "value_template": "{{ 'OFF' if value_json.healthy else 'ON' }}",
+        },
+        ("sensor", "temperature"): {
+            **of_health,
+            "name": "Temperature",
+            "device_class": "temperature",
+            "unit_of_measurement": "°C",
+            "value_template": "{{ value_json.temperature_celsius }}",
+        },
+    }
