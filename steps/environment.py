@@ -102,6 +102,18 @@ def use_own_spark(here: bool) -> None:
 
 
 @contextmanager
+def environment_kept() -> Iterator[None]:
+    """Undo what a block changes in the environment, such as a step that others follow."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
 def ranks_inherit() -> Iterator[None]:
     """Let Horovod's ranks inherit the environment in place of a copy on their command line.
 

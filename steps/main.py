@@ -17,6 +17,7 @@ from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.evaluation.miss_rate import Wish, require_images
 from steps.ingestion.landing import normalize
+from steps.lake.session import SharedSession
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.model_names import MODEL, name_model
@@ -95,16 +96,17 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     pipeline = _Pipeline(run.profile, parameters)
     request, done, ending = pipeline.request, pipeline.done, Outputs()
     try:
-        for step in PIPELINE[: len(request.names)]:
-            if pipeline.leaves_out(step, ending.result):
-                continue
-            run.commands.to_resume = request.rest(step.name)
-            pipeline.run_or_reuse(step)
-            if not ending.result.is_refusal:
-                run_id = pipeline.runs.get(step.name)  # a dry run has none
-                ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
-            if isinstance(ending, IngestOutputs):  # before tune searches
-                require_images(parameters.max_miss_rate, ending.labels, is_split=False)
+        with pipeline.spark:
+            for step in PIPELINE[: len(request.names)]:
+                if pipeline.leaves_out(step, ending.result):
+                    continue
+                run.commands.to_resume = request.rest(step.name)
+                pipeline.run_or_reuse(step)
+                if not ending.result.is_refusal:
+                    run_id = pipeline.runs.get(step.name)  # a dry run has none
+                    ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
+                if isinstance(ending, IngestOutputs):  # before tune searches
+                    require_images(parameters.max_miss_rate, ending.labels, is_split=False)
         run.commands.to_resume = dict.fromkeys(("from", "force", "dry_run"), "")
         result, line = pipeline_ending(done, ending, run.commands.resume())
         if result.is_refusal and parameters.on_refusal == "fail":
@@ -135,6 +137,7 @@ class _Pipeline:
         self.request = PipelineRequest.parse(parameters, tuple(step.name for step in PIPELINE))
         self.runs: dict[str, str] = {}
         self.done: list[StepDone] = []
+        self.spark = SharedSession()
 
     def leaves_out(self, step: Step, ending: Result) -> bool:
         """Return whether a step has nothing to do: after a refused challenger, or without a run
@@ -202,7 +205,9 @@ class _Pipeline:
     def _run(self, step: Step, chosen: Any) -> Run:
         """Run the step; if it fails or is stopped, add that to the steps done."""
         try:
-            return run_entry_point(step.name, chosen)
+            if step.own_process:
+                self.spark.stop()  # for its memory
+            return run_entry_point(step, chosen)
         except (ExecutionException, KeyboardInterrupt) as error:
             failure = failed_step_state(step.name)
             reason = rename_hints(failure.reason, step, type(self.parameters).model_fields)

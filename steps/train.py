@@ -187,6 +187,8 @@ STEP = Step.of(
     input_tags=INPUT_TAGS,
     resumable=checkpoints.has_checkpoint,
     optional=("tune",),
+    # with TensorFlow's threads of its plan, which the steps after it do not have
+    own_process=True,
 )
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -25,13 +26,59 @@ TASKS_PER_CORE = 2
 logger = logging.getLogger(__name__)
 
 
+class SharedSession:
+    """One session for the steps that run in a process, from the first that opens one on.
+
+    Example::
+
+        with SharedSession() as shared:
+            run_steps()
+            shared.stop()  # the next one starts it again
+    """
+
+    def __init__(self) -> None:
+        self._running, self._session = ExitStack(), None
+
+    def open(self, profile: Profile, step: str) -> SparkSession:
+        """Return the session; start it if it does not run."""
+        if self._session is None:
+            self._session = self._running.enter_context(_start(profile, step))
+        return self._session
+
+    def stop(self) -> None:
+        """Stop the session, for its memory."""
+        self._session = None
+        self._running.close()
+
+    def __enter__(self) -> "SharedSession":
+        self._before = _shared.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _shared.reset(self._before)
+        self.stop()
+
+
+_shared: ContextVar[SharedSession | None] = ContextVar("shared", default=None)
+
+
 @contextmanager
 def spark_session(profile: Profile, step: str) -> Iterator[SparkSession]:
     """Start Spark as the profile says, and stop it at the end.
 
     A profile without a master uses the running session, as on Databricks, and does not stop it.
+    Nor is a :class:`SharedSession` stopped.
     Starting takes 10–20 s on two cores: open a session only if it is needed.
     """
+    if shared := _shared.get():
+        yield shared.open(profile, step)
+        return
+    with _start(profile, step) as session:
+        yield session
+
+
+@contextmanager
+def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     if profile.spark.master is None:
         session = SparkSession.builder.getOrCreate()
         session.sparkContext.addPyFile(project_archive())

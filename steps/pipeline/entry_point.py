@@ -1,40 +1,68 @@
 """Run an entry point of this project from another one."""
 
+import logging
 import os
 import sys
+import traceback
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.exceptions import ExecutionException
 
+from steps.environment import environment_kept
+from steps.errors import UserError
 from steps.pipeline.runs import experiment_id, newest_nested
+from steps.pipeline.step import Step
 from steps.settings.parameters import StepParameters
 from steps.settings.profile import PROJECT
 
+logger = logging.getLogger("steps")
 
-def run_entry_point(step: str, parameters: StepParameters) -> Run:
-    """Run a step as `mlflow run` does, nested in the active run, and return its finished run.
+
+def run_entry_point(step: Step, parameters: StepParameters) -> Run:
+    """Run a step nested in the active run, and return its finished run.
 
     Args:
-        step: the entry point.
-        parameters: of the step; those that differ from their defaults are passed.
+        step: runs in this process, unless it needs one of its own.
+        parameters: of the step.
 
     Raises:
         ExecutionException: it failed; its own output and its run name the reason.
     """
+    run_id = _run_apart(step, parameters) if step.own_process else _run_here(step, parameters)
+    return mlflow.get_run(run_id)
+
+
+def _run_here(step: Step, parameters: StepParameters) -> str:
+    try:
+        with environment_kept():
+            run_id = step.run_nested(parameters)
+    except Exception as error:
+        if isinstance(error, UserError):
+            logger.error("%s: %s", step.name, error)
+        else:
+            traceback.print_exception(error)
+        raise ExecutionException(f"{step.name} failed") from error
+    print(f"run_id={run_id}", flush=True)  # noqa: T201 – as it ends in a process of its own
+    return run_id
+
+
+def _run_apart(step: Step, parameters: StepParameters) -> str:
+    """Run a step as `mlflow run` does; parameters that differ from their defaults are passed."""
     # so that the entry point's `python` is this one
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     try:
         submitted = mlflow.projects.run(
             str(PROJECT),
-            entry_point=step,
+            entry_point=step.name,
             parameters=parameters.non_default(),
             experiment_id=experiment_id(),
             env_manager="local",
-            run_name=step,
+            run_name=step.name,
         )
     except KeyboardInterrupt:
         # MLflow marks a step as FAILED that it stopped before the step could set KILLED
-        if stopped := newest_nested(step):
+        if stopped := newest_nested(step.name):
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
-    return mlflow.get_run(submitted.run_id)
+    return str(submitted.run_id)

@@ -14,8 +14,11 @@ from steps.pipeline.report import Report
 class StageTimings:
     """Seconds by stage, logged to the run as ``seconds_<stage>`` and shown in its report.
 
-    The first, ``start``, is the time from the start of the process to that of the first stage:
-    imports, the store, the inputs.
+    The first, ``start``, is the time to the start of the first stage, for imports, the store and
+    the inputs: from the start of the process or, in a process that runs other steps, of the step.
+
+    Args:
+        started: when the step started, by ``time.monotonic``; None: with the process.
 
     Example::
 
@@ -23,14 +26,17 @@ class StageTimings:
             cache = find_or_fill(selection, profile, spark)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, started: float | None = None) -> None:
+        self._started = started
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Time the block."""
-        self.seconds = self.seconds or {"start": _process_age()}
         started = time.monotonic()
+        if not self.seconds:
+            since = self._started
+            self.seconds = {"start": _process_age() if since is None else started - since}
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - started
 

@@ -28,7 +28,7 @@ from steps.pipeline.outages import fail_fast, require_usable_server
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.report import Report
 from steps.pipeline.run_files import log_run_files, read_outputs
-from steps.pipeline.runs import LATEST, NONE, finished_runs, resolve_input
+from steps.pipeline.runs import LATEST, NONE, experiment_id, finished_runs, resolve_input
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.stage_timings import StageTimings
 from steps.pipeline.tracking_store import use_tracking_store
@@ -84,6 +84,7 @@ class Step:
         resolve: returns the run ID that is meant, by an input's step and what was typed.
         resumable: returns whether an interrupted run, by its ID, can be resumed.
         optional: the inputs without which it runs if they have never run: ``latest`` is then none.
+        own_process: whether the pipeline runs it in a process of its own.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Step:
     needs_space: bool = True
     resumable: Callable[[str, Profile], bool] = lambda run_id, profile: False
     optional: tuple[str, ...] = ()
+    own_process: bool = False
 
     @classmethod
     def of(cls, run: Callable[[StepRun, Any], Outputs], **attributes: Any) -> "Step":
@@ -128,14 +130,16 @@ class Step:
             sys.exit(INTERRUPTED)
         print(f"run_id={run_id}", flush=True)  # noqa: T201 – the contract: the last line
 
+    def run_nested(self, parameters: StepParameters) -> str:
+        """Run the step in this process, nested in the active run, and return its run's ID."""
+        return self._run_with(parameters, _read_profile(parameters), nested=True)
+
     def _run(self, argv: list[str] | None) -> str:
-        """Open the run, carry the step out in it, and return its ID."""
+        """Read the command line, run the step, and return its run's ID."""
         try:
             prepare_environment(verbose=read_flag("verbose", argv))
             parameters = parse(self.parameters, self.name, argv)
-            profile = load_profile(parameters.profile, parameters.override)
-            if parameters.model:
-                profile = profile.named(parameters.model)
+            profile = _read_profile(parameters)
         except UserError as error:
             with mlflow.start_run():  # the one that `mlflow run` opened, or a new one
                 end_as_failed(self.name, error)
@@ -144,11 +148,17 @@ class Step:
         require_usable_server()
         if data_home() != PROJECT:
             logger.info("the lake is %s, since this project is in a temporary folder", profile.lake)
+        return self._run_with(parameters, profile, nested=False)
+
+    def _run_with(self, parameters: StepParameters, profile: Profile, nested: bool) -> str:
+        """Open the run, carry the step out in it, and return its ID."""
         commands = Commands(self.name, parameters)
+        place = {"experiment_id": experiment_id(), "run_name": self.name} if nested else {}
+        timings = StageTimings(time.monotonic() if nested else None)
         try:
-            with mlflow.start_run() as run:
+            with mlflow.start_run(nested=nested, **place) as run:
                 commands.experiment = mlflow.get_experiment(run.info.experiment_id).name
-                self._carry_out(run, profile, parameters, commands)
+                self._carry_out(run, profile, parameters, commands, timings)
             keep_status(run)
         except Exception as error:
             if away := describe_fault(error, profile):
@@ -157,7 +167,14 @@ class Step:
             raise
         return str(run.info.run_id)
 
-    def _carry_out(self, run: Run, profile: Profile, parameters: Any, commands: Commands) -> None:
+    def _carry_out(
+        self,
+        run: Run,
+        profile: Profile,
+        parameters: Any,
+        commands: Commands,
+        timings: StageTimings,
+    ) -> None:
         """Call the function, and let the run carry all of the contract."""
         started = time.monotonic()
         run_id = run.info.run_id
@@ -179,7 +196,7 @@ class Step:
             logged = run.data.params  # by `mlflow run`, as they were typed: MLflow writes each once
             values = parameters.model_dump()
             mlflow.log_params({name: values[name] for name in values.keys() - logged.keys()})
-            opened = StepRun(run_id, profile, inputs, report, commands)
+            opened = StepRun(run_id, profile, inputs, report, commands, timings)
             try:
                 outputs = self.run(opened, parameters)
             except BaseException:
@@ -215,3 +232,8 @@ class Step:
                 logger.info("%s: %s has not run yet, so the defaults are used", self.name, step)
                 wanted[step] = NONE
         return {step: self.resolve(step, id_) for step, id_ in wanted.items() if id_ != NONE}
+
+
+def _read_profile(parameters: StepParameters) -> Profile:
+    profile = load_profile(parameters.profile, parameters.override)
+    return profile.named(parameters.model) if parameters.model else profile

@@ -82,9 +82,8 @@ class SmallPipeline:
             optional=("mill",) if name == "bake" else (),
         )
 
-    def run_step(self, name: str, chosen: StepParameters) -> Run:
-        """What an entry point leaves, without a process of its own; bake fails from 60 on."""
-        step = next(step for step in main.PIPELINE if step.name == name)
+    def run_step(self, step: Step, chosen: StepParameters) -> Run:
+        """What a step leaves; bake fails from 60 on."""
         inputs = {
             name: getattr(chosen, run_id_parameter(name)) for name in step.parameters.input_names()
         }
@@ -96,7 +95,7 @@ class SmallPipeline:
         run_id = info.run_id
         self.resumed.append(getattr(chosen, "resume_run_id", "none"))
         self._fail(run_id, getattr(chosen, "minutes", None))
-        made = Made(what=run_id, **self.ending if name == "bake" else {})
+        made = Made(what=run_id, **self.ending if step.name == "bake" else {})
         files = {KEY_FILE: json.dumps(parts), "made/loaf.txt": "a loaf"}
         sizes = {path: len(text) for path, text in files.items()}
         files |= {SIZES_FILE: json.dumps(sizes), OUTPUTS_FILE: made.model_dump_json()}

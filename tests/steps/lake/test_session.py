@@ -1,8 +1,11 @@
 """The profile's Spark settings replace the project's, and extend its lists."""
 
+from contextlib import contextmanager
+
 import pytest
 
-from steps.lake.session import _merge
+from steps.lake import session
+from steps.lake.session import SharedSession, _merge, spark_session
 
 OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", "spark.x": "1"}
 
@@ -21,3 +24,29 @@ OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", 
 )
 def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
     assert _merge(OWN, given) == expected
+
+
+@pytest.mark.slow
+def test_the_steps_of_a_process_share_a_session_until_it_is_stopped(lake, monkeypatch):
+    started = []
+
+    @contextmanager
+    def start(profile, step):
+        started.append(f"{step} starts")
+        yield lake.spark
+        started.append(f"{step} stops")
+
+    monkeypatch.setattr(session, "_start", start)
+    for step in ("first", "second"):
+        with spark_session(lake.profile, step):
+            pass
+    assert started == ["first starts", "first stops", "second starts", "second stops"]
+    started.clear()
+    with SharedSession() as shared:
+        for step in ("first", "second"):
+            with spark_session(lake.profile, step) as spark:
+                assert spark.range(3).count() == 3
+        shared.stop()
+        with spark_session(lake.profile, "third"):
+            pass
+    assert started == ["first starts", "first stops", "third starts", "third stops"]

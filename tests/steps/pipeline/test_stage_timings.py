@@ -43,3 +43,10 @@ def test_the_start_counts_from_the_process():
     with timings.measure("cache"):
         pass
     assert timings.seconds["start"] == pytest.approx(age, abs=1.5)
+
+
+def test_the_start_of_a_step_among_others_counts_from_the_step():
+    timings = StageTimings(time.monotonic() - 0.25)
+    with timings.measure("cache"):
+        pass
+    assert timings.seconds["start"] == pytest.approx(0.25, abs=0.1)
