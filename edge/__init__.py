@@ -2,6 +2,7 @@
 
     python -m edge run         the agent: all of the following, until it is stopped
     python -m edge status      the state of the running agent
+    python -m edge doctor      check what the agent needs
     python -m edge retry       let the agent try failed releases again
     python -m edge capture     write frames from a camera into a landing folder
     python -m edge pull        install the released model from an MLflow server

@@ -21,6 +21,7 @@ class Follower:
 
     Attributes:
         failure: why the last poll brought no release that it should; None if all is well.
+        reached_at: when the registry answered last, ISO; None before.
     """
 
     def __init__(self, updater: Updater, times: PollTimes, clock: Clock):
@@ -30,6 +31,7 @@ class Follower:
         first = times.first() if updater.active else 0.0
         self._due = clock.uptime() + first
         self.failure: str | None = None
+        self.reached_at: str | None = None
 
     def work(self) -> bool:
         """Poll if it is time; return False, since the next poll is never due at once.
@@ -42,6 +44,7 @@ class Follower:
         try:
             if pulled := self._updater.check():
                 logger.info("release %d is in use, on probation", pulled.release)
+            self.reached_at = self._clock.now().wall_time.isoformat(timespec="seconds")
             self.failure, self._failures = self._updater.refusal, 0
         except (UserError, OSError) as error:
             failure = describe_error(error)
@@ -53,5 +56,7 @@ class Follower:
             self._failures += 1
             raise
         finally:
-            self._due = self._clock.uptime() + self._times.next(self._failures)
+            self._due = self._clock.uptime() + self._times.next(
+                self._failures, has_model=self._updater.active is not None
+            )
         return False

@@ -90,6 +90,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         **parts.actions.status(),
         "landing_failure": sender.failure,
         "last_sent_at": sender.sent_at,
+        "registry_reached_at": parts.follower.reached_at if parts.follower else None,
         "temperature_celsius": machine.temperature(),
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),

@@ -1,4 +1,4 @@
-"""``python -m edge run``, ``status`` and ``retry``: the agent's own commands."""
+"""``python -m edge run``, ``status``, ``doctor`` and ``retry``: the agent's own commands."""
 
 import argparse
 import json
@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edge.cli.options import Option
 from edge.cli.wording import pluralize
 from edge.inference.errors import UserError
 from edge.protocol.addresses import web_address
+
+if TYPE_CHECKING:
+    from edge.agent.settings import PageSettings
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,8 @@ def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     add("run", _run, "capture, score, send and update, until it is stopped", config)
     purpose = "show the state of the running agent; exit status 1 if it is unhealthy"
     add("status", _status, purpose, config, as_json)
+    purpose = "check camera, server, landing zone, clock, disk, key and actions"
+    add("doctor", _doctor, f"{purpose}, and say what to do", config)
     add("retry", _retry, "let the agent try releases again that failed on this device", config)
 
 
@@ -85,6 +90,18 @@ def _call_on_signals(calls: dict[signal.Signals, Callable[[], None]]) -> None:
         signal.signal(number, lambda number, _: received.put(number))
 
 
+def _doctor(options: argparse.Namespace) -> None:
+    from edge.agent.settings import Settings
+    from edge.cli.doctor import findings
+
+    failed = 0
+    for name, failure, text in findings(Settings.read(options.config)):
+        print(f"{'FIX' if failure else 'ok ':<4} {name:<12} {text}", flush=True)
+        failed += failure
+    if failed:
+        raise UserError(f"{pluralize(failed, 'check')} failed")
+
+
 def _retry(options: argparse.Namespace) -> None:
     from edge.agent.settings import Settings
     from edge.update.home import ModelHome
@@ -97,19 +114,9 @@ def _retry(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    import requests
-
     from edge.agent.settings import Settings
 
-    page = Settings.read(options.config).page
-    address = web_address(LOOPBACK.get(page.host, page.host), page.port)
-    try:
-        with requests.Session() as session:
-            session.trust_env = False  # a user's proxy does not lead to this machine
-            status = session.get(f"{address}/status", timeout=ANSWER_SECONDS).json()
-    except (requests.RequestException, ValueError) as error:
-        why = f"no agent answers at {address}: systemctl status lakehouse-vision"
-        raise UserError(why) from error
+    status = running_status(Settings.read(options.config).page)
     if options.json:
         print(json.dumps(status, indent=2))
     else:
@@ -117,6 +124,25 @@ def _status(options: argparse.Namespace) -> None:
             print(f"{name:<12} {text}")
     if not status["healthy"]:
         raise UserError("; ".join(status["health_issues"]))
+
+
+def running_status(page: "PageSettings") -> dict[str, Any]:
+    """Return the status of the running agent.
+
+    Raises:
+        UserError: no agent answers.
+    """
+    import requests
+
+    address = web_address(LOOPBACK.get(page.host, page.host), page.port)
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # a user's proxy does not lead to this machine
+            answer = session.get(f"{address}/status", timeout=ANSWER_SECONDS)
+            return cast(dict[str, Any], answer.json())
+    except (requests.RequestException, ValueError) as error:
+        why = f"no agent answers at {address}: systemctl status lakehouse-vision"
+        raise UserError(why) from error
 
 
 def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,9 @@ import random
 
 from edge.protocol.backoff import backoff_seconds
 
+FIRST_SECONDS = 5.0
+"""The longest first wait of a device that has no model yet."""
+
 JITTER = 0.2
 """The largest deviation of a wait from the period, as a share of it."""
 
@@ -13,7 +16,8 @@ class PollTimes:
 
     The first is anywhere within one period, since after a power cut all devices start together.
     Later ones are the period ± ``JITTER``. After failures they double up to ``longest``, and are
-    drawn between half and all of that, so that a server that comes back is not overrun.
+    drawn between half and all of that, so that a server that comes back is not overrun. A device
+    without a model begins with ``FIRST_SECONDS``, and waits no longer than a period.
 
     Args:
         period: seconds between two polls.
@@ -34,13 +38,17 @@ class PollTimes:
         """Return the wait before the first poll."""
         return self._random.uniform(0, self.period)
 
-    def next(self, failures: int) -> float:
+    def next(self, failures: int, has_model: bool = True) -> float:
         """Return the wait after a poll.
 
         Args:
             failures: how many polls in a row have failed, including this one.
+            has_model: whether there is a model in use; without one, the device asks sooner.
         """
         if failures <= 0:
             return self.period * self._random.uniform(1 - JITTER, 1 + JITTER)
-        longest = backoff_seconds(failures, first=2 * self.period, longest=self.longest)
+        if has_model:
+            longest = backoff_seconds(failures, first=2 * self.period, longest=self.longest)
+        else:
+            longest = backoff_seconds(failures, first=FIRST_SECONDS, longest=self.period)
         return self._random.uniform(longest / 2, longest)

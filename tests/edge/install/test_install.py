@@ -190,3 +190,19 @@ def test_root_pulls_as_the_owner_of_the_state(open_home, command, owner):
     assert done.stdout == (
         f"{owner} edge-agent {open_home}/opt/app -P -m edge {command} --again a b\n"
     ), done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may be another user")
+def test_the_doctor_has_the_rights_and_the_environment_of_the_service(open_home):
+    for folder in ("var", "etc", "opt/venv/bin"):
+        (open_home / folder).mkdir(parents=True)
+    shutil.chown(open_home / "var", "daemon", "daemon")
+    environment = open_home / "etc/environment"
+    environment.write_text('#A=0\nA_SECRET=a$b c==\nA_USER="me"\n')
+    environment.chmod(0o600)
+    python = open_home / "opt/venv/bin/python3"
+    python.write_text('#!/bin/sh\necho "$(id -un): $(id -Gn): $A_SECRET $A_USER $*"\n')
+    python.chmod(0o755)
+    program = ["sh", str(filled_in(COMMAND, open_home)), "doctor"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.stdout == "daemon: daemon video: a$b c== me -P -m edge doctor\n", done.stderr

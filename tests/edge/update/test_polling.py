@@ -39,6 +39,13 @@ def test_waits_grow_with_failures_and_stay_bounded():
         assert (1 - JITTER) * PERIOD <= times.next(0) <= (1 + JITTER) * PERIOD
 
 
+def test_without_a_model_it_asks_after_5_10_20_seconds_and_once_a_period_at_least():
+    times = PollTimes(PERIOD, "porch")
+    for failures, longest in ((1, 5), (2, 10), (3, 20), (4, 40), (20, PERIOD)):
+        waits = [times.next(failures, has_model=False) for _ in range(200)]
+        assert all(longest / 2 <= wait <= longest for wait in waits)
+
+
 def test_a_period_longer_than_the_longest_wait_is_kept():
     times = PollTimes(7200, "porch", longest=3600)
     assert 3600 <= times.next(failures=5) <= 7200

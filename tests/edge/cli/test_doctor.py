@@ -1,0 +1,103 @@
+"""What the doctor finds: on a device that works, and for each fault that is caused."""
+
+import base64
+
+import pytest
+from agent_fakes import NOBODY
+from receiver import receiver
+from running_agent import CONFIG, running
+
+from edge.cli.main import main
+
+SECRET = base64.b64encode(bytes(32)).decode()
+
+
+def doctor(tmp_path, capsys, text: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit status, and the result and the text of each check."""
+    config = tmp_path / "agent.toml"
+    config.write_text(text)
+    status = main(["doctor", "--config", str(config)])
+    lines = capsys.readouterr().out.splitlines()
+    return status, {line[5:17].strip(): (line[:3], line[18:]) for line in lines}
+
+
+def settings(tmp_path, **changes: str) -> str:
+    (tmp_path / "landing").mkdir(exist_ok=True)
+    (tmp_path / "store").mkdir(exist_ok=True)
+    tables = {
+        "top": 'device = "a7"\ntrust_clock = true',
+        "landing": f'url = "{tmp_path}/landing"',
+        "camera": 'kind = "simulated"',
+        "store": f'folder = "{tmp_path}/store"\nfree_megabytes = 0',
+        "page": "port = 1",
+    }
+    tables |= changes
+    return "".join(
+        f"{text}\n" if name == "top" else f"[{name}]\n{text}\n" for name, text in tables.items()
+    )
+
+
+def test_of_a_device_that_works_all_is_well(tmp_path, capsys, registered, monkeypatch):
+    registered.publish()
+    model = f'server = "{registered.server}"\nname = "{registered.name}"'
+    monkeypatch.setenv("ACTIONS_DOOR_SECRET", SECRET)
+    with receiver() as server:
+        door = f'kind = "webhook"\nurl = "http://127.0.0.1:{server.server_port}/x"'
+        text = settings(tmp_path, model=model, **{"actions.door": door})
+        status, found = doctor(tmp_path, capsys, text)
+    assert status == 0 and {result for result, _ in found.values()} == {"ok "}
+    assert list(found) == [
+        *("camera", "server", "key", "landing zone", "clock", "disk", "action door")
+    ]
+    assert found["camera"][1] == "simulated gives 480 × 480 pixels"
+    assert "champion: version 1, release 1" in found["server"][1]
+    assert "unsigned releases are installed" in found["key"][1]
+    # hidden, so that ingest does not read it
+    assert [path.name for path in (tmp_path / "landing").iterdir()] == [".doctor-a7"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "advice"),
+    [
+        ({"camera": 'kind = "folder"\nsource = "/none"'}, "camera", "/none"),
+        (
+            {"model": f'server = "{NOBODY}"\nname = "m"'},
+            "server",
+            f"no MLflow server answers at {NOBODY}",
+        ),
+        ({"model": f'server = "{NOBODY}"\nname = "m"\nkeys = "/none"'}, "key", "/none"),
+        ({"landing": 'url = "/none/at/all"'}, "landing zone", "create or mount it"),
+        ({"landing": 'url = "nofs://x"'}, "landing zone", "install the fsspec package"),
+        ({"landing": 'url = "http://me:secret@127.0.0.1:9/"'}, "landing zone", "check [landing]"),
+        ({"store": 'folder = "/none"'}, "disk", "create it, or change its owner"),
+        ({"store": 'folder = "/tmp"\nfree_megabytes = 900000'}, "disk", "store.free_megabytes"),
+        ({"actions.x": 'kind = "webhook"\nurl = "http://hub"'}, "action x", "ACTIONS_X_SECRET"),
+        ({"actions.x": 'kind = "mqtt"\nurl = "mqtt://127.0.0.1:9"'}, "action x", "be reached"),
+    ],
+    ids=str,
+)
+def test_of_each_fault_it_says_what_to_do(tmp_path, capsys, changes, check, advice):
+    status, found = doctor(tmp_path, capsys, settings(tmp_path, **changes))
+    assert status == 1
+    result, text = found[check]
+    assert result == "FIX" and advice in text and "me:secret" not in text
+    others = {name for name, (one, _) in found.items() if one == "FIX"} - {check, "server"}
+    assert not others or check == "key"
+
+
+def test_an_unset_clock_is_found(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("edge.agent.clock._is_synchronised", lambda: False)
+    monkeypatch.setattr("edge.agent.clock._rtc_agrees", lambda _: False)
+    text = settings(tmp_path).replace("trust_clock = true", "")
+    status, found = doctor(tmp_path, capsys, text)
+    assert status == 1 and found["clock"][0] == "FIX" and "trust_clock = true" in found["clock"][1]
+
+
+@pytest.mark.slow
+def test_beside_a_running_agent_it_leaves_the_camera_alone(tmp_path, capsys):
+    with running(tmp_path) as agent:
+        port = agent.page.rpartition(":")[2]
+        agent.wait_for(lambda: agent.status()["frames"] > 0)
+        text = CONFIG.format(home=tmp_path).replace("port = 0", f"port = {port}")
+        _, found = doctor(tmp_path, capsys, text)
+    assert found["camera"][0] == "ok " and "the running agent has it" in found["camera"][1]
