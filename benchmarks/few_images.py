@@ -5,11 +5,12 @@
 For each set, so many images of each class are drawn at random outside its test images; a quarter of
 them validates. Each network is trained as ``train`` does by default, the frozen one on images
 prepared as ``tune`` would, and evaluated on all test images; ``auto`` is the network with the lower
-validation loss. The sets are frames of the simulated camera, the images of a porch (their test
-split is that of the default split rule), and photos of clothing (``train/<class>/``, tested by
-``validation/<class>/``). The last line is JSON: the mean accuracy and the worst seed's; and by how
-many points auto is below the better network, on the mean of all sets and numbers of images; and
-what the frozen network loses in 8 bits, by ``benchmarks.int8_loss``.
+validation loss or, if few images validate, the frozen one. The sets are frames of the simulated
+camera, the images of a porch (their test split is that of the default split rule), and photos of
+clothing (``train/<class>/``, tested by ``validation/<class>/``). The last line is JSON: the mean
+accuracy and the worst seed's; and by how many points auto is below the better network, on the mean
+of all sets and numbers of images; and what the frozen network loses in 8 bits, by
+``benchmarks.int8_loss``.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from benchmarks.caches import write_part
 from benchmarks.images import PROJECT, REAL, SIMULATED, images_folder
 from benchmarks.machine import machine
 from edge.inference.prepare import prepare
-from steps.dataset.cache import Cache
+from steps.dataset.cache import FEW, Cache
 from steps.dataset.selection import Contender
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.training.cross_validation import cross_validate, log_loss
@@ -107,9 +108,7 @@ def main() -> None:
         trainers = {network: NETWORKS[network](images) for network in options.networks}
         for count in options.images:
             found = measure(trainers, images, count, options.seeds)
-            found["auto"] = [
-                min(of, key=lambda one: one.loss) for of in zip(*found.values(), strict=True)
-            ]
+            found["auto"] = choose(found, count)
             means = {}
             for network, trained in found.items():
                 right = [one.accuracy for one in trained]
@@ -121,6 +120,14 @@ def main() -> None:
     short = {name: results[cell] for name, cell in SHORT.items() if cell in results}
     short["auto_regret"] = round(statistics.mean(regrets), 2)
     print(json.dumps(results | short | int8_loss()))
+
+
+def choose(found: dict[str, list[Trained]], count: str) -> list[Trained]:
+    """Return of each draw what ``tune`` would choose: see ``steps.tuning.contest``."""
+    few = count != "all" and -(-int(count) // VALIDATING) < FEW
+    names = [name for name in found if name in FROZEN] if few else []
+    of_draws = zip(*(found[name] for name in names or found), strict=True)
+    return [min(of_draw, key=lambda one: one.loss) for of_draw in of_draws]
 
 
 def int8_loss() -> dict[str, float]:

@@ -115,7 +115,7 @@ def _enter_networks(
 ) -> list["Entry"]:
     """Prepare the images for each network, and leave out those that cost a device too much."""
     from steps.reports.promotion_outlook import warn_of_refusal
-    from steps.tuning.contest import enter, within_limits
+    from steps.tuning.contest import enter, within_limits, worth_comparing
 
     cache = find_or_fill(selection, run.profile, partial(nullcontext, spark))
     logger.info(describe_guard(cache.counts))
@@ -123,7 +123,7 @@ def _enter_networks(
     warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
     shared = selection, cache.labels, plan, run.profile, spark
     entries = [enter(ways, *shared) for ways in contenders]
-    return within_limits(entries, run.profile.promotion)
+    return worth_comparing(within_limits(entries, run.profile.promotion))
 
 
 def _best(trials: list[Trial]) -> Trial:

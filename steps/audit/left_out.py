@@ -37,7 +37,7 @@ def predict_left_out(
         whose label no other group has, of which nothing can be learned then. If the test split is
         small, by ``BLOCK`` those of the images of all splits.
     """
-    splits = (TRAIN, VALIDATION, TEST) if features.has_small_test else (TRAIN, VALIDATION)
+    splits = (TRAIN, VALIDATION, TEST) if features.has_few(TEST) else (TRAIN, VALIDATION)
     read = [read_features(features, split) for split in splits]
     values = {
         capture[2]: row
@@ -48,7 +48,7 @@ def predict_left_out(
     images = images.loc[images.index.intersection(list(values))]
     matrix = np.stack([values[sha256] for sha256 in images.index])
     found = {}
-    for kind in (*KINDS, BLOCK) if features.has_small_test else KINDS:
+    for kind in (*KINDS, BLOCK) if features.has_few(TEST) else KINDS:
         known = np.flatnonzero(images[kind].notna())[: None if kind == BLOCK else MOST_IMAGES]
         if images[kind].nunique() > 1:
             predicted = predict_groups(matrix[known], images.iloc[known], kind, labels)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from edge.inference.prepare import PREPARE_VERSION
 from steps.atomic import write_atomically
 from steps.dataset.cache_eviction import mark_used
-from steps.dataset.split import TEST, TRAIN
+from steps.dataset.split import TRAIN
 from steps.pipeline.outputs import Selection
 
 LAYOUT = "4"
 """Changes with the layout of a cache, and with the rule of its split."""
 
 FEW = 10
-"""Test images of a class below which they say little of it."""
+"""Images of a class below which a split says little of it."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,9 @@ class Cache:
         """Whether the rows are a frozen network's features, not pixels."""
         return bool(self.mean)
 
-    @property
-    def has_small_test(self) -> bool:
-        """Whether a class has so few test images that they say little of it."""
-        return min(self.counts[TEST].get(label, 0) for label in self.labels) < FEW
+    def has_few(self, split: str) -> bool:
+        """Return whether a class has so few images of a split that they say little of it."""
+        return min(self.counts[split].get(label, 0) for label in self.labels) < FEW
 
     @property
     def column(self) -> str:

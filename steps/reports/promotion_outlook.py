@@ -32,7 +32,7 @@ def warn_of_refusal(
         profile.promotion,
         version_by_alias(profile.model or name_model(source), CHAMPION),
     )
-    validated = is_cross_validated and cache.has_small_test and not champion
+    validated = is_cross_validated and cache.has_few(TEST) and not champion
     images = sum(map(cache.rows, SPLITS)) if validated else cache.rows(TEST)
     purposes = [(images_needed(1 - (rules.min_accuracy or 0.0), rules.confidence), "promotion")]
     others = cache.rows(TEST) - max(cache.counts[TEST].values())  # images of other labels

@@ -83,7 +83,7 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
     logger.info("describing the images by %s …", source.network)
     attempt = f"{folder}/{uuid.uuid4().hex}"
     pixels, rows = spark.read.parquet(cache.url), cache.group_rows
-    tests = [TEST] if cache.has_small_test else []  # cross-validation takes them too then
+    tests = [TEST] if cache.has_few(TEST) else []  # cross-validation takes them too then
     (
         pixels.where(pixels.split.isin(TRAIN, VALIDATION, *tests))
         .select(*OF_IMAGE, "pixels", "split", "row_group")

@@ -10,9 +10,10 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from steps.dataset.cache import Cache
+from steps.dataset.cache import FEW, Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import Contender, block_rule, prepared_for
+from steps.dataset.split import VALIDATION
 from steps.evaluation.bounds import cost_errors
 from steps.evaluation.metrics import with_interval
 from steps.pipeline.outputs import Selection
@@ -105,6 +106,25 @@ def best_way(ways: list[Contender], loss: Callable[[Contender], float]) -> Conte
 def within_limits(entries: list[Entry], rules: Promotion) -> list[Entry]:
     """Return the networks that a device can afford by the profile's limits; if none is, all."""
     return [one for one in entries if not cost_errors(one.cost, rules)] or entries
+
+
+def worth_comparing(entries: list[Entry]) -> list[Entry]:
+    """Return the networks that the validation images can compare.
+
+    With few images of a label, the lowest loss is that of the luckiest network. The head of a
+    frozen one needs few images, so it is trained without a contest.
+    """
+    frozen = [one for one in entries if one.cache.has_features]
+    if not frozen or not frozen[0].cache.has_few(VALIDATION):
+        return entries
+    for one in entries:
+        if one not in frozen:
+            logger.info(
+                "%s does not compete: with fewer than %d validation images of a label, the frozen "
+                "network is the better guess; -P network=%s trains it",
+                *(one.network, FEW, one.network),
+            )
+    return frozen
 
 
 def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:

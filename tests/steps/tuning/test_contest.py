@@ -14,7 +14,14 @@ from steps.reports.tune import fill_report
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.feature_cache import find_or_describe
 from steps.training.plan import Plan
-from steps.tuning.contest import Entry, best_way, find_learning_curve, hold_contest, within_limits
+from steps.tuning.contest import (
+    Entry,
+    best_way,
+    find_learning_curve,
+    hold_contest,
+    within_limits,
+    worth_comparing,
+)
 from steps.tuning.hyperopt_space import narrow
 from steps.tuning.search import Limits
 from steps.tuning.trials import FINISHED, read_trials
@@ -87,6 +94,19 @@ def test_a_single_way_needs_no_loss():
 def test_a_network_that_costs_a_device_too_much_does_not_compete(entries, lake, limit, left):
     rules = lake.profile.promotion.model_copy(update={"max_onnx_bytes": limit})
     assert [one.network for one in within_limits(entries, rules)] == left
+
+
+@pytest.mark.parametrize(
+    ("counts", "left"), [((10, 12), [LITE, COMPACT]), ((9, 40), [LITE]), ((10,), [LITE])]
+)
+def test_few_validation_images_of_a_label_compare_no_networks(entries, counts, left):
+    validation = dict(zip(("a", "b"), counts, strict=False))
+    few = [
+        replace(one, cache=replace(one.cache, counts=one.cache.counts | {"validation": validation}))
+        for one in entries
+    ]
+    assert [one.network for one in worth_comparing(few)] == left
+    assert worth_comparing(few[1:]) == few[1:]
 
 
 def test_the_learning_curve_is_that_of_the_frozen_network(entries):
