@@ -44,7 +44,7 @@ class Clock:
     """
 
     def __init__(self, trusted: bool = False, store: Store | None = None):
-        self._boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {uuid.uuid4()}"
+        self._boot = boot_id()
         was_synced = store is not None and store.fact(SYNCED_BOOT) == self._boot
         self._is_synced = trusted or was_synced
         # nothing confirmed a trusted clock: the trust ends with the setting
@@ -67,6 +67,11 @@ class Clock:
     def uptime(self) -> float:
         """Return the seconds since the machine started; they never decrease."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return the ID of this start of the machine; another one each time if it is unknown."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {uuid.uuid4()}"
 
 
 class _Timex(ctypes.Structure):

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from edge.agent.frame_marker import FrameMarker, frame_hash
 from edge.cameras.camera import Shot
 from edge.inference.errors import UserError, describe_error
 from edge.inference.image import UnreadableError
@@ -48,7 +50,8 @@ class AgentModel:
         self._folder, self._threads, self._probation = folder, threads, probation
         self._device, self._uptime = device, uptime
         self._good_frames, self._has_recovered = 0, False
-        self._failures, self._not_before = 0, 0.0
+        self._marker = FrameMarker(folder / "scoring.json")
+        self._failures, self._not_before, self._bad_frames = 0, 0.0, 0
         self._failed_link: tuple[str, int, int] | None = None
         self.current: CurrentModel | None = None
         self.failure: str | None = None
@@ -98,12 +101,16 @@ class AgentModel:
         takes_part = scorer.record.resizing == CROP or self.region != WHOLE
         if takes_part and not isinstance(image, bytes):
             image = shot.frame().pixels
+        frame = frame_hash(image)
+        if frame == self._marker.avoided:
+            return Result(model, version, reason=f"a process ended while it scored frame {frame}")
         try:
-            (prediction,) = scorer.predict([image], self._device)
+            with self._marker.scoring(self.current.folder.name, frame):
+                (prediction,) = scorer.predict([image], self._device)
         except UnreadableError as error:
             return Result(model, version, reason=f"unreadable: {error}")
         except (ValueError, *LOAD_ERRORS) as error:
-            reason = describe_error(error)
+            reason = f"{describe_error(error)} (frame {frame})"
             self._handle_failure(self.current, reason)
             return Result(model, version, reason=f"the model fails: {reason}")
         self._handle_success(self.current)
@@ -111,9 +118,12 @@ class AgentModel:
 
     def _load(self) -> None:
         if not self._has_recovered:
-            self._has_recovered = self._try_to_record(self._probation.recover)
+            recover = partial(self._probation.recover, self._marker.crash)
+            self._has_recovered = self._try_to_record(recover)
+        linked, *_ = current_fingerprint(self._folder) or ("",)
         try:
-            self.current = loaded = CurrentModel(self._folder, self._threads)
+            with self._marker.scoring(linked, "before the first"):
+                self.current = loaded = CurrentModel(self._folder, self._threads)
         except NoModelError as error:
             self._unload(str(error))
             return
@@ -125,6 +135,7 @@ class AgentModel:
             self._try_to_record(lambda: self._end_probation(loaded))
 
     def _handle_success(self, loaded: CurrentModel) -> None:
+        self._bad_frames = 0
         if self._good_frames == FRAMES_OF_PROBATION:
             return
         self._good_frames += 1
@@ -153,8 +164,9 @@ class AgentModel:
         logger.error("version %s fails on a real frame: %s", loaded.version, reason)
         why = f"it fails on a real frame: {reason}"
         self._unload(f"version {loaded.version}: {why}")
-        if self._probation.is_active(loaded.folder):
-            self._try_to_record(lambda: self._probation.rollback(why, loaded.folder))
+        self._bad_frames += 1
+        has_failed_often = self._bad_frames >= FRAMES_OF_PROBATION
+        self._try_to_record(lambda: self._probation.rollback(why, loaded.folder, has_failed_often))
 
     def _unload(self, failure: str) -> None:
         """Use no model until the next frame, or after a pause if that attempt failed too."""

@@ -34,7 +34,6 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         Option("--alias", "ALIAS", "the alias of its version", default="champion"),
         Option("--into", "FOLDER", models, Path, required=True),
         Option("--keys", "FILE", keys, Path),
-        Option("--again", "", "install a release even if it failed on this device before"),
     )
     model = "the folder of the model, as pull created it"
     device = "the ID of the device that took the frames, whose region counts"
@@ -64,7 +63,7 @@ def _pull(options: argparse.Namespace) -> None:
     _require_writable(options.into / options.model)
     keys = pinned_keys(options.keys, options.into)
     server = options.server or os.environ["MLFLOW_TRACKING_URI"]
-    model = pull(server, options.model, options.alias, options.into, keys, options.again)
+    model = pull(server, options.model, options.alias, options.into, keys)
     if not keys:
         print(
             "edge pull: no key is pinned, so unsigned releases are installed too; put your public "

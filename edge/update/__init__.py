@@ -7,7 +7,8 @@ In the order of an update:
 - ``server``, ``registry``: what an alias names, and its files, from an MLflow server, within a
   ``deadline``
 - ``staging``: the release's files, downloaded with resume and compared with the release statement
-- ``self_test``: the model is loaded, scores its reference images, and is timed
+- ``self_test``: the model is loaded, scores its reference images, and is timed, in a
+  ``self_test_process``
 - ``switch``: the files move to their place, then the link to them
 - ``probation``: the first real frames commit the release, or it is rolled back
 - ``current``: the model in use, loaded

@@ -31,7 +31,7 @@ STATE_FILE = "update.json"
 STAGING = ".staging-"
 KEPT_FAILURES = 16
 MAX_ATTEMPTS = 3
-"""Attempts at a release whose files arrive damaged, or whose self-test crashes the process."""
+"""Attempts at a release whose self-test ends without a result."""
 
 
 class BusyError(UserError):

@@ -7,7 +7,8 @@ from edge.protocol.release import read_release
 from edge.update.home import ModelHome
 
 MAX_STARTS = 3
-"""A release still on probation at this start of the process with a frame is rolled back."""
+"""A release still on probation at this start of the process with a frame is rolled back, and a
+committed one with which so many processes ended."""
 
 
 class Probation:
@@ -41,7 +42,9 @@ class Probation:
             if self.is_active(folder):
                 self._home.save(replace(self._home.state, probation=None, starts=0))
 
-    def rollback(self, reason: str, folder: Path | None = None) -> None:
+    def rollback(
+        self, reason: str, folder: Path | None = None, although_committed: bool = False
+    ) -> None:
         """Go back from the release on probation to the one before it, if there is one.
 
         Without a probation nothing happens.
@@ -49,24 +52,36 @@ class Probation:
         Args:
             reason: of the failure, on one line.
             folder: of the release that failed; if another one is in use, nothing happens.
+            although_committed: go back from a committed release too, if there is one before it.
         """
         with self._home.state_lock():
-            if self.is_active(folder):
+            is_back = although_committed and self._home.previous
+            if self.is_active(folder) or (is_back and folder == self._home.linked_folder):
                 self._roll_back(reason)
 
-    def recover(self) -> None:
+    def recover(self, crash: tuple[str, str] | None = None) -> None:
         """Finish an interrupted rollback, and roll back a release that crashes the process.
 
         Call it once a process, with a frame at hand and before the model is loaded: a start without
-        a frame does not count. At the ``MAX_STARTS``-th start, the release is rolled back.
+        a frame does not count. At the ``MAX_STARTS``-th start of a probation, or after as many
+        crashes of a committed release, the release is rolled back.
+
+        Args:
+            crash: name of the release's folder and hash of the frame with which the process before
+                ended.
         """
         with self._home.state_lock():
-            if not self.is_active():
+            linked = self._home.linked_folder
+            has_crashed = crash is not None and linked is not None and crash[0] == linked.name
+            if not (self.is_active() or has_crashed):
                 return
             state, release = self._home.state, self._home.active_release()
             failure = release and state.failures.get(release.digest)
-            if failure and failure.final:
+            if failure and failure.final and self.is_active():
                 self._roll_back(failure.reason)  # it was interrupted
+            elif state.starts + 1 >= MAX_STARTS and crash and has_crashed:
+                times = f"the process ended {MAX_STARTS} times while it scored"
+                self._roll_back(f"{times}, the last time frame {crash[1]}")
             elif state.starts + 1 >= MAX_STARTS:
                 self._roll_back(f"the process started {MAX_STARTS} times without committing it")
             else:

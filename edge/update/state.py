@@ -36,7 +36,7 @@ class State:
         highest_release: the highest release number that this device ever switched to.
         digest: of that release.
         probation: the folder of the release on probation.
-        starts: how often the process started during that probation.
+        starts: how often the process started during that probation, or ended in a frame after it.
         previous: the folder to roll back to.
         failures: by the digest of the release, the newest last.
     """

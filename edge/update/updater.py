@@ -7,10 +7,11 @@ from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
-from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
+from edge.update.home import STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
-from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, run_self_test, runtime_fingerprint
+from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
+from edge.update.self_test_process import CrashedError, self_test_apart
 from edge.update.staging import fetch
 from edge.update.switch import activate
 
@@ -152,12 +153,10 @@ class Updater:
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         downloaded = fetch(self.registry, release, staging, have, self.reserve)
-        # counted before the self-test, since that may crash the process
-        self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         try:
-            result = run_self_test(staging, self.threads)
+            result = self_test_apart(staging, self.threads)
         except ReleaseError as error:
-            self._save_failure(release, str(error), final=True)
+            self._save_failure(release, str(error), final=not isinstance(error, CrashedError))
             raise
         write_atomically(staging / SELF_TEST_FILE, result.text().encode())
         write_atomically(staging / RELEASE_FILE, release.text.encode())
@@ -166,6 +165,6 @@ class Updater:
         self._intact = release.digest
         return ActiveModel(release.version, release.release, folder, result.file, downloaded)
 
-    def _save_failure(self, release: Release, reason: str, final: bool = False) -> None:
+    def _save_failure(self, release: Release, reason: str, final: bool) -> None:
         with self.home.state_lock():
             self.home.add_failure(release, reason, final)

@@ -35,7 +35,7 @@ def test_the_rest_of_an_address_stays(text, shown):
 )
 def test_a_server_that_cannot_be_asked_is_named_without(address):
     with pytest.raises(RegistryError) as error:
-        Server(address).get("/x", {"name": "m"})
+        Server(address).get("/x", {"name": "m"}).__enter__()
     assert "secret" not in str(error.value) and "server" in str(error.value)
 
 
@@ -49,7 +49,7 @@ def test_the_user_in_an_address_still_asks(monkeypatch):
 
     monkeypatch.setattr(server._session, "send", send)
     with pytest.raises(OSError, match="no network"):
-        server.get("/x", {})
+        server.get("/x", {}).__enter__()
     assert asked[0].startswith("Basic ") and server.address == "http://mlflow"
 
 

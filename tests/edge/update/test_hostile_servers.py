@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import re
 import resource
 import time
 from contextlib import suppress
 
 import pytest
 from dripping_server import DRIPS, dripping
+from hostile_models import HARM, add_harm
 from release_server import KEY, PUBLIC_KEY, is_file
 from signing import FOREIGN, public, signing
+from tiny_model import write_model, write_reference_images
 
 from edge.inference.errors import UserError
 from edge.protocol.release import Release, ReleaseError
@@ -126,3 +129,31 @@ def test_a_portal_in_between_blacklists_no_release(updated):
             assert updated.require_working(1)
     updated.server.fault = lambda handler: False
     assert updated.updater().check().release == 2
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("harm", [*list(HARM)[:-1], "external data", "a signal"])
+def test_a_network_that_does_harm_ends_its_self_test_and_no_more(
+    updated, tmp_path, monkeypatch, harm
+):
+    monkeypatch.setattr("edge.update.self_test_process.SECONDS", 3.0)
+    folder = write_reference_images(write_model(tmp_path / "harmful"))
+    if harm == "a signal":  # as the kernel ends it without memory
+        monkeypatch.setattr("edge.update.self_test_process.sys.executable", str(killed(tmp_path)))
+    else:
+        add_harm(folder / "model.onnx", harm)
+    updated.server.release(folder, 2)
+    updater, message = updated.updater(), "fails its self-test|longer than 3 s|status -9"
+    for _ in range(MAX_ATTEMPTS):
+        with suppress(ReleaseError):
+            assert updater.check() is None
+    assert updater.check() is None and re.search(message, updater.refusal)
+    assert updated.require_working(1)
+
+
+def killed(folder):
+    """A Python that is killed at once."""
+    path = folder / "python"
+    path.write_text("#!/bin/sh\nkill -9 $$\n")
+    path.chmod(0o755)
+    return path

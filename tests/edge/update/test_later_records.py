@@ -14,6 +14,7 @@ import pytest
 from release_server import MODEL, ReleaseServer
 
 from edge.inference.record import ModelRecord
+from edge.update.self_test import run_self_test
 
 PROJECT = Path(__file__).resolve().parents[3]
 FIRST = "7992a1ee4856282d5773ec35632aa691245e0ced"
@@ -102,4 +103,5 @@ def test_a_release_is_taken_once_the_agent_is_new_enough(updated, tmp_path, monk
             updater.check()
     assert updated.require_working(1) == 1
     monkeypatch.setattr("edge.inference.record.FEATURES", {"later": "97.3"})
+    monkeypatch.setattr("edge.update.updater.self_test_apart", run_self_test)  # which knows it too
     assert updater.check().release == 2
