@@ -90,10 +90,12 @@ class Browser:
             raise RuntimeError(f"a dialog: {event['params']}")
 
     def open(self, address: str) -> None:
-        """Open an address, and wait until its first image is there."""
+        """Open an address; of the page on which images are labelled, wait for the first one."""
         self("Page.navigate", url=address)
-        self.wait("document.readyState === 'complete' && typeof state === 'object'")
-        self.wait("state.images > 0 && !!document.querySelector('#stage > *')")
+        self.wait("document.readyState === 'complete'")
+        if address.startswith("http"):
+            self.wait("typeof state === 'object' && state.images > 0")
+            self.wait("!!document.querySelector('#stage > *')")
 
     def run(self, script: str) -> Any:
         """Return the value of an expression on the page."""

@@ -58,6 +58,7 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
 def _serve(sitting: Sitting, port: int) -> None:
     """Serve the page until it says that it is done, or until Ctrl-C."""
     server = Server(sitting, port)
+    sitting.features.start()
     logger.info("label the images at  %s", server.address)
     host = socket.gethostname()
     logger.info("from another machine: ssh -L %d:127.0.0.1:%d %s", server.port, server.port, host)
@@ -67,6 +68,7 @@ def _serve(sitting: Sitting, port: int) -> None:
     except KeyboardInterrupt:
         logger.info("ending …")
     finally:
+        sitting.features.stop()
         server.stop()
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from steps.ingestion.tables import SCORES
 from steps.labelling.image_index import ImageIndex
+from steps.labelling.similarity import distance_to_nearest, find_clusters
 from steps.labelling.sitting import NONE, UNSURE, Sitting
 from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import Profile
@@ -57,7 +58,7 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    order: Literal["time", "control", "uncertain"] = "time"
+    order: Literal["time", "control", "uncertain", "typical", "new"] = "time"
     show: Literal["unlabelled", "labelled", "unsure", "disagreement", "all"] = "unlabelled"
     device: str | None = None
     day: date | None = None
@@ -84,10 +85,40 @@ def by_margin(sitting: Sitting) -> Order:
     return margins(sitting.profile, sitting.state.images)
 
 
+def by_cluster(sitting: Sitting) -> Order:
+    """Order by clusters of similar images: the most typical one of each, then the second …."""
+    numbers, values = sitting.features.read(sitting.state.images)
+    if not len(numbers):
+        return in_time(sitting)
+    clusters = find_clusters(values)
+    sizes = clusters.sizes[clusters.of]
+    places = np.lexsort((-sizes, clusters.rank))
+    reasons = {int(n): f"like {size} other images" for n, size in zip(numbers, sizes, strict=True)}
+    return _before_others(sitting, numbers[places], reasons)
+
+
+def by_novelty(sitting: Sitting) -> Order:
+    """Order by how unlike an image is to every labelled one."""
+    numbers, values = sitting.features.read(sitting.state.images)
+    if not len(numbers):
+        return in_time(sitting)
+    distances = distance_to_nearest(values, sitting.state.codes[numbers] >= 0)
+    places = np.argsort(-distances, kind="stable")
+    new = {int(numbers[at]): "unlike all that is labelled" for at in places[: len(places) // 10]}
+    return _before_others(sitting, numbers[places], new)
+
+
+def _before_others(sitting: Sitting, first: NDArray[np.intp], reasons: dict[int, str]) -> Order:
+    others = np.setdiff1d(np.arange(len(sitting.state.images)), first)
+    return Order(np.concatenate([first, others]), reasons)
+
+
 ORDERS = {
     "time": ("in time order", in_time),
     "control": ("at random, as a control", by_chance),
     "uncertain": ("the model was least sure", by_margin),
+    "typical": ("typical: one of each kind", by_cluster),
+    "new": ("new: unlike what is labelled", by_novelty),
 }
 """By name: what a reader sees, and the function."""
 

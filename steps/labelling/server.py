@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from steps.ingestion.label_text import normalize_label
 from steps.labelling.image_content import as_shown
 from steps.labelling.journal import JournalError
 from steps.labelling.order import ORDERS, Filters, Order, describe, next_images
+from steps.labelling.proposals import Proposals
 from steps.labelling.sitting import GoneError, Press, Sitting
 from steps.labelling.timeline import timeline
 
@@ -81,6 +81,12 @@ class Labels(BaseModel):
     labels: list[Pressed] = Field(min_length=1, max_length=20_000)
 
 
+class Hashes(BaseModel):
+    """Images for which the page asks."""
+
+    hashes: list[str] = Field(max_length=200)
+
+
 def make_app(sitting: Sitting, token: str, end: Callable[[], None]) -> FastAPI:
     """Return the server's application.
 
@@ -100,9 +106,7 @@ def _reading(sitting: Sitting) -> APIRouter:
     """Return the addresses of the page and of what it shows."""
     routes = APIRouter()
 
-    @lru_cache(maxsize=8)
-    def ranked(order: str, version: int) -> Order:
-        return ORDERS[order][1](sitting)
+    ranked: dict[tuple[str, int], Order] = {}
 
     @routes.get("/")
     def page() -> Response:
@@ -116,8 +120,16 @@ def _reading(sitting: Sitting) -> APIRouter:
 
     @routes.get("/next")
     def following(filters: Annotated[Filters, Query()]) -> dict[str, Any]:
-        version = sitting.state.images.version
-        return next_images(sitting, ranked(filters.order, version), filters)
+        key = filters.order, sitting.state.images.version
+        if filters.start == 0 or key not in ranked:
+            ranked[key] = ORDERS[filters.order][1](sitting)
+        return next_images(sitting, ranked[key], filters)
+
+    proposals = Proposals(sitting, sitting.features)
+
+    @routes.post("/proposals")
+    def propose(asked: Hashes) -> dict[str, Any]:
+        return proposals.of(asked.hashes)
 
     @routes.get("/timeline")
     def frames(device: str, day: date) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from steps.ingestion.label_rows import UNDO, LabelRow, all_labels, labels_version
 from steps.ingestion.tables import IMAGES
 from steps.labelling.image_content import ImageContent
+from steps.labelling.image_features import ImageFeatures
 from steps.labelling.image_index import ImageIndex, newest_version, read_index
 from steps.labelling.journal import Journal
 from steps.labelling.labels_now import LabelsNow
@@ -78,6 +79,7 @@ class Sitting:
         self.journal = journal
         self.classes: list[str] = []
         self.given = 0
+        self.features = ImageFeatures(profile, source)
         self.content = ImageContent(IMAGES.path(profile))
         self._lock = threading.RLock()
         self._ids = {row.id for row in journal.rows}
@@ -225,6 +227,7 @@ class Sitting:
             "unlabelled": counts[NONE],
             "unsure": counts[UNSURE],
             "given": self.given,
+            "features": self.features.count(),
             "classes": [
                 {"label": name, "count": counts[code]} for code, name in enumerate(self.classes)
             ],

@@ -5,12 +5,14 @@ import random
 import resource
 import time
 
+import numpy as np
 import pytest
 from busy_day import busy_day
 from drawing import jpeg
 
 from benchmarks.browser import CHROMIUM, browsing
 from benchmarks.made_lake import frame_name, make_lake
+from steps.labelling.image_features import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
@@ -104,6 +106,37 @@ def test_undo_goes_back_over_a_restart_and_keys_that_follow_at_once_wait_for_it(
         assert about == ["00:10", "a"]
         assert page.run("state.unlabelled") == place.sitting.summary()["images"] - 3
     assert place.labels[-4:] == [None, None, None, "a"]
+
+
+def write_features(sitting) -> None:
+    """Give the images features by which those of even and of odd numbers differ."""
+    records = np.zeros(len(sitting.state.images), RECORD)
+    records["sha256"] = sitting.state.images.sha256
+    records["values"] = np.random.default_rng(0).standard_normal(records["values"].shape)
+    records["values"][::2, :300] += 2
+    sitting.features.file.parent.mkdir(parents=True)
+    sitting.features.file.write_bytes(records.tobytes())
+
+
+def test_enter_accepts_what_is_proposed_after_a_few_labels(place):
+    write_features(place.sitting)
+    with place.browse() as page:
+        add_labels(page, "even", "odd")
+        for key in "12121212":
+            page.press(key)
+        for _ in range(10):
+            page.wait("!!item().proposal && !at('accept').hidden")
+            page.press("Enter")
+        page.press("1")  # the next would be even too
+        page.wait("!waiting.length")
+        assert page.run("at('right').textContent") == "proposals right: 11 of 11"
+        page.click("#accept")
+        page.wait("!waiting.length")
+    rows = place.journal.rows[10:]
+    assert [row.label for row in rows] == ["even", "odd"] * 6
+    assert [row.how for row in rows] == ["proposal"] * 10 + ["key", "proposal"]
+    assert {row.proposed_by is None for row in rows[:10]} == {False}
+    assert rows[0].proposed_by.startswith("efficientnet_lite0, ") and rows[10].proposed_by is None
 
 
 def test_skip_arrows_zoom_filters_and_touch(place):
