@@ -17,6 +17,10 @@ from edge.protocol.addresses import without_userinfo
 INSTALL = "sudo apt install -y python3-opencv"
 
 
+Wanted = Future[tuple[NDArray[np.uint8], datetime]]
+"""A frame that was requested: its pixels, B, G, R, and its time."""
+
+
 class OpenCVCamera(Camera):
     """A camera through OpenCV.
 
@@ -45,10 +49,20 @@ class OpenCVCamera(Camera):
         except ImportError as error:
             raise CameraError(f"OpenCV cannot be imported ({error}): {INSTALL}") from error
         source = self.settings.source
-        capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+        is_network = "://" in source
+        if is_network:
+            # by FFmpeg alone: other backends print an address that they cannot open, password
+            # and all
+            patience = round(1000 * self.settings.stalled_seconds)
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience]
+            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+        else:
+            capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
         if not capture.isOpened():
             capture.release()
-            raise CameraError(f"OpenCV cannot open {self._address!r}: v4l2-ctl --list-devices")
+            advice = "check address, user and password" if is_network else "v4l2-ctl --list-devices"
+            raise CameraError(f"OpenCV cannot open {self._address!r}: {advice}")
         width, height = self.settings.size
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
@@ -60,7 +74,7 @@ class OpenCVCamera(Camera):
 
         Raises:
             CameraError: the camera is not open.
-            StalledError: no frame came in time.
+            StalledError: no frame came in time, or the stream has ended.
         """
         if self._feed is None:
             raise CameraError("the camera is not open")
@@ -70,6 +84,8 @@ class OpenCVCamera(Camera):
         except TimeoutError as error:
             why = f"no frame from {self._address} within {patience:g} s"
             raise StalledError(why) from error
+        except EOFError as error:
+            raise StalledError(f"the stream of {self._address} has ended") from error
         yield Shot.of(Frame(np.ascontiguousarray(pixels[..., ::-1]), captured_at))
 
     def close(self) -> None:
@@ -88,14 +104,23 @@ class _Feed:
 
     def __init__(self, capture: Any):
         self.capture, self._stop = capture, threading.Event()
-        self._wanted: Future[tuple[NDArray[np.uint8], datetime]] | None = None
-        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._ended = threading.Event()
+        self._wanted: Wanted | None = None
+        self._thread = threading.Thread(target=self._drain, name="drain", daemon=True)
         self._thread.start()
 
     def next(self, patience: float) -> tuple[NDArray[np.uint8], datetime]:
-        """Return the next frame (B, G, R) and its time; TimeoutError after ``patience`` seconds."""
-        self._wanted = Future()
-        return self._wanted.result(patience)
+        """Return the next frame (B, G, R) and its time.
+
+        Raises:
+            TimeoutError: none came within ``patience`` seconds.
+            EOFError: none will come.
+        """
+        wanted: Wanted = Future()
+        self._wanted = wanted
+        if self._ended.is_set():
+            raise EOFError
+        return wanted.result(patience)
 
     def stop(self, patience: float) -> None:
         """Ask the thread to end, and wait for that up to ``patience`` seconds."""
@@ -112,3 +137,6 @@ class _Feed:
                         wanted.set_result((pixels, datetime.now().astimezone()))
         finally:
             self.capture.release()  # by the thread that uses it
+            self._ended.set()
+            if (wanted := self._wanted) and not wanted.done():
+                wanted.set_exception(EOFError())

@@ -38,7 +38,7 @@ KEYS = {
     | {"unit_of_measurement"},
     "binary_sensor": EVERY_ENTITY | {"off_delay", "payload_off", "payload_on"},
 }
-"""Of what Home Assistant documents for each kind of entity; another key is an error there."""
+"""Keys that Home Assistant documents for each kind of entity; it refuses one with another key."""
 DEVICE_KEYS = {
     *("configuration_url", "connections", "hw_version", "identifiers", "manufacturer", "model"),
     *("model_id", "name", "serial_number", "suggested_area", "sw_version", "via_device"),
