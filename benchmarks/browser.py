@@ -114,13 +114,19 @@ class Browser:
                 )
             time.sleep(0.02)
 
-    def press(self, key: str) -> None:
-        """Press and release a key."""
+    def press(self, key: str, shift: bool = False) -> None:
+        """Press and release a key; with Shift, a digit is another character."""
         code = NAMED.get(key, ord(key.upper()) if len(key) == 1 else 0)
         text = key if len(key) == 1 else "\r" if key == "Enter" else ""
+        of_key: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code}
+        if key.isdigit():
+            of_key["code"] = f"Digit{key}"
+        if shift:
+            of_key |= {"key": "!", "modifiers": 8}
+            text = ""
         for kind in ("keyDown", "keyUp"):
             own = {"text": text} if kind == "keyDown" and text else {}
-            self("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **own)
+            self("Input.dispatchKeyEvent", type=kind, **of_key, **own)
 
     def type(self, text: str) -> None:
         """Type a text into what has the focus."""

@@ -19,6 +19,7 @@ from steps.ingestion.tables import IMAGES
 from steps.labelling.image_content import ImageContent
 from steps.labelling.image_index import ImageIndex, read_index
 from steps.labelling.journal import journal_folder
+from steps.pipeline.signals import handlers_kept
 from steps.settings.profile import Profile
 from steps.training.networks import FROZEN
 
@@ -56,7 +57,10 @@ class ImageFeatures:
 
     def start(self) -> None:
         """Begin to compute what is missing, if TensorFlow is installed."""
-        if find_spec("tensorflow"):
+        if not find_spec("tensorflow"):
+            return
+        with handlers_kept():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: a Ctrl-C is for the page
             self._process.start()
 
     def stop(self) -> None:
@@ -98,7 +102,6 @@ def _read_records(file: Path) -> NDArray[Any]:
 
 def describe_images(profile: Profile, source: str, file: Path) -> None:
     """Append the features of the images that have none: a process of its own, of low priority."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the page
     parent = os.getppid()
     os.nice(15)
     images, content = read_index(profile, source), ImageContent(IMAGES.path(profile))

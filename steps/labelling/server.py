@@ -23,6 +23,7 @@ from edge.inference.image import UnreadableError
 from edge.protocol.addresses import web_address
 from steps.errors import UserError
 from steps.ingestion.label_text import normalize_label
+from steps.labelling.groups import Groups
 from steps.labelling.image_content import as_shown
 from steps.labelling.journal import JournalError
 from steps.labelling.order import ORDERS, Filters, Order, describe, next_images
@@ -124,6 +125,12 @@ def _reading(sitting: Sitting) -> APIRouter:
         if filters.start == 0 or key not in ranked:
             ranked[key] = ORDERS[filters.order][1](sitting)
         return next_images(sitting, ranked[key], filters)
+
+    groups = Groups(sitting)
+
+    @routes.get("/group")
+    def group(filters: Annotated[Filters, Query()]) -> dict[str, Any]:
+        return groups.page(filters)
 
     proposals = Proposals(sitting, sitting.features)
 

@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import time
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -139,6 +140,30 @@ def test_enter_accepts_what_is_proposed_after_a_few_labels(place):
     assert rows[0].proposed_by.startswith("efficientnet_lite0, ") and rows[10].proposed_by is None
 
 
+def test_similar_images_get_a_label_at_once_without_those_that_are_clicked(place):
+    write_features(place.sitting)
+    with place.browse() as page:
+        add_labels(page, "even", "odd")
+        page.press("g")
+        page.wait("group.stacks.length > 1 && document.querySelectorAll('#cells img').length > 1")
+        first, *others = page.run("group.stacks")
+        page.click("#cells button")
+        page.press("1")
+        page.wait("group.stacks.length === 1 && !waiting.length")
+        page.press("2")
+        page.wait("group.stacks.length > 1 && !busy")
+        assert page.run("group.stacks.flat()[0]") not in [*first, *chain(*others)]
+        page.press("u")
+        page.wait("group.stacks.flat().length === 1 && !busy")
+    rows = place.journal.rows[2:]
+    assert [row.sha256 for row in rows[:-2]] == [*chain(*others)]
+    assert {row.label for row in rows[:-2]} == {"even"}
+    assert [(row.sha256, row.label, row.how) for row in rows[-2:]] == [
+        (first[0], "odd", "grid"),
+        (first[0], None, "undo"),
+    ]
+
+
 def test_skip_arrows_zoom_filters_and_touch(place):
     with place.browse() as page:
         add_labels(page, "a")
@@ -204,13 +229,17 @@ NAMELESS = """
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("view", ["single", "timeline"])
+@pytest.mark.parametrize("view", ["single", "timeline", "grid"])
 def test_on_a_phone_everything_fits_and_has_a_name(place, tmp_path, dark, view):
     with place.browse(size=(360, 740), dark=dark) as page:
         add_labels(page, "no package", "package", "a much longer label than these")
         if view == "timeline":
             page.press("t")
             page.wait("frames.sha256.length > 0")
+        elif view == "grid":
+            write_features(place.sitting)
+            page.press("g")
+            page.wait("group.stacks.length > 0")
         assert page.run("document.documentElement.scrollWidth") == 360
         assert page.run("document.documentElement.scrollHeight") <= 740
         assert page.run(NAMELESS) == []
@@ -242,9 +271,8 @@ def test_a_day_of_thirty_changes_is_labelled_in_sixty_actions(tmp_path):
                 if wrong is not None:  # a change that no mark proposes
                     page.click_at(*_on_the_curve(page, wrong, len(truth)))
                     assert page.run("cursor") == wrong
-                    page.press("m")
-                    actions += 2
-                page.press(keys[state])
+                    actions += 1
+                page.press(keys[state], shift=wrong is not None)
                 actions += 1
             page.wait("!waiting.length")
     finally:
