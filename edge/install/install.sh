@@ -50,6 +50,8 @@ for path in "$prefix" "$config" "$state"; do
 done
 edge=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+[[ $purge == no || $action == uninstall ]] || stop "--purge goes with --uninstall"
+
 if [[ $systemd == yes ]]; then
     [[ $(id -u) == 0 ]] || stop "a service and its user need root: sudo $0, or --no-systemd"
     command -v systemctl >/dev/null || stop "systemd is missing: use --no-systemd"
@@ -61,16 +63,23 @@ uninstall() {
         rm -f "$units/$name.service" "$bin/edge-agent"
         systemctl daemon-reload
     fi
+    local store path
+    store=$(sed -n 's/^folder *= *"\(.*\)".*/\1/p' "$config/agent.toml" 2>/dev/null || true)
     # Only a folder that this script has created and marked.
     [[ ! -f $prefix/installed ]] || rm -rf "$prefix"
     if [[ $purge == no ]]; then
         say "removed; settings are kept in $config, models and images in $state (--purge removes them)"
         return
     fi
-    [[ ! -f $config/agent.toml ]] || rm -rf "$config"
-    [[ ! -d $state/landing ]] || rm -rf "$state"
+    [[ ! -f $config/agent.toml && ! -f $config/environment ]] || rm -rf "$config"
+    # Nothing that is mounted there, such as a share with images of other devices.
+    [[ ! -d $state/landing && ! -d $state/models && ! -f $state/store.sqlite ]] ||
+        rm -rf --one-file-system "$state" || true
     [[ $systemd == no ]] || ! id $name >/dev/null 2>&1 || userdel $name
     say "removed, with settings, models and images"
+    for path in "$prefix" "$config" "$state" "$store"; do
+        [[ ! -e $path ]] || say "still there, remove it yourself if it is not needed: $path"
+    done
 }
 
 check() {
@@ -100,17 +109,42 @@ except PackageNotFoundError:
     pass'
 }
 
+# What was added to the installed environment, such as s3fs: what no other package there requires.
+added_packages() {
+    "$python" - "$prefix/venv" "$edge/requirements.txt" <<'EOF'
+import re
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+
+def name(text):
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", text)[0]).lower()
+
+
+places = [str(place) for place in Path(sys.argv[1]).glob("lib/python*/site-packages")]
+packages = list(distributions(path=places))
+required = [line for one in packages for line in one.requires or () if "extra ==" not in line]
+required += [line for line in Path(sys.argv[2]).read_text().splitlines() if line[:1].isalpha()]
+names = {name(one.metadata["Name"]) for one in packages}
+print(*sorted(names - {name(line) for line in required} - {"pip", "setuptools", "wheel"}))
+EOF
+}
+
 # Install the new program beside the old one, and replace that once the new one starts.
 program() {
-    local fresh=$prefix.new
+    local fresh=$prefix.new added
     rm -rf "$fresh" "$prefix.old"
     mkdir -p "$fresh/app" "$fresh/bin" "$fresh/docs"
     say "creating the environment, which takes a minute or two on a Pi"
     "$python" -m venv --system-site-packages "$fresh/venv"
     system_pins >"$fresh/system-pins.txt"
+    added=$(added_packages)
+    [[ -z $added ]] || say "the new environment keeps what was added: $added"
+    # shellcheck disable=SC2086 # the names are words
     "$fresh/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
         --only-binary :all: --constraint "$fresh/system-pins.txt" \
-        --requirement "$edge/requirements.txt"
+        --requirement "$edge/requirements.txt" $added
     cp -R "$edge" "$fresh/app/edge"
     find "$fresh/app" -name __pycache__ -prune -exec rm -rf {} +
     [[ ! -f $edge/../docs/device.md ]] || cp "$edge/../docs/device.md" "$fresh/docs/"
@@ -122,6 +156,9 @@ program() {
     date -u +%FT%TZ >"$fresh/installed"
     # compile now, since the service may not write here
     "$fresh/venv/bin/python3" -m compileall -q "$fresh/app" >/dev/null
+    # pip, activate and their like name the environment's place
+    grep -rlIZ "$fresh" "$fresh/venv/bin" "$fresh/venv/pyvenv.cfg" |
+        xargs -0 --no-run-if-empty sed -i "s|$fresh|$prefix|g"
     [[ ! -e $prefix ]] || mv "$prefix" "$prefix.old"
     mv "$fresh" "$prefix"
     rm -rf "$prefix.old"

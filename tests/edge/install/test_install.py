@@ -18,6 +18,9 @@ INSTALL = Path("edge/install/install.sh").resolve()
 UNIT = Path("edge/install/lakehouse-vision.service")
 COMMAND = Path("edge/install/edge-agent")
 SECONDS = 60
+ADDED = "toolz"
+"""A small package that the agent does not need."""
+
 EXPOSURE = 2.5
 """By systemd-analyze: a service without restrictions has 9.6, one below 3 counts as good."""
 
@@ -73,11 +76,20 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
     seen = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout
     assert seen.split() == [numpy.__version__, "False"]
 
+    # the environment works in its place, and a package can be added to it
+    pip = [str(tmp_path / "opt/venv/bin/pip"), "install", "--quiet", ADDED]
+    assert subprocess.run(pip, capture_output=True).returncode == 0
+    activate = f". {tmp_path}/opt/venv/bin/activate && pip --version && echo $VIRTUAL_ENV"
+    seen = subprocess.run(["bash", "-c", activate], capture_output=True, text=True).stdout
+    assert f"from {tmp_path}/opt/venv/lib" in seen and seen.endswith(f"{tmp_path}/opt/venv\n")
+
     marked = config.read_text() + "# mine\n"
     config.write_text(marked)
     (tmp_path / "opt/app/edge/left_over.py").touch()
     done = install(tmp_path)
     assert done.returncode == 0, done.stderr
+    assert f"keeps what was added: {ADDED}\n" in done.stderr
+    subprocess.run([python, "-c", f"import {ADDED}"], check=True)
     assert config.read_text() == marked and not (tmp_path / "opt/app/edge/left_over.py").exists()
     assert not (tmp_path / "opt.old").exists() and not (tmp_path / "opt.new").exists()
     _runs(program, config, tmp_path)
@@ -135,6 +147,7 @@ def test_a_failed_upgrade_keeps_the_installed_program(tmp_path):
     [
         (["--python", "/bin/false"], "is not Python 3.11 to 3.13"),
         (["--nonsense"], "unknown option --nonsense"),
+        (["--purge"], "--purge goes with --uninstall"),
         (["--prefix"], "--prefix needs a value"),
         (["--state", "var"], "has to be an absolute path"),
     ],
@@ -143,6 +156,31 @@ def test_an_option_that_cannot_work_is_one_line(tmp_path, options, message):
     done = install(tmp_path, *options)
     assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "opt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may mount")
+def test_purging_removes_what_it_says_and_nothing_that_is_mounted(tmp_path):
+    """The landing folder is gone, and the models are left; then a share is mounted there."""
+    var, etc = tmp_path / "var", tmp_path / "etc"
+    for folder in (etc, var / "models", tmp_path / "elsewhere"):
+        folder.mkdir(parents=True)
+    (etc / "environment").write_text("MLFLOW_TRACKING_PASSWORD=secret\n")
+    done = install(tmp_path, "--uninstall", "--purge")
+    assert done.returncode == 0 and "still there" not in done.stderr
+    assert not etc.exists() and not var.exists()
+    (var / "landing").mkdir(parents=True)
+    etc.mkdir()
+    (etc / "agent.toml").write_text(f'[store]\nfolder = "{tmp_path}/elsewhere"\n')
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(var / "landing")]).returncode:
+        pytest.skip("NOT PROVEN HERE: nothing can be mounted")
+    try:
+        (var / "landing/of-others.jpg").touch()
+        done = install(tmp_path, "--uninstall", "--purge")
+        assert (var / "landing/of-others.jpg").exists() and done.returncode == 0
+    finally:
+        subprocess.run(["umount", str(var / "landing")], check=True)
+    for left in (var, tmp_path / "elsewhere"):
+        assert f"still there, remove it yourself if it is not needed: {left}\n" in done.stderr
 
 
 def test_uninstalling_removes_only_the_installed_program(tmp_path):
