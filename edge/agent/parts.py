@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ class Parts:
         if settings.model:
             self._follow(settings.model)
         motion = Motion(settings.capture.motion_share) if settings.capture.motion else None
-        self.actions = Actions(settings.state, actions, self.store, device, settings.view)
+        state, period = settings.state, settings.score.period_seconds
+        # frames that come less often are not a pause
+        state = replace(state, forget_seconds=max(state.forget_seconds, 3 * period))
+        self.actions = Actions(state, actions, self.store, device, settings.view)
         self.watcher = Watcher(
             *(self.camera, self.model, motion, self.selection, self.queue, self.results),
             *(self.clock, self.actions),

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import types
 from contextlib import suppress
 
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
 from edge.cli.main import main
 from edge.inference.region import Region
+from edge.outbox.result import Result
 from edge.preview.server import MAX_REQUESTS, Preview, PreviewError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -211,8 +213,34 @@ def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
     label = agent.parts.watcher.state.result.label
     assert f'<strong id="label">{label}</strong>' in shown
     assert "brightness 4" in shown and "Probability of “bright”" in shown
+    state = agent.parts.actions.state.state
+    assert f'id="camera-state">State: {state} since 7/13/26' in shown
+    assert "Registry answered</dt><dd>not yet" in shown and "Last upload</dt><dd>not yet" in shown
     assert shown.count("<circle") == 30 and "/frame.jpg?30" in shown
     assert re.search(r'id="issues" hidden', shown)
+
+
+@browser
+@pytest.mark.slow
+def test_a_browser_shows_a_lane_for_each_of_more_than_two_labels(page, agent, clock):
+    labels = ["box", "cat", "nobody at all is here"]
+    for number in range(60):
+        label, score = labels[number // 5 % 3], 0.5 + number % 5 / 10
+        others = dict.fromkeys(labels, (1 - score) / 2)
+        result = Result("m", "1", label, score, others | {label: score})
+        agent.parts.results.add(result, clock.now())
+        clock.advance(600)
+    shown = _shown(page)
+    assert "Predicted label and its score, last 24 hours" in shown
+    for name in ("box", "cat", "nobody at all…"):
+        assert re.search(rf"<text [^>]*>{name}</text>", shown)
+    heights = [float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', shown)]
+    assert len(heights) == 60
+    box, cat, nobody = (
+        [y for number, y in enumerate(heights) if number // 5 % 3 == lane] for lane in range(3)
+    )
+    assert max(box) < min(cat) and max(cat) < min(nobody), "each label in its own lane"
+    assert box[0] > box[4], "the surer, the higher"
 
 
 @browser
@@ -245,7 +273,9 @@ def test_a_browser_shows_issues_and_escapes_markup(page, agent, clock):
     take_frames(agent, clock, 1)
     agent.parts.watcher._record_error("<img src=x onerror=alert(1)>")
     agent.sender.failure = "the landing folder is not there"
+    agent.parts.actions.actions = [types.SimpleNamespace(name="door", failure="away", waiting=int)]
     shown = _browse(page, "--dump-dom")
+    assert "door: away" in shown
     assert "the landing folder is not there" in shown and "&lt;img src=x" in shown
     assert not re.search(r'id="issues" hidden', shown)
 
