@@ -12,6 +12,7 @@ import pyarrow as pa
 from steps.ingestion.rows import Rules, build_row
 from steps.ingestion.tables import IMAGES
 from steps.lake.data_file import DataFile
+from steps.lake.tables import Table
 from steps.settings.profile import Profile, load_profile
 
 PATTERN = load_profile("local").file_name
@@ -72,9 +73,9 @@ def write_rows(rows: Iterable[dict[str, Any]], profile: Profile, at_once: int = 
     return actions
 
 
-def commit(profile: Profile, actions: list[str]) -> None:
-    """Write the next version of the table."""
-    log = Path(IMAGES.path(profile), "_delta_log")
+def commit(profile: Profile, actions: list[str], table: Table = IMAGES) -> None:
+    """Write the next version of a table."""
+    log = Path(table.path(profile), "_delta_log")
     log.mkdir(parents=True, exist_ok=True)
     version = len(list(log.glob("*.json")))
     if version == 0:
@@ -84,6 +85,15 @@ def commit(profile: Profile, actions: list[str]) -> None:
             *actions,
         ]
     (log / f"{version:020}.json").write_text("\n".join(actions))
+
+
+def write_table(
+    table: Table, profile: Profile, rows: list[dict[str, Any]], schema: pa.Schema
+) -> None:
+    """Write rows as the next version of a table that is not partitioned."""
+    file = DataFile(table, table.path(profile), schema, ())
+    file.write(rows)
+    commit(profile, [file.close()], table)
 
 
 def make_lake(home: Path, images: Iterable[tuple[str, bytes]]) -> tuple[Profile, str]:

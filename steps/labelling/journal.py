@@ -39,8 +39,14 @@ class Journal:
     """
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(folder / "sitting.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / "sitting.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError as error:
+            raise UserError(
+                f"{error.filename} may not be written by you; label as the user who owns the "
+                "images of this lake, or change the owner of that file"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -192,6 +192,28 @@ def next_images(sitting: Sitting, order: Order, filters: Filters) -> dict[str, A
     }
 
 
+class Pages:
+    """Pages of images, one following the other in an order that stays as it was at the first.
+
+    Args:
+        sitting: whose images.
+    """
+
+    def __init__(self, sitting: Sitting):
+        self._sitting = sitting
+        self._orders: dict[tuple[str, int], Order] = {}
+
+    def following(self, filters: Filters) -> dict[str, Any]:
+        """Return a page, as :func:`next_images` does; before a first one, read what is new."""
+        if filters.start == 0:
+            self._sitting.refresh()
+        key = filters.order, self._sitting.state.images.version
+        if filters.start == 0 or key not in self._orders:
+            kept = {known: order for known, order in self._orders.items() if known[1] == key[1]}
+            self._orders = kept | {key: ORDERS[filters.order][1](self._sitting)}
+        return next_images(self._sitting, self._orders[key], filters)
+
+
 def describe(sitting: Sitting, number: int, order: Order | None = None) -> dict[str, Any]:
     """Return what the page shows of an image."""
     state = sitting.state

@@ -26,7 +26,7 @@ from steps.ingestion.label_text import normalize_label
 from steps.labelling.groups import Groups
 from steps.labelling.image_content import as_shown
 from steps.labelling.journal import JournalError
-from steps.labelling.order import ORDERS, Filters, Order, describe, next_images
+from steps.labelling.order import ORDERS, Filters, Pages, describe
 from steps.labelling.proposals import Proposals
 from steps.labelling.sitting import GoneError, Press, Sitting
 from steps.labelling.timeline import timeline
@@ -106,8 +106,8 @@ def make_app(sitting: Sitting, token: str, end: Callable[[], None]) -> FastAPI:
 def _reading(sitting: Sitting) -> APIRouter:
     """Return the addresses of the page and of what it shows."""
     routes = APIRouter()
-
-    ranked: dict[tuple[str, int], Order] = {}
+    pages, groups = Pages(sitting), Groups(sitting)
+    proposals = Proposals(sitting, sitting.features)
 
     @routes.get("/")
     def page() -> Response:
@@ -121,18 +121,11 @@ def _reading(sitting: Sitting) -> APIRouter:
 
     @routes.get("/next")
     def following(filters: Annotated[Filters, Query()]) -> dict[str, Any]:
-        key = filters.order, sitting.state.images.version
-        if filters.start == 0 or key not in ranked:
-            ranked[key] = ORDERS[filters.order][1](sitting)
-        return next_images(sitting, ranked[key], filters)
-
-    groups = Groups(sitting)
+        return pages.following(filters)
 
     @routes.get("/group")
     def group(filters: Annotated[Filters, Query()]) -> dict[str, Any]:
         return groups.page(filters)
-
-    proposals = Proposals(sitting, sitting.features)
 
     @routes.post("/proposals")
     def propose(asked: Hashes) -> dict[str, Any]:
@@ -249,6 +242,8 @@ class Server:
             raise UserError(
                 f"port {port} cannot be used ({error.strerror}); pass -P port=0 for any free one"
             ) from error
+        # accepted ones inherit it: asyncio sets it for none, and Nagle's algorithm costs 40 ms
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = int(self._socket.getsockname()[1])
         self.address = f"{web_address(LOOPBACK[0], self.port)}/{self.token}/"
         config = uvicorn.Config(

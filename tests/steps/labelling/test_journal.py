@@ -1,5 +1,6 @@
 """The journal: what is acknowledged survives, and what is not is not there."""
 
+import os
 import resource
 from datetime import UTC, datetime
 
@@ -73,3 +74,17 @@ def test_a_second_page_on_one_lake_says_where_the_first_is(tmp_path):
         Journal(tmp_path)
     journal.close()
     Journal(tmp_path).close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="NOT PROVEN HERE: only root can be another user")
+def test_another_users_journal_is_an_error_of_one_line(tmp_path):
+    Journal(tmp_path / "home").close()
+    tmp_path.chmod(0o755)
+    (tmp_path / "home").chmod(0o755)
+    os.seteuid(65534)
+    try:
+        for folder in (tmp_path / "home", tmp_path / "new"):
+            with pytest.raises(UserError, match="may not be written by you"):
+                Journal(folder)
+    finally:
+        os.seteuid(0)

@@ -1,10 +1,13 @@
 """Which images come next: the filters, and the orders with their reasons."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
-from steps.labelling.order import ORDERS, Filters, next_images
+from benchmarks.made_lake import write_table
+from steps.ingestion.tables import SCORES
+from steps.labelling.order import ORDERS, SCORED, Filters, next_images
 from steps.labelling.sitting import Press
 
 
@@ -67,3 +70,22 @@ def test_pages_follow_each_other_while_images_are_labelled(sitting):
         sitting.label([Press(uuid.uuid4().hex, seen[-1], "1", "key", seen[-1])])
         start = page["next"]
     assert len(seen) == len(set(seen)) == 40 and seen != sorted(seen, key=sitting.state.images.find)
+
+
+def test_the_images_come_first_that_the_newest_score_was_least_sure_of(sitting, made):
+    hashes = [name.decode() for name in sitting.state.images.sha256]
+    scores = [
+        (5, datetime(2026, 7, 20, tzinfo=UTC), {"0": 0.9, "1": 0.1}),
+        (7, datetime(2026, 7, 20, tzinfo=UTC), {"0": 0.45, "1": 0.55}),
+        (9, datetime(2026, 7, 20, tzinfo=UTC), {"0": 0.5, "1": 0.5}),
+        (9, datetime(2026, 7, 21, tzinfo=UTC), {"0": 0.02, "1": 0.98}),  # by a later model
+    ]
+    rows = [
+        {"sha256": hashes[number], "model": "package", "model_version": "2", "label": "1"}
+        | {"scored_at": at, "probabilities": [*shares.items()]}
+        for number, at, shares in scores
+    ]
+    write_table(SCORES, made[0], rows, SCORED)
+    assert numbers(sitting, order="uncertain", count=4) == [7, 5, 9, 0]
+    found = next_images(sitting, ORDERS["uncertain"][1](sitting), Filters(count=40))["images"]
+    assert found[0]["reason"] == "package 2: 1 55% or 0 45%" and found[3]["reason"] is None
