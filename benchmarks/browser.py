@@ -153,6 +153,13 @@ class Browser:
                 buttons=1 if kind == "mousePressed" else 0,
             )
 
+    def swipe(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Draw a finger over the window."""
+        self("Emulation.setTouchEmulationEnabled", enabled=True)
+        for kind, at in (("touchStart", start), ("touchMove", end), ("touchEnd", None)):
+            points = [{"x": at[0], "y": at[1]}] if at else []
+            self("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
     def shot(self, file: Path) -> Path:
         """Save what the window shows as a PNG."""
         file.write_bytes(base64.b64decode(self("Page.captureScreenshot")["data"]))

@@ -47,6 +47,7 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
         journal.close()
     left = counts["unlabelled"]
     run.report.next_command = run.commands.next("main", source=parameters.source)
+    logger.info("train with the labels: %s", run.report.next_command)
     return LabelOutputs(
         line=f"{added} labels of {labeller} added; {left} of {counts['images']} images have none",
         added=added,

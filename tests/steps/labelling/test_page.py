@@ -177,6 +177,10 @@ def test_skip_arrows_zoom_filters_and_touch(place):
         page.wait("document.querySelector('.zoomed img').src.endsWith('side=0')")
         page.press("z")
         assert not page.run("!!document.querySelector('.zoomed')")
+        page.swipe((900, 300), (500, 310))
+        assert page.run("place") == page.run("items.findIndex(one => !one.label)") + 1
+        page.swipe((500, 300), (900, 310))
+        assert page.run("item().sha256") == first
         page.click("#unsure")
         page.click("#classes button")
         page.wait("state.given === 3 && !waiting.length")
