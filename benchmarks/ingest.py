@@ -128,7 +128,7 @@ def ingest(spark: SparkSession, profile: Profile, zone: Path) -> None:
     rules = Rules(source=landing.source, pattern=profile.file_name, run_id="benchmark")
     usual = Parameters()
     limits = Limits(usual.max_files_per_batch, usual.max_megabytes_per_batch * 1_000_000)
-    ingest_files(spark, profile, landing.files, rules, limits)
+    ingest_files(lambda: spark, profile, landing.files, rules, limits)
 
 
 def port(spark: SparkSession, profile: Profile, compression: str, zone: Path) -> None:

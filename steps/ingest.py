@@ -3,12 +3,13 @@
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
 from itertools import chain
 from typing import Literal
 
 import mlflow
 from pydantic import Field
-from pyspark.sql import SparkSession
 
 from steps.errors import RunAgain, UserError
 from steps.ingestion import labelled, landing
@@ -25,10 +26,10 @@ from steps.ingestion.polling import WAIT_SECONDS, leased_polls, parse_trigger
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
-from steps.ingestion.tables import IMAGES, open_tables
+from steps.ingestion.tables import IMAGES, INGESTED_TABLES, QUARANTINE, open_tables
 from steps.lake.lease import Lease, lease
+from steps.lake.newest import GetSpark, Newest
 from steps.lake.session import spark_session
-from steps.lake.tables import current_version, table_id_of
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
@@ -75,12 +76,14 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         )
     source, profile = landing.normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
-    with spark_session(profile, "ingest") as spark:
-        open_tables(spark, profile)
+    with ExitStack() as until_end:
+        spark = cache(lambda: until_end.enter_context(spark_session(profile, "ingest")))
+        if not all(Newest(table, profile, spark).is_complete for table in INGESTED_TABLES):
+            open_tables(spark(), profile)
         with leased_polls(period, home, run.id) as leases:
             for number, held, zone in _list_at_each_poll(parameters.source, leases):
                 if number == 0:
-                    Arrivals(profile, source).belong_to(table_id_of(IMAGES.load(spark, profile)))
+                    Arrivals(profile, source).belong_to(Newest(IMAGES, profile, spark).id)
                 new = _ingest_new_files(spark, run, parameters, zone, held)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
@@ -88,10 +91,11 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         with lease(home, run.id, WAIT_SECONDS):
             if parameters.retry_quarantine:
                 with Duplicates(spark, profile, home, rewritten=True):
-                    moved = retry_quarantine(spark, profile, _make_rules(run, parameters, folders))
+                    rules = _make_rules(run, parameters, folders)
+                    moved = retry_quarantine(spark(), profile, rules)
                     logger.info("%d files left the quarantine", moved)
             if table := parameters.labels:
-                labels = merge_labels(spark, profile, source, table, parameters.labels_by)
+                labels = merge_labels(spark(), profile, source, table, parameters.labels_by)
         return _summarize(spark, run, zone, folders, labels)
 
 
@@ -137,7 +141,7 @@ def _make_rules(run: StepRun, parameters: Parameters, folders: set[str]) -> Rule
 
 
 def _ingest_new_files(
-    spark: SparkSession, run: StepRun, parameters: Parameters, zone: Landing, held: Lease
+    spark: GetSpark, run: StepRun, parameters: Parameters, zone: Landing, held: Lease
 ) -> int:
     """Ingest what is new in the landing zone, and complete what an interrupted run left."""
     profile, files, source = run.profile, zone.files, zone.source
@@ -153,22 +157,23 @@ def _ingest_new_files(
 
 
 def _summarize(
-    spark: SparkSession, run: StepRun, zone: Landing, folders: set[str], labels: MergedLabels | None
+    spark: GetSpark, run: StepRun, zone: Landing, folders: set[str], labels: MergedLabels | None
 ) -> IngestOutputs:
     """Return the outputs, and log and report them."""
     from steps.reports.ingest import fill_report
 
-    images, source = IMAGES.load(spark, run.profile), zone.source
-    reasons = quarantine_reasons(spark, run.profile, source)
-    counts = source_counts(spark, run.profile, source, run.id)
+    images, quarantine = (Newest(table, run.profile, spark) for table in (IMAGES, QUARANTINE))
+    source = zone.source
+    reasons = quarantine_reasons(quarantine, source)
+    counts = source_counts(images, source, run.id)
     counts["quarantined"] = sum(reasons.values())
     _check_quarantine(run, counts["images"], reasons, source)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
-        table_id=table_id_of(images),
-        version=current_version(images),
+        table_id=images.id,
+        version=images.snapshot.version,
         source=source,
-        labelled=labelled.digest(labelled.labelled_images(images.toDF(), source)),
+        labelled=labelled.digest(labelled.read_labelled(images.rows, source)),
         **counts,
     )
     trained_on = f"{outputs.table} {outputs.source} {outputs.labelled}"
@@ -179,7 +184,7 @@ def _summarize(
             logger.warning("%s", note)
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
-    fill_report(run, spark, outputs, labels, zone.left_out)
+    fill_report(run, images, quarantine, outputs, labels, zone.left_out)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
 

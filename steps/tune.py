@@ -1,6 +1,7 @@
 """Tune: hyperparameters by Hyperopt's TPE, the trials in parallel on Spark."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -74,13 +75,13 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
         with run.timings.measure("cache"):
             entries = _enter_networks(run, contenders, selection, plan, spark)
-            curve = find_learning_curve(entries)
-        with run.timings.measure("trials"):
+        with run.timings.measure("trials"), ThreadPoolExecutor(1) as meanwhile:
+            curve = meanwhile.submit(find_learning_curve, entries)
             trials, winner = hold_contest(spark, entries, space, limits, run.id, before)
     best, failed = _best(trials), sum(trial.outcome == FAILED for trial in trials)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
-    fill_report(run.report, trials, narrow(space, best.network), entries, curve)
+    fill_report(run.report, trials, narrow(space, best.network), entries, curve.result())
     runs = {"ingest_run_id": run.inputs["ingest"], "tune_run_id": run.id}
     run.report.next_command = run.commands.next("train", **runs)
     return TuneOutputs(

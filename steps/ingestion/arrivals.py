@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.atomic import write_atomically
 from steps.ingestion.landing import LandedFile
+from steps.lake.newest import GetSpark
 from steps.settings.profile import Profile
 
 NOTED = "_noted-"
@@ -102,7 +103,7 @@ class Arrivals:
 
     def process_new(
         self,
-        spark: SparkSession,
+        spark: GetSpark,
         files: Iterable[LandedFile],
         limits: Limits,
         process: Callable[[list[Row]], None],
@@ -111,7 +112,7 @@ class Arrivals:
         """Record the files that are new, process all chunks that need it, and mark them done.
 
         Args:
-            spark: the session.
+            spark: returns the session; called if there is something to do.
             files: those of the landing zone.
             limits: of a chunk.
             process, may_write: see :meth:`stream`; may_write is also called before anything is
@@ -124,7 +125,7 @@ class Arrivals:
         may_write()
         self.record(new, limits)
         if self.has_pending():
-            self.stream(spark, process, may_write)
+            self.stream(spark(), process, may_write)
             self.mark_done()
         return len(new)
 

@@ -2,50 +2,51 @@
 
 from typing import Any
 
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
+from steps.ingestion.tables import read_current
+from steps.lake.newest import Newest
 from steps.pipeline.outputs import IngestOutputs
-from steps.settings.profile import Profile
 
 CLASSES_SHOWN = 20
 ORIGINS = {"name": "file names", "folder": "folders", "table": "a table"}
 
 
-def quarantine_reasons(spark: SparkSession, profile: Profile, source: str) -> dict[str, int]:
+def quarantine_reasons(quarantine: Newest, source: str) -> dict[str, int]:
     """Return the number of quarantined files by their reason, the most frequent one first."""
-    rows = current_rows(spark, profile, QUARANTINE, source).groupBy("reason").count()
-    return dict(map(tuple, rows.orderBy(F.desc("count"), "reason").collect()))
+    rows = read_current(quarantine, source, {"reason": pa.string()})
+    counts = rows.group_by("reason").aggregate([("path", "count")])
+    order = counts.sort_by([("path_count", "descending"), ("reason", "ascending")])
+    return dict(zip(*(order[name].to_pylist() for name in ("reason", "path_count")), strict=True))
 
 
-def source_counts(
-    spark: SparkSession, profile: Profile, source: str, run_id: str
-) -> dict[str, Any]:
+def source_counts(images: Newest, source: str, run_id: str) -> dict[str, Any]:
     """Return the counts of :class:`IngestOutputs`."""
-    images = current_rows(spark, profile, IMAGES, source)
+    columns = ("label", "label_from", "split", "ingest_run_id", "duplicate_of")
+    rows = read_current(images, source, dict.fromkeys(columns, pa.string()))
+    new = pc.cast(pc.equal(rows["ingest_run_id"], run_id), pa.int64())
     groups = (
-        images.groupBy("label", "label_from", "split")
-        .agg(
-            F.count("*").alias("images"),
-            F.count_if(F.col("ingest_run_id") == run_id).alias("new"),
-            F.count("duplicate_of").alias("duplicates"),
-        )
-        .toPandas()
+        rows.append_column("new", new)
+        .group_by(["label", "label_from", "split"])
+        .aggregate([("path", "count"), ("new", "sum"), ("duplicate_of", "count")])
+        .to_pandas()
     )
     groups["label"] = groups["label"].map(normalize_label)
     groups["split"] = groups["split"].map(normalize_split)
     groups["label_from"] = groups["label_from"].fillna("elsewhere").where(groups["label"].notna())
 
     def count_by(column: str) -> dict[str, int]:
-        return {name: int(count) for name, count in groups.groupby(column)["images"].sum().items()}
+        return {
+            name: int(count) for name, count in groups.groupby(column)["path_count"].sum().items()
+        }
 
     return {
-        "images": int(groups["images"].sum()),
-        "new_images": int(groups["new"].sum()),
-        "duplicates": int(groups["duplicates"].sum()),
+        "images": int(groups["path_count"].sum()),
+        "new_images": int(groups["new_sum"].sum()),
+        "duplicates": int(groups["duplicate_of_count"].sum()),
         "labels": count_by("label"),
         "labels_from": count_by("label_from"),
         "splits": count_by("split"),

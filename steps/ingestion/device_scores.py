@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import Row
 
 from edge.protocol.landing_names import RESULTS
 from steps.ingestion.arrivals import Arrivals, Limits
@@ -19,6 +19,7 @@ from steps.ingestion.landing import list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
 from steps.ingestion.rows import landed_row
 from steps.ingestion.tables import QUARANTINE, SCORES
+from steps.lake.newest import GetSpark
 from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
 
@@ -28,13 +29,13 @@ LIMITS = Limits(files=200, bytes=50_000_000)
 """Of a chunk, whose rows are in the driver's memory."""
 
 
-def ingest_results(spark: SparkSession, profile: Profile, source: str, run_id: str) -> int:
+def ingest_results(spark: GetSpark, profile: Profile, source: str, run_id: str) -> int:
     """Append a landing zone's new results to ``scores``; return the number of new files.
 
     A file with an invalid line goes to ``quarantine``; its valid lines are ingested.
 
     Args:
-        spark: the session.
+        spark: returns the session; called if there are new results.
         profile: locates the tables.
         source: the landing zone, as the paths in the tables start.
         run_id: of the run that ingests the files.
@@ -80,7 +81,7 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
 
 
 def _write_chunk(
-    spark: SparkSession, profile: Profile, source: str, run_id: str, chunk: list[Row]
+    spark: GetSpark, profile: Profile, source: str, run_id: str, chunk: list[Row]
 ) -> None:
     rows, damaged = [], []
     for path in (file["path"] for file in chunk):
@@ -98,10 +99,10 @@ def _write_chunk(
     # the chunk's name is the Delta transaction that appends its rows once
     for target, found in ((SCORES, rows), (QUARANTINE, damaged)):
         if found:
-            table = target.open(spark, profile).toDF()
+            table = target.open(spark(), profile).toDF()
             values = [tuple(row.get(column) for column in table.columns) for row in found]
             append_rows(
-                spark.createDataFrame(values, table.schema).coalesce(1),
+                spark().createDataFrame(values, table.schema).coalesce(1),
                 target.path(profile),
                 f"results {chunk[0]['file_name']}",
             )

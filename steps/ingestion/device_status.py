@@ -5,26 +5,28 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import SparkSession
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from edge.protocol.landing_names import STATUS, status_name
 from steps.ingestion.exif import FUTURE
 from steps.ingestion.landing import LandedFile, list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
-from steps.ingestion.tables import DEVICES
+from steps.ingestion.tables import DEVICES, TIME
+from steps.lake.newest import GetSpark, Newest
 from steps.settings.profile import Profile
 
 logger = logging.getLogger(__name__)
 
 
-def ingest_status(spark: SparkSession, profile: Profile, source: str, run_id: str) -> int:
+def ingest_status(spark: GetSpark, profile: Profile, source: str, run_id: str) -> int:
     """Update ``devices``; return how many devices have a newer status.
 
     A device replaces its one status file, so statuses are compared by their time, and ingesting a
     file twice changes nothing. Earlier rows are in the table's earlier versions.
 
     Args:
-        spark: the session.
+        spark: returns the session; called if a device has a newer status.
         profile: locates the tables.
         source: the landing zone.
         run_id: of the run that ingests the files.
@@ -33,19 +35,17 @@ def ingest_status(spark: SparkSession, profile: Profile, source: str, run_id: st
     rows = [row for file in files if (row := _read_status(file, run_id))]
     if not rows:
         return 0
-    table = DEVICES.open(spark, profile)
-    known = {
-        row["device_id"]: row["reported_at"].astimezone(UTC)
-        for row in table.toDF().select("device_id", "reported_at").collect()
-    }
+    known = _read_times(Newest(DEVICES, profile, spark))
     new = [row for row in rows if row["reported_at"] > known.get(row["device_id"], _NEVER)]
     if not new:
         return 0
-    values = [tuple(row.get(name) for name in table.toDF().columns) for row in new]
+    session = spark()
+    table = DEVICES.open(session, profile).toDF()
+    values = [tuple(row.get(name) for name in table.columns) for row in new]
     DEVICES.merge(
-        spark,
+        session,
         profile,
-        spark.createDataFrame(values, table.toDF().schema),
+        session.createDataFrame(values, table.schema),
         "row.device_id = new.device_id",
         lambda into: into.whenMatchedUpdateAll(
             "new.reported_at > row.reported_at"
@@ -55,6 +55,16 @@ def ingest_status(spark: SparkSession, profile: Profile, source: str, run_id: st
 
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _read_times(devices: Newest) -> dict[str, datetime]:
+    """Return the time of each device's newest status, by its ID."""
+    if not devices.exists:
+        return {}
+    schema = pa.schema({"device_id": pa.string(), "reported_at": TIME})
+    rows = devices.rows(schema, pc.field("device_id").is_valid())
+    times = (time.astimezone(UTC) for time in rows["reported_at"].to_pylist())
+    return dict(zip(rows["device_id"].to_pylist(), times, strict=True))
 
 
 def _read_status(file: LandedFile, run_id: str) -> dict[str, Any] | None:

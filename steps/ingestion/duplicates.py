@@ -13,6 +13,7 @@ from pyspark.sql.functions import broadcast
 from steps.ingestion.arrivals import ARRIVAL
 from steps.ingestion.landing import LandedFile, read
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
+from steps.lake.newest import GetSpark
 from steps.settings.profile import Profile
 
 MAX_HASHES = 200_000
@@ -108,7 +109,7 @@ class Duplicates:
             duplicates.add({"file:/a.jpg": "5feceb66"}, version=7)
     """
 
-    def __init__(self, spark: SparkSession, profile: Profile, home: str, rewritten: bool):
+    def __init__(self, spark: GetSpark, profile: Profile, home: str, rewritten: bool):
         self._spark, self._profile = spark, profile
         self._filesystem, folder = fsspec.core.url_to_fs(home)
         self._marker = f"{folder}/duplicates_pending"
@@ -146,13 +147,14 @@ class Duplicates:
         if failed:
             return
         if self._likely or self._have_earlier_rows():
-            mark_duplicates(self._spark, self._profile)
+            mark_duplicates(self._spark(), self._profile)
         self._filesystem.rm_file(self._marker)
 
     def _have_earlier_rows(self) -> bool:
         if self._all_known or not self._hashes:
             return False
-        new = self._spark.createDataFrame([(sha256,) for sha256 in self._hashes], "sha256 STRING")
-        images = IMAGES.read(self._spark, self._profile)
+        spark = self._spark()
+        new = spark.createDataFrame([(sha256,) for sha256 in self._hashes], "sha256 STRING")
+        images = IMAGES.read(spark, self._profile)
         rows = images.select("sha256").join(broadcast(new), "sha256", "left_semi")
         return bool(rows.count() > len(self._hashes))

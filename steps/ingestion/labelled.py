@@ -1,18 +1,20 @@
 """The labelled images of a landing zone: what networks are trained on, and whether it changed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.dataset import Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.ingestion.landing import display
-from steps.ingestion.tables import path_is_under
+from steps.ingestion.tables import TIME, path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
 from steps.pipeline.outputs import IngestOutputs
 
@@ -94,32 +96,40 @@ def _compare(log: DeltaLog, now: Snapshot, outputs: IngestOutputs) -> str | None
     """Return what differs between the newest version and that of a run of ingest."""
     then = log.read(outputs.version) if outputs.version in log.versions else None
     if then is None or log.broken_files_error(then):  # after VACUUM
-        same = digest(_read(log, now.files, outputs.source)) == outputs.labelled
+        read = partial(log.read_rows, now.files)
+        same = digest(read_labelled(read, outputs.source)) == outputs.labelled
         return None if same else "labels changed"
     before, after = (
-        {row[0]: row[1:] for row in _rows(_read(log, files, outputs.source))}
+        {
+            row[0]: row[1:]
+            for row in _rows(read_labelled(partial(log.read_rows, files), outputs.source))
+        }
         for files in (then.files.keys() - now.files.keys(), now.files.keys() - then.files.keys())
     )
     return _describe(before, after)
 
 
-def _read(log: DeltaLog, files: Iterable[str], source: str) -> pa.Table:
-    """Return ``COLUMNS`` of the labelled images in some files, as :func:`labelled_images` does."""
-    time = pa.timestamp("us", "UTC")
-    types = {"captured_at": time, "replaced_at": time}
+def read_labelled(read: Callable[[pa.Schema, Expression], pa.Table], source: str) -> pa.Table:
+    """Return ``COLUMNS`` of the images that :func:`labelled_images` returns, without Spark.
+
+    Args:
+        read: returns columns of some rows of ``images``, by their schema and a condition.
+        source: the landing zone.
+    """
+    types = {"captured_at": TIME, "replaced_at": TIME}
     names = (*COLUMNS, "captured_from", "replaced_at")
     schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
     path, label, replaced_at = map(pc.field, ("path", "label", "replaced_at"))
     here = pc.starts_with(path, f"{source}/") & label.is_valid() & replaced_at.is_null()
-    rows = log.read_rows(files, schema, here)
+    rows = read(schema, here)
     known = pc.not_equal(rows["captured_from"], "file")
-    times = pc.if_else(known, rows["captured_at"], pa.scalar(None, time))
+    times = pc.if_else(known, rows["captured_at"], pa.scalar(None, TIME))
     return rows.set_column(names.index("captured_at"), "captured_at", times).select(COLUMNS)
 
 
 def _rows(images: pa.Table) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of ``COLUMNS`` with times in microseconds, by whatever they were read."""
-    times = images["captured_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    times = images["captured_at"].cast(TIME).cast(pa.int64())
     images = images.set_column(COLUMNS.index("captured_at"), "captured_at", times)
     yield from zip(*(images[name].to_pylist() for name in COLUMNS), strict=True)
 

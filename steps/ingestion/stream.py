@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.functions import broadcast
 from tqdm import tqdm
@@ -15,8 +17,9 @@ from steps.ingestion.duplicates import Duplicates, select_unchanged
 from steps.ingestion.landing import LandedFile
 from steps.ingestion.left_out import SHOWN, printable_path
 from steps.ingestion.rows import Rules, build_images, describe_files
-from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, open_tables, path_is_under
+from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, TIME, open_tables
 from steps.lake.data_file import append_by_workers
+from steps.lake.newest import GetSpark, Newest
 from steps.lake.transaction import append_rows
 from steps.pipeline.disk_space import require_space
 from steps.settings.profile import Profile
@@ -27,7 +30,7 @@ MAX_CLOCK_SKEW = timedelta(hours=1)
 
 
 def ingest_files(
-    spark: SparkSession,
+    spark: GetSpark,
     profile: Profile,
     files: list[LandedFile],
     rules: Rules,
@@ -41,7 +44,7 @@ def ingest_files(
     interrupted one, even if the stream's checkpoint is lost.
 
     Args:
-        spark: the session.
+        spark: returns the session; called if there is something to do.
         profile: names the lake.
         files: the landing zone's files.
         rules: how they become rows.
@@ -60,7 +63,8 @@ def ingest_files(
     new = [file for file in files if file not in recorded]
     sizes = {(file.path, file.bytes) for file in recorded}
     touched = [file for file in new if (file.path, file.bytes) in sizes]
-    unchanged = select_unchanged(spark, profile, touched)  # a copy may have another time
+    # a copy may have another time
+    unchanged = select_unchanged(spark(), profile, touched) if touched else set()
     new = [file for file in new if file not in unchanged]
     require_space(profile.lake, sum(file.bytes for file in new), "the new images")
     may_write()
@@ -70,32 +74,32 @@ def ingest_files(
     rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)
     duplicates = Duplicates(spark, profile, arrivals.home, rewritten)
     if not arrivals.has_pending() and not duplicates.are_pending():
-        return 0  # without a call to Spark, since a continuous ingest polls every second
-    open_tables(spark, profile)
+        return 0
+    session = spark()
+    open_tables(session, profile)
     with (
         tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
         duplicates,
     ):
 
         def process(rows: list[Row]) -> None:
-            _write_chunk(spark, profile, rows, rules, duplicates)
+            _write_chunk(session, profile, rows, rules, duplicates)
             bar.update(len(rows))
 
-        arrivals.stream(spark, process, may_write)
+        arrivals.stream(session, process, may_write)
     arrivals.mark_done()  # after duplicates are marked
     return len(new)
 
 
-def _read_ingested(spark: SparkSession, profile: Profile, source: str) -> list[LandedFile]:
+def _read_ingested(spark: GetSpark, profile: Profile, source: str) -> list[LandedFile]:
     """Return a landing zone's files from the tables, in case their log was lost."""
+    schema = pa.schema({"path": pa.string(), "bytes": pa.int64(), "modified_at": TIME})
+    here = pc.starts_with(pc.field("path"), f"{source}/")
     return [
         LandedFile(row["path"], row["bytes"], row["modified_at"].astimezone(UTC))
         for table in IMAGE_TABLES
-        if table.exists(spark, profile)
-        for row in table.read(spark, profile)
-        .where(path_is_under(source))
-        .select("path", "bytes", "modified_at")
-        .collect()
+        if (newest := Newest(table, profile, spark)).exists
+        for row in newest.rows(schema, here).to_pylist()
     ]
 
 

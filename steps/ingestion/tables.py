@@ -5,12 +5,15 @@ Long columns stand last, after the ones that Delta indexes.
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from steps.errors import RunStep, UserError
 from steps.lake.tables import Table
 
 if TYPE_CHECKING:
+    from steps.lake.newest import Newest
     from steps.settings.profile import Profile  # which the workers need not import
 
 LANDED = """
@@ -147,7 +150,10 @@ LABELS = Table(
 IMAGE_TABLES = (IMAGES, QUARANTINE)
 """Where the files of a landing zone end."""
 
-TABLES = (*IMAGE_TABLES, LABELS, SCORES, DEVICES)
+INGESTED_TABLES = (*IMAGE_TABLES, LABELS)
+"""Those that ingest needs from the start."""
+
+TABLES = (*INGESTED_TABLES, SCORES, DEVICES)
 
 
 def view_tables(spark: SparkSession, profile: "Profile") -> list[str]:
@@ -177,7 +183,28 @@ def current_rows(spark: SparkSession, profile: "Profile", table: Table, source: 
     return rows.where(path_is_under(source)).where("replaced_at IS NULL")
 
 
+TIME = pa.timestamp("us", "UTC")
+BAND = pa.struct(
+    [("band", pa.string())]
+    + [(name, pa.float64()) for name in ("mean", "median", "stddev")]
+    + [(name, pa.int32()) for name in ("min", "max")]
+)
+
+
+def read_current(newest: "Newest", source: str, types: dict[str, pa.DataType]) -> pa.Table:
+    """Return columns of the rows that :func:`current_rows` returns, into memory, without Spark.
+
+    Args:
+        newest: of the table.
+        source: the landing zone.
+        types: of the columns, by name.
+    """
+    schema = pa.schema({"path": pa.string(), "replaced_at": TIME} | types)
+    here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
+    return newest.rows(schema, here)
+
+
 def open_tables(spark: SparkSession, profile: "Profile") -> None:
     """Create the tables of ingested files and of their labels if they are missing."""
-    for table in (*IMAGE_TABLES, LABELS):
+    for table in INGESTED_TABLES:
         table.open(spark, profile)

@@ -13,16 +13,10 @@ from numpy.typing import NDArray
 
 from steps.errors import RunStep, UserError
 from steps.ingestion.landing import display
-from steps.ingestion.tables import IMAGES
+from steps.ingestion.tables import BAND, IMAGES, TIME
 from steps.lake.delta_log import PLAIN_READER, DeltaLog
 from steps.settings.profile import Profile
 
-TIME = pa.timestamp("us", "UTC")
-BAND = pa.struct(
-    [("band", pa.string())]
-    + [(name, pa.float64()) for name in ("mean", "median", "stddev")]
-    + [(name, pa.int32()) for name in ("min", "max")]
-)
 NARROW = pa.schema(
     [(name, pa.string()) for name in ("path", "sha256", "device_id", "label")]
     + [("captured_at", TIME), ("replaced_at", TIME), ("statistics", pa.list_(BAND))]

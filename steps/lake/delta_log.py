@@ -29,12 +29,14 @@ class Snapshot:
         version: its number.
         files: sizes by path below the table.
         id: Delta's ID of the table.
+        columns: their names.
         reader: the protocol version that a reader has to know.
     """
 
     version: int
     files: dict[str, int] = field(default_factory=dict)
     id: str | None = None
+    columns: frozenset[str] = frozenset()
     reader: int = PLAIN_READER
 
     def apply(self, action: dict[str, Any]) -> None:
@@ -45,6 +47,8 @@ class Snapshot:
             self.files[unquote(add["path"])] = add["size"]
         if metadata := action.get("metaData"):
             self.id = metadata["id"]
+            fields = json.loads(metadata["schemaString"])["fields"]
+            self.columns = frozenset(field["name"] for field in fields)
         if protocol := action.get("protocol"):
             self.reader = protocol["minReaderVersion"]
 
@@ -91,13 +95,21 @@ class DeltaLog:
         how = "another size" if broken[0] in sizes else "gone"
         return f"of the {len(files)} files of version {snapshot.version}, {len(broken)} are {how}"
 
-    def read_rows(self, files: Iterable[str], schema: pa.Schema, where: Expression) -> pa.Table:
+    def read_rows(
+        self,
+        files: Iterable[str],
+        schema: pa.Schema,
+        where: Expression,
+        few: bool = False,
+    ) -> pa.Table:
         """Return columns of data files of a table that a plain reader can read.
 
         Args:
             files: paths below the table.
             schema: the columns; those that a file lacks are null.
             where: which rows.
+            few: read what the condition asks for first, and then only the row groups that have
+                such rows: for long columns.
         """
         paths = [f"{self._root}/{file}" for file in files]
         if not paths:
@@ -105,7 +117,15 @@ class DeltaLog:
         options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")  # Spark's older format
         parquet = ds.ParquetFileFormat(read_options=options)
         rows = ds.dataset(paths, schema=schema, format=parquet, filesystem=self._filesystem)
-        return rows.to_table(filter=where)
+        if not few:
+            return rows.to_table(filter=where)
+        groups = [
+            group.to_table(schema=schema, filter=where)
+            for fragment in rows.get_fragments()
+            for group in fragment.split_by_row_group(where, schema)
+            if group.count_rows(filter=where)
+        ]
+        return pa.concat_tables([schema.empty_table(), *groups])
 
     def _path(self, name: str) -> str:
         return f"{self._root}/_delta_log/{name}"
@@ -133,7 +153,8 @@ def version_error(table: str, version: int, table_id: str) -> str | None:
 
 
 def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
-    columns = ["add.path", "add.size", "metaData.id", "protocol.minReaderVersion"]
+    columns = ["add.path", "add.size", "metaData.id", "metaData.schemaString"]
+    columns.append("protocol.minReaderVersion")
     with filesystem.open(path, "rb") as file:
         rows = pq.ParquetFile(file).read(columns=columns).to_pylist()
     # the columns of all other kinds of action are null, or structs of nulls

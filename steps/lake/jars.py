@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from steps.environment import use_own_spark
 from steps.errors import UserError
@@ -111,10 +112,15 @@ def _resolve(jars: _Jars, scratch: Path) -> Path:
             f"{jars.folder} could not be fetched ({_reason(log)}): "
             "check the network, then run `make jars`"
         ) from error
+    end_jvm(gateway)
+    return scratch / "jars"
+
+
+def end_jvm(gateway: Any) -> None:
+    """End the process of Spark's launcher, and wait until it has ended."""
     gateway.shutdown()
     gateway.proc.stdin.close()
     gateway.proc.wait()
-    return scratch / "jars"
 
 
 def _reason(log: Path) -> str:

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from steps.environment import is_verbose, use_own_spark
 from steps.lake.executors import executor_environment, project_archive
-from steps.lake.jars import delta_jars, s3_jars
+from steps.lake.jars import delta_jars, end_jvm, s3_jars
 from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
 
@@ -110,6 +110,9 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
         yield session
     finally:
         session.stop()
+        if SparkContext._gateway is not None:
+            end_jvm(SparkContext._gateway)  # which would keep its memory
+            SparkContext._gateway = SparkContext._jvm = None
 
 
 LISTS = {"spark.jars": ",", "spark.sql.extensions": ",", "spark.driver.extraJavaOptions": " "}

@@ -140,8 +140,3 @@ class Table:
 def current_version(table: DeltaTable) -> int:
     """Return the table's newest version."""
     return cast(int, table.history(1).select("version").head()[0])
-
-
-def table_id_of(table: DeltaTable) -> str:
-    """Return Delta's ID of the table; one that was created again at the same path has another."""
-    return cast(str, table.detail().select("id").head()[0])

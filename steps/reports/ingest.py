@@ -3,21 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
-from pyspark.sql import DataFrame, Row, SparkSession
 
 from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import describe_classes
 from steps.ingestion.labels import MergedLabels
 from steps.ingestion.left_out import LeftOut
-from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
+from steps.ingestion.tables import BAND, TIME, read_current
+from steps.lake.newest import Newest
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import plain
 from steps.pipeline.step import StepRun
 
-BRIGHTNESS = "aggregate(statistics, 0D, (sum, band) -> sum + band.mean) / size(statistics)"
 UNLABELLED = "(none)"
 OTHERS = "(others)"
 LABELS_SHOWN = 9
@@ -29,18 +32,19 @@ UNREAD_SHOWN = 100
 
 def fill_report(
     run: StepRun,
-    spark: SparkSession,
+    images: Newest,
+    quarantine: Newest,
     outputs: IngestOutputs,
     labels: MergedLabels | None,
     left_out: LeftOut,
 ) -> None:
     """Show counts, brightness and size, samples, labels, quarantine, and what was left out."""
-    report, images = run.report, current_rows(spark, run.profile, IMAGES, outputs.source)
+    report, source = run.report, outputs.source
     report.headline("images", outputs.images)
     report.headline("new in this run", outputs.new_images)
     report.headline("duplicates", outputs.duplicates)
     report.headline("in quarantine", outputs.quarantined)
-    groups = _groups(images, run.id)
+    groups = _groups(images, source, run.id)
     if not groups.empty:
         header = ["images", "new"]
         text = describe_classes(outputs)
@@ -57,14 +61,14 @@ def fill_report(
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
         size = _plot_stacked(shown, "size", halves, "KB per file", lambda n: f"{2 ** (n / 2):.3g}")
         report.plot("Size", size)
-        report.images("Samples of each label", _samples(images))
+        report.images("Samples of each label", _samples(images, source))
     if labels:
         header = ["added", "changed", "in conflict", "without an image"]
         counts = [labels.added, labels.changed, len(labels.conflicts), labels.unmatched]
         names = ", ".join(labels.conflicts[:10])
         text = f"In conflict, and therefore not changed: {names}" if names else ""
         report.table("Labels merged in", header, [counts], text)
-    if reasons := _reasons(current_rows(spark, run.profile, QUARANTINE, outputs.source)):
+    if reasons := _reasons(quarantine, source):
         header = ["reason", "files", "example", "error"]
         again = run.commands.rerun(retry_quarantine="true")
         text = f"Once its cause is fixed, ingest it again: {again}"
@@ -77,22 +81,32 @@ def fill_report(
         report.table("Not read", ["path", "reason"], unread[:UNREAD_SHOWN], text)
 
 
-def _groups(images: DataFrame, run_id: str) -> pd.DataFrame:
+def _groups(images: Newest, source: str, run_id: str) -> pd.DataFrame:
     """Return counts by all that the plots show, in as many rows for any number of images."""
-    return (
-        images.selectExpr(
-            f"coalesce(label, '{UNLABELLED}') AS label",
-            f"coalesce(device_id, '{UNLABELLED}') AS device",
-            "CASE WHEN captured_from != 'file' THEN hour(captured_at) END AS hour",
-            f"CAST(floor({BRIGHTNESS} / 16) AS INT) AS light",
-            "CAST(floor(2 * log2(bytes / 1000)) AS INT) AS size",
-            f"CAST(ingest_run_id = '{run_id}' AS INT) AS new",
-        )
-        .groupBy("label", "device", "hour", "light", "size")
-        .agg({"*": "count", "new": "sum"})
-        .withColumnsRenamed({"count(1)": "images", "sum(new)": "new"})
-        .toPandas()
-    )
+    types = dict.fromkeys(("label", "device_id", "captured_from", "ingest_run_id"), pa.string())
+    types |= {"captured_at": TIME, "bytes": pa.int64(), "statistics": pa.list_(BAND)}
+    rows = read_current(images, source, types)
+    known = pc.not_equal(rows["captured_from"], "file")
+    columns = {
+        "label": pc.fill_null(rows["label"], UNLABELLED),
+        "device": pc.fill_null(rows["device_id"], UNLABELLED),
+        "hour": pc.if_else(known, pc.hour(rows["captured_at"]), None),
+        "light": np.floor(_brightness(rows["statistics"].combine_chunks()) / 16),
+        "size": pc.floor(pc.multiply(2, pc.log2(pc.divide(rows["bytes"], 1000.0)))),
+        "new": pc.fill_null(pc.equal(rows["ingest_run_id"], run_id), False),
+    }
+    groups = pd.DataFrame({name: pd.Series(values) for name, values in columns.items()})
+    by = groups.groupby(["label", "device", "hour", "light", "size"], dropna=False)["new"]
+    return by.agg(images="size", new="sum").reset_index()
+
+
+def _brightness(statistics: pa.ListArray) -> NDArray[np.float64]:
+    """Return the mean of the bands' means, ``float64 [N]``; NaN without bands."""
+    means = pc.struct_field(pc.list_flatten(statistics), "mean").to_numpy(zero_copy_only=False)
+    images = pc.list_parent_indices(statistics).to_numpy()
+    count = np.bincount(images, minlength=len(statistics))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(images, means, len(statistics)) / count)
 
 
 def _totals(groups: pd.DataFrame, column: str) -> list[list[Any]]:
@@ -131,23 +145,19 @@ def _plot_stacked(
     return figure
 
 
-def _samples(images: DataFrame) -> list[tuple[str, Any]]:
-    chosen = (
-        images.selectExpr(
-            "path",
-            "sha256",
-            "row_number() OVER (PARTITION BY label ORDER BY xxhash64(sha256)) AS place",
-        )
-        .where(f"place <= {SAMPLES_PER_LABEL}")
-        .limit(6 * SAMPLES_PER_LABEL)
-    )
-    rows = (
-        images.join(chosen.hint("broadcast"), ["path", "sha256"])
-        .orderBy("label", "place")
-        .select("label", "file_name", "content")
-        .collect()
-    )
-    return [(f"{label or UNLABELLED} · {name}", _decode(content)) for label, name, content in rows]
+def _samples(images: Newest, source: str) -> list[tuple[str, Any]]:
+    texts = dict.fromkeys(("sha256", "label", "file_name"), pa.string())
+    rows = read_current(images, source, texts).to_pandas()
+    chosen = rows.sort_values("sha256").groupby("label", dropna=False).head(SAMPLES_PER_LABEL)
+    chosen = chosen.sort_values(["label", "sha256"])[: 6 * SAMPLES_PER_LABEL]
+    schema = pa.schema({"path": pa.string(), "sha256": pa.string(), "content": pa.binary()})
+    these = pc.field("sha256").isin(pa.array(chosen["sha256"], pa.string()))
+    found = images.rows(schema, these, few=True)
+    contents = dict(zip(found["sha256"].to_pylist(), found["content"].to_pylist(), strict=True))
+    return [
+        (f"{label if isinstance(label, str) else UNLABELLED} · {name}", _decode(contents[sha256]))
+        for sha256, label, name in chosen[list(texts)].itertuples(index=False)
+    ]
 
 
 def _decode(content: bytes) -> Image.Image:
@@ -156,12 +166,9 @@ def _decode(content: bytes) -> Image.Image:
         return as_rgb(image)
 
 
-def _reasons(quarantined: DataFrame) -> list[Row]:
-    rows: list[Row] = (
-        quarantined.groupBy("reason")
-        .agg({"*": "count", "file_name": "min", "error": "min"})
-        .select("reason", "count(1)", "min(file_name)", "min(error)")
-        .orderBy("reason")
-        .collect()
-    )
-    return rows
+def _reasons(quarantine: Newest, source: str) -> list[tuple[Any, ...]]:
+    texts = dict.fromkeys(("reason", "file_name", "error"), pa.string())
+    groups = read_current(quarantine, source, texts).group_by("reason")
+    found = groups.aggregate([("path", "count"), ("file_name", "min"), ("error", "min")])
+    columns = ["reason", "path_count", "file_name_min", "error_min"]
+    return list(zip(*found.sort_by("reason").select(columns).to_pydict().values(), strict=True))

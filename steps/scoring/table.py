@@ -121,7 +121,9 @@ class Scoring:
             # the chunk's name is the transaction under which Delta takes its rows once
             self._append(images, self.model(), transaction=f"scores {rows[0]['file_name']}")
 
-        return arrivals.process_new(self.spark, landing.files, LIMITS, score_chunk, may_write)
+        return arrivals.process_new(
+            lambda: self.spark, landing.files, LIMITS, score_chunk, may_write
+        )
 
     def _append(self, images: DataFrame, model: Model, transaction: str = "") -> None:
         folder = model.folder.rstrip("/")

@@ -11,13 +11,15 @@ from functools import cache as cached
 from functools import partial
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from steps.dataset.cache import LAYOUT, Cache
+from steps.dataset.cache import LAYOUT, Cache, read_manifest
 from steps.dataset.cache_filling import OpenSpark, find_or_make
 from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TEST, TRAIN, VALIDATION, Capture
@@ -74,21 +76,29 @@ def find_or_describe(plan: Plan, cache: Cache, profile: Profile, spark: OpenSpar
     if plan.network not in FROZEN:
         return cache
     source = Source(plan.network, cache.input_size, plan.augmentation)
+    plain = _name(replace(source, augmentation=0), cache)
+    fill = partial(_fill, source, cache, f"{profile.cache}/{plain}")
+    return find_or_make(_name(source, cache), profile, spark, fill)
+
+
+def _name(source: Source, cache: Cache) -> str:
     content = [cache.url.split("/")[-2], *vars(source).values(), COPIES, SHA256, LAYOUT]
-    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    return find_or_make(name, profile, spark, partial(_fill, source, cache))
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cache:
+def _fill(source: Source, cache: Cache, plain: str, spark: SparkSession, folder: str) -> Cache:
+    """Describe the images; those in the folder ``plain``, if it has them, are known as they are."""
     logger.info("describing the images by %s …", source.network)
     attempt = f"{folder}/{uuid.uuid4().hex}"
     pixels, rows = spark.read.parquet(cache.url), cache.group_rows
     tests = [TEST] if cache.has_few(TEST) else []  # cross-validation takes them too then
+    known = read_manifest(plain) if plain != folder else None
+    describe_group = partial(_describe_group, source=source, after=len(rows[TRAIN]), known=known)
     (
         pixels.where(pixels.split.isin(TRAIN, VALIDATION, *tests))
         .select(*OF_IMAGE, "pixels", "split", "row_group")
         .groupBy("split", "row_group")
-        .applyInArrow(partial(_describe_group, source=source, after=len(rows[TRAIN])), COLUMNS)
+        .applyInArrow(describe_group, COLUMNS)
         .write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
@@ -109,14 +119,15 @@ def _fill(source: Source, cache: Cache, spark: SparkSession, folder: str) -> Cac
     )
 
 
-def _describe_group(rows: pa.Table, source: Source, after: int) -> pa.Table:
+def _describe_group(rows: pa.Table, source: Source, after: int, known: Cache | None) -> pa.Table:
     """Return a row group of a split, and its images among the rest, validation ``after`` train."""
     rows = rows.sort_by("sha256")  # for the augmentation, which Spark's order must not decide
     split, row_group = (rows[name][0].as_py() for name in ("split", "row_group"))
     pixels = np.frombuffer(b"".join(rows["pixels"].to_pylist()), np.uint8)
     pixels = pixels.reshape(-1, *source.input_size, 3)
     count = 1 if split == TEST else source.copies
-    features = describe(source, pixels, count, row_group)
+    before = _read(known, split, row_group) if known else None
+    features = describe(source, pixels, count, row_group, before)
     copied = pa.concat_tables([rows.select(OF_IMAGE)] * count)
     copies = np.repeat(np.arange(count, dtype=np.int32), len(rows))
     copied = copied.append_column("copy", pa.array(copies))
@@ -128,6 +139,15 @@ def _describe_group(rows: pa.Table, source: Source, after: int) -> pa.Table:
         return own
     place = row_group + (0 if split == TRAIN else after)
     return pa.concat_tables([own, _placed(copied, REST, place)])
+
+
+def _read(known: Cache, split: str, row_group: int) -> NDArray[np.float32]:
+    """Return the features of a row group's images, in the order of their hashes."""
+    filesystem, folder = fsspec.core.url_to_fs(f"{known.url}/split={split}/row_group={row_group}")
+    rows = ds.dataset(folder, format="parquet", filesystem=filesystem).to_table(
+        ["sha256", "features"]
+    )
+    return known.stack(rows.sort_by("sha256")["features"].to_pylist())
 
 
 def _placed(rows: pa.Table, split: str, row_group: int) -> pa.Table:
@@ -162,7 +182,11 @@ def read_features(cache: Cache, split: str) -> Features:
 
 
 def describe(
-    source: Source, pixels: NDArray[np.uint8], copies: int, seed: int
+    source: Source,
+    pixels: NDArray[np.uint8],
+    copies: int,
+    seed: int,
+    known: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return what the cache holds of images: their features, then those of augmented copies.
 
@@ -171,14 +195,15 @@ def describe(
         pixels: ``uint8 [N, H, W, 3]``.
         copies: how often each image is described; the first time as it is.
         seed: of the augmentation.
+        known: the images' features as they are, if they were computed before.
 
     Returns:
         ``float32 [copies · N, features]``.
     """
-    backbone = _backbone(source)
+    backbone = _backbone(source.network, source.input_size)
     augment = build_augmentation(source.input_size, source.augmentation, seed)
-    features = []
-    for copy in range(copies):
+    features = [] if known is None else [known]
+    for copy in range(len(features), copies):
         for start in range(0, len(pixels), BATCH):
             batch: Any = pixels[start : start + BATCH]
             batch = augment(batch, training=True) if copy else batch
@@ -187,13 +212,13 @@ def describe(
 
 
 @cached
-def _backbone(source: Source) -> Callable[[NDArray[np.uint8]], Any]:
+def _backbone(network: str, size: tuple[int, int]) -> Callable[[NDArray[np.uint8]], Any]:
     """Return the network without its classifier, once for each of Spark's workers.
 
     As a graph, which frees what a layer computed once the next ones have read it.
     """
     tf = configure_tensorflow(threads=1)
-    model = build_features(Plan(network=source.network), source.input_size)
+    model = build_features(Plan(network=network), size)
     signature = [tf.TensorSpec(model.input_shape, tf.uint8)]
     compiled: Callable[[NDArray[np.uint8]], Any]
     compiled = tf.function(partial(model, training=False), input_signature=signature)

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -170,9 +171,10 @@ def hold_contest(
         part, own = narrow(space, network), trials[network]
         trials[network] = search(spark, entry.plan, entry.cache, part, limit, parent_run_id, own)
 
-    for entry in entries if len(entries) > 1 else ():
-        search_on(entry, 1, 1)
-        logger.info(describe_first(entry.contender, trials[entry.network]))
+    if len(entries) > 1:
+        _at_once(spark, [partial(search_on, one, 1, 1) for one in entries], limits.parallelism)
+        for entry in entries:
+            logger.info(describe_first(entry.contender, trials[entry.network]))
 
     def lowest(entry: Entry) -> float:
         return min((trial.validation_loss for trial in trials[entry.network]), default=math.inf)
@@ -181,6 +183,18 @@ def hold_contest(
     others = sum(map(len, trials.values())) - len(trials[winner.network])
     search_on(winner, limits.trials - others, limits.parallelism)
     return [trial for own in trials.values() for trial in own], winner
+
+
+def _at_once(spark: SparkSession, calls: list[Callable[[], None]], count: int) -> None:
+    """Make calls that wait for Spark, so many of them at the same time."""
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            for made in [threads.submit(call) for call in calls]:
+                made.result()
+        except BaseException:  # a Ctrl-C too, which reaches none of the threads
+            threads.shutdown(wait=False, cancel_futures=True)
+            spark.sparkContext.cancelAllJobs()
+            raise
 
 
 def describe_first(contender: Contender, trials: list[Trial]) -> str:

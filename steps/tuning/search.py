@@ -6,10 +6,12 @@ So a seed decides a search, however fast each trial is.
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import hyperopt
@@ -27,6 +29,7 @@ from steps.training.plan import Plan
 from steps.tuning.hyperopt_space import cast_value, to_hyperopt, to_point
 from steps.tuning.trials import (
     FAILED,
+    NETWORK,
     OUTCOME,
     Trial,
     end_trial_run,
@@ -38,6 +41,11 @@ logger = logging.getLogger(__name__)
 
 STARTUP = 5
 """Trials that are drawn at random, before TPE has enough of them."""
+
+POLL_SECONDS = 0.1
+# Hyperopt (0.2) waits a second before each of the three looks at a wave that it takes at least
+for _module in ("hyperopt.spark", "hyperopt.fmin"):
+    vars(sys.modules[_module])["time"] = SimpleNamespace(sleep=lambda _: time.sleep(POLL_SECONDS))
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def search(
             show_progressbar=False,
             return_argmin=False,
         )
-        trials += _collect_trials(spark_trials, len(trials), space, parent_run_id)
+        trials += _collect_trials(spark_trials, len(trials), space, parent_run_id, plan.network)
         best = min((trial.validation_loss for trial in trials), default=math.inf)
         logger.info("%d of %d trials, lowest loss %.4f", len(trials), limits.trials, best)
     return trials
@@ -142,12 +150,17 @@ def _insert_trials(spark_trials: Any, trials: list[Trial], space: SearchSpace) -
 
 
 def _collect_trials(
-    spark_trials: Any, before: int, space: SearchSpace, parent_run_id: str
+    spark_trials: Any, before: int, space: SearchSpace, parent_run_id: str, network: str
 ) -> list[Trial]:
     """Return the trials of a wave; end the runs of those whose process died or was stopped."""
     client = MlflowClient()
     runs = list_trial_runs(client, parent_run_id)
-    running = [run for run in runs if run.info.status == "RUNNING"]
+    # the search of another network may run at the same time
+    running = [
+        run
+        for run in runs
+        if run.info.status == "RUNNING" and run.data.tags.get(NETWORK) == network
+    ]
     ended = []
     for doc in spark_trials._dynamic_trials[before:]:
         if doc["state"] == hyperopt.JOB_STATE_DONE:

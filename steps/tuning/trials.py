@@ -22,6 +22,8 @@ from steps.tuning.hyperopt_space import cast_value
 OUTCOME = "outcome"
 """Tag of a trial that ended: FINISHED, PRUNED (ended early), or FAILED as its status says too."""
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
+NETWORK = "network"
+"""Tag of a trial from its start: that of the search which it belongs to."""
 
 LEAST_FINISHED = 3
 """Trials that have to finish before others are pruned."""
@@ -84,7 +86,7 @@ def make_objective(
         chosen = {name: cast_value(name, value) for name, value in hyperparameters.items()}
         client = open_client(tracking_uri)
         experiment = client.get_run(parent_run_id).info.experiment_id
-        tags = {"mlflow.parentRunId": parent_run_id, "step": "trial"}
+        tags = {"mlflow.parentRunId": parent_run_id, "step": "trial", NETWORK: plan.network}
         id_ = client.create_run(experiment, tags=tags, run_name="trial").info.run_id
         client.log_batch(id_, params=[Param(name, str(value)) for name, value in chosen.items()])
         losses: list[float] = []

@@ -1,11 +1,14 @@
 """Ingest as a user sees it: what the terminal says of refused files and of labels."""
 
 import pytest
+from bakery import kept
 from drawing import file_name, jpeg
 from lake_site import lake_site
 from mlflow import MlflowClient
 
-from steps import tune
+from steps import ingest, tune
+from steps.pipeline.outputs import IngestOutputs
+from steps.pipeline.run_files import read_outputs
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +52,24 @@ def test_labels_land_on_images_that_are_there_and_the_others_are_named(site, cap
     assert "2 labels added, 0 changed" in caplog.text
     unmatched = f"5 of the 7 keys in {site.home}/labels.csv match no image of {site.zone}"
     assert f"{unmatched}, such as IMG_10.jpg, IMG_11.jpg, IMG_12.jpg;" in caplog.text
+
+
+def test_what_finds_nothing_new_starts_no_spark_and_counts_the_same(site, monkeypatch):
+    site.put(GOOD | REFUSED)
+    site.put({"status.jpg": jpeg(6)})
+    site.ingest()
+
+    def no_spark(*_):
+        raise AssertionError("Spark was asked for")
+
+    monkeypatch.setattr(ingest, "spark_session", no_spark)
+    site.ingest()
+    again, first = MlflowClient().search_runs(["0"], order_by=["attributes.start_time DESC"])
+    left = [read_outputs(run.info.run_id, IngestOutputs) for run in (first, again)]
+    assert (left[0].images, left[0].new_images, left[0].quarantined) == (4, 4, 3)
+    assert left[1] == left[0].model_copy(update={"new_images": 0})
+    pages = [kept(run)["report.html"] for run in (first, again)]
+    for page in pages:
+        for title in ("By label", "Size", "Samples of each label", "In quarantine"):
+            assert f">{title}<" in page
+        assert page.count("data:image/jpeg") == 4

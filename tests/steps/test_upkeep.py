@@ -36,7 +36,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
         (zone / file_name(minute=number)).write_bytes(jpeg(number))
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
-    ingest_files(lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
+    ingest_files(lambda: lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
     images = IMAGES.open(lake.spark, profile)
     before, version = rows(images.toDF()), current_version(images)
 

@@ -27,7 +27,7 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
 from steps.lake.delta_log import version_error
-from steps.lake.tables import current_version, table_id_of
+from steps.lake.tables import current_version
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 
@@ -96,7 +96,7 @@ def filled(lake, tmp_path_factory) -> Filled:
 
     selection = Selection(
         table=IMAGES.path(profile),
-        table_id=table_id_of(images),
+        table_id=images.detail().head()["id"],
         version=version,
         source=SOURCE,
         input_size=SIZE,

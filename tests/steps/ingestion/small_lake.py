@@ -46,7 +46,7 @@ class SmallLake:
     def ingest(self, **rules) -> int:
         """Ingest what is new and return the number of new files."""
         files = list_landing_zone(str(self.zone)).files
-        return ingest_files(self.spark, self.profile, files, self.rules(**rules), LIMITS)
+        return ingest_files(lambda: self.spark, self.profile, files, self.rules(**rules), LIMITS)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table's rows in the order in which they came, with ``name`` below the source."""

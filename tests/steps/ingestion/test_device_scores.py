@@ -104,8 +104,8 @@ def small(lake, tmp_path):
 
 def _ingest(small, run_id="run") -> tuple[int, int]:
     return (
-        ingest_results(small.spark, small.profile, small.source, run_id),
-        ingest_status(small.spark, small.profile, small.source, run_id),
+        ingest_results(lambda: small.spark, small.profile, small.source, run_id),
+        ingest_status(lambda: small.spark, small.profile, small.source, run_id),
     )
 
 
@@ -260,7 +260,7 @@ def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_inges
         changed = status | {"device": f"a{number}"} | change
         (small.zone / "status").mkdir(exist_ok=True)
         (small.zone / "status" / f"a{number}.json").write_text(json.dumps(changed))
-    assert ingest_status(small.spark, small.profile, small.source, "run") == 1
+    assert ingest_status(lambda: small.spark, small.profile, small.source, "run") == 1
     assert set(small.table_of("devices")["device_id"]) == {"a0"}
 
 

@@ -176,7 +176,10 @@ def test_the_next_call_marks_after_an_interrupted_retry_without_new_files(other)
     other.put({SECOND: jpeg(2)})
     other.ingest()
     home = Arrivals(other.profile, other.source).home
-    with pytest.raises(CutOffError), Duplicates(other.spark, other.profile, home, rewritten=True):
+    with (
+        pytest.raises(CutOffError),
+        Duplicates(lambda: other.spark, other.profile, home, rewritten=True),
+    ):
         raise CutOffError
     looks = []
     with pytest.MonkeyPatch.context() as patched:

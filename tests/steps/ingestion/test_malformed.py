@@ -32,7 +32,7 @@ def taken(lake, files, tmp_path_factory):
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
     # Spark in one process tries a task once: a worker that died would end the stream here
-    ingest_files(lake.spark, profile, landing.files, rules, Limits(files=200, bytes=10**9))
+    ingest_files(lambda: lake.spark, profile, landing.files, rules, Limits(files=200, bytes=10**9))
     rows = []
     for table, columns in (
         (IMAGES, "'image' AS outcome, exif_error"),

@@ -27,7 +27,7 @@ def ingested(lake, tmp_path_factory):
     landing = list_landing_zone(str(small.zone))
     (small.zone / "brief.jpg").unlink()  # between listing and reading
     files = landing.files
-    return small, ingest_files(small.spark, small.profile, files, small.rules(), LIMITS)
+    return small, ingest_files(lambda: small.spark, small.profile, files, small.rules(), LIMITS)
 
 
 def test_each_image_is_ingested_under_its_own_name(ingested):

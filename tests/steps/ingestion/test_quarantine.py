@@ -31,7 +31,7 @@ def _ingested(lake, home):
     files = list_landing_zone(str(small.zone)).files
     late = small.zone / LATE
     late.rename(home / LATE)  # it vanishes between listing and reading, and comes back
-    ingest_files(small.spark, small.profile, files, small.rules(run_id="first"), LIMITS)
+    ingest_files(lambda: small.spark, small.profile, files, small.rules(run_id="first"), LIMITS)
     (home / LATE).rename(late)
     return small
 

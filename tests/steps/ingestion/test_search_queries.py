@@ -60,7 +60,7 @@ def filled(lake, project):
         (zone / name).write_bytes(encoded(image))
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
-    ingest_files(lake.spark, profile, landing.files, rules, Limits(100, 10**9))
+    ingest_files(lambda: lake.spark, profile, landing.files, rules, Limits(100, 10**9))
     labels = project / "labels.csv"
     labels.write_text(f"file_name,label\n{RELABELLED},1\n")
     merge_labels(lake.spark, profile, landing.source, str(labels), "file_name")

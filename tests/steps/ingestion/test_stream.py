@@ -69,7 +69,7 @@ def story(lake, tmp_path_factory) -> Story:
     def ingest(run_id: str) -> None:
         rules = Rules(source=told.source, pattern=profile.file_name, run_id=run_id)
         ingest_files(
-            lake.spark,
+            lambda: lake.spark,
             profile,
             list_landing_zone(str(zone)).files,
             rules,

@@ -1,11 +1,14 @@
 """The profile's Spark settings replace the project's, and extend its lists."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from steps.lake import session
 from steps.lake.session import SharedSession, _merge, spark_session
+from steps.settings.profile import PROJECT
 
 OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", "spark.x": "1"}
 
@@ -24,6 +27,36 @@ OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", 
 )
 def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
     assert _merge(OWN, given) == expected
+
+
+START_TWICE = """
+import psutil
+from steps.environment import prepare_environment
+from steps.lake.session import SharedSession, spark_session
+from steps.settings.profile import load_profile
+
+prepare_environment(verbose=False)
+profile = load_profile("local", "spark.config={}")
+with SharedSession() as shared:
+    for step in ("first", "second"):
+        with spark_session(profile, step) as spark:
+            assert spark.range(5).rdd.map(lambda row: 2 * row[0]).sum() == 20
+        assert psutil.Process().children(recursive=True)
+        shared.stop()
+        print([process.name() for process in psutil.Process().children(recursive=True)])
+"""
+
+
+@pytest.mark.slow
+def test_a_session_that_is_stopped_leaves_no_process_and_starts_again():
+    done = subprocess.run(
+        [sys.executable, "-c", START_TWICE],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n[]\n"), done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """The features of a frozen network in a cache of their own, filled by Spark."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from small_cache import bright_or_not, write_cache
 
@@ -98,6 +101,34 @@ def test_the_same_images_have_the_same_features_wherever_they_are(described, lak
         _rows(again, "train")[0], _rows(described.features, "train")[0], strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_features_that_are_known_are_not_computed_again(described, lake, tmp_path):
+    """The rows are the same to the bit; and where the known ones are others, those are taken."""
+    profile = lake.fresh(tmp_path)
+    plain = find_or_describe(
+        replace(PLAN, augmentation=0), described.pixels, profile, described.spark
+    )
+    again = find_or_describe(PLAN, described.pixels, profile, described.spark)
+    assert (again.mean, again.deviation) == (described.features.mean, described.features.deviation)
+    for split in again.group_rows:
+        for one, other in zip(
+            _rows(again, split)[0], _rows(described.features, split)[0], strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    elsewhere = lake.fresh(tmp_path / "other").model_copy(update={"cache": f"{tmp_path}/other"})
+    shutil.copytree(Path(plain.url).parent, f"{elsewhere.cache}/{Path(plain.url).parent.name}")
+    manifest = Path(f"{elsewhere.cache}/{Path(plain.url).parent.name}/manifest.json")
+    manifest.write_text(manifest.read_text().replace(str(profile.cache), str(elsewhere.cache)))
+    for file in Path(elsewhere.cache).rglob("*.parquet"):
+        rows = pq.ParquetFile(file).read()
+        zeros = pa.array([bytes(len(one)) for one in rows["features"].to_pylist()], pa.binary())
+        place = rows.schema.get_field_index("features")
+        pq.write_table(rows.set_column(place, "features", zeros), file)
+    marked = find_or_describe(PLAN, described.pixels, elsewhere, described.spark)
+    for group in _rows(marked, "train")[0]:
+        own, copies = np.split(group, [len(group) // (1 + COPIES)])
+        assert not own.any() and copies.any(axis=1).all()
 
 
 def test_without_augmentation_there_are_no_copies(described, lake, tmp_path):

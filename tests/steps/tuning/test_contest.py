@@ -1,10 +1,14 @@
 """The contest of networks: one trial each, and the best one gets all the others."""
 
+import signal
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from small_cache import bright_or_not, write_cache
 from small_registry import SELECTION
 
@@ -24,7 +28,7 @@ from steps.tuning.contest import (
 )
 from steps.tuning.hyperopt_space import narrow
 from steps.tuning.search import Limits
-from steps.tuning.trials import FINISHED, read_trials
+from steps.tuning.trials import FAILED, FINISHED, list_trial_runs, read_trials
 
 pytestmark = pytest.mark.slow
 
@@ -148,11 +152,31 @@ def test_each_network_has_a_trial_and_the_best_one_the_others(lake, store, entri
 
 
 def test_the_time_limit_is_that_of_all_networks(lake, store, entries):
-    """The first network takes all of it, so that the second has no trial."""
+    """The first trial of one takes all of it, and there are no others."""
     long = replace(entries[0], plan=replace(entries[0].plan, epochs=100_000, patience=0))
     limits = replace(LIMITS, seconds=10)
     with mlflow.start_run() as parent:
         trials, _ = hold_contest(
             lake.spark, [long, entries[1]], SPACE, limits, parent.info.run_id, before=[]
         )
-    assert [trial.network for trial in trials] == [LITE]
+    assert [trial.network for trial in trials] == [LITE, COMPACT]
+    assert trials[0].outcome == FAILED
+
+
+def test_a_stop_ends_the_first_trials_of_all_networks(lake, store, entries):
+    """Within seconds, though none of them would end within minutes."""
+    long = [replace(one, plan=replace(one.plan, epochs=100_000, patience=0)) for one in entries]
+    run_id = MlflowClient().create_run("0").info.run_id
+
+    def have_started() -> bool:
+        return len(list_trial_runs(MlflowClient(), run_id)) == len(long)
+
+    def stop() -> None:
+        while not have_started():
+            time.sleep(0.2)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=stop, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        hold_contest(lake.spark, long, SPACE, LIMITS, run_id, before=[])
+    assert {run.info.status for run in list_trial_runs(MlflowClient(), run_id)} == {"FAILED"}

@@ -1,0 +1,64 @@
+"""The newest version of a table, which is read without Spark if a plain reader may read it."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import pyarrow as pa
+from pyarrow.dataset import Expression
+from pyspark.sql import SparkSession
+
+from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
+from steps.lake.tables import Table
+from steps.settings.profile import Profile
+
+GetSpark = Callable[[], SparkSession]
+"""Returns the session, and starts it if it does not run: it takes seconds."""
+
+
+class Newest:
+    """The version of a table that was the newest when this object was made.
+
+    Args:
+        table: which one.
+        profile: names the lake.
+        spark: reads a table that demands more of readers.
+    """
+
+    def __init__(self, table: Table, profile: Profile, spark: GetSpark):
+        self._table, self._path, self._spark = table, table.path(profile), spark
+        self._log = DeltaLog(self._path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a table."""
+        return bool(self._log.versions)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a table, with all its columns."""
+        return self.exists and self._table.types.keys() <= self.snapshot.columns
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The version."""
+        return self._log.read(self._log.versions[-1])
+
+    @property
+    def id(self) -> str:
+        """Delta's ID of the table; one that was created again at the same path has another."""
+        return str(self.snapshot.id)
+
+    def rows(self, schema: pa.Schema, where: Expression, few: bool = False) -> pa.Table:
+        """Return some of the rows.
+
+        Args:
+            schema: the columns, with all that the condition asks for.
+            where: which rows.
+            few: as for :meth:`~steps.lake.delta_log.DeltaLog.read_rows`.
+        """
+        snapshot = self.snapshot
+        if snapshot.reader <= PLAIN_READER:
+            return self._log.read_rows(snapshot.files, schema, where, few)
+        read = self._spark().read.format("delta").option("versionAsOf", snapshot.version)
+        frame = read.load(self._path).select(*schema.names)
+        return frame.toArrow().cast(schema).filter(where)
