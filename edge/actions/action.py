@@ -7,7 +7,7 @@ import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 LONGEST_RETRY_SECONDS = 300.0
 CONNECT_SECONDS = 10.0
 STOP_SECONDS = 2.0
+
+
+Health = Callable[[], dict[str, Any]]
+"""Returns the device's status."""
 
 
 class ActionError(UserError):
@@ -56,9 +60,9 @@ class CameraState:
         device, view: of the camera.
         state: a label, or ``unsure``.
         previous: the state before; None if there was none.
-        score: the probability of that label in the newest frame, 0–1.
         at: when it changed, ISO; None if the clock was not set.
-        model, model_version: that scored.
+        score: the probability of that label in the newest frame, 0–1.
+        model, model_version: that scored it.
         labels: that the model knows.
     """
 
@@ -67,11 +71,11 @@ class CameraState:
     view: str
     state: str
     previous: str | None
-    score: float
     at: str | None
-    model: str
-    model_version: str
-    labels: tuple[str, ...] = ()
+    score: float = 0.0
+    model: str = ""
+    model_version: str = ""
+    labels: list[str] = field(default_factory=list)
 
     def json(self) -> bytes:
         """Return it as a message."""
@@ -100,9 +104,7 @@ class Action(ABC):
     schemes: ClassVar[tuple[str, ...]]
     first_retry_seconds: ClassVar[float] = 1.0
 
-    def __init__(
-        self, name: str, settings: ActionSettings, device: str, health: Callable[[], dict[str, Any]]
-    ):
+    def __init__(self, name: str, settings: ActionSettings, device: str, health: Health):
         self.name, self.settings, self.device, self.health = name, settings, device, health
         url = urlsplit(settings.url)
         # without the path, which is as good as a password in many webhooks

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
 from edge.actions.action import Action, CameraState
@@ -18,14 +18,6 @@ logger = logging.getLogger(__name__)
 
 LAST_CHANGE = "last change"
 """The fact that holds the last change of the state, so that a restart is no change."""
-
-
-@dataclass(frozen=True)
-class _Change:
-    id: str
-    state: str
-    previous: str | None
-    at: str | None
 
 
 class Actions:
@@ -46,9 +38,8 @@ class Actions:
     ):
         self.actions, self._store, self._device, self._view = actions, store, device, view
         stored = store.fact(LAST_CHANGE)
-        self._change = _Change(**json.loads(stored)) if stored else None
-        self._smoothing = Smoothing(settings, self._change.state if self._change else None)
-        self.state: CameraState | None = None
+        self.state = CameraState(**json.loads(stored)) if stored else None
+        self._smoothing = Smoothing(settings, self.state.state if self.state else None)
 
     def start(self) -> None:
         """Start all actions."""
@@ -75,39 +66,30 @@ class Actions:
         before = self._smoothing.state
         is_change = self._smoothing.update(answer, moment.uptime)
         after = self._smoothing.state
+        state = self.state
         if is_change and after:
             at = moment.wall_time.isoformat(timespec="milliseconds") if moment.is_synced else None
-            self._change = _Change(f"msg_{uuid.uuid4().hex}", after, before, at)
-        if self._change is None:
+            id = f"msg_{uuid.uuid4().hex}"
+            state = CameraState(id, self._device, self._view, after, before, at)
+        if state is None:
             return
-        score = result.probabilities.get(self._change.state, result.score)
-        labels = tuple(result.probabilities)
-        self.state = CameraState(
-            **vars(self._change),
-            device=self._device,
-            view=self._view,
-            score=score,
-            model=result.model,
-            model_version=result.version,
-            labels=labels,
-        )
+        score = result.probabilities.get(state.state, result.score)
+        model, version, labels = result.model, result.version, list(result.probabilities)
+        self.state = replace(state, score=score, model=model, model_version=version, labels=labels)
         for action in self.actions:
             action.observe(self.state, is_change)
         if is_change:
-            self._remember()
+            logger.info("the state is %s", after)
+            with suppress(sqlite3.Error):  # a full disk
+                self._store.set_fact(LAST_CHANGE, json.dumps(asdict(self.state)))
 
     def status(self) -> dict[str, Any]:
         """Return the state and what the actions wait for, ready for JSON."""
         return {
-            "state": self._change and self._change.state,
-            "state_since": self._change and self._change.at,
+            "state": self.state and self.state.state,
+            "state_since": self.state and self.state.at,
             "actions": {
                 action.name: {"failure": action.failure, "waiting": action.waiting()}
                 for action in self.actions
             },
         }
-
-    def _remember(self) -> None:
-        logger.info("the state is %s", self._smoothing.state)
-        with suppress(sqlite3.Error):  # a full disk
-            self._store.set_fact(LAST_CHANGE, json.dumps(vars(self._change)))

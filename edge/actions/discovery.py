@@ -53,7 +53,7 @@ def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[
     }
 
 
-def _entities(topics: Topics, labels: tuple[str, ...]) -> dict[tuple[str, str], dict[str, Any]]:
+def _entities(topics: Topics, labels: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     of_health = {"state_topic": topics.health, "entity_category": "diagnostic"}
     return {
         ("sensor", "state"): {

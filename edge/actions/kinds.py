@@ -1,10 +1,9 @@
 """The table of actions, and the way from the settings to them."""
 
 import pkgutil
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
-from edge.actions.action import Action, ActionSettings
+from edge.actions.action import Action, ActionSettings, Health
 
 ACTIONS = {
     "webhook": "edge.actions.webhook:Webhook",
@@ -28,9 +27,7 @@ def settings_error(name: str, settings: ActionSettings) -> str | None:
     return error and f".url: {error}"
 
 
-def make_actions(
-    actions: dict[str, ActionSettings], device: str, health: Callable[[], dict[str, Any]]
-) -> list[Action]:
+def make_actions(actions: dict[str, ActionSettings], device: str, health: Health) -> list[Action]:
     """Make the actions of a settings file, which do not run yet.
 
     Raises:

@@ -13,6 +13,7 @@ from edge.actions.action import (
     ActionError,
     ActionSettings,
     CameraState,
+    Health,
     from_environment,
     variable,
 )
@@ -35,9 +36,7 @@ class Mqtt(Action):
 
     schemes = ("mqtts", "mqtt")
 
-    def __init__(
-        self, name: str, settings: ActionSettings, device: str, health: Callable[[], dict[str, Any]]
-    ):
+    def __init__(self, name: str, settings: ActionSettings, device: str, health: Health):
         super().__init__(name, settings, device, health)
         root = f"{settings.topic}/{device}"
         self._topics = Topics(f"{root}/state", f"{root}/health", f"{root}/availability")

@@ -7,9 +7,7 @@ import hmac
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import requests
 
@@ -19,6 +17,7 @@ from edge.actions.action import (
     ActionError,
     ActionSettings,
     CameraState,
+    Health,
     from_environment,
     read_secret,
     variable,
@@ -41,9 +40,7 @@ class Webhook(Action):
 
     schemes = ("https", "http")
 
-    def __init__(
-        self, name: str, settings: ActionSettings, device: str, health: Callable[[], dict[str, Any]]
-    ):
+    def __init__(self, name: str, settings: ActionSettings, device: str, health: Health):
         super().__init__(name, settings, device, health)
         self._secret, self.dropped = _secret(name, settings.secret_file), 0
         self._changes: deque[CameraState] = deque()
@@ -67,7 +64,7 @@ class Webhook(Action):
     def check(self) -> str:
         """Connect, and send nothing."""
         try:
-            requests.head(self.settings.url, timeout=CONNECT_SECONDS, verify=self._verify())
+            self._request("HEAD")
         except requests.RequestException as error:
             raise self._unreachable(error) from error
         return f"{self.address} answers"
@@ -92,21 +89,27 @@ class Webhook(Action):
             "webhook-signature": sign(self._secret, change.id, at, body),
         }
         try:
-            answer = requests.post(
-                self.settings.url,
-                body,
-                headers=headers,
-                timeout=CONNECT_SECONDS,
-                verify=self._verify(),
-                allow_redirects=False,
-            )
+            status = self._request("POST", body, headers)
         except requests.RequestException as error:
             raise self._unreachable(error) from error
-        if not 200 <= answer.status_code < 300:
-            raise ActionError(f"{self.address} answers with status {answer.status_code}")
+        if not 200 <= status < 300:
+            raise ActionError(f"{self.address} answers with status {status}")
 
-    def _verify(self) -> str | bool:
-        return self.settings.ca_file or True
+    def _request(
+        self, method: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> int:
+        """Return the status of the answer, whose body is not read: it may have any length."""
+        with requests.request(
+            method,
+            self.settings.url,
+            data=body,
+            headers=headers,
+            timeout=CONNECT_SECONDS,
+            verify=self.settings.ca_file or True,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            return answer.status_code
 
     def _unreachable(self, error: requests.RequestException) -> ActionError:
         # the error's own text shows the path

@@ -17,7 +17,7 @@ from edge.agent.settings import ModelSettings
 from edge.inference.errors import UserError
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
-STATE = CameraState("msg_1", "a7", "porch", "1", "0", 0.98765, None, "package", "4", ("0", "1"))
+STATE = CameraState("msg_1", "a7", "porch", "1", "0", None, 0.98765, "package", "4", ["0", "1"])
 
 
 @pytest.fixture(autouse=True)

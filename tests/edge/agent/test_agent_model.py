@@ -1,10 +1,11 @@
 """The agent and its model: a new one, a damaged one, one that fails, and none."""
 
+import itertools
 import shutil
 
 import numpy as np
 import pytest
-from agent_fakes import NOBODY, agent_of, place_model, take_frames
+from agent_fakes import NOBODY, agent_of, live, place_model, take_frames
 
 from edge.agent.model import FRAMES_OF_PROBATION
 from edge.agent.settings import ModelSettings
@@ -169,3 +170,14 @@ def test_a_device_without_its_models_folder_keeps_running(tmp_path, clock, with_
     shutil.rmtree(tmp_path / "store" / "models")
     take_frames(agent, clock, 3)
     assert agent.parts.watcher.state.frames == 4
+
+
+def test_without_a_model_the_registry_is_asked_again_after_5_10_20_seconds(tmp_path, clock):
+    agent = agent_of(tmp_path, clock, model=ModelSettings(NOBODY, "brightness"))
+    asked, check = [], agent.parts.updater.check
+    agent.parts.updater.check = lambda: asked.append(clock.uptime()) or check()
+    live(agent, clock, seconds=76)
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    for wait, longest in zip(waits, (5, 10, 20, 40), strict=False):
+        assert longest / 2 <= wait <= longest + 1
+    assert len(asked) >= 5 and agent.status()["registry_reached_at"] is None
