@@ -60,13 +60,13 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     models = data_home() / parameters.models
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        keys = public_keys(run.profile.release.key_file)  # without one, releases are unsigned
+        keys = public_keys(run.profile.release.key_file)
         (folder / "keys").write_text("\n".join(keys))
         with tracking_server() as server:
             _edge(
                 "pull",
                 *("--model", name, "--alias", parameters.alias, "--into", str(models)),
-                *(("--keys", str(folder / "keys")) if keys else ()),
+                *(("--keys", str(folder / "keys")) if keys else ("--unsigned",)),
                 MLFLOW_TRACKING_URI=server,  # not an argument, which every local user could read
             )
         _edge(

@@ -83,12 +83,17 @@ class Parts:
     def _follow(self, model: ModelSettings) -> None:
         models, threads = self.settings.models, self.settings.score.threads
         keys = pinned_keys(Path(model.keys) if model.keys else None, models)
-        if not keys:
-            logger.warning(
-                "no public key is pinned, so unsigned releases are accepted: see docs/device.md"
+        self.updater = Updater(
+            *(
+                Registry(model.server),
+                model.name,
+                model.alias,
+                models,
+                keys,
+                model.unsigned,
+                threads,
             )
-        registry = Registry(model.server)
-        self.updater = Updater(registry, model.name, model.alias, models, keys, threads=threads)
+        )
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock)
         probation, uptime = self.updater.probation, self.clock.uptime

@@ -58,7 +58,8 @@ class ModelSettings:
     name: str
     alias: str = "champion"
     poll_seconds: float = within(300.0, 1, 86_400)
-    keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder, if it exists
+    keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder
+    unsigned: bool = False  # whether unsigned releases are installed while no key is trusted
 
 
 @dataclass(frozen=True)

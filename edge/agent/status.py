@@ -102,7 +102,10 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
 def _model_failure(parts: Parts) -> str | None:
     """Return what is wrong with the model in use, and why the last poll brought no other one."""
     model_or_poll = (parts.model, parts.follower)
-    return "; ".join(part.failure for part in model_or_poll if part and part.failure) or None
+    failures = [part.failure for part in model_or_poll if part and part.failure]
+    if parts.updater and parts.updater.unsigned and not parts.updater.keys:
+        failures.append("unsigned releases are accepted (model.unsigned is true)")
+    return "; ".join(failures) or None
 
 
 def _iso(moment: Moment) -> str:

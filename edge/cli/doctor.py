@@ -93,7 +93,9 @@ def _key(settings: Settings) -> str:
         return "not needed without [model]"
     if keys := _keys(settings, settings.model):
         return f"{len(keys)} pinned: only releases that one of them signed are installed"
-    return f"none pinned, unsigned releases are installed: see {settings.models / KEYS_FILE}"
+    if settings.model.unsigned:
+        return "none pinned, and unsigned releases are installed: model.unsigned is true"
+    return f"none pinned yet: the first release pins its own in {settings.models / KEYS_FILE}"
 
 
 def _keys(settings: Settings, model: ModelSettings) -> list[str]:

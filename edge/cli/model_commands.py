@@ -23,7 +23,9 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     models = "the folder of all models; created if it is missing"
     address = "the MLflow server's address (default: MLFLOW_TRACKING_URI)"
     keys = "file of public keys, one a line, of which one has to have signed the release "
-    keys += f"(default: {KEYS_FILE} in the folder of all models, if it exists)"
+    keys += (
+        f"(default: {KEYS_FILE} in the folder of all models, where the first release pins its own)"
+    )
     add(
         "pull",
         _pull,
@@ -34,6 +36,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         Option("--alias", "ALIAS", "the alias of its version", default="champion"),
         Option("--into", "FOLDER", models, Path, required=True),
         Option("--keys", "FILE", keys, Path),
+        Option("--unsigned", "", "install an unsigned release if no key is pinned"),
     )
     model = "the folder of the model, as pull created it"
     device = "the ID of the device that took the frames, whose region counts"
@@ -63,13 +66,9 @@ def _pull(options: argparse.Namespace) -> None:
     _require_writable(options.into / options.model)
     keys = pinned_keys(options.keys, options.into)
     server = options.server or os.environ["MLFLOW_TRACKING_URI"]
-    model = pull(server, options.model, options.alias, options.into, keys)
-    if not keys:
-        print(
-            "edge pull: no key is pinned, so unsigned releases are installed too; put your public "
-            f"key into {options.into / KEYS_FILE}",
-            file=sys.stderr,
-        )
+    model = pull(server, options.model, options.alias, options.into, keys, options.unsigned)
+    if not pinned_keys(options.keys, options.into):
+        print("edge pull: the release is not signed, and no key is pinned", file=sys.stderr)
     source = {"model": options.model, "version": model.version}
     source |= ModelRecord.read(model.folder).source
     name = f"{source['model']} {source['version']}, release {model.release}"

@@ -8,7 +8,14 @@ from edge.update.registry import Registry
 from edge.update.updater import ActiveModel, Updater
 
 
-def pull(server: str, model: str, alias: str, into: Path, keys: Sequence[str] = ()) -> ActiveModel:
+def pull(
+    server: str,
+    model: str,
+    alias: str,
+    into: Path,
+    keys: Sequence[str] = (),
+    unsigned: bool = False,
+) -> ActiveModel:
     """Install the version that an alias points to, and switch to it.
 
     A release that failed on this device before is tried once more. It gets no probation, since no
@@ -16,13 +23,13 @@ def pull(server: str, model: str, alias: str, into: Path, keys: Sequence[str] = 
 
     Args:
         server: the MLflow server's address.
-        model, alias, into, keys: as :class:`edge.update.updater.Updater` takes them.
+        model, alias, into, keys, unsigned: as :class:`edge.update.updater.Updater` takes them.
 
     Raises:
         edge.inference.errors.UserError: as of :meth:`edge.update.updater.Updater.check`. The model
             in use stays as it is.
     """
-    updater = Updater(Registry(server), model, alias, into, keys)
+    updater = Updater(Registry(server), model, alias, into, keys, unsigned)
     if installed := updater.check(again=True):
         updater.probation.commit()
         return installed

@@ -120,6 +120,12 @@ class Release:
         require_signature(json.loads(self.text), keys)
 
     @property
+    def signers(self) -> list[str]:
+        """The public keys that the statement names as its signers; nothing is verified yet."""
+        signatures = json.loads(self.text).get("signatures")
+        return sorted(signatures) if isinstance(signatures, dict) else []
+
+    @property
     def digest(self) -> str:
         """Return the SHA-256 of what is signed: it stays if the same release is signed again."""
         return hashlib.sha256(signed_content(json.loads(self.text))).hexdigest()

@@ -40,7 +40,7 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
     if not isinstance(signatures, dict) or not signatures:
         raise SignatureError(
             f"release {stated.get('release')} is not signed, as this device requires: "
-            "give the profile a release key and export again"
+            "give the profile a release key and export again, or allow unsigned releases here"
         )
     trusted = [key for key in keys if key in signatures]
     for key in trusted:  # one good signature is enough, in any order of keys
@@ -75,7 +75,7 @@ def key_bytes(key: str) -> bytes:
 
 
 def pinned_keys(named: Path | None, models: Path) -> list[str]:
-    """Return the public keys that a device trusts; none if any release may be installed.
+    """Return the public keys that a device trusts; none before its first signed release.
 
     Args:
         named: a file of keys, which has to exist; without one it is :data:`KEYS_FILE`, if any.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
+from edge.protocol.signature import KEYS_FILE
 from edge.update.home import STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
@@ -53,8 +54,10 @@ class Updater:
         model: the registered model's name.
         alias: selects its version, such as ``champion``.
         into: the folder of all models; created if it is missing.
-        keys: the public keys of which one has to have signed the release; without any, everyone
-            who can write to the registry decides what this device runs.
+        keys: the public keys of which one has to have signed the release; without any, those of
+            the first signed release are trusted from then on.
+        unsigned: whether unsigned releases are installed as long as no key is trusted; everyone who
+            can write to the registry then decides what this device runs.
         threads: that the model will use, for its timing; 0 for onnxruntime's default.
         reserve: bytes of the disk that a download leaves free.
         refusal: why the last poll did not install the release that it saw; None if it is in use.
@@ -75,6 +78,7 @@ class Updater:
     alias: str
     into: Path
     keys: Sequence[str] = ()
+    unsigned: bool = False
     threads: int = 0
     reserve: int = RESERVED_BYTES
     refusal: str | None = field(default=None, init=False)
@@ -108,8 +112,7 @@ class Updater:
         """
         self.refusal = None
         release = self.registry.release(self.model, self.alias)
-        if self.keys:
-            release.require_signature(list(self.keys))
+        self._require_signature(release)
         if release.bytes > MAX_RELEASE_BYTES:
             raise ReleaseError(
                 f"release {release.release} of {self.model} has {release.bytes} bytes, and this "
@@ -127,6 +130,18 @@ class Updater:
                 self.refusal = f"release {failure.release} failed here: {failure.reason}"
                 return None
             return self._install(release)
+
+    def _require_signature(self, release: Release) -> None:
+        """Require a good signature by a trusted key, or trust the keys of the first release."""
+        if self.keys or not (release.signers or self.unsigned):
+            release.require_signature(list(self.keys))
+        elif release.signers:
+            for key in release.signers:
+                release.require_signature([key])
+            self.into.mkdir(parents=True, exist_ok=True)
+            text = "# of the first release here\n" + "".join(f"{key}\n" for key in release.signers)
+            write_atomically(self.into / KEYS_FILE, text.encode())
+            self.keys = release.signers
 
     @property
     def active(self) -> ActiveModel | None:

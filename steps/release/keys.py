@@ -1,6 +1,6 @@
-"""The keys that sign releases; releases are unsigned unless the profile names a key file.
+"""The keys that sign releases; the first release makes one in the profile's key file.
 
-    python -m steps.release.keys make   release.pem   # once
+    python -m steps.release.keys make   release.pem   # a key in another file
     python -m steps.release.keys show   release.pem   # the public keys, as devices need them
     python -m steps.release.keys rotate release.pem   # add a new key; the old ones still sign too
     python -m steps.release.keys retire release.pem   # remove all keys but the newest
@@ -15,6 +15,8 @@ import logging
 import os
 import re
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 from edge.protocol.signature import signed_content
 from steps.atomic import write_atomically
 from steps.errors import UserError
-from steps.settings.profile import PROJECT
+from steps.settings.profile import data_home
 
 KEY_VARIABLE = "LAKEHOUSE_VISION_RELEASE_KEY"
 """May hold the content of a key file, if a file is impractical, as in CI."""
@@ -45,16 +47,19 @@ def signing_keys(key_file: str | None) -> SigningKeys:
     """Return the keys of the environment variable, or else of a file; none if neither is set.
 
     Args:
-        key_file: a path; a relative one starts at the project's folder.
+        key_file: a path; a relative one starts at the data's home. It is made if it is missing.
 
     Raises:
-        UserError: the file does not exist, or holds no Ed25519 key.
+        UserError: the file holds no Ed25519 key.
     """
     if text := os.environ.get(KEY_VARIABLE):
         return _parse(text, f"the environment variable {KEY_VARIABLE}")
     if key_file is None:
         return []
-    return _read(PROJECT / Path(key_file).expanduser())
+    path = data_home() / Path(key_file).expanduser()
+    if not path.exists():
+        _make(path)
+    return _read(path)
 
 
 def public_keys(key_file: str | None) -> list[str]:
@@ -67,7 +72,7 @@ def sign(statement: dict[str, Any], keys: SigningKeys) -> dict[str, Any]:
     if not keys:
         logger.warning(
             "the release is NOT SIGNED: anyone who can write to the registry can give devices a "
-            "model; to sign, run: python -m steps.release.keys make release.pem, and set "
+            "model, and devices take it only with model.unsigned = true; to sign, set "
             "release.key_file in the profile"
         )
         return statement
@@ -79,6 +84,21 @@ def sign(statement: dict[str, Any], keys: SigningKeys) -> dict[str, Any]:
 def public_key(key: Ed25519PrivateKey) -> str:
     """Return the public key as devices need it: base64 of its 32 bytes."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def _make(path: Path) -> None:
+    """Make a file with a new key, unless another process makes it at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    _write(new, [Ed25519PrivateKey.generate()])
+    with suppress(FileExistsError):
+        os.link(new, path)
+        logger.warning(
+            "made the key that signs releases, %s: keep a copy, since devices trust the first key "
+            "that they see",
+            path,
+        )
+    new.unlink()
 
 
 def _read(path: Path) -> SigningKeys:

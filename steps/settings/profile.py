@@ -107,7 +107,8 @@ class Release(Section):
     """How a release is signed."""
 
     key_file: str | None = Field(
-        None, description="private keys made by steps.release.keys; null: unsigned"
+        "data/release.pem",
+        description="private keys, made if they do not exist; null: releases are unsigned",
     )
 
 

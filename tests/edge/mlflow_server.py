@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from signing import OURS, signing
 from tiny_model import statement, write_model, write_reference_images
 
 SERVER_SECONDS = 90
@@ -77,14 +78,22 @@ class Registered:
         self.post("model-versions/set-tag", name=self.name, version=version, **tag)
 
     def publish(
-        self, steepness=0.05, alias="champion", tag=True, change=None, reference=False, **record
+        self,
+        steepness=0.05,
+        alias="champion",
+        tag=True,
+        change=None,
+        reference=False,
+        signed=True,
+        **record,
     ) -> str:
         """Register a version, tag its release and set an alias; returns the version.
 
         Args:
             tag: whether there is a release statement at all.
             reference: whether it has reference images.
-            change: called with the statement before it is tagged; may alter it.
+            change: called with the statement before it is tagged; may alter it, and sign it.
+            signed: whether the statement is signed if nothing alters it.
         """
         folder = write_model(self.scratch / f"{time.monotonic_ns()}", steepness, **record)
         if reference:
@@ -106,6 +115,8 @@ class Registered:
         stated = statement(folder, self.name, version, self.releases)
         if change:
             change(stated)
+        elif signed:
+            signing(OURS)(stated)
         if tag:
             self.set_release(version, stated)
         self.set_alias(alias, version)

@@ -51,7 +51,7 @@ def test_of_a_device_that_works_all_is_well(tmp_path, capsys, registered, monkey
     ]
     assert found["camera"][1] == "simulated gives 480 × 480 pixels"
     assert "champion: version 1, release 1" in found["server"][1]
-    assert "unsigned releases are installed" in found["key"][1]
+    assert "none pinned yet: the first release pins its own in" in found["key"][1]
     # hidden, so that ingest does not read it
     assert [path.name for path in (tmp_path / "landing").iterdir()] == [".doctor-a7"]
 

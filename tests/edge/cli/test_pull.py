@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from file_snapshot import snapshot
+from signing import OURS, signing
 from tiny_model import write_model
 
 from edge.cli.main import main
@@ -17,7 +18,7 @@ SHA = "0" * 64
 
 
 def pulled(registered, into, alias="champion"):
-    return pull(registered.server, registered.name, alias, into)
+    return pull(registered.server, registered.name, alias, into, unsigned=True)
 
 
 def test_a_released_model_is_pulled_and_scores(registered, tmp_path):
@@ -49,6 +50,7 @@ def test_a_new_version_replaces_the_old_one_and_a_rollback_needs_no_download(reg
     home = tmp_path / registered.name
     assert (home / "current").readlink() == Path("release-2")
     statement_again = json.loads((home / "release-1" / "release.json").read_text()) | {"release": 3}
+    signing(OURS)(statement_again)
     registered.set_release(first, statement_again)
     registered.set_alias("champion", first)
     back = pulled(registered, tmp_path)
@@ -153,7 +155,7 @@ def test_a_faulty_release_is_refused_and_the_old_model_stays(
     registered.publish(**publish)
     with pytest.raises((ReleaseError, RegistryError), match=message):
         pulled(registered, tmp_path / "models")
-    command = ["pull", "--server", registered.server, "--model", registered.name]
+    command = ["pull", "--unsigned", "--server", registered.server, "--model", registered.name]
     assert main([*command, "--into", str(tmp_path / "models")]) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1

@@ -11,7 +11,7 @@ from signing import FOREIGN, NEXT, OURS, public, signing
 from edge.cli.main import main
 from edge.cli.pull import pull
 from edge.protocol.release import ReleaseError
-from edge.protocol.signature import SignatureError, read_keys
+from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys, read_keys
 
 
 def after_signing(change):
@@ -55,7 +55,7 @@ def another_ones_signature(stated: dict) -> None:
 
 
 REFUSED = {
-    "unsigned": (None, "is not signed"),
+    "unsigned": (lambda stated: None, "is not signed"),
     "a foreign key": (signing(FOREIGN), "none of which this device trusts"),
     "the number was raised": (after_signing(changed("release", 9)), "is not valid"),
     "a hash was changed": (after_signing(another_hash), "is not valid"),
@@ -94,6 +94,7 @@ def test_an_older_release_is_refused_though_it_is_signed(registered, tmp_path):
 def test_a_damaged_statement_on_the_device_does_not_lock_it_out(registered, tmp_path):
     registered.publish()
     done = pull(registered.server, registered.name, "champion", tmp_path)
+    assert read_keys(tmp_path / KEYS_FILE) == [public(OURS)]
     (done.folder / "release.json").write_text("{")
     pull(registered.server, registered.name, "champion", tmp_path)
     assert json.loads((done.folder / "release.json").read_text())["release"] == 1
@@ -110,10 +111,12 @@ def test_another_models_release_is_refused_though_it_is_signed(registered, tmp_p
 
 
 def test_keys_beside_the_models_are_pinned(registered, tmp_path, capsys):
-    registered.publish()
+    registered.publish(signed=False)
     command = ["pull", "--server", registered.server, "--model", registered.name]
     command += ["--into", str(tmp_path)]
-    assert main(command) == 0
+    assert main(command) == 1
+    assert "release 1 is not signed" in capsys.readouterr().err
+    assert main([*command, "--unsigned"]) == 0
     assert "no key is pinned" in capsys.readouterr().err
     (tmp_path / "release-keys.txt").write_text(f"# ours\n{public(OURS)}  # since July\n")
     assert main(command) == 1
@@ -121,6 +124,32 @@ def test_keys_beside_the_models_are_pinned(registered, tmp_path, capsys):
     registered.publish(change=numbered(2, OURS))
     assert main(command) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_the_first_signed_release_pins_its_keys(registered, tmp_path):
+    """What an attacker adds or serves later is refused, signed or not."""
+
+    def ask(**publish):
+        registered.publish(**publish)
+        return pull(registered.server, registered.name, "champion", tmp_path, pins(), unsigned=True)
+
+    def pins():
+        return pinned_keys(None, tmp_path)
+
+    def with_a_bad_signature(stated):
+        signing(OURS)(stated)
+        stated["signatures"][public(FOREIGN)] = stated["signatures"][public(OURS)]
+
+    assert ask(signed=False).release == 1 and pins() == []
+    with pytest.raises(SignatureError, match="is not valid"):
+        ask(change=with_a_bad_signature)
+    assert pins() == []
+    assert ask(change=numbered(3, OURS, NEXT)).release == 3
+    assert pins() == sorted([public(OURS), public(NEXT)])
+    for change in (numbered(4, FOREIGN), numbered(5)):
+        with pytest.raises(SignatureError):
+            ask(change=change)
+    assert ask(change=numbered(6, NEXT)).release == 6
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def faulty(model_folder):
 def test_a_faulty_transfer_is_refused(faulty, tmp_path, fault, error, message):
     FaultyServer.fault = fault
     with pytest.raises(error, match=message):
-        pull(faulty, "m", "champion", tmp_path)
+        pull(faulty, "m", "champion", tmp_path, unsigned=True)
     assert snapshot(tmp_path) == {}
 
 
@@ -124,5 +124,5 @@ def test_the_user_is_taken_from_the_environment(faulty, tmp_path, monkeypatch, e
     for part, value in environment.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{part}", value)
     FaultyServer.fault = "none"
-    pull(faulty, "m", "champion", tmp_path)
+    pull(faulty, "m", "champion", tmp_path, unsigned=True)
     assert set(FaultyServer.authorization) == {sent}

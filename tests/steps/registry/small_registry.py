@@ -77,6 +77,7 @@ def write_profile(home: Path, **promotion) -> Path:
     content = yaml.safe_load((PROJECT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
     content |= {"lake": str(home / "lake"), "cache": str(home / "cache")}
     content["promotion"] |= promotion
+    content["release"] = {"key_file": str(home / "release.pem")}
     path = home / "test.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path

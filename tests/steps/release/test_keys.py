@@ -3,6 +3,7 @@
 import base64
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mlflow import MlflowClient
@@ -10,7 +11,7 @@ from mlflow import MlflowClient
 from edge.protocol.release import Release
 from edge.protocol.signature import SignatureError
 from steps.errors import UserError
-from steps.release.keys import KEY_VARIABLE, main, public_key, signing_keys
+from steps.release.keys import KEY_VARIABLE, main, public_key, public_keys, signing_keys
 from steps.release.statement import release_again, release_version
 
 NAME = 'it\'s a "model"'
@@ -53,13 +54,23 @@ def test_the_environment_comes_before_the_file(key_file, monkeypatch):
 
 
 def test_a_missing_file_is_an_error_with_the_command_that_makes_it(tmp_path):
-    with pytest.raises(UserError, match="run: python -m steps.release.keys make"):
-        signing_keys(str(tmp_path / "none.pem"))
+    with pytest.raises(SystemExit, match="run: python -m steps.release.keys make"):
+        main(["rotate", str(tmp_path / "none.pem")])
     (tmp_path / "damaged.pem").write_text(
         "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"
     )
     with pytest.raises(UserError, match="damaged"):
         signing_keys(str(tmp_path / "damaged.pem"))
+
+
+def test_the_first_release_makes_a_key_that_no_other_user_can_read(tmp_path, caplog):
+    path = tmp_path / "data" / "release.pem"
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(public_keys, str(path)) for _ in range(8)]
+        (key,) = {key for one in made for key in one.result()}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and [*path.parent.iterdir()] == [path]
+    assert caplog.text.count("made the key that signs releases") == 1
+    assert public_keys(str(path)) == [key]
 
 
 @pytest.fixture
@@ -96,6 +107,6 @@ def test_without_a_key_a_release_is_unsigned_and_says_so(store, files, caplog):
     client.create_registered_model("package-onnx")
     client.create_model_version("package-onnx", source="file:///nowhere")
     release_version("package-onnx", "1", files)
-    assert "NOT SIGNED" in caplog.text and "steps.release.keys make" in caplog.text
+    assert "NOT SIGNED" in caplog.text and "release.key_file" in caplog.text
     tag = client.get_model_version("package-onnx", "1").tags["release"]
     assert "signatures" not in json.loads(tag)
