@@ -79,9 +79,10 @@ def commit(profile: Profile, actions: list[str], table: Table = IMAGES) -> None:
     log.mkdir(parents=True, exist_ok=True)
     version = len(list(log.glob("*.json")))
     if version == 0:
+        schema = json.dumps({"fields": [{"name": name} for name in table.types]})
         actions = [
             json.dumps({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
-            json.dumps({"metaData": {"id": "made"}}),
+            json.dumps({"metaData": {"id": "made", "schemaString": schema}}),
             *actions,
         ]
     (log / f"{version:020}.json").write_text("\n".join(actions))

@@ -41,7 +41,7 @@ class ImageContent:
     def __init__(self, table: str):
         self._filesystem, self._root = fsspec.core.url_to_fs(table)
         self._files: OrderedDict[str, tuple[parquet.ParquetFile, list[int]]] = OrderedDict()
-        self._blocks: OrderedDict[tuple[str, int, int], pa.ChunkedArray] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int, int], pa.Array] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, file: str, row: int) -> bytes:
@@ -62,7 +62,9 @@ class ImageContent:
             rows = _rows_at_once(column)
             key = (file, group, index // rows)
             if key not in self._blocks:
-                self._blocks[key] = _read_block(opened, group, index // rows, rows)
+                batches = opened.iter_batches(rows, [group], ["content"], use_threads=False)
+                for number, batch in zip(range(index // rows + 1), batches, strict=False):
+                    self._blocks[file, group, number] = batch["content"]
                 while self._kept() > KEPT_BYTES and len(self._blocks) > 1:
                     self._blocks.popitem(last=False)
             self._blocks.move_to_end(key)
@@ -88,13 +90,6 @@ def _rows_at_once(group: parquet.RowGroupMetaData) -> int:
     columns = (group.column(number) for number in range(group.num_columns))
     size = next(c.total_uncompressed_size for c in columns if c.path_in_schema == "content")
     return max(1, int(BLOCK_BYTES / max(1, size / group.num_rows)))
-
-
-def _read_block(opened: parquet.ParquetFile, group: int, number: int, rows: int) -> pa.ChunkedArray:
-    batches = opened.iter_batches(rows, [group], ["content"], use_threads=False)
-    for _ in range(number):
-        next(batches)
-    return pa.chunked_array([next(batches)["content"]])
 
 
 def as_shown(content: bytes, side: int) -> tuple[bytes, str]:
