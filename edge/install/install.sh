@@ -60,7 +60,9 @@ fi
 uninstall() {
     if [[ $systemd == yes && -f $units/$name.service ]]; then
         systemctl disable --quiet --now $name.service
-        rm -f "$units/$name.service" "$bin/edge-agent"
+        systemctl stop "$name@*.service"
+        systemctl disable --quiet $name@.service # of every camera
+        rm -f "$units/$name.service" "$units/$name@.service" "$bin/edge-agent"
         systemctl daemon-reload
     fi
     local store path
@@ -189,10 +191,13 @@ service() {
     chown -R $name: "$state"
     chmod 750 "$state"
     filled_in "$edge/install/$name.service" >"$units/$name.service"
+    # one for each further camera, by the name of its settings
+    sed 's|/agent\.toml|/%i.toml|' "$units/$name.service" >"$units/$name@.service"
     ln -sf "$prefix/bin/edge-agent" "$bin/edge-agent"
     systemctl daemon-reload
     systemctl enable --quiet $name.service
     systemctl restart $name.service
+    systemctl try-restart "$name@*.service"
     say "the agent runs: edge-agent status"
 }
 

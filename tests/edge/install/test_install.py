@@ -203,6 +203,23 @@ def test_the_service_has_few_rights(tmp_path):
     assert exposure and float(exposure[1]) < EXPOSURE, done.stdout
 
 
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="NOT PROVEN HERE: no systemd-analyze"
+)
+def test_a_further_camera_has_a_service_with_settings_of_its_own(tmp_path):
+    script = INSTALL.read_text()
+    (change,) = re.findall(r"sed '(\S+)' \"\$units/\$name\.service\"", script)
+    (tmp_path / "opt/bin").mkdir(parents=True)
+    (tmp_path / "opt/bin/edge-agent").touch(0o755)
+    made = subprocess.run(["sed", change, str(unit(tmp_path))], capture_output=True, text=True)
+    assert f"edge-agent run --config {tmp_path}/etc/%i.toml\n" in made.stdout
+    template = tmp_path / "lakehouse-vision@porch.service"
+    template.write_text(made.stdout)
+    command = ["systemd-analyze", "verify", str(template)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0 and not checked.stderr.strip(), checked.stderr
+
+
 @pytest.fixture
 def open_home():
     """A folder that every user may enter, like /opt and /var; pytest's own are closed."""
