@@ -117,17 +117,20 @@ class ModelHome:
         (self.folder / CURRENT).unlink(missing_ok=True)
         sync_folder(self.folder)
 
-    def add_failure(self, release: Release, reason: str, final: bool = False) -> None:
+    def add_failure(
+        self, release: Release, reason: str, final: bool = False, attempts: int = 1
+    ) -> None:
         """Count a failed attempt at a release; hold the state's lock.
 
         Args:
             release: of which the state keeps the newest ``KEPT_FAILURES`` that failed.
             reason: on one line.
             final: whether there is no further attempt; the ``MAX_ATTEMPTS``-th is always final.
+            attempts: how many more this is.
         """
         state = self.state
         before = state.failures.get(release.digest)
-        attempts = before.attempts + 1 if before else 1
+        attempts += before.attempts if before else 0
         final = final or attempts >= MAX_ATTEMPTS
         failure = Failure(release.release, reason, attempts, final, runtime_fingerprint())
         others = {k: v for k, v in state.failures.items() if k != release.digest}

@@ -22,7 +22,7 @@ SLOWEST = 2000
 ROUND_SECONDS = 3600.0
 """For all requests of a poll; what is missing then follows with the next one."""
 CHUNK = 1 << 16
-LONGEST_ANSWER = 1 << 20
+LONGEST_ANSWER = 1 << 18
 """Bytes of an answer about a version; a longer one is not MLflow's."""
 
 

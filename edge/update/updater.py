@@ -8,7 +8,7 @@ from pathlib import Path
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.signature import KEYS_FILE
-from edge.update.home import STAGING, ModelHome
+from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
@@ -168,10 +168,13 @@ class Updater:
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         downloaded = fetch(self.registry, release, staging, have, self.reserve)
+        # counted before, since a weak power supply may end the device
+        self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         try:
             result = self_test_apart(staging, self.threads)
         except ReleaseError as error:
-            self._save_failure(release, str(error), final=not isinstance(error, CrashedError))
+            is_final = not isinstance(error, CrashedError)
+            self._save_failure(release, str(error), is_final, attempts=0)
             raise
         write_atomically(staging / SELF_TEST_FILE, result.text().encode())
         write_atomically(staging / RELEASE_FILE, release.text.encode())
@@ -180,6 +183,8 @@ class Updater:
         self._intact = release.digest
         return ActiveModel(release.version, release.release, folder, result.file, downloaded)
 
-    def _save_failure(self, release: Release, reason: str, final: bool) -> None:
+    def _save_failure(
+        self, release: Release, reason: str, final: bool = False, attempts: int = 1
+    ) -> None:
         with self.home.state_lock():
-            self.home.add_failure(release, reason, final)
+            self.home.add_failure(release, reason, final, attempts)
