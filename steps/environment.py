@@ -9,11 +9,13 @@ import logging
 import os
 import pwd
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from steps.errors import UserError
 
@@ -123,14 +125,16 @@ def ranks_inherit() -> Iterator[None]:
     """
     from horovod.runner.common.util import env
 
-    before = env.is_exportable
+    before, main = env.is_exportable, sys.modules["__main__"]
     env.is_exportable = lambda name: (
         name not in os.environ and name not in ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY")
     )
+    # or the process beside each rank, which only watches it, would import the step first
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        env.is_exportable = before
+        env.is_exportable, sys.modules["__main__"] = before, main
 
 
 def _temporary_folder() -> str:

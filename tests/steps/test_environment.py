@@ -180,3 +180,27 @@ def test_everything_at_once_reaches_neither_spark_nor_the_ranks(tmp_path):
     expected |= {"secret on a command line": False, "long": 60_000, "polls": ""}
     assert found == {"doubled": 90, "ranks": [expected, expected]}
     assert seen == []
+
+
+def test_a_process_beside_a_rank_does_not_run_the_main_module_again(tmp_path):
+    main = tmp_path / "kneading.py"
+    main.write_text(
+        "from multiprocessing import get_context\n"
+        "from steps.environment import ranks_inherit\n"
+        "print('imported', flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    for block in (ranks_inherit(), None):\n"
+        "        if block: block.__enter__()\n"
+        "        process = get_context('spawn').Process(target=print)\n"
+        "        process.start(); process.join()\n"
+        "        print(process.exitcode, flush=True)\n"
+        "        if block: block.__exit__(None, None, None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(main)],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["imported", "0", "imported", "0"], done.stderr[-2000:]
