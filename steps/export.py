@@ -16,6 +16,7 @@ from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
 from steps.evaluation.comparison import expected_accuracy
 from steps.features.weights import ATTRIBUTION
+from steps.ingestion.class_names import class_names
 from steps.lake.session import spark_session
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import ExportOutputs
@@ -54,7 +55,8 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     origin = {"model": source.name, "version": source_number, "train_run_id": train_run_id}
     if trained.network in FROZEN:
         origin["weights"] = ATTRIBUTION
-    record = make_record(trained, metrics=trained.metrics, source=origin)
+    names = _names(run.profile, trained.labels)
+    record = make_record(trained, metrics=trained.metrics, source=origin, names=names)
     spark = partial(spark_session, run.profile, "export")
     cache = find_or_fill(trained.selection, run.profile, spark)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,13 +117,22 @@ def _require_intact(version: ModelVersion, hashes: dict[str, str]) -> None:
             raise versions.not_kept_error(version)
 
 
+def _names(profile: Profile, labels: list[str] | None = None) -> dict[str, str]:
+    """Return what people call the labels of a network; None: all labels."""
+    return {
+        label: one.name
+        for label, one in class_names(profile).items()
+        if labels is None or label in labels
+    }
+
+
 def _state(parameters: Parameters, profile: Profile) -> str:
-    """Return where the alias points and which keys sign.
+    """Return where the alias points, which keys sign, and what people call the labels.
 
     The code that ships with the model is in the cache key already: the pyfunc imports it.
     """
     keys = public_keys(profile.release.key_file)
-    return f"{aliases.alias_state(profile.model, parameters.alias)} {keys}"
+    return f"{aliases.alias_state(profile.model, parameters.alias)} {keys} {_names(profile) or ''}"
 
 
 STEP = Step.of(

@@ -20,6 +20,8 @@ from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
 from steps.ingestion.folders import describe_folders, folders_below, have_splits
+from steps.ingestion.follow_labels import apply_labels, has_pending_labels
+from steps.ingestion.label_rows import labels_version
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import Landing
 from steps.ingestion.polling import WAIT_SECONDS, leased_polls, parse_trigger
@@ -96,7 +98,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
                     logger.info("%d files left the quarantine", moved)
             if table := parameters.labels:
                 labels = merge_labels(spark(), profile, source, table, parameters.labels_by)
-        return _summarize(spark, run, zone, folders, labels)
+            applied = labels_version(profile)
+            if has_pending_labels(Newest(IMAGES, profile, spark), profile, source):
+                apply_labels(spark(), profile, source, have_splits(folders))
+        return _summarize(spark, run, zone, folders, labels, applied)
 
 
 def _list_at_each_poll(
@@ -157,9 +162,14 @@ def _ingest_new_files(
 
 
 def _summarize(
-    spark: GetSpark, run: StepRun, zone: Landing, folders: set[str], labels: MergedLabels | None
+    spark: GetSpark,
+    run: StepRun,
+    zone: Landing,
+    folders: set[str],
+    labels: MergedLabels | None,
+    applied: int,
 ) -> IngestOutputs:
-    """Return the outputs, and log and report them."""
+    """Return the outputs, and log and report them; ``applied`` is the version of ``labels``."""
     from steps.reports.ingest import fill_report
 
     images, quarantine = (Newest(table, run.profile, spark) for table in (IMAGES, QUARANTINE))
@@ -174,6 +184,7 @@ def _summarize(
         version=images.snapshot.version,
         source=source,
         labelled=labelled.digest(labelled.read_labelled(images.rows, source)),
+        labels_version=applied,
         **counts,
     )
     trained_on = f"{outputs.table} {outputs.source} {outputs.labelled}"
@@ -220,7 +231,7 @@ STEP = Step.of(
     ingest,
     settings=("lake", "file_name"),
     state=_state,
-    invalid_reason=lambda outputs, _: labelled.labelled_change_since(outputs),
+    invalid_reason=labelled.labelled_change_since,
 )
 
 if __name__ == "__main__":

@@ -3,10 +3,14 @@
 import getpass
 import logging
 import socket
+from collections import Counter
 
 from pydantic import Field
 
 from steps.ingestion import landing
+from steps.ingestion.class_names import parse_class_names, set_class_names
+from steps.ingestion.follow_labels import merge_classes
+from steps.ingestion.label_export import export_labels, read_labels
 from steps.ingestion.label_rows import add_labels
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
@@ -27,6 +31,15 @@ class Parameters(StepParameters):
 
     source: str = Field("data/landing", description="folder or URI whose images are labelled")
     labeller: str = Field("", description="your name beside each label; empty: the user's name")
+    names: str = Field(
+        "", description="names for people, such as '0=no package,1=package'; opens no page"
+    )
+    merge: str = Field(
+        "", description="as in 'boot=boots': what is labelled boot becomes boots; opens no page"
+    )
+    export: str = Field(
+        "", description=".csv or .json (Label Studio) file for all images; opens no page"
+    )
     port: int = Field(8090, ge=0, le=65535, description="of the page; 0: any free one")
 
 
@@ -34,6 +47,8 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
     """Serve the page until it is done, then write the labels as one version of `labels`."""
     profile, source = run.profile, landing.normalize(parameters.source)
     labeller = parameters.labeller.strip() or getpass.getuser()
+    if parameters.names or parameters.merge or parameters.export:
+        return _without_page(profile, source, labeller, parameters)
     journal = Journal(journal_folder(profile))
     try:
         if journal.rows:
@@ -54,6 +69,30 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
         labels={one["label"]: one["count"] for one in counts["classes"]},
         unlabelled=left,
     )
+
+
+def _without_page(
+    profile: Profile, source: str, labeller: str, parameters: Parameters
+) -> LabelOutputs:
+    """Name labels, merge one into another, and export all, as far as it is asked for."""
+    done, added = [], 0
+    if parameters.names or parameters.merge:
+        names = parse_class_names(parameters.names) if parameters.names else {}
+        label, _, into = parameters.merge.partition("=")
+        with spark_session(profile, "label") as spark:
+            if names:
+                set_class_names(spark, profile, names)
+                done.append(f"{len(names)} labels named")
+            if parameters.merge:
+                added = merge_classes(spark, profile, source, label, into, labeller)
+                done.append(f"{added} images are labelled {into} instead of {label}")
+    images = read_labels(profile, source)
+    if parameters.export:
+        export_labels(images, source, parameters.export)
+        done.append(f"{len(images)} images written to {parameters.export}")
+    counts = Counter(image["label"] for image in images)
+    unlabelled = counts.pop(None, 0)
+    return LabelOutputs(line="; ".join(done), added=added, labels=counts, unlabelled=unlabelled)
 
 
 def _serve(sitting: Sitting, port: int) -> None:

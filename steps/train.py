@@ -96,7 +96,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         features = learned if learned.has_features else None
         audit = audit_network(keras_predict(model), cache, selection, test, features)
     validated, rate = audit.cross_validated, peak_rate(plan, processes)
-    fill_report(run.report, test, by_slice, result, cache, rate, audit, threshold)
+    fill_report(run.report, run.profile, test, by_slice, result, cache, rate, audit, threshold)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
     return TrainOutputs(

@@ -83,6 +83,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "frames": state.frames,
         "last_frame_at": _iso(state.moment) if state.moment else None,
         **{name: getattr(state.result, name, None) for name in ("label", "score", "latency_ms")},
+        "name": _label_name(parts),
         "kept": dict(state.kept),
         "queue": parts.queue.size(),
         "results": parts.results.size(),
@@ -97,6 +98,12 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
         "recent_errors": list(state.recent_errors),
     }
+
+
+def _label_name(parts: Parts) -> str | None:
+    """Return what people call the label of the last frame; None if they have no name for it."""
+    model, result = parts.model.current if parts.model else None, parts.watcher.state.result
+    return model.scorer.record.names.get(result.label or "") if model and result else None
 
 
 def _model_failure(parts: Parts) -> str | None:

@@ -151,7 +151,8 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     if status["model_version"]:
         model = f"{status['model']} {status['model_version']}, release {status['release']}"
         model += ", on probation" if status["on_probation"] else ""
-    score = f"{status['label']} {status['score']:.4f}" if status["score"] is not None else "none"
+    label = f"{status['label']} ({status['name']})" if status["name"] else status["label"]
+    score = f"{label} {status['score']:.4f}" if status["score"] is not None else "none"
     waiting = f"{pluralize(queue['images'], 'image')}, {queue['bytes'] / 1e6:.1f} MB; "
     waiting += pluralize(status["results"]["unsent"], "result")
     if queue["undated"]:

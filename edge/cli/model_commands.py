@@ -99,7 +99,7 @@ def _score(options: argparse.Namespace) -> None:
     frames = selected_camera(options).frames(options.count)
     truth = json.loads(options.truth.read_text()) if options.truth else {}
     scored = score_frames(model, frames, truth, options.device)
-    rows = print_table(scored, model.scorer.record.labels)
+    rows = print_table(scored, model.scorer.record)
     if options.json:
         write_rows(rows, options.json)
 
@@ -109,4 +109,5 @@ def _predict(options: argparse.Namespace) -> None:
 
     width = max(len(file.name) for file in options.files)
     for row in predict(options.server, options.files):
-        print(f"{row['file']:<{width}}  {row['label']}  {row['score']:.4f}", flush=True)
+        name = f" ({row['name']})" if "name" in row else ""
+        print(f"{row['file']:<{width}}  {row['label']}{name}  {row['score']:.4f}", flush=True)

@@ -26,8 +26,8 @@ def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
         files: encoded images.
 
     Yields:
-        For each good file, in order: ``file``, ``label``, ``score``, and a probability for each
-        label.
+        For each good file, in order: ``file``, ``label``, ``score``, a probability for each label
+        and, if the labels have names, ``name``.
 
     Raises:
         UserError: there is no server; or, after the last file, some cannot be read or are

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.cameras.camera import Frame
+from edge.inference.record import ModelRecord
 from edge.update.current import CurrentModel
 
 
@@ -48,22 +49,25 @@ def score_frames(
         yield ScoredFrame(name, true, found.label, found.score, ms, model.version)
 
 
-def print_table(rows: Iterable[ScoredFrame], labels: list[str]) -> list[ScoredFrame]:
+def print_table(rows: Iterable[ScoredFrame], record: ModelRecord) -> list[ScoredFrame]:
     """Print scored frames as they come, in columns, and return them; the truth if it is known.
+
+    Labels stand with the names that the record has for them.
 
     A file name longer than its column moves only its own row to the right.
     """
-    width = max(len("label"), *map(len, labels))
+    width = max(len("label"), *(len(record.describe(label)) for label in record.labels))
     printed: list[ScoredFrame] = []
     for row in rows:
         cells = row._asdict() | {"score": f"{row.score:.4f}", "ms": f"{row.ms:.1f}"}
+        cells |= {"label": record.describe(row.label), "truth": record.describe(row.truth or "-")}
         if not printed:
             file_width, known = max(len(row.file), len("file")), row.truth is not None
             truth = f"{{truth:<{width}}}  " if known else ""
             line = f"{{file:<{file_width}}}  {truth}{{label:<{width}}}  {{score:>6}}  {{ms:>7}}"
             line += "  {version:>7}"
             print(line.format(**{name: name for name in cells}), flush=True)
-        print(line.format(**cells | {"truth": row.truth or "-"}), flush=True)
+        print(line.format(**cells), flush=True)
         printed.append(row)
     return printed
 

@@ -84,6 +84,7 @@ class ModelRecord:
         abstention: the score below which the model is unsure; None: it never is.
         regions: the part of an image that ``prepare`` takes, by device ID, as
             :func:`edge.inference.region.region_of` reads them.
+        names: what people call the labels, as far as they have such names.
     """
 
     labels: list[str]
@@ -98,6 +99,7 @@ class ModelRecord:
     abstention: float | None = None
     resizing: str = SQUASH
     regions: dict[str, Region] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "ModelRecord":
@@ -134,7 +136,8 @@ class ModelRecord:
     def _require_sound(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` for a value of another type, or out of bounds."""
         labels, size = self.labels, self.input_size
-        texts = [*labels, self.prepare_version, *self.source.values(), *self.files.values()]
+        texts = [*labels, self.prepare_version]
+        texts += [text for one in (self.source, self.files, self.names) for text in one.values()]
         numbers = [n for one in self.file_metrics.values() for n in one.values()]
         thresholds = [n for n in (self.threshold, self.abstention) if n is not None]
         numbers += thresholds
@@ -161,6 +164,10 @@ class ModelRecord:
         own = {name: value for name, value in asdict(self).items() if value is not None}
         text = json.dumps(own | stated, indent=2, sort_keys=True, ensure_ascii=False)
         (Path(folder) / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def describe(self, label: str) -> str:
+        """Return a label as people read it, such as ``1 (package)``."""
+        return f"{label} ({self.names[label]})" if label in self.names else label
 
     def decide(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
         """Return the class of each image by :func:`decide`, with the record's threshold."""

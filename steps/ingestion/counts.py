@@ -12,7 +12,12 @@ from steps.lake.newest import Newest
 from steps.pipeline.outputs import IngestOutputs
 
 CLASSES_SHOWN = 20
-ORIGINS = {"name": "file names", "folder": "folders", "table": "a table"}
+ORIGINS = {
+    "name": "file names",
+    "folder": "folders",
+    "table": "a table",
+    "labels": "the table labels",
+}
 
 
 def quarantine_reasons(quarantine: Newest, source: str) -> dict[str, int]:

@@ -1,19 +1,24 @@
 """Labels as rows with a history: the table ``labels``, whose newest row of an image counts."""
 
 from datetime import datetime
-from typing import NamedTuple
+from operator import methodcaller
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import LABELS
 from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import Profile
 
-NOT_SURE, UNDO, IMPORT = "not sure", "undo", "import"
+NOT_SURE, UNDO, IMPORT, RENAME = "not sure", "undo", "import", "rename"
 """Ways to label that mean more than the label they give: ``how`` of a row."""
+
+FROM_LABELS = "labels"
+"""``label_from`` of an image that has its label from this table."""
 
 SCHEMA = pa.schema(
     [
@@ -57,18 +62,19 @@ def add_labels(spark: SparkSession, profile: Profile, rows: list[LabelRow], mess
     Returns:
         the number of rows that were new.
     """
-    known = LABELS.open(spark, profile).toDF().select("id")
     texts = [row._replace(label=normalize_label(row.label)) for row in rows]
-    given = spark.createDataFrame(texts, LABELS.columns)
-    new = given.join(known, "id", "left_anti").persist()
+    return add_rows(spark, profile, spark.createDataFrame(texts, LABELS.columns), message)
+
+
+def add_rows(spark: SparkSession, profile: Profile, rows: DataFrame, message: str) -> int:
+    """Add the rows of a data frame as :func:`add_labels` does; its labels are normalized."""
+    known = LABELS.open(spark, profile).toDF().select("id")
+    new = rows.join(known, "id", "left_anti").persist()
     try:
         if new.isEmpty():  # a merge that adds nothing would write a version as well
             return 0
-        return LABELS.merge(
-            *(spark, profile, new, "row.id = new.id"),
-            lambda into: into.whenNotMatchedInsertAll(),
-            message,
-        )
+        insert = methodcaller("whenNotMatchedInsertAll")
+        return LABELS.merge(spark, profile, new, "row.id = new.id", insert, message)
     finally:
         new.unpersist()
 
@@ -85,6 +91,28 @@ def all_labels(profile: Profile) -> pa.Table:
         return SCHEMA.empty_table()
     rows = log.read_rows(log.read(log.versions[-1]).files, SCHEMA, pc.field("id").is_valid())
     return rows.sort_by([("labelled_at", "ascending"), ("id", "ascending")])
+
+
+def label_by(
+    newest: dict[str, dict[str, Any]], source: str, pattern: str, image: dict[str, Any]
+) -> str | None:
+    """Return the label that an image has by its newest row; without one, its own.
+
+    Args:
+        newest: rows by sha256.
+        source: the landing zone of the image.
+        pattern: of file names.
+        image: its path, sha256, label and label_from, as they are in ``images``.
+    """
+    own = cast("str | None", image["label"])
+    row = newest.get(image["sha256"])
+    if row is None:
+        return own
+    if row["label"] is not None or row["how"] != UNDO:
+        return cast("str | None", row["label"])
+    # taken back to none: what its name or folder gives counts again
+    is_ours = image["label_from"] == FROM_LABELS
+    return parse_file_name(image["path"], source, pattern).label if is_ours else own
 
 
 def current_labels(profile: Profile) -> pa.Table:

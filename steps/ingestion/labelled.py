@@ -13,14 +13,18 @@ from pyspark.sql import functions as F
 
 from steps.endings import Result
 from steps.errors import RunStep, UserError
+from steps.ingestion.label_rows import current_labels, label_by, labels_version
 from steps.ingestion.landing import display
 from steps.ingestion.tables import TIME, path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
 from steps.pipeline.outputs import IngestOutputs
+from steps.settings.profile import Profile
 
 TAG = "labelled_images"
 """Tag of a run of ingest: a hash of the images that it leaves to learn from, wherever and at
 whatever version of the table they are read."""
+
+Follow = Callable[[dict[str, Any]], str | None]
 
 COLUMNS = ("path", "sha256", "device_id", "captured_at", "split", "label")
 """What decides a training, beside the pixels that have the hash."""
@@ -61,18 +65,19 @@ def too_few_labels(images: int, labels: dict[str, int], source: str) -> UserErro
     place = display(source)
     return UserError(
         f"of the {images} images of {place} {found[0] if found else 'none has a label'}, and a "
-        "network needs two labels: move the images of each label into a folder of its name, or "
-        "list them in labels.csv with the columns file_name and label (docs/label-images.md)",
+        "network needs two labels: label them on a page (-e label), move the images of each label "
+        "into a folder of its name, or list them in labels.csv with the columns file_name and "
+        "label (docs/label-images.md)",
         RunStep("ingest", {"source": place, "labels": "labels.csv"}),
         Result.NO_LABELS,
     )
 
 
-def labelled_change_since(outputs: IngestOutputs) -> str | None:
-    """Return what changed in the table since a run of ingest, as far as it decides a training.
+def labelled_change_since(outputs: IngestOutputs, profile: Profile) -> str | None:
+    """Return what changed in the tables since a run of ingest, as far as it decides a training.
 
     Rows of other sources, rows without a label, compaction and VACUUM change nothing. Data files
-    that both versions have are not read, and Spark is not started.
+    that both versions have are not read unless ``labels`` changed, and Spark is not started.
 
     Returns:
         a message, such as ``labels changed (40 added, 10 changed)``, or None.
@@ -85,43 +90,56 @@ def labelled_change_since(outputs: IngestOutputs) -> str | None:
         return f"{outputs.table} was created again"
     if broken := log.broken_files_error(now):
         return broken
-    if now.version == outputs.version:
+    follow = None
+    if labels_version(profile) != outputs.labels_version:
+        newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
+        follow = partial(label_by, newest, outputs.source, profile.file_name)
+    elif now.version == outputs.version:
         return None
     if now.reader > PLAIN_READER:
         return f"{outputs.table} has version {now.version}, whose rows only Spark can read"
-    return _compare(log, now, outputs)
+    return _compare(log, now, outputs, follow)
 
 
-def _compare(log: DeltaLog, now: Snapshot, outputs: IngestOutputs) -> str | None:
+def _compare(
+    log: DeltaLog, now: Snapshot, outputs: IngestOutputs, follow: Follow | None
+) -> str | None:
     """Return what differs between the newest version and that of a run of ingest."""
     then = log.read(outputs.version) if outputs.version in log.versions else None
     if then is None or log.broken_files_error(then):  # after VACUUM
         read = partial(log.read_rows, now.files)
-        same = digest(read_labelled(read, outputs.source)) == outputs.labelled
+        same = digest(read_labelled(read, outputs.source, follow)) == outputs.labelled
         return None if same else "labels changed"
+    common = set() if follow else then.files.keys() & now.files.keys()
+    old, new = (partial(log.read_rows, one.files.keys() - common) for one in (then, now))
     before, after = (
-        {
-            row[0]: row[1:]
-            for row in _rows(read_labelled(partial(log.read_rows, files), outputs.source))
-        }
-        for files in (then.files.keys() - now.files.keys(), now.files.keys() - then.files.keys())
+        {row[0]: row[1:] for row in _rows(read_labelled(read, outputs.source, by))}
+        for read, by in ((old, None), (new, follow))
     )
     return _describe(before, after)
 
 
-def read_labelled(read: Callable[[pa.Schema, Expression], pa.Table], source: str) -> pa.Table:
+def read_labelled(
+    read: Callable[[pa.Schema, Expression], pa.Table], source: str, follow: Follow | None = None
+) -> pa.Table:
     """Return ``COLUMNS`` of the images that :func:`labelled_images` returns, without Spark.
 
     Args:
         read: returns columns of some rows of ``images``, by their schema and a condition.
         source: the landing zone.
+        follow: gives the label of each row, if ``images`` may not have the newest.
     """
     types = {"captured_at": TIME, "replaced_at": TIME}
-    names = (*COLUMNS, "captured_from", "replaced_at")
+    names = (*COLUMNS, "captured_from", "replaced_at", "label_from")
     schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
     path, label, replaced_at = map(pc.field, ("path", "label", "replaced_at"))
-    here = pc.starts_with(path, f"{source}/") & label.is_valid() & replaced_at.is_null()
-    rows = read(schema, here)
+    here = pc.starts_with(path, f"{source}/") & replaced_at.is_null()
+    rows = read(schema, here if follow else here & label.is_valid())
+    if follow:
+        images = rows.select(["path", "sha256", "label", "label_from"]).to_pylist()
+        labels = [follow(image) for image in images]
+        rows = rows.set_column(names.index("label"), "label", pa.array(labels, pa.string()))
+        rows = rows.filter(label.is_valid())
     known = pc.not_equal(rows["captured_from"], "file")
     times = pc.if_else(known, rows["captured_at"], pa.scalar(None, TIME))
     return rows.set_column(names.index("captured_at"), "captured_at", times).select(COLUMNS)

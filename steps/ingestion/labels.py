@@ -1,7 +1,8 @@
-"""Labels from a table, merged into ``images``."""
+"""Labels from a file, merged into ``images``."""
 
 import logging
 from operator import methodcaller
+from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 from delta.tables import DeltaTable
@@ -12,8 +13,10 @@ from pyspark.sql import functions as F
 
 from steps.errors import UserError
 from steps.ingestion.folders import normalize_split
+from steps.ingestion.label_rows import IMPORT, add_rows, all_labels
+from steps.ingestion.label_studio import parse_tasks
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.landing import display, normalize
+from steps.ingestion.landing import display, normalize, read
 from steps.ingestion.tables import IMAGES, current_rows
 from steps.settings.profile import Profile
 
@@ -22,12 +25,12 @@ logger = logging.getLogger("steps")
 Key = Literal["file_name", "path", "sha256"]
 
 ROW = "row.path = new.path AND row.sha256 = new.sha256"
-CHANGED = {
+IMPORTED = {
     "label": "new.label",
     "label_from": "if(row.label <=> new.label, row.label_from, 'table')",
     "split": "new.split",
 }
-"""What a row gets from the table, by column."""
+"""What an image gets from a file of labels, by column."""
 
 
 class MergedLabels(NamedTuple):
@@ -52,14 +55,16 @@ def merge_labels(
 ) -> MergedLabels:
     """Write the labels of a table into a new version of ``images``.
 
-    Earlier versions keep their labels, so a training run can be repeated.
+    Earlier versions keep their labels, so a training run can be repeated. What is new in the file
+    since it was imported last becomes rows of ``labels``; what is not leaves it to these rows which
+    label counts, so that the same file every night takes no correction back.
 
     Args:
         spark: the session.
         profile: names the lake.
         source: only images below it are labelled.
         table: a CSV file with a header, a Parquet file or folder, or a Delta table, with the
-            columns ``label`` and ``key``, and if there is one, ``split``.
+            columns ``label`` and ``key``, and if there is one, ``split``; or Label Studio's JSON.
         key: file_name, path or sha256.
 
     Raises:
@@ -75,21 +80,26 @@ def merge_labels(
         *("path", "file_name", "sha256", "label AS old_label", "split AS old_split"),
         f"size(collect_set(sha256) OVER (PARTITION BY {key})) AS images",
     )
-    matched = given.join(known, key).persist()
+    # read without Spark, which would compute this again once rows are added
+    rows = all_labels(profile).to_pylist()
+    imported = {row["sha256"]: row["label"] for row in rows if row["how"] == IMPORT}
+    imports = spark.createDataFrame([*imported.items()], "sha256 STRING, imported STRING")
+    matched = given.join(known, key).join(imports, "sha256", "left").persist()
+    _record(spark, profile, matched, display(table))
     values = matched.where("images = 1").selectExpr(
         *("path", "sha256", "old_label", "old_split"),
-        "if(size(labels) = 1, labels[0], old_label) AS label",
+        "if(size(labels) = 1 AND NOT (labels[0] <=> imported), labels[0], old_label) AS label",
         "if(size(splits) = 1, splits[0], old_split) AS split",
     )
     changes = values.where("NOT (old_label <=> label AND old_split <=> split)")
     changes = changes.dropDuplicates(["path", "sha256"]).persist()
-    added, changed, rows = changes.selectExpr(
+    added, changed, count = changes.selectExpr(
         "count_if(old_label IS NULL AND label IS NOT NULL)",
         "count_if(old_label <> label)",
         "count(*)",
     ).collect()[0]
-    if rows:
-        IMAGES.merge(spark, profile, changes, ROW, methodcaller("whenMatchedUpdate", set=CHANGED))
+    if count:
+        IMAGES.merge(spark, profile, changes, ROW, methodcaller("whenMatchedUpdate", set=IMPORTED))
     labelling = given.where("size(labels) > 0")
     conflicts = _keys(matched.where("size(labels) > 1 OR size(labels) = 1 AND images > 1"), key)
     unmatched = _keys(labelling.join(known, key, "left_anti"), key)
@@ -110,6 +120,25 @@ def merge_labels(
     return MergedLabels(added, changed, conflicts, len(unmatched))
 
 
+def _record(spark: SparkSession, profile: Profile, matched: DataFrame, file: str) -> None:
+    """Add what is new in a file of labels to the table ``labels``."""
+    new = (
+        matched.where("images = 1 AND size(labels) = 1 AND NOT (labels[0] <=> imported)")
+        .groupBy("sha256")
+        .agg(F.collect_set(F.col("labels")[0]).alias("found"))
+        .where("size(found) = 1")  # equal bytes may have two labels, by their paths
+        .selectExpr(
+            "replace(uuid(), '-', '') AS id",
+            *("sha256", "found[0] AS label"),
+            f"'{IMPORT}' AS how",
+            "current_timestamp() AS labelled_at",
+            "CAST(NULL AS STRING) AS proposed_by",
+        )
+        .withColumn("labeller", F.lit(PurePosixPath(file).name))
+    )
+    add_rows(spark, profile, new, f"imported from {file}")
+
+
 def _keys(rows: DataFrame, key: str) -> list[str]:
     return [row[key] for row in rows.select(key).distinct().orderBy(key).collect()]
 
@@ -117,12 +146,19 @@ def _keys(rows: DataFrame, key: str) -> list[str]:
 def _read(spark: SparkSession, table: str, key: Key) -> DataFrame:
     place = normalize(table)
     kind = "csv" if place.lower().endswith((".csv", ".csv.gz")) else "parquet"
-    if DeltaTable.isDeltaTable(spark, place):
+    if place.lower().endswith(".json"):
+        kind = "json"
+    elif DeltaTable.isDeltaTable(spark, place):
         kind = "delta"
     try:
-        labels = spark.read.load(place, kind, header=True)
-    except (PySparkException, Py4JJavaError) as error:  # the latter: damaged Parquet
+        if kind == "json":
+            tasks = parse_tasks(read(place), key, table)
+            labels = spark.createDataFrame(tasks, f"{key} STRING, label STRING")
+            return _normalize(labels, key)
+        labels = spark.read.load(place, kind, header=True, escape='"')
+    except (PySparkException, Py4JJavaError, OSError) as error:  # the second: damaged Parquet
         why = error.getCondition() if isinstance(error, PySparkException) else "damaged"
+        why = error.strerror if isinstance(error, OSError) else why
         raise UserError(
             f"cannot read the labels {table} ({why}); pass -P labels=<CSV file "
             "with a header, Parquet, or Delta table>"
@@ -133,6 +169,11 @@ def _read(spark: SparkSession, table: str, key: Key) -> DataFrame:
             f"{', '.join(labels.columns)}; rename one, or pass -P labels_by=<file_name, path or "
             "sha256>"
         )
+    return _normalize(labels, key)
+
+
+def _normalize(labels: DataFrame, key: Key) -> DataFrame:
+    """Return key, label and split as ``images`` writes them, of the rows that have a key."""
     # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
     split = "CAST(split AS STRING) AS split" if "split" in labels.columns else "NULL AS split"

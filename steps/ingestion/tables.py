@@ -147,13 +147,16 @@ LABELS = Table(
 )
 """Rows are only added. The newest one of an image counts (steps/ingestion/label_rows.py)."""
 
+CLASSES = Table("classes", "label STRING, name STRING, colour STRING, key STRING", indexed=4)
+"""What people call the labels (steps/ingestion/class_names.py)."""
+
 IMAGE_TABLES = (IMAGES, QUARANTINE)
 """Where the files of a landing zone end."""
 
 INGESTED_TABLES = (*IMAGE_TABLES, LABELS)
 """Those that ingest needs from the start."""
 
-TABLES = (*INGESTED_TABLES, SCORES, DEVICES)
+TABLES = (*INGESTED_TABLES, CLASSES, SCORES, DEVICES)
 
 
 def view_tables(spark: SparkSession, profile: "Profile") -> list[str]:

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.errors import RunStep, UserError
+from steps.ingestion.label_rows import FROM_LABELS
 from steps.ingestion.landing import display
 from steps.ingestion.tables import BAND, IMAGES, TIME
 from steps.lake.delta_log import PLAIN_READER, DeltaLog
 from steps.settings.profile import Profile
 
 NARROW = pa.schema(
-    [(name, pa.string()) for name in ("path", "sha256", "device_id", "label")]
+    [(name, pa.string()) for name in ("path", "sha256", "device_id", "label", "label_from")]
     + [("captured_at", TIME), ("replaced_at", TIME), ("statistics", pa.list_(BAND))]
 )
 COLOURS = 3
@@ -32,8 +33,8 @@ class ImageIndex:
     Attributes:
         version: of the table.
         files: the data files, relative to the table.
-        columns: sha256, device, label (None: none in ``images``), captured_at, brightness (0–255),
-            file (number in ``files``) and row (in that file), in time order.
+        columns: sha256, device, label (None: none but by a row of ``labels``), captured_at,
+            brightness (0–255), file (number in ``files``) and row (in that file), in time order.
     """
 
     version: int
@@ -139,10 +140,11 @@ def _read_file(log: DeltaLog, source: str, number: int, file: str) -> pa.Table:
     """Return the rows of one data file, whose places only a reading without a filter shows."""
     rows = log.read_rows([file], NARROW, pc.scalar(True))
     here = pc.and_(pc.starts_with(rows["path"], f"{source}/"), pc.is_null(rows["replaced_at"]))
+    is_own = pc.not_equal(pc.fill_null(rows["label_from"], ""), FROM_LABELS)
     columns: dict[str, Any] = {
         "sha256": rows["sha256"],
         "device": pc.fill_null(rows["device_id"], ""),
-        "label": rows["label"],
+        "label": pc.if_else(is_own, rows["label"], None),
         "captured_at": rows["captured_at"],
         "brightness": np.concatenate([*_brightness(rows["statistics"]), np.empty(0, np.float32)]),
         "file": np.full(rows.num_rows, number, np.int32),

@@ -115,7 +115,8 @@ class Sitting:
         has = ~np.isnan(indices.astype(float))
         codes[has] = numbers[indices[has].astype(int)]
         for sha256, given in self.labels.items():
-            if (number := images.find(sha256)) is not None:
+            is_given = given.label is not None or given.is_unsure  # else what a name gives counts
+            if is_given and (number := images.find(sha256)) is not None:
                 codes[number] = self._code(given.label, given.is_unsure)
         return codes
 

@@ -32,8 +32,9 @@ class IngestOutputs(Outputs):
     ``table_id`` is Delta's own: a table that was recreated at the same place has another one.
     Rows whose file was rewritten since are not counted; ``duplicates`` counts those among
     ``images`` whose bytes were ingested before under another name. ``labelled`` is a hash of the
-    labelled images. ``labels_from`` counts labels by where they are from, and ``splits`` images by
-    the split that they bring themselves.
+    labelled images. ``labels_version`` is the version of the table ``labels`` that they follow; -1:
+    none. ``labels_from`` counts labels by where they are from, and ``splits`` images by the split
+    that they bring themselves.
     """
 
     table: str
@@ -46,6 +47,7 @@ class IngestOutputs(Outputs):
     quarantined: int
     labels: dict[str, int]
     labelled: str = ""
+    labels_version: int = -1
     labels_from: dict[str, int] = {}
     splits: dict[str, int] = {}
 

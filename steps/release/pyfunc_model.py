@@ -48,17 +48,21 @@ class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
         self._scorer = Scorer(os.path.dirname(context.artifacts["model"]), threads=1)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Return ``label``, ``score`` and a column of probabilities for each label.
+        """Return ``label``, ``score``, ``name`` and a column of probabilities for each label.
+
+        ``name`` is what people call the label; without such names there is no such column.
 
         Raises:
             MlflowException: a row is not an image, which a server answers with status 400.
         """
-        columns = ["label", "score", *map(_column, self._scorer.record.labels)]
+        record = self._scorer.record
+        names = ["name"] if record.names else []
+        columns = ["label", "score", *names, *map(_column, record.labels)]
         return pd.DataFrame(self.rows(_flat(model_input["image"])), columns=columns)
 
     def rows(self, images: list[Any]) -> list[dict[str, Any]]:
         """Return what :meth:`predict` does, as the rows of a JSON answer."""
-        rows = []
+        rows, names = [], self._scorer.record.names
         for first in range(0, len(images), BATCH):
             contents = [_content(*cell) for cell in enumerate(images[first : first + BATCH], first)]
             for row, found in enumerate(self._scorer.predict_each(contents), first):
@@ -66,6 +70,7 @@ class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
                     raise _refused(row, str(found)) from found
                 rows.append(
                     {"label": found.label, "score": found.score}
+                    | ({"name": names.get(found.label, found.label)} if names else {})
                     | {_column(label): value for label, value in found.probabilities.items()}
                 )
         return rows

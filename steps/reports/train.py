@@ -21,6 +21,8 @@ from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.pipeline.report import Report
 from steps.reports.audit import SLICES, add_cues, add_left_out, add_maps
+from steps.reports.labels_used import add_labels_used
+from steps.settings.profile import Profile
 from steps.training.fit_result import FitResult
 
 logger = logging.getLogger("steps")
@@ -34,6 +36,7 @@ NOT_LEFT_OUT = (
 
 def fill_report(
     report: Report,
+    profile: Profile,
     test: Predictions,
     by_slice: list[Slice],
     result: FitResult,
@@ -86,6 +89,7 @@ def fill_report(
     rows = [[split, *(cache.counts[split].get(one, 0) for one in cache.labels)] for split in splits]
     text = f"{describe_own_split(cache.own_splits)}; {describe_guard(cache.counts)}."
     report.table("Images by split", ["split", *cache.labels], rows, text)
+    add_labels_used(report, profile, cache, audit)
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
         images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]

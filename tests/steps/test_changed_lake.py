@@ -1,7 +1,10 @@
 """Which steps run after someone changed the lake: real tables, real runs of ingest, real keys."""
 
+import hashlib
 import shutil
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -12,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from steps import ingest, tune
+from steps.ingestion.label_rows import LabelRow, add_labels
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.reuse import find_reusable_run
 from steps.pipeline.run_files import read_outputs
@@ -59,6 +63,25 @@ def _rebuild(site: Site) -> None:
 
 def _sql(*statements: str) -> Callable[[Site], None]:
     return lambda site: [site.sql(statement) for statement in statements]
+
+
+def _give(how: str = "key", **labels: str | None) -> Callable[[Site], None]:
+    """Give labels as the page does: to unlabelled images (as in u0) or labelled ones (as in l3)."""
+    images = {f"{kind}{n}": content for kind, files in (("l", LABELLED), ("u", UNLABELLED))
+              for n, content in enumerate(files.values())}  # fmt: skip
+
+    def change(site: Site) -> None:
+        profile = load_profile(f"{site.home}/test.yaml")
+        rows = [
+            LabelRow(
+                *(uuid.uuid4().hex, hashlib.sha256(images[image]).hexdigest(), label),
+                *("ann", how, datetime.now(UTC)),
+            )
+            for image, label in labels.items()
+        ]
+        add_labels(site.spark, profile, rows, "a sitting")
+
+    return change
 
 
 IMG = sorted(UNLABELLED)
@@ -135,6 +158,36 @@ CHANGES: dict[str, tuple[Callable[[Site], object], str, tuple[str, ...]]] = {
         "",  # the runs before the deletion stand again
         NOTHING,
     ),
+    "labels and corrections by the page": (
+        _give(u0="0", u4="1", l4="0", l6="3"),
+        # since the newest run, which found three deleted rows; u0 has this label already
+        "labels changed (4 added, 1 changed)",
+        ALL,
+    ),
+    "the same by the page once more": (_give(u4="1"), "", NOTHING),
+    "one taken back and one that no one is sure of, by the page": (
+        lambda site: (_give("undo", u4=None)(site), _give("not sure", l6=None)(site)),
+        "labels changed (2 removed)",
+        ALL,
+    ),
+    "labels by the page, their files compacted": (
+        lambda site: (
+            _give(u4="1", l6="0")(site),
+            site.spark.sql(f"OPTIMIZE delta.`{site.home}/lake/labels`"),
+        ),
+        "labels changed (2 added)",
+        ALL,
+    ),
+    "by SQL against a row of labels": (  # which is taken back
+        _sql(f"UPDATE {{images}} SET label = '9' WHERE file_name = '{IMG[4]}'"),
+        "labels changed (1 changed)",
+        INGEST,
+    ),
+    "labels by the page, and VACUUM": (
+        lambda site: (_give(u5="1")(site), site.sql("OPTIMIZE {images}"), site.sql(VACUUM)),
+        "labels changed",
+        ALL,
+    ),
     "deleted and rebuilt with the same rows": (_rebuild, " was created again", INGEST),
     "deleted": (lambda site: shutil.rmtree(site.table), " is gone", ALL),
 }
@@ -170,4 +223,4 @@ def test_a_change_runs_what_it_concerns_and_says_why(story, change):
 
 def test_a_deleted_table_is_filled_from_the_landing_zone(story):
     assert story["left"].images == len(LABELLED) + len(UNLABELLED) + 2
-    assert story["left"].labels == {"0": 4, "1": 5}
+    assert story["left"].labels == {"0": 8, "1": 6, "2": 1}  # labels outlive the images

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from small_registry import copied_store
 
 from edge.inference.region import Region
-from steps import main, train
+from steps import export, main, train
 from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion.class_names import ClassName
 from steps.ingestion.labelled import TAG
 from steps.ingestion.landing import list_landing_zone
 from steps.pipeline import cache_key as cache_key_module
@@ -285,6 +286,13 @@ def test_another_release_key_exports_again(landed, profile, before, tmp_path):
         for file in files
     )
     assert runs(before, first) == runs(first, second) == ("export",)
+
+
+@pytest.mark.parametrize(("names", "steps"), [({"0": "none"}, ("export",)), ({}, ())])
+def test_names_of_labels_export_again(landed, profile, before, monkeypatch, names, steps):
+    called = {label: ClassName(name, "#000000", "1") for label, name in names.items()}
+    monkeypatch.setattr(export, "class_names", lambda profile: called)
+    assert runs(before, keys(landed, profile)) == steps
 
 
 def test_an_alias_that_was_moved_by_hand_exports_again(landing, profile):

@@ -44,6 +44,17 @@ def test_rows_are_aligned_and_written(models, tmp_path, capsys):
         assert line.split()[:4] == [*(row[name] for name in columns[:3]), f"{row['score']:.4f}"]
 
 
+def test_labels_stand_with_the_names_that_people_gave_them(models, capsys):
+    record = replace(ModelRecord.read(models / "4"), names={"dark": "night"})
+    record.write(models / "4")
+    (models / "4" / "release.json").unlink()
+    stated = statement(models / "4", "brightness", "4")
+    (models / "4" / "release.json").write_text(json.dumps(stated))
+    assert main(["score", "--models", str(models), "--count", "40"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {" ".join(line[2:-3]) for line in lines} == {"dark (night)", "bright"}
+
+
 def test_files_are_scored_by_their_bytes(models, tmp_path, simulated):
     folder = tmp_path / "images"
     command = ["capture", "--to", str(folder), "--count", "2", "--period", "720"]

@@ -42,6 +42,17 @@ def test_a_field_of_a_later_version_is_ignored_unless_it_is_required(tmp_path):
         ModelRecord.read(tmp_path)
 
 
+def test_names_for_people_need_no_newer_agent(tmp_path):
+    record = replace(RECORD, names={"package": "a parcel"})
+    record.write(tmp_path)
+    assert json.loads((tmp_path / "record.json").read_text())["requires"] == {}
+    assert ModelRecord.read(tmp_path) == record
+    assert [record.describe(label) for label in record.labels] == ["empty", "package (a parcel)"]
+    (tmp_path / "record.json").write_text(json.dumps(STATED | {"names": {"a": 7}}))
+    with pytest.raises(RecordError, match="no valid text"):
+        ModelRecord.read(tmp_path)
+
+
 def test_a_record_requires_what_it_uses(tmp_path):
     for record, requires in (
         (RECORD, {}),

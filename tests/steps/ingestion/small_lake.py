@@ -12,7 +12,7 @@ from steps.ingestion.arrivals import Limits
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
-from steps.ingestion.tables import IMAGE_TABLES, TABLES
+from steps.ingestion.tables import IMAGE_TABLES, LABELS, TABLES
 from steps.settings.profile import Profile
 
 LIMITS = Limits(files=1000, bytes=10**9)
@@ -72,7 +72,7 @@ class SmallLake:
         A test that changes no file needs no ingest of its own. What ingest noted stays behind.
         """
         lake = home / "lake"
-        for table in IMAGE_TABLES:
+        for table in (*IMAGE_TABLES, LABELS):
             shutil.copytree(table.path(self.profile), lake / table.name)
         return replace(self, profile=self.profile.model_copy(update={"lake": str(lake)}))
 

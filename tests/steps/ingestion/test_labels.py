@@ -1,7 +1,10 @@
-"""Labels from a table, merged into the images, with real tables of every kind."""
+"""Labels from a file and from the table ``labels``, merged into the images."""
 
 import hashlib
+import shutil
 import unicodedata
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +13,11 @@ from drawing import file_name, jpeg
 from small_lake import make_small_lake
 
 from steps.errors import UserError
+from steps.ingestion.follow_labels import apply_labels, merge_classes
+from steps.ingestion.label_export import export_labels, read_labels
+from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, label_by
 from steps.ingestion.labels import MergedLabels, merge_labels
+from steps.ingestion.tables import IMAGES, LABELS
 
 pytestmark = pytest.mark.slow
 
@@ -163,6 +170,153 @@ def test_equal_bytes_are_labelled_together_by_sha256(lake, tmp_path):
     small.ingest()
     sha256 = hashlib.sha256(FILES[UNLABELLED]).hexdigest()
     assert _merge(small, [(sha256, "parcel")], "sha256").added == 2
+
+
+def _give(small, how: str = "key", **labels: str | None) -> int:
+    """Add a row of ``labels`` for each image, and bring ``images`` up to date."""
+    images = {"first": UNLABELLED, "second": LABELLED, "third": FOLDER}
+    rows = [
+        LabelRow(
+            *(uuid.uuid4().hex, hashlib.sha256(FILES[images[which]]).hexdigest(), label),
+            *("ann", how, datetime.now(UTC)),
+        )
+        for which, label in labels.items()
+    ]
+    add_labels(small.spark, small.profile, rows, "a sitting")
+    return apply_labels(small.spark, small.profile, small.source, False)
+
+
+def test_the_newest_row_counts_over_what_a_name_or_a_folder_gave(small):
+    assert _give(small, first="parcel", second="shoes", third="old shoes") == 2
+    assert _labels(small) == AFTER
+    images = small.table("images").set_index("name")
+    origins = {UNLABELLED: "labels", LABELLED: "labels", FOLDER: "folder"}
+    assert images["label_from"].to_dict() == origins
+    assert images["content"].to_dict() == FILES
+    before = small.versions()
+    assert _give(small, first="parcel") == 0
+    assert small.versions() == before
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([("not sure", None)], None),
+        ([("not sure", None), ("undo", "0")], "0"),
+        ([("key", "1"), ("undo", "0")], "0"),
+        ([("undo", None)], "0"),  # as if there were no row
+        ([("key", "1"), ("undo", None)], "0"),
+        ([("key", "1"), ("not sure", None), ("undo", None)], "0"),
+    ],
+)
+def test_an_image_that_no_one_is_sure_of_teaches_nothing_and_an_undo_restores(
+    small, steps, expected
+):
+    for how, label in steps:
+        _give(small, how, second=label)
+    assert _labels(small)[LABELLED] == expected
+    rows = small.table("images").to_dict("records")
+    newest = {row["sha256"]: row for row in current_labels(small.profile).to_pylist()}
+    (image,) = [row for row in rows if row["name"] == LABELLED]
+    assert label_by(newest, small.source, small.profile.file_name, image) == expected
+
+
+def test_a_later_file_of_the_same_bytes_follows_the_row_and_not_its_name(lake, tmp_path):
+    small = make_small_lake(lake, tmp_path)
+    small.put(FILES)
+    small.ingest()
+    _give(small, first="parcel")
+    small.put({file_name(hour=7, label="_0"): FILES[UNLABELLED]})
+    small.ingest()
+    assert apply_labels(small.spark, small.profile, small.source, False) == 1
+    assert sorted(_labels(small).values()) == ["0", "old shoes", "parcel", "parcel"]
+
+
+def _history(small) -> list[tuple]:
+    rows = all_labels(small.profile).to_pylist()
+    return [(row["label"], row["labeller"], row["how"]) for row in rows]
+
+
+def test_what_a_file_says_becomes_rows_of_labels_once(small):
+    _merge(small, [(LABELLED, "shoes")])
+    _merge(small, [(LABELLED, "shoes")])
+    assert _history(small) == [("shoes", "labels.csv", "import")]
+    _merge(small, [(LABELLED, "boots")])
+    _merge(small, [(LABELLED, "shoes")])
+    assert [label for label, _, _ in _history(small)] == ["shoes", "boots", "shoes"]
+    assert _give(small) == 0
+    assert _labels(small)[LABELLED] == "shoes"
+
+
+def test_the_same_file_again_takes_no_correction_back(small):
+    _merge(small, [(LABELLED, "shoes"), (UNLABELLED, "parcel")])
+    _give(small, second="boots")
+    assert _merge(small, [(LABELLED, "shoes")]) == MergedLabels(0, 0, [], 0)
+    assert _labels(small)[LABELLED] == "boots"
+    assert _merge(small, [(LABELLED, "slippers")]).changed == 1  # it says something new
+    assert _give(small) == 0
+    assert _labels(small)[LABELLED] == "slippers"
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_what_is_exported_is_read_again_by_every_key(small, tmp_path, kind):
+    odd = "a \"b\", 'c' \\ ü"
+    _give(small, first=odd, third="old shoes")
+    images = read_labels(small.profile, small.source)
+    file = str(tmp_path / f"labels.{kind}")
+    export_labels(images, small.source, file)
+    assert {image["file_name"]: image["label"] for image in images} == {
+        UNLABELLED: odd,
+        LABELLED: "0",
+        "it's 100%.jpg": "old shoes",
+    }
+    added = {(image["labeller"], image["how"]) for image in images}
+    assert added == {("ann", "key"), (None, "name")}
+    (tmp_path / "other").mkdir()
+    other = small.copied(tmp_path / "other")  # without rows of labels, as they were ingested
+    shutil.rmtree(LABELS.path(other.profile))
+    LABELS.open(other.spark, other.profile)
+    other.spark.sql(f"UPDATE delta.`{IMAGES.path(other.profile)}` SET label = NULL")
+    for key in ("file_name", "path", "sha256"):
+        done = merge_labels(other.spark, other.profile, other.source, file, key)
+        assert (done.conflicts, done.unmatched) == ([], 0)
+    assert _labels(other) == {UNLABELLED: odd, LABELLED: "0", FOLDER: "old shoes"}
+
+
+@pytest.mark.parametrize(
+    ("images", "file", "says"),
+    [
+        ([{}], "labels.txt", "labels.txt is neither .csv nor .json; pass -P export=labels.csv"),
+        ([], "labels.csv", "the lake has no image of /in"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(images, file, says):
+    with pytest.raises(UserError, match=says):
+        export_labels(images, "file:/in", file)
+
+
+def test_classes_are_merged_by_rows_and_named_in_the_history(small):
+    arguments = small.spark, small.profile, small.source
+    assert merge_classes(*arguments, "old shoes", " shoes ", "ann") == 1
+    assert _history(small) == [("shoes", "ann", "rename")]
+    assert _give(small) == 1
+    assert _labels(small) == BEFORE | {FOLDER: "shoes"}
+    message = LABELS.load(small.spark, small.profile).history(1).head()["userMetadata"]
+    assert message == "old shoes merged into shoes by ann"
+    for label, into in (("old shoes", "x"), ("", "x"), ("shoes", " ")):
+        with pytest.raises(UserError, match="pass -P merge="):
+            merge_classes(*arguments, label, into, "ann")
+
+
+def test_equal_bytes_with_two_labels_by_their_paths_keep_them(lake, tmp_path):
+    small = make_small_lake(lake, tmp_path)
+    small.put({"a/IMG_1.jpg": jpeg(1), "b/IMG_1.jpg": jpeg(1)})
+    small.ingest()
+    rows = [(f"{small.zone}/a/IMG_1.jpg", "shoes"), (f"{small.zone}/b/IMG_1.jpg", "boots")]
+    assert _merge(small, rows, "path").changed == 2
+    assert _history(small) == []
+    assert _give(small) == 0
+    assert sorted(_labels(small).values()) == ["boots", "shoes"]
 
 
 def _nothing(place):

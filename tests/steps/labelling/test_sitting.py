@@ -132,3 +132,14 @@ def test_an_image_whose_files_are_gone_is_said_to_be(sitting, table):
     shutil.rmtree(table / "date=2026-07-13")
     with pytest.raises(GoneError, match="cannot be read"):
         sitting.read_image(sha(sitting, 0))
+
+
+@pytest.mark.parametrize(("origin", "restored"), [("name", "0"), ("table", "0"), ("labels", None)])
+def test_an_undo_restores_what_was_given_elsewhere_than_here(sit, made, origin, restored):
+    profile, zone = made
+    (row,) = image_rows([(frame_name(-1), jpeg(99))], zone)
+    commit(profile, write_rows([row | {"label": "0", "label_from": origin}], profile))
+    sitting = sit()
+    sitting.label([press(sitting, 0)])
+    sitting.undo()
+    assert sitting.journal.rows[-1].label == restored

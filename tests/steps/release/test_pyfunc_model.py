@@ -4,10 +4,12 @@ import ast
 import base64
 import contextlib
 import io
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fastapi.applications
@@ -22,6 +24,7 @@ from mlflow.pyfunc import scoring_server
 from starlette.middleware.base import BaseHTTPMiddleware
 from tiny_model import probabilities
 
+from edge.inference.record import ModelRecord
 from edge.inference.scoring import Scorer
 from steps.pipeline.source_code import sources
 from steps.release.pyfunc import pyfunc_arguments
@@ -51,6 +54,19 @@ def loaded(saved):
 def scored(exported) -> np.ndarray:
     """What the device finds in the same images."""
     return probabilities(Scorer(exported), IMAGES)
+
+
+def test_an_answer_has_the_name_that_people_gave_the_label(exported, scored, tmp_path):
+    shutil.copytree(exported, tmp_path / "named")
+    replace(ModelRecord.read(exported), names={"dark": "night"}).write(tmp_path / "named")
+    with pyfunc_arguments(tmp_path / "named") as arguments:
+        mlflow.pyfunc.save_model(tmp_path / "model", **arguments)
+    found = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(
+        pd.DataFrame({"image": IMAGES})
+    )
+    names = ["bright" if dark < bright else "night" for dark, bright in scored]
+    assert found["name"].tolist() == names
+    assert found.drop(columns="name").columns.tolist() == [*_expected(scored).columns]
 
 
 def _expected(scored: np.ndarray) -> pd.DataFrame:

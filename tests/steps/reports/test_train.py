@@ -1,6 +1,13 @@
 """The report of train, for predictions worked out by hand."""
 
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from small_cache import write_cache
 from small_registry import SELECTION
@@ -11,6 +18,7 @@ from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
 from steps.pipeline.report import Report
 from steps.reports.train import fill_report
+from steps.settings.profile import Profile, load_profile
 from steps.training.fit_result import FitResult
 
 RESULT = FitResult(
@@ -33,10 +41,16 @@ def cache(tmp_path_factory):
 
 
 OF_SECOND = Threshold(0.4)
+NO_LAKE = load_profile("local").model_copy(update={"lake": "/nonexistent"})
 
 
 def _report(
-    cache, predicted: list[int], brightness: list[float], threshold: Threshold = OF_SECOND
+    cache,
+    predicted: list[int],
+    brightness: list[float],
+    threshold: Threshold = OF_SECOND,
+    profile: Profile = NO_LAKE,
+    **left_out: list[int],
 ) -> Report:
     """The report of images 8 to 11, whose classes are 0, 1, 0, 1."""
     probabilities = np.array([[0.9, 0.1] if class_ == 0 else [0.2, 0.8] for class_ in predicted])
@@ -57,8 +71,24 @@ def _report(
     audit = audit_network(
         lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, SELECTION, test
     )
-    fill_report(report, test, slices(test), RESULT, cache, 3e-3, audit, threshold)
+    found = {kind: _predicted(test, classes) for kind, classes in left_out.items()}
+    audit = replace(audit, left_out=found)
+    fill_report(report, profile, test, slices(test), RESULT, cache, 3e-3, audit, threshold)
     return report
+
+
+def _predicted(test: Predictions, classes: list[int]) -> Predictions:
+    probabilities = np.array([[0.7, 0.3] if class_ == 0 else [0.1, 0.9] for class_ in classes])
+    return replace(test, probabilities=probabilities, threshold=None, threshold_label=None)
+
+
+def _write_table(profile: Profile, name: str, rows: list[dict]) -> None:
+    """Write a Delta table of one file, without Spark."""
+    log = Path(profile.lake, name, "_delta_log")
+    log.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), log.parent / "rows.parquet")
+    add = {"path": "rows.parquet", "size": (log.parent / "rows.parquet").stat().st_size}
+    (log / f"{0:020}.json").write_text(json.dumps({"add": add}))
 
 
 def _section(report: Report, title: str):
@@ -101,6 +131,44 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
     captions = [caption for caption, _ in _section(report, "What the answer depends on").images]
     assert captions == ["a, predicted a", "b, predicted b", "a, predicted a", "b, predicted a"]
     assert "b, predicted a (90%)" in report.html()
+
+
+def test_whose_labels_were_used_and_which_may_be_wrong(cache, tmp_path):
+    profile = NO_LAKE.model_copy(update={"lake": str(tmp_path)})
+    given = [("key", "ann", "a"), ("proposal", "ann", "b"), ("proposal", "ann", "a")]
+    given += [("key", "bob", "a")]  # of an image that is labelled b in the cache: it came later
+    rows = [
+        {
+            "id": str(number),
+            "sha256": f"{number:064x}",
+            "label": label,
+            "labeller": who,
+            "how": how,
+            "labelled_at": datetime(2026, 7, 13, tzinfo=UTC),
+            "proposed_by": None,
+        }
+        for number, (how, who, label) in enumerate(given)
+    ]
+    _write_table(profile, "labels", rows)
+    _write_table(profile, "classes", [{"label": "b", "name": "bee", "colour": "#fff", "key": "1"}])
+    report = _report(cache, [0, 1, 0, 1], [100] * 4, profile=profile, hour=[1, 1, 0, 0])
+    used = _section(report, "Labels used")
+    assert used.text == (
+        "Of 12 labels, 2 were proposed by a model and accepted. The labels are b (bee)."
+    )
+    assert used.rows == [
+        ["name, folder or SQL", "–", 9],
+        ["proposal", "ann", 2],
+        ["key", "ann", 1],
+    ]
+    assert _section(report, "Labels that may be wrong").rows == [
+        ["/landing/8.jpg", "a", "b (bee)", 0.1],
+        ["/landing/11.jpg", "b (bee)", "a", 0.3],
+    ]
+    report = _report(cache, [0, 1, 0, 1], [100] * 4, hour=[0, 1, 0, 1], block=[0, 0, 0, 1])
+    assert _section(report, "Labels used").rows == [["name, folder or SQL", "–", 12]]
+    (suspect,) = _section(report, "Labels that may be wrong").rows
+    assert suspect[0] == "/landing/9.jpg"
 
 
 def test_a_wished_miss_rate_is_shown_with_its_cost(cache, caplog):

@@ -1,0 +1,89 @@
+"""The labels of a landing zone as a file: CSV, or Label Studio's JSON."""
+
+import csv
+import io
+import json
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steps.atomic import write_atomically
+from steps.errors import RunStep, UserError
+from steps.ingestion.label_rows import current_labels, label_by
+from steps.ingestion.label_studio import format_task
+from steps.ingestion.landing import display
+from steps.ingestion.tables import IMAGES
+from steps.lake.delta_log import PLAIN_READER, DeltaLog
+from steps.settings.profile import Profile
+
+READ = ("path", "file_name", "sha256", "device_id", "label", "label_from")
+COLUMNS = ("file_name", "label", "path", "sha256", "device_id", "labeller", "how", "labelled_at")
+"""Of the CSV file, and of a task's data."""
+
+
+def export_labels(images: list[dict[str, Any]], source: str, file: str) -> None:
+    """Write every image of a landing zone with the label that it has now.
+
+    An image without a label is there, too, so that the file can be filled in.
+
+    Args:
+        images: as :func:`read_labels` returns them.
+        source: the landing zone, as the tables write it.
+        file: a path or URI that ends with .csv or .json.
+
+    Raises:
+        UserError: the name has another end, or there is no image.
+    """
+    if not file.endswith((".csv", ".json")):
+        raise UserError(f"{file} is neither .csv nor .json; pass -P export=labels.csv")
+    if not images:
+        place = display(source)
+        raise UserError(f"the lake has no image of {place}", RunStep("ingest", {"source": place}))
+    if file.endswith(".json"):
+        text = json.dumps([format_task(image) for image in images], indent=1, ensure_ascii=False)
+    else:
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(images)
+        text = lines.getvalue()
+    write_atomically(file, text.encode("utf-8", "surrogatepass"))
+
+
+def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
+    """Return ``COLUMNS`` of a landing zone's images by path, with the label of each now.
+
+    Spark is not started.
+
+    Raises:
+        UserError: only Spark can read the table.
+    """
+    log = DeltaLog(IMAGES.path(profile))
+    if not log.versions:
+        return []
+    snapshot = log.read(log.versions[-1])
+    if snapshot.reader > PLAIN_READER:
+        raise UserError(f"{log.table} has deleted rows or renamed columns: read it with Spark")
+    columns = [(name, pa.string()) for name in READ]
+    schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
+    here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
+    rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
+    newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
+    follow = partial(label_by, newest, source, profile.file_name)
+    return [
+        _describe(image, follow(image), newest.get(image["sha256"])) for image in rows.to_pylist()
+    ]
+
+
+def _describe(
+    image: dict[str, Any], label: str | None, row: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return ``COLUMNS`` of an image; without a row, ``how`` says where its label is from."""
+    found = image | {"label": label, "path": display(image["path"])}
+    found |= {"how": image["label_from"], "labeller": None, "labelled_at": None}
+    if row:
+        found |= {name: row[name] for name in ("how", "labeller")}
+        found["labelled_at"] = row["labelled_at"].isoformat(timespec="seconds")
+    return {name: found[name] for name in COLUMNS}
