@@ -83,7 +83,8 @@ def _server(settings: Settings) -> str:
         return "none: images are taken but not scored; add [model] to change that"
     model = settings.model
     release = Registry(model.server).release(model.name, model.alias)
-    if keys := _keys(settings, model):
+    keys = _keys(settings, model)
+    if keys or not (release.signers or model.unsigned):  # as an update requires
         release.require_signature(keys)
     return f"{model.name}, {model.alias}: version {release.version}, release {release.release}"
 

@@ -85,6 +85,17 @@ def test_of_each_fault_it_says_what_to_do(tmp_path, capsys, changes, check, advi
     assert not others or check == "key"
 
 
+@pytest.mark.parametrize(("line", "result"), [("", "FIX"), ("unsigned = true", "ok ")])
+def test_an_unsigned_release_is_refused_as_an_update_would(
+    tmp_path, capsys, registered, line, result
+):
+    registered.publish(signed=False)
+    model = f'server = "{registered.server}"\nname = "{registered.name}"\n{line}'
+    _, found = doctor(tmp_path, capsys, settings(tmp_path, model=model))
+    assert found["server"][0] == result
+    assert ("is not signed" in found["server"][1]) == (result == "FIX")
+
+
 def test_an_unset_clock_is_found(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("edge.agent.clock._is_synchronised", lambda: False)
     monkeypatch.setattr("edge.agent.clock._rtc_agrees", lambda _: False)
