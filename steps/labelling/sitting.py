@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.ingestion.class_names import class_names
 from steps.ingestion.label_rows import UNDO, LabelRow, all_labels, labels_version
 from steps.ingestion.tables import IMAGES
 from steps.labelling.image_content import ImageContent
@@ -99,13 +100,18 @@ class Sitting:
             known = {row.id for row in committed}
             self.labels.apply(committed)
             self.labels.apply(row for row in self.journal.rows if row.id not in known)
-            self._add_classes(given.label for _, given in self.labels.items())
-            self._add_classes(images.columns["label"].unique().to_pylist())
+            self.names = class_names(self.profile)
+            by_key: list[str] = sorted(self.names, key=lambda label: self.names[label].key or "~")
+            self._add_classes(by_key)
+            found = {given.label for _, given in self.labels.items()}
+            found |= set(images.columns["label"].unique().to_pylist())
+            self._add_classes(sorted(label for label in found if label))
             self.state = State(images, self._codes(images))
 
     def _add_classes(self, labels: Iterable[str | None]) -> None:
         """Add those that are new at the end, so that a class keeps its key for the sitting."""
-        self.classes += sorted(label for label in {*labels} - {*self.classes} if label)
+        new = (label for label in dict.fromkeys(labels) if label not in self.classes)
+        self.classes += [label for label in new if label]
 
     def _codes(self, images: ImageIndex) -> NDArray[np.int32]:
         own = images.columns["label"].combine_chunks().dictionary_encode()
@@ -193,7 +199,7 @@ class Sitting:
         self.journal.append(rows)
         self._ids.update(row.id for row in rows)
         self.labels.apply(rows)
-        self._add_classes(row.label for row in rows)
+        self._add_classes(sorted({row.label for row in rows if row.label}))
         for row in rows:
             number, given = self.state.images.find(row.sha256), self.labels[row.sha256]
             if number is not None and given is not None:
@@ -213,6 +219,11 @@ class Sitting:
                 if not self.refresh():
                     raise GoneError(f"the image {sha256} cannot be read") from error
 
+    def _shown(self, label: str) -> dict[str, str]:
+        """Return how people see a label, if it has a name."""
+        named = self.names.get(label)
+        return {"name": named.name, "colour": named.colour} if named else {}
+
     def summary(self) -> dict[str, Any]:
         """Return what the page shows besides the images."""
         with self._lock:
@@ -230,7 +241,8 @@ class Sitting:
             "given": self.given,
             "features": self.features.count(),
             "classes": [
-                {"label": name, "count": counts[code]} for code, name in enumerate(self.classes)
+                {"label": label, "count": counts[code]} | self._shown(label)
+                for code, label in enumerate(self.classes)
             ],
             "devices": names,
             "days": np.datetime_as_string(days.astype("datetime64[D]")).tolist(),

@@ -10,7 +10,8 @@ import pytest
 from drawing import jpeg
 from pyarrow import parquet
 
-from benchmarks.made_lake import commit, frame_name, image_rows, write_rows
+from benchmarks.made_lake import commit, frame_name, image_rows, write_rows, write_table
+from steps.ingestion.tables import CLASSES
 from steps.labelling.sitting import NONE, UNSURE, GoneError, Press
 
 
@@ -143,3 +144,18 @@ def test_an_undo_restores_what_was_given_elsewhere_than_here(sit, made, origin, 
     sitting.label([press(sitting, 0)])
     sitting.undo()
     assert sitting.journal.rows[-1].label == restored
+
+
+def test_named_labels_have_their_keys_before_any_is_given(sit, made):
+    named = [("1", "package", "#d55e00", "1"), ("0", "no package", "#0072b2", "2")]
+    columns = [*CLASSES.types]
+    rows = [dict(zip(columns, values, strict=True)) for values in named]
+    schema = pa.schema([(column, pa.string()) for column in columns])
+    write_table(CLASSES, made[0], rows, schema)
+    sitting = sit()
+    sitting.label([press(sitting, 0, "other")])
+    assert sitting.summary()["classes"] == [
+        {"label": "1", "count": 0, "name": "package", "colour": "#d55e00"},
+        {"label": "0", "count": 0, "name": "no package", "colour": "#0072b2"},
+        {"label": "other", "count": 1},
+    ]
