@@ -119,10 +119,12 @@ class Action(ABC):
         try:
             parts = urlsplit(url)
             is_valid = parts.scheme in cls.schemes and parts.hostname and (parts.port or 1)
+            (parts.hostname or "").encode("idna")  # refuses hub..local
         except ValueError:
             is_valid = False
         if not is_valid:
-            return f"it must begin with {' or '.join(f'{one}://' for one in cls.schemes)}"
+            schemes = " or ".join(f"{one}://" for one in cls.schemes)
+            return f"it must begin with {schemes} and a host's name or address"
         return "user and password belong into the environment" if "@" in parts.netloc else None
 
     def start(self) -> None:

@@ -38,7 +38,9 @@ class Actions:
     ):
         self.actions, self._store, self._device, self._view = actions, store, device, view
         stored = store.fact(LAST_CHANGE)
-        self.state = CameraState(**json.loads(stored)) if stored else None
+        before = CameraState(**json.loads(stored)) if stored else None
+        # the device may have got another name, or the card of another one
+        self.state = before and replace(before, device=device, view=view)
         self._smoothing = Smoothing(settings, self.state.state if self.state else None)
 
     def start(self) -> None:

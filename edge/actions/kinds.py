@@ -23,6 +23,9 @@ def settings_error(name: str, settings: ActionSettings) -> str | None:
         return ": use only letters, digits and - in its name"
     if settings.kind not in ACTIONS:
         return f".kind is {settings.kind!r}: it must be one of {', '.join(ACTIONS)}"
+    for key in ("topic", "discovery"):
+        if set("+#") & set(topic := getattr(settings, key)):
+            return f".{key} is {topic!r}: it must be without + and #"
     error = action_class(settings.kind).url_error(settings.url)
     return error and f".url: {error}"
 

@@ -68,6 +68,9 @@ class Mqtt(Action):
             while not self._stopping.is_set():
                 if newest := self._newest:
                     self._publish(connection, newest)
+                status = self.health()  # also without a frame: the camera may be what is broken
+                health = {name: status.get(name) for name in HEALTH}
+                connection.publish(self._topics.health, json.dumps(health).encode())
                 self._wake.wait(REFRESH_SECONDS)
                 self._wake.clear()
                 connection.require()
@@ -81,9 +84,6 @@ class Mqtt(Action):
                 connection.publish(topic, payload)
         connection.publish(self._topics.state, state.json())
         self._sent_id = state.id
-        status = self.health()
-        health = {name: status.get(name) for name in HEALTH}
-        connection.publish(self._topics.health, json.dumps(health).encode())
 
     @contextmanager
     def _connect(self, suffix: str, on_end: Callable[[], None]) -> Iterator["_Connection"]:

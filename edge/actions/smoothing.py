@@ -11,15 +11,15 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True)
 class LabelStateSettings:
-    """``[state.labels.<label>]``: what a label needs instead of ``[state]``'s values; 0: the same.
+    """``[state.labels.<label>]``: what a label needs instead of ``[state]``'s values.
 
     Attributes:
-        votes: how many frames of the window must have it.
-        dwell_seconds: how long it stays the state at least.
+        votes: how many frames of the window must have it; 0: as many as of any label.
+        dwell_seconds: how long it stays the state at least; None: as long as any.
     """
 
     votes: int = within(0, 0, 1000)
-    dwell_seconds: float = within(0.0, 0, 86_400)
+    dwell_seconds: float | None = within(None, 0, 86_400)
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,19 @@ class StateSettings:
 
     def dwell_of(self, state: str) -> float:
         """Return for how many seconds a state stays at least."""
-        return self._of(state).dwell_seconds or self.dwell_seconds
+        own = self._of(state).dwell_seconds
+        return self.dwell_seconds if own is None else own
 
     def error(self) -> str | None:
         """Return what is wrong with these values, or None.
 
         Two labels must never have enough votes at once: the state would change with each frame.
         """
-        votes = sorted([self.votes, *map(self.votes_of, self.labels)])
-        least = sum(votes[:2]) if self.labels else 2 * self.votes
+        # two labels without a table of their own are possible too
+        votes = sorted([self.votes, self.votes, *map(self.votes_of, self.labels)])
         if votes[-1] > self.window:
             return f"votes must not be more than window, which is {self.window}"
-        if least <= self.window:
+        if sum(votes[:2]) <= self.window:
             return f"the votes of any two labels must add up to more than {self.window}, the window"
         return None
 

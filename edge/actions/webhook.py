@@ -1,7 +1,6 @@
 """POSTs each change of the state to a URL, signed as https://www.standardwebhooks.com describes."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import threading
@@ -10,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 import requests
+import urllib3
 
 from edge.actions.action import (
     CONNECT_SECONDS,
@@ -63,10 +63,7 @@ class Webhook(Action):
 
     def check(self) -> str:
         """Connect, and send nothing."""
-        try:
-            self._request("HEAD")
-        except requests.RequestException as error:
-            raise self._unreachable(error) from error
+        self._request("HEAD")
         return f"{self.address} answers"
 
     def _work(self) -> None:
@@ -88,10 +85,7 @@ class Webhook(Action):
             "webhook-timestamp": at,
             "webhook-signature": sign(self._secret, change.id, at, body),
         }
-        try:
-            status = self._request("POST", body, headers)
-        except requests.RequestException as error:
-            raise self._unreachable(error) from error
+        status = self._request("POST", body, headers)
         if not 200 <= status < 300:
             raise ActionError(f"{self.address} answers with status {status}")
 
@@ -99,21 +93,23 @@ class Webhook(Action):
         self, method: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> int:
         """Return the status of the answer, whose body is not read: it may have any length."""
-        with requests.request(
-            method,
-            self.settings.url,
-            data=body,
-            headers=headers,
-            timeout=CONNECT_SECONDS,
-            verify=self.settings.ca_file or True,
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
-            return answer.status_code
-
-    def _unreachable(self, error: requests.RequestException) -> ActionError:
-        # the error's own text shows the path
-        return ActionError(f"{self.address} cannot be reached: {type(error).__name__}")
+        try:
+            with requests.request(
+                method,
+                self.settings.url,
+                data=body,
+                headers=headers,
+                timeout=CONNECT_SECONDS,
+                verify=self.settings.ca_file or True,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                return answer.status_code
+        # requests does not wrap each of urllib3's errors
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            # the error's own text shows the path
+            why = f"{self.address} cannot be reached: {type(error).__name__}"
+            raise ActionError(why) from error
 
 
 def sign(secret: bytes, id: str, at: str, body: bytes) -> str:
@@ -133,7 +129,7 @@ def _secret(name: str, file: str) -> bytes:
     text = from_environment(name, "SECRET") or (read_secret(Path(file)) if file else "")
     try:
         secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
+    except ValueError:
         secret = b""
     if len(secret) < MIN_SECRET_BYTES:
         wrong = f"is no base64 of {MIN_SECRET_BYTES} bytes or more" if text else "is missing"

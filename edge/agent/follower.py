@@ -5,6 +5,8 @@ import logging
 from edge.agent.clock import Clock
 from edge.inference.errors import UserError, describe_error
 from edge.protocol.addresses import without_userinfo
+from edge.protocol.release import ReleaseError
+from edge.protocol.signature import SignatureError
 from edge.update.polling import PollTimes
 from edge.update.updater import Updater
 
@@ -44,9 +46,11 @@ class Follower:
         try:
             if pulled := self._updater.check():
                 logger.info("release %d is in use, on probation", pulled.release)
-            self.reached_at = self._clock.now().wall_time.isoformat(timespec="seconds")
+            self._note_answer()
             self.failure, self._failures = self._updater.refusal, 0
         except (UserError, OSError) as error:
+            if isinstance(error, ReleaseError | SignatureError):  # it answered, with a bad release
+                self._note_answer()
             failure = describe_error(error)
             if failure != self.failure:
                 logger.warning("model: %s", failure)
@@ -60,3 +64,6 @@ class Follower:
                 self._failures, has_model=self._updater.active is not None
             )
         return False
+
+    def _note_answer(self) -> None:
+        self.reached_at = self._clock.now().wall_time.isoformat(timespec="seconds")

@@ -15,7 +15,9 @@ from edge.agent.status import UNSET_CLOCK
 from edge.cameras.kinds import make_camera
 from edge.cli.agent_commands import running_status
 from edge.inference.errors import UserError, describe_error
+from edge.outbox.bounded_call import BoundedCall
 from edge.outbox.landing import Landing
+from edge.outbox.sender import PUT_SECONDS
 from edge.protocol.addresses import without_userinfo
 from edge.protocol.signature import KEYS_FILE, pinned_keys
 from edge.update.registry import Registry
@@ -83,9 +85,7 @@ def _server(settings: Settings) -> str:
         return "none: images are taken but not scored; add [model] to change that"
     model = settings.model
     release = Registry(model.server).release(model.name, model.alias)
-    keys = _keys(settings, model)
-    if keys or not (release.signers or model.unsigned):  # as an update requires
-        release.require_signature(keys)
+    release.require_trusted(_keys(settings, model), model.unsigned)
     return f"{model.name}, {model.alias}: version {release.version}, release {release.release}"
 
 
@@ -107,7 +107,8 @@ def _landing(settings: Settings) -> str:
     landing = settings.landing
     # hidden, so that ingest does not read it
     name = f".doctor-{settings.device}"
-    Landing(landing.url, landing.options, landing.mount).put(name, b"", replace=True)
+    zone = Landing(landing.url, landing.options, landing.mount)
+    BoundedCall().run(partial(zone.put, name, b"", replace=True), PUT_SECONDS)
     return f"{without_userinfo(landing.url)} takes files"
 
 

@@ -119,6 +119,22 @@ class Release:
         """Raise :class:`SignatureError` unless one of the public keys signed it."""
         require_signature(json.loads(self.text), keys)
 
+    def require_trusted(self, keys: list[str], unsigned: bool) -> list[str]:
+        """Return the keys that a device trusts with this release: its own, or else the signers.
+
+        Args:
+            keys: that the device trusts so far.
+            unsigned: whether an unsigned release will do as long as the device trusts no key.
+
+        Raises:
+            SignatureError: none of the keys signed it; or a signature of the first signers is bad.
+        """
+        if keys or not (self.signers or unsigned):
+            self.require_signature(keys)
+        for key in [] if keys else self.signers:
+            self.require_signature([key])
+        return keys or self.signers
+
     @property
     def signers(self) -> list[str]:
         """The public keys that the statement names as its signers; nothing is verified yet."""

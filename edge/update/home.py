@@ -137,13 +137,14 @@ class ModelHome:
         newest = dict(list(others.items())[1 - KEPT_FAILURES :])
         self.save(replace(state, failures={**newest, release.digest: failure}))
 
-    def forget_failures(self) -> int:
-        """Let every release that failed here be tried again; return how many there are."""
+    def forget_failures(self, of: Release | None = None) -> int:
+        """Let every release that failed here be tried again, or only one; return how many."""
         with self.state_lock():
             state = self.state
-            if state.failures:
-                self.save(replace(state, failures={}))
-            return len(state.failures)
+            kept = {k: v for k, v in state.failures.items() if of and k != of.digest}
+            if kept != state.failures:
+                self.save(replace(state, failures=kept))
+            return len(state.failures) - len(kept)
 
     def clean_up(self, *keep: Path) -> None:
         """Remove all releases but the current and the previous one, and interrupted downloads.

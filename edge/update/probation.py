@@ -8,7 +8,7 @@ from edge.update.home import ModelHome
 
 MAX_STARTS = 3
 """A release still on probation at this start of the process with a frame is rolled back, and a
-committed one with which so many processes ended."""
+committed one with which so many processes ended, if there is one before it."""
 
 
 class Probation:
@@ -73,7 +73,8 @@ class Probation:
         with self._home.state_lock():
             linked = self._home.linked_folder
             has_crashed = crash is not None and linked is not None and crash[0] == linked.name
-            if not (self.is_active() or has_crashed):
+            # a committed release stays if there is none to go back to
+            if not (self.is_active() or (has_crashed and self._home.previous)):
                 return
             state, release = self._home.state, self._home.active_release()
             failure = release and state.failures.get(release.digest)

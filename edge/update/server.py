@@ -25,6 +25,9 @@ CHUNK = 1 << 16
 LONGEST_ANSWER = 1 << 18
 """Bytes of an answer about a version; a longer one is not MLflow's."""
 
+LONGEST_MESSAGE = 500
+"""Characters of a server's error message that are shown."""
+
 
 class RegistryError(UserError):
     """The registry does not deliver what was requested."""
@@ -220,6 +223,6 @@ def _reason(answer: requests.Response) -> str:
     """Return the server's error message, on one line."""
     try:
         message = str(json.loads(read_content(answer))["message"])
-    except (ValueError, KeyError, TypeError, urllib3.exceptions.HTTPError):
+    except (ValueError, KeyError, TypeError, RecursionError, urllib3.exceptions.HTTPError):
         message = answer.reason or "an error without a reason"
-    return f"{' '.join(message.split())} (HTTP {answer.status_code})"
+    return f"{' '.join(message.split())[:LONGEST_MESSAGE]} (HTTP {answer.status_code})"

@@ -1,7 +1,6 @@
 """The switch to a release: first its files are in place and synced, then the link moves."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from edge.files.atomic import sync_file, sync_folder
@@ -39,9 +38,7 @@ def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> 
 
 def _switch_link(home: ModelHome, release: Release, folder: Path) -> None:
     state, current = home.state, home.current
-    failures = {k: v for k, v in state.failures.items() if k != release.digest}
     if current == folder:
-        home.save(replace(state, failures=failures))
         return
     in_use = current.name if current else None
     committed = state.previous if home.is_on_probation() else in_use
@@ -51,7 +48,7 @@ def _switch_link(home: ModelHome, release: Release, folder: Path) -> None:
             digest=release.digest,
             probation=folder.name,
             previous=committed,
-            failures=failures,
+            failures=state.failures,
         )
     )
     home.switch(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.files.atomic import write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
-from edge.protocol.signature import KEYS_FILE
+from edge.protocol.signature import KEYS_FILE, pinned_keys
 from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
@@ -133,15 +133,12 @@ class Updater:
 
     def _require_signature(self, release: Release) -> None:
         """Require a good signature by a trusted key, or trust the keys of the first release."""
-        if self.keys or not (release.signers or self.unsigned):
-            release.require_signature(list(self.keys))
-        elif release.signers:
-            for key in release.signers:
-                release.require_signature([key])
+        keys = list(self.keys) or pinned_keys(None, self.into)  # possibly since the start
+        self.keys = release.require_trusted(keys, self.unsigned)
+        if self.keys and not keys:
             self.into.mkdir(parents=True, exist_ok=True)
-            text = "# of the first release here\n" + "".join(f"{key}\n" for key in release.signers)
+            text = "# of the first release here\n" + "".join(f"{key}\n" for key in self.keys)
             write_atomically(self.into / KEYS_FILE, text.encode())
-            self.keys = release.signers
 
     @property
     def active(self) -> ActiveModel | None:
@@ -176,6 +173,10 @@ class Updater:
             is_final = not isinstance(error, CrashedError)
             self._save_failure(release, str(error), is_final, attempts=0)
             raise
+        except OSError:  # it has not even begun
+            self.home.forget_failures(release)
+            raise
+        self.home.forget_failures(release)  # what fails from here on is no fault of the release
         write_atomically(staging / SELF_TEST_FILE, result.text().encode())
         write_atomically(staging / RELEASE_FILE, release.text.encode())
         activate(self.home, release, staging, folder)

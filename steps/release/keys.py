@@ -16,7 +16,6 @@ import os
 import re
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +89,23 @@ def _make(path: Path) -> None:
     """Make a file with a new key, unless another process makes it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    _write(new, [Ed25519PrivateKey.generate()])
-    with suppress(FileExistsError):
+    try:
+        _write(new, [Ed25519PrivateKey.generate()])
         os.link(new, path)
         logger.warning(
             "made the key that signs releases, %s: keep a copy, since devices trust the first key "
             "that they see",
             path,
         )
-    new.unlink()
+    except FileExistsError:
+        pass
+    except OSError as error:  # such as a file system without links
+        raise UserError(
+            f"cannot make the key file {path} ({error.strerror}); run: "
+            f"python -m steps.release.keys make {path}"
+        ) from error
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> SigningKeys:

@@ -136,6 +136,17 @@ def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_se
     assert after.retained[AVAILABILITY] == b"online"
 
 
+def test_a_camera_that_is_broken_at_the_start_is_a_problem(tmp_path, acting, port, clock):
+    """Not what an earlier process said when it last had a frame."""
+    acting.parts.camera.fault = "gone"
+    take_frames(acting, clock, 1)
+    with broker(tmp_path, port):
+        heard = Listener(port)
+        heard.wait_for(lambda: HEALTH in heard.retained)
+        heard.close()
+    assert json.loads(heard.retained[HEALTH])["healthy"] is False
+
+
 def test_after_each_restart_of_the_broker_the_state_comes_back(tmp_path, acting, port):
     acting.show(10)
     for number in range(5):

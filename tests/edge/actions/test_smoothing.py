@@ -89,6 +89,7 @@ def test_a_state_from_before_a_restart_is_no_change():
         (StateSettings(window=3, votes=4), "not be more than window, which is 3"),
         (StateSettings(5, 4, labels={"1": LabelStateSettings(1)}), "must add up to more than 5"),
         (StateSettings(5, 4, labels={"1": LabelStateSettings(6)}), "not be more than window"),
+        (StateSettings(5, 2, labels={"1": LabelStateSettings(4)}), "must add up to more than 5"),
         (
             StateSettings(5, 4, labels={"1": LabelStateSettings(2), "2": LabelStateSettings(3)}),
             "must add up to more than 5",

@@ -91,6 +91,15 @@ def test_after_a_restart_the_same_state_is_no_change(with_model, clock):
     assert (first.state, again.parts.actions.state.id) == ("bright", first.id)
 
 
+def test_a_state_from_a_copied_card_is_of_this_device(with_model, clock):
+    agent = with_model()
+    take_frames(agent, clock, 6)
+    agent.parts.store.close()
+    copied = dataclasses.replace(agent.parts.settings, device="b9", view="yard")
+    state = type(agent)(copied, clock, agent.parts.camera).parts.actions.state
+    assert (state.device, state.view) == ("b9", "yard")
+
+
 def test_a_score_below_the_releases_abstention_threshold_is_unsure(tmp_path, clock):
     place_model(tmp_path / "store" / "models" / "brightness", abstention=0.9)
     agent = agent_of(tmp_path, clock, model=ModelSettings(NOBODY, "brightness"))
@@ -141,6 +150,7 @@ def test_a_server_that_is_away_delays_nothing_and_gets_the_newest_changes(webhoo
         ("", None, 0, "secret of actions.door is missing: set ACTIONS_DOOR_SECRET"),
         ("short", None, 0, "is no base64 of 24 bytes or more"),
         (SECRET[:20], None, 0, "is no base64 of 24 bytes or more"),
+        (f"{SECRET}é", None, 0, "is no base64 of 24 bytes or more"),
         ("", SECRET, 0o644, "others may read the secret .*: chmod 600 "),
     ],
 )
@@ -166,5 +176,6 @@ def test_a_check_sends_nothing(webhook):
         door = webhook(f"http://127.0.0.1:{server.server_port}/")
         assert door.check() == f"http://127.0.0.1:{server.server_port} answers"
     assert server.attempts == 0
-    with pytest.raises(ActionError, match="cannot be reached"):
-        door.check()
+    for unreachable in (door, webhook("http://hub..local/")):
+        with pytest.raises(ActionError, match="cannot be reached"):
+            unreachable.check()

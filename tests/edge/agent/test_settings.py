@@ -36,11 +36,12 @@ def test_every_setting_can_be_set(read):
         '[camera]\nkind = "folder"\nsource = "/in"\nsize = [1280, 720]\ncontrols = {AfMode = 0}\n'
         "[capture]\nmotion = true\n[score]\nperiod_seconds = 2\n"
         '[store]\nfolder = "~/store"\n[page]\nhost = "0.0.0.0"\n'
-        "[state]\nwindow = 7\n[state.labels.1]\nvotes = 4\n"
+        "[state]\nwindow = 7\n[state.labels.1]\nvotes = 4\ndwell_seconds = 0\n"
         '[actions.door]\nkind = "webhook"\nurl = "https://hub.local/x"\n'
     )
     assert settings.landing.options == {"anon": True} and settings.landing.report_minutes == 1.0
     assert settings.model.alias == "canary" and settings.camera.size == (1280, 720)
+    assert (settings.state.dwell_of("1"), settings.state.dwell_of("0")) == (0, 3)
     assert settings.state.labels["1"].votes == 4 and settings.actions["door"].kind == "webhook"
     assert settings.store.folder == Path("~/store").expanduser()
 
@@ -75,6 +76,9 @@ def test_every_setting_can_be_set(read):
             SMALLEST + ACTION.replace("hub", "http://me:pw@hub") + "kind = 'webhook'\n",
             "x.url: user",
         ),
+        (SMALLEST + ACTION.replace("hub", "http://hub..local") + "kind = 'webhook'\n", "x.url: it"),
+        (SMALLEST + ACTION + "kind = 'mqtt'\ntopic = 'a/#'\n", "actions.x.topic is 'a/#': it must"),
+        (SMALLEST + ACTION + "kind = 'mqtt'\ndiscovery = '+'\n", "actions.x.discovery is '+'"),
         (SMALLEST.replace("a7", "a_7"), "use only letters, digits and -"),
         ("device", "is not TOML"),
     ],

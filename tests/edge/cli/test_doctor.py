@@ -1,11 +1,13 @@
 """What the doctor finds: on a device that works, and for each fault that is caused."""
 
 import base64
+import threading
 
 import pytest
 from agent_fakes import NOBODY
 from receiver import receiver
 from running_agent import CONFIG, running
+from signing import OURS, public
 
 from edge.cli.main import main
 
@@ -85,6 +87,16 @@ def test_of_each_fault_it_says_what_to_do(tmp_path, capsys, changes, check, advi
     assert not others or check == "key"
 
 
+def test_a_share_that_does_not_answer_is_found(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("edge.cli.doctor.PUT_SECONDS", 0.2)
+    is_back = threading.Event()
+    monkeypatch.setattr("edge.cli.doctor.Landing.put", lambda *_, **__: is_back.wait(30))
+    status, found = doctor(tmp_path, capsys, settings(tmp_path))
+    is_back.set()
+    result, text = found["landing zone"]
+    assert (status, result) == (1, "FIX") and "it hangs: " in text and "check [landing]" in text
+
+
 @pytest.mark.parametrize(("line", "result"), [("", "FIX"), ("unsigned = true", "ok ")])
 def test_an_unsigned_release_is_refused_as_an_update_would(
     tmp_path, capsys, registered, line, result
@@ -94,6 +106,15 @@ def test_an_unsigned_release_is_refused_as_an_update_would(
     _, found = doctor(tmp_path, capsys, settings(tmp_path, model=model))
     assert found["server"][0] == result
     assert ("is not signed" in found["server"][1]) == (result == "FIX")
+
+
+def test_a_bad_signature_by_the_first_signer_is_refused_as_an_update_would(
+    tmp_path, capsys, registered
+):
+    registered.publish(change=lambda stated: stated.update(signatures={public(OURS): "bad"}))
+    model = f'server = "{registered.server}"\nname = "{registered.name}"'
+    _, found = doctor(tmp_path, capsys, settings(tmp_path, model=model))
+    assert found["server"][0] == "FIX" and "is not valid" in found["server"][1]
 
 
 def test_an_unset_clock_is_found(tmp_path, capsys, monkeypatch):

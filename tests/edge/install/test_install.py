@@ -203,6 +203,12 @@ def test_the_service_has_few_rights(tmp_path):
     assert exposure and float(exposure[1]) < EXPOSURE, done.stdout
 
 
+def test_a_self_test_without_memory_ends_only_itself(tmp_path):
+    """systemd's default would stop the service with any process that the kernel ends."""
+    lines = unit(tmp_path).read_text().splitlines()
+    assert any(line.startswith("MemoryMax=") for line in lines) and "OOMPolicy=continue" in lines
+
+
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="NOT PROVEN HERE: no systemd-analyze"
 )
@@ -253,11 +259,11 @@ def test_the_doctor_has_the_rights_and_the_environment_of_the_service(open_home)
         (open_home / folder).mkdir(parents=True)
     shutil.chown(open_home / "var", "daemon", "daemon")
     environment = open_home / "etc/environment"
-    environment.write_text('#A=0\nA_SECRET=a$b c==\nA_USER="me"\n')
+    environment.write_text('#A=0\nA_SECRET=a$b\\tc==\nA_USER="me"')
     environment.chmod(0o600)
     python = open_home / "opt/venv/bin/python3"
-    python.write_text('#!/bin/sh\necho "$(id -un): $(id -Gn): $A_SECRET $A_USER $*"\n')
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$(id -un): $(id -Gn): $A_SECRET $A_USER $*"\n')
     python.chmod(0o755)
     program = ["sh", str(filled_in(COMMAND, open_home)), "doctor"]
     done = subprocess.run(program, capture_output=True, text=True)
-    assert done.stdout == "daemon: daemon video: a$b c== me -P -m edge doctor\n", done.stderr
+    assert done.stdout == "daemon: daemon video: a$b\\tc== me -P -m edge doctor\n", done.stderr

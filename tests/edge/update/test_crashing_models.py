@@ -72,3 +72,15 @@ def test_a_power_cut_in_a_frame_is_no_fault_of_the_model(harmful):
         assert score(harmful, grey)[0] == 1
         marker.write_text(marker.read_text().replace('"boot": "', '"boot": "another'))
     assert score(harmful, 100)[1][-1] == "2 True None"
+
+
+def test_the_only_committed_release_stays(device, tmp_path):
+    folder = write_reference_images(write_model(tmp_path / "harmful"))
+    add_harm(folder / "model.onnx", "a loop on bright frames")
+    device.server.release(folder, 1)
+    updater = device.updater()
+    updater.check()
+    updater.probation.commit()
+    for grey in (250, 251, 252):
+        assert score(device, grey)[0] == 1
+    assert score(device, 100)[1][-1] == "1 True None"

@@ -6,11 +6,12 @@ from functools import partial
 
 import pytest
 from release_server import cut, endless, is_file, trickling
+from signing import FOREIGN, public
 
 from edge.agent.follower import Follower
 from edge.inference.errors import UserError
 from edge.protocol.release import ReleaseError
-from edge.protocol.signature import SignatureError
+from edge.protocol.signature import KEYS_FILE, SignatureError
 from edge.update.polling import PollTimes
 from edge.update.server import RegistryError
 
@@ -155,6 +156,18 @@ def test_a_statement_nested_without_end_is_refused(updated):
         with pytest.raises(ReleaseError, match="statement is damaged"):
             updated.updater().check()
     assert updated.require_working(1)
+
+
+def test_keys_that_are_pinned_after_the_start_count(updated, clock):
+    """As by a pull beside the running agent; the registry answered though its release is bad."""
+    updater = updated.updater(keys=[])
+    (updated.models / KEYS_FILE).write_text(f"{public(FOREIGN)}\n")
+    follower = Follower(updater, PollTimes(60, seed="a7"), clock)
+    clock.advance(61)
+    follower.work()
+    assert "none of which this device trusts" in follower.failure and follower.reached_at
+    assert (updated.models / KEYS_FILE).read_text() == f"{public(FOREIGN)}\n"
+    assert updated.server.fetched() == [] and updated.require_working(1)
 
 
 def test_an_unsigned_or_foreign_release_is_not_fetched(updated):

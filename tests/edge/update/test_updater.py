@@ -10,11 +10,13 @@ from release_server import MODEL, is_file
 from tiny_model import write_model, write_reference_images
 
 from edge.cli.main import main
+from edge.inference.errors import UserError
 from edge.inference.reference_images import ReferenceImages
-from edge.protocol.release import ReleaseError
+from edge.protocol.release import Release, ReleaseError
 from edge.update.current import CurrentModel, NoModelError
-from edge.update.home import MAX_ATTEMPTS, BusyError
+from edge.update.home import MAX_ATTEMPTS, STAGING, BusyError
 from edge.update.probation import MAX_STARTS
+from edge.update.self_test import SELF_TEST_FILE
 from edge.update.server import RegistryError
 
 
@@ -268,6 +270,23 @@ def test_a_release_that_fails_its_self_test_is_refused_once(updated, tmp_path, c
     assert not updater.probation.is_active()
 
 
+def test_a_fault_of_the_device_is_no_failure_of_the_release(updated, monkeypatch):
+    """Neither after the self-test, nor if that does not even begin."""
+    digest = Release.parse(updated.server.statement).digest
+    in_the_way = updated.home / f"{STAGING}{digest[:16]}" / SELF_TEST_FILE
+    in_the_way.mkdir(parents=True)
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises((UserError, OSError), match="Is a directory"):
+            updated.updater().check()
+    in_the_way.rmdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("edge.update.self_test_process.sys.executable", "/none")
+        for _ in range(MAX_ATTEMPTS):
+            with pytest.raises((UserError, OSError), match="/none"):
+                updated.updater().check()
+    assert updated.updater().check().release == 2
+
+
 def test_a_release_too_large_is_refused_before_it_is_fetched(updated, monkeypatch):
     monkeypatch.setattr("edge.update.updater.MAX_RELEASE_BYTES", 100)
     with pytest.raises(ReleaseError, match="and this device takes 100"):
@@ -317,8 +336,17 @@ def test_a_model_name_that_is_not_a_folder_name_is_refused(tmp_path):
             Updater(Registry("http://127.0.0.1:1"), name, "champion", tmp_path)
 
 
-def test_a_missing_alias_changes_nothing(updated):
-    updated.server.fault = lambda handler: handler.send(400, b'{"message": "no alias"}') or True
-    with pytest.raises(RegistryError, match="no alias .HTTP 400."):
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b'{"message": "no alias"}', "no alias"),
+        (b"[" * 200_000, "Bad Request"),
+        (b'{"message": "%s"}' % (b"x" * 200_000), "x{500}"),
+    ],
+    ids=["MLflow's", "nested without end", "long"],
+)
+def test_a_missing_alias_changes_nothing(updated, answer, message):
+    updated.server.fault = lambda handler: handler.send(400, answer) or True
+    with pytest.raises(RegistryError, match=rf": {message} \(HTTP 400\)"):
         updated.updater().check()
     assert updated.require_working(1) and MODEL in str(updated.home)

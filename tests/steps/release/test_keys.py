@@ -1,6 +1,7 @@
 """The release keys: how they are made, rotated and retired, and what they sign."""
 
 import base64
+import errno
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,20 @@ def test_the_first_release_makes_a_key_that_no_other_user_can_read(tmp_path, cap
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and [*path.parent.iterdir()] == [path]
     assert caplog.text.count("made the key that signs releases") == 1
     assert public_keys(str(path)) == [key]
+
+
+def test_without_links_no_private_key_is_left_behind(tmp_path, monkeypatch):
+    """As on an exFAT disk or an SMB share."""
+
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("steps.release.keys.os.link", refused)
+    with pytest.raises(UserError, match=r"\(Operation not permitted\); run: .* make /"):
+        public_keys(str(tmp_path / "release.pem"))
+    assert list(tmp_path.iterdir()) == []
+    main(["make", str(tmp_path / "release.pem")])
+    assert len(public_keys(str(tmp_path / "release.pem"))) == 1
 
 
 @pytest.fixture
