@@ -154,7 +154,7 @@ def _ingest_new_files(
     limits = Limits(parameters.max_files_per_batch, parameters.max_megabytes_per_batch * 1_000_000)
     new = ingest_files(spark, profile, files, rules, limits, held.require)
     held.require()
-    ingest_results(spark, profile, source, run.id)
+    ingest_results(spark, profile, source, run.id, held.require)
     ingest_status(spark, profile, source, run.id)
     if parameters.archive:
         archive(files, source, landing.normalize(parameters.archive))

@@ -47,13 +47,13 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
     """Serve the page until it is done, then write the labels as one version of `labels`."""
     profile, source = run.profile, landing.normalize(parameters.source)
     labeller = parameters.labeller.strip() or getpass.getuser()
-    if parameters.names or parameters.merge or parameters.export:
-        return _without_page(profile, source, labeller, parameters)
     journal = Journal(journal_folder(profile))
     try:
         if journal.rows:
             logger.info("%d labels of a sitting that was interrupted:", len(journal.rows))
             commit(profile, journal)
+        if parameters.names or parameters.merge or parameters.export:
+            return _without_page(profile, source, labeller, parameters)
         sitting = Sitting(profile, source, journal, labeller)
         _serve(sitting, parameters.port)
         added = commit(profile, journal)

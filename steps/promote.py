@@ -100,9 +100,8 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
         return _refuse_compared(run, parameters, challenger, champion, comparison, shortcut)
     if comparison.warning:
         logger.warning("%s", comparison.warning)
-    if shortcut and parameters.accept_shortcut:
-        versions.accept_shortcut(challenger, parameters.accept_shortcut)
-    if moved := _promote_compared(run, parameters, challenger, before, comparison):
+    stood = {parameters.alias: before, CHAMPION: str(champion.version) if champion else None}
+    if moved := _promote_compared(run, parameters, challenger, stood, comparison, shortcut):
         logger.info("%s, since another run moved it: comparing again", moved)
         return _promote_challenger(run, parameters)
     fill_report(run.report, challenger, champion, comparison)
@@ -117,13 +116,19 @@ def _promote_compared(
     run: StepRun,
     parameters: Parameters,
     challenger: ModelVersion,
-    before: str | None,
+    stood: dict[str, str | None],
     comparison: Comparison,
+    shortcut: str,
 ) -> str | None:
-    """Move the alias to a challenger that passed, or return why not: it moved meanwhile."""
+    """Move the alias to a challenger that passed, or return why not: one moved meanwhile.
+
+    ``stood`` is the version of the alias, and of the champion, that was compared."""
     with lock_aliases(challenger.name, run.id):
-        if moved := moved_reason(challenger.name, before, parameters.alias):
-            return moved
+        for alias, number in stood.items():
+            if moved := moved_reason(challenger.name, number, alias):
+                return moved
+        if shortcut and parameters.accept_shortcut:
+            versions.accept_shortcut(challenger, parameters.accept_shortcut)
         if comparison.result.passed:
             note = f"passed: {parameters.alias}{comparison.caution}"
             versions.note_comparison(challenger, note, run.id)

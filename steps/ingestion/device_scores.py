@@ -6,6 +6,7 @@ file belongs to one recorded chunk, whose name is the Delta transaction that app
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -29,7 +30,13 @@ LIMITS = Limits(files=200, bytes=50_000_000)
 """Of a chunk, whose rows are in the driver's memory."""
 
 
-def ingest_results(spark: GetSpark, profile: Profile, source: str, run_id: str) -> int:
+def ingest_results(
+    spark: GetSpark,
+    profile: Profile,
+    source: str,
+    run_id: str,
+    may_write: Callable[[], None] = lambda: None,
+) -> int:
     """Append a landing zone's new results to ``scores``; return the number of new files.
 
     A file with an invalid line goes to ``quarantine``; its valid lines are ingested.
@@ -39,10 +46,11 @@ def ingest_results(spark: GetSpark, profile: Profile, source: str, run_id: str) 
         profile: locates the tables.
         source: the landing zone, as the paths in the tables start.
         run_id: of the run that ingests the files.
+        may_write: raises an error if another run has taken over meanwhile.
     """
     files = list_files(source, RESULTS, ".jsonl")
     process = partial(_write_chunk, spark, profile, source, run_id)
-    return result_log(profile, source).process_new(spark, files, LIMITS, process)
+    return result_log(profile, source).process_new(spark, files, LIMITS, process, may_write)
 
 
 def result_log(profile: Profile, source: str) -> Arrivals:

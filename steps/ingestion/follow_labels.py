@@ -19,7 +19,7 @@ from steps.ingestion.label_rows import (
     LabelRow,
     add_labels,
     current_labels,
-    label_by,
+    labels_by,
 )
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.labels import ROW
@@ -37,7 +37,7 @@ BY_ROW = f"""CASE WHEN label IS NOT NULL OR how != '{UNDO}'
     THEN named_struct('label', label, 'label_from', '{FROM_LABELS}')
     WHEN label_from = '{FROM_LABELS}' THEN given
     ELSE named_struct('label', old_label, 'label_from', label_from) END"""
-"""Label and origin of an image by its newest row, as :func:`label_by` has it in Python."""
+"""Label and origin of an image by its newest row, as :func:`labels_by` has it in Python."""
 
 NEWEST = "max_by(struct(label, how), struct(labelled_at, id))"
 """What the newest row of an image in ``labels`` says."""
@@ -48,7 +48,8 @@ def has_pending_labels(images: Newest, profile: Profile, source: str) -> bool:
     newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
     columns = dict.fromkeys(("sha256", "label", "label_from"), pa.string())
     rows = read_current(images, source, columns).to_pylist() if newest else []
-    return any(label_by(newest, source, profile.file_name, row) != row["label"] for row in rows)
+    labels = labels_by(newest, source, profile.file_name, rows)
+    return any(label != row["label"] for label, row in zip(labels, rows, strict=True))
 
 
 def apply_labels(spark: SparkSession, profile: Profile, source: str, has_splits: bool) -> int:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 
 from steps.atomic import write_atomically
 from steps.errors import RunStep, UserError
-from steps.ingestion.label_rows import current_labels, label_by
+from steps.ingestion.label_rows import current_labels, labels_by
 from steps.ingestion.label_studio import format_task
 from steps.ingestion.landing import display
 from steps.ingestion.tables import IMAGES
@@ -49,7 +48,13 @@ def export_labels(images: list[dict[str, Any]], source: str, file: str) -> None:
         writer.writeheader()
         writer.writerows(images)
         text = lines.getvalue()
-    write_atomically(file, text.encode("utf-8", "surrogatepass"))
+    try:
+        write_atomically(file, text.encode("utf-8", "surrogatepass"))
+    except (FileNotFoundError, PermissionError) as error:
+        raise UserError(
+            f"{file} cannot be written ({error.strerror}); pass -P export=<file in a folder that "
+            "exists and is yours>"
+        ) from error
 
 
 def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
@@ -71,9 +76,11 @@ def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
     rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
     newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
-    follow = partial(label_by, newest, source, profile.file_name)
+    images = rows.to_pylist()
+    labels = labels_by(newest, source, profile.file_name, images)
     return [
-        _describe(image, follow(image), newest.get(image["sha256"])) for image in rows.to_pylist()
+        _describe(image, label, newest.get(image["sha256"]))
+        for image, label in zip(images, labels, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from steps.ingestion.file_name import parse_file_name
+from steps.ingestion.folders import folders_below, have_splits
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import LABELS
 from steps.lake.delta_log import DeltaLog
@@ -16,6 +17,9 @@ from steps.settings.profile import Profile
 
 NOT_SURE, UNDO, IMPORT, RENAME = "not sure", "undo", "import", "rename"
 """Ways to label that mean more than the label they give: ``how`` of a row."""
+
+UNDO_TO_NOT_SURE = "undo to not sure"
+"""As ``undo``, of a label that was given to an image of which its labeller was not sure."""
 
 FROM_LABELS = "labels"
 """``label_from`` of an image that has its label from this table."""
@@ -36,7 +40,7 @@ class LabelRow(NamedTuple):
         sha256: of the image.
         label: None if the labeller is not sure, or takes a label back to none.
         labeller: who gave it.
-        how: key, timeline, grid, proposal, import, undo, not sure or rename.
+        how: key, timeline, grid, proposal, import, undo, not sure, undo to not sure or rename.
         labelled_at: UTC.
         proposed_by: version of the model that proposed it.
     """
@@ -93,26 +97,32 @@ def all_labels(profile: Profile) -> pa.Table:
     return rows.sort_by([("labelled_at", "ascending"), ("id", "ascending")])
 
 
-def label_by(
-    newest: dict[str, dict[str, Any]], source: str, pattern: str, image: dict[str, Any]
-) -> str | None:
-    """Return the label that an image has by its newest row; without one, its own.
+def labels_by(
+    newest: dict[str, dict[str, Any]], source: str, pattern: str, images: list[dict[str, Any]]
+) -> list[str | None]:
+    """Return the label of each image by its newest row; without one, its own.
 
     Args:
         newest: rows by sha256.
-        source: the landing zone of the image.
+        source: the landing zone.
         pattern: of file names.
-        image: its path, sha256, label and label_from, as they are in ``images``.
+        images: all of the landing zone: path, sha256, label and label_from, as they are in
+            ``images``.
     """
-    own = cast("str | None", image["label"])
-    row = newest.get(image["sha256"])
-    if row is None:
-        return own
-    if row["label"] is not None or row["how"] != UNDO:
-        return cast("str | None", row["label"])
-    # taken back to none: what its name or folder gives counts again
-    is_ours = image["label_from"] == FROM_LABELS
-    return parse_file_name(image["path"], source, pattern).label if is_ours else own
+    has_splits = have_splits(folders_below((image["path"] for image in images), source))
+
+    def label_by(image: dict[str, Any]) -> str | None:
+        own = cast("str | None", image["label"])
+        row = newest.get(image["sha256"])
+        if row is None:
+            return own
+        if row["label"] is not None or row["how"] != UNDO:
+            return cast("str | None", row["label"])
+        # taken back to none: what its name or folder gives counts again
+        is_ours = image["label_from"] == FROM_LABELS
+        return parse_file_name(image["path"], source, pattern, has_splits).label if is_ours else own
+
+    return list(map(label_by, images))
 
 
 def current_labels(profile: Profile) -> pa.Table:

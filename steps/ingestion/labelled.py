@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from steps.endings import Result
 from steps.errors import RunStep, UserError
-from steps.ingestion.label_rows import current_labels, label_by, labels_version
+from steps.ingestion.label_rows import current_labels, labels_by, labels_version
 from steps.ingestion.landing import display
 from steps.ingestion.tables import TIME, path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
@@ -24,7 +24,7 @@ TAG = "labelled_images"
 """Tag of a run of ingest: a hash of the images that it leaves to learn from, wherever and at
 whatever version of the table they are read."""
 
-Follow = Callable[[dict[str, Any]], str | None]
+Follow = Callable[[list[dict[str, Any]]], list[str | None]]
 
 COLUMNS = ("path", "sha256", "device_id", "captured_at", "split", "label")
 """What decides a training, beside the pixels that have the hash."""
@@ -93,7 +93,7 @@ def labelled_change_since(outputs: IngestOutputs, profile: Profile) -> str | Non
     follow = None
     if labels_version(profile) != outputs.labels_version:
         newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
-        follow = partial(label_by, newest, outputs.source, profile.file_name)
+        follow = partial(labels_by, newest, outputs.source, profile.file_name)
     elif now.version == outputs.version:
         return None
     if now.reader > PLAIN_READER:
@@ -127,7 +127,7 @@ def read_labelled(
     Args:
         read: returns columns of some rows of ``images``, by their schema and a condition.
         source: the landing zone.
-        follow: gives the label of each row, if ``images`` may not have the newest.
+        follow: gives the labels of all rows, if ``images`` may not have the newest.
     """
     types = {"captured_at": TIME, "replaced_at": TIME}
     names = (*COLUMNS, "captured_from", "replaced_at", "label_from")
@@ -137,8 +137,8 @@ def read_labelled(
     rows = read(schema, here if follow else here & label.is_valid())
     if follow:
         images = rows.select(["path", "sha256", "label", "label_from"]).to_pylist()
-        labels = [follow(image) for image in images]
-        rows = rows.set_column(names.index("label"), "label", pa.array(labels, pa.string()))
+        labels = pa.array(follow(images), pa.string())
+        rows = rows.set_column(names.index("label"), "label", labels)
         rows = rows.filter(label.is_valid())
     known = pc.not_equal(rows["captured_from"], "file")
     times = pc.if_else(known, rows["captured_at"], pa.scalar(None, TIME))

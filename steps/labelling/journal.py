@@ -1,5 +1,6 @@
 """The labels of a sitting that no table has yet, each on disk before the page says so."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -42,10 +43,12 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / "sitting.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
             raise UserError(
-                f"{error.filename} may not be written by you; label as the user who owns the "
-                "images of this lake, or change the owner of that file"
+                f"{error.filename} cannot be written ({error.strerror}); label as the user who "
+                "owns the images of this lake, or make it writable"
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

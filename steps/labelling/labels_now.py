@@ -6,7 +6,14 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from steps.ingestion.label_rows import IMPORT, NOT_SURE, UNDO, LabelRow
+from steps.ingestion.label_rows import (
+    IMPORT,
+    NOT_SURE,
+    RENAME,
+    UNDO,
+    UNDO_TO_NOT_SURE,
+    LabelRow,
+)
 
 ACTION = ("labeller", "labelled_at")
 """What the rows of one action have in common."""
@@ -59,11 +66,11 @@ class LabelsNow:
 
     def items(self) -> Iterable[tuple[str, Given]]:
         """Return the images that have rows, with the newest."""
-        return self._newest.items()
+        return list(self._newest.items())  # a copy: another thread may add some
 
     def disagreements(self) -> Iterable[str]:
         """Yield the images that have different labels by different people."""
-        for sha256, labels in self._by_others.items():
+        for sha256, labels in list(self._by_others.items()):
             if len({*labels.values(), self._newest[sha256].label}) > 1:
                 yield sha256
 
@@ -72,9 +79,9 @@ class LabelsNow:
         for (labeller, _), group in groupby(rows, attrgetter(*ACTION)):
             action = list(group)
             changes = [self._apply(row) for row in action]
-            if labeller != self._labeller or action[0].how in (IMPORT, "rename"):
+            if labeller != self._labeller or action[0].how in (IMPORT, RENAME):
                 continue
-            if action[0].how == UNDO:
+            if action[0].how in (UNDO, UNDO_TO_NOT_SURE):
                 self._take_back({change.sha256 for change in changes})
             else:
                 self._actions = [*self._actions[-KEPT_ACTIONS:], changes]
@@ -91,10 +98,13 @@ class LabelsNow:
 
     def _apply(self, row: LabelRow) -> Change:
         before = self._newest.get(row.sha256)
-        if before and before.labeller != row.labeller:
+        if before and row.how == RENAME:  # says nothing of the image
+            others = self._by_others.get(row.sha256, {})
+            others.update({one: row.label for one in others if others[one] == before.label})
+        elif before and before.labeller != row.labeller:
             self._by_others.setdefault(row.sha256, {})[before.labeller] = before.label
             self._by_others[row.sha256].pop(row.labeller, None)
-        is_unsure = row.how == NOT_SURE
+        is_unsure = row.how in (NOT_SURE, UNDO_TO_NOT_SURE)
         self._newest[row.sha256] = Given(row.label, row.labeller, is_unsure, row.labelled_at)
         return Change(row.sha256, before, row.labelled_at)
 

@@ -145,7 +145,8 @@ def margins(profile: Profile, images: ImageIndex) -> Order:
 
 def matching(sitting: Sitting, filters: Filters) -> NDArray[np.bool_]:
     """Return which images the filters let through, ``bool [N]``."""
-    images, codes = sitting.state.images, sitting.state.codes
+    state = sitting.state  # once: another thread may read the table again
+    images, codes = state.images, state.codes
     kinds = {"unlabelled": codes == NONE, "labelled": codes >= 0, "unsure": codes == UNSURE}
     shown: NDArray[np.bool_] = kinds.get(filters.show, np.ones(len(images), bool)).copy()
     if filters.show == "disagreement":

@@ -47,6 +47,10 @@ SECURITY = {
 }
 
 
+SEEN = "\u00a0\u200d\u202f\u3000"
+"""Spaces, and the joiner of emoji, that Python does not call printable."""
+
+
 def _label(text: str | None) -> str | None:
     """Return a label as it is stored.
 
@@ -56,7 +60,7 @@ def _label(text: str | None) -> str | None:
     label = normalize_label(text)
     if text is not None and (label is None or len(label) > MAX_LABEL):
         raise ValueError(f"a label has 1 to {MAX_LABEL} characters")
-    if label and not label.isprintable():
+    if label and not all(one.isprintable() or one in SEEN for one in label):
         raise ValueError("a label has no line break and no control character")
     return label
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steps.ingestion.class_names import class_names
-from steps.ingestion.label_rows import UNDO, LabelRow, all_labels, labels_version
+from steps.ingestion.label_rows import UNDO, UNDO_TO_NOT_SURE, LabelRow, all_labels, labels_version
 from steps.ingestion.tables import IMAGES
 from steps.labelling.image_content import ImageContent
 from steps.labelling.image_features import ImageFeatures
@@ -95,11 +96,15 @@ class Sitting:
         with self._lock:
             self._labels_version = version
             self.labels = LabelsNow(self.labeller)
-            rows = all_labels(self.profile).to_pylist()
-            committed = [LabelRow(**{name: row[name] for name in LabelRow._fields}) for row in rows]
+            stored = all_labels(self.profile).to_pylist()
+            committed = [LabelRow(**{f: row[f] for f in LabelRow._fields}) for row in stored]
             known = {row.id for row in committed}
-            self.labels.apply(committed)
-            self.labels.apply(row for row in self.journal.rows if row.id not in known)
+            rows = [*committed, *(row for row in self.journal.rows if row.id not in known)]
+            here = (row for row in rows if images.find(row.sha256) is not None)
+            rows = sorted(here, key=attrgetter("labelled_at"))
+            self.labels.apply(rows)
+            # what is labelled now is newer than all of these, whatever the clock says
+            self._at = max([self._at, *(row.labelled_at for row in rows)])
             self.names = class_names(self.profile)
             by_key: list[str] = sorted(self.names, key=lambda label: self.names[label].key or "~")
             self._add_classes(by_key)
@@ -173,7 +178,8 @@ class Sitting:
                 label = before.label if before else None
                 if before is None and number is not None:
                     label = self.state.images.columns["label"][number].as_py()
-                rows.append(LabelRow(uuid.uuid4().hex, sha256, label, self.labeller, UNDO, at))
+                how = UNDO_TO_NOT_SURE if before and before.is_unsure else UNDO
+                rows.append(LabelRow(uuid.uuid4().hex, sha256, label, self.labeller, how, at))
             self._write(rows)
             return [change.sha256 for change in changes]
 

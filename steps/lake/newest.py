@@ -1,7 +1,7 @@
 """The newest version of a table, which is read without Spark if a plain reader may read it."""
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
 
 import pyarrow as pa
 from pyarrow.dataset import Expression
@@ -61,4 +61,11 @@ class Newest:
             return self._log.read_rows(snapshot.files, schema, where, few)
         read = self._spark().read.format("delta").option("versionAsOf", snapshot.version)
         frame = read.load(self._path).select(*schema.names)
-        return frame.toArrow().cast(schema).filter(where)
+        kept = frame.mapInArrow(partial(_filter, where=where), frame.schema)
+        return kept.toArrow().cast(schema)
+
+
+def _filter(batches: Iterable[pa.RecordBatch], where: Expression) -> Iterator[pa.RecordBatch]:
+    """Leave out rows where they are, so that the driver gets no others."""
+    for batch in batches:
+        yield from pa.Table.from_batches([batch]).filter(where).to_batches()

@@ -4,11 +4,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from tempfile import gettempdir
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
@@ -109,7 +110,8 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     try:
         yield session
     finally:
-        session.stop()
+        with suppress(Py4JError, OSError):  # its JVM died: what ended the block says more
+            session.stop()
         if SparkContext._gateway is not None:
             end_jvm(SparkContext._gateway)  # which would keep its memory
             SparkContext._gateway = SparkContext._jvm = None

@@ -90,7 +90,7 @@ def _groups(images: Newest, source: str, run_id: str) -> pd.DataFrame:
     columns = {
         "label": pc.fill_null(rows["label"], UNLABELLED),
         "device": pc.fill_null(rows["device_id"], UNLABELLED),
-        "hour": pc.if_else(known, pc.hour(rows["captured_at"]), None),
+        "hour": pc.if_else(known, pc.hour(rows["captured_at"].cast(pa.timestamp("us"))), None),
         "light": np.floor(_brightness(rows["statistics"].combine_chunks()) / 16),
         "size": pc.floor(pc.multiply(2, pc.log2(pc.divide(rows["bytes"], 1000.0)))),
         "new": pc.fill_null(pc.equal(rows["ingest_run_id"], run_id), False),

@@ -93,6 +93,8 @@ def _fill(source: Source, cache: Cache, plain: str, spark: SparkSession, folder:
     pixels, rows = spark.read.parquet(cache.url), cache.group_rows
     tests = [TEST] if cache.has_few(TEST) else []  # cross-validation takes them too then
     known = read_manifest(plain) if plain != folder else None
+    if known:
+        known.mark_used()
     describe_group = partial(_describe_group, source=source, after=len(rows[TRAIN]), known=known)
     (
         pixels.where(pixels.split.isin(TRAIN, VALIDATION, *tests))

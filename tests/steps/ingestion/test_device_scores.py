@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,8 +53,9 @@ class Model:
 
     class current:  # noqa: N801
         model, version, release = "package-onnx", "4", 7
+        scorer = SimpleNamespace(record=RECORD)
 
-    failure, region = None, WHOLE
+    failure, region, abstention = None, WHOLE, None
 
     def __init__(self):
         self.number = 0

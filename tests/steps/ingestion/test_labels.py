@@ -15,7 +15,7 @@ from small_lake import make_small_lake
 from steps.errors import UserError
 from steps.ingestion.follow_labels import apply_labels, merge_classes
 from steps.ingestion.label_export import export_labels, read_labels
-from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, label_by
+from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, labels_by
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.tables import IMAGES, LABELS
 
@@ -218,7 +218,23 @@ def test_an_image_that_no_one_is_sure_of_teaches_nothing_and_an_undo_restores(
     rows = small.table("images").to_dict("records")
     newest = {row["sha256"]: row for row in current_labels(small.profile).to_pylist()}
     (image,) = [row for row in rows if row["name"] == LABELLED]
-    assert label_by(newest, small.source, small.profile.file_name, image) == expected
+    assert labels_by(newest, small.source, small.profile.file_name, [image]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["cat/train/1.jpg", "cat/test/2.jpg"], ["cat", "cat"]),
+        (["train/1.jpg", "car/2.jpg"], ["train", "car"]),  # train is a class there
+    ],
+)
+def test_an_undo_reads_folders_as_ingest_does(paths, labels):
+    newest = {path: {"label": None, "how": "undo"} for path in paths}
+    images = [
+        {"path": f"file:/zone/{path}", "sha256": path, "label": "x", "label_from": "labels"}
+        for path in paths
+    ]
+    assert labels_by(newest, "file:/zone", "never", images) == labels
 
 
 def test_a_later_file_of_the_same_bytes_follows_the_row_and_not_its_name(lake, tmp_path):

@@ -84,7 +84,7 @@ def test_another_users_journal_is_an_error_of_one_line(tmp_path):
     os.seteuid(65534)
     try:
         for folder in (tmp_path / "home", tmp_path / "new"):
-            with pytest.raises(UserError, match="may not be written by you"):
+            with pytest.raises(UserError, match="cannot be written"):
                 Journal(folder)
     finally:
         os.seteuid(0)

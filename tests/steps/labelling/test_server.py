@@ -124,6 +124,7 @@ def test_refused_requests(server, headers, path, status, words):
         ({"label": "x" * 201}, "1 to 200 characters"),
         ({"label": "a\nb"}, "no line break"),
         ({"label": "a\u202eb"}, "no line break"),
+        ({"label": "a\u200bb"}, "no line break"),
         ({"label": 7}, "label: "),
         ({"how": "import"}, "how: "),
         ({"labeller": "bob"}, "labeller: "),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ from drawing import jpeg
 from pyarrow import parquet
 
 from benchmarks.made_lake import commit, frame_name, image_rows, write_rows, write_table
+from steps.ingestion.label_rows import LabelRow, labels_by
 from steps.ingestion.tables import CLASSES
 from steps.labelling.sitting import NONE, UNSURE, GoneError, Press
 
@@ -89,6 +91,48 @@ def test_undo_takes_back_no_one_elses_labels(sit):
     assert list(bob.labels.disagreements()) == [sha(bob, 1)]
     ann = sit("ann")
     assert ann.undo() == [sha(ann, 0)] and codes(ann, 2) == [None, "0"]
+
+
+def test_an_undo_of_a_label_leaves_its_labeller_as_unsure_as_before(sit):
+    sitting = sit()
+    sitting.label([press(sitting, 0, None, "not sure")])
+    sitting.label([press(sitting, 0)])
+    sitting.undo()
+    assert codes(sitting, 1) == ["?"] and codes(sit(), 1) == ["?"]
+    (image,) = [{"path": "0.jpg", "sha256": sha(sitting, 0), "label": "1", "label_from": "name"}]
+    row = sitting.journal.rows[-1]._asdict()
+    assert labels_by({image["sha256"]: row}, "zone", "never", [image]) == [None]
+
+
+def test_a_label_is_newer_than_those_before_whatever_the_clock_says(sit):
+    sitting = sit()
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    row = LabelRow(uuid.uuid4().hex, sha(sitting, 0), "0", "bob", "key", ahead)
+    sitting.journal.append([row])
+    sitting = sit()
+    sitting.label([press(sitting, 0)])
+    assert sitting.journal.rows[-1].labelled_at > ahead
+    assert codes(sitting, 1) == codes(sit(), 1) == ["1"]
+
+
+def test_labels_of_another_landing_zone_stay_out(sit):
+    sitting = sit()
+    now = datetime.now(UTC)
+    sitting.journal.append([LabelRow(uuid.uuid4().hex, "0" * 64, "shoes", "ann", "key", now)])
+    sitting = sit()
+    assert sitting.undo() == [] and sitting.summary()["labellers"] == []
+    assert "shoes" not in sitting.classes
+
+
+def test_merged_classes_are_no_disagreement(sit):
+    bob = sit("bob")
+    bob.label([press(bob, 0, "boot"), press(bob, 1, "boot")])
+    ann = sit("ann")
+    ann.label([press(ann, 1, "shoe")])
+    rows = ann.journal.rows
+    merged = [LabelRow(uuid.uuid4().hex, sha(ann, 0), "boots", "ann", "rename", datetime.now(UTC))]
+    ann.journal.append(merged)
+    assert list(sit("ann").labels.disagreements()) == [rows[1].sha256]
 
 
 def test_an_unknown_image_is_refused_and_nothing_is_written(sitting):
