@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 from steps import export, ingest, promote, register, train, tune
 from steps.dataset.own_split import source_with_test
 from steps.endings import Result
-from steps.errors import RunAgain, RunStep, UserError
+from steps.errors import RunAgain, UserError
 from steps.evaluation.miss_rate import Wish, require_images
 from steps.ingestion.landing import normalize
 from steps.lake.session import SharedSession
@@ -134,11 +134,6 @@ class _Pipeline:
         # promote ends well, so that its comparison is reused; it is the pipeline that fails
         own = {"source": source, "test": test, "on_refusal": "finish"}
         self.parameters = parameters.model_copy(update=own)
-        if parameters.ingest_trigger != "available_now":
-            raise UserError(
-                "the pipeline polls once; leave out -P ingest_trigger, or poll alone",
-                RunStep("ingest", {"trigger": parameters.ingest_trigger}),
-            )
         self.request = PipelineRequest.parse(parameters, tuple(step.name for step in PIPELINE))
         self.runs: dict[str, str] = {}
         self.done: list[StepDone] = []

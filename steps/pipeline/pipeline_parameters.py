@@ -15,6 +15,10 @@ from steps.settings.parameters import input_step
 HINT = re.compile(r"(?<=-P )\w+")
 
 
+ALONE = ("trigger",)
+"""Parameters that a step has only by itself: the pipeline lists a landing zone once."""
+
+
 def step_fields(steps: tuple[Step, ...], own: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
     """Return the fields that the steps add to the pipeline's own; run IDs follow from the runs.
 
@@ -26,7 +30,7 @@ def step_fields(steps: tuple[Step, ...], own: type[BaseModel]) -> dict[str, tupl
         f"{step.name}_{name}": (field.annotation, field)
         for step in steps
         for name, field in step.parameters.model_fields.items()
-        if name not in own.model_fields and input_step(name) is None
+        if name not in (*own.model_fields, *ALONE) and input_step(name) is None
     }
 
 
@@ -48,7 +52,7 @@ def parameters_of(step: Step, parameters: BaseModel, runs: dict[str, str]) -> An
         made_by = input_step(name)
         if made_by in step.parameters.input_names():
             values[name] = runs.get(made_by, LATEST)
-        elif made_by is None:
+        elif made_by is None and name not in ALONE:
             values[name] = getattr(parameters, pipeline_name(step, name, known))
     return step.parameters(**values)
 

@@ -8,7 +8,7 @@ import pytest
 from steps import ingest, main, register, train, tune
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
-from steps.pipeline.pipeline_parameters import parameters_of, rename_hints
+from steps.pipeline.pipeline_parameters import ALONE, parameters_of, rename_hints
 from steps.settings.parameters import input_step, parse
 
 
@@ -17,7 +17,7 @@ def test_a_parameter_of_one_step_has_the_steps_name_before_it(step):
     known = main.Parameters.model_fields
     for name, field in step.parameters.model_fields.items():
         prefixed = f"{step.name}_{name}"
-        if input_step(name):
+        if input_step(name) or name in ALONE:
             assert name not in known and prefixed not in known
         elif name in main.OwnParameters.model_fields:
             assert prefixed not in known

@@ -149,10 +149,10 @@ REFUSED = {
 def test_a_faulty_release_is_refused_and_the_old_model_stays(
     registered, tmp_path, capsys, publish, message
 ):
-    registered.publish(alias="good")
+    registered.publish(alias="good", signed=False)
     pulled(registered, tmp_path / "models", "good")
     before = snapshot(tmp_path)
-    registered.publish(**publish)
+    registered.publish(**publish, signed=False)
     with pytest.raises((ReleaseError, RegistryError), match=message):
         pulled(registered, tmp_path / "models")
     command = ["pull", "--unsigned", "--server", registered.server, "--model", registered.name]
