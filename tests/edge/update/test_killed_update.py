@@ -132,7 +132,7 @@ def test_an_update_killed_in_the_middle_of_a_download_is_resumed(updated):
 
 def test_a_self_test_that_kills_the_process_each_time_is_given_up(updated):
     for _ in range(MAX_ATTEMPTS):
-        assert end(run(updated, "commit", "self_test.json"))[0]
+        assert end(run(updated, "commit", "self_test_process"))[0]
         assert updated.require_working(1)
     updated.server.fetched()
     updater = updated.updater()

@@ -2,8 +2,8 @@
 
 python updating_process.py SERVER MODELS KEY commit|rollback [KILLED_BEFORE]
 
-It prints the changes that it makes to files and folders, one a line with its number. Before the
-first one whose line KILLED_BEFORE matches, it kills itself.
+It prints the changes that it makes to files and folders, and the start of the self-test, one a line
+with its number. Before the first one whose line KILLED_BEFORE matches, it kills itself.
 """
 
 import os
@@ -17,7 +17,7 @@ from edge.update.current import CurrentModel
 from edge.update.registry import Registry
 from edge.update.updater import Updater
 
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink")
+CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "subprocess.Popen")
 sys.dont_write_bytecode = True
 server, models, key, then, *killed_before = sys.argv[1:]
 numbers = count(1)

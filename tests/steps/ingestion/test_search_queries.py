@@ -83,7 +83,7 @@ def filled(lake, project):
 @pytest.fixture(scope="module")
 def answers(lake, filled):
     """The rows that each query gives, by the heading it stands under."""
-    assert view_tables(lake.spark, filled) == ["images", "quarantine", "devices"]
+    assert view_tables(lake.spark, filled) == ["images", "quarantine", "labels", "devices"]
     typed = {"spark": lake.spark, "profile": filled, "IMAGES": IMAGES}
     found = {}
     sections = re.findall(r"^\*\*(.+?)\.\*\*(.*?)```sql\n(.+?)```", SEARCH, flags=re.M | re.S)

@@ -167,6 +167,7 @@ def test_a_stop_ends_the_first_trials_of_all_networks(lake, store, entries):
     """Within seconds, though none of them would end within minutes."""
     long = [replace(one, plan=replace(one.plan, epochs=100_000, patience=0)) for one in entries]
     run_id = MlflowClient().create_run("0").info.run_id
+    main_thread = threading.get_ident()
 
     def have_started() -> bool:
         return len(list_trial_runs(MlflowClient(), run_id)) == len(long)
@@ -174,7 +175,7 @@ def test_a_stop_ends_the_first_trials_of_all_networks(lake, store, entries):
     def stop() -> None:
         while not have_started():
             time.sleep(0.2)
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(main_thread, signal.SIGINT)  # it wakes from a wait for that alone
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
