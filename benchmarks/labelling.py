@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
 from benchmarks.browser import browsing
 from benchmarks.machine import machine, peak_megabytes
 from benchmarks.made_lake import MADE_AT, commit, frame_name, image_rows, made_profile, write_rows

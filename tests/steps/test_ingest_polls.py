@@ -30,7 +30,7 @@ def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, ca
         listed = _list_at_each_poll(str(zone), numbers())
         polls = [(number, len(found.files)) for number, _, found in listed]
     assert polls == [(0, 1), (1, 1), (4, 1), (5, 1)]
-    said = [record.message for record in caplog.records]
+    said = [record.getMessage() for record in caplog.records]
     assert ["left out: 1 .heic" in text for text in said] == [True, False, True, False]
     assert "is not a folder" in said[1] and said[1].endswith("the next poll tries again")
     assert said[3] == f"{zone}/gone.jpg is not read: a link to no file"

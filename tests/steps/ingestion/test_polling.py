@@ -150,7 +150,7 @@ def test_between_two_polls_others_may_work_and_a_poll_leaves_them_alone(tmp_path
             threading.Thread(target=other).start()
     assert done == ["mine", "mine"]
     assert not lease.exists()
-    (said,) = [record.message for record in caplog.records]
+    (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("run theirs on elsewhere ") and said.endswith(
         "the next poll tries again"
     )
