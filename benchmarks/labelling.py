@@ -26,7 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by 
 
 from benchmarks.browser import browsing
 from benchmarks.machine import machine, peak_megabytes
-from benchmarks.made_lake import MADE_AT, commit, frame_name, image_rows, made_profile, write_rows
+from benchmarks.made_lake import (
+    MADE_AT,
+    SERVE,
+    commit,
+    frame_name,
+    image_rows,
+    made_profile,
+    write_rows,
+)
 from edge.cameras.camera import CameraSettings
 from edge.cameras.jpeg import encode_pixels
 from edge.cameras.simulated import SimulatedCamera
@@ -37,20 +45,6 @@ REAL_SIZE = 1000
 """Rows up to which the images have a camera's size."""
 PERIOD_MINUTES = 1.0
 KEY_SECONDS = 0.12
-
-SERVE = """
-import sys, threading
-from pathlib import Path
-from benchmarks.made_lake import made_profile
-from steps.labelling.journal import Journal, journal_folder
-from steps.labelling.server import Server
-from steps.labelling.sitting import Sitting
-
-profile = made_profile(Path(sys.argv[1]))
-sitting = Sitting(profile, sys.argv[2], Journal(journal_folder(profile)), "benchmark")
-print(Server(sitting, 0).address, flush=True)
-threading.Event().wait()
-"""
 
 MEASURE = """
 window.measured = [];
@@ -136,7 +130,7 @@ def vary(templates: list[dict[str, Any]], rows: int, zone: str) -> Iterator[dict
 def measure(home: Path, keys: int) -> dict[str, float]:
     """Start the server, open its page, and press keys."""
     started = time.monotonic()
-    command = [sys.executable, "-c", SERVE, str(home), f"file:{home / 'zone'}"]
+    command = [sys.executable, "-c", SERVE, str(home), f"file:{home / 'zone'}", "benchmark"]
     with (
         tempfile.TemporaryDirectory() as profile,
         subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server,

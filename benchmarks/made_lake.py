@@ -10,12 +10,27 @@ from typing import Any
 import pyarrow as pa
 
 from steps.ingestion.rows import Rules, build_row
-from steps.ingestion.tables import IMAGES
+from steps.ingestion.tables import BAND, IMAGES
 from steps.lake.data_file import DataFile
 from steps.lake.tables import Table
 from steps.settings.profile import Profile, load_profile
 
 PATTERN = load_profile("local").file_name
+SERVE = """
+import sys, threading
+from pathlib import Path
+from benchmarks.made_lake import made_profile
+from steps.labelling.journal import Journal, journal_folder
+from steps.labelling.server import Server
+from steps.labelling.sitting import Sitting
+
+profile = made_profile(Path(sys.argv[1]))
+sitting = Sitting(profile, sys.argv[2], Journal(journal_folder(profile)), sys.argv[3])
+print(Server(sitting, 0).address, flush=True)
+threading.Event().wait()
+"""
+"""A program that serves the page for such a lake and prints its address: home, zone, labeller."""
+
 SIMPLE = {
     "STRING": pa.string(),
     "BIGINT": pa.int64(),
@@ -25,10 +40,9 @@ SIMPLE = {
     "DATE": pa.date32(),
     "BINARY": pa.binary(),
 }
-BAND = [("band", pa.string()), *((n, pa.float64()) for n in ("mean", "median", "stddev"))]
 PLACE = [(name, pa.float64()) for name in ("latitude", "longitude", "altitude")]
 NESTED = {
-    "statistics": pa.list_(pa.struct([*BAND, ("min", pa.int32()), ("max", pa.int32())])),
+    "statistics": pa.list_(BAND),
     "histogram": pa.list_(pa.list_(pa.int32())),
     "exif": pa.map_(pa.string(), pa.string()),
     "gps": pa.struct(PLACE),

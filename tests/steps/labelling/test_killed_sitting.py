@@ -14,7 +14,7 @@ import pytest
 import requests
 from drawing import jpeg
 
-from benchmarks.made_lake import frame_name, make_lake
+from benchmarks.made_lake import SERVE, frame_name, make_lake
 from steps.labelling.journal import Journal, journal_folder
 from steps.settings.profile import PROJECT
 
@@ -23,20 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 POSTERS = 3
-
-SERVE = """
-import sys, threading
-from pathlib import Path
-from benchmarks.made_lake import made_profile
-from steps.labelling.journal import Journal, journal_folder
-from steps.labelling.server import Server
-from steps.labelling.sitting import Sitting
-
-profile = made_profile(Path(sys.argv[1]))
-sitting = Sitting(profile, sys.argv[2], Journal(journal_folder(profile)), "ann")
-print(Server(sitting, 0).address, flush=True)
-threading.Event().wait()
-"""
 
 
 @dataclass
@@ -73,7 +59,7 @@ class Posting:
 
 def test_no_acknowledged_label_is_lost_or_doubled(tmp_path):
     profile, source = make_lake(tmp_path, [(frame_name(n), jpeg(n)) for n in range(20)])
-    command = [sys.executable, "-c", SERVE, str(tmp_path), source]
+    command = [sys.executable, "-c", SERVE, str(tmp_path), source, "ann"]
     rng, posting = random.Random(SEED), None
     posters: list[threading.Thread] = []
     for _ in range(KILLS):
