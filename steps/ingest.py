@@ -20,7 +20,7 @@ from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
 from steps.ingestion.folders import describe_folders, folders_below, have_splits
-from steps.ingestion.follow_labels import apply_labels, has_pending_labels
+from steps.ingestion.follow_labels import apply_labels, pending_labels
 from steps.ingestion.label_rows import labels_version
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import Landing
@@ -99,8 +99,8 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
             if table := parameters.labels:
                 labels = merge_labels(spark(), profile, source, table, parameters.labels_by)
             applied = labels_version(profile)
-            if has_pending_labels(Newest(IMAGES, profile, spark), profile, source):
-                apply_labels(spark(), profile, source, have_splits(folders))
+            if pending := pending_labels(Newest(IMAGES, profile, spark), profile, source):
+                apply_labels(spark(), profile, pending)
         return _summarize(spark, run, zone, folders, labels, applied)
 
 

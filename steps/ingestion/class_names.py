@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from steps.errors import UserError
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import CLASSES
-from steps.lake.delta_log import DeltaLog
+from steps.lake.delta_log import read_newest
 from steps.settings.profile import Profile
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a", "#8c510a")
@@ -33,11 +33,8 @@ class ClassName(NamedTuple):
 
 def class_names(profile: Profile) -> dict[str, ClassName]:
     """Return the named labels, in their order; Spark is not started."""
-    log = DeltaLog(CLASSES.path(profile))
-    if not log.versions:
-        return {}
     schema = pa.schema([(name, pa.string()) for name in CLASSES.types])
-    rows = log.read_rows(log.read(log.versions[-1]).files, schema, pc.field("label").is_valid())
+    rows = read_newest(CLASSES.path(profile), schema, pc.field("label").is_valid())
     return {row.pop("label"): ClassName(**row) for row in rows.sort_by("label").to_pylist()}
 
 

@@ -75,7 +75,7 @@ def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
     schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
     rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
-    newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
+    newest = current_labels(profile)
     images = rows.to_pylist()
     labels = labels_by(newest, source, profile.file_name, images)
     return [

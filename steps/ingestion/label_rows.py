@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from operator import methodcaller
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +12,7 @@ from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.folders import folders_below, have_splits
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import LABELS
-from steps.lake.delta_log import DeltaLog
+from steps.lake.delta_log import DeltaLog, read_newest
 from steps.settings.profile import Profile
 
 NOT_SURE, UNDO, IMPORT, RENAME = "not sure", "undo", "import", "rename"
@@ -90,17 +90,21 @@ def labels_version(profile: Profile) -> int:
 
 def all_labels(profile: Profile) -> pa.Table:
     """Return every row of ``labels``, the oldest first; Spark is not started."""
-    log = DeltaLog(LABELS.path(profile))
-    if not log.versions:
-        return SCHEMA.empty_table()
-    rows = log.read_rows(log.read(log.versions[-1]).files, SCHEMA, pc.field("id").is_valid())
+    rows = read_newest(LABELS.path(profile), SCHEMA, pc.field("id").is_valid())
     return rows.sort_by([("labelled_at", "ascending"), ("id", "ascending")])
 
 
 def labels_by(
     newest: dict[str, dict[str, Any]], source: str, pattern: str, images: list[dict[str, Any]]
 ) -> list[str | None]:
-    """Return the label of each image by its newest row; without one, its own.
+    """Return the label of each image, as :func:`given_by` does with its origin."""
+    return [label for label, _ in given_by(newest, source, pattern, images)]
+
+
+def given_by(
+    newest: dict[str, dict[str, Any]], source: str, pattern: str, images: list[dict[str, Any]]
+) -> list[tuple[str | None, str | None]]:
+    """Return label and origin (``label_from``) of each image by its newest row, or else its own.
 
     Args:
         newest: rows by sha256.
@@ -111,26 +115,22 @@ def labels_by(
     """
     has_splits = have_splits(folders_below((image["path"] for image in images), source))
 
-    def label_by(image: dict[str, Any]) -> str | None:
-        own = cast("str | None", image["label"])
+    def give(image: dict[str, Any]) -> tuple[str | None, str | None]:
         row = newest.get(image["sha256"])
-        if row is None:
-            return own
-        if row["label"] is not None or row["how"] != UNDO:
-            return cast("str | None", row["label"])
-        # taken back to none: what its name or folder gives counts again
-        is_ours = image["label_from"] == FROM_LABELS
-        return parse_file_name(image["path"], source, pattern, has_splits).label if is_ours else own
+        if row and (row["label"] is not None or row["how"] != UNDO):
+            return row["label"], FROM_LABELS
+        if row and image["label_from"] == FROM_LABELS:
+            # taken back to none: what its name or folder gives counts again
+            name = parse_file_name(image["path"], source, pattern, has_splits)
+            return name.label, name.label_from
+        return image["label"], image["label_from"]
 
-    return list(map(label_by, images))
+    return list(map(give, images))
 
 
-def current_labels(profile: Profile) -> pa.Table:
-    """Return the newest row of each image in ``labels``; Spark is not started.
+def current_labels(profile: Profile) -> dict[str, dict[str, Any]]:
+    """Return the newest row of each image in ``labels`` by its sha256; Spark is not started.
 
     Of two rows of the same microsecond, the one with the greater ``id`` counts.
     """
-    rows = all_labels(profile)
-    places = pa.table({"sha256": rows["sha256"], "place": pa.array(range(rows.num_rows), "int64")})
-    newest = places.group_by("sha256").aggregate([("place", "max")])
-    return rows.take(newest["place_max"].sort())
+    return {row["sha256"]: row for row in all_labels(profile).to_pylist()}

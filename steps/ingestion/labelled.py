@@ -92,7 +92,7 @@ def labelled_change_since(outputs: IngestOutputs, profile: Profile) -> str | Non
         return broken
     follow = None
     if labels_version(profile) != outputs.labels_version:
-        newest = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
+        newest = current_labels(profile)
         follow = partial(labels_by, newest, outputs.source, profile.file_name)
     elif now.version == outputs.version:
         return None

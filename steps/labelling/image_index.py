@@ -91,10 +91,14 @@ def newest_version(profile: Profile) -> int:
     Raises:
         UserError: there is no such table.
     """
+    return _log(profile).versions[-1]
+
+
+def _log(profile: Profile) -> DeltaLog:
     log = DeltaLog(IMAGES.path(profile))
     if not log.versions:
         raise UserError(f"{profile.lake} has no images yet", RunStep("ingest"))
-    return log.versions[-1]
+    return log
 
 
 def read_index(profile: Profile, source: str) -> ImageIndex:
@@ -107,9 +111,7 @@ def read_index(profile: Profile, source: str) -> ImageIndex:
     Raises:
         UserError: there is no table, only Spark can read it, or it has no image of the source.
     """
-    log = DeltaLog(IMAGES.path(profile))
-    if not log.versions:
-        raise UserError(f"{profile.lake} has no images yet", RunStep("ingest"))
+    log = _log(profile)
     snapshot = log.read(log.versions[-1])
     if snapshot.reader > PLAIN_READER:
         raise UserError(

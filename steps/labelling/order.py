@@ -14,7 +14,7 @@ from steps.ingestion.tables import SCORES
 from steps.labelling.image_index import ImageIndex
 from steps.labelling.similarity import distance_to_nearest, find_clusters
 from steps.labelling.sitting import NONE, UNSURE, Sitting
-from steps.lake.delta_log import DeltaLog
+from steps.lake.delta_log import read_newest
 from steps.settings.profile import Profile
 
 DAY = 86_400_000_000
@@ -125,10 +125,7 @@ ORDERS = {
 
 def margins(profile: Profile, images: ImageIndex) -> Order:
     """Return the images that were scored, the smallest margin first, and then the others."""
-    log = DeltaLog(SCORES.path(profile))
-    if not log.versions:
-        return Order(np.arange(len(images)), {})
-    rows = log.read_rows(log.read(log.versions[-1]).files, SCORED, pc.field("label").is_valid())
+    rows = read_newest(SCORES.path(profile), SCORED, pc.field("label").is_valid())
     rows = rows.sort_by("scored_at").select(["sha256", "model", "model_version", "probabilities"])
     found = np.full(len(images), np.inf)
     reasons: dict[int, str] = {}

@@ -20,7 +20,7 @@ PROPOSAL = "proposal"
 
 def add_labels_used(report: Report, profile: Profile, cache: Cache, audit: Audit) -> None:
     """Show the labels by how and by whom they were given, and the images to look at again."""
-    rows = {row["sha256"]: row for row in current_labels(profile).to_pylist()}
+    rows = current_labels(profile)
     counts: Counter[tuple[str, str]] = Counter()
     for split in SPLITS:
         for group in read_row_groups(cache, split, ["sha256", "label"]):

@@ -76,7 +76,7 @@ def test_both_sittings_become_versions_with_a_message(opened, monkeypatch):
     assert (outputs.added, outputs.unlabelled, outputs.labels) == (1, 2, {"0": 0, "1": 1})
     rows = all_labels(run.profile).to_pylist()
     assert [(row["labeller"], row["label"]) for row in rows] == [("bob", "0"), ("ann", "1")]
-    assert current_labels(run.profile)["label"].to_pylist() == ["1"]
+    assert [one["label"] for one in current_labels(run.profile).values()] == ["1"]
     log = Path(run.profile.lake, "labels", "_delta_log").glob("*.json")
     messages = [json.loads(line) for file in log for line in file.read_text().splitlines()]
     said = {line["commitInfo"].get("userMetadata") for line in messages if "commitInfo" in line}

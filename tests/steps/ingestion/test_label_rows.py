@@ -75,7 +75,7 @@ def test_rows_are_added_once_and_each_version_has_its_message(lake, profile):
 def test_the_newest_row_of_an_image_counts(lake, profile, rows, label):
     for number, one in enumerate(rows):
         add_labels(lake.spark, profile, [one, row(f"other {number}", sha256="b")], "a row")
-    found = {one["sha256"]: one["label"] for one in current_labels(profile).to_pylist()}
+    found = {sha256: one["label"] for sha256, one in current_labels(profile).items()}
     assert found == {"a": label, "b": "1"}
 
 
@@ -87,7 +87,7 @@ def test_after_compaction_and_vacuum_the_same_rows_count(lake, profile):
     lake.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
     table.vacuum(0)
     assert len(stored(profile)) == 3
-    assert current_labels(profile)["label"].to_pylist() == ["2"]
+    assert [one["label"] for one in current_labels(profile).values()] == ["2"]
 
 
 def test_those_who_commit_at_the_same_time_all_win_and_no_row_doubles(lake, profile):

@@ -13,11 +13,12 @@ from drawing import file_name, jpeg
 from small_lake import make_small_lake
 
 from steps.errors import UserError
-from steps.ingestion.follow_labels import apply_labels, merge_classes
+from steps.ingestion.follow_labels import apply_labels, merge_classes, pending_labels
 from steps.ingestion.label_export import export_labels, read_labels
 from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, labels_by
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.tables import IMAGES, LABELS
+from steps.lake.newest import Newest
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +184,13 @@ def _give(small, how: str = "key", **labels: str | None) -> int:
         for which, label in labels.items()
     ]
     add_labels(small.spark, small.profile, rows, "a sitting")
-    return apply_labels(small.spark, small.profile, small.source, False)
+    return _follow(small)
+
+
+def _follow(small) -> int:
+    images = Newest(IMAGES, small.profile, lambda: small.spark)
+    pending = pending_labels(images, small.profile, small.source)
+    return apply_labels(small.spark, small.profile, pending)
 
 
 def test_the_newest_row_counts_over_what_a_name_or_a_folder_gave(small):
@@ -216,7 +223,7 @@ def test_an_image_that_no_one_is_sure_of_teaches_nothing_and_an_undo_restores(
         _give(small, how, second=label)
     assert _labels(small)[LABELLED] == expected
     rows = small.table("images").to_dict("records")
-    newest = {row["sha256"]: row for row in current_labels(small.profile).to_pylist()}
+    newest = current_labels(small.profile)
     (image,) = [row for row in rows if row["name"] == LABELLED]
     assert labels_by(newest, small.source, small.profile.file_name, [image]) == [expected]
 
@@ -244,7 +251,7 @@ def test_a_later_file_of_the_same_bytes_follows_the_row_and_not_its_name(lake, t
     _give(small, first="parcel")
     small.put({file_name(hour=7, label="_0"): FILES[UNLABELLED]})
     small.ingest()
-    assert apply_labels(small.spark, small.profile, small.source, False) == 1
+    assert _follow(small) == 1
     assert sorted(_labels(small).values()) == ["0", "old shoes", "parcel", "parcel"]
 
 
