@@ -1,12 +1,16 @@
-"""SQLite stores of MLflow, made once for all workers and written without waiting for the disk."""
+"""What all tests share: they hear Ctrl-C, and MLflow's SQLite stores are made once, not synced."""
 
 import fcntl
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# what a shell runs in its background is deaf to Ctrl-C, and so would be all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if find_spec("sqlalchemy"):  # the device's environment has no MLflow
     from sqlalchemy import Engine, event

@@ -85,7 +85,6 @@ class Workshop:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a group that gets the signal as a terminal's does
-                preexec_fn=_hears_ctrl_c,  # noqa: PLW1509 (this process has no other threads)
             )
         try:
             deadline = time.monotonic() + SECONDS
@@ -142,11 +141,6 @@ def _session_of(process: int) -> int | None:
         return os.getsid(process)
     except ProcessLookupError:
         return None
-
-
-def _hears_ctrl_c() -> None:
-    """Tests that run in a shell's background are deaf to it, and so would be what they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_workshop(home: Path, **promotion: float) -> Workshop:

@@ -41,7 +41,7 @@ FINGERPRINT = TrainingFingerprint(
     processes=2,
 )
 DRIVER = """
-import json, signal, sys
+import json, sys
 import numpy as np
 from pathlib import Path
 from steps.errors import UserError
@@ -51,7 +51,6 @@ from steps.training.checkpoints import load_checkpoint
 from steps.training.launcher import launch
 from steps.settings.profile import load_profile
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 cache, home, run_id, before = json.loads(sys.argv[1])
 cache = Cache(**{**cache, "input_size": tuple(cache["input_size"])})
 profile = load_profile("local").model_copy(update={"cache": home})
