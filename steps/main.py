@@ -62,6 +62,7 @@ logger = logging.getLogger("steps")
 _SOURCE: Any = ingest.Parameters.model_fields["source"]
 _ON_REFUSAL: Any = promote.Parameters.model_fields["on_refusal"]
 _MAX_MISS_RATE: Any = train.Parameters.model_fields["max_miss_rate"]
+_MAX_RISK: Any = train.Parameters.model_fields["max_risk"]
 
 
 class OwnParameters(NetworkParameters):
@@ -75,6 +76,7 @@ class OwnParameters(NetworkParameters):
     until: str = Field("", description="the last step to run")
     on_refusal: Literal["finish", "fail"] = _ON_REFUSAL
     max_miss_rate: Wish = _MAX_MISS_RATE
+    max_risk: float = _MAX_RISK
 
 
 # `from` is a keyword, which a class statement cannot name a field by

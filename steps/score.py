@@ -12,6 +12,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from edge.inference.image import SUFFIXES
+from edge.inference.record import UNSURE
 from steps.errors import UserError
 from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.polling import leased_polls, parse_trigger
@@ -31,11 +32,12 @@ from steps.scoring.table import Model, Scoring, ledger_of
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
-UNSURE = """
-    element_at(array_sort(map_values(probabilities)), -1)
+IS_UNSURE = f"""
+    label = '{UNSURE}' OR element_at(array_sort(map_values(probabilities)), -1)
     - element_at(array_sort(map_values(probabilities)), -2) < 0.2
 """
-"""The likeliest label is less than this above the second, as on a device (``score.margin``)."""
+"""The model says so, or its likeliest label is less than this above the second, as on a device
+(``score.margin``)."""
 
 logger = logging.getLogger("steps")
 
@@ -103,7 +105,7 @@ def _outputs(
     table = SCORES.open(spark, run.profile)
     own = table.toDF().where(f"score_run_id = '{run.id}'")
     by = own.groupBy("model_version", "label", "reason")
-    groups = by.agg(F.count("*").alias("images"), F.count_if(F.expr(UNSURE)).alias("unsure"))
+    groups = by.agg(F.count("*").alias("images"), F.count_if(F.expr(IS_UNSURE)).alias("unsure"))
     groups = groups.orderBy(F.desc("images")).collect()
     outputs = ScoreOutputs(
         line=_line(run, model, groups),

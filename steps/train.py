@@ -15,6 +15,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, describe_guard
+from steps.evaluation.abstention import find_abstention, require_no_unsure
 from steps.evaluation.miss_rate import Threshold, Wish, count_unseen, find_threshold, require_images
 from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
@@ -58,10 +59,18 @@ class Parameters(PlanParameters):
         description="max_miss_rate.crack=0.01: crack is missed on at most 1 % of its images with "
         "95 % confidence; also max_miss_rate=crack=0.01, which takes labels of any characters",
     )
+    max_risk: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="0.02: at most 2 % of the answers are wrong, with 95 % confidence, and what is "
+        "not sure enough is answered by unsure; 0: the model always answers",
+    )
 
 
 def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     """Find the cache, train, keep the weights of the best epoch, and evaluate them."""
+    from steps.reports.abstention import add_risk
     from steps.reports.train import fill_report
 
     launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
@@ -78,7 +87,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     resume_from = _load_checkpoint(run.profile, parameters.resume_run_id, fingerprint)
     spark = partial(spark_session, run.profile, "train")
     with run.timings.measure("cache"):
-        cache, learned = _find_caches(run, selection, plan, parameters.max_miss_rate, spark)
+        cache, learned = _find_caches(run, selection, plan, parameters, spark)
     folder = checkpoints.checkpoint_folder(run.profile, run.id)
     save = partial(checkpoints.save_checkpoint, folder, fingerprint)
     with run.timings.measure("launch"):
@@ -88,6 +97,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     with run.timings.measure("evaluation"):
         model = assemble(plan, learned, result.weights)
         threshold = find_threshold(parameters.max_miss_rate, model, cache, learned, selection)
+        abstention = find_abstention(parameters.max_risk, model, cache, threshold)
         if result.last_weights:
             model = assemble(plan, learned, result.last_weights)
         log_model(model)
@@ -97,6 +107,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         audit = audit_network(keras_predict(model), cache, selection, test, features)
     validated, rate = audit.cross_validated, peak_rate(plan, processes)
     fill_report(run.report, run.profile, test, by_slice, result, cache, rate, audit, threshold)
+    add_risk(run.report, abstention, test)
     run.report.next_command = run.commands.next("register", train_run_id=run.id)
     checkpoints.remove_checkpoints(run.profile, run.id)
     return TrainOutputs(
@@ -111,6 +122,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         cross_validated=validated.confusion().tolist() if validated else [],
         threshold=test.threshold,
         threshold_label=test.threshold_label,
+        temperature=abstention.temperature,
+        abstention=abstention.threshold,
         own_splits=cache.own_splits,
         shortcut=audit.shortcut,
         proposed_region=audit.proposed_region,
@@ -144,7 +157,7 @@ def _load_checkpoint(
 
 
 def _find_caches(
-    run: StepRun, selection: Selection, plan: Plan, wish: str, spark: OpenSpark
+    run: StepRun, selection: Selection, plan: Plan, parameters: Parameters, spark: OpenSpark
 ) -> tuple[Cache, Cache]:
     """Return the images, and what the network learns from: them, or a frozen network's features.
 
@@ -156,7 +169,8 @@ def _find_caches(
     cache = find_or_fill(selection, run.profile, spark)
     warn_of_refusal(run.report, cache, run.profile, selection.source, is_frozen)
     logger.info(describe_guard(cache.counts))
-    require_images(wish, count_unseen(cache, is_frozen))
+    require_images(parameters.max_miss_rate, count_unseen(cache, is_frozen))
+    require_no_unsure(parameters.max_risk, cache.labels)
     return cache, find_or_describe(plan, cache, run.profile, spark)
 
 

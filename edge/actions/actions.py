@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from edge.actions.action import Action, CameraState
-from edge.actions.smoothing import UNSURE, Smoothing, StateSettings
+from edge.actions.smoothing import Smoothing, StateSettings
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
 from edge.outbox.store import Store
@@ -53,20 +53,17 @@ class Actions:
         for action in self.actions:
             action.stop()
 
-    def observe(self, result: Result, moment: Moment, abstention: float | None) -> None:
+    def observe(self, result: Result, moment: Moment) -> None:
         """Count the answer for a frame, and tell the actions; this never waits for a network.
 
         Args:
             result: of the model; one without a score does not count.
             moment: when the frame was taken.
-            abstention: the score below which the model is unsure; None if it never is.
         """
         if result.label is None or result.score is None or result.probabilities is None:
             return
-        is_unsure = abstention is not None and result.score < abstention
-        answer = UNSURE if is_unsure else result.label
         before = self._smoothing.state
-        is_change = self._smoothing.update(answer, moment.uptime)
+        is_change = self._smoothing.update(result.label, moment.uptime)
         after = self._smoothing.state
         state = self.state
         if is_change and after:

@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 
 from edge.files.settings_file import within
 
-UNSURE = "unsure"
-"""The state of a camera whose model is not sure enough to name a label."""
-
 
 @dataclass(frozen=True)
 class LabelStateSettings:
@@ -74,7 +71,7 @@ class Smoothing:
         state: to begin with, such as the one before a restart; None if there was none.
 
     Attributes:
-        state: a label, :data:`UNSURE`, or None before enough frames agree.
+        state: a label, ``unsure``, or None before enough frames agree.
     """
 
     def __init__(self, settings: StateSettings, state: str | None = None):
@@ -86,7 +83,7 @@ class Smoothing:
         """Count the answer for a frame; return whether the state has changed.
 
         Args:
-            answer: a label, or :data:`UNSURE`.
+            answer: a label, or ``unsure``.
             uptime: when the frame was taken, in seconds that never decrease.
         """
         if uptime - self._voted_at > self._settings.forget_seconds:

@@ -61,11 +61,6 @@ class AgentModel:
         """The part of this device's images that the model takes; all of them without a model."""
         return region_of(self.current.scorer.record.regions if self.current else {}, self._device)
 
-    @property
-    def abstention(self) -> float | None:
-        """The score below which the model is unsure; None if it never is."""
-        return self.current.scorer.record.abstention if self.current else None
-
     def refresh(self) -> None:
         """Load the model if it changed; call this when a frame is ready to be scored.
 

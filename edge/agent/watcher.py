@@ -135,7 +135,7 @@ class Watcher:
             self.model.refresh()
             result = self.model.score(shot)
             if result:  # before the image is kept, which takes longer
-                self.actions.observe(result, moment, self.model.abstention)
+                self.actions.observe(result, moment)
         reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
         image_id = None if reason is None else self._keep(shot, reason, moment)
         if result is not None:

@@ -24,10 +24,22 @@ RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = {"threshold": "0.1", CROP: "0.2", "region": "0.3", "threshold_label": "0.3"}
+FEATURES = {
+    "threshold": "0.1",
+    CROP: "0.2",
+    "region": "0.3",
+    "threshold_label": "0.3",
+    "abstention": "0.4",
+}
 """What a record can require of its reader, and the version of the code on a device that first has
 it: a new feature comes with a new version."""
 
+
+UNSURE = "unsure"
+"""The answer of a model whose score is below its record's abstention threshold."""
+
+TINY = 1e-12
+"""A probability below it counts as this much where its logarithm is taken."""
 
 MAX_SIDE = 4096
 """Pixels of an input's width or height: a larger one would take a small device's memory."""
@@ -53,8 +65,8 @@ class Prediction(NamedTuple):
     """What a model predicts for one image.
 
     Attributes:
-        label: the class that the record decides on.
-        score: its probability, 0–1.
+        label: the class that the record decides on, or :data:`UNSURE`.
+        score: the probability of that class, 0–1; if unsure, of the one that it would be.
         probabilities: of each label, in the record's order.
         latency_ms: milliseconds for preparing and scoring; 0 if nobody measured them.
     """
@@ -81,7 +93,9 @@ class ModelRecord:
         threshold: the probability from which an image is of one class, whatever the others have;
             None: the most probable class.
         threshold_label: that class; None: the second of two.
-        abstention: the score below which the model is unsure; None: it never is.
+        abstention: the score below which the answer is :data:`UNSURE`; None: it never is.
+        temperature: what softens the network's probabilities, by :func:`calibrate`, before they
+            are reported and compared with ``abstention``; None: 1. It changes no class.
         regions: the part of an image that ``prepare`` takes, by device ID, as
             :func:`edge.inference.region.region_of` reads them.
         names: what people call the labels, as far as they have such names.
@@ -97,6 +111,7 @@ class ModelRecord:
     threshold: float | None = None
     threshold_label: str | None = None
     abstention: float | None = None
+    temperature: float | None = None
     resizing: str = SQUASH
     regions: dict[str, Region] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -140,9 +155,12 @@ class ModelRecord:
         texts += [text for one in (self.source, self.files, self.names) for text in one.values()]
         numbers = [n for one in self.file_metrics.values() for n in one.values()]
         thresholds = [n for n in (self.threshold, self.abstention) if n is not None]
-        numbers += thresholds
+        temperatures = [] if self.temperature is None else [self.temperature]
+        numbers += thresholds + temperatures
         checks = {
-            "labels": isinstance(labels, list) and 0 < len(set(labels)) == len(labels),
+            "labels": isinstance(labels, list)
+            and 0 < len(set(labels)) == len(labels)
+            and (self.abstention is None or UNSURE not in labels),
             "input_size": len(size) == 2
             and all(type(side) is int and 0 < side <= MAX_SIDE for side in size),
             "resizing": self.resizing in (SQUASH, CROP),
@@ -150,6 +168,7 @@ class ModelRecord:
             "number": all(_is_number(number) and math.isfinite(number) for number in numbers),
             "metrics": all(map(_is_number, self.metrics.values())),
             "threshold": all(0 <= number <= 1 for number in thresholds),
+            "temperature": all(number > 0 for number in temperatures),
         }
         if wrong := [name for name, is_sound in checks.items() if not is_sound]:
             raise ValueError(f"it has no valid {', '.join(wrong)}")
@@ -158,6 +177,7 @@ class ModelRecord:
         """Write ``record.json`` into a folder; the same record gives the same bytes."""
         used = ["threshold"] if self.threshold is not None else []
         used += ["threshold_label"] if self.threshold_label else []
+        used += ["abstention"] if (self.abstention, self.temperature) != (None, None) else []
         used += [self.resizing] if self.resizing != SQUASH else []
         used += ["region"] if self.regions else []
         stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
@@ -182,12 +202,20 @@ class ModelRecord:
             probabilities: a network's output.
             latency_ms: milliseconds that each image took.
         """
-        decided, rows = self.decide(probabilities).tolist(), probabilities.tolist()
+        decided = self.decide(probabilities)
+        rows = calibrate(probabilities, self.temperature)
+        scores = rows[np.arange(len(rows)), decided]
+        is_unsure = scores < (self.abstention or 0)
         return [
             Prediction(
-                self.labels[index], row[index], dict(zip(self.labels, row, strict=True)), latency_ms
+                UNSURE if unsure else self.labels[index],
+                score,
+                dict(zip(self.labels, row, strict=True)),
+                latency_ms,
             )
-            for index, row in zip(decided, rows, strict=True)
+            for index, score, unsure, row in zip(
+                *(column.tolist() for column in (decided, scores, is_unsure, rows)), strict=True
+            )
         ]
 
     def require_prepare(self, version: str) -> None:
@@ -201,6 +229,28 @@ class ModelRecord:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def calibrate(
+    probabilities: NDArray[np.floating[Any]], temperature: float | None
+) -> NDArray[np.floating[Any]]:
+    """Return probabilities ``[N, classes]`` as if the logits had been divided by a temperature.
+
+    Guo et al. 2017, "On calibration of modern neural networks". The order of an image's classes
+    stays as it is.
+
+    Args:
+        probabilities: a network's output.
+        temperature: above 0; None: they stay as they are.
+
+    >>> calibrate(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
+    [[0.75, 0.25]]
+    """
+    if temperature is None:
+        return probabilities
+    scaled = np.log(np.maximum(probabilities.astype(float), TINY)) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return cast(NDArray[np.floating[Any]], powers / powers.sum(axis=1, keepdims=True))
 
 
 def decide(

@@ -52,10 +52,14 @@ class Predictions:
     threshold_label: str | None = None
 
     @property
+    def decided(self) -> NDArray[np.integer[Any]]:
+        """The predicted class of each image, ``int [N]``."""
+        return decide(self.probabilities, self.labels, self.threshold, self.threshold_label)
+
+    @property
     def predicted(self) -> NDArray[np.str_]:
         """The predicted label of each image, ``str [N]``."""
-        decided = decide(self.probabilities, self.labels, self.threshold, self.threshold_label)
-        return np.array(self.labels).take(decided)
+        return np.array(self.labels).take(self.decided)
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -123,6 +123,8 @@ class TrainOutputs(Outputs):
     ``own_splits`` are the splits that the images brought themselves.
     ``threshold`` is the probability from which ``threshold_label`` is predicted, or the second of
     two labels if that is None. Without a threshold, the most probable label is predicted.
+    ``temperature`` and ``abstention`` are as in the model's record; None without a wished risk, or
+    if no threshold keeps it.
     ``cross_validated`` are images by true label (rows) and predicted label, if the test split is
     small: of all labelled images, predicted by classifiers of others.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
@@ -140,6 +142,8 @@ class TrainOutputs(Outputs):
     cross_validated: list[list[int]] = []
     threshold: float | None = None
     threshold_label: str | None = None
+    temperature: float | None = None
+    abstention: float | None = None
     own_splits: list[str] = []
     shortcut: str = ""
     proposed_region: Region | None = None

@@ -17,5 +17,7 @@ def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
         prepare_version=PREPARE_VERSION,
         threshold=trained.threshold,
         threshold_label=trained.threshold_label,
+        temperature=trained.temperature,
+        abstention=trained.abstention,
         **fields,
     )

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from edge.actions.smoothing import UNSURE, LabelStateSettings, Smoothing, StateSettings
+from edge.actions.smoothing import LabelStateSettings, Smoothing, StateSettings
+from edge.inference.record import UNSURE
 
 U = UNSURE
 PLAIN = StateSettings(window=5, votes=4, dwell_seconds=3)

@@ -63,6 +63,8 @@ def test_a_record_requires_what_it_uses(tmp_path):
             {name: FEATURES[name] for name in ("threshold", "threshold_label")},
         ),
         (replace(RECORD, regions=REGIONS), {"region": FEATURES["region"]}),
+        (replace(RECORD, abstention=0.9), {"abstention": FEATURES["abstention"]}),
+        (replace(RECORD, temperature=2.0), {"abstention": FEATURES["abstention"]}),
     ):
         record.write(tmp_path)
         stated = json.loads((tmp_path / "record.json").read_text())
@@ -87,6 +89,7 @@ THREE = ["crack", "dent", "fine"]
         replace(RECORD, threshold=0.25, threshold_label="empty"),
         replace(RECORD, labels=THREE, threshold=0.25, threshold_label="dent"),
         replace(RECORD, regions=REGIONS),
+        replace(RECORD, abstention=0.9, temperature=1.5),
     ],
 )
 def test_a_record_comes_back_as_it_was_written(tmp_path, record):
@@ -197,6 +200,27 @@ def test_a_label_with_a_threshold_is_predicted_from_there_on(
     assert (prediction.label, prediction.score) == (label, probabilities[labels.index(label)])
 
 
+@pytest.mark.parametrize(
+    ("fields", "of_package", "label", "score"),
+    [
+        ({"abstention": 0.75}, 0.75, "package", 0.75),
+        ({"abstention": 0.75}, 0.625, "unsure", 0.625),
+        ({"abstention": 0.75}, 0.375, "unsure", 0.625),
+        ({"abstention": 0.75, "temperature": 2.0}, 0.9, "package", 0.75),
+        ({"abstention": 0.76, "temperature": 2.0}, 0.9, "unsure", 0.75),
+        # the class is decided by what the network gives, as its threshold was chosen
+        ({"threshold": 0.85, "temperature": 2.0}, 0.9, "package", 0.75),
+        ({"threshold": 0.25, "abstention": 0.5}, 0.25, "unsure", 0.25),
+        ({"temperature": 2.0}, 1.0, "package", 1.0),
+    ],
+)
+def test_a_prediction_below_the_abstention_threshold_is_unsure(fields, of_package, label, score):
+    (prediction,) = replace(RECORD, **fields).decode(np.array([[1 - of_package, of_package]]))
+    assert (prediction.label, prediction.score) == (label, pytest.approx(score, abs=1e-5))
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert list(prediction.probabilities) == RECORD.labels
+
+
 def test_each_image_has_a_prediction_and_no_image_has_none():
     predictions = RECORD.decode(np.float32([[0.5, 0.5], [0.25, 0.75], [1, 0]]))
     assert [prediction.label for prediction in predictions] == ["empty", "package", "empty"]
@@ -228,6 +252,14 @@ def test_another_version_of_prepare_is_refused():
         {"threshold": 1.5, "labels": ["a", "b"]},
         {"threshold": float("nan"), "labels": ["a", "b"]},
         {"threshold": "0.5", "labels": ["a", "b"]},
+        {"abstention": 1.5},
+        {"abstention": "0.9"},
+        {"abstention": 0.9, "labels": ["a", "unsure"]},
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("inf")},
+        {"temperature": True},
+        {"temperature": [1.0]},
         {"resizing": "stretch"},
         {"prepare_version": 1},
         {"source": {"model": 5}},

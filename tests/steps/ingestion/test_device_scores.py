@@ -55,7 +55,7 @@ class Model:
         model, version, release = "package-onnx", "4", 7
         scorer = SimpleNamespace(record=RECORD)
 
-    failure, region, abstention = None, WHOLE, None
+    failure, region = None, WHOLE
 
     def __init__(self):
         self.number = 0

@@ -21,7 +21,6 @@ from drawing import jpeg
 from hypothesis import given, settings
 from small_network import network
 from small_registry import SELECTION, copied_store, run_step, trained, write_profile
-from tiny_model import probabilities
 
 from edge.cli.main import main as edge_main
 from edge.inference.prepare import prepare
@@ -58,7 +57,9 @@ def released(empty_store, tmp_path_factory):
         profile = write_profile(home, min_accuracy=0.0)
         selection = SELECTION.model_copy(update={"regions": {"": REGION}})
         # by probability alone, most images would be dark
-        trained(profile, network(seed=5), selection, threshold=0.52, threshold_label="dark")
+        decision = {"threshold": 0.52, "threshold_label": "dark"}
+        decision |= {"temperature": 0.5, "abstention": 0.5}
+        trained(profile, network(seed=5), selection, **decision)
         for step in (register, promote, export):
             run_step(step, profile)
         yield home
@@ -117,17 +118,20 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
         artifact_uri="models:/package-onnx@champion/artifacts", dst_path=tmp_path / "model"
     )
     record = ModelRecord.read(folder)
-    expected = probabilities(Scorer(folder), files)
-    labels = [record.labels[index] for index in record.decide(expected)]
-    assert expected[:, 0].std() > 1e-3 and len(files) == COUNT
-    assert labels.count("dark") in range(10, COUNT - 10)
-
     assert record.regions == {"": REGION}
     pixels = np.stack([prepare(file, record.input_size, region=REGION) for file in files])
+    given = Scorer(folder).score_prepared(pixels)
+    predictions = record.decode(given)
+    labels = [prediction.label for prediction in predictions]
+    expected = np.array([list(one.probabilities.values()) for one in predictions])
+    assert given[:, 0].std() > 1e-3 and len(files) == COUNT
+    assert np.abs(given - expected).max() > 1e-3  # by the temperature
+    assert labels.count("dark") in range(10, COUNT - 10) and 0 < labels.count("unsure") < COUNT
+
     keras = load_keras(require_version("package", "champion", made_by="promote"))
     by_keras = keras_predict(keras)(pixels)
-    np.testing.assert_allclose(by_keras, expected, rtol=0, atol=1e-4)
-    assert [record.labels[index] for index in record.decide(by_keras)] == labels
+    np.testing.assert_allclose(by_keras, given, rtol=0, atol=1e-4)
+    assert [one.label for one in record.decode(by_keras)] == labels
 
     profile = lake.fresh(tmp_path)
     scoring = Scoring(
@@ -163,7 +167,7 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
     by_agent = json.loads((tmp_path / "rows.json").read_text())
     assert [row["file"] for row in by_agent] == [file.name for file in files]
     assert [row["label"] for row in by_agent] == labels
-    scores = expected[np.arange(COUNT), record.decide(expected)]
+    scores = [prediction.score for prediction in predictions]
     np.testing.assert_allclose([row["score"] for row in by_agent], scores, rtol=0, atol=1e-5)
 
 

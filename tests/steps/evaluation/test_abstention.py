@@ -1,0 +1,154 @@
+"""Abstention: the risk that is promised holds, as often as it is promised."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+from made_predictions import make_predictions
+
+from edge.inference.record import calibrate
+from steps.errors import UserError
+from steps.evaluation.abstention import (
+    Abstention,
+    abstain,
+    bound_risk,
+    fewest_answers,
+    fit_temperature,
+    require_no_unsure,
+    scores_of,
+)
+from steps.pipeline.report import Report
+from steps.reports.abstention import add_risk
+
+DRAWS = 600
+
+
+def draw(
+    rng: np.random.Generator, images: int, error: float, slope: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores between 0 and 1 and whether they are right; so many of all are wrong on average."""
+    scores = rng.random(images)
+    return scores, rng.random(images) >= error * (slope + 1) * (1 - scores) ** slope
+
+
+def risk_from(threshold: float, error: float, slope: float) -> float:
+    """The true share of wrong answers from a threshold on."""
+    return error * (1 - threshold) ** slope
+
+
+@pytest.mark.parametrize("slope", [0.5, 3])
+@pytest.mark.parametrize(("images", "risk"), [(120, 0.1), (600, 0.05), (2000, 0.02)])
+def test_the_risk_is_exceeded_in_few_draws(images, risk, slope):
+    """The plain error is twice the risk."""
+    rng = np.random.default_rng(0)
+    found = [bound_risk(risk, *draw(rng, images, 2 * risk, slope)) for _ in range(DRAWS)]
+    true = [risk_from(one[0], 2 * risk, slope) for one in found if one]
+    exceeding = np.sum(np.array(true) > risk) / DRAWS
+    assert exceeding < 0.05 + 2 * math.sqrt(0.05 * 0.95 / DRAWS)
+    if slope == 3:  # the promise is of use, too: to answer 79 % would be right
+        answered = np.mean([one[1] / images if one else 0 for one in found])
+        assert answered > {120: 0.3, 600: 0.55, 2000: 0.6}[images]
+
+
+def test_a_threshold_that_is_chosen_by_the_share_of_errors_alone_breaks_the_promise():
+    """The test above can fail: this is what it would find without the bound."""
+    rng, exceeding = np.random.default_rng(0), 0
+    for _ in range(200):
+        scores, right = draw(rng, 600, 0.1, 1)
+        order = np.argsort(-scores)
+        good = np.flatnonzero(np.cumsum(~right[order]) / np.arange(1, 601) <= 0.05)
+        exceeding += risk_from(scores[order][good[-1]], 0.1, 1) > 0.05
+    assert exceeding > 60
+
+
+FEWEST = fewest_answers(0.1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "wrong", "found"),
+    [
+        (np.linspace(0.5, 1, FEWEST - 1), [], None),  # too few, even though all are right
+        (np.linspace(0.5, 1, FEWEST), [], (0.25, FEWEST, 0)),  # just enough, so all are answered
+        (np.full(100, 1.0), [0], (0.5, 100, 1)),  # equal scores are answered together
+        (np.full(100, 1.0), range(10), None),  # or not at all
+        (np.repeat([1.0, 0.6], [80, 20]), range(80, 100), (0.8, 80, 0)),  # halfway
+        # one wrong label among the surest ends one of the two sequences, not both
+        (np.linspace(1, 0.5, 200), [3], (0.25, 200, 1)),
+    ],
+)
+def test_the_lowest_threshold_that_keeps_the_risk_is_halfway_to_the_next_score(
+    scores, wrong, found
+):
+    correct = np.isin(np.arange(len(scores)), list(wrong), invert=True)
+    result = bound_risk(0.1, scores, correct)
+    assert result == (found and pytest.approx(found))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_of_overconfident_probabilities_is_found(temperature):
+    rng = np.random.default_rng(0)
+    true = rng.dirichlet([1, 1, 1], 4000)
+    truth = np.array([rng.choice(3, p=row) for row in true])
+    assert fit_temperature(calibrate(true, 1 / temperature), truth) == pytest.approx(
+        temperature, rel=0.1
+    )
+
+
+def predictions(images: int, wrong: int):
+    """Images whose least sure ones are wrong."""
+    sure = np.linspace(0.99, 0.6, images)
+    truth = np.array(["a"] * (images - wrong) + ["b"] * wrong)
+    return make_predictions(images, probabilities=np.stack([sure, 1 - sure], 1), truth=truth)
+
+
+def test_the_score_is_that_of_the_label_which_the_threshold_decides_on():
+    found = make_predictions(
+        2, probabilities=np.array([[0.7, 0.3], [0.9, 0.1]]), threshold=0.25, threshold_label="b"
+    )
+    assert scores_of(found, None).tolist() == [0.3, 0.9]
+
+
+def test_a_wish_is_said_and_shown_with_what_it_gives_on_the_test_images(caplog):
+    found = abstain(0.1, predictions(200, 60))
+    assert (found.risk, found.images) == (0.1, 200)
+    assert found.threshold and 100 < found.answered < 160 and found.errors <= 10
+    report = Report("train", "run")
+    with caplog.at_level(logging.INFO):
+        add_risk(report, found, predictions(100, 30))
+    assert "at most 10 % of the answers are wrong, with 95 % confidence, from" in caplog.text
+    html = report.html()
+    assert "Risk and coverage" in html and "images stop looking like them" in html
+    (answers,) = [one for one in report.sections if one.title == "Answers"]
+    assert [row[:2] for row in answers.rows] == [["validation", 200], ["test", 100]]
+    answered = int((scores_of(predictions(100, 30), found.temperature) >= found.threshold).sum())
+    assert answers.rows[1][2] == answered and 50 < answered < 80
+
+
+def test_a_risk_that_no_threshold_keeps_is_said_in_one_line_and_sets_none(caplog):
+    found = abstain(0.02, predictions(60, 0))
+    assert (found.threshold, found.temperature) == (None, None)
+    report = Report("train", "run")
+    add_risk(report, found, predictions(20, 2))
+    (line,) = caplog.messages
+    assert line == (
+        "max_risk 0.02: no threshold keeps it with 95 % confidence, so the model answers always: "
+        "0 of 60 validation images are wrong, and 183 right answers are the least that can show "
+        "it; add images, or set a higher max_risk"
+    )
+    assert not [one for one in report.sections if one.title == "Answers"]
+
+
+def test_risk_against_coverage_is_shown_without_a_wish_and_nothing_is_said(caplog):
+    report = Report("train", "run")
+    with caplog.at_level(logging.INFO):
+        add_risk(report, Abstention(), predictions(20, 2))
+    assert [one.title for one in report.sections] == ["Risk and coverage"]
+    assert not report.headlines and not caplog.messages
+
+
+def test_a_label_of_the_name_unsure_is_refused_if_a_risk_is_wished():
+    require_no_unsure(0.0, ["sure", "unsure"])
+    require_no_unsure(0.1, ["sure"])
+    with pytest.raises(UserError, match="max_risk: the label 'unsure' is what a model answers"):
+        require_no_unsure(0.1, ["sure", "unsure"])
