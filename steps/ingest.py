@@ -85,7 +85,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         with leased_polls(period, home, run.id) as leases:
             for number, held, zone in _list_at_each_poll(parameters.source, leases):
                 if number == 0:
-                    Arrivals(profile, source).belong_to(Newest(IMAGES, profile, spark).id)
+                    Arrivals(profile, source).belong_to(Newest(IMAGES, profile, spark).table_id)
                 new = _ingest_new_files(spark, run, parameters, zone, held)
                 if period and (new or number == 0):
                     logger.info("poll %d: %d new files", number + 1, new)
@@ -180,7 +180,7 @@ def _summarize(
     _check_quarantine(run, counts["images"], reasons, source)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
-        table_id=images.id,
+        table_id=images.table_id,
         version=images.snapshot.version,
         source=source,
         labelled=labelled.digest(labelled.read_labelled(images.rows, source)),

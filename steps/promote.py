@@ -25,6 +25,7 @@ from steps.evaluation.refusal import (
 )
 from steps.ingestion.landing import display
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
+from steps.pipeline.runs import LATEST
 from steps.pipeline.step import Step, StepRun
 from steps.registry import aliases, versions
 from steps.registry.alias_lock import lock_aliases
@@ -44,7 +45,7 @@ class Parameters(StepParameters):
 
     With `version`, move the alias to that version without a comparison: to roll back or forward."""
 
-    register_run_id: str = Field("latest", description="run of register that made the challenger")
+    register_run_id: str = Field(LATEST, description="run of register that made the challenger")
     alias: Alias = Field(CHAMPION, description="the alias that moves, such as canary")
     version: int | None = Field(
         None, ge=1, description="version that gets the alias without a comparison; none: compare"

@@ -19,6 +19,7 @@ from pydantic import Field
 from edge.inference.prepare import PREPARE_VERSION
 from steps.evaluation.predictions import keras_predict
 from steps.pipeline.outputs import RegisterOutputs, TrainOutputs
+from steps.pipeline.runs import LATEST
 from steps.pipeline.step import Step, StepRun
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
@@ -40,7 +41,7 @@ LONGEST_TAG = 5000
 class Parameters(StepParameters):
     """Add a version of the registered Keras model and give it the alias `challenger`."""
 
-    train_run_id: str = Field("latest", description="run of train whose network is registered")
+    train_run_id: str = Field(LATEST, description="run of train whose network is registered")
 
 
 def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:

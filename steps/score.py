@@ -48,7 +48,7 @@ class Parameters(StepParameters):
     With `source`, score the files there that the alias has not scored yet, without ingesting."""
 
     ingest_run_id: str = Field(
-        "latest", description="run of ingest whose images are scored; none with a source"
+        LATEST, description="run of ingest whose images are scored; none with a source"
     )
     alias: Alias = Field(CHAMPION, description="alias of the released version that scores")
     source: str = Field("", description="folder or URI whose new files are scored")

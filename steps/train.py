@@ -22,7 +22,7 @@ from steps.evaluation.slices import Slice, slices
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
-from steps.pipeline.runs import NONE, RESUMED
+from steps.pipeline.runs import LATEST, NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.training import checkpoints
@@ -45,11 +45,11 @@ logger = logging.getLogger("steps")
 class Parameters(PlanParameters):
     """Train a network from the Petastorm cache and evaluate it on the test set."""
 
-    ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
+    ingest_run_id: str = Field(LATEST, description="run of ingest whose images are used")
     tune_run_id: str = Field(
-        "latest", description="run of tune whose best hyperparameters are used, or none"
+        LATEST, description="run of tune whose best hyperparameters are used, or none"
     )
-    resume_run_id: str = Field("none", description="interrupted run of train to resume, or none")
+    resume_run_id: str = Field(NONE, description="interrupted run of train to resume, or none")
     launcher: Literal["profile", "auto", "horovod", "horovod-spark", "single"] = Field(
         "profile", description="profile, auto, horovod, horovod-spark or single"
     )

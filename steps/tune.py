@@ -20,7 +20,7 @@ from steps.errors import UserError
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
-from steps.pipeline.runs import NONE, RESUMED
+from steps.pipeline.runs import LATEST, NONE, RESUMED
 from steps.pipeline.step import Step, StepRun
 from steps.settings.profile import Profile
 from steps.settings.search_space import SearchSpace
@@ -42,8 +42,8 @@ logger = logging.getLogger("steps")
 class Parameters(NetworkParameters):
     """Search the profile's space of hyperparameters by short trainings."""
 
-    ingest_run_id: str = Field("latest", description="run of ingest whose images are used")
-    resume_run_id: str = Field("none", description="interrupted run of tune to resume, or none")
+    ingest_run_id: str = Field(LATEST, description="run of ingest whose images are used")
+    resume_run_id: str = Field(NONE, description="interrupted run of tune to resume, or none")
     trials: int = Field(4, ge=1, description="number of trials")
     parallelism: int = Field(2, ge=1, description="trials at the same time")
     epochs: int = Field(10, ge=1, description="epochs of a trial")

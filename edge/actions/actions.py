@@ -37,7 +37,7 @@ class Actions:
         self, settings: StateSettings, actions: list[Action], store: Store, device: str, view: str
     ):
         self.actions, self._store, self._device, self._view = actions, store, device, view
-        stored = store.fact(LAST_CHANGE)
+        stored = store.stored_value(LAST_CHANGE)
         before = CameraState(**json.loads(stored)) if stored else None
         # the device may have got another name, or the card of another one
         self.state = before and replace(before, device=device, view=view)
@@ -80,7 +80,7 @@ class Actions:
         if is_change:
             logger.info("the state is %s", after)
             with suppress(sqlite3.Error):  # a full disk
-                self._store.set_fact(LAST_CHANGE, json.dumps(asdict(self.state)))
+                self._store.store_value(LAST_CHANGE, json.dumps(asdict(self.state)))
 
     def status(self) -> dict[str, Any]:
         """Return the state and what the actions wait for, ready for JSON."""

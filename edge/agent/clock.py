@@ -45,7 +45,7 @@ class Clock:
 
     def __init__(self, trusted: bool = False, store: Store | None = None):
         self._boot = boot_id()
-        was_synced = store is not None and store.fact(SYNCED_BOOT) == self._boot
+        was_synced = store is not None and store.stored_value(SYNCED_BOOT) == self._boot
         self._is_synced = trusted or was_synced
         # nothing confirmed a trusted clock: the trust ends with the setting
         self._store = None if trusted or was_synced else store
@@ -60,7 +60,7 @@ class Clock:
         self._is_synced = self._is_synced or _is_synchronised() or _rtc_agrees(wall_time)
         if self._is_synced and self._store:
             with suppress(sqlite3.OperationalError):  # a full disk: a later moment tries again
-                self._store.set_fact(SYNCED_BOOT, self._boot)
+                self._store.store_value(SYNCED_BOOT, self._boot)
                 self._store = None
         return Moment(wall_time, self.uptime(), self._boot, self._is_synced)
 

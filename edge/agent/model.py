@@ -14,8 +14,8 @@ from edge.inference.region import WHOLE, Region, region_of
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
 from edge.update.current import CurrentModel, NoModelError, current_fingerprint
+from edge.update.load_errors import LOAD_ERRORS
 from edge.update.probation import Probation
-from edge.update.self_test import LOAD_ERRORS
 
 logger = logging.getLogger(__name__)
 

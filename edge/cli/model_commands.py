@@ -56,6 +56,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
         _predict,
         "have a server of `mlflow models serve` score images",
         Option("--server", "URL", "the server's address", default="http://127.0.0.1:5001"),
+        Option("--device", "ID", device, default=""),
     )
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="an image")
 
@@ -108,6 +109,6 @@ def _predict(options: argparse.Namespace) -> None:
     from edge.cli.predict import predict
 
     width = max(len(file.name) for file in options.files)
-    for row in predict(options.server, options.files):
+    for row in predict(options.server, options.files, options.device):
         name = f" ({row['name']})" if "name" in row else ""
         print(f"{row['file']:<{width}}  {row['label']}{name}  {row['score']:.4f}", flush=True)

@@ -18,12 +18,13 @@ REFUSAL = re.compile(r"\bimage (\d+) (is refused: .*)", re.DOTALL)
 """A server's message about an image that it refuses, by its place in the request, from 0."""
 
 
-def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
+def predict(server: str, files: list[Path], device: str = "") -> Iterator[dict[str, Any]]:
     """Post images as they are, and yield the server's predictions; a bad file costs no other one.
 
     Args:
         server: the scoring server's address, such as ``http://127.0.0.1:5001``.
         files: encoded images.
+        device: the ID of the device that took them, if it is known.
 
     Yields:
         For each good file, in order: ``file``, ``label``, ``score``, a probability for each label
@@ -38,7 +39,7 @@ def predict(server: str, files: list[Path]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(files), IMAGES_PER_REQUEST):
             batch = list(_readable(files[start : start + IMAGES_PER_REQUEST], bad))
             while batch:
-                answer = _post(session, server.rstrip("/"), batch)
+                answer = _post(session, server.rstrip("/"), batch, device)
                 if isinstance(answer, list):
                     for (file, _), prediction in zip(batch, answer, strict=True):
                         yield {"file": file.name, **prediction}
@@ -59,15 +60,15 @@ def _readable(files: list[Path], bad: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _post(
-    session: requests.Session, server: str, batch: list[tuple[Path, str]]
+    session: requests.Session, server: str, batch: list[tuple[Path, str]], device: str
 ) -> list[dict[str, Any]] | re.Match[str]:
     """Return the predictions, or the server's refusal of one of the images."""
     address = without_userinfo(server)
-    rows = [[content] for _, content in batch]
+    rows = [[content, device] for _, content in batch]
     try:
         answer = session.post(
             f"{server}/invocations",
-            json={"dataframe_split": {"columns": ["image"], "data": rows}},
+            json={"dataframe_split": {"columns": ["image", "device"], "data": rows}},
             timeout=(CONNECT_SECONDS, READ_SECONDS),
         )
         content = answer.json()

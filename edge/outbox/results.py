@@ -117,7 +117,7 @@ class Results:
 
     def mark_sent(self, batch: Batch) -> None:
         """Record that a file of results is in the landing zone."""
-        self._store.set_fact(SENT_BATCHES, str(batch.number), durable=True)
+        self._store.store_value(SENT_BATCHES, str(batch.number), durable=True)
 
     def history(self, rows: int) -> list[dict[str, Any]]:
         """Return points of a curve, evenly from the newest ``rows`` results, oldest first."""
@@ -141,7 +141,7 @@ class Results:
         return dict(row)
 
     def _sent_batches(self) -> int:
-        return int(self._store.fact(SENT_BATCHES) or 0)
+        return int(self._store.stored_value(SENT_BATCHES) or 0)
 
     def _close_batch(self, number: int, allow_partial: bool) -> bool:
         """Put the oldest complete results into a new batch; return False if there are too few.

@@ -63,9 +63,9 @@ class Store:
     def _open(self, path: Path) -> None:
         self.database = Database(path)
         self.images = ImageTable(self.database)
-        if self.fact("id") is None:
-            self.set_fact("id", uuid.uuid4().hex[:12])
-        self.id = str(self.fact("id"))
+        if self.stored_value("id") is None:
+            self.store_value("id", uuid.uuid4().hex[:12])
+        self.id = str(self.stored_value("id"))
 
     def drop_images(self, ids: list[int]) -> int:
         """Delete images and their files; return how many of them still waited."""
@@ -96,12 +96,12 @@ class Store:
             stored = dict(map(tuple, self.database.rows("SELECT name, value FROM counts")))
             return dict(Counter(stored) + self._uncounted)
 
-    def fact(self, name: str) -> str | None:
+    def stored_value(self, name: str) -> str | None:
         """Return the value of a fact; None if it was never set."""
         value: str | None = self.database.value("SELECT value FROM facts WHERE name = ?", name)
         return value
 
-    def set_fact(self, name: str, value: str, durable: bool = False) -> None:
+    def store_value(self, name: str, value: str, durable: bool = False) -> None:
         """Set the value of a fact."""
         self.database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value), durable)
 

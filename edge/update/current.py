@@ -10,7 +10,8 @@ from edge.inference.record import RecordError
 from edge.inference.scoring import Scorer
 from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError, read_release
 from edge.update.home import ModelHome
-from edge.update.self_test import LOAD_ERRORS, SelfTestResult
+from edge.update.load_errors import LOAD_ERRORS
+from edge.update.self_test import SelfTestResult
 
 
 class NoModelError(UserError):

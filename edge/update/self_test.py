@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edge.inference.errors import UserError, describe_error
 from edge.inference.prepare import PREPARE_VERSION, prepare
@@ -17,6 +16,7 @@ from edge.inference.record import INT8_FILE, MODEL_FILE, ModelRecord
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
+from edge.update.load_errors import LOAD_ERRORS
 
 SELF_TEST_FILE = "self_test.json"
 
@@ -32,16 +32,6 @@ MIN_GAIN = 1.1
 
 WARM_UP, ROUNDS = 2, 15
 GREY = 128
-
-LOAD_ERRORS = (
-    onnxruntime_errors.Fail,
-    onnxruntime_errors.InvalidArgument,
-    onnxruntime_errors.InvalidGraph,
-    onnxruntime_errors.InvalidProtobuf,
-    onnxruntime_errors.NotImplemented,
-    onnxruntime_errors.RuntimeException,
-)
-"""The errors of onnxruntime for a model that it cannot run; they have no common base class."""
 
 SELF_TEST_ERRORS = (
     *LOAD_ERRORS,

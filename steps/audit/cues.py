@@ -17,14 +17,14 @@ PRUNING = 0.01
 """The least impurity that a branch has to take away, in trees of what is measured. A name of few
 images, such as one day of many, takes away less and is no noise."""
 MOST_PROBABLE = 0.002
-"""The p-value up to which a cue is no chance: with nine cues, 2 % of clean sets have one by it."""
+"""The p-value up to which a cue is no chance: with ten cues, 2 % of clean sets have one by it."""
 
 CATEGORIES = ("day", "hour", "device", "file name")
 """Cues that are names: if most images have one of their own, it predicts nothing. The label of a
 day or a device is a fact of the set itself, so images are held out one by one. Other cues are alike
 in neighbouring frames, so hours are held out."""
 
-INVISIBLE = ("file name",)
+INVISIBLE = ("file name", "area outside the region")
 """Cues that no network can see: they only say where the images are from."""
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
+from steps.dataset.outside import CELLS
 from steps.dataset.split import SPLITS
 from steps.evaluation.predictions import blocks_of
 
@@ -15,8 +16,9 @@ MOST_IMAGES = 5000
 """About how many images are read: enough for each estimate, in a second or two."""
 
 FILE = ["path", "camera", "bytes", "width", "height", "exposure_seconds", "iso", "jpeg_step"]
-COLUMNS = ["sha256", "label", "device_id", "captured_at", "pixels", *FILE]
+COLUMNS = ["sha256", "label", "device_id", "captured_at", "outside", "pixels", *FILE]
 
+OUTSIDE = [f"outside {number}" for number in range(3 * CELLS**2)]
 CORNERS = [f"{place} {band}" for place in ("nw", "ne", "sw", "se") for band in "rgb"]
 
 CUES = {
@@ -25,6 +27,7 @@ CUES = {
     "device": ["device"],
     "brightness": ["brightness"],
     "corner pixels": CORNERS,
+    "area outside the region": OUTSIDE,
     "image size": ["width", "height"],
     "compression": ["jpeg_step", "bytes_per_pixel"],
     "EXIF": ["camera", "exposure_seconds", "iso"],
@@ -56,6 +59,8 @@ def describe_images(cache: Cache) -> pd.DataFrame:
 def _describe_group(group: Any, cache: Cache) -> pd.DataFrame:
     fields = group._asdict()
     pixels = cache.stack(fields.pop("pixels"))
+    unknown = [np.nan] * len(OUTSIDE)
+    outside = np.array([list(cells) or unknown for cells in fields.pop("outside")])
     times = pd.Series(fields["captured_at"].astype("datetime64[us]"))
     images = pd.DataFrame(fields | {"captured_at": times})
     corners = pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]].reshape(len(pixels), -1)
@@ -68,6 +73,7 @@ def _describe_group(group: Any, cache: Cache) -> pd.DataFrame:
         brightness=pixels.mean(axis=(1, 2, 3)),
         bytes_per_pixel=images["bytes"] / (images["width"] * images["height"]),
         **dict(zip(CORNERS, corners.T, strict=True)),
+        **dict(zip(OUTSIDE, outside.T, strict=True)),
     )
 
 

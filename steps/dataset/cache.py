@@ -20,7 +20,7 @@ from steps.dataset.cache_eviction import mark_used
 from steps.dataset.split import TRAIN
 from steps.pipeline.outputs import Selection
 
-LAYOUT = "4"
+LAYOUT = "5"
 """Changes with the layout of a cache, and with the rule of its split."""
 
 FEW = 10

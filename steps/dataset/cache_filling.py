@@ -21,6 +21,7 @@ from edge.inference.prepare import prepare
 from edge.inference.region import region_of
 from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
 from steps.dataset.cache_eviction import evict_caches
+from steps.dataset.outside import describe_outside
 from steps.dataset.own_split import HELD_OUT, LEFT_OUT, own_splits
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
@@ -47,7 +48,8 @@ PLANNED = ("sha256", "path", "device_id", "captured_at", "split", "row_group", "
 COLUMNS = (
     "sha256 STRING, path STRING, device_id STRING, captured_at TIMESTAMP, split STRING, "
     "row_group BIGINT, camera STRING, bytes BIGINT, width INT, height INT, "
-    "exposure_seconds DOUBLE, iso INT, label INT, jpeg_step DOUBLE, pixels BINARY"
+    "exposure_seconds DOUBLE, iso INT, label INT, jpeg_step DOUBLE, "
+    "outside BINARY, pixels BINARY"
 )
 
 
@@ -210,9 +212,10 @@ def _prepare(batches: Iterator[pa.RecordBatch], selection: Selection) -> Iterato
         contents = [content.as_py() for content in batch["content"]]
         columns = {name: batch[name] for name in batch.schema.names if name != "content"}
         columns["jpeg_step"] = pa.array(map(jpeg_step, contents), pa.float64())
-        regions = (region_of(selection.regions, one.as_py()) for one in batch["device_id"])
+        regions = [region_of(selection.regions, one.as_py()) for one in batch["device_id"]]
         pixels = (
             prepare(content, size, resizing, region).tobytes()
             for content, region in zip(contents, regions, strict=True)
         )
+        columns["outside"] = pa.array(map(describe_outside, contents, regions), pa.binary())
         yield pa.RecordBatch.from_pydict(columns | {"pixels": pa.array(pixels, pa.binary())})

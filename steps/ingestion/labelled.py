@@ -86,7 +86,7 @@ def labelled_change_since(outputs: IngestOutputs, profile: Profile) -> str | Non
     if not log.versions:
         return f"version {outputs.version} of {outputs.table} is gone"
     now = log.read(log.versions[-1])
-    if outputs.table_id and now.id != outputs.table_id:
+    if outputs.table_id and now.table_id != outputs.table_id:
         return f"{outputs.table} was created again"
     if broken := log.broken_files_error(now):
         return broken

@@ -35,7 +35,7 @@ class Snapshot:
 
     version: int
     files: dict[str, int] = field(default_factory=dict)
-    id: str | None = None
+    table_id: str | None = None
     columns: frozenset[str] = frozenset()
     reader: int = PLAIN_READER
 
@@ -46,7 +46,7 @@ class Snapshot:
         if add := action.get("add"):
             self.files[unquote(add["path"])] = add["size"]
         if metadata := action.get("metaData"):
-            self.id = metadata["id"]
+            self.table_id = metadata["id"]
             fields = json.loads(metadata["schemaString"])["fields"]
             self.columns = frozenset(field["name"] for field in fields)
         if protocol := action.get("protocol"):
@@ -159,7 +159,7 @@ def version_error(table: str, version: int, table_id: str) -> str | None:
     if version not in log.versions:
         return f"version {version} of {table} is gone"
     snapshot = log.read(version)
-    if table_id and snapshot.id != table_id:
+    if table_id and snapshot.table_id != table_id:
         return f"{table} was created again"
     return log.broken_files_error(snapshot)
 

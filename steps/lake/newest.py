@@ -44,9 +44,9 @@ class Newest:
         return self._log.read(self._log.versions[-1])
 
     @property
-    def id(self) -> str:
+    def table_id(self) -> str:
         """Delta's ID of the table; one that was created again at the same path has another."""
-        return str(self.snapshot.id)
+        return str(self.snapshot.table_id)
 
     def rows(self, schema: pa.Schema, where: Expression, few: bool = False) -> pa.Table:
         """Return some of the rows.

@@ -31,6 +31,10 @@ serve`: uvicorn takes them if it finds them. On asyncio's own loop and with more
 it would hold back every answer by 40 ms (uvicorn #3149).
 """
 
+SIGNATURE = ModelSignature(
+    Schema([ColSpec(AnyType(), "image"), ColSpec(AnyType(), "device", required=False)])
+)
+
 ARTIFACTS = {
     "model": MODEL_FILE,
     "record": RECORD_FILE,
@@ -43,9 +47,10 @@ ARTIFACTS = {
 def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
     """Give the arguments of :func:`mlflow.pyfunc.log_model` and ``save_model``.
 
-    The model is code, not a pickle. Its one column ``image`` takes anything by its signature,
-    because MLflow decodes base64 for a binary column in only some forms of a request, and
-    leniently; the model itself takes bytes and strict base64 and refuses the rest.
+    The model is code, not a pickle. Its columns ``image`` and, if there is one, ``device`` take
+    anything by its signature, because MLflow decodes base64 for a binary column in only some
+    forms of a request, and leniently; the model itself takes bytes and strict base64 and refuses
+    the rest.
 
     Args:
         folder: holds ``model.onnx`` and ``record.json``, and the other files if there are any.
@@ -62,7 +67,7 @@ def pyfunc_arguments(folder: Path) -> Iterator[dict[str, Any]]:
             "artifacts": {name: str(file) for name, file in files.items() if file.exists()},
             "code_paths": [f"{code}/edge"],
             "pip_requirements": [f"{package}=={version(package)}" for package in REQUIREMENTS],
-            "signature": ModelSignature(inputs=Schema([ColSpec(AnyType(), "image")])),
+            "signature": SIGNATURE,
             "input_example": pd.DataFrame({"image": [base64.b64encode(_grey()).decode()]}),
         }
 

@@ -41,7 +41,10 @@ TABLES: dict[str, Callable[[io.BytesIO], pd.DataFrame]] = {
 
 
 class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
-    """Scores a column ``image`` of encoded images (bytes; base64 in a REST request)."""
+    """Scores a column ``image`` of encoded images (bytes; base64 in a REST request).
+
+    A column ``device`` may have the IDs of the devices that took them, which decide their regions.
+    """
 
     def load_context(self, context: Any) -> None:
         """Load the network once; one thread, as a server has a process for each core."""
@@ -53,19 +56,26 @@ class ImageScorer(PythonModel):  # type: ignore[misc]  # MLflow is not typed
         ``name`` is what people call the label; without such names there is no such column.
 
         Raises:
-            MlflowException: a row is not an image, which a server answers with status 400.
+            MlflowException: a row is not an image, or its device not an ID, which a server answers
+                with status 400.
         """
         record = self._scorer.record
         names = ["name"] if record.names else []
         columns = ["label", "score", *names, *map(_column, record.labels)]
-        return pd.DataFrame(self.rows(_flat(model_input["image"])), columns=columns)
+        return pd.DataFrame(self.rows(*_table_images(model_input)), columns=columns)
 
-    def rows(self, images: list[Any]) -> list[dict[str, Any]]:
-        """Return what :meth:`predict` does, as the rows of a JSON answer."""
+    def rows(self, images: list[Any], devices: list[Any]) -> list[dict[str, Any]]:
+        """Return what :meth:`predict` does, as the rows of a JSON answer.
+
+        Args:
+            images: bytes or base64.
+            devices: that took them; None if it is unknown.
+        """
         rows, names = [], self._scorer.record.names
         for first in range(0, len(images), BATCH):
             contents = [_content(*cell) for cell in enumerate(images[first : first + BATCH], first)]
-            for row, found in enumerate(self._scorer.predict_each(contents), first):
+            taken_by = [_device(*cell) for cell in enumerate(devices[first : first + BATCH], first)]
+            for row, found in enumerate(self._scorer.predict_each(contents, taken_by), first):
                 if isinstance(found, UnreadableError):
                     raise _refused(row, str(found)) from found
                 rows.append(
@@ -80,13 +90,34 @@ def _column(label: str) -> str:
     return f"probability_{label}"
 
 
+def _table_images(table: pd.DataFrame) -> tuple[list[Any], list[Any]]:
+    """Return the images of a table, and the devices that took them."""
+    return _paired(_flat(table["image"]), _flat(table["device"]) if "device" in table else [None])
+
+
+def _paired(images: list[Any], devices: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return both with the same length: one device took all images."""
+    if len(devices) not in (1, len(images)):
+        raise _RequestError("post a device for each image, or one for all")
+    return images, devices * len(images) if len(devices) == 1 else devices
+
+
 def _flat(column: Iterable[Any]) -> list[Any]:
-    """The images of a column: of ``{"inputs": {"image": […]}}`` MLflow makes one row, a list."""
+    """The cells of a column: of ``{"inputs": {"image": […]}}`` MLflow makes one row, a list."""
     return [
-        image
+        value
         for cell in column
-        for image in (cell if isinstance(cell, list | np.ndarray) else [cell])
+        for value in (cell if isinstance(cell, list | np.ndarray) else [cell])
     ]
+
+
+def _device(row: int, device: Any) -> str | None:
+    """Return the ID of a device; None if it is unknown: a missing value or an empty text."""
+    if device is None or device == "" or (isinstance(device, float) and np.isnan(device)):
+        return None
+    if isinstance(device, str):
+        return device
+    raise _RequestError(f'the device of image {row} is not a text, such as "7"')
 
 
 def _content(row: int, image: Any) -> bytes:
@@ -130,8 +161,10 @@ class _RequestError(MlflowException):  # type: ignore[misc]  # MLflow is not typ
         return self._status
 
 
-def _posted_images(body: bytes, content_type: str | None) -> list[Any]:
-    """Return the images of a request, in any of the forms that MLflow's server reads.
+def _posted_images(body: bytes, content_type: str | None) -> tuple[list[Any], list[Any]]:
+    """Return the images of a request, and the devices that took them.
+
+    It may have any of the forms that MLflow's server reads.
 
     Raises:
         _RequestError: it has another form.
@@ -153,27 +186,33 @@ def _posted_images(body: bytes, content_type: str | None) -> list[Any]:
         return _json_images(content)
     if "image" not in content:
         raise _RequestError("the table needs a column image")
-    return _flat(content["image"])
+    return _table_images(content)
 
 
-def _json_images(content: Any) -> list[Any]:
+def _json_images(content: Any) -> tuple[list[Any], list[Any]]:
     forms = [form for form in FORMS if isinstance(content, dict) and form in content]
     if len(forms) != 1:
         raise _RequestError(f"post a JSON object with one of {', '.join(FORMS)}")
     images: list[Any] = []
+    devices: list[Any] = [None]
     rows: list[Any] = [None]
     match forms[0], content[forms[0]]:
         case "dataframe_split", {"columns": list(columns), "data": list(rows)}:
             if columns.count("image") == 1:
                 table = [row for row in rows if isinstance(row, list) and len(row) == len(columns)]
                 images = [row[columns.index("image")] for row in table]
-        case "inputs" | "instances", {"image": column}:
-            images = rows = column if isinstance(column, list) else [column]
+                if "device" in columns:
+                    devices = [row[columns.index("device")] for row in table]
+        case "inputs" | "instances", {"image": column, **others}:
+            images = rows = _flat([column])
+            devices = _flat([others.get("device")])
         case "dataframe_records" | "inputs" | "instances", list(rows):
-            images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
+            records = [row for row in rows if isinstance(row, dict) and "image" in row]
+            images = [row["image"] for row in records]
+            devices = [row.get("device") for row in records]
     if len(images) != len(rows):
         raise _RequestError(f"each row of {forms[0]} needs an image, in the one column image")
-    return images
+    return _paired(images, devices)
 
 
 def _answer_requests(scorer: ImageScorer) -> None:
@@ -188,7 +227,7 @@ def _answer_requests(scorer: ImageScorer) -> None:
     from starlette.responses import Response
 
     def scores(body: bytes, content_type: str | None) -> str:
-        return json.dumps({"predictions": scorer.rows(_posted_images(body, content_type))})
+        return json.dumps({"predictions": scorer.rows(*_posted_images(body, content_type))})
 
     async def answer(call_next: Callable[[Any], Any], request: Any) -> Any:
         if (request.method, request.url.path) != ("POST", "/invocations"):

@@ -35,7 +35,8 @@ def add_cues(report: Report, audit: Audit) -> None:
     explained = (
         "How often a decision tree that sees nothing but the cue finds the label of images that "
         "are held out, as the mean over the labels. From half-way between chance and 100 % it is a "
-        "shortcut. File names are shown for their origin; a network does not see them."
+        "shortcut. File names and the area outside a region are shown for what they tell of the "
+        "set; a network does not see them."
     )
     report.table("Shortcuts", header, rows, " ".join([*shortcuts, explained]))
 

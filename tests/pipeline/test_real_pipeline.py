@@ -25,7 +25,7 @@ def pipeline(tmp_path_factory, workshop_factory):
     for image in sorted(IMAGES.glob("*.jpg"))[::3]:
         shutil.copy(image, landing)
     for asked in ({"until": "ingest"}, {"from": "train"}):  # with the default hyperparameters
-        assert workshop.mlflow_run("main", source=landing, **asked).returncode == 0
+        assert workshop.step("main", source=landing, **asked).returncode == 0
     return workshop
 
 
@@ -39,7 +39,7 @@ def test_the_test_images_are_classified(pipeline):
 
 def test_the_device_scores_images_that_training_left_out(pipeline):
     models = pipeline.home / "device"
-    done = pipeline.mlflow_run("device", camera="test-set", models=str(models))
+    done = pipeline.step("device", camera="test-set", models=str(models))
     assert done.returncode == 0
     record = json.loads((models / "package-onnx" / "current" / "record.json").read_text())
     assert record["labels"] == ["0", "1"]

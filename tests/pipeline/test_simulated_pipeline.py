@@ -219,7 +219,7 @@ def test_export_again_gives_the_same_bytes(pipeline):
 def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_ask(pipeline):
     sure = "promotion.thresholds.log_loss.max=0.000001"
     strict = {"source": pipeline.home / "landing", "override": sure}
-    done = pipeline.mlflow_run("main", force="register", **strict, **QUICK)
+    done = pipeline.step("main", force="register", **strict, **QUICK)
     assert done.returncode == 0
     assert_ended(pipeline, "main", "champion stays", done.stderr)
     compared = len(pipeline.runs("promote"))
@@ -243,7 +243,7 @@ def test_the_device_scores_ten_new_frames(pipeline):
 
 
 def test_spark_scores_each_image_once(pipeline):
-    assert pipeline.mlflow_run("score").returncode == 0
+    assert pipeline.step("score").returncode == 0
     first = outputs_of(pipeline, "score", ScoreOutputs)
     assert (first.scored, first.unreadable) == (IMAGES, 0)
     assert re.match(rf"{IMAGES} scored by package 1: [01] \d+.*; \d+ unsure \(\d+%\)", first.line)
@@ -272,7 +272,7 @@ def test_a_pipeline_that_is_stopped_in_its_training_goes_on_from_the_last_epoch(
     assert all(f"-P {name}_run_id={run_id}" in by_step for name, run_id in pinned.items())
     assert by_pipeline.endswith(" -P from=train")
 
-    done = pipeline.mlflow_run("main", **given)
+    done = pipeline.step("main", **given)
     assert done.returncode == 0
     assert f"it resumes run {stopped.info.run_id}, which was interrupted" in done.stderr
     assert pipeline.runs("train")[0].data.tags["resumed"] == stopped.info.run_id

@@ -38,6 +38,7 @@ def write_cache(
     draw=numbered,
     device: str | None = "1",
     timed: bool = True,
+    outside: bytes = b"",
 ) -> Cache:
     """Write the splits; images are numbered through all of them."""
     number, counts = 0, {}
@@ -60,6 +61,7 @@ def write_cache(
                 ),
                 **{name: pa.array([None] * rows, pa.float64()) for name in (*FILE, "jpeg_step")},
                 "camera": [""] * rows,
+                "outside": pa.array([outside] * rows, pa.binary()),
                 "label": pa.array([label for _, label in images], pa.int32()),
                 "pixels": pa.array([pixels.tobytes() for pixels, _ in images], pa.binary()),
             }

@@ -92,7 +92,7 @@ def test_on_a_full_disk_a_sync_is_stored_later(machine, monkeypatch, tmp_path):
     store = Store(tmp_path / "store")
     heard = machine(error=4000, store=store)
     with monkeypatch.context() as disk:
-        disk.setattr(store, "set_fact", full)
+        disk.setattr(store, "store_value", full)
         assert heard.now().is_synced
     assert heard.now().is_synced
     assert machine(store=store).now().is_synced

@@ -22,15 +22,16 @@ class Answering(http.server.BaseHTTPRequestHandler):
     What is no image it refuses in the words of ``steps/release/pyfunc_model.py``.
     """
 
-    status, answer, asked = 200, None, []
+    status, answer, asked, devices = 200, None, [], []
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         rows = body["dataframe_split"]["data"]
         self.asked.append(len(rows))
+        self.devices.append({device for _, device in rows})
         scored = [{"label": "1", "score": place / 100} for place in range(len(rows))]
         content = self.answer or json.dumps({"predictions": scored})
-        for place, (image,) in enumerate(rows):
+        for place, (image, _) in enumerate(rows):
             if base64.b64decode(image) != IMAGE:
                 said = f"Failed to predict data 'x'.\nError: image {place} is refused: {WHY}"
                 self.status, content = 400, json.dumps({"message": said})
@@ -45,7 +46,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    Answering.status, Answering.answer, Answering.asked = 200, None, []
+    Answering.status, Answering.answer, Answering.asked, Answering.devices = 200, None, [], []
     serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{serving.server_port}"
@@ -61,11 +62,11 @@ def files(tmp_path) -> list[str]:
 
 
 def test_many_files_go_in_several_requests_and_keep_their_order(server, files, capsys):
-    assert main(["predict", "--server", server, *files]) == 0
+    assert main(["predict", "--server", server, "--device", "7", *files]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [f"{number:02}.jpg" for number in range(20)]
     assert lines[3].split() == ["03.jpg", "1", "0.0300"]
-    assert Answering.asked == [16, 4]
+    assert (Answering.asked, Answering.devices) == ([16, 4], [{"7"}, {"7"}])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from steps.audit.images import CORNERS
+from steps.audit.images import CORNERS, OUTSIDE
 from steps.evaluation.predictions import blocks_of
 
 
@@ -48,6 +48,7 @@ def make_images(seed: int, days: int = 6, labels: int = 2, devices: int = 2) -> 
             "iso": np.where(brightness < 80, 400, 100),
             "name": "#-#-#T#_rpi_sensor_#_porch_#.jpg",
             **dict(zip(CORNERS, np.round(corners).T, strict=True)),
+            **dict.fromkeys(OUTSIDE),
         }
     )
 

@@ -11,6 +11,7 @@ import pytest
 from made_images import PLANTED, make_images, plant
 
 from steps.audit.cues import Cue, find_cues
+from steps.audit.images import OUTSIDE
 
 CASES = int(os.environ.get("CASES", "5"))
 
@@ -57,6 +58,18 @@ def test_a_name_is_no_shortcut_and_neither_is_what_each_image_has_of_its_own():
     assert name.predictability == pytest.approx(1) and not name.is_shortcut
     own = [f"cam{number}" for number in range(len(images))]
     assert "device" not in {cue.kind for cue in find_cues(images.assign(device=own))}
+
+
+def test_the_area_outside_a_region_predicts_labels_and_is_no_shortcut():
+    images, rng = make_images(7), np.random.default_rng(7)
+    light = rng.integers(0, 255, (len(images), len(OUTSIDE)))
+    lamp = np.where(images["label"] == "label 0", 40, 200)
+    for planted in (False, True):
+        cells = dict(zip(OUTSIDE, light.T, strict=True)) | ({OUTSIDE[5]: lamp} if planted else {})
+        (cue,) = (
+            cue for cue in find_cues(images.assign(**cells)) if cue.kind.startswith("area outside")
+        )
+        assert (cue.predictability > 0.95) == planted and not cue.is_shortcut
 
 
 def test_two_images_of_each_split_have_no_shortcuts():

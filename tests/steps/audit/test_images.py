@@ -5,7 +5,7 @@ import pytest
 from small_cache import bright_or_not, write_cache
 
 from steps.audit import images as described
-from steps.audit.images import CORNERS, CUES, describe_images
+from steps.audit.images import CORNERS, CUES, OUTSIDE, describe_images
 
 ROWS = {"train": [6], "validation": [2], "test": [2, 2]}
 
@@ -26,6 +26,13 @@ def test_each_image_has_a_row_with_all_cues(tmp_path):
     assert (row["day"], row["hour"], row["device"]) == ("2026-07-13", "00:00", "1")
     assert row["block"] == "2026-07-13T00 1" and row["name"] == "#.jpg"
     assert np.isnan(row["iso"]) and np.isnan(row["bytes_per_pixel"])
+    assert images[OUTSIDE].isna().all(axis=None)
+
+
+def test_what_is_outside_the_region_is_a_column_for_each_colour_of_a_cell(tmp_path):
+    outside = bytes(range(len(OUTSIDE)))
+    images = describe_images(write_cache(tmp_path, ROWS, outside=outside))
+    assert (images[OUTSIDE] == list(outside)).all(axis=None)
 
 
 def test_an_image_without_a_device_has_none(tmp_path):

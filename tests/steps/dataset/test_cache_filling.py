@@ -22,6 +22,7 @@ from steps.audit.images import describe_images
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups
+from steps.dataset.outside import describe_outside
 from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
@@ -117,12 +118,13 @@ def _spark_must_not_start():
 
 
 def _read(cache: Cache, split: str) -> pd.DataFrame:
-    columns = ["path", "sha256", "pixels", "label"]
+    columns = ["path", "sha256", "outside", "pixels", "label"]
     frames = [
         pd.DataFrame(
             {
                 "name": [path.removeprefix(f"{SOURCE}/") for path in group.path],
                 "label": group.label,
+                "outside": group.outside,
                 "pixels": list(cache.stack(group.pixels)),
             }
         )
@@ -158,6 +160,7 @@ def test_each_device_has_its_own_region_in_the_cache(filled):
     for row in pd.concat([_read(cache, split) for split in SPLITS]).itertuples():
         region = regions["" if row.name in BY_FOLDER else "1"]
         expected = prepare(CHOSEN[row.name], SIZE, region=region)
+        assert row.outside == describe_outside(CHOSEN[row.name], region) != b""
         np.testing.assert_array_equal(row.pixels, expected)
         assert (row.pixels != prepare(CHOSEN[row.name], SIZE)).any()
 

@@ -68,7 +68,7 @@ def test_a_table_is_complete_with_all_its_columns(lake, tmp_path):
     assert not Newest(LOAVES, profile, no_spark).is_complete
     id_ = LOAVES.open(lake.spark, profile).detail().head()["id"]
     newest = Newest(LOAVES, profile, no_spark)
-    assert (newest.is_complete, newest.id, newest.snapshot.version) == (True, id_, 0)
+    assert (newest.is_complete, newest.table_id, newest.snapshot.version) == (True, id_, 0)
     assert newest.rows(SCHEMA, HEAVY).num_rows == 0
     longer = replace(LOAVES, columns=f"{LOAVES.columns}, flour STRING")
     assert Newest(longer, profile, no_spark).exists

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import fastapi.applications
@@ -25,6 +26,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from tiny_model import probabilities
 
 from edge.inference.record import ModelRecord
+from edge.inference.region import OTHER_DEVICES, Region
 from edge.inference.scoring import Scorer
 from steps.pipeline.source_code import sources
 from steps.release.pyfunc import pyfunc_arguments
@@ -110,6 +112,91 @@ def test_a_version_brings_the_scoring_core_and_needs_nothing_else_of_the_project
     assert all(file.startswith(str(code)) for file in ast.literal_eval(files))
 
 
+DEVICES = ["7", "8", None, "", "7", "9"]
+LEFT, RIGHT = Region(0, 0, 0.5, 1), Region(0.5, 0, 0.5, 1)
+
+
+@pytest.fixture(scope="module")
+def regional(exported, tmp_path_factory) -> Path:
+    """A model with a region for device 7, and one for all others."""
+    folder = tmp_path_factory.mktemp("regional")
+    shutil.copytree(exported, folder / "files")
+    record = replace(ModelRecord.read(exported), regions={"7": LEFT, OTHER_DEVICES: RIGHT})
+    record.write(folder / "files")
+    with pyfunc_arguments(folder / "files") as arguments:
+        mlflow.pyfunc.save_model(folder / "model", **arguments)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_region(regional) -> pd.DataFrame:
+    """What the devices find in the images."""
+    found = Scorer(regional / "files").predict_each(IMAGES, DEVICES)
+    rows = np.array([[one.probabilities[label] for label in ("dark", "bright")] for one in found])
+    assert len({tuple(row) for row in rows}) == len(IMAGES)
+    return _expected(rows)
+
+
+BY_DEVICE = {
+    "split": {
+        "dataframe_split": {
+            "columns": ["device", "image"],
+            "data": [list(row) for row in zip(DEVICES, TEXTS, strict=True)],
+        }
+    },
+    "records": {
+        "dataframe_records": [
+            {"image": text} | ({"device": device} if device else {})
+            for text, device in zip(TEXTS, DEVICES, strict=True)
+        ]
+    },
+    "inputs": {
+        "inputs": [
+            {"image": text, "device": device} for text, device in zip(TEXTS, DEVICES, strict=True)
+        ]
+    },
+    "columns": {"inputs": {"image": TEXTS, "device": DEVICES}},
+}
+
+
+@pytest.mark.parametrize("layout", BY_DEVICE)
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_request_says_which_devices_took_its_images(regional, by_region, serve, layout, prepared):
+    address = serve(mlflow.pyfunc.load_model(str(regional / "model")), prepared)
+    answer = requests.post(f"{address}/invocations", json=BY_DEVICE[layout])
+    assert answer.status_code == 200, answer.text
+    found = pd.DataFrame(answer.json()["predictions"])
+    pd.testing.assert_frame_equal(found, by_region, rtol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize("write", [pd.DataFrame.to_csv, pd.DataFrame.to_parquet])
+def test_a_table_says_which_devices_took_its_images(regional, by_region, serve, write):
+    file = io.BytesIO()
+    write(pd.DataFrame({"image": TEXTS, "device": DEVICES}), file)
+    kind = "text/csv" if write is pd.DataFrame.to_csv else "application/vnd.apache.parquet"
+    address = serve(mlflow.pyfunc.load_model(str(regional / "model")))
+    answer = requests.post(
+        f"{address}/invocations", data=file.getvalue(), headers={"Content-Type": kind}
+    )
+    found = pd.DataFrame(answer.json()["predictions"])
+    pd.testing.assert_frame_equal(found, by_region, rtol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [
+        (["7", "8"], "a device for each image, or one for all"),
+        ([], "a device for each image, or one for all"),
+        ([7] * len(TEXTS), 'the device of image 0 is not a text, such as "7"'),
+        ([*DEVICES[:-1], True], "the device of image 5 is not a text"),
+    ],
+)
+def test_a_device_that_is_none_is_refused(server, device, reason):
+    body = {"inputs": {"image": TEXTS, "device": device}}
+    answer = requests.post(f"{server()}/invocations", json=body)
+    assert (answer.status_code, reason in answer.json()["message"]) == (400, True)
+
+
 LAYOUTS = {
     "split": {"dataframe_split": {"columns": ["image"], "data": [[text] for text in TEXTS]}},
     "records": {"dataframe_records": [{"image": text} for text in TEXTS]},
@@ -137,18 +224,24 @@ OURS = {
 
 
 @pytest.fixture
-def server(loaded, monkeypatch):
+def server(loaded, serve):
+    """Serves the model without regions."""
+    return partial(serve, loaded)
+
+
+@pytest.fixture
+def serve(monkeypatch):
     """Starts MLflow's server as it is in a process of `mlflow models serve`, in this process."""
-    module = type(loaded.unwrap_python_model()).rows.__globals__
     # what the model's code sets there, to be set back
     monkeypatch.setattr(fastapi.applications, "BaseHTTPMiddleware", BaseHTTPMiddleware)
     monkeypatch.setenv("__MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
 
     with contextlib.ExitStack() as stack:
 
-        def started(prepared=True):
+        def started(loaded, prepared=True):
             if prepared:
-                module["_answer_requests"](loaded.unwrap_python_model())
+                model = loaded.unwrap_python_model()
+                type(model).rows.__globals__["_answer_requests"](model)
             return stack.enter_context(running(scoring_server.init(loaded)))
 
         yield started
@@ -204,11 +297,11 @@ def test_what_is_no_scoring_is_answered_as_ever(server, path):
 @pytest.mark.parametrize("layout", ["split", "columns"])
 def test_mlflows_time_limit_stands_around_each_request(server, loaded, monkeypatch, layout):
     monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "1")
-    answered = threading.Event()
+    answered, address = threading.Event(), server()
     monkeypatch.setattr(
         type(loaded.unwrap_python_model()), "rows", lambda *_: answered.wait(30), raising=True
     )
-    status = requests.post(f"{server()}/invocations", json=LAYOUTS[layout]).status_code
+    status = requests.post(f"{address}/invocations", json=LAYOUTS[layout]).status_code
     answered.set()
     assert status == 504
 
