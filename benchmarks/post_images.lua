@@ -1,14 +1,17 @@
--- For wrk: posts the bodies 0.json, 1.json, … of a folder in turn, and ends with a line of JSON.
+-- For wrk: posts the files 0.json, 1.json, … (or 0.jpeg, …) of a folder in turn, and ends with a
+-- line of JSON.
 -- Requests are put together beforehand, as posting shares the cores with what is measured.
--- wrk … -s post_images.lua http://127.0.0.1:5001/invocations -- <folder> <number of bodies>
+-- wrk … -s post_images.lua http://127.0.0.1:5001/invocations -- <folder> <number of files> <json or jpeg>
 
 local requests, turn = {}, 0
 
 function init(arguments)
+    local kind = arguments[3]
+    local header = { ["Content-Type"] = (kind == "jpeg" and "image/" or "application/") .. kind }
     for number = 1, tonumber(arguments[2]) do
-        local file = assert(io.open(string.format("%s/%d.json", arguments[1], number - 1), "rb"))
-        local json = { ["Content-Type"] = "application/json" }
-        requests[number] = wrk.format("POST", nil, json, file:read("*a"))
+        local name = string.format("%s/%d.%s", arguments[1], number - 1, kind)
+        local file = assert(io.open(name, "rb"))
+        requests[number] = wrk.format("POST", nil, header, file:read("*a"))
         file:close()
     end
 end

@@ -82,7 +82,9 @@ def write_bodies(images: list[Path], folder: Path) -> Path:
     return folder
 
 
-def post(port: int, bodies: Path, count: int, clients: int, seconds: int) -> dict[str, float]:
+def post(
+    port: int, bodies: Path, count: int, clients: int, seconds: int, kind: str = "json"
+) -> dict[str, float]:
     """What wrk found with so many connections, each of which waits for its answer."""
     done = subprocess.run(
         [
@@ -101,6 +103,7 @@ def post(port: int, bodies: Path, count: int, clients: int, seconds: int) -> dic
             "--",
             str(bodies),
             str(count),
+            kind,
         ],
         stdout=subprocess.PIPE,
         text=True,

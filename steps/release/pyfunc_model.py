@@ -164,7 +164,7 @@ class _RequestError(MlflowException):  # type: ignore[misc]  # MLflow is not typ
 def _posted_images(body: bytes, content_type: str | None) -> tuple[list[Any], list[Any]]:
     """Return the images of a request, and the devices that took them.
 
-    It may have any of the forms that MLflow's server reads.
+    Its body is an image as it is, or has any of the forms that MLflow's server reads.
 
     Raises:
         _RequestError: it has another form.
@@ -173,8 +173,10 @@ def _posted_images(body: bytes, content_type: str | None) -> tuple[list[Any], li
     mime_type, charset = mime_type.strip(), parameters.partition("charset=")[2].strip(' "')
     if not mime_type:
         raise _RequestError(f"post JSON with the header Content-Type: {JSON}")
+    if mime_type.startswith("image/"):
+        return [body], [None]
     if mime_type not in (JSON, *TABLES) or charset not in ("", "utf-8"):
-        raise _RequestError(f"post {JSON} in UTF-8, or {' or '.join(TABLES)}", status=415)
+        raise _RequestError(f"post {JSON} in UTF-8, an image, or {' or '.join(TABLES)}", status=415)
     try:
         content = TABLES[mime_type](io.BytesIO(body)) if mime_type in TABLES else json.loads(body)
     except Exception as error:  # readers of tables raise what they like, and may quote the table

@@ -9,8 +9,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted(
-    path.stem
-    for path in (PROJECT / "benchmarks").glob("*.py")
+    path.relative_to(PROJECT / "benchmarks").with_suffix("").as_posix()
+    for path in (PROJECT / "benchmarks").rglob("*.py")
     if "argparse.ArgumentParser(" in path.read_text(encoding="utf-8")
 )
 
@@ -22,7 +22,9 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess:
 
 
 def test_all_programs_are_found():
-    assert {"edge", "fleet", "ingest", "pipeline", "scoring", "training"} <= set(PROGRAMS)
+    assert {"edge", "fleet", "ingest", "peers/ingest", "pipeline", "scoring", "training"} <= set(
+        PROGRAMS
+    )
 
 
 @pytest.mark.slow

@@ -289,6 +289,16 @@ def test_a_rest_request_is_a_table_too(server, scored, content_type, write):
     pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
 
 
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png; q=1", "IMAGE/WEBP"])
+def test_a_rest_request_is_an_image_as_it_is(server, scored, content_type):
+    address, headers = f"{server()}/invocations", {"Content-Type": content_type}
+    answers = [requests.post(address, data=image, headers=headers).json() for image in IMAGES]
+    found = pd.DataFrame([row for answer in answers for row in answer["predictions"]])
+    pd.testing.assert_frame_equal(found, _expected(scored), rtol=1e-5, check_dtype=False)
+    refused = requests.post(address, data=IMAGES[0][:50], headers=headers)
+    assert refused.status_code == 400 and "image 0 is refused" in refused.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version"])
 def test_what_is_no_scoring_is_answered_as_ever(server, path):
     assert requests.get(f"{server()}{path}").status_code == 200

@@ -1,0 +1,45 @@
+"""An environment of its own for each peer, with pinned packages, as a user would make it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+
+PINS = {
+    "deltalake": ["deltalake==1.6.6", "pyarrow==26.0.1", "pillow==13.0.0"],
+    "daft": ["daft[deltalake]==0.7.26", "pyiceberg==0.12.0", "deltalake==1.6.6", "pillow==13.0.0"],
+    "keras": ["tensorflow-cpu==2.18.1", "onnx==1.22.0", "tf2onnx==1.17.0", "pillow==13.0.0"],
+    "fastapi": ["fastapi==0.165.0", "uvicorn==0.54.0", "onnxruntime==1.32.0", "pillow==13.0.0"],
+    "litserve": ["litserve==0.2.19", "onnxruntime==1.32.0", "pillow==13.0.0"],
+}
+"""The packages that each peer names; what these depend on is resolved when it is built."""
+
+
+def peer_python(peer: str) -> Path:
+    """Return the Python of a peer's environment; it is built on the first call."""
+    folder = PROJECT / ".venv-peers" / peer
+    stamp, wanted = folder / "pins", "\n".join(PINS[peer])
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        print(f"installing {', '.join(PINS[peer])}", file=sys.stderr, flush=True)
+        uv = subprocess.check_output(["setup/uv.sh"], cwd=PROJECT, text=True).strip()
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([uv, "venv", "--quiet", "--python", "3.11", folder], check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder]
+        subprocess.run([*install, *PINS[peer]], check=True)
+        stamp.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def peer_command(peer: str, program: str, *arguments: str | Path) -> list[str]:
+    """Return the command that runs a peer's program in its environment."""
+    return [str(peer_python(peer)), str(PROGRAMS / program), *map(str, arguments)]
+
+
+def own_environment(home: Path) -> dict[str, str]:
+    """Return the variables of `mlflow run`, with this project's runs below a folder."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}

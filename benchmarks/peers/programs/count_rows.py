@@ -1,0 +1,12 @@
+"""Prints the rows of a Delta table and how many paths they have: python count_rows.py <table>."""
+
+import sys
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+try:
+    paths = DeltaTable(sys.argv[1]).to_pyarrow_dataset().to_table(columns=["path"])["path"]
+    print(len(paths), len(paths.unique()))
+except TableNotFoundError:
+    print(0, 0)

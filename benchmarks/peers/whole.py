@@ -1,0 +1,73 @@
+"""The whole pipeline, from Enter to a model to deploy, beside the script that a user would write.
+
+    python -m benchmarks.peers.whole --rounds 3
+
+Cold commands that take turns: `mlflow run .` in a new lake and store of runs, with all its steps,
+reports, registry and signed release; and seventy lines of Keras: the same network, as many trials
+and epochs, in memory, ending with an ONNX file. The last line is JSON, the ratio of the medians.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started by its path
+
+from benchmarks.images import add_images, images_folder
+from benchmarks.machine import machine
+from benchmarks.peers.environments import PROJECT, own_environment, peer_command
+
+
+def main() -> None:
+    """Print each round and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_images(parser)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=4)
+    parser.add_argument("--trial-epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=30)
+    options = parser.parse_args()
+    images = images_folder(options.images)
+    counts = [str(options.trials), str(options.trial_epochs), str(options.epochs)]
+    names = ("tune_trials", "tune_epochs", "train_epochs")
+    asked = [f"{name}={count}" for name, count in zip(names, counts, strict=True)]
+    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+    plain = peer_command("keras", "plain_pipeline.py", images)
+    print(machine(), flush=True)
+    for number in range(options.rounds):
+        for way in ("ours", "plain")[:: 1 if number % 2 else -1]:
+            with tempfile.TemporaryDirectory() as folder:
+                home = Path(folder)
+                places = f"override=lake={home}/lake,cache={home}/cache"
+                given = [f"source={images}", places, "network=compact", *asked]
+                flags = [word for one in given for word in ("-P", one)]
+                ours = ["mlflow", "run", "--env-manager", "local", str(PROJECT), *flags]
+                command = ours if way == "ours" else [*plain, str(home / "model.onnx"), *counts]
+                seconds[way].append(_time(command, home))
+                shutil.rmtree(home / "lake", ignore_errors=True)
+        shown = (f"{way} {times[-1]:.0f}" for way, times in seconds.items())
+        print(f"round {number + 1}, seconds: {', '.join(shown)}", flush=True)
+    ours, others = (statistics.median(times) for times in seconds.values())
+    found = {"pipeline_vs_plain": round(ours / others, 2), "rounds": options.rounds}
+    print(json.dumps(found | {"ours_seconds": round(ours), "plain_seconds": round(others)}))
+
+
+def _time(command: list[str], home: Path) -> float:
+    """Return the seconds of a command that succeeds."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=home, env=own_environment(home), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
