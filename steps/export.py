@@ -61,7 +61,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     cache = find_or_fill(trained.selection, run.profile, spark)
     with tempfile.TemporaryDirectory() as folder:
         package = write_package(versions.load_keras(source), record, cache, Path(folder))
-        version = _register(run, source, Path(folder))
+        version = _register_release(run, source, Path(folder))
         number = str(version.version)
         _require_intact(version, package.hashes)
         with lock_aliases(version.name, run.id):
@@ -95,7 +95,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     return outputs
 
 
-def _register(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
+def _register_release(run: StepRun, source: ModelVersion, folder: Path) -> ModelVersion:
     from steps.release.pyfunc import pyfunc_arguments
 
     with pyfunc_arguments(folder) as arguments:

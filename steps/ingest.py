@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
 from itertools import chain
@@ -11,7 +10,7 @@ from typing import Literal
 import mlflow
 from pydantic import Field
 
-from steps.errors import RunAgain, UserError
+from steps.errors import UserError
 from steps.ingestion import labelled, landing
 from steps.ingestion.archive import archive
 from steps.ingestion.arrivals import Arrivals, Limits
@@ -24,8 +23,13 @@ from steps.ingestion.follow_labels import apply_labels, pending_labels
 from steps.ingestion.label_rows import labels_version
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.landing import Landing
-from steps.ingestion.polling import WAIT_SECONDS, leased_polls, parse_trigger
-from steps.ingestion.quarantine import retry_quarantine
+from steps.ingestion.polling import (
+    WAIT_SECONDS,
+    leased_polls,
+    list_at_each_poll,
+    parse_trigger,
+)
+from steps.ingestion.quarantine import check_quarantine, retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, INGESTED_TABLES, QUARANTINE, open_tables
@@ -71,7 +75,7 @@ class Parameters(StepParameters):
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
-    if parameters.labels and not landing.exists(parameters.labels):
+    if parameters.labels and not landing.place_exists(parameters.labels):
         raise UserError(
             f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
             "or Delta table>"
@@ -83,7 +87,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         if not all(Newest(table, profile, spark).is_complete for table in INGESTED_TABLES):
             open_tables(spark(), profile)
         with leased_polls(period, home, run.id) as leases:
-            for number, held, zone in _list_at_each_poll(parameters.source, leases):
+            for number, held, zone in list_at_each_poll(parameters.source, leases):
                 if number == 0:
                     Arrivals(profile, source).belong_to(Newest(IMAGES, profile, spark).table_id)
                 new = _ingest_new_files(spark, run, parameters, zone, held)
@@ -102,30 +106,6 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
             if pending := pending_labels(Newest(IMAGES, profile, spark), profile, source):
                 apply_labels(spark(), profile, pending)
         return _summarize(spark, run, zone, folders, labels, applied)
-
-
-def _list_at_each_poll(
-    source: str, leases: Iterator[Lease]
-) -> Iterator[tuple[int, Lease, Landing]]:
-    """Yield each poll's number, lease and landing zone; say what is left out when that changes.
-
-    If a later poll cannot list it, as while a share is away, the next one tries again.
-    """
-    said: list[str] = []
-    for number, held in enumerate(leases):
-        try:
-            zone = landing.list_landing_zone(source, may_be_empty=True)
-            notes = zone.left_out.sentences()
-        except (UserError, OSError) as error:
-            if number == 0:
-                raise
-            zone, notes = None, [f"{error}; the next poll tries again"]
-        for note in notes:
-            if note not in said:
-                logger.warning("%s", note)
-        said = notes
-        if zone:
-            yield number, held, zone
 
 
 def _folders(profile: Profile, zone: Landing) -> set[str]:
@@ -177,7 +157,7 @@ def _summarize(
     reasons = quarantine_reasons(quarantine, source)
     counts = source_counts(images, source, run.id)
     counts["quarantined"] = sum(reasons.values())
-    _check_quarantine(run, counts["images"], reasons, source)
+    check_quarantine(run.commands, counts["images"], reasons, source)
     outputs = IngestOutputs(
         table=IMAGES.path(run.profile),
         table_id=images.table_id,
@@ -198,21 +178,6 @@ def _summarize(
     fill_report(run, images, quarantine, outputs, labels, zone.left_out)
     run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
     return outputs
-
-
-def _check_quarantine(run: StepRun, images: int, reasons: dict[str, int], source: str) -> None:
-    """Say what is in quarantine and why; raise an error if not one image was accepted."""
-    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-    if why and not images:
-        files = f"all {sum(reasons.values())} files of {landing.display(source)}"
-        raise UserError(
-            f"{files} are in quarantine ({why}); "
-            "replace them or, once the cause is fixed, pass -P retry_quarantine=true",
-            RunAgain({"retry_quarantine": "true"}),
-        )
-    if why:
-        retry = run.commands.rerun(retry_quarantine="true")
-        logger.warning("in quarantine: %s; once the cause is fixed, run: %s", why, retry)
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

@@ -83,14 +83,14 @@ class OwnParameters(NetworkParameters):
 _FROM = Field("", description="the first step to run; earlier steps give their latest runs")
 
 
-def make_parameters() -> type[OwnParameters]:
+def make_main_parameters() -> type[OwnParameters]:
     """Return the parameters of main: its own, and those of each step."""
     about = OwnParameters.__doc__
     fields: dict[str, Any] = {"from": (str, _FROM), **step_fields(PIPELINE, OwnParameters)}
     return create_model("Parameters", __base__=OwnParameters, __doc__=about, **fields)
 
 
-Parameters = make_parameters()
+Parameters = make_main_parameters()
 
 
 def main(run: StepRun, parameters: Any) -> MainOutputs:

@@ -129,7 +129,7 @@ def _promote_compared(
             if moved := moved_reason(challenger.name, number, alias):
                 return moved
         if shortcut and parameters.accept_shortcut:
-            versions.accept_shortcut(challenger, parameters.accept_shortcut)
+            versions.tag_accepted_shortcut(challenger, parameters.accept_shortcut)
         if comparison.result.passed:
             note = f"passed: {parameters.alias}{comparison.caution}"
             versions.note_comparison(challenger, note, run.id)

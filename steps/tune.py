@@ -58,7 +58,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     from steps.tuning.contest import find_learning_curve, hold_contest
     from steps.tuning.search import Limits
 
-    space = _search_space(run.profile)
+    space = _tuning_space(run.profile)
     contenders = parameters.contenders(_networks(space))
     ingested = run.read("ingest", IngestOutputs)
     selection = parameters.selection(ingested, contenders[0][0], run.profile.regions)
@@ -94,7 +94,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     )
 
 
-def _search_space(profile: Profile) -> SearchSpace:
+def _tuning_space(profile: Profile) -> SearchSpace:
     if profile.tuning is None:
         raise UserError(
             f"profile {profile.name} has no search space: add tuning.space to it, as in "
@@ -116,7 +116,7 @@ def _enter_networks(
 ) -> list["Entry"]:
     """Prepare the images for each network, and leave out those that cost a device too much."""
     from steps.reports.promotion_outlook import warn_of_refusal
-    from steps.tuning.contest import enter, within_limits, worth_comparing
+    from steps.tuning.contest import enter, within_limits, worth_a_contest
 
     cache = find_or_fill(selection, run.profile, partial(nullcontext, spark))
     logger.info(describe_guard(cache.counts))
@@ -124,7 +124,7 @@ def _enter_networks(
     warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
     shared = selection, cache.labels, plan, run.profile, spark
     entries = [enter(ways, *shared) for ways in contenders]
-    return worth_comparing(within_limits(entries, run.profile.promotion))
+    return worth_a_contest(within_limits(entries, run.profile.promotion))
 
 
 def _best(trials: list[Trial]) -> Trial:

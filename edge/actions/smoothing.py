@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from edge.files.settings_file import within
+from edge.files.settings_file import number_within
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class LabelStateSettings:
         dwell_seconds: how long it stays the state at least; None: as long as any.
     """
 
-    votes: int = within(0, 0, 1000)
-    dwell_seconds: float | None = within(None, 0, 86_400)
+    votes: int = number_within(0, 0, 1000)
+    dwell_seconds: float | None = number_within(None, 0, 86_400)
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class StateSettings:
         labels: other values for single labels, and for ``unsure``.
     """
 
-    window: int = within(5, 1, 1000)
-    votes: int = within(4, 1, 1000)
-    dwell_seconds: float = within(3.0, 0, 86_400)
-    forget_seconds: float = within(60.0, 1, 86_400)
+    window: int = number_within(5, 1, 1000)
+    votes: int = number_within(4, 1, 1000)
+    dwell_seconds: float = number_within(3.0, 0, 86_400)
+    forget_seconds: float = number_within(60.0, 1, 86_400)
     labels: dict[str, LabelStateSettings] = field(default_factory=dict)
 
     def votes_of(self, state: str) -> int:

@@ -13,7 +13,7 @@ from edge.actions.kinds import settings_error
 from edge.actions.smoothing import StateSettings
 from edge.cameras.camera import CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class
-from edge.files.settings_file import SettingsError, read_settings, within
+from edge.files.settings_file import SettingsError, number_within, read_settings
 from edge.protocol.addresses import without_userinfo
 
 
@@ -21,22 +21,22 @@ from edge.protocol.addresses import without_userinfo
 class CaptureSettings:
     """``[capture]``: what is kept independent of the model."""
 
-    period_seconds: float = within(600.0, 0, 31_536_000)  # 0: never
+    period_seconds: float = number_within(600.0, 0, 31_536_000)  # 0: never
     motion: bool = False
-    motion_share: float = within(0.02, 0.0001, 1)  # of the view that must change
-    motion_pause_seconds: float = within(10.0, 1, 86_400)
+    motion_share: float = number_within(0.02, 0.0001, 1)  # of the view that must change
+    motion_pause_seconds: float = number_within(10.0, 1, 86_400)
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
     """``[score]``: how often frames are scored, and which of them are kept for their score."""
 
-    period_seconds: float = within(1.0, 0.01, 86_400)
-    threads: int = within(1, 0, 64)  # 0: onnxruntime chooses
-    margin: float = within(0.2, 0, 1)  # between the two likeliest; less is uncertain
-    uncertain_per_hour: float = within(12.0, 0, 3600)
-    control_per_day: float = within(4.0, 0, 86_400)  # drawn at random
-    seed: int = within(1, least=0)  # of that draw
+    period_seconds: float = number_within(1.0, 0.01, 86_400)
+    threads: int = number_within(1, 0, 64)  # 0: onnxruntime chooses
+    margin: float = number_within(0.2, 0, 1)  # between the two likeliest; less is uncertain
+    uncertain_per_hour: float = number_within(12.0, 0, 3600)
+    control_per_day: float = number_within(4.0, 0, 86_400)  # drawn at random
+    seed: int = number_within(1, least=0)  # of that draw
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class LandingSettings:
     url: str
     options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
     mount: str = ""  # a path that must be a mount point
-    report_minutes: float = within(10.0, 0.1, 1440)  # between results and status files
-    max_retry_seconds: float = within(600.0, 1, 86_400)
+    report_minutes: float = number_within(10.0, 0.1, 1440)  # between results and status files
+    max_retry_seconds: float = number_within(600.0, 1, 86_400)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ModelSettings:
     server: str
     name: str
     alias: str = "champion"
-    poll_seconds: float = within(300.0, 1, 86_400)
+    poll_seconds: float = number_within(300.0, 1, 86_400)
     keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder
     unsigned: bool = False  # whether unsigned releases are installed while no key is trusted
 
@@ -67,10 +67,10 @@ class StoreSettings:
     """``[store]``: what this device keeps until it is sent, and how much."""
 
     folder: Path = Path("/var/lib/lakehouse-vision")
-    images_megabytes: float = within(1000.0, 1, 1_000_000)
-    free_megabytes: float = within(500.0, 0, 1_000_000)  # that stay free
-    results: int = within(500_000, 100, 100_000_000)  # rows
-    results_megabytes: float = within(500.0, 1, 1_000_000)
+    images_megabytes: float = number_within(1000.0, 1, 1_000_000)
+    free_megabytes: float = number_within(500.0, 0, 1_000_000)  # that stay free
+    results: int = number_within(500_000, 100, 100_000_000)  # rows
+    results_megabytes: float = number_within(500.0, 1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PageSettings:
     """``[page]``: the preview page and the health endpoint."""
 
     host: str = "127.0.0.1"
-    port: int = within(8089, 0, 65_535)
+    port: int = number_within(8089, 0, 65_535)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class Watcher:
             if result:  # before the image is kept, which takes longer
                 self.actions.observe(result, moment)
         reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
-        image_id = None if reason is None else self._keep(shot, reason, moment)
+        image_id = None if reason is None else self._keep(shot, reason, moment, result)
         if result is not None:
             self.results.add(result, moment, image_id)
             if result.reason:
@@ -152,9 +152,14 @@ class Watcher:
         except UnreadableError:
             return False
 
-    def _keep(self, shot: Shot, reason: Reason, moment: Moment) -> int | None:
+    def _keep(
+        self, shot: Shot, reason: Reason, moment: Moment, result: Result | None
+    ) -> int | None:
         try:
-            image_id = self.queue.keep(shot.frame(), self.camera.model, reason, moment)
+            frame = shot.frame()
+            if result is None or result.label is None:  # else it was decoded to be scored
+                _ = frame.pixels
+            image_id = self.queue.keep(frame, self.camera.model, reason, moment)
         except (CameraError, ValueError) as error:  # it cannot be read, or has no pixels
             self._record_error(str(error))
             return None

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.files.settings_file import NOT_IN_FILES, within
+from edge.files.settings_file import NOT_IN_FILES, number_within
 
 FrameImage = bytes | NDArray[np.uint8]
 """An image to score: a file's bytes, or ``uint8 [h, w, 3]`` RGB pixels."""
@@ -32,7 +33,7 @@ class Frame:
     """One image, as it leaves a camera.
 
     Attributes:
-        pixels: ``uint8 [h, w, 3]``, RGB, upright.
+        source: ``uint8 [h, w, 3]``, RGB, upright; or what returns that once it is asked for.
         captured_at: when the image was taken; always with a time zone.
         label: the class, if the camera knows it ("1": a package is in view, "0": none).
         encoded: the file's bytes, if the image was already a file.
@@ -40,12 +41,17 @@ class Frame:
         exposure: if the camera reports it.
     """
 
-    pixels: NDArray[np.uint8]
+    source: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
     captured_at: datetime
     label: str | None = None
     encoded: bytes | None = None
     file_name: str | None = None
     exposure: Exposure | None = None
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The pixels, decoded if they are asked for; raises :class:`CameraError` if they cannot."""
+        return self.source() if callable(self.source) else self.source
 
     @property
     def image(self) -> FrameImage:
@@ -94,12 +100,12 @@ class CameraSettings:
 
     kind: str = "picamera2"
     source: str = "0"
-    size: tuple[int, int] = within((640, 480), 16, 10_000)
-    scored_size: tuple[int, int] = within((320, 240), 16, 10_000)
+    size: tuple[int, int] = number_within((640, 480), 16, 10_000)
+    scored_size: tuple[int, int] = number_within((320, 240), 16, 10_000)
     upside_down: bool = False
     controls: dict[str, Any] = field(default_factory=dict)
-    stalled_seconds: float = within(20.0, 0.1, 3600)
-    seed: int = within(1, least=0)
+    stalled_seconds: float = number_within(20.0, 0.1, 3600)
+    seed: int = number_within(1, least=0)
     period: timedelta = field(default=timedelta(0), metadata=NOT_IN_FILES)
     start: datetime = field(
         default_factory=lambda: datetime.now().astimezone(), metadata=NOT_IN_FILES

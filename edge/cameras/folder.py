@@ -86,7 +86,10 @@ class FolderCamera(Camera):
         except UnreadableError as error:
             self._unreadable = f"{path.name} is not a readable image: {error}"
             raise UnreadableFrameError(self._unreadable) from error
-        yield Shot(encoded, taken, lambda: _read(path, encoded, taken), own_time is not None)
+        frame = Frame(
+            lambda: _read(path, encoded, taken).pixels, taken, encoded=encoded, file_name=path.name
+        )
+        yield Shot(encoded, taken, lambda: frame, own_time is not None)
 
     def close(self) -> None:
         """Do nothing: a folder needs no stop."""

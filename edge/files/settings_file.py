@@ -22,7 +22,7 @@ NOT_IN_FILES = {"is_in_files": False}
 """Metadata of a dataclass field that no settings file sets."""
 
 
-def within(default: Any, least: float, most: float = math.inf) -> Any:
+def number_within(default: Any, least: float, most: float = math.inf) -> Any:
     """Return a dataclass field for a number, or several, from ``least`` to ``most``."""
     return dataclasses.field(default=default, metadata={"bounds": (least, most)})
 

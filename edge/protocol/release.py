@@ -104,7 +104,7 @@ class Release:
                 "the release statement is damaged: release or version is not a number"
             )
         for file in self.files:
-            if _leads_out(file.path):
+            if _leads_out_of_release(file.path):
                 raise ReleaseError(f"the release names an unsafe path: {file.path!r}")
             if not re.fullmatch(r"[0-9a-f]{64}", str(file.sha256)) or not _is_count(file.bytes):
                 raise ReleaseError(f"the release states no SHA-256 or length for {file.path}")
@@ -198,6 +198,6 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _leads_out(path: str) -> bool:
+def _leads_out_of_release(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path

@@ -10,7 +10,7 @@ from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.registry import Registry
 
 
-def fetch(
+def download_release(
     registry: Registry, release: Release, staging: Path, have: Iterable[Path], reserve: int
 ) -> int:
     """Download the files of a release into a staging folder.

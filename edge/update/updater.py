@@ -13,7 +13,7 @@ from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
 from edge.update.self_test_process import CrashedError, self_test_apart
-from edge.update.staging import fetch
+from edge.update.staging import download_release
 from edge.update.switch import activate
 
 MAX_RELEASE_BYTES = 1 << 29
@@ -164,7 +164,7 @@ class Updater:
         folder = self.home.folder / f"release-{release.release}"
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
-        downloaded = fetch(self.registry, release, staging, have, self.reserve)
+        downloaded = download_release(self.registry, release, staging, have, self.reserve)
         # counted before, since a weak power supply may end the device
         self._save_failure(release, f"its self-test ended the process {MAX_ATTEMPTS} times")
         try:

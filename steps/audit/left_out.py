@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from steps.dataset.cache import Cache
 from steps.dataset.split import TEST, TRAIN, VALIDATION
 from steps.evaluation.predictions import Predictions
-from steps.training.cross_validation import predict_by_others
+from steps.training.cross_validation import FOLDS, predict_by_others
 from steps.training.feature_cache import read_features
 
 KINDS = ("day", "hour", "device")
 BLOCK = "block"
 """The kind of group that the split assigns as a whole: leaving it out is cross-validation."""
-FOLDS = 5
 MOST_IMAGES = 1000
 """Of which the classifier is fitted. More take longer, and the groups are as different."""
 

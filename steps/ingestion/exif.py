@@ -41,7 +41,7 @@ def read_exif(image: Image.Image) -> dict[str, Any]:
             gps |= exif.get_ifd(ExifTags.IFD.GPSInfo)
         except EXIF_DAMAGE as error:
             columns["exif_error"] = f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
-    columns["exif_error"] = columns["exif_error"] or next(_damage_warnings(caught), None)
+    columns["exif_error"] = columns["exif_error"] or next(_exif_damage_warnings(caught), None)
     values = {ExifTags.TAGS.get(tag, str(tag)): value for tag, value in tags.items()}
     texts = {name: _text(value) for name, value in values.items() if name != "GPSInfo"}
     exposure, iso = _number(values.get("ExposureTime")), _number(values.get("ISOSpeedRatings"))
@@ -68,7 +68,7 @@ def _load(image: Image.Image) -> Image.Exif:
     return image.getexif()
 
 
-def _damage_warnings(caught: list[warnings.WarningMessage]) -> Iterator[str]:
+def _exif_damage_warnings(caught: list[warnings.WarningMessage]) -> Iterator[str]:
     # Pillow only warns of truncated tags; it also warns of much that is harmless
     for text in (str(warning.message) for warning in caught):
         if re.search("corrupt|truncated", text, re.IGNORECASE):

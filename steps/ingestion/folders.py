@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from steps.ingestion.label_text import normalize_label
 
-SPLITS = {
+SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -58,11 +58,11 @@ def parse_folders(below: str, has_splits: bool) -> Folders:
     Folders(label='ants', split='train')
     """
     classes = [folder for folder in DEVICE.sub("", DATE.sub("", below)).split("/") if folder]
-    names = (folder for folder in classes if has_splits and folder.lower() in SPLITS)
+    names = (folder for folder in classes if has_splits and folder.lower() in SPLIT_FOLDERS)
     if split := next(names, None):
         classes.remove(split)
-        return Folders(normalize_label(classes[-1]) if classes else None, SPLITS[split.lower()])
-    return Folders(normalize_label(classes[-1]) if classes else None, None)
+    label = normalize_label(classes[-1]) if classes else None
+    return Folders(label, SPLIT_FOLDERS[split.lower()] if split else None)
 
 
 def normalize_split(text: str | None) -> str | None:
@@ -72,7 +72,7 @@ def normalize_split(text: str | None) -> str | None:
     ('validation', 'hold-out')
     """
     split = normalize_label(text)
-    return SPLITS.get(split.lower(), split) if split else None
+    return SPLIT_FOLDERS.get(split.lower(), split) if split else None
 
 
 def folder_of(path: str, source: str) -> str:
@@ -92,7 +92,7 @@ def have_splits(folders: Iterable[str]) -> bool:
     A folder ``train`` alone may be a class, beside ``car`` and ``bus``.
     """
     names = {name.lower() for folder in folders for name in folder.split("/")}
-    return any(SPLITS.get(name, "train") != "train" for name in names)
+    return any(SPLIT_FOLDERS.get(name, "train") != "train" for name in names)
 
 
 def describe_folders(folders: Iterable[str], has_splits: bool) -> list[str]:

@@ -154,7 +154,7 @@ def _read(spark: SparkSession, table: str, key: Key) -> DataFrame:
         if kind == "json":
             tasks = parse_tasks(read(place), key, table)
             labels = spark.createDataFrame(tasks, f"{key} STRING, label STRING")
-            return _normalize(labels, key)
+            return _normalize_labels(labels, key)
         labels = spark.read.load(place, kind, header=True, escape='"')
     except (PySparkException, Py4JJavaError, OSError) as error:  # the second: damaged Parquet
         why = error.getCondition() if isinstance(error, PySparkException) else "damaged"
@@ -169,10 +169,10 @@ def _read(spark: SparkSession, table: str, key: Key) -> DataFrame:
             f"{', '.join(labels.columns)}; rename one, or pass -P labels_by=<file_name, path or "
             "sha256>"
         )
-    return _normalize(labels, key)
+    return _normalize_labels(labels, key)
 
 
-def _normalize(labels: DataFrame, key: Key) -> DataFrame:
+def _normalize_labels(labels: DataFrame, key: Key) -> DataFrame:
     """Return key, label and split as ``images`` writes them, of the rows that have a key."""
     # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"

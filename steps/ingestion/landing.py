@@ -127,7 +127,7 @@ def read(path: str) -> bytes:
     return cast(bytes, filesystem.cat_file(place))
 
 
-def exists(place: str) -> bool:
+def place_exists(place: str) -> bool:
     """Return whether a file or folder exists at a path or URI."""
     filesystem, path = fsspec.core.url_to_fs(place)
     return bool(filesystem.exists(path))

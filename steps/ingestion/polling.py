@@ -1,4 +1,4 @@
-"""When a landing zone is polled: once, once a period, or continuously."""
+"""When a landing zone is polled, once, once a period, or continuously, and what each poll lists."""
 
 import logging
 import re
@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from types import FrameType
 
 from steps.errors import RunAgain, UserError
+from steps.ingestion.landing import Landing, list_landing_zone
 from steps.lake.lease import Lease, lease
 from steps.pipeline.signals import STOPS, handlers_kept, note
 
@@ -111,3 +112,25 @@ def leased_polls(period: float | None, home: str, run_id: str) -> Iterator[Itera
 
     with polls(period) as numbers, closing(leases(numbers)) as held:
         yield held
+
+
+def list_at_each_poll(source: str, leases: Iterator[Lease]) -> Iterator[tuple[int, Lease, Landing]]:
+    """Yield each poll's number, lease and landing zone; say what is left out when that changes.
+
+    If a later poll cannot list it, as while a share is away, the next one tries again.
+    """
+    said: list[str] = []
+    for number, held in enumerate(leases):
+        try:
+            zone = list_landing_zone(source, may_be_empty=True)
+            sentences = zone.left_out.sentences()
+        except (UserError, OSError) as error:
+            if number == 0:
+                raise
+            zone, sentences = None, [f"{error}; the next poll tries again"]
+        for sentence in sentences:
+            if sentence not in said:
+                logger.warning("%s", sentence)
+        said = sentences
+        if zone:
+            yield number, held, zone

@@ -1,10 +1,17 @@
-"""Ingesting quarantined files again."""
+"""Files in quarantine: said with their reasons, and ingested again."""
+
+import logging
 
 from pyspark.sql import SparkSession
 
+from steps.errors import RunAgain, UserError
+from steps.ingestion.landing import display
 from steps.ingestion.rows import Rules, describe_files
 from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
+from steps.pipeline.commands import Commands
 from steps.settings.profile import Profile
+
+logger = logging.getLogger("steps")
 
 KEY = "row.path = new.path AND row.modified_at = new.modified_at"
 
@@ -31,3 +38,18 @@ def retry_quarantine(spark: SparkSession, profile: Profile, rules: Rules) -> int
         return int(moved)
     finally:
         described.unpersist()
+
+
+def check_quarantine(commands: Commands, images: int, reasons: dict[str, int], source: str) -> None:
+    """Say what is in quarantine and why; raise an error if not one image was accepted."""
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    if why and not images:
+        files = f"all {sum(reasons.values())} files of {display(source)}"
+        raise UserError(
+            f"{files} are in quarantine ({why}); "
+            "replace them or, once the cause is fixed, pass -P retry_quarantine=true",
+            RunAgain({"retry_quarantine": "true"}),
+        )
+    if why:
+        retry = commands.rerun(retry_quarantine="true")
+        logger.warning("in quarantine: %s; once the cause is fixed, run: %s", why, retry)

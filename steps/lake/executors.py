@@ -8,9 +8,9 @@ from pathlib import Path
 
 from steps.atomic import write_atomically
 from steps.environment import VERBOSE
+from steps.pipeline.source_code import PACKAGES
 from steps.settings.profile import PROJECT
 
-PACKAGES = ("steps", "edge")
 FORWARDED = ("AWS_", "MLFLOW_TRACKING_", "KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", VERBOSE)
 """Prefixes of the environment variables by which executors reach object storage and MLflow, and
 which decide how they compute and what they log."""

@@ -32,7 +32,13 @@ from steps.pipeline.runs import LATEST, NONE, experiment_id, finished_runs, reso
 from steps.pipeline.signals import INTERRUPTED, keep_status, raise_when_stopped
 from steps.pipeline.stage_timings import StageTimings
 from steps.pipeline.tracking_store import use_tracking_store
-from steps.settings.parameters import RESUME, StepParameters, parse, read_flag, run_id_parameter
+from steps.settings.parameters import (
+    RESUME,
+    StepParameters,
+    parse_parameters,
+    read_flag,
+    run_id_parameter,
+)
 from steps.settings.profile import PROJECT, Profile, data_home, load_profile
 from steps.terminal import filtered_stderr
 
@@ -138,7 +144,7 @@ class Step:
         """Read the command line, run the step, and return its run's ID."""
         try:
             prepare_environment(verbose=read_flag("verbose", argv))
-            parameters = parse(self.parameters, self.name, argv)
+            parameters = parse_parameters(self.parameters, self.name, argv)
             profile = _read_profile(parameters)
         except UserError as error:
             with mlflow.start_run():  # the one that `mlflow run` opened, or a new one

@@ -97,7 +97,7 @@ def note_comparison(version: ModelVersion, result: str, run_id: str) -> None:
     client.update_model_version(version.name, version.version, description=result)
 
 
-def accept_shortcut(version: ModelVersion, reason: str) -> None:
+def tag_accepted_shortcut(version: ModelVersion, reason: str) -> None:
     """Write on a version why it is promoted although it follows a shortcut."""
     MlflowClient().set_model_version_tag(version.name, version.version, ACCEPTED, reason)
 

@@ -155,12 +155,15 @@ def _samples(images: Newest, source: str) -> list[tuple[str, Any]]:
     found = images.rows(schema, these, few=True)
     contents = dict(zip(found["sha256"].to_pylist(), found["content"].to_pylist(), strict=True))
     return [
-        (f"{label if isinstance(label, str) else UNLABELLED} · {name}", _decode(contents[sha256]))
+        (
+            f"{label if isinstance(label, str) else UNLABELLED} · {name}",
+            _sample(contents[sha256]),
+        )
         for sha256, label, name in chosen[list(texts)].itertuples(index=False)
     ]
 
 
-def _decode(content: bytes) -> Image.Image:
+def _sample(content: bytes) -> Image.Image:
     with open_image(content) as image:
         image.load()
         return as_rgb(image)

@@ -114,7 +114,7 @@ RESUME = run_id_parameter("resume")
 P = TypeVar("P", bound="StepParameters")
 
 
-def parse(model: type[P], step: str, argv: list[str] | None = None) -> P:
+def parse_parameters(model: type[P], step: str, argv: list[str] | None = None) -> P:
     """Read a step's parameters from the command line.
 
     Args:

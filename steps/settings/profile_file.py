@@ -63,7 +63,7 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
     path = _find(name, folder)
     overriding = _parsed(overrides)
     shown = _merged(_extended(path, folder, ()), overriding)
-    return ProfileFile(path, _with_environment(shown, path), shown, overriding)
+    return ProfileFile(path, _expand_variables(shown, path), shown, overriding)
 
 
 def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:
@@ -126,11 +126,11 @@ def _parsed(overrides: str) -> dict[str, Any]:
     return parsed
 
 
-def _with_environment(value: Any, path: Path) -> Any:
+def _expand_variables(value: Any, path: Path) -> Any:
     if isinstance(value, dict):
-        return {key: _with_environment(item, path) for key, item in value.items()}
+        return {key: _expand_variables(item, path) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_environment(item, path) for item in value]
+        return [_expand_variables(item, path) for item in value]
     if not isinstance(value, str):
         return value
 

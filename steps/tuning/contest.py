@@ -109,7 +109,7 @@ def within_limits(entries: list[Entry], rules: Promotion) -> list[Entry]:
     return [one for one in entries if not cost_errors(one.cost, rules)] or entries
 
 
-def worth_comparing(entries: list[Entry]) -> list[Entry]:
+def worth_a_contest(entries: list[Entry]) -> list[Entry]:
     """Return the networks that the validation images can compare.
 
     With few images of a label, the lowest loss is that of the luckiest network. The head of a

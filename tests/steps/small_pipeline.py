@@ -129,7 +129,7 @@ class SmallPipeline:
     def go(self, **parameters) -> tuple[dict[str, str], dict[str, str]]:
         """Go down the pipeline; the run of each step, and what is said of each."""
         self.started.clear()
-        model = main.make_parameters()
+        model = main.make_main_parameters()
         with mlflow.start_run() as run:
             report = Report("main", run.info.run_id)
             opened = StepRun(run.info.run_id, self.profile, {}, report, commands.Commands())
@@ -142,5 +142,5 @@ class SmallPipeline:
     def type(self, *argv: str) -> str:
         """Run the pipeline from the command line, to its end or not; its run's ID."""
         with suppress(SystemExit, ZeroDivisionError):
-            Step("main", main.make_parameters(), MainOutputs, main.main).main(list(argv))
+            Step("main", main.make_main_parameters(), MainOutputs, main.main).main(list(argv))
         return MlflowClient().search_runs(["0"], "tags.step = 'main'", max_results=1)[0].info.run_id

@@ -24,7 +24,7 @@ def ended(caplog, *argv: str) -> tuple[int, str, str, str]:
     """Run the pipeline from the command line: exit status, run status, result, last line."""
     caplog.clear()
     try:
-        Step("main", main.make_parameters(), MainOutputs, main.main).main(list(argv))
+        Step("main", main.make_main_parameters(), MainOutputs, main.main).main(list(argv))
         status, last = 0, caplog.messages[-1]
     except SystemExit as error:
         status, last = (error.code, "") if isinstance(error.code, int) else (1, str(error.code))

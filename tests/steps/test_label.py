@@ -21,7 +21,7 @@ from steps.labelling.sitting import Press, Sitting
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 
 pytestmark = pytest.mark.slow
 
@@ -117,4 +117,4 @@ def test_a_commit_that_fails_leaves_the_journal(opened, monkeypatch):
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
 def test_ports_that_are_none(port):
     with pytest.raises(UserError, match="port"):
-        parse(Parameters, "label", ["--port", port])
+        parse_parameters(Parameters, "label", ["--port", port])

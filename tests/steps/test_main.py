@@ -9,7 +9,7 @@ from steps import ingest, main, register, train, tune
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.pipeline_parameters import ALONE, parameters_of, rename_hints
-from steps.settings.parameters import input_step, parse
+from steps.settings.parameters import input_step, parse_parameters
 
 
 @pytest.mark.parametrize("step", main.PIPELINE, ids=lambda step: step.name)
@@ -42,7 +42,7 @@ def test_a_parameter_of_one_step_has_the_steps_name_before_it(step):
 )
 def test_the_bounds_of_each_step_hold_for_the_pipeline(argv, told):
     with pytest.raises(UserError, match=told):
-        parse(main.Parameters, "main", argv)
+        parse_parameters(main.Parameters, "main", argv)
 
 
 @pytest.mark.parametrize(
@@ -58,19 +58,19 @@ def test_the_bounds_of_each_step_hold_for_the_pipeline(argv, told):
     ],
 )
 def test_a_step_gets_its_own_parameters_and_the_runs_before_it(argv, runs, expected):
-    parameters = parse(main.Parameters, "main", argv)
+    parameters = parse_parameters(main.Parameters, "main", argv)
     assert parameters_of(train.STEP, parameters, runs) == train.Parameters(**expected)
 
 
 @pytest.mark.parametrize("label", ["crack", "blue shoes", "a.b", "a=b", "Tür", "R&D", "it's"])
 @pytest.mark.parametrize("typed", ["--max_miss_rate.{}=0.25", "--max_miss_rate={}=0.25"])
 def test_a_wish_for_any_label_reaches_train_and_its_commands(label, typed):
-    parameters = parse(main.Parameters, "main", [typed.format(label)])
+    parameters = parse_parameters(main.Parameters, "main", [typed.format(label)])
     passed = parameters_of(train.STEP, parameters, {}).non_default()
     # a value may have any character in `mlflow run`, the name of a parameter only some
     assert passed == {"max_miss_rate": f"{label}=0.25"}
     argv = [word for name, value in passed.items() for word in (f"--{name}", value)]
-    assert parse(train.Parameters, "train", argv).max_miss_rate == f"{label}=0.25"
+    assert parse_parameters(train.Parameters, "train", argv).max_miss_rate == f"{label}=0.25"
     assert shlex.split(Commands("main", parameters).rerun())[-1] == f"max_miss_rate={label}=0.25"
 
 

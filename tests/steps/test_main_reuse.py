@@ -195,7 +195,7 @@ def test_a_pipeline_of_no_step_is_reported(pipeline, start, until):
     ],
 )
 def test_a_pipeline_that_ends_early_has_the_graph_up_to_there(pipeline, minutes, error, said):
-    typed = main.make_parameters()(bake_minutes=minutes)
+    typed = main.make_main_parameters()(bake_minutes=minutes)
     with mlflow.start_run() as run:
         report, commands = Report("main", run.info.run_id), Commands("main", typed)
         opened = StepRun(run.info.run_id, pipeline.profile, {}, report, commands)

@@ -23,7 +23,7 @@ from steps.lake.transaction import retry_conflicts
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 from steps.upkeep import Parameters, upkeep
 
 pytestmark = pytest.mark.slow
@@ -112,7 +112,7 @@ def test_any_other_error_is_not_repeated():
 
 def test_a_retention_that_would_break_readers_is_refused():
     with pytest.raises(UserError, match="retention_days"):
-        parse(Parameters, "upkeep", ["--retention_days", "1"])
+        parse_parameters(Parameters, "upkeep", ["--retention_days", "1"])
 
 
 def rows(frame) -> list[tuple]:

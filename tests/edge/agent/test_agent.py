@@ -122,6 +122,34 @@ def test_frames_of_random_bytes_do_no_harm(tmp_path, clock, with_model):
     assert len(agent.parts.watcher.state.recent_errors) <= 20
 
 
+@pytest.mark.parametrize(
+    ("has_model", "is_damaged", "decoded", "kept"),
+    [(True, False, 0, 1), (True, True, 1, 0), (False, False, 1, 1), (False, True, 1, 0)],
+)
+def test_an_image_that_was_scored_is_not_decoded_again_to_be_kept(
+    tmp_path, clock, with_model, has_model, is_damaged, decoded, kept
+):
+    often = CaptureSettings(period_seconds=1)
+    agent = with_model(capture=often) if has_model else agent_of(tmp_path, clock, capture=often)
+    jpeg = agent_jpeg(agent, clock)
+    before, asked = agent.parts.queue.size()["images"], []
+
+    def decode():
+        asked.append(1)
+        if is_damaged:
+            raise CameraError("it is not a readable image")
+        return np.zeros((48, 64, 3), np.uint8)
+
+    @contextmanager
+    def shot():
+        content = jpeg[: len(jpeg) // 2] if is_damaged else jpeg
+        yield Shot.of(Frame(decode, clock.now().wall_time, encoded=content))
+
+    agent.parts.camera.shot = shot
+    take_frames(agent, clock, 1)
+    assert (len(asked), agent.parts.queue.size()["images"] - before) == (decoded, kept)
+
+
 def agent_jpeg(agent, clock) -> bytes:
     take_frames(agent, clock, 1)
     return agent.parts.queue.path(agent.parts.queue.next()).read_bytes()

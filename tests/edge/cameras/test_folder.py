@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge.cameras import folder
 from edge.cameras.camera import CameraSettings
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.folder import FolderCamera
@@ -140,7 +141,7 @@ def test_half_a_jpeg_is_not_shot(tmp_path, end):
     camera.open()
     missing = pytest.raises((UnreadableFrameError, CameraError), match="% of the rows are missing")
     with missing, camera.shot() as shot:
-        shot.frame()
+        _ = shot.frame().pixels
 
 
 def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
@@ -157,6 +158,19 @@ def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(NoNewFrameError), camera.shot():
         pass
+
+
+def test_a_shot_decodes_its_pixels_only_if_they_are_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(image())
+    decoded, read = [], folder._read
+    monkeypatch.setattr(
+        folder, "_read", lambda path, *rest: decoded.append(path) or read(path, *rest)
+    )
+    with camera_of(tmp_path).shot() as shot:
+        frame = shot.frame()
+        assert (frame.encoded, frame.file_name, decoded) == (image(), "a.jpg", [])
+        assert frame.pixels.shape == frame.pixels.shape == (30, 40, 3)
+    assert decoded == [tmp_path / "a.jpg"]
 
 
 def test_an_incomplete_image_is_read_once_it_is_complete(tmp_path):

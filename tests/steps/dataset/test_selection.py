@@ -7,7 +7,7 @@ from steps.dataset.selection import Contender, SelectionParameters, prepared_for
 from steps.dataset.split import SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import IngestOutputs, Selection
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 
 INGESTED = IngestOutputs(
     table="/lake/images",
@@ -25,7 +25,8 @@ GIVEN = ["--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
 
 
 def test_a_selection_is_the_ingest_split_as_the_parameters_say():
-    assert parse(SelectionParameters, "train", GIVEN).selection(INGESTED, WAY, {}) == Selection(
+    parameters = parse_parameters(SelectionParameters, "train", GIVEN)
+    assert parameters.selection(INGESTED, WAY, {}) == Selection(
         table="/lake/images",
         version=7,
         source="file:/landing",
@@ -48,11 +49,11 @@ def test_a_selection_is_the_ingest_split_as_the_parameters_say():
     ],
 )
 def test_a_region_is_for_the_devices_that_the_profile_does_not_name(argv, profile, regions):
-    parameters = parse(SelectionParameters, "train", argv)
+    parameters = parse_parameters(SelectionParameters, "train", argv)
     selection = parameters.selection(INGESTED, WAY, profile)
     assert selection.regions == regions
     assert Selection.model_validate_json(selection.model_dump_json()) == selection
-    again = parse(SelectionParameters, "train", [f"--region={parameters.region}"])
+    again = parse_parameters(SelectionParameters, "train", [f"--region={parameters.region}"])
     assert again == parameters and parameters.region in ("", "0.5,0.0,0.5,1.0")
 
 
@@ -86,5 +87,5 @@ def test_the_same_images_are_prepared_in_another_way():
 )
 def test_a_value_out_of_its_bounds_is_an_error_of_one_line(value):
     with pytest.raises(UserError, match=value[2:].partition("=")[0]) as caught:
-        parse(SelectionParameters, "train", [value])
+        parse_parameters(SelectionParameters, "train", [value])
     assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ from steps import main
 from steps.errors import UserError
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.runs import experiment_id
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 from steps.settings.profile import PROJECT
 
 APART = replace(STEP, own_process=True)
@@ -52,9 +52,9 @@ def test_a_process_is_given_what_differs_from_its_defaults(submitted, chosen, gi
     assert submitted["parameters"] == given
     assert (submitted["entry_point"], submitted["uri"]) == ("bake", str(PROJECT))
     assert submitted["experiment_id"] == experiment_id()
-    assert parse(Parameters, "bake", [f"--{k}={v}" for k, v in given.items()]) == Parameters(
-        **chosen
-    )
+    assert parse_parameters(
+        Parameters, "bake", [f"--{k}={v}" for k, v in given.items()]
+    ) == Parameters(**chosen)
 
 
 def test_a_process_that_fails_ends_with_an_error_of_mlflow(submitted):

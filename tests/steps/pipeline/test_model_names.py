@@ -9,7 +9,7 @@ from steps import main
 from steps.pipeline.model_names import find_model, name_model
 from steps.pipeline.outputs import IngestOutputs, Outputs, RegisterOutputs, Selection, TrainOutputs
 from steps.promote import Parameters as Promote
-from steps.settings.parameters import StepParameters, parse
+from steps.settings.parameters import StepParameters, parse_parameters
 
 SHOES, BOOTS = "file:/home/me/shoes", "file:/home/me/boots"
 
@@ -40,7 +40,7 @@ def test_a_model_is_named_after_the_last_folder_of_its_source(source, name):
 @pytest.mark.parametrize("name", ["a/b", "shoes-onnx", " shoes", "..", 'a"b', "a:b"])
 def test_a_name_that_the_registry_would_refuse_is_refused_at_once(name):
     with pytest.raises(Exception, match="a model's name has none of"):
-        parse(main.Parameters, "main", ["--model", name])
+        parse_parameters(main.Parameters, "main", ["--model", name])
 
 
 def _run(step: str, outputs: Outputs | None = None, model: str = "", status="FINISHED") -> str:

@@ -9,7 +9,7 @@ from mlflow.utils.validation import (
 
 from steps import device, export, main, promote, score
 from steps.errors import UserError
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 
 GOOD = ["champion", "canary-2", "ring_1", "v", "v1a", "latest-1", "1", "küche", "a" * 255]
 BAD = ["bad alias", "", "a/b", "a.b", "a@b", "latest", "Latest", "v1", "V12", "a" * 256, "a\tb"]
@@ -28,7 +28,7 @@ def _mlflow_takes(alias: str) -> bool:
 @pytest.mark.parametrize("alias", GOOD)
 def test_what_mlflow_takes_is_taken(step, alias):
     assert _mlflow_takes(alias)
-    assert parse(step.Parameters, step.STEP.name, [f"--alias={alias}"]).alias == alias
+    assert parse_parameters(step.Parameters, step.STEP.name, [f"--alias={alias}"]).alias == alias
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_mlflow_takes_is_taken(step, alias):
 def test_what_mlflow_refuses_is_reported_in_one_line(parameters, name, alias):
     assert not _mlflow_takes(alias)
     with pytest.raises(UserError) as caught:
-        parse(parameters, "step", [f"--{name}={alias}"])
+        parse_parameters(parameters, "step", [f"--{name}={alias}"])
     assert str(caught.value) == (
         f"{name}: an alias has only letters, digits, - and _, and is neither latest nor v<number>; "
         "see: python -m steps.step --help"

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from steps import main
 from steps.errors import RUN, UserError
-from steps.settings.parameters import StepParameters, parse
+from steps.settings.parameters import StepParameters, parse_parameters
 from steps.settings.profile import PROJECT
 
 STEPS = list(yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))["entry_points"])
@@ -29,7 +29,7 @@ class Parameters(StepParameters):
 
 def parsed(*argv: str) -> dict:
     """What the command line says beyond the parameters that every step has."""
-    return parse(Parameters, "develop", list(argv)).model_dump(
+    return parse_parameters(Parameters, "develop", list(argv)).model_dump(
         exclude={"profile", "model", "debug", "verbose"}
     )
 
@@ -78,15 +78,15 @@ def test_a_flag_sets_its_parameter_and_no_other(argv, expected):
 
 
 def test_every_step_has_a_profile_and_a_debug_flag():
-    parameters = parse(Parameters, "develop", ["--profile", "darkroom", "--debug"])
+    parameters = parse_parameters(Parameters, "develop", ["--profile", "darkroom", "--debug"])
     assert (parameters.profile, parameters.debug) == ("darkroom", True)
-    defaults = parse(Parameters, "develop", [])
+    defaults = parse_parameters(Parameters, "develop", [])
     assert (defaults.profile, defaults.debug) == ("local", False)
 
 
 def test_without_arguments_the_command_line_is_read(monkeypatch):
     monkeypatch.setattr("sys.argv", ["develop.py", "--minutes", "9"])
-    assert parse(Parameters, "develop").minutes == 9
+    assert parse_parameters(Parameters, "develop").minutes == 9
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_is_no_parameter_is_reported_with_what_may_be_meant(argv, named, me
 )
 def test_a_parameter_of_a_step_is_guessed_for_the_pipeline(typed, meant):
     with pytest.raises(UserError) as caught:
-        parse(main.Parameters, "main", [f"--{typed}=1"])
+        parse_parameters(main.Parameters, "main", [f"--{typed}=1"])
     guess = str(caught.value).partition("; ")[2].partition("see:")[0]
     assert guess == (f"did you mean {meant}? " if meant else "")
 
@@ -180,7 +180,7 @@ def _entries(text: str) -> dict[str, str]:
 
 def _help(model: type[StepParameters], step: str, capsys) -> str:
     with pytest.raises(SystemExit) as ended:
-        parse(model, step, ["--help"])
+        parse_parameters(model, step, ["--help"])
     assert ended.value.code == 0
     return capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from small_registry import SELECTION
 from steps.dataset.selection import Contender, prepared_for
 from steps.errors import UserError
 from steps.pipeline.outputs import TuneOutputs
-from steps.settings.parameters import parse
+from steps.settings.parameters import parse_parameters
 from steps.training.plan import Plan
 from steps.training.plan_parameters import PlanParameters
 
@@ -16,7 +16,7 @@ def test_without_parameters_the_plan_has_its_own_defaults():
 
 
 def test_a_parameter_replaces_a_tuned_value_and_this_a_default():
-    parameters = parse(PlanParameters, "train", ["--width=0.5", "--epochs=3"])
+    parameters = parse_parameters(PlanParameters, "train", ["--width=0.5", "--epochs=3"])
     tuned = {"width": 0.75, "dropout": 0.2}
     assert parameters.plan(tuned) == Plan(width=0.5, dropout=0.2, epochs=3)
 
@@ -25,7 +25,7 @@ def test_an_unknown_network_is_an_error_of_one_line():
     with pytest.raises(
         UserError, match="'resnet' is not a network; pass one of: compact"
     ) as caught:
-        parse(PlanParameters, "train", ["--network=resnet"])
+        parse_parameters(PlanParameters, "train", ["--network=resnet"])
     assert "\n" not in str(caught.value)
 
 
@@ -45,7 +45,7 @@ LITE, COMPACT = "efficientnet_lite0", "compact"
     ],
 )  # fmt: skip
 def test_networks_compete_with_the_ways_to_prepare_their_images(given, networks, expected):
-    assert parse(PlanParameters, "train", given).contenders(networks) == expected
+    assert parse_parameters(PlanParameters, "train", given).contenders(networks) == expected
 
 
 TUNED = TuneOutputs(
@@ -69,7 +69,7 @@ TUNED = TuneOutputs(
     ],
 )
 def test_a_network_trains_as_it_was_tuned(given, tuned, expected, learning_rate):
-    parameters = parse(PlanParameters, "train", given)
+    parameters = parse_parameters(PlanParameters, "train", given)
     plan = parameters.plan(tuned.hyperparameters if tuned else {})
     assert (plan.network, plan.learning_rate) == (expected[0], learning_rate)
     assert parameters.contender(plan.network, tuned) == Contender(*expected)

@@ -24,7 +24,7 @@ from steps.tuning.contest import (
     find_learning_curve,
     hold_contest,
     within_limits,
-    worth_comparing,
+    worth_a_contest,
 )
 from steps.tuning.hyperopt_space import narrow
 from steps.tuning.search import Limits
@@ -109,8 +109,8 @@ def test_few_validation_images_of_a_label_compare_no_networks(entries, counts, l
         replace(one, cache=replace(one.cache, counts=one.cache.counts | {"validation": validation}))
         for one in entries
     ]
-    assert [one.network for one in worth_comparing(few)] == left
-    assert worth_comparing(few[1:]) == few[1:]
+    assert [one.network for one in worth_a_contest(few)] == left
+    assert worth_a_contest(few[1:]) == few[1:]
 
 
 def test_the_learning_curve_is_that_of_the_frozen_network(entries):

@@ -6,7 +6,7 @@ import pytest
 from drawing import jpeg
 
 from steps.errors import UserError
-from steps.ingest import _list_at_each_poll
+from steps.ingestion.polling import list_at_each_poll
 
 
 def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, caplog):
@@ -27,7 +27,7 @@ def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, ca
         yield 5
 
     with caplog.at_level(logging.WARNING, "steps"):
-        listed = _list_at_each_poll(str(zone), numbers())
+        listed = list_at_each_poll(str(zone), numbers())
         polls = [(number, len(found.files)) for number, _, found in listed]
     assert polls == [(0, 1), (1, 1), (4, 1), (5, 1)]
     said = [record.getMessage() for record in caplog.records]
@@ -38,4 +38,4 @@ def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, ca
 
 def test_the_first_poll_has_to_list_the_zone(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
-        next(_list_at_each_poll(str(tmp_path / "missing"), iter([0])))
+        next(list_at_each_poll(str(tmp_path / "missing"), iter([0])))
