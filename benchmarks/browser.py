@@ -160,6 +160,25 @@ class Browser:
             points = [{"x": at[0], "y": at[1]}] if at else []
             self("Input.dispatchTouchEvent", type=kind, touchPoints=points)
 
+    def draw(self, selector: str, line: list[tuple[float, float]], touch: bool = False) -> None:
+        """Draw a line over an element, in fractions of it, with the mouse or a finger."""
+        x, y, width, height = self.run(
+            f"(b => [b.x, b.y, b.width, b.height])(document.querySelector({json.dumps(selector)})"
+            ".getBoundingClientRect())"
+        )
+        points = [(x + 1 + a * (width - 2), y + 1 + b * (height - 2)) for a, b in line]
+        if touch:
+            self("Emulation.setTouchEmulationEnabled", enabled=True)
+            for kind, at in zip(("touchStart", *["touchMove"] * len(points)), points, strict=False):
+                spot = [{"x": at[0], "y": at[1]}]
+                self("Input.dispatchTouchEvent", type=kind, touchPoints=spot)
+            self("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            return
+        kinds = ("mousePressed", *["mouseMoved"] * (len(points) - 1), "mouseReleased")
+        for kind, at in zip(kinds, [*points, points[-1]], strict=True):
+            own = {"button": "left", "buttons": int(kind != "mouseReleased"), "clickCount": 1}
+            self("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], **own)
+
     def shot(self, file: Path) -> Path:
         """Save what the window shows as a PNG."""
         file.write_bytes(base64.b64decode(self("Page.captureScreenshot")["data"]))

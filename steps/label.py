@@ -8,14 +8,12 @@ from collections import Counter
 from pydantic import Field
 
 from steps.ingestion import landing
-from steps.ingestion.class_names import parse_class_names, set_class_names
-from steps.ingestion.follow_labels import merge_classes
+from steps.ingestion.class_names import parse_class_names
 from steps.ingestion.label_export import export_labels, read_labels
-from steps.ingestion.label_rows import add_labels
+from steps.labelling.commits import Commits
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
-from steps.lake.session import spark_session
 from steps.pipeline.outputs import LabelOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
@@ -40,6 +38,9 @@ class Parameters(StepParameters):
     export: str = Field(
         "", description=".csv or .json (Label Studio) file for all images; opens no page"
     )
+    host: str = Field(
+        "127.0.0.1", description="address of this machine; any but the loopback is served by TLS"
+    )
     port: int = Field(8090, ge=0, le=65535, description="of the page; 0: any free one")
 
 
@@ -47,21 +48,23 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
     """Serve the page until it is done, then write the labels as one version of `labels`."""
     profile, source = run.profile, landing.normalize(parameters.source)
     labeller = parameters.labeller.strip() or getpass.getuser()
+    run.report.next_command = run.commands.next("main", source=parameters.source)
     journal = Journal(journal_folder(profile))
     try:
         if journal.rows:
             logger.info("%d labels of a sitting that was interrupted:", len(journal.rows))
-            commit(profile, journal)
+            Commits(profile, journal).finish()
         if parameters.names or parameters.merge or parameters.export:
-            return _without_page(profile, source, labeller, parameters)
+            commits = Commits(profile, journal)
+            return _without_page(commits, profile, source, labeller, parameters)
         sitting = Sitting(profile, source, journal, labeller)
-        _serve(sitting, parameters.port)
-        added = commit(profile, journal)
+        server = Server(sitting, parameters.port, parameters.host, run.report.next_command)
+        _serve(sitting, server)
+        added = server.commits.finish()
         counts = sitting.summary()
     finally:
         journal.close()
     left = counts["unlabelled"]
-    run.report.next_command = run.commands.next("main", source=parameters.source)
     logger.info("train with the labels: %s", run.report.next_command)
     return LabelOutputs(
         line=f"{added} labels of {labeller} added; {left} of {counts['images']} images have none",
@@ -72,20 +75,18 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
 
 
 def _without_page(
-    profile: Profile, source: str, labeller: str, parameters: Parameters
+    commits: Commits, profile: Profile, source: str, labeller: str, parameters: Parameters
 ) -> LabelOutputs:
     """Name labels, merge one into another, and export all, as far as it is asked for."""
     done, added = [], 0
-    if parameters.names or parameters.merge:
-        names = parse_class_names(parameters.names) if parameters.names else {}
+    if parameters.names:
+        names = parse_class_names(parameters.names)
+        commits.names(names)
+        done.append(f"{len(names)} labels named")
+    if parameters.merge:
         label, _, into = parameters.merge.partition("=")
-        with spark_session(profile, "label") as spark:
-            if names:
-                set_class_names(spark, profile, names)
-                done.append(f"{len(names)} labels named")
-            if parameters.merge:
-                added = merge_classes(spark, profile, source, label, into, labeller)
-                done.append(f"{added} images are labelled {into} instead of {label}")
+        added = commits.merge(source, label, into, labeller)
+        done.append(f"{added} images are labelled {into} instead of {label}")
     images = read_labels(profile, source)
     if parameters.export:
         export_labels(images, source, parameters.export)
@@ -95,13 +96,16 @@ def _without_page(
     return LabelOutputs(line="; ".join(done), added=added, labels=counts, unlabelled=unlabelled)
 
 
-def _serve(sitting: Sitting, port: int) -> None:
+def _serve(sitting: Sitting, server: Server) -> None:
     """Serve the page until it says that it is done, or until Ctrl-C."""
-    server = Server(sitting, port)
     sitting.features.start()
     logger.info("label the images at  %s", server.address)
-    host = socket.gethostname()
-    logger.info("from another machine: ssh -L %d:127.0.0.1:%d %s", server.port, server.port, host)
+    if server.fingerprint:
+        logger.info("its certificate is its own; compare, and accept it: SHA-256 fingerprint")
+        logger.info("%s", server.fingerprint)
+    else:
+        port, host = server.port, socket.gethostname()
+        logger.info("from another machine: ssh -L %d:127.0.0.1:%d %s", port, port, host)
     logger.info("and open that address there; Ctrl-C here, or Done on the page, ends it")
     try:
         server.over.wait()
@@ -110,19 +114,8 @@ def _serve(sitting: Sitting, port: int) -> None:
     finally:
         sitting.features.stop()
         server.stop()
-
-
-def commit(profile: Profile, journal: Journal) -> int:
-    """Write the rows of the journal as one version of `labels`; return how many were new."""
-    if not journal.rows:
-        return 0
-    labellers = ", ".join(sorted({row.labeller for row in journal.rows}))
-    images = len({row.sha256 for row in journal.rows})
-    message = f"{images} images labelled by {labellers}"
-    with spark_session(profile, "label") as spark:
-        added = add_labels(spark, profile, journal.rows, message)
-    journal.clear()
-    return added
+        if farewell := server.training.farewell():
+            logger.warning(farewell)
 
 
 STEP = Step.of(label, settings=("lake",))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from steps.atomic import write_atomically
 from steps.errors import RunStep, UserError
-from steps.ingestion.label_rows import current_labels, labels_by
+from steps.ingestion.label_rows import LabelRow, current_labels, labels_by
 from steps.ingestion.label_studio import format_task
 from steps.ingestion.landing import display
 from steps.ingestion.tables import IMAGES
@@ -40,16 +41,8 @@ def export_labels(images: list[dict[str, Any]], source: str, file: str) -> None:
     if not images:
         place = display(source)
         raise UserError(f"the lake has no image of {place}", RunStep("ingest", {"source": place}))
-    if file.endswith(".json"):
-        text = json.dumps([format_task(image) for image in images], indent=1, ensure_ascii=False)
-    else:
-        lines = io.StringIO(newline="")
-        writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(images)
-        text = lines.getvalue()
     try:
-        write_atomically(file, text.encode("utf-8", "surrogatepass"))
+        write_atomically(file, format_labels(images, file).encode("utf-8", "surrogatepass"))
     except (FileNotFoundError, PermissionError) as error:
         raise UserError(
             f"{file} cannot be written ({error.strerror}); pass -P export=<file in a folder that "
@@ -57,10 +50,28 @@ def export_labels(images: list[dict[str, Any]], source: str, file: str) -> None:
         ) from error
 
 
-def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
+def format_labels(images: list[dict[str, Any]], file: str) -> str:
+    """Return the text of a file whose name ends with .json, or else of a CSV file."""
+    if file.endswith(".json"):
+        return json.dumps([format_task(image) for image in images], indent=1, ensure_ascii=False)
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(images)
+    return lines.getvalue()
+
+
+def read_labels(
+    profile: Profile, source: str, given: Iterable[LabelRow] = ()
+) -> list[dict[str, Any]]:
     """Return ``COLUMNS`` of a landing zone's images by path, with the label of each now.
 
     Spark is not started.
+
+    Args:
+        profile: names the lake.
+        source: the landing zone, as the tables write it.
+        given: labels that no table has yet, newer than those of the table.
 
     Raises:
         UserError: only Spark can read the table.
@@ -75,7 +86,7 @@ def read_labels(profile: Profile, source: str) -> list[dict[str, Any]]:
     schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
     rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
-    newest = current_labels(profile)
+    newest = current_labels(profile) | {row.sha256: row._asdict() for row in given}
     images = rows.to_pylist()
     labels = labels_by(newest, source, profile.file_name, images)
     return [

@@ -40,7 +40,7 @@ class LabelRow(NamedTuple):
         sha256: of the image.
         label: None if the labeller is not sure, or takes a label back to none.
         labeller: who gave it.
-        how: key, timeline, grid, proposal, import, undo, not sure, undo to not sure or rename.
+        how: key, timeline, grid, map, proposal, import, undo, not sure, undo to not sure or rename.
         labelled_at: UTC.
         proposed_by: version of the model that proposed it.
     """

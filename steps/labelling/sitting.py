@@ -87,9 +87,9 @@ class Sitting:
         self._ids = {row.id for row in journal.rows}
         self._at = datetime.min.replace(tzinfo=UTC)
         self._labels_version = -2
-        self._read()
+        self.read()
 
-    def _read(self) -> None:
+    def read(self) -> None:
         """Read the tables, of which the journal is the continuation."""
         images = read_index(self.profile, self.source)
         version = labels_version(self.profile)
@@ -141,7 +141,7 @@ class Sitting:
         known = self.state.images.version, self._labels_version
         if (newest_version(self.profile), labels_version(self.profile)) == known:
             return False
-        self._read()
+        self.read()
         return True
 
     def label(self, presses: list[Press]) -> None:

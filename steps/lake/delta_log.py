@@ -86,6 +86,20 @@ class DeltaLog:
                     snapshot.apply(json.loads(line))
         return snapshot
 
+    def messages(self, most: int) -> list[dict[str, Any]]:
+        """Return the messages of the newest versions that have one: ``at`` (ms since 1970), text.
+
+        Args:
+            most: versions that are read.
+        """
+        found = []
+        for version in self.versions[-most:]:
+            for line in self._filesystem.cat_file(self._path(f"{version:020}.json")).splitlines():
+                commit = json.loads(line).get("commitInfo") or {}
+                if message := commit.get("userMetadata"):
+                    found.append({"at": commit["timestamp"], "text": message})
+        return found
+
     def broken_files_error(self, snapshot: Snapshot) -> str | None:
         """Return how many files of a version are gone or of another size; None if none is."""
         sizes, files = self._sizes, snapshot.files

@@ -15,7 +15,8 @@ from benchmarks.made_lake import frame_name, make_lake
 from steps import label as step
 from steps.errors import UserError
 from steps.ingestion.label_rows import all_labels, current_labels
-from steps.label import Parameters, commit, label
+from steps.label import Parameters, label
+from steps.labelling.commits import Commits
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.sitting import Press, Sitting
 from steps.pipeline.commands import Commands
@@ -31,7 +32,7 @@ def opened(lake, store, tmp_path, monkeypatch):
     """A run of the step on a lake of three images."""
     profile, source = make_lake(tmp_path, [(frame_name(n), jpeg(n)) for n in range(3)])
     # the session that the tests share stands for the one that the step would start and stop
-    monkeypatch.setattr("steps.label.spark_session", lambda *_: nullcontext(lake.spark))
+    monkeypatch.setattr("steps.labelling.commits.spark_session", lambda *_: nullcontext(lake.spark))
     with mlflow.start_run() as run:
         report = Report("label", run.info.run_id)
         yield StepRun(run.info.run_id, profile, {}, report, Commands("label", Parameters())), source
@@ -93,7 +94,7 @@ def test_a_journal_whose_commit_was_killed_before_it_was_cleared_adds_nothing_tw
     for _ in range(2):
         (folder / "labels.jsonl").write_bytes(before)
         journal = Journal(folder)
-        added.append(commit(run.profile, journal))
+        added.append(Commits(run.profile, journal).finish())
         assert journal.rows == []
         journal.close()
     assert added == [1, 0] and all_labels(run.profile).num_rows == 1
@@ -106,12 +107,52 @@ def test_a_commit_that_fails_leaves_the_journal(opened, monkeypatch):
     def fail(*_):
         raise RuntimeError("the store is away")
 
-    monkeypatch.setattr("steps.label.add_labels", fail)
+    monkeypatch.setattr("steps.labelling.commits.add_labels", fail)
     with pytest.raises(RuntimeError, match="away"):
         label(run, Parameters(source=source))
     journal = Journal(journal_folder(run.profile))
     assert len(journal.rows) == 1
     journal.close()
+
+
+def test_names_and_merges_of_the_page_are_written_at_once_and_stand_in_its_history(opened):
+    run, source = opened
+    journal = Journal(journal_folder(run.profile))
+    sitting = Sitting(run.profile, source, journal, "ann")
+    images = [name.decode() for name in sitting.state.images.sha256]
+    sitting.label(
+        [
+            Press(uuid.uuid4().hex, images[n], label, "key", uuid.uuid4().hex)
+            for n, label in enumerate(("boot", "boots"))
+        ]
+    )
+    server = step.Server(sitting, 0)
+
+    def post(path, body) -> requests.Response:
+        return requests.post(f"{server.address}{path}", json=body, timeout=60)
+
+    try:
+        named = post("names", {"boot": "boot (old)", "boots": "boots of all kinds"}).json()
+        assert [one["name"] for one in named["classes"]] == ["boot (old)", "boots of all kinds"]
+        taken = post("names", {"shoe": "boot (old)"})
+        assert taken.status_code == 409 and "boot is called boot (old) already" in taken.text
+        assert post("names", {"shoe": " "}).status_code == 422
+        merged = post("merge", {"label": "boot", "into": "boots"}).json()
+        assert [one["count"] for one in merged["classes"]] == [0, 2]
+        assert post("merge", {"label": "boot", "into": "boots"}).status_code == 409
+        sitting.label([Press("f" * 32, images[2], "shoe", "key", "e" * 32)])
+        history = requests.get(f"{server.address}history", timeout=5).json()
+    finally:
+        server.stop()
+    assert [one["text"] for one in history] == [
+        "boot merged into boots by ann",
+        "2 images labelled by ann",
+        "named boot=boot (old), boots=boots of all kinds",
+    ]
+    assert server.commits.finish() == 3 and journal.rows == []
+    journal.close()
+    rows = all_labels(run.profile).to_pylist()
+    assert [row["label"] for row in rows] == ["boot", "boots", "boots", "shoe"]
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

@@ -1,5 +1,6 @@
 """The page in a browser, by real keys and clicks."""
 
+import json
 import os
 import random
 import resource
@@ -13,6 +14,7 @@ from drawing import jpeg
 
 from benchmarks.browser import CHROMIUM, browsing
 from benchmarks.made_lake import frame_name, make_lake
+from edge.inference.region import Region
 from steps.labelling.image_features import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
@@ -164,6 +166,79 @@ def test_similar_images_get_a_label_at_once_without_those_that_are_clicked(place
     ]
 
 
+DRAWN = [(0, 0), (0.5, 0), (0.5, 1), (0, 1)]
+"""The left half."""
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_what_is_drawn_around_on_the_map_gets_a_label(place, touch):
+    write_features(place.sitting)
+    with place.browse() as page:
+        add_labels(page, "left", "right")
+        page.press("p")
+        page.wait("plane.points.length > 0 && !plane.making", 60)
+        inside = (
+            "plane.members.filter(m => m.shown && place_(plane.points[m.point])[0] < at('plane')"
+        )
+        left = page.run(inside + ".clientWidth / 2).map(m => m.sha256)")
+        page.draw("#plane", DRAWN, touch)
+        page.wait("at('live').textContent.endsWith('images chosen')")
+        page.click("#chosen-images button")  # leaves that one out
+        page.press("2")
+        page.press("3")
+        page.wait("at('problem').textContent === 'there is no label 3: type a new one (N)'")
+        page.wait("!waiting.length && plane.chosen.size === 0")
+        page.press("a")
+        page.wait(f"plane.chosen.size === {len(place.sitting.state.images) - 2 - len(left) + 1}")
+        page.press("z")
+        page.wait("plane.frame[2] !== 1 || plane.frame[0] !== 0")
+        page.press("u")
+        page.wait("!busy && state.unlabelled === state.images - 2")
+    rows = place.journal.rows[2:]
+    given = [row for row in rows if row.how == "map"]
+    assert len(given) == len(left) - 1 and {row.sha256 for row in given} < set(left)
+    assert {row.label for row in given} == {"right"} and {row.how for row in rows} == {
+        "map",
+        "undo",
+    }
+
+
+def test_a_region_is_drawn_or_typed_and_can_be_copied(place):
+    with place.browse() as page:
+        page.click("#tab-regions")
+        page.wait("!!area.image")
+        page.draw("#area", [(0.5, 0.5), (0.6, 0.7)])
+        lines = page.run("at('lines').value").splitlines()
+        region = Region.of(json.loads(lines[1].partition(":")[2]))
+        assert lines[0] == "regions:" and region.y == 0.5 and abs(region.height - 0.2) < 0.01
+        assert page.run("at('one-region').textContent").endswith(f"-P region={region}")
+        for typed, shown in (("0.1,0,0.5,1", "0.1, 0, 0.5, 1"), ("0.1,0,0.95,1", "0.1, 0, 0.5, 1")):
+            page.run(f"at('numbers').value = '{typed}', 0")
+            page.run("at('numbers').onchange({target: at('numbers')})")
+            assert page.run("at('lines').value") == f'regions:\n  "porch": [{shown}]'
+        assert page.run("at('problem').textContent").startswith("give x,y,width,height")
+        page.click("#clear")
+        assert "regions" not in page.run("at('lines').value")
+
+
+def test_a_training_runs_beside_the_page_which_says_how_it_ends(place, monkeypatch):
+    monkeypatch.setattr(place.server.commits, "labels", lambda: None)
+    training = place.server.training
+    training.command = "sh -c 'echo epoch 1; sleep 4; echo a model'"
+    with place.browse() as page:
+        page.click("#train")
+        page.wait("at('command').value.startsWith('sh -c')")
+        page.click("#start")
+        page.wait("at('training-lines').textContent === 'epoch 1'")
+        page.click("#start")
+        page.wait("at('training-state').textContent.startsWith('a training runs already')")
+        page.click("#close-training")
+        page.press("n")
+        assert page.run("at('train').textContent") == "Training …"
+        page.wait("at('train').textContent === 'Trained'")
+        assert page.run("at('training-lines').textContent") == "epoch 1\na model"
+
+
 def test_skip_arrows_zoom_filters_and_touch(place):
     with place.browse() as page:
         add_labels(page, "a")
@@ -232,18 +307,30 @@ NAMELESS = """
 """
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("view", ["single", "timeline", "grid"])
+@pytest.mark.parametrize(
+    ("view", "dark"),
+    [
+        ("single", False),
+        ("single", True),
+        ("timeline", True),
+        ("grid", False),
+        ("map", True),
+        ("regions", False),
+    ],
+)
 def test_on_a_phone_everything_fits_and_has_a_name(place, tmp_path, dark, view):
     with place.browse(size=(360, 740), dark=dark) as page:
         add_labels(page, "no package", "package", "a much longer label than these")
         if view == "timeline":
             page.press("t")
             page.wait("frames.sha256.length > 0")
-        elif view == "grid":
+        elif view == "regions":
+            page.click("#tab-regions")
+            page.wait("!!area.image")
+        elif view != "single":
             write_features(place.sitting)
-            page.press("g")
-            page.wait("group.stacks.length > 0")
+            page.click(f"#tab-{view}")
+            page.wait("group.stacks.length > 0 || (plane.points.length > 0 && !plane.making)", 60)
         assert page.run("document.documentElement.scrollWidth") == 360
         assert page.run("document.documentElement.scrollHeight") <= 740
         assert page.run(NAMELESS) == []

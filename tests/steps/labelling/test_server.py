@@ -1,5 +1,6 @@
 """What the server answers, and what it refuses."""
 
+import csv
 import io
 import json
 import resource
@@ -70,6 +71,24 @@ def test_labels_undo_and_done(server, sitting):
     assert server.over.is_set()
 
 
+def test_the_export_has_labels_that_no_table_has_yet(server, sitting):
+    post(server, pressed(sitting, 0, "0"), pressed(sitting, 0, "1"), pressed(sitting, 1, None))
+    table = requests.get(f"{server.address}labels.csv", timeout=5)
+    assert "attachment; filename=labels.csv" in table.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["label"] for row in rows] == ["1", *[""] * 39]
+    assert (rows[0]["labeller"], rows[0]["how"]) == ("ann", "key")
+    tasks = requests.get(f"{server.address}labels.json", timeout=5).json()
+    assert len(tasks) == 40 and tasks[0]["data"]["sha256"] == _sha(sitting, 0)
+
+
+@pytest.mark.parametrize("part", ["map", "regions", "classes"])
+def test_the_scripts_of_the_page(server, part):
+    script = requests.get(f"{server.address}{part}.js", timeout=5)
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert f'<script src="{part}.js">' in requests.get(server.address, timeout=5).text
+
+
 def _sha(sitting, number):
     return sitting.state.images.sha256[number].decode()
 
@@ -95,6 +114,10 @@ def _sha(sitting, number):
         ({}, "TOKEN/image/" + "f" * 64, 410, "not in the table"),
         ({}, "TOKEN/image/%2e%2e", 410, "not in the table"),
         ({}, "TOKEN/image/%F0%9F%93%A6", 410, "not in the table"),
+        ({}, "TOKEN/server.js", 422, "part: "),
+        ({}, "TOKEN/..%2Fsecret.js", 404, "Not Found"),
+        ({}, "TOKEN/labels.parquet", 422, "kind: "),
+        ({"Origin": "http://evil.example"}, "TOKEN/training", 403, "another site's page"),
         ({}, "TOKEN/next?order=best", 422, "order: "),
         ({}, "TOKEN/next?count=1000000", 422, "count: "),
         ({}, "TOKEN/next?day=yesterday", 422, "day: "),

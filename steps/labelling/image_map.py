@@ -1,0 +1,130 @@
+"""A map of the images: similar ones lie near each other, nearly the same ones are one point."""
+
+import os
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.labelling.groups import find_stacks
+from steps.labelling.order import Filters, matching
+from steps.labelling.similarity import find_clusters, project
+from steps.labelling.sitting import Sitting
+
+PLACED = 2000
+"""Points that t-SNE places, which takes 10 s; the others lie among the placed ones nearest."""
+
+FEW = 12
+"""Points below which t-SNE has no neighbours to keep: their principal components are the map."""
+
+NEAREST = 3
+GROWTH = 1.2
+"""Times the features with which a map is made again."""
+
+
+class Places(NamedTuple):
+    """Where images lie.
+
+    Attributes:
+        version: of the table that the numbers are of.
+        features: that there were.
+        numbers: of the images, ``[N]``.
+        stack: the point of each image, ``[N]``.
+        points: 0–1, ``float32 [points, 2]``.
+    """
+
+    version: int
+    features: int
+    numbers: NDArray[np.intp]
+    stack: NDArray[np.intp]
+    points: NDArray[np.float32]
+
+
+class ImageMap:
+    """The map of the images that have features, made by a thread of low priority.
+
+    Args:
+        sitting: whose images.
+    """
+
+    def __init__(self, sitting: Sitting):
+        self._sitting = sitting
+        self._lock = threading.Lock()
+        self._thread = threading.Thread()
+        none = np.empty(0, np.intp)
+        self._places = Places(-1, 0, none, none, np.empty((0, 2), np.float32))
+
+    def page(self, filters: Filters) -> dict[str, Any]:
+        """Return the map as it is known, and whether a newer one is being made.
+
+        Returns:
+            columns by image: sha256, stack (its point), label (number in ``classes``, or
+            negative), shown (whether the filters let it through); by point: x and y, 0–1.
+        """
+        sitting, state = self._sitting, self._sitting.state
+        with self._lock:
+            places, count = self._places, sitting.features.count()
+            is_old = places.version != state.images.version or count > GROWTH * places.features
+            if is_old and count and not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._update, daemon=True)
+                self._thread.start()
+        if places.version != state.images.version:
+            places = places._replace(numbers=places.numbers[:0], stack=places.stack[:0])
+        numbers = places.numbers
+        return {
+            "making": self._thread.is_alive(),
+            "classes": sitting.classes,
+            "sha256": [name.decode() for name in state.images.sha256[numbers]],
+            "stack": places.stack.tolist(),
+            "label": state.codes[numbers].tolist(),
+            "shown": matching(sitting, filters)[numbers].tolist(),
+            "x": places.points[:, 0].round(4).tolist(),
+            "y": places.points[:, 1].round(4).tolist(),
+        }
+
+    def _update(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)  # on Linux, of the thread
+        images, count = self._sitting.state.images, self._sitting.features.count()
+        numbers, values = self._sitting.features.read(images)
+        self._places = Places(images.version, count, numbers, *place(values))
+
+
+def place(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the point of each image, ``[N]``, and where the points lie, ``[points, 2]``, 0–1.
+
+    Args:
+        values: features, ``float32 [N, features]``, of a mean squared length of 1.
+    """
+    of = find_clusters(values).of if len(values) else np.empty(0, np.intp)
+    stack = np.empty(len(values), np.intp)
+    heads: list[int] = []
+    for cluster in np.unique(of):  # only images of one cluster are nearly the same
+        those = np.flatnonzero(of == cluster)
+        for alike in find_stacks(values[those]):
+            stack[those[alike]] = len(heads)
+            heads.append(those[alike[0]])
+    points = _spread(project(values[heads]))
+    points -= points.min(axis=0, initial=np.inf)
+    return stack, points / np.maximum(points.max(axis=0, initial=0), 1e-6)
+
+
+def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return two dimensions in which near neighbours stay so, ``float32 [N, 2]``."""
+    from sklearn.manifold import TSNE
+
+    centred = values - values.mean(axis=0) if len(values) else values
+    if len(values) < FEW:
+        return np.linalg.svd(centred, full_matrices=False)[0][:, :1].repeat(2, axis=1)
+    chosen = np.random.default_rng(0).permutation(len(values))[:PLACED]
+    neighbours = min(30, len(chosen) // 4)
+    embedding = TSNE(perplexity=neighbours, init="pca", max_iter=500, random_state=0, n_jobs=1)
+    placed = embedding.fit_transform(centred[chosen]).astype(np.float32)
+    points = np.empty((len(values), 2), np.float32)
+    for start in range(0, len(values), 256):
+        some = centred[start : start + 256]
+        squares = (centred[chosen] ** 2).sum(axis=1) - 2 * some @ centred[chosen].T
+        nearest = np.argsort(squares, axis=1)[:, :NEAREST]
+        points[start : start + 256] = placed[nearest].mean(axis=1)
+    points[chosen] = placed
+    return points

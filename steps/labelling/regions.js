@@ -1,0 +1,106 @@
+"use strict";
+// Regions of interest and privacy masks of a device, drawn on one of its images.
+const area = {device: null, start: 0, image: null, drawn: {}, from: null, to: null};
+const KINDS = {regions: "#3fb950", privacy_masks: "#f85149"};
+const kindOf = () => document.querySelector("[name=kind]:checked").value;
+const rectangles = kind => (area.drawn[kind] ??= {})[area.device] ??= [];
+const asYaml = one => `[${one.map(number => Number(number.toFixed(3))).join(", ")}]`;
+
+async function loadRegions() {
+  if (!Object.keys(area.drawn).length) {
+    for (const device in state.regions) (area.drawn.regions ??= {})[device] = [state.regions[device]];
+    for (const device in state.privacy_masks) (area.drawn.privacy_masks ??= {})[device] = state.privacy_masks[device];
+  }
+  area.device = at("area-device").value;
+  const query = new URLSearchParams({order: "control", show: "all", device: area.device, start: area.start, count: 1});
+  let found;
+  try { found = await ask("next?" + query); } catch (error) { return tell(error.message); }
+  area.start = found.next ?? 0;
+  if (!found.images.length) return showRegions();
+  const image = made("img", {src: address(found.images[0].sha256, 1280)});
+  image.onload = () => { area.image = image; showRegions(); };
+}
+
+function fitted() {  // where the image lies in the canvas: left, top, width, height
+  const {clientWidth: width, clientHeight: height} = at("area"), {naturalWidth: w, naturalHeight: h} = area.image;
+  const scale = Math.min(width / w, height / h);
+  return [(width - w * scale) / 2, (height - h * scale) / 2, w * scale, h * scale];
+}
+
+function drawnNow() {
+  const [x1, y1] = area.from, [x2, y2] = area.to, cut = value => Math.floor(1000 * value) / 1000;
+  const x = Math.min(x1, x2), y = Math.min(y1, y2);
+  return [x, y, Math.abs(x1 - x2), Math.abs(y1 - y2)].map(cut);
+}
+
+function showRegions() {
+  if (!area.image) return;
+  const canvas = at("area"), scale = devicePixelRatio, pen = canvas.getContext("2d");
+  canvas.width = canvas.clientWidth * scale; canvas.height = canvas.clientHeight * scale;
+  pen.scale(scale, scale);
+  const [left, top, width, height] = fitted();
+  const part = ([x, y, w, h]) => [left + x * width, top + y * height, w * width, h * height];
+  pen.drawImage(area.image, left, top, width, height);
+  const now = kind => [...rectangles(kind), ...area.from && kind === kindOf() ? [drawnNow()] : []];
+  for (const one of now("privacy_masks")) { pen.fillStyle = "#000"; pen.fillRect(...part(one)); }
+  const region = now("regions").at(-1);
+  if (region) {  // what the model does not see is darkened
+    const path = new Path2D();
+    path.rect(left, top, width, height);
+    path.rect(...part(region));
+    pen.fillStyle = "#000a";
+    pen.fill(path, "evenodd");
+  }
+  for (const kind in KINDS) for (const one of kind === "regions" ? region ? [region] : [] : now(kind)) {
+    pen.strokeStyle = KINDS[kind]; pen.lineWidth = 2; pen.strokeRect(...part(one));
+  }
+  showLines();
+}
+
+function showLines() {
+  const lines = [], own = rectangles("regions")[0];
+  const section = (name, text) => {
+    const devices = Object.entries(area.drawn[name] ?? {}).filter(([, list]) => list.length);
+    if (devices.length) lines.push(`${name}:`, ...devices.map(([device, list]) => `  ${JSON.stringify(device)}: ${text(list)}`));
+  };
+  section("regions", list => asYaml(list[0]));
+  section("privacy_masks", list => `[${list.map(asYaml).join(", ")}]`);
+  at("lines").value = lines.join("\n") || "Draw a rectangle on the image.";
+  at("lines").rows = Math.max(2, Math.min(7, lines.length));
+  at("one-region").textContent = own ? `For all devices at once, without a profile: -P region=${own.map(number => Number(number.toFixed(3))).join(",")}` : "";
+  at("numbers").value = (rectangles(kindOf()).at(-1) ?? []).join(",");
+}
+
+function addRectangle(one) {
+  const list = rectangles(kindOf());
+  if (kindOf() === "regions") list.length = 0;
+  list.push(one);
+  showRegions();
+}
+
+{
+  const canvas = at("area");
+  const spot = event => {
+    const [left, top, width, height] = fitted();
+    return [(event.offsetX - left) / width, (event.offsetY - top) / height].map(value => Math.min(1, Math.max(0, value)));
+  };
+  canvas.onpointerdown = event => { if (area.image) { canvas.setPointerCapture(event.pointerId); area.from = area.to = spot(event); } };
+  canvas.onpointermove = event => { if (area.from) { area.to = spot(event); showRegions(); } };
+  canvas.onpointerup = () => {
+    if (!area.from) return;
+    const one = drawnNow();
+    area.from = null;
+    if (one[2] > .01 && one[3] > .01) addRectangle(one); else showRegions();
+  };
+  canvas.onpointercancel = () => { area.from = null; showRegions(); };
+  at("area-device").onchange = () => { area.start = 0; loadRegions(); };
+  at("other-frame").onclick = loadRegions;
+  at("clear").onclick = () => { rectangles(kindOf()).length = 0; showRegions(); };
+  for (const one of document.querySelectorAll("[name=kind]")) one.onchange = showRegions;
+  at("numbers").onchange = event => {
+    const one = event.target.value.split(",").map(Number), [x, y, w, h] = one;
+    if (one.length === 4 && x >= 0 && y >= 0 && w > 0 && h > 0 && x + w <= 1 && y + h <= 1) addRectangle(one);
+    else { hint("give x,y,width,height in fractions of the image: 0.2,0,0.8,1"); showRegions(); }
+  };
+  at("copy-lines").onclick = () => copy(at("lines"));
+}
