@@ -144,7 +144,7 @@ def change_states(config: Path, changes: int) -> None:
         label, other = ("0", "1") if number % 2 else ("1", "0")
         result = Result("package", "1", label, 0.99, {label: 0.99, other: 0.01}, 2.0)
         begin = time.monotonic()  # as after scoring; all processes have the same
-        parts.actions.observe(result, parts.clock.now())
+        parts.actions.observe(result, parts.clock.now(), b"")
         begun[parts.actions.state.id] = begin
         time.sleep(0.05)
     print(json.dumps(begun), flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from edge.cameras.camera import FrameImage
 from edge.inference.errors import UserError, describe_error
 from edge.protocol.backoff import backoff_seconds
 
@@ -41,6 +42,7 @@ class ActionSettings:
         ca_file: certificates to trust instead of the system's.
         topic: of MQTT, before the device's name.
         discovery: Home Assistant's topic for discovery; "" for none.
+        image: whether MQTT gets the frame of each change, too.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class ActionSettings:
     ca_file: str = ""
     topic: str = "lakehouse-vision"
     discovery: str = "homeassistant"
+    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,8 @@ class Action(ABC):
         self._thread.join(STOP_SECONDS)
 
     @abstractmethod
-    def observe(self, state: CameraState, is_change: bool) -> None:
-        """Note the state by the newest frame; this never waits for a network."""
+    def observe(self, state: CameraState, is_change: bool, image: FrameImage) -> None:
+        """Note the state by the newest frame, and that frame; this never waits for a network."""
 
     @abstractmethod
     def check(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.actions.action import Action, CameraState
 from edge.actions.smoothing import Smoothing, StateSettings
+from edge.cameras.camera import FrameImage
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
 from edge.outbox.store import Store
@@ -53,12 +54,13 @@ class Actions:
         for action in self.actions:
             action.stop()
 
-    def observe(self, result: Result, moment: Moment) -> None:
+    def observe(self, result: Result, moment: Moment, image: FrameImage) -> None:
         """Count the answer for a frame, and tell the actions; this never waits for a network.
 
         Args:
             result: of the model; one without a score does not count.
             moment: when the frame was taken.
+            image: the frame.
         """
         if result.label is None or result.score is None or result.probabilities is None:
             return
@@ -76,7 +78,7 @@ class Actions:
         model, version, labels = result.model, result.version, list(result.probabilities)
         self.state = replace(state, score=score, model=model, model_version=version, labels=labels)
         for action in self.actions:
-            action.observe(self.state, is_change)
+            action.observe(self.state, is_change, image)
         if is_change:
             logger.info("the state is %s", after)
             with suppress(sqlite3.Error):  # a full disk

@@ -17,11 +17,13 @@ class Topics(NamedTuple):
         state: its state, as JSON.
         health: its health, as JSON.
         availability: ``online`` or ``offline``.
+        image: the frame of the last change, as JPEG; "" for none.
     """
 
     state: str
     health: str
     availability: str
+    image: str = ""
 
 
 def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[str, bytes]:
@@ -35,7 +37,6 @@ def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[
     device = f"lakehouse-vision-{state.device}"
     shared = {
         "availability_topic": topics.availability,
-        "qos": 1,
         "device": {
             "identifiers": [device],
             "name": f"{state.device} {state.view}",
@@ -50,25 +51,32 @@ def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[
             entity | shared | {"unique_id": f"{device}-{name}"}, sort_keys=True
         ).encode()
         for (kind, name), entity in _entities(topics, state.labels).items()
+        if kind != "image" or topics.image
     }
 
 
 def _entities(topics: Topics, labels: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    of_health = {"state_topic": topics.health, "entity_category": "diagnostic"}
+    of_state = {"state_topic": topics.state, "qos": 1}
+    of_health = {"state_topic": topics.health, "entity_category": "diagnostic", "qos": 1}
     return {
         ("sensor", "state"): {
-            "state_topic": topics.state,
+            **of_state,
             "name": "State",
             "device_class": "enum",
             "options": [*labels, UNSURE],
             "value_template": "{{ value_json.state }}",
         },
         ("sensor", "score"): {
-            "state_topic": topics.state,
+            **of_state,
             "name": "Score",
             "state_class": "measurement",
             "unit_of_measurement": "%",
             "value_template": "{{ (value_json.score * 100) | round(1) }}",
+        },
+        ("image", "image"): {
+            "image_topic": topics.image,
+            "name": "Last change",
+            "content_type": "image/jpeg",
         },
         ("binary_sensor", "problem"): {
             **of_health,

@@ -18,12 +18,17 @@ from edge.actions.action import (
     variable,
 )
 from edge.actions.discovery import Topics, discovery_messages
+from edge.cameras.camera import FrameImage
+from edge.cameras.jpeg import encode_smaller
 from edge.inference.errors import describe_error
+from edge.inference.image import UnreadableError
 
 KEEPALIVE_SECONDS = 30
 REFRESH_SECONDS = 60.0
 """Between two messages with a new score or health while the state stays the same."""
 ACKNOWLEDGE_SECONDS = 10.0
+IMAGE_SIDE = 640
+"""Pixels of the longer side of an image."""
 HEALTH = ("healthy", "health_issues", "temperature_celsius", "model_version")
 ONLINE, OFFLINE = b"online", b"offline"
 
@@ -40,11 +45,16 @@ class Mqtt(Action):
         super().__init__(name, settings, device, health)
         root = f"{settings.topic}/{device}"
         self._topics = Topics(f"{root}/state", f"{root}/health", f"{root}/availability")
+        if settings.image:
+            self._topics = self._topics._replace(image=f"{root}/image")
         self._newest: CameraState | None = None
+        self._image: FrameImage | None = None
         self._sent_id: str | None = None
 
-    def observe(self, state: CameraState, is_change: bool) -> None:
+    def observe(self, state: CameraState, is_change: bool, image: FrameImage) -> None:
         """Take the newest state; a change is published at once."""
+        if is_change and self.settings.image:
+            self._image = image
         self._newest = state
         if is_change:
             self._wake.set()
@@ -82,6 +92,10 @@ class Mqtt(Action):
             messages = discovery_messages(self.settings.discovery, self._topics, state)
             for topic, payload in messages.items():
                 connection.publish(topic, payload)
+        if self._topics.image and (image := self._image) is not None:
+            # before the state, so that who waits for that has the image already
+            with suppress(UnreadableError):
+                connection.publish(self._topics.image, encode_smaller(image, IMAGE_SIDE))
         connection.publish(self._topics.state, state.json())
         self._sent_id = state.id
 

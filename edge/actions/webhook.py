@@ -22,11 +22,15 @@ from edge.actions.action import (
     read_secret,
     variable,
 )
+from edge.cameras.camera import FrameImage
+from edge.update.deadline import Deadline, DeadlineAdapter
 
 MAX_WAITING = 100
 """Changes that wait for a server; beyond them, the oldest is dropped."""
 MIN_SECRET_BYTES = 24
 WAKE_SECONDS = 1.0
+REQUEST_SECONDS = 30.0
+"""Of a request and the head of its answer, however slowly their bytes come."""
 
 
 class Webhook(Action):
@@ -45,8 +49,11 @@ class Webhook(Action):
         self._secret, self.dropped = _secret(name, settings.secret_file), 0
         self._changes: deque[CameraState] = deque()
         self._lock = threading.Lock()
+        self._session, self._deadline = requests.Session(), Deadline()
+        for scheme in self.schemes:
+            self._session.mount(f"{scheme}://", DeadlineAdapter(self._deadline))
 
-    def observe(self, state: CameraState, is_change: bool) -> None:
+    def observe(self, state: CameraState, is_change: bool, image: FrameImage) -> None:
         """Queue a change."""
         if not is_change:
             return
@@ -94,19 +101,25 @@ class Webhook(Action):
     ) -> int:
         """Return the status of the answer, whose body is not read: it may have any length."""
         try:
-            with requests.request(
-                method,
-                self.settings.url,
-                data=body,
-                headers=headers,
-                timeout=CONNECT_SECONDS,
-                verify=self.settings.ca_file or True,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with (
+                self._deadline.number_within(REQUEST_SECONDS),
+                self._session.request(
+                    method,
+                    self.settings.url,
+                    data=body,
+                    headers=headers,
+                    timeout=CONNECT_SECONDS,
+                    verify=self.settings.ca_file or True,
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
                 return answer.status_code
         # requests does not wrap each of urllib3's errors
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if self._deadline.is_over:
+                why = f"{self.address} does not answer within {REQUEST_SECONDS:g} s"
+                raise ActionError(why) from error
             # the error's own text shows the path
             why = f"{self.address} cannot be reached: {type(error).__name__}"
             raise ActionError(why) from error

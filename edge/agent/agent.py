@@ -17,6 +17,7 @@ from edge.agent.watchdog import Watchdog
 from edge.cameras.camera import Camera, FrameImage
 from edge.outbox.landing import Landing
 from edge.outbox.sender import Sender
+from edge.preview.source import RecentImage
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,10 @@ class Agent:
         """Return points of the curve of the last day's scores, oldest first."""
         rows = HISTORY_SECONDS / self.parts.settings.score.period_seconds
         return self.parts.results.history(max(round(rows), 1))
+
+    def recent_images(self) -> list[RecentImage]:
+        """Return the images that were kept last since the start, oldest first."""
+        return list(self.parts.watcher.state.recent)
 
     def last_frame(self) -> FrameImage | None:
         """Return the last frame: a file's bytes or pixels; None before the first."""

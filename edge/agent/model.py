@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 FRAMES_OF_PROBATION = 3
 """Real frames that a new model must score before it is confirmed."""
 
+FORGIVEN_SECONDS = 86_400.0
+"""Of scoring without a failure, after which earlier crashes of a release no longer count. Good
+frames alone prove nothing: a model may hang on some frames only, and is rolled back if it does so
+more often than this."""
+
 LONGEST_PAUSE_SECONDS = 300.0
 """Between two attempts to load a failed model: each reads and hashes all files."""
 
@@ -50,6 +55,7 @@ class AgentModel:
         self._folder, self._threads, self._probation = folder, threads, probation
         self._device, self._uptime = device, uptime
         self._good_frames, self._has_recovered = 0, False
+        self._loaded_at, self._is_forgiven = 0.0, False
         self._marker = FrameMarker(folder / "scoring.json")
         self._failures, self._not_before, self._bad_frames = 0, 0.0, 0
         self._failed_link: tuple[str, int, int] | None = None
@@ -123,6 +129,7 @@ class AgentModel:
             self._unload(str(error))
             return
         self._good_frames, self.failure = 0, None
+        self._loaded_at, self._is_forgiven = self._uptime(), False
         logger.info("scoring with %s %s", loaded.model, loaded.version)
         if why := loaded.fallback_reason:
             self.failure = f"{why}; release {loaded.release} is used"
@@ -132,6 +139,7 @@ class AgentModel:
     def _handle_success(self, loaded: CurrentModel) -> None:
         self._bad_frames = 0
         if self._good_frames == FRAMES_OF_PROBATION:
+            self._forgive(loaded)
             return
         self._good_frames += 1
         if self._good_frames < FRAMES_OF_PROBATION:
@@ -143,6 +151,11 @@ class AgentModel:
             self.failure = None
         else:
             self._good_frames -= 1  # the next frame tries again
+
+    def _forgive(self, loaded: CurrentModel) -> None:
+        if not self._is_forgiven and self._uptime() - self._loaded_at >= FORGIVEN_SECONDS:
+            self._is_forgiven = True
+            self._try_to_record(lambda: self._probation.forgive(loaded.folder))
 
     def _end_probation(self, loaded: CurrentModel) -> None:
         """Confirm the linked release after good frames, or revert it if it does not load.

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge.actions.actions import Actions
@@ -11,12 +12,14 @@ from edge.agent.motion import Motion
 from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, FrameImage, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
+from edge.cameras.jpeg import encode_smaller
 from edge.inference.image import UnreadableError
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
 from edge.outbox.reason import Reason
 from edge.outbox.result import Result
 from edge.outbox.results import Results
+from edge.preview.source import RecentImage
 from edge.protocol.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,10 @@ MAX_ATTEMPTS = 10
 """To reopen a camera that worked before; then the process ends, which reloads its library."""
 
 
+RECENT, RECENT_SIDE = 12, 240
+"""Images that the page shows, and pixels of their longer side: about 10 KB each."""
+
+
 @dataclass
 class WatcherState:
     """What the watcher took last, for the status and the page.
@@ -42,6 +49,7 @@ class WatcherState:
         result: of the model.
         frames: how many were taken since the start.
         kept: how many of them were kept, by reason.
+        recent: the images that were kept last.
         restarts: how often the camera was closed after a failure.
         failure: what is wrong with the camera.
         recent_errors: the last errors, each with its time.
@@ -53,6 +61,7 @@ class WatcherState:
     result: Result | None = None
     frames: int = 0
     kept: dict[str, int] = field(default_factory=dict)
+    recent: deque[RecentImage] = field(default_factory=lambda: deque(maxlen=RECENT))
     restarts: int = 0
     failure: str | None = "not started yet"
     recent_errors: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=20))
@@ -135,7 +144,7 @@ class Watcher:
             self.model.refresh()
             result = self.model.score(shot)
             if result:  # before the image is kept, which takes longer
-                self.actions.observe(result, moment)
+                self.actions.observe(result, moment, shot.image)
         reason = self.selection.reason(now.uptime, self._detect_motion(shot), result)
         image_id = None if reason is None else self._keep(shot, reason, moment, result)
         if result is not None:
@@ -165,6 +174,13 @@ class Watcher:
             return None
         if image_id is not None:
             self.state.kept[reason] = self.state.kept.get(reason, 0) + 1
+            at, label = (
+                moment.wall_time.isoformat(timespec="seconds"),
+                getattr(result, "label", None),
+            )
+            with suppress(UnreadableError):  # it is kept as it is, and has nothing to show
+                jpeg = encode_smaller(frame.image, RECENT_SIDE)
+                self.state.recent.append(RecentImage(image_id, at, reason, label, jpeg))
         return image_id
 
     def _handle_failure(self, error: CameraError) -> None:

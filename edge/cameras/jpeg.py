@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from edge.cameras.camera import Exposure, Frame
+from edge.cameras.camera import Exposure, Frame, FrameImage
+from edge.inference.image import as_rgb, open_image, upright
 
 QUALITY = 90
 MAKE, SOFTWARE = "RaspberryPi", "lakehouse-vision edge"
@@ -27,6 +28,21 @@ def encode_pixels(pixels: NDArray[np.uint8]) -> bytes:
         raise ValueError(f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}")
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
+    return encoded.getvalue()
+
+
+def encode_smaller(image: FrameImage, side: int) -> bytes:
+    """Encode a frame as JPEG without EXIF, upright and no larger than ``side`` in each direction.
+
+    Raises:
+        UnreadableError: it is not an image.
+    """
+    with open_image(image) if isinstance(image, bytes) else Image.fromarray(image) as opened:
+        opened.draft("RGB", (side, side))
+        smaller = as_rgb(upright(opened))
+        smaller.thumbnail((side, side))
+        encoded = io.BytesIO()
+        smaller.save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()
 
 

@@ -4,6 +4,7 @@
 /frame.jpg  the last frame
 /status     the device's status, as JSON
 /scores     points of the curve of the last day's scores, as JSON
+/kept       the images that were kept last, as JSON, and /kept/<id>.jpg each of them, smaller
 /health     200 if the device is healthy, else 503; with its health_issues and how long ago each
             thread finished a round
 /capture    POST: keep the next frame
@@ -34,6 +35,9 @@ Request = socket.socket | tuple[bytes, socket.socket]
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 """Of a request to this machine, as a browser writes it."""
+
+KEPT = ("id", "at", "reason", "label")
+"""Of a kept image, what the page shows beside it."""
 
 PAGE_HEADER = "X-Lakehouse-Vision"
 """A header of the page's POST requests, which a browser lets no other site's page send."""
@@ -123,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_json(source.status())
         elif path == "/scores":
             self._answer_json(source.score_history())
+        elif path == "/kept":
+            kept = source.recent_images()
+            self._answer_json([{key: getattr(one, key) for key in KEPT} for one in kept])
         elif path == "/health":
             issues = source.health_issues()
             code = HTTPStatus.SERVICE_UNAVAILABLE if issues else HTTPStatus.OK
@@ -131,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/frame.jpg" and (image := source.last_frame()) is not None:
             jpeg = image if isinstance(image, bytes) else encode_pixels(image)
             self._answer(jpeg, "image/jpeg")
+        elif found := [one for one in source.recent_images() if path == f"/kept/{one.id}.jpg"]:
+            self._answer(found[0].jpeg, "image/jpeg")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 

@@ -8,7 +8,8 @@ from edge.update.home import ModelHome
 
 MAX_STARTS = 3
 """A release still on probation at this start of the process with a frame is rolled back, and a
-committed one with which so many processes ended, if there is one before it."""
+committed one with which so many processes ended, if there is one before it and the agent has not
+forgiven it in between."""
 
 
 class Probation:
@@ -41,6 +42,16 @@ class Probation:
         with self._home.state_lock():
             if self.is_active(folder):
                 self._home.save(replace(self._home.state, probation=None, starts=0))
+
+    def forgive(self, folder: Path) -> None:
+        """Forget the crashes of the committed release in a folder, if it is in use."""
+        with self._home.state_lock():
+            if (
+                self._home.state.starts
+                and not self.is_active()
+                and (folder == self._home.linked_folder)
+            ):
+                self._home.save(replace(self._home.state, starts=0))
 
     def rollback(
         self, reason: str, folder: Path | None = None, although_committed: bool = False

@@ -1,8 +1,10 @@
 """MQTT against a real broker that goes away, refuses and encrypts."""
 
 import datetime
+import io
 import ipaddress
 import json
+import os
 import subprocess
 import time
 
@@ -13,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from PIL import Image
 from running_agent import CONFIG, running
 
 from edge.actions.action import ActionError, ActionSettings
@@ -37,6 +40,8 @@ KEYS = {
     | {"last_reset_value_template", "options", "state_class", "suggested_display_precision"}
     | {"unit_of_measurement"},
     "binary_sensor": EVERY_ENTITY | {"off_delay", "payload_off", "payload_on"},
+    "image": EVERY_ENTITY - {"qos", "state_topic", "device_class", "value_template"}
+    | {"content_type", "image_encoding", "image_topic", "url_template", "url_topic"},
 }
 """Keys that Home Assistant documents for each kind of entity; it refuses one with another key."""
 DEVICE_KEYS = {
@@ -112,6 +117,10 @@ def test_state_score_health_and_discovery_are_retained(tmp_path, acting, port):
     assert options == ["dark", "bright", "unsure"]
 
 
+BROKER_AWAY = float(os.environ.get("BROKER_AWAY", "1"))
+"""Seconds without a broker; 600 is what a device should survive."""
+
+
 def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_sent(
     tmp_path, acting, port
 ):
@@ -120,8 +129,11 @@ def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_se
         before = Listener(port)
         before.wait_for(lambda: state_of(before.retained.get(STATE)) == "dark")
         before.close()
-    for grey in (250, 10, 250, 10):
-        acting.show(grey)
+    end = time.monotonic() + BROKER_AWAY
+    while time.monotonic() < end:
+        for grey in (250, 10, 250, 10):
+            acting.show(grey)
+        time.sleep(min(5, max(end - time.monotonic(), 0)))
     action = acting.status()["actions"]["home"]
     assert action["waiting"] == 1
     with broker(tmp_path, port):
@@ -134,6 +146,30 @@ def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_se
     states = [state_of(payload) for topic, payload, _ in after.live if topic == STATE]
     assert states == ["dark", "bright"]
     assert after.retained[AVAILABILITY] == b"online"
+
+
+def test_the_frame_of_the_last_change_is_an_image_if_the_settings_say_so(
+    tmp_path, with_model, clock, port
+):
+    url = f"mqtt://127.0.0.1:{port}"
+    agent = with_model(actions={"home": ActionSettings("mqtt", url, image=True)})
+    with broker(tmp_path, port):
+        heard = Listener(port)
+        agent.parts.actions.start()
+        for grey in (10, 250):
+            agent.parts.camera.grey = grey
+            take_frames(agent, clock, 6)
+        heard.wait_for(lambda: state_of(heard.retained.get(STATE)) == "bright")
+        agent.parts.actions.stop()
+        heard.close()
+    opened = Image.open(io.BytesIO(heard.retained["lakehouse-vision/a7/image"]))
+    assert (opened.format, opened.size) == ("JPEG", (64, 48))
+    assert abs(opened.convert("L").getpixel((40, 30)) - 250) < 3
+    topics = [topic for topic, _, _ in heard.live if topic.endswith(("/image", "/state"))]
+    assert topics[-2:] == ["lakehouse-vision/a7/image", STATE]
+    entity = heard.retained["homeassistant/image/lakehouse-vision-a7/image/config"]
+    assert set(json.loads(entity)) <= KEYS["image"]
+    assert json.loads(entity)["image_topic"] in heard.retained
 
 
 def test_a_camera_that_is_broken_at_the_start_is_a_problem(tmp_path, acting, port, clock):

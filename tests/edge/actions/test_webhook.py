@@ -5,7 +5,9 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import socket
 import time
+from contextlib import suppress
 
 import pytest
 from agent_fakes import NOBODY, agent_of, place_model, take_frames
@@ -115,7 +117,7 @@ def test_a_refused_change_is_sent_again_until_it_is_accepted(webhook):
         server.answers = [500, None, 401, 302, 204]
         door = webhook(f"http://127.0.0.1:{server.server_port}/")
         for number in range(3):
-            door.observe(state(number), is_change=True)
+            door.observe(state(number), True, b"")
         server.wait_for(3)
         end = time.monotonic() + 5
         while door.waiting() and time.monotonic() < end:
@@ -130,7 +132,7 @@ def test_a_server_that_is_away_delays_nothing_and_gets_the_newest_changes(webhoo
     door = webhook(f"http://127.0.0.1:{port}/secret-path")
     begin = time.perf_counter()
     for number in range(2000):
-        door.observe(state(number), is_change=number % 2 == 0)
+        door.observe(state(number), number % 2 == 0, b"")
     assert time.perf_counter() - begin < 0.5
     assert (door.waiting(), door.dropped) == (MAX_WAITING, 1000 - MAX_WAITING)
     end = time.monotonic() + 5
@@ -140,6 +142,25 @@ def test_a_server_that_is_away_delays_nothing_and_gets_the_newest_changes(webhoo
     with receiver(port) as server:
         server.wait_for(MAX_WAITING)
     assert server.states == [str(number) for number in range(1800, 2000, 2)]
+
+
+def test_a_server_that_answers_a_byte_now_and_then_is_given_up_in_time(webhook, monkeypatch):
+    """Each byte would begin a socket's timeout again."""
+    monkeypatch.setattr("edge.actions.webhook.REQUEST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        address = f"http://127.0.0.1:{slow.getsockname()[1]}"
+        door = webhook(f"{address}/")
+        door.observe(state(1), True, b"")
+        connection, _ = slow.accept()
+        begin = time.monotonic()
+        with connection, suppress(OSError):
+            for byte in b"HTTP/1.1 204 No Content\r\nX: " + b"y" * 1000:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+                if door.failure:
+                    break
+    assert door.failure == f"{address} does not answer within 0.5 s"
+    assert time.monotonic() - begin < 5 and door.waiting() == 1
 
 
 @pytest.mark.parametrize(

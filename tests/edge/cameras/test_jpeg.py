@@ -2,10 +2,12 @@ import io
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from edge.cameras.camera import Exposure, Frame
-from edge.cameras.jpeg import add_exif, encode_jpeg, encode_pixels
+from edge.cameras.jpeg import add_exif, encode_jpeg, encode_pixels, encode_smaller
+from edge.inference.image import UnreadableError
 
 TIME = datetime(2026, 7, 13, 3, 4, 54, tzinfo=timezone(timedelta(hours=2)))
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
@@ -34,3 +36,31 @@ def test_an_unknown_time_is_left_out():
     with Image.open(io.BytesIO(add_exif(encode_pixels(PIXELS), "imx708", None))) as image:
         exif = image.getexif()
     assert exif[0x0110] == "imx708" and 0x0132 not in exif and 0x9003 not in exif.get_ifd(0x8769)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "smaller"),
+    [((640, 480), 240, (240, 180)), ((100, 2000), 240, (12, 240)), ((64, 48), 240, (64, 48))],
+)
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_smaller_image_keeps_its_shape_and_is_upright(size, side, smaller, is_file):
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
+    pixels[: size[1] // 2] = 200  # the upper half is bright
+    image = pixels
+    if is_file:  # on its side, as a phone stores it
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[0x0112] = 6
+        turned = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+        turned.save(file, "JPEG", exif=exif)
+        image = file.getvalue()
+    with Image.open(io.BytesIO(encode_smaller(image, side))) as opened:
+        assert all(abs(a - b) <= 1 for a, b in zip(opened.size, smaller, strict=True))
+        assert not opened.getexif()
+        across, down = opened.size[0] // 2, opened.size[1] // 4
+        assert opened.convert("L").getpixel((across, down)) > 180
+        assert opened.convert("L").getpixel((across, 3 * down)) < 20
+
+
+def test_what_is_no_image_has_no_smaller_one():
+    with pytest.raises(UnreadableError, match="not an image"):
+        encode_smaller(b"what is no image", 240)

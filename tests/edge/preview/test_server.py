@@ -15,6 +15,7 @@ from agent_fakes import FakeClock, agent_of, place_model
 from PIL import Image
 
 from edge.agent.settings import CaptureSettings, ModelSettings, ScoreSettings
+from edge.agent.watcher import RECENT
 from edge.cli.main import main
 from edge.inference.region import Region
 from edge.outbox.result import Result
@@ -98,6 +99,27 @@ def test_a_manual_trigger_needs_the_header_of_the_page(page, agent, clock):
     assert requests.post(f"{page}/capture", headers=ASKED, timeout=5).status_code == 202
     take_frames(agent, clock, 1)
     assert agent.parts.watcher.state.kept == {"manual_trigger": 1}
+
+
+def test_the_images_that_were_kept_last_are_shown_smaller(page, agent, clock):
+    assert requests.get(f"{page}/kept", timeout=5).json() == []
+    for grey in range(0, 10 * (RECENT + 2), 10):
+        agent.trigger()
+        agent.parts.camera.grey = grey
+        take_frames(agent, clock, 1)
+    kept = requests.get(f"{page}/kept", timeout=5).json()
+    assert len(kept) == RECENT and kept[0]["id"] < kept[-1]["id"]
+    assert set(kept[-1]) == {"id", "at", "reason", "label"}
+    assert (kept[-1]["reason"], kept[-1]["label"]) == ("manual_trigger", "bright")
+    image = requests.get(f"{page}/kept/{kept[-1]['id']}.jpg", timeout=5)
+    assert image.headers["Content-Type"] == "image/jpeg"
+    with Image.open(io.BytesIO(image.content)) as opened:
+        assert abs(opened.convert("L").getpixel((30, 30)) - 10 * (RECENT + 1)) < 3
+    for path in ("/kept/0.jpg", f"/kept/{kept[0]['id'] - 1}.jpg", "/kept/x.jpg", "/kept/"):
+        assert requests.get(page + path, timeout=5).status_code == 404
+    for path in ("/kept", f"/kept/{kept[-1]['id']}.jpg"):
+        answer = requests.get(page + path, headers={"Host": "evil.example"}, timeout=5)
+        assert answer.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -207,8 +229,11 @@ browser = pytest.mark.skipif(
 @browser
 @pytest.mark.slow
 def test_a_browser_shows_frame_score_curve_and_device(page, agent, clock):
+    agent.trigger()
     take_frames(agent, clock, 30)
     shown = _shown(page)
+    assert "Kept since the start" in shown and 'src="/kept/1.jpg"' in shown
+    assert "dark, manual trigger</figcaption>" in shown
     assert "a7, porch" in shown and ">healthy<" in shown
     label = agent.parts.watcher.state.result.label
     assert f'<strong id="label">{label}</strong>' in shown

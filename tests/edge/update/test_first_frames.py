@@ -2,6 +2,7 @@
 
 import resource
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
@@ -11,7 +12,8 @@ from onnx import helper, numpy_helper
 from release_server import MODEL
 from tiny_model import write_model, write_reference_images
 
-from edge.agent.model import FRAMES_OF_PROBATION, AgentModel
+from edge.agent.frame_marker import FrameMarker
+from edge.agent.model import FORGIVEN_SECONDS, FRAMES_OF_PROBATION, AgentModel
 from edge.agent.settings import ModelSettings, StoreSettings
 from edge.cameras.camera import Frame, Shot
 from edge.update.current import CurrentModel
@@ -181,3 +183,48 @@ def test_only_starts_with_a_frame_count_against_a_release(updated, tmp_path, mon
             start(None)
     agent = start(None)
     assert agent.parts.watcher.state.result.version == "1" and updated.require_working(1)
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(FORGIVEN_SECONDS, True), (600, False)])
+def test_crashes_of_a_committed_release_count_until_it_scored_for_a_day(
+    updated, seconds, is_kept, monkeypatch
+):
+    """A model that hangs on some frames has good ones between them, and is rolled back."""
+    updater = updated.updater()
+    updater.check()
+    now = 1000.0
+
+    def process() -> AgentModel:
+        model = AgentModel(updated.home, "a7", 1, updated.updater().probation, lambda: now)
+        model.refresh()
+        return model
+
+    def crash(model: AgentModel, number: int) -> None:
+        other = np.full((64, 48, 3), number, np.uint8)  # a frame that ended a process is avoided
+
+        def end(pixels: np.ndarray) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model.current.scorer, "score_prepared", end)
+            patch.setattr(FrameMarker, "scoring", marked)
+            with pytest.raises(Killed):
+                model.score(Shot.of(Frame(other, NOON)))
+
+    for number in range(MAX_STARTS + 1):
+        model = process()
+        for _ in range(FRAMES_OF_PROBATION + 1):
+            model.score(GREY)
+        now += seconds
+        model.score(GREY)
+        if model.current.release == 1:
+            break
+        crash(model, number)
+    assert (model.current.release == 2) == is_kept
+
+
+@contextmanager
+def marked(marker: FrameMarker, folder: str, frame: str):
+    """Mark a frame as the process does that is killed there, which unmarks nothing."""
+    marker._write(folder, frame)
+    yield
