@@ -52,7 +52,11 @@ def is_jpeg(content: bytes | None) -> TypeGuard[bytes]:
 
 
 def add_exif(
-    jpeg: bytes, model: str, captured_at: datetime | None, exposure: Exposure | None = None
+    jpeg: bytes,
+    model: str,
+    captured_at: datetime | None,
+    exposure: Exposure | None = None,
+    description: str | None = None,
 ) -> bytes:
     """Add EXIF to a JPEG without encoding its pixels again.
 
@@ -63,8 +67,11 @@ def add_exif(
         model: of the camera.
         captured_at: with a time zone; ``None`` if the clock was not set.
         exposure: if the camera reported it.
+        description: ASCII; None for none.
     """
     exif = Image.Exif()
+    if description is not None:
+        exif[0x010E] = description
     exif[0x010F], exif[0x0110], exif[0x0131] = MAKE, model, SOFTWARE
     details = exif.get_ifd(0x8769)
     if captured_at is not None:

@@ -64,7 +64,7 @@ class Queue:
         """
         is_original = is_jpeg(frame.encoded)
         content = frame.encoded if is_jpeg(frame.encoded) else encode_pixels(frame.pixels)
-        stamp = Stamp(frame.label, camera_model, is_original, frame.exposure)
+        stamp = Stamp(frame.label, camera_model, is_original, frame.exposure, reason)
         try:
             if self._make_space(len(content) + EXIF_BYTES, reason.rank):
                 image_id = self._write(content, stamp, reason, moment)

@@ -6,6 +6,7 @@ from typing import Any
 
 from edge.cameras.camera import Exposure
 from edge.cameras.jpeg import add_exif
+from edge.protocol.landing_names import KEPT_FOR
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Stamp:
         camera_model: for EXIF.
         is_original: whether the camera delivered a JPEG file, which stays as it is.
         exposure: for EXIF, if it is known.
+        reason: why it is kept, for EXIF; None if an older agent kept it.
     """
 
     label: str | None
     camera_model: str
     is_original: bool
     exposure: Exposure | None = None
+    reason: str | None = None
 
     def apply(self, jpeg: bytes, captured_at: datetime | None) -> bytes:
         """Return a JPEG file's bytes with EXIF; an original file stays as it is.
@@ -33,7 +36,8 @@ class Stamp:
         """
         if self.is_original:
             return jpeg
-        return add_exif(jpeg, self.camera_model, captured_at, self.exposure)
+        why = None if self.reason is None else f"{KEPT_FOR}{self.reason}"
+        return add_exif(jpeg, self.camera_model, captured_at, self.exposure, why)
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> "Stamp":

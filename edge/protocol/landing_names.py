@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 RESULTS = "results"
 """The folder of predictions."""
 
+KEPT_FOR = "kept for: "
+"""How the EXIF description of an image begins that a device kept; its reason follows."""
+
 STATUS = "status"
 """The folder of the devices' status."""
 

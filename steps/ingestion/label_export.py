@@ -15,7 +15,7 @@ from steps.ingestion.label_rows import LabelRow, current_labels, labels_by
 from steps.ingestion.label_studio import format_task
 from steps.ingestion.landing import display
 from steps.ingestion.tables import IMAGES
-from steps.lake.delta_log import PLAIN_READER, DeltaLog
+from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import Profile
 
 READ = ("path", "file_name", "sha256", "device_id", "label", "label_from")
@@ -79,9 +79,7 @@ def read_labels(
     log = DeltaLog(IMAGES.path(profile))
     if not log.versions:
         return []
-    snapshot = log.read(log.versions[-1])
-    if snapshot.reader > PLAIN_READER:
-        raise UserError(f"{log.table} has deleted rows or renamed columns: read it with Spark")
+    snapshot = log.read_plain()
     columns = [(name, pa.string()) for name in READ]
     schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()

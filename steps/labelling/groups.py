@@ -29,7 +29,7 @@ class Groups:
     def __init__(self, sitting: Sitting):
         self._sitting = sitting
         self._lock = threading.Lock()
-        self._known: tuple[int, int] | None = None
+        self._known: tuple[Any, ...] = ()
         self._clusters: list[tuple[NDArray[np.intp], NDArray[np.float32]]] = []
 
     def page(self, filters: Filters) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Groups:
     def _update(self) -> None:
         """Find the clusters again if there are more features, or other images."""
         sitting = self._sitting
-        known = (sitting.state.images.version, sitting.features.count())
+        known = (sitting.state.images.version, sitting.features.progress)
         if known == self._known:
             return
         self._known, self._clusters = known, []

@@ -31,8 +31,8 @@ AS_IT_IS = 400_000
 class ImageContent:
     """The bytes of images in data files of a table, read by row.
 
-    A row group has up to 16 MB of images, and after a compaction 128 MB. They are decoded in
-    blocks, until the one that has the row; the last blocks stay in memory.
+    A row group has up to 16 MB of images. They are decoded in blocks, until the one that has the
+    row; the last blocks stay in memory.
 
     Args:
         table: folder or URI.

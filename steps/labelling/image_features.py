@@ -1,41 +1,43 @@
-"""The frozen backbone's features of the images, computed beside the page and kept by their hash."""
+"""The frozen backbone's features of the images, more of them while they are computed."""
 
 import multiprocessing
-import os
 import signal
-from collections.abc import Iterator
+import threading
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.image import UnreadableError
-from edge.inference.prepare import prepare
 from steps.features.weights import SHA256
-from steps.ingestion.tables import IMAGES
-from steps.labelling.image_content import ImageContent
-from steps.labelling.image_index import ImageIndex, read_index
+from steps.labelling.describing import SIDE, WIDTH, describe_images, read_records
+from steps.labelling.image_index import ImageIndex
 from steps.labelling.journal import journal_folder
+from steps.labelling.similarity import PROJECTED, project
 from steps.pipeline.signals import handlers_kept
 from steps.settings.profile import Profile
 from steps.training.networks import FROZEN
 
-SIDE = 128
-"""Pixels of the images that the backbone sees: enough to tell what is similar, and fast."""
+CHUNK = 4096
+"""Records that are read from disk at once."""
 
-WIDTH = 1904
-RECORD = np.dtype([("sha256", "S64"), ("values", "<f2", (WIDTH,))])
-BATCH = 16
+SETTLED = 2000
+"""Images after which the features are standardised again only once their number has doubled."""
 
-MOST = 5_000
-"""Images that get features, drawn by their hash: those of more would fill the memory."""
+
+class Standard(NamedTuple):
+    """How features are standardised: by mean and scale of the first records."""
+
+    records: int
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
 
 
 class ImageFeatures:
     """Features of a lake's images; more of them while a process of its own computes.
+
+    Safe for several threads.
 
     Attributes:
         network: the backbone's name.
@@ -51,9 +53,15 @@ class ImageFeatures:
         remote = "://" in profile.cache
         folder = journal_folder(profile) if remote else Path(profile.cache, "labelling")
         self.file = folder / f"features-{SHA256[:16]}-{SIDE}"
-        arguments = (profile, source, self.file)
         spawn = multiprocessing.get_context("spawn")
+        self._wanted = spawn.Queue()
+        self._wanted.cancel_join_thread()  # what is asked for does not matter at the end
+        arguments = (profile, source, self.file, self._wanted)
         self._process = spawn.Process(target=describe_images, args=arguments, daemon=True)
+        self._lock = threading.Lock()
+        self._standard = Standard(0, np.zeros(WIDTH, "f4"), np.ones(WIDTH, "f4"))
+        self._points = np.empty((0, PROJECTED), np.float32)
+        self._places: dict[bytes, int] = {}
 
     def start(self) -> None:
         """Begin to compute what is missing, if TensorFlow is installed."""
@@ -69,74 +77,82 @@ class ImageFeatures:
             self._process.terminate()
             self._process.join()
 
+    def want(self, hashes: list[str]) -> None:
+        """Have the features of some images computed next: the page shows them."""
+        if self._process.pid and self._process.is_alive():
+            self._wanted.put(hashes)
+
     def count(self) -> int:
         """Return how many images have features by now, of whatever source."""
-        return len(_read_records(self.file))
+        return len(read_records(self.file))
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """A value that changes as features are added, about a tenth at a time, and at the end."""
+        is_computing = bool(self._process.pid) and self._process.is_alive()
+        return int(10 * np.log1p(self.count())), is_computing
 
     def read(self, images: ImageIndex) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Return the images that have features, and these.
+        """Return the images that have features, and these in fewer dimensions.
 
         Returns:
-            numbers ``[N]`` in the index, and ``float32 [N, WIDTH]``, standardised over the images,
-            of a mean squared length of 1.
+            numbers ``[N]`` in the index, and ``float32 [N, PROJECTED]``, standardised over the
+            images, of a mean squared length of 1.
         """
-        records = _read_records(self.file)
-        order = np.argsort(images.sha256)
-        ranks = np.searchsorted(images.sha256, records["sha256"], sorter=order)
-        numbers = order[np.minimum(ranks, len(order) - 1)]
-        known = images.sha256[numbers] == records["sha256"]
-        _, firsts = np.unique(numbers[known], return_index=True)
-        numbers, values = numbers[known][firsts], records["values"][known][firsts].astype("f4")
-        values -= values.mean(axis=0) if len(values) else 0
-        values /= np.maximum(values.std(axis=0), 1e-3) if len(values) else 1
-        return numbers, values / np.float32(WIDTH**0.5)
+        records = read_records(self.file)
+        with self._lock:
+            self._project(records)
+            found = (self._places.get(sha256, -1) for sha256 in images.sha256.tolist())
+            places = np.fromiter(found, np.intp, len(images))
+            numbers = np.flatnonzero(places >= 0)
+            return numbers, self._points[places[numbers]]
+
+    def values(
+        self, images: ImageIndex, wanted: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return which of some images have features, and these in full.
+
+        Args:
+            images: the index.
+            wanted: numbers in it.
+
+        Returns:
+            numbers ``[N]``, and ``float32 [N, WIDTH]``, standardised, of a mean squared length
+            of 1.
+        """
+        records = read_records(self.file)
+        with self._lock:
+            self._project(records)
+            found = [self._places.get(sha256, -1) for sha256 in images.sha256[wanted].tolist()]
+            places = np.array(found, np.intp)
+            known = places >= 0
+            return wanted[known], _standardise(records[places[known]], self._standard)
+
+    def _project(self, records: NDArray[Any]) -> None:
+        """Project the records that are new since the last call, or all if they are many."""
+        known = self._standard.records
+        if len(records) != known and (len(records) < SETTLED or len(records) >= 2 * known):
+            self._standard, self._points = _measure(records), self._points[:0]
+        for start in range(len(self._points), len(records), CHUNK):
+            some = records[start : start + CHUNK]
+            for place, sha256 in enumerate(some["sha256"].tolist(), start):
+                self._places.setdefault(sha256, place)
+            new = project(_standardise(some, self._standard))
+            self._points = np.concatenate([self._points, new])
 
 
-def _read_records(file: Path) -> NDArray[Any]:
-    """Return the complete records of a file; one that is being written is left out."""
-    size = file.stat().st_size if file.exists() else 0
-    if size < RECORD.itemsize:
-        return np.empty(0, RECORD)
-    return np.memmap(file, RECORD, "r", shape=(size // RECORD.itemsize,))
+def _measure(records: NDArray[Any]) -> Standard:
+    sums, squares = np.zeros(WIDTH), np.zeros(WIDTH)
+    for start in range(0, len(records), CHUNK):
+        values = records["values"][start : start + CHUNK].astype("f4")
+        sums += values.sum(axis=0, dtype=float)
+        squares += np.einsum("nw,nw->w", values, values, dtype=float)
+    mean = sums / max(len(records), 1)
+    deviation = np.sqrt(np.maximum(squares / max(len(records), 1) - mean**2, 0))
+    scale = 1 / np.maximum(deviation, 1e-3) / WIDTH**0.5
+    return Standard(len(records), mean.astype("f4"), scale.astype("f4"))
 
 
-def describe_images(profile: Profile, source: str, file: Path) -> None:
-    """Append the features of the images that have none: a process of its own, of low priority."""
-    parent = os.getppid()
-    os.nice(15)
-    images, content = read_index(profile, source), ImageContent(IMAGES.path(profile))
-    known = set(_read_records(file)["sha256"].tolist())
-    by_chance = np.argsort(images.sha256)[:MOST]
-    missing = [int(number) for number in by_chance if images.sha256[number] not in known]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab") as records:
-        records.truncate(file.stat().st_size // RECORD.itemsize * RECORD.itemsize)
-        for numbers, pixels in _batches(images, content, missing):
-            if os.getppid() != parent:  # it was killed
-                return
-            found = np.empty(len(numbers), RECORD)
-            found["sha256"], found["values"] = images.sha256[numbers], _describe(pixels)
-            records.write(found.tobytes())
-            records.flush()
-
-
-def _describe(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from steps.training.feature_cache import Source, describe
-
-    return describe(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
-
-
-def _batches(
-    images: ImageIndex, content: ImageContent, numbers: list[int]
-) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """Yield images that can be read, a few at a time, with their pixels."""
-    waiting = iter(numbers)
-    while some := list(islice(waiting, BATCH)):
-        read: dict[int, NDArray[np.uint8]] = {}
-        for number in some:
-            try:
-                read[number] = prepare(content.read(*images.place_of(number)), (SIDE, SIDE))
-            except (OSError, UnreadableError):  # gone meanwhile: the page says so if it is shown
-                continue
-        if read:
-            yield list(read), np.stack(list(read.values()))
+def _standardise(records: NDArray[Any], standard: Standard) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = records["values"].astype("f4")
+    return (values - standard.mean) * standard.scale

@@ -15,7 +15,7 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.label_rows import FROM_LABELS
 from steps.ingestion.landing import display
 from steps.ingestion.tables import BAND, IMAGES, TIME
-from steps.lake.delta_log import PLAIN_READER, DeltaLog
+from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import Profile
 
 NARROW = pa.schema(
@@ -112,12 +112,7 @@ def read_index(profile: Profile, source: str) -> ImageIndex:
         UserError: there is no table, only Spark can read it, or it has no image of the source.
     """
     log = _log(profile)
-    snapshot = log.read(log.versions[-1])
-    if snapshot.reader > PLAIN_READER:
-        raise UserError(
-            f"{IMAGES.path(profile)} has deleted rows or renamed columns, which only Spark reads; "
-            "label by a table of labels (docs/label-images.md)"
-        )
+    snapshot = log.read_plain()
     files = sorted(snapshot.files)
     with ThreadPoolExecutor(4) as threads:
         parts = list(threads.map(partial(_read_file, log, source), range(len(files)), files))

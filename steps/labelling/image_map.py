@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steps.labelling.groups import find_stacks
 from steps.labelling.order import Filters, matching
-from steps.labelling.similarity import find_clusters, project
+from steps.labelling.similarity import find_clusters
 from steps.labelling.sitting import Sitting
 
 PLACED = 2000
@@ -104,7 +104,7 @@ def place(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.flo
         for alike in find_stacks(values[those]):
             stack[those[alike]] = len(heads)
             heads.append(those[alike[0]])
-    points = _spread(project(values[heads]))
+    points = _spread(values[heads])
     points -= points.min(axis=0, initial=np.inf)
     return stack, points / np.maximum(points.max(axis=0, initial=0), 1e-6)
 

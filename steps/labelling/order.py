@@ -5,26 +5,16 @@ from datetime import date
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from steps.ingestion.tables import SCORES
 from steps.labelling.image_index import ImageIndex
+from steps.labelling.reasons import doubted_labels, kept_by_devices, scored_margins
 from steps.labelling.similarity import distance_to_nearest, find_clusters
 from steps.labelling.sitting import NONE, UNSURE, Sitting
-from steps.lake.delta_log import read_newest
-from steps.settings.profile import Profile
 
 DAY = 86_400_000_000
 """In microseconds."""
-
-SCORED = pa.schema(
-    [(name, pa.string()) for name in ("sha256", "model", "model_version", "label")]
-    + [("scored_at", pa.timestamp("us", "UTC"))]
-    + [("probabilities", pa.map_(pa.string(), pa.float64()))]
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,9 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    order: Literal["time", "control", "uncertain", "typical", "new"] = "time"
+    order: Literal["time", "control", "uncertain", "typical", "new", "disagreement", "device"] = (
+        "time"
+    )
     show: Literal["unlabelled", "labelled", "unsure", "disagreement", "all"] = "unlabelled"
     device: str | None = None
     day: date | None = None
@@ -82,7 +74,7 @@ def by_chance(sitting: Sitting) -> Order:
 
 def by_margin(sitting: Sitting) -> Order:
     """Order by how close the two likeliest labels were when the image was scored last."""
-    return margins(sitting.profile, sitting.state.images)
+    return _before_others(sitting, *scored_margins(sitting))
 
 
 def by_cluster(sitting: Sitting) -> Order:
@@ -92,9 +84,8 @@ def by_cluster(sitting: Sitting) -> Order:
         return in_time(sitting)
     clusters = find_clusters(values)
     sizes = clusters.sizes[clusters.of]
-    places = np.lexsort((-sizes, clusters.rank))
     reasons = {int(n): f"like {size} other images" for n, size in zip(numbers, sizes, strict=True)}
-    return _before_others(sitting, numbers[places], reasons)
+    return _before_others(sitting, numbers[clusters.typical], reasons)
 
 
 def by_novelty(sitting: Sitting) -> Order:
@@ -108,6 +99,16 @@ def by_novelty(sitting: Sitting) -> Order:
     return _before_others(sitting, numbers[places], new)
 
 
+def by_doubt(sitting: Sitting) -> Order:
+    """Order labelled images by how improbable the label is to a head of other blocks' images."""
+    return _before_others(sitting, *doubted_labels(sitting))
+
+
+def by_device(sitting: Sitting) -> Order:
+    """Order by why a device kept an image; the newest of a reason first."""
+    return _before_others(sitting, *kept_by_devices(sitting))
+
+
 def _before_others(sitting: Sitting, first: NDArray[np.intp], reasons: dict[int, str]) -> Order:
     others = np.setdiff1d(np.arange(len(sitting.state.images)), first)
     return Order(np.concatenate([first, others]), reasons)
@@ -119,25 +120,10 @@ ORDERS = {
     "uncertain": ("the model was least sure", by_margin),
     "typical": ("typical: one of each kind", by_cluster),
     "new": ("new: unlike what is labelled", by_novelty),
+    "disagreement": ("labelled, and likely wrong", by_doubt),
+    "device": ("kept by the device for a reason", by_device),
 }
 """By name: what a reader sees, and the function."""
-
-
-def margins(profile: Profile, images: ImageIndex) -> Order:
-    """Return the images that were scored, the smallest margin first, and then the others."""
-    rows = read_newest(SCORES.path(profile), SCORED, pc.field("label").is_valid())
-    rows = rows.sort_by("scored_at").select(["sha256", "model", "model_version", "probabilities"])
-    found = np.full(len(images), np.inf)
-    reasons: dict[int, str] = {}
-    for row in rows.to_pylist():
-        likely = sorted(row["probabilities"] or [], key=lambda pair: -pair[1])
-        number = images.find(row["sha256"])
-        if number is None or len(likely) < 2:
-            continue
-        found[number] = likely[0][1] - likely[1][1]
-        both = " or ".join(f"{label} {share:.0%}" for label, share in likely[:2])
-        reasons[number] = f"{row['model']} {row['model_version']}: {both}"
-    return Order(np.argsort(found, kind="stable"), reasons)
 
 
 def matching(sitting: Sitting, filters: Filters) -> NDArray[np.bool_]:
@@ -145,7 +131,9 @@ def matching(sitting: Sitting, filters: Filters) -> NDArray[np.bool_]:
     state = sitting.state  # once: another thread may read the table again
     images, codes = state.images, state.codes
     kinds = {"unlabelled": codes == NONE, "labelled": codes >= 0, "unsure": codes == UNSURE}
-    shown: NDArray[np.bool_] = kinds.get(filters.show, np.ones(len(images), bool)).copy()
+    is_doubt = filters.order == "disagreement" and filters.show == "unlabelled"
+    show = "labelled" if is_doubt else filters.show  # the order is one of labelled images
+    shown: NDArray[np.bool_] = kinds.get(show, np.ones(len(images), bool)).copy()
     if filters.show == "disagreement":
         shown &= _among(images, sitting.labels.disagreements())
     if filters.device is not None:

@@ -32,20 +32,25 @@ class Clusters(NamedTuple):
     rank: NDArray[np.intp]
     sizes: NDArray[np.intp]
 
+    @property
+    def typical(self) -> NDArray[np.intp]:
+        """The images, ``[N]``: the most typical one of each cluster, then the second …."""
+        places: NDArray[np.intp] = np.lexsort((-self.sizes[self.of], self.rank))
+        return places
+
 
 def project(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features in fewer dimensions, ``float32 [N, PROJECTED]``."""
+    """Return features in fewer dimensions, ``float32 [N, PROJECTED]``, about as far apart."""
     shape = (values.shape[1], PROJECTED)
     directions = np.random.default_rng(0).standard_normal(shape, np.float32)
-    projected: NDArray[np.float32] = values @ directions
+    projected: NDArray[np.float32] = values @ directions / np.float32(PROJECTED**0.5)
     return projected
 
 
-def find_clusters(values: NDArray[np.float32]) -> Clusters:
+def find_clusters(points: NDArray[np.float32]) -> Clusters:
     """Group images by their features, ``float32 [N, features]``, the same way each time."""
     from sklearn.cluster import MiniBatchKMeans
 
-    points = project(values)
     count = int(np.clip(len(points) ** 0.5, 1, MOST_CLUSTERS))
     means = MiniBatchKMeans(count, random_state=0, n_init=1).fit(points)
     of = means.labels_.astype(np.intp)
@@ -58,10 +63,9 @@ def find_clusters(values: NDArray[np.float32]) -> Clusters:
 
 
 def distance_to_nearest(
-    values: NDArray[np.float32], known: NDArray[np.bool_]
+    points: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return how far each image is from the nearest known one; from the mean if none is."""
-    points = project(values)
     others = points[known] if known.any() else points.mean(axis=0, keepdims=True)
     nearest = np.full(len(points), np.inf, np.float32)
     for start in range(0, len(others), 256):
@@ -72,32 +76,47 @@ def distance_to_nearest(
     return distances
 
 
-def propose_labels(
-    values: NDArray[np.float32], codes: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
-    """Return the likeliest class of each image, and how sure that is.
+class Head(NamedTuple):
+    """A linear classifier of features.
 
-    A linear head is fitted to the labelled images by least squares with an L2 penalty, in the dual
-    form: there are fewer images than features.
+    Attributes:
+        classes: their codes, ``int32 [K]``.
+        weights: ``float32 [features, K]``.
+        shares: of the classes among the labelled images, ``float32 [K]``.
+    """
+
+    classes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    shares: NDArray[np.float32]
+
+    def propose(self, values: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the likeliest class of each image, ``[N]``, and how sure that is, 0–1, ``[N]``."""
+        scores = np.clip(values @ self.weights + self.shares, 1e-3, 1)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return self.classes[scores.argmax(axis=1)], scores.max(axis=1)
+
+
+def fit_head(values: NDArray[np.float32], codes: NDArray[np.int32]) -> Head | None:
+    """Fit a head by least squares with an L2 penalty.
+
+    In the dual form, since there are fewer images than features.
 
     Args:
-        values: features, ``float32 [N, features]``, of a mean squared length of 1.
-        codes: of the labelled images their class, of others a negative number, ``int32 [N]``.
+        values: features of labelled images, ``float32 [N, features]``, of a mean squared length
+            of 1.
+        codes: their classes, ``int32 [N]``.
 
     Returns:
-        ``int32 [N]`` and shares 0–1, ``float32 [N]``; None if fewer than two classes have labels.
+        None if fewer than two classes have enough images.
     """
-    labelled = np.flatnonzero(codes >= 0)[-NEWEST:]
-    classes, counts = np.unique(codes[labelled], return_counts=True)
+    classes, counts = np.unique(codes, return_counts=True)
     classes = classes[counts >= FEWEST]
-    labelled = labelled[np.isin(codes[labelled], classes)]
+    known = np.isin(codes, classes)
     if len(classes) < 2:
         return None
-    wanted = (codes[labelled, None] == classes).astype(np.float32)
+    wanted = (codes[known, None] == classes).astype(np.float32)
     shares = wanted.mean(axis=0)
-    known = values[labelled]
-    products = known @ known.T + PENALTY * np.eye(len(known), dtype=np.float32)
-    weights = known.T @ np.linalg.solve(products, wanted - shares)
-    scores = np.clip(values @ weights + shares, 1e-3, 1)
-    scores /= scores.sum(axis=1, keepdims=True)
-    return classes[scores.argmax(axis=1)].astype(np.int32), scores.max(axis=1)
+    products = values[known] @ values[known].T
+    products += PENALTY * np.eye(len(products), dtype=np.float32)
+    weights = values[known].T @ np.linalg.solve(products, wanted - shares)
+    return Head(classes.astype(np.int32), weights, shares)

@@ -13,6 +13,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.dataset import Expression
 
+from steps.errors import UserError
+
 COMMIT = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+)?\.parquet")
 
@@ -31,6 +33,7 @@ class Snapshot:
         id: Delta's ID of the table.
         columns: their names.
         reader: the protocol version that a reader has to know.
+        features: what else it has to know, by name.
     """
 
     version: int
@@ -38,6 +41,7 @@ class Snapshot:
     table_id: str | None = None
     columns: frozenset[str] = frozenset()
     reader: int = PLAIN_READER
+    features: tuple[str, ...] = ()
 
     def apply(self, action: dict[str, Any]) -> None:
         """Apply an action of the log, in its order."""
@@ -51,6 +55,8 @@ class Snapshot:
             self.columns = frozenset(field["name"] for field in fields)
         if protocol := action.get("protocol"):
             self.reader = protocol["minReaderVersion"]
+            named = protocol.get("readerFeatures")
+            self.features = tuple(named or ["columnMapping"] * (self.reader > PLAIN_READER))
 
 
 class DeltaLog:
@@ -84,6 +90,21 @@ class DeltaLog:
                 content = self._filesystem.cat_file(self._path(f"{commit:020}.json"))
                 for line in content.splitlines():
                     snapshot.apply(json.loads(line))
+        return snapshot
+
+    def read_plain(self) -> Snapshot:
+        """Return the newest version of a table that there is.
+
+        Raises:
+            UserError: its rows are not those of its files, so that only Spark can read it.
+        """
+        snapshot = self.read(self.versions[-1])
+        if snapshot.reader > PLAIN_READER:
+            first, *_ = snapshot.features
+            raise UserError(
+                f"{self.table} uses {', '.join(snapshot.features)}, which only Spark reads; in "
+                f"Spark SQL, run: ALTER TABLE delta.`{self.table}` DROP FEATURE {first}"
+            )
         return snapshot
 
     def messages(self, most: int) -> list[dict[str, Any]]:
@@ -146,14 +167,17 @@ class DeltaLog:
 
 
 def read_newest(table: str, schema: pa.Schema, where: Expression) -> pa.Table:
-    """Return columns of the newest version of a table that a plain reader can read; none without.
+    """Return columns of the newest version of a table; no rows if there is none.
 
     Args:
         table: folder or URI.
         schema, where: as for :meth:`DeltaLog.read_rows`.
+
+    Raises:
+        UserError: only Spark can read it.
     """
     log = DeltaLog(table)
-    files = log.read(log.versions[-1]).files if log.versions else ()
+    files = log.read_plain().files if log.versions else ()
     return log.read_rows(files, schema, where)
 
 
@@ -180,7 +204,7 @@ def version_error(table: str, version: int, table_id: str) -> str | None:
 
 def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
     columns = ["add.path", "add.size", "metaData.id", "metaData.schemaString"]
-    columns.append("protocol.minReaderVersion")
+    columns += ["protocol.minReaderVersion", "protocol.readerFeatures"]
     with filesystem.open(path, "rb") as file:
         rows = pq.ParquetFile(file).read(columns=columns).to_pylist()
     # the columns of all other kinds of action are null, or structs of nulls

@@ -21,6 +21,10 @@ from steps.settings.profile import PROJECT, Profile
 
 LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
 
+SMALL_ROW_GROUPS = {"parquet.block.size": 16 * 1024**2, "parquet.page.size.row.check.min": 1}
+"""For whatever writes images, compaction and MERGE included: a reader of one image decodes its row
+group up to it. Without the second, Parquet would look at the size after a hundred rows."""
+
 TASKS_PER_CORE = 2
 """So that a core that ends early takes over work of the others."""
 
@@ -83,6 +87,7 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     if profile.spark.master is None:
         session = SparkSession.builder.getOrCreate()
         session.sparkContext.addPyFile(project_archive())
+        _write_small_row_groups(session)
         yield session
         return
     logger.info("starting Spark on %s …", profile.spark.master)
@@ -107,6 +112,7 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     if not is_verbose():
         context.setLogLevel("ERROR")
     session = SparkSession.builder.getOrCreate()
+    _write_small_row_groups(session)
     try:
         yield session
     finally:
@@ -115,6 +121,11 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
         if SparkContext._gateway is not None:
             end_jvm(SparkContext._gateway)  # which would keep its memory
             SparkContext._gateway = SparkContext._jvm = None
+
+
+def _write_small_row_groups(session: SparkSession) -> None:
+    for name, value in SMALL_ROW_GROUPS.items():
+        session.conf.set(name, value)
 
 
 LISTS = {"spark.jars": ",", "spark.sql.extensions": ",", "spark.driver.extraJavaOptions": " "}

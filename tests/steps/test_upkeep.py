@@ -1,14 +1,18 @@
 """Upkeep: fewer files, the same rows, and old versions readable within the retention."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
 import mlflow
+import numpy as np
 import pytest
 from delta.tables import DeltaTable
-from drawing import file_name, jpeg
+from drawing import file_name
+from PIL import Image
+from pyarrow import parquet
 
 from steps.errors import UserError
 from steps.ingestion.arrivals import Limits
@@ -33,7 +37,7 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     zone, profile = tmp_path / "landing", lake.fresh(tmp_path)
     zone.mkdir()
     for number in range(6):
-        (zone / file_name(minute=number)).write_bytes(jpeg(number))
+        (zone / file_name(minute=number)).write_bytes(noise(number))
     landing = list_landing_zone(str(zone))
     rules = Rules(source=landing.source, pattern=profile.file_name)
     ingest_files(lambda: lake.spark, profile, landing.files, rules, Limits(files=2, bytes=10**9))
@@ -53,6 +57,10 @@ def test_small_files_become_few_and_no_row_changes(lake, store, tmp_path, monkey
     files_before, files_after = outputs.compacted["images"]
     assert files_before >= 3 and files_after == 1
     assert rows(images.toDF()) == before
+    (compacted,) = (path.removeprefix("file:") for path in images.toDF().inputFiles())
+    groups = parquet.ParquetFile(compacted).metadata
+    sizes = [groups.row_group(number).total_byte_size for number in range(groups.num_row_groups)]
+    assert sum(sizes) > 30e6 and max(sizes) < 17e6  # a reader of one image decodes a group
     assert outputs.versions["images"] > version
     then = lake.spark.read.format("delta").option("versionAsOf", version)
     assert rows(then.load(IMAGES.path(profile))) == before
@@ -113,6 +121,14 @@ def test_any_other_error_is_not_repeated():
 def test_a_retention_that_would_break_readers_is_refused():
     with pytest.raises(UserError, match="retention_days"):
         parse_parameters(Parameters, "upkeep", ["--retention_days", "1"])
+
+
+def noise(seed: int) -> bytes:
+    """A JPEG of about six megabytes."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (1500, 1500, 3), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=100, subsampling=0)
+    return encoded.getvalue()
 
 
 def rows(frame) -> list[tuple]:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ from drawing import encoded
 from PIL import Image
 
 from benchmarks.made_lake import frame_name, make_lake
-from steps.labelling.image_features import RECORD, ImageFeatures
+from steps.labelling.describing import BATCH, RECORD, WIDTH, _next_batch, in_order
+from steps.labelling.image_features import ImageFeatures
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.order import ORDERS, Filters, next_images
 from steps.labelling.proposals import Proposals
+from steps.labelling.similarity import project
 from steps.labelling.sitting import Press, Sitting
 
-pytestmark = pytest.mark.slow
 IMAGES = 24
 
 
@@ -46,14 +48,18 @@ def compute(sitting, count: int = IMAGES) -> None:
     features.stop()
 
 
+@pytest.mark.slow
 def test_features_are_kept_and_give_proposals_and_orders(sitting):
     images = sitting.state.images
     asked = Filters(order="typical")
     assert len(next_images(sitting, ORDERS["typical"][1](sitting), asked)["images"]) == IMAGES
     compute(sitting)
-    numbers, values = sitting.features.read(images)
-    assert list(numbers) == list(range(IMAGES)) and values.shape == (IMAGES, 1904)
-    assert 0.5 < (values**2).sum(axis=1).mean() < 1.5
+    numbers, points = sitting.features.read(images)
+    assert list(numbers) == list(range(IMAGES)) and points.shape == (IMAGES, 64)
+    numbers, values = sitting.features.values(images, np.array([5, 2]))
+    assert list(numbers) == [5, 2] and values.shape == (2, 1904)
+    for found in (points, values):
+        assert 0.5 < (found**2).sum(axis=1).mean() < 1.5
 
     proposals = Proposals(sitting, sitting.features)
     hashes = [name.decode() for name in images.sha256]
@@ -78,3 +84,35 @@ def test_features_are_kept_and_give_proposals_and_orders(sitting):
         file.write(b"a record that was being written")
     compute(sitting)  # as the next sitting does: all is there
     assert sitting.features.count() == IMAGES == size // RECORD.itemsize
+
+
+def test_the_newest_labelled_images_get_features_first_then_those_without(sitting, monkeypatch):
+    monkeypatch.setattr("steps.labelling.describing.NEWEST", 2)
+    images = sitting.state.images
+    order = in_order(images, images.sha256[[3, 9, 11]]).tolist()
+    assert order == [11, 9, *(n for n in reversed(range(IMAGES)) if n not in (3, 9, 11)), 3]
+    missing, wanted = dict.fromkeys(order), SimpleQueue()
+    wanted.put([images.sha256[n].decode() for n in (3, 20)] + ["unknown"])
+    assert _next_batch(missing, images, wanted) == [3, 20]  # which the page shows
+    assert _next_batch(missing, images, wanted) == [n for n in order if n != 20][:BATCH]
+
+
+def test_features_are_projected_as_they_come_and_standardised_again_at_twice_as_many(
+    sitting, monkeypatch
+):
+    monkeypatch.setattr("steps.labelling.image_features.SETTLED", 4)
+    monkeypatch.setattr("steps.labelling.image_features.CHUNK", 3)
+    images, features = sitting.state.images, sitting.features
+    records = np.empty(IMAGES, RECORD)
+    records["sha256"] = images.sha256[::-1]
+    records["values"] = np.random.default_rng(0).standard_normal((IMAGES, WIDTH)) * 3 + 1
+    features.file.parent.mkdir(parents=True)
+    for count, measured in ((2, 2), (5, 5), (9, 5), (10, 10), (IMAGES, IMAGES)):
+        features.file.write_bytes(records[:count].tobytes() + b"a record that is being written")
+        numbers, points = features.read(images)
+        assert features._standard.records == measured
+        assert list(numbers) == list(range(IMAGES - count, IMAGES)) and len(points) == count
+        _, values = features.values(images, numbers)
+        assert np.allclose(project(values), points, atol=1e-4)
+    assert np.allclose(values.mean(axis=0), 0, atol=1e-3)
+    assert np.allclose((values**2).sum(axis=1).mean(), 1, atol=1e-2)

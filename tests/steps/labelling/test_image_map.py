@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from steps.labelling.image_features import RECORD
+from steps.labelling.describing import RECORD
 from steps.labelling.image_map import ImageMap, place
 from steps.labelling.order import Filters
 

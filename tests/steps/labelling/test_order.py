@@ -1,14 +1,27 @@
 """Which images come next: the filters, and the orders with their reasons."""
 
 import uuid
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from drawing import drawn
 
-from benchmarks.made_lake import write_table
+from benchmarks.made_lake import MADE_AT, make_lake, write_table
+from edge.cameras.camera import Frame
+from edge.cameras.jpeg import encode_jpeg
+from edge.outbox.moment import Moment
+from edge.outbox.queue import Queue
+from edge.outbox.reason import Reason
+from edge.outbox.store import Store
+from edge.protocol.landing_names import image_name
 from steps.ingestion.tables import SCORES
-from steps.labelling.order import ORDERS, SCORED, Filters, next_images
-from steps.labelling.sitting import Press
+from steps.labelling.describing import RECORD, WIDTH
+from steps.labelling.journal import Journal, journal_folder
+from steps.labelling.order import ORDERS, Filters, next_images
+from steps.labelling.reasons import SCORED
+from steps.labelling.sitting import Press, Sitting
 
 
 def numbers(sitting, **filters) -> list[int]:
@@ -89,3 +102,57 @@ def test_the_images_come_first_that_the_newest_score_was_least_sure_of(sitting, 
     assert numbers(sitting, order="uncertain", count=4) == [7, 5, 9, 0]
     found = next_images(sitting, ORDERS["uncertain"][1](sitting), Filters(count=40))["images"]
     assert found[0]["reason"] == "package 2: 1 55% or 0 45%" and found[3]["reason"] is None
+
+
+def test_what_a_device_kept_comes_first_by_its_reason(tmp_path):
+    """The images are those that a device's own queue made."""
+    queue = Queue(Store(tmp_path / "store"), 10**9, 0, "a7", "front")
+    why = [Reason.PERIOD, None, Reason.MOTION, Reason.UNCERTAIN, None, Reason.MOTION]
+    frames = []
+    for number, reason in enumerate(why):
+        at = MADE_AT + timedelta(minutes=number)
+        frame = Frame(np.asarray(drawn(number)), at)
+        name, content = image_name(at, "a7", "front", None), encode_jpeg(frame, "imx708")
+        if reason:
+            queue.keep(frame, "imx708", reason, Moment(at, 0, "boot", True))
+            content = queue.path(kept := queue.next()).read_bytes()
+            queue.mark_sent(kept, kept.name)
+        frames.append((name, content))
+    profile, zone = make_lake(tmp_path, frames)
+    with closing(Journal(journal_folder(profile))) as journal:
+        sitting = Sitting(profile, zone, journal, "ann")
+        assert numbers(sitting, order="device") == [5, 2, 3, 0, 1, 4]
+        found = next_images(sitting, ORDERS["device"][1](sitting), Filters(order="device"))
+    reasons = [image["reason"] for image in found["images"]]
+    assert reasons[1:4] == [
+        "a7 kept it: something moved",
+        "a7 kept it: its model was unsure",
+        "a7 kept it: one of a fixed period",
+    ]
+    assert reasons[4:] == [None, None]
+
+
+def test_labels_come_first_that_the_images_of_other_hours_contradict(sitting, made):
+    """Two kinds of images, of which two have the label of the other kind."""
+    images, rng = sitting.state.images, np.random.default_rng(0)
+    assert numbers(sitting, order="disagreement") == []  # there are no features, and no labels
+    kinds = np.arange(len(images)) % 2
+    records = np.empty(len(images), RECORD)
+    records["sha256"] = images.sha256
+    records["values"] = rng.standard_normal((len(images), WIDTH)) + 0.3 * kinds[:, None]
+    sitting.features.file.parent.mkdir(parents=True)
+    sitting.features.file.write_bytes(records.tobytes())
+    labels = kinds[:30].copy()
+    labels[[4, 21]] ^= 1
+    hashes = [name.decode() for name in images.sha256]
+    sitting.label(
+        [
+            Press(sha[:32], sha, f"{label}", "key", sha)
+            for sha, label in zip(hashes, labels, strict=False)
+        ]
+    )
+    order = ORDERS["disagreement"][1](sitting)
+    assert {*order.numbers[:2].tolist()} == {4, 21} == {*order.reasons}
+    assert order.reasons[4].startswith("labelled 1; by the images of other hours, 0 ")
+    shown = numbers(sitting, order="disagreement")
+    assert {*shown[:2]} == {4, 21} and sorted(shown) == list(range(30))

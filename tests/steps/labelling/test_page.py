@@ -15,7 +15,7 @@ from drawing import jpeg
 from benchmarks.browser import CHROMIUM, browsing
 from benchmarks.made_lake import frame_name, make_lake
 from edge.inference.region import Region
-from steps.labelling.image_features import RECORD
+from steps.labelling.describing import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting

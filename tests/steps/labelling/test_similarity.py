@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from steps.labelling.similarity import distance_to_nearest, find_clusters, propose_labels
+from steps.labelling.similarity import distance_to_nearest, find_clusters, fit_head, project
 
 GROUPS, EACH, WIDTH = 4, 25, 300
 
@@ -39,14 +39,17 @@ def test_what_is_unlike_the_known_images_is_far_from_them(grouped):
 
 def test_a_few_labels_of_each_group_label_the_rest(grouped):
     truth = np.repeat([0, 1, 0, 7], EACH)
-    codes = np.where(np.arange(len(truth)) % EACH < 3, truth, -1).astype(np.int32)
-    classes, shares = propose_labels(grouped, codes)
+    known = np.arange(len(truth)) % EACH < 3
+    classes, shares = fit_head(grouped[known], truth[known]).propose(grouped)
     assert (classes == truth).all() and (shares > 1 / 3).all() and (shares <= 1).all()
 
 
-@pytest.mark.parametrize("labelled", [{}, {0: 1}, {0: 1, 1: 1}, {0: 1, 1: 1, 30: 2}, {0: -2}])
-def test_without_two_classes_of_two_images_nothing_is_proposed(grouped, labelled):
-    codes = np.full(len(grouped), -1, np.int32)
-    for number, code in labelled.items():
-        codes[number] = code
-    assert propose_labels(grouped, codes) is None
+@pytest.mark.parametrize("labels", [[], [1], [1, 1], [1, 1, 2]])
+def test_without_two_classes_of_two_images_nothing_is_proposed(grouped, labels):
+    assert fit_head(grouped[: len(labels)], np.array(labels, np.int32)) is None
+
+
+def test_a_projection_keeps_distances(grouped):
+    pairs = grouped[:50] - grouped[50:]
+    ratio = np.linalg.norm(project(pairs), axis=1) / np.linalg.norm(pairs, axis=1)
+    assert ratio.shape == (50,) and ratio.min() > 0.5 and ratio.max() < 1.6

@@ -12,8 +12,9 @@ from drawing import jpeg
 from pyarrow import parquet
 
 from benchmarks.made_lake import commit, frame_name, image_rows, write_rows, write_table
+from steps.errors import UserError
 from steps.ingestion.label_rows import LabelRow, labels_by
-from steps.ingestion.tables import CLASSES
+from steps.ingestion.tables import CLASSES, IMAGES, LABELS
 from steps.labelling.sitting import NONE, UNSURE, GoneError, Press
 
 
@@ -203,3 +204,22 @@ def test_named_labels_have_their_keys_before_any_is_given(sit, made):
         {"label": "0", "count": 0, "name": "no package", "colour": "#0072b2"},
         {"label": "other", "count": 1},
     ]
+
+
+@pytest.mark.parametrize("table", [IMAGES, LABELS, CLASSES], ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    ("protocol", "named"),
+    [
+        ({"minReaderVersion": 2}, "columnMapping"),
+        ({"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]}, "deletionVectors"),
+        ({"minReaderVersion": 3, "readerFeatures": ["new", "v2Checkpoint"]}, "new, v2Checkpoint"),
+    ],
+)
+def test_a_table_that_only_spark_reads_is_refused_in_one_line(sit, made, table, protocol, named):
+    commit(made[0], [json.dumps({"protocol": protocol})], table)
+    with pytest.raises(UserError) as refused:
+        sit()
+    path = table.path(made[0])
+    fix = f"ALTER TABLE delta.`{path}` DROP FEATURE {named.partition(',')[0]}"
+    assert str(refused.value).startswith(f"{path} uses {named}, which only Spark reads")
+    assert str(refused.value).endswith(fix) and "\n" not in str(refused.value)

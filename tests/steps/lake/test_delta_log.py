@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from delta.tables import DeltaTable
 
-from steps.lake.delta_log import version_error
+from steps.errors import UserError
+from steps.lake.delta_log import read_newest, version_error
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +80,23 @@ def test_a_file_that_a_later_version_removed_is_not_missing(table, lake):
 def test_a_missing_version_or_table_is_reported(table, tmp_path):
     assert version_error(str(table), 9, "") == f"version 9 of {table} is gone"
     assert "is gone" in version_error(str(tmp_path / "none"), 0, "")
+
+
+def test_a_table_with_deletion_vectors_is_refused_until_they_are_dropped(lake, tmp_path):
+    """As the error says, also if the protocol stands in a checkpoint alone."""
+    table, schema = str(tmp_path / "t"), pa.schema([("id", pa.int64())])
+    lake.spark.range(10).coalesce(1).write.format("delta").save(table)
+    lake.spark.sql(
+        f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES "
+        "(delta.enableDeletionVectors = true, delta.checkpointInterval = 2)"
+    )
+    for number in (3, 5):
+        lake.spark.sql(f"DELETE FROM delta.`{table}` WHERE id = {number}")
+        with pytest.raises(UserError, match="deletionVectors, which only Spark") as refused:
+            read_newest(table, schema, pc.field("id") >= 0)
+    lake.spark.sql(
+        f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES (delta.enableDeletionVectors = false)"
+    )
+    lake.spark.sql(str(refused.value).partition("run: ")[2])
+    left = read_newest(table, schema, pc.field("id") >= 0)["id"].to_pylist()
+    assert sorted(left) == [0, 1, 2, 4, 6, 7, 8, 9]
