@@ -1,8 +1,6 @@
 """POSTs each change of the state to a URL, signed as https://www.standardwebhooks.com describes."""
 
 import base64
-import hashlib
-import hmac
 import threading
 import time
 from collections import deque
@@ -23,6 +21,7 @@ from edge.actions.action import (
     variable,
 )
 from edge.cameras.camera import FrameImage
+from edge.protocol.webhook_signature import sign
 from edge.update.deadline import Deadline, DeadlineAdapter
 
 MAX_WAITING = 100
@@ -123,19 +122,6 @@ class Webhook(Action):
             # the error's own text shows the path
             why = f"{self.address} cannot be reached: {type(error).__name__}"
             raise ActionError(why) from error
-
-
-def sign(secret: bytes, id: str, at: str, body: bytes) -> str:
-    """Return the signature of a message.
-
-    Args:
-        secret: that the receiver has too.
-        id: of the message; the same for every attempt, so that a receiver can ignore repeats.
-        at: when it is sent, in seconds since 1970.
-        body: of the request.
-    """
-    signed = hmac.new(secret, f"{id}.{at}.".encode() + body, hashlib.sha256)
-    return "v1," + base64.b64encode(signed.digest()).decode()
 
 
 def _secret(name: str, file: str) -> bytes:

@@ -18,6 +18,9 @@ from steps.settings.profile import Profile
 NOT_SURE, UNDO, IMPORT, RENAME = "not sure", "undo", "import", "rename"
 """Ways to label that mean more than the label they give: ``how`` of a row."""
 
+CONTROL = "control"
+"""``how`` of a label given by a key to an image that was drawn at random."""
+
 UNDO_TO_NOT_SURE = "undo to not sure"
 """As ``undo``, of a label that was given to an image of which its labeller was not sure."""
 
@@ -40,7 +43,8 @@ class LabelRow(NamedTuple):
         sha256: of the image.
         label: None if the labeller is not sure, or takes a label back to none.
         labeller: who gave it.
-        how: key, timeline, grid, map, proposal, import, undo, not sure, undo to not sure or rename.
+        how: key, control (a key, of an image drawn at random), timeline, grid, map, proposal,
+            import, undo, not sure, undo to not sure or rename.
         labelled_at: UTC.
         proposed_by: version of the model that proposed it.
     """

@@ -29,12 +29,12 @@ MOST = 100_000
 """Images that get features. On disk they are 4 kB each; in memory there is their projection."""
 
 
-def read_records(file: Path) -> NDArray[Any]:
+def read_records(file: Path, record: np.dtype[Any] = RECORD) -> NDArray[Any]:
     """Return the complete records of a file; one that is being written is left out."""
     size = file.stat().st_size if file.exists() else 0
-    if size < RECORD.itemsize:
-        return np.empty(0, RECORD)
-    return np.memmap(file, RECORD, "r", shape=(size // RECORD.itemsize,))
+    if size < record.itemsize:
+        return np.empty(0, record)
+    return np.memmap(file, record, "r", shape=(size // record.itemsize,))
 
 
 def describe_images(profile: Profile, source: str, file: Path, wanted: Any) -> None:
@@ -56,7 +56,7 @@ def describe_images(profile: Profile, source: str, file: Path, wanted: Any) -> N
         records.truncate(file.stat().st_size // RECORD.itemsize * RECORD.itemsize)
         while missing and os.getppid() == parent:  # else it was killed
             numbers = _next_batch(missing, images, wanted)
-            read, pixels = _read(images, content, numbers)
+            read, pixels = read_pixels(images, content, numbers)
             if read:
                 found = np.empty(len(read), RECORD)
                 found["sha256"], found["values"] = images.sha256[read], _describe(pixels)
@@ -98,7 +98,7 @@ def _describe(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return describe(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
 
 
-def _read(
+def read_pixels(
     images: ImageIndex, content: ImageContent, numbers: list[int]
 ) -> tuple[list[int], NDArray[np.uint8]]:
     """Return the images of a batch that can be read, and their pixels."""

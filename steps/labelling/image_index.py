@@ -20,7 +20,8 @@ from steps.settings.profile import Profile
 
 NARROW = pa.schema(
     [(name, pa.string()) for name in ("path", "sha256", "device_id", "label", "label_from")]
-    + [("captured_at", TIME), ("replaced_at", TIME), ("statistics", pa.list_(BAND))]
+    + [(name, TIME) for name in ("captured_at", "replaced_at", "ingested_at")]
+    + [("statistics", pa.list_(BAND))]
 )
 COLOURS = 3
 """Bands whose mean is the brightness: what follows is transparency."""
@@ -34,7 +35,8 @@ class ImageIndex:
         version: of the table.
         files: the data files, relative to the table.
         columns: sha256, device, label (None: none but by a row of ``labels``), captured_at,
-            brightness (0–255), file (number in ``files``) and row (in that file), in time order.
+            ingested_at, brightness (0–255), file (number in ``files``) and row (in that file), in
+            time order.
     """
 
     version: int
@@ -130,7 +132,8 @@ def read_index(profile: Profile, source: str) -> ImageIndex:
 def _schema() -> pa.Schema:
     text = [(name, pa.string()) for name in ("sha256", "device", "label")]
     places = [("file", pa.int32()), ("row", pa.int32())]
-    return pa.schema([*text, ("captured_at", TIME), ("brightness", pa.float32()), *places])
+    times = [(name, TIME) for name in ("captured_at", "ingested_at")]
+    return pa.schema([*text, *times, ("brightness", pa.float32()), *places])
 
 
 def _read_file(log: DeltaLog, source: str, number: int, file: str) -> pa.Table:
@@ -143,6 +146,7 @@ def _read_file(log: DeltaLog, source: str, number: int, file: str) -> pa.Table:
         "device": pc.fill_null(rows["device_id"], ""),
         "label": pc.if_else(is_own, rows["label"], None),
         "captured_at": rows["captured_at"],
+        "ingested_at": rows["ingested_at"],
         "brightness": np.concatenate([*_brightness(rows["statistics"]), np.empty(0, np.float32)]),
         "file": np.full(rows.num_rows, number, np.int32),
         "row": np.arange(rows.num_rows, dtype=np.int32),

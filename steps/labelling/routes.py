@@ -55,7 +55,7 @@ class Pressed(BaseModel):
     id: str = Field(pattern="^[0-9a-f]{32}$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     label: Label | None
-    how: Literal["key", "timeline", "grid", "map", "proposal", "not sure"]
+    how: Literal["key", "control", "timeline", "grid", "map", "proposal", "not sure"]
     action: str = Field(pattern="^[0-9a-f]{32}$")
     proposed_by: str | None = Field(None, max_length=MAX_LABEL)
 

@@ -29,7 +29,10 @@ def run_entry_point(step: Step, parameters: StepParameters) -> Run:
     Raises:
         ExecutionException: it failed; its own output and its run name the reason.
     """
-    run_id = _run_apart(step, parameters) if step.own_process else _run_here(step, parameters)
+    if step.own_process:
+        run_id = run_apart(step.name, parameters.non_default())
+    else:
+        run_id = _run_here(step, parameters)
     return mlflow.get_run(run_id)
 
 
@@ -47,22 +50,22 @@ def _run_here(step: Step, parameters: StepParameters) -> str:
     return run_id
 
 
-def _run_apart(step: Step, parameters: StepParameters) -> str:
-    """Run a step as `mlflow run` does; parameters that differ from their defaults are passed."""
+def run_apart(entry_point: str, parameters: dict[str, str]) -> str:
+    """Run an entry point as `mlflow run` does, with these parameters; return its run's ID."""
     # so that the entry point's `python` is this one
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     try:
         submitted = mlflow.projects.run(
             str(PROJECT),
-            entry_point=step.name,
-            parameters=parameters.non_default(),
+            entry_point=entry_point,
+            parameters=parameters,
             experiment_id=experiment_id(),
             env_manager="local",
-            run_name=step.name,
+            run_name=entry_point,
         )
     except KeyboardInterrupt:
         # MLflow marks a step as FAILED that it stopped before the step could set KILLED
-        if stopped := newest_nested(step.name):
+        if stopped := newest_nested(entry_point):
             mlflow.MlflowClient().set_terminated(stopped.info.run_id, "KILLED")
         raise
     return str(submitted.run_id)

@@ -200,6 +200,34 @@ class DeviceOutputs(Outputs):
     frames: int
 
 
+class AlarmOutputs(Record):
+    """A change of a device that lasted: what it is, and when it began and was noticed (UTC).
+
+    ``cause`` is the same in each run of the monitor that finds it.
+    """
+
+    device: str
+    test: str
+    meaning: str
+    began: str
+    noticed: str
+    ended: str | None = None
+    cause: str
+
+
+class MonitorOutputs(Outputs):
+    """What changed on devices since a version was trained; ``acted`` says what was started."""
+
+    model: str
+    version: str
+    devices: int
+    images: int
+    alarms: list[AlarmOutputs]
+    accuracy: tuple[float, float, float] | None = None
+    control_images: int = 0
+    acted: str = ""
+
+
 class InspectOutputs(Outputs):
     """Figures of a run of the pipeline, by step and metric."""
 

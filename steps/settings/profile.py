@@ -112,6 +112,14 @@ class Release(Section):
     )
 
 
+class Monitoring(Section):
+    """How sure an alarm of the monitor has to be."""
+
+    false_alarms_per_camera_month: float = Field(
+        0.5, gt=0, le=10, description="of all tests together, on average, if nothing changed"
+    )
+
+
 class Profile(Section):
     """One file of ``profiles/``. An unknown key or a missing one without a default is an error.
 
@@ -133,6 +141,7 @@ class Profile(Section):
     training: Training
     tuning: Tuning | None = Field(None, description="needed by tune only")
     promotion: Promotion
+    monitoring: Monitoring = Monitoring()
     release: Release = Release()
     _shown: dict[str, Any] = PrivateAttr(default_factory=dict)
 

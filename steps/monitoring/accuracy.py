@@ -1,0 +1,50 @@
+"""How accurate the answers are by now, by the control sample that people labelled."""
+
+from typing import NamedTuple
+
+from steps.evaluation.metrics import wilson
+from steps.ingestion.label_rows import CONTROL, current_labels
+from steps.monitoring.compared import Comparison
+from steps.monitoring.frames import HOUR
+
+UNSURE = "unsure"
+"""The answer of a version that abstains."""
+
+RECENT = 30 * 24 * HOUR
+"""The estimate is of the images of the last 30 days."""
+
+
+class Estimate(NamedTuple):
+    """An accuracy with its 95 % interval, of how many images, and how many had no answer."""
+
+    accuracy: float
+    low: float
+    high: float
+    images: int
+    unanswered: int
+
+
+def estimate_accuracy(compared: Comparison) -> Estimate | None:
+    """Return the accuracy of the version on control images of the last days; None without any.
+
+    Labels count that were given in the order *control*: its images are drawn at random, by their
+    hash, whatever the model says of them. Others are those that it was unsure of.
+    """
+    index = compared.index
+    answers = {row["sha256"]: row["label"] for row in compared.scores if row["sha256"]}
+    since = int(index.times[compared.is_new].max()) - RECENT if compared.is_new.any() else 0
+    right = count = unanswered = 0
+    for sha256, row in current_labels(compared.profile).items():
+        number = index.find(sha256)
+        if row["how"] != CONTROL or row["label"] is None or sha256 not in answers:
+            continue
+        if number is None or not compared.is_new[number] or index.times[number] < since:
+            continue
+        if answers[sha256] == UNSURE:
+            unanswered += 1
+            continue
+        count += 1
+        right += answers[sha256] == row["label"]
+    if not count:
+        return None
+    return Estimate(right / count, *wilson(right, count), count, unanswered)

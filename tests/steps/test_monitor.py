@@ -1,0 +1,127 @@
+"""The monitor as the command line runs it, on a lake without Spark and a registry of its own."""
+
+import io
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import mlflow
+import pytest
+from drawing import jpeg
+from mlflow import MlflowClient
+from PIL import Image
+
+from benchmarks.made_lake import commit, image_rows, made_profile, write_rows, write_table
+from edge.inference.image import open_image
+from steps import monitor
+from steps.ingestion.label_rows import SCHEMA, LabelRow
+from steps.ingestion.tables import LABELS, SCORES
+from steps.monitoring.compared import SCORED
+from steps.pipeline.outputs import MonitorOutputs, Selection, TrainOutputs
+from steps.pipeline.run_files import read_outputs
+from steps.registry.versions import TRAINED_BY
+
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+TRAINED = NOW - timedelta(days=3)
+
+
+def frame(number: int, is_moved: bool) -> bytes:
+    """One of a few scenes of a device."""
+    with open_image(jpeg(number % 3)) as image:
+        image.load()
+    if is_moved:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    return buffer.getvalue() + number.to_bytes(4, "big")  # of another hash
+
+
+@pytest.fixture
+def lake(tmp_path, store):
+    """Two devices with an image each two hours for eight days; one is turned two days ago."""
+    profile, zone = made_profile(tmp_path), f"file:{tmp_path / 'zone'}"
+    times = [NOW - timedelta(hours=hours) for hours in range(8 * 24, 0, -2)]
+    images = [
+        (at, f"{at:%Y-%m-%dT%H:%M:%S}_rpi_sensor_{device}_front_{number % 2}.jpg", content)
+        for number, at in enumerate(times)
+        for device, content in (
+            ("turned", frame(number, at > NOW - timedelta(days=2))),
+            ("steady", frame(1000 + number, False)),
+        )
+    ]
+    rows = list(image_rows([(name, content) for _, name, content in images], zone))
+    for row, (at, *_) in zip(rows, images, strict=True):
+        row["ingested_at"] = at + timedelta(minutes=5)
+    commit(profile, write_rows(rows, profile))
+    client = MlflowClient()
+    run = client.create_run("0", int(TRAINED.timestamp() * 1000), {"step": "train"}).info.run_id
+    selection = {"table": "images", "version": 0, "source": zone, "input_size": (32, 32)}
+    rule = {"block_minutes": 60, "guard_minutes": 0, "split_seed": 0}
+    outputs = TrainOutputs(
+        labels=["0", "1"],
+        network="compact",
+        launcher="single",
+        processes=1,
+        epochs=1,
+        metrics={},
+        selection=Selection(**selection, **rule),
+    )
+    client.log_text(run, outputs.model_dump_json(), "outputs.json")
+    client.create_registered_model("porch")
+    client.create_model_version("porch", "file:/none", tags={TRAINED_BY: run})
+    client.set_registered_model_alias("porch", "champion", "1")
+    return profile, rows
+
+
+def run_monitor(profile, *arguments: str) -> tuple[MonitorOutputs, dict[str, float], str]:
+    place = f"lake={profile.lake},cache={profile.cache}"
+    monitor.STEP.main(["--model", "porch", "--override", place, *arguments])
+    run = MlflowClient().get_run(mlflow.last_active_run().info.run_id)
+    report = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/report.html")
+    return read_outputs(run.info.run_id, MonitorOutputs), run.data.metrics, report
+
+
+def write_control(profile, rows) -> int:
+    """Label ten new images as a control; nine were scored as they are labelled."""
+    new = [row for row in rows if row["ingested_at"] > TRAINED][:10]
+    at = datetime.now(UTC)
+    labels = [
+        LabelRow(uuid.uuid4().hex, row["sha256"], row["label"], "ann", "control", at)._asdict()
+        for row in new
+    ]
+    write_table(LABELS, profile, labels, SCHEMA)
+    said = [row["label"] if number else "other" for number, row in enumerate(new)]
+    scores = [
+        {"sha256": row["sha256"], "model": "porch", "model_version": "1", "label": label}
+        | {"scored_by": "spark", "scored_at": at, "probabilities": [("0", 0.9), ("1", 0.1)]}
+        for row, label in zip(new, said, strict=True)
+    ]
+    write_table(SCORES, profile, scores, SCORED)
+    return len(new)
+
+
+@pytest.mark.slow
+def test_a_camera_that_was_turned_is_an_alarm_and_no_failure(lake):
+    profile, rows = lake
+    write_control(profile, rows)
+    outputs, metrics, report = run_monitor(profile)
+    assert {alarm.device for alarm in outputs.alarms} == {"turned"}
+    first = outputs.alarms[0]
+    began = datetime.fromisoformat(first.began)
+    assert abs(began - (NOW - timedelta(days=2))) <= timedelta(hours=4)
+    assert first.cause.startswith("turned/") and first.ended is None
+    assert outputs.line.startswith(f"turned: {first.meaning}, since")
+    assert metrics["devices_with_alarm"] == 1 and metrics["devices_silent"] == 0
+    assert (metrics["accuracy"], metrics["control_images"]) == (0.9, 10)
+    assert metrics["accuracy_low"] < 0.9 < metrics["accuracy_high"]
+    assert f"turned: {first.meaning}" in report and report.count("<img") == 10
+    run_id = mlflow.last_active_run().info.run_id
+    stored = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/alarms.json"))
+    assert stored == [alarm.model_dump() for alarm in outputs.alarms]
+    again, _, _ = run_monitor(profile)
+    assert again.alarms == outputs.alarms
+
+
+def test_a_model_that_nobody_registered_is_said_so(store, tmp_path, caplog):
+    with pytest.raises(SystemExit, match="'porch' has no alias 'champion'.* -e promote"):
+        run_monitor(made_profile(tmp_path))
