@@ -102,7 +102,7 @@ def read_manifest(folder: str) -> Cache | None:
     return Cache(**{**fields, "input_size": tuple(fields["input_size"])})
 
 
-def keep_first(folder: str, cache: Cache) -> Cache:
+def keep_first_cache(folder: str, cache: Cache) -> Cache:
     """Make a complete attempt the cache of a folder, unless another step has filled it meanwhile.
 
     Returns:

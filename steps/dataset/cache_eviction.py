@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import fsspec
 from fsspec import AbstractFileSystem
 
-from steps.ingestion.listing import modified_at
+from steps.ingestion.listing import listed_time
 
 logger = logging.getLogger(__name__)
 
@@ -80,4 +80,4 @@ def _abandoned_attempts(filesystem: AbstractFileSystem, place: str) -> list[str]
 def _last_write(filesystem: AbstractFileSystem, place: str) -> datetime:
     """Return when a folder's newest file was written."""
     found = filesystem.find(place, detail=True).values()
-    return max(map(modified_at, found), default=datetime.fromtimestamp(0, UTC))
+    return max(map(listed_time, found), default=datetime.fromtimestamp(0, UTC))

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from edge.inference.prepare import prepare
 from edge.inference.region import region_of
-from steps.dataset.cache import Cache, cache_name, keep_first, read_manifest
+from steps.dataset.cache import Cache, cache_name, keep_first_cache, read_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.outside import describe_outside
 from steps.dataset.own_split import HELD_OUT, LEFT_OUT, own_splits
@@ -66,7 +66,7 @@ def find_or_fill(selection: Selection, profile: Profile, spark: OpenSpark) -> Ca
         UserError: the selection has fewer than two labels, a split lacks one, or the table was
             recreated.
     """
-    return find_or_make(cache_name(selection), profile, spark, partial(_fill, selection))
+    return find_or_make(cache_name(selection), profile, spark, partial(_fill_cache, selection))
 
 
 def find_or_make(
@@ -84,14 +84,14 @@ def find_or_make(
     cache = read_manifest(folder)
     if cache is None:
         with spark() as session:
-            cache = keep_first(folder, fill(session, folder))
+            cache = keep_first_cache(folder, fill(session, folder))
         with suppress(FileNotFoundError):  # another step evicts at the same time
             evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
     cache.mark_used()
     return cache
 
 
-def _fill(selection: Selection, spark: SparkSession, folder: str) -> Cache:
+def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     images = labelled.labelled_images(_open_table(spark, selection), selection.source)
     if selection.labelled not in ("", labelled.digest(images)):
         raise UserError(

@@ -6,7 +6,7 @@ import fsspec
 
 from steps.errors import UserError
 from steps.ingestion.landing import LandedFile, open_place
-from steps.ingestion.listing import modified_at
+from steps.ingestion.listing import listed_time
 
 
 def archive(files: list[LandedFile], source: str, target: str) -> int:
@@ -35,7 +35,7 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
             info = filesystem.info(root + below)
         except FileNotFoundError:
             continue
-        seconds_apart = abs((modified_at(info) - file.modified_at).total_seconds())
+        seconds_apart = abs((listed_time(info) - file.modified_at).total_seconds())
         if info["size"] == file.bytes and seconds_apart < 0.001:
             new = _find_free(filesystem, PurePosixPath(kept + below))
             filesystem.makedirs(str(new.parent), exist_ok=True)

@@ -26,7 +26,7 @@ def parse_tasks(content: bytes, key: str, file: str) -> list[tuple[str, str]]:
     """
     try:
         tasks = json.loads(content)
-        labels = [(_key(task["data"], key), label) for task in tasks for label in _choices(task)]
+        labels = [(_key(task["data"], key), label) for task in tasks for label in _labels_of(task)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{file} is not Label Studio's export of classes ({type(error).__name__}: {error}); "
@@ -40,7 +40,7 @@ def parse_tasks(content: bytes, key: str, file: str) -> list[tuple[str, str]]:
     return [(found, label) for found, label in labels if found]
 
 
-def _choices(task: dict[str, Any]) -> Iterator[str]:
+def _labels_of(task: dict[str, Any]) -> Iterator[str]:
     """Yield the labels of a task; an annotation that was skipped has none."""
     for annotation in task["annotations"]:
         if not annotation.get("was_cancelled"):

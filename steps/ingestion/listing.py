@@ -51,7 +51,7 @@ def find_files(
             left_out.add_unread(root + below, "its name is not UTF-8; rename it")
         else:
             try:
-                status = _status(root + below) if is_local else (info["size"], modified_at(info))
+                status = _status(root + below) if is_local else (info["size"], listed_time(info))
                 yield below, *status
             except OSError as error:
                 is_link = is_local and os.path.islink(root + below)
@@ -72,7 +72,7 @@ def hidden_in(parts: list[str]) -> str | None:
     return None
 
 
-def modified_at(info: dict[str, Any]) -> datetime:
+def listed_time(info: dict[str, Any]) -> datetime:
     """Return when a file changed by fsspec's information on it; 1970 if this is missing."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
         when = info.get(key)

@@ -46,7 +46,7 @@ def wait_for_locks() -> None:
 
     if not event.contains(Engine, "connect", _wait_on_connect):
         event.listen(Engine, "connect", _wait_on_connect)
-        event.listen(Engine, "before_cursor_execute", _wait_longer, retval=True)
+        event.listen(Engine, "before_cursor_execute", _wait_for_sqlite, retval=True)
 
 
 def open_client(uri: str) -> MlflowClient:
@@ -60,7 +60,7 @@ def _wait_on_connect(connection: Any, _: Any) -> None:
         connection.execute(WAIT_FOR_LOCKS)
 
 
-def _wait_longer(
+def _wait_for_sqlite(
     _0: Any, _1: Any, statement: str, values: Any, _2: Any, _3: Any
 ) -> tuple[str, Any]:
     return WAIT_FOR_LOCKS if statement.startswith("PRAGMA busy_timeout") else statement, values

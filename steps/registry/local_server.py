@@ -51,7 +51,7 @@ def tracking_server() -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        _wait_for(address, server)
+        _wait_for_server(address, server)
         yield address
     finally:
         with suppress(ProcessLookupError):  # it may have stopped by itself
@@ -59,7 +59,7 @@ def tracking_server() -> Iterator[str]:
         server.wait(timeout=30)
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(requests.RequestException):

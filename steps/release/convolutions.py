@@ -35,7 +35,7 @@ def round_weights(network: onnx.ModelProto, batches: Batches) -> dict[str, list[
         exact, *biases = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
         step = _step(exact, _is_depthwise(node, exact))
         rounded = round_kernels(exact / step) * step
-        shift = _outputs((exact - rounded).sum(axis=(2, 3)), means)
+        shift = _means_out((exact - rounded).sum(axis=(2, 3)), means)
         weights, bias = f"{node.name}_weights", f"{node.name}_bias"  # constants may be shared
         del node.input[1:]
         node.input.extend([weights, bias])
@@ -88,7 +88,7 @@ def _step(weights: NDArray[np.float32], depthwise: bool) -> NDArray[np.float32]:
     return step.astype(np.float32).reshape(-1, 1, 1, 1)
 
 
-def _outputs(weights: NDArray[np.float32], inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _means_out(weights: NDArray[np.float32], inputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what ``[out, in of its group]`` weights make of the channels ``[in]``, ``[out]``."""
     groups = inputs.reshape(-1, weights.shape[1])
     return np.asarray((weights * groups.repeat(len(weights) // len(groups), axis=0)).sum(axis=1))

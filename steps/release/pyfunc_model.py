@@ -174,7 +174,8 @@ def _posted_images(body: bytes, content_type: str | None) -> tuple[list[Any], li
     if not mime_type:
         raise _RequestError(f"post JSON with the header Content-Type: {JSON}")
     if mime_type.startswith("image/"):
-        return [body], [None]
+        _, _, device = (content_type or "").partition("device=")
+        return [body], [device.partition(";")[0].strip(' "')]
     if mime_type not in (JSON, *TABLES) or charset not in ("", "utf-8"):
         raise _RequestError(f"post {JSON} in UTF-8, an image, or {' or '.join(TABLES)}", status=415)
     try:

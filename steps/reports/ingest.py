@@ -44,7 +44,7 @@ def fill_report(
     report.headline("new in this run", outputs.new_images)
     report.headline("duplicates", outputs.duplicates)
     report.headline("in quarantine", outputs.quarantined)
-    groups = _groups(images, source, run.id)
+    groups = _plot_groups(images, source, run.id)
     if not groups.empty:
         header = ["images", "new"]
         text = describe_classes(outputs)
@@ -81,7 +81,7 @@ def fill_report(
         report.table("Not read", ["path", "reason"], unread[:UNREAD_SHOWN], text)
 
 
-def _groups(images: Newest, source: str, run_id: str) -> pd.DataFrame:
+def _plot_groups(images: Newest, source: str, run_id: str) -> pd.DataFrame:
     """Return counts by all that the plots show, in as many rows for any number of images."""
     types = dict.fromkeys(("label", "device_id", "captured_from", "ingest_run_id"), pa.string())
     types |= {"captured_at": TIME, "bytes": pa.int64(), "statistics": pa.list_(BAND)}

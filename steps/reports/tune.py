@@ -118,7 +118,7 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> Figure:
     losses = [math.log(max(trial.validation_loss, 1e-9)) for trial in done]
     for place, trial in reversed(list(enumerate(done))):
         point = to_point(trial.hyperparameters, space)
-        heights = [_height(of, point[name]) for name, of in dimensions.items()]
+        heights = [_plot_height(of, point[name]) for name, of in dimensions.items()]
         heights.append(_share(losses[place], min(losses), max(losses)))
         shade = 1 - place / max(1, len(done) - 1)
         axes.plot(heights, color="C0", alpha=0.15 + 0.85 * shade, linewidth=1 + 1.5 * shade)
@@ -134,7 +134,7 @@ def _parallel_coordinates(ranked: list[Trial], space: SearchSpace) -> Figure:
     return figure
 
 
-def _height(of: Range | Choice, place: float) -> float:
+def _plot_height(of: Range | Choice, place: float) -> float:
     if isinstance(of, Choice):
         return _share(place, 0, len(of.choices) - 1)
     if of.step:

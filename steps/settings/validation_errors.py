@@ -39,7 +39,7 @@ def describe_item(
     words = _WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == _NO_SUCH_KEY and model:
         *place, _ = item["loc"]
-        return f"{words}, only {', '.join([*_keys(model, place), *(() if place else above)])}"
+        return f"{words}, only {', '.join([*_known_keys(model, place), *(() if place else above)])}"
     return words
 
 
@@ -63,7 +63,7 @@ def _bare(name: str) -> str:
     return name.partition("_")[2]
 
 
-def _keys(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
+def _known_keys(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
     """Return the keys of the section at a place; for a union, those of all its models."""
     models = [model]
     for part in place:

@@ -77,7 +77,7 @@ def find_or_describe(plan: Plan, cache: Cache, profile: Profile, spark: OpenSpar
         return cache
     source = Source(plan.network, cache.input_size, plan.augmentation)
     plain = _name(replace(source, augmentation=0), cache)
-    fill = partial(_fill, source, cache, f"{profile.cache}/{plain}")
+    fill = partial(_fill_features, source, cache, f"{profile.cache}/{plain}")
     return find_or_make(_name(source, cache), profile, spark, fill)
 
 
@@ -86,7 +86,9 @@ def _name(source: Source, cache: Cache) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _fill(source: Source, cache: Cache, plain: str, spark: SparkSession, folder: str) -> Cache:
+def _fill_features(
+    source: Source, cache: Cache, plain: str, spark: SparkSession, folder: str
+) -> Cache:
     """Describe the images; those in the folder ``plain``, if it has them, are known as they are."""
     logger.info("describing the images by %s …", source.network)
     attempt = f"{folder}/{uuid.uuid4().hex}"

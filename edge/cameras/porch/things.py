@@ -67,21 +67,21 @@ def draw_package(sketch: Sketch, package: Package, sunward: Floats, lit: float) 
         sketch.polygon(side, colour * 0.86, **light)
         if package.tape and i % 2 == 0:
             tape = np.array(package.tape) * 0.88
-            sketch.polygon(_between(side, 0.42, 0.58, 0.55, 1), tape, **light)
+            sketch.polygon(_part_of_quad(side, 0.42, 0.58, 0.55, 1), tape, **light)
         if package.tape and i % 2 == 1:
-            sketch.polygon(_between(side, 0.18, 0.5, 0.25, 0.62), (228, 224, 216), **light)
+            sketch.polygon(_part_of_quad(side, 0.18, 0.5, 0.25, 0.62), (228, 224, 216), **light)
     light = {"sun": lit * max(sunward[1], 0), "lamp": 1.0}
     sketch.polygon(top, colour, **light)
     if package.tape:
-        sketch.polygon(_between(top, 0.43, 0.57, 0, 1), package.tape, **light)
-        sketch.polygon(_between(top, 0.63, 0.92, 0.16, 0.5), (236, 233, 226), **light)
+        sketch.polygon(_part_of_quad(top, 0.43, 0.57, 0, 1), package.tape, **light)
+        sketch.polygon(_part_of_quad(top, 0.63, 0.92, 0.16, 0.5), (236, 233, 226), **light)
         for line in (0.22, 0.29, 0.36):
-            sketch.polygon(_between(top, 0.66, 0.86, line, line + 0.03), (80, 80, 84), **light)
+            sketch.polygon(_part_of_quad(top, 0.66, 0.86, line, line + 0.03), (80, 80, 84), **light)
     else:
-        sketch.polygon(_between(top, 0.25, 0.75, 0.25, 0.7), (240, 238, 232), **light)
+        sketch.polygon(_part_of_quad(top, 0.25, 0.75, 0.25, 0.7), (240, 238, 232), **light)
 
 
-def _between(quad: Floats, left: float, right: float, low: float, high: float) -> Floats:
+def _part_of_quad(quad: Floats, left: float, right: float, low: float, high: float) -> Floats:
     """Return the part of a quadrilateral between fractions of its width and its height."""
     a, b, c, d = quad
     corners = ((left, low), (right, low), (right, high), (left, high))

@@ -182,6 +182,16 @@ def test_a_table_says_which_devices_took_its_images(regional, by_region, serve, 
     pd.testing.assert_frame_equal(found, by_region, rtol=1e-5, check_dtype=False)
 
 
+def test_an_image_as_it_is_says_which_device_took_it(regional, by_region, serve):
+    address = serve(mlflow.pyfunc.load_model(str(regional / "model")))
+    rows = []
+    for image, device in zip(IMAGES, DEVICES, strict=True):
+        headers = {"Content-Type": "image/jpeg" + (f'; device="{device}"; q=1' if device else "")}
+        answer = requests.post(f"{address}/invocations", data=image, headers=headers)
+        rows += answer.json()["predictions"]
+    pd.testing.assert_frame_equal(pd.DataFrame(rows), by_region, rtol=1e-5, check_dtype=False)
+
+
 @pytest.mark.parametrize(
     ("device", "reason"),
     [
