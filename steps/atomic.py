@@ -1,6 +1,7 @@
 """A file that is written complete or not at all."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,39 @@ def write_atomically(place: str, content: bytes, mode: int = 0o666) -> None:
         content: the new bytes.
         mode: of a local file, before the umask.
     """
+    _write(place, content, mode, Path.replace)
+
+
+def create_atomically(place: str, content: bytes) -> bool:
+    """Write a file as :func:`write_atomically` does unless there is one; return whether it did.
+
+    A store that cannot tell overwrites it.
+    """
+    filesystem, path = fsspec.core.url_to_fs(place)
+    try:
+        if isinstance(filesystem, LocalFileSystem):
+            _write(place, content, 0o666, _show_if_new)
+        else:
+            with filesystem.open(path, "xb") as file:
+                file.write(content)
+    except (ValueError, NotImplementedError):  # no exclusive creation here
+        filesystem.pipe_file(path, content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _show_if_new(part: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(part)
+    except OSError:  # there is one; or a file system without links, on which two runs may collide
+        if target.exists():
+            raise FileExistsError(target) from None
+        part.replace(target)
+
+
+def _write(place: str, content: bytes, mode: int, show: Callable[[Path, Path], object]) -> None:
+    """Write a file under a hidden name and sync it, then show it under its own."""
     filesystem, path = fsspec.core.url_to_fs(place)
     if not isinstance(filesystem, LocalFileSystem):
         filesystem.pipe_file(path, content)  # an object store shows a put once it is complete
@@ -29,7 +63,7 @@ def write_atomically(place: str, content: bytes, mode: int = 0o666) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(target)
+        show(part, target)
     finally:
         part.unlink(missing_ok=True)
     with suppress(OSError):  # not every mounted file system syncs folders

@@ -4,7 +4,8 @@ Spark's own file source identifies a file by its path alone, skips empty files, 
 again in every trigger. Here a landing zone is listed once a call. Files that are new by path, size
 or time of change are recorded in a chunk, a small file of JSON lines that never changes again, and
 Spark's stream reads the chunks. A chunk's name is the transaction under which its rows are
-written once.
+written once. Of two runs that read the same log and number their chunks alike, one can write: so
+a file is in one chunk, even if a run lost its lease without noticing.
 """
 
 import hashlib
@@ -20,13 +21,17 @@ import fsspec
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from steps.atomic import write_atomically
+from steps.atomic import create_atomically, write_atomically
+from steps.errors import RunAgain, UserError
 from steps.ingestion.landing import LandedFile
 from steps.lake.newest import GetSpark
 from steps.settings.profile import Profile
 
 NOTED = "_noted-"
 """How the names of files begin that Spark skips, because of the underscore."""
+
+ID = "_id"
+"""The file that says with what the names of chunks end."""
 
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
 
@@ -48,6 +53,7 @@ class Arrivals:
         self.checkpoint = f"{self.home}/checkpoint"
         self._filesystem, self._folder = fsspec.core.url_to_fs(self.chunks)
         self._done = f"{self.home}/done"
+        self._known: int | None = None  # chunks in the log when this object read it
 
     def exists(self) -> bool:
         """Return whether anything was ever recorded."""
@@ -55,7 +61,9 @@ class Arrivals:
 
     def recorded(self) -> Iterator[LandedFile]:
         """Return the files that are in chunks or were noted."""
-        for path in self._paths():
+        paths = self._paths()
+        self._known = len(_chunks_among(paths))
+        for path in paths:
             yield from _read_chunk(self._filesystem, path)
 
     def note(self, files: list[LandedFile]) -> None:
@@ -82,12 +90,31 @@ class Arrivals:
         """Write files into chunks and return the number of chunks.
 
         After an interruption between two chunks, the remaining files are new to the next call.
+
+        Raises:
+            UserError: another run has recorded files since this one read the log.
         """
         self._filesystem.makedirs(self._folder, exist_ok=True)
         chunks = list(_chunked(files, limits))
-        for number, chunk in enumerate(chunks, start=len(self._chunk_names())):
-            self._write(chunk, f"{number:08}-{uuid.uuid4().hex}.json")
+        if self._known is None:
+            self._known = len(self._chunk_names())
+        ending = self._id() if chunks else ""
+        for chunk in chunks:
+            name = f"{self._known:08}-{ending}.json"
+            if not create_atomically(f"{self.chunks}/{name}", _format(chunk)):
+                raise UserError("another run recorded files meanwhile; nothing is lost", RunAgain())
+            self._known += 1
         return len(chunks)
+
+    def _id(self) -> str:
+        """Return what the names of all chunks of this log end with; those of another log do not.
+
+        A table remembers the names that it has rows of, and a log that was lost starts again.
+        """
+        place = f"{self._folder}/{ID}"
+        if not self._filesystem.exists(place):
+            create_atomically(f"{self.chunks}/{ID}", uuid.uuid4().hex.encode())
+        return str(self._filesystem.cat_file(place).decode())
 
     def has_pending(self) -> bool:
         """Return whether a chunk may still need work."""
@@ -98,8 +125,9 @@ class Arrivals:
         return len(self._chunk_names()) > done
 
     def mark_done(self) -> None:
-        """Record that the work on all present chunks is done."""
-        write_atomically(self._done, str(len(self._chunk_names())).encode())
+        """Record that the work is done on all chunks that this object knows of."""
+        known = len(self._chunk_names()) if self._known is None else self._known
+        write_atomically(self._done, str(known).encode())
 
     def process_new(
         self,
@@ -178,13 +206,10 @@ class Arrivals:
             raise raised[0]
 
     def _write(self, files: list[LandedFile], name: str) -> None:
-        # in ASCII: a name may hold bytes that are not UTF-8, which are surrogates here
-        lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in files)
-        write_atomically(f"{self.chunks}/{name}", "\n".join(lines).encode())
+        write_atomically(f"{self.chunks}/{name}", _format(files))
 
     def _chunk_names(self) -> list[str]:
-        names = (PurePosixPath(path).name for path in self._paths())
-        return sorted(name for name in names if not name.startswith(NOTED))
+        return _chunks_among(self._paths())
 
     def _paths(self) -> list[str]:
         if not self._filesystem.exists(self._folder):
@@ -199,6 +224,17 @@ class Arrivals:
 def _read_chunk(filesystem: fsspec.AbstractFileSystem, path: str) -> list[LandedFile]:
     """Read a chunk once: it never changes, and each poll asks for all of them."""
     return list(_parse(filesystem.cat_file(path)))
+
+
+def _chunks_among(paths: list[str]) -> list[str]:
+    names = (PurePosixPath(path).name for path in paths)
+    return sorted(name for name in names if not name.startswith(NOTED))
+
+
+def _format(files: list[LandedFile]) -> bytes:
+    # in ASCII: a name may hold bytes that are not UTF-8, which are surrogates here
+    lines = (json.dumps(file._asdict(), default=datetime.isoformat) for file in files)
+    return "\n".join(lines).encode()
 
 
 def _parse(lines: bytes) -> Iterator[LandedFile]:

@@ -31,6 +31,7 @@ class Lease:
     def __init__(self, filesystem: AbstractFileSystem, path: str, run_id: str):
         self._filesystem, self._path, self._run_id = filesystem, path, run_id
         self._writing = threading.Lock()
+        self._claimed_at = time.monotonic()
 
     def require(self) -> None:
         """Check that the lease is still held, before something is written that needs it.
@@ -43,8 +44,11 @@ class Lease:
     def _renew(self, older_than: float) -> None:
         with self._writing:
             claim = _read(self._filesystem, self._path)
-            if not self._is_mine(claim):
-                taken = f"run {claim['run_id']} took" if claim else "something removed"
+            now = time.monotonic()
+            # a write that took so long brought back a claim that others have seen expire
+            if now - self._claimed_at > SECONDS or not self._is_mine(claim):
+                other = claim and not self._is_mine(claim)
+                taken = f"run {claim['run_id']} took" if claim and other else "nothing keeps"
                 raise UserError(
                     f"{taken} the lease of this run, which did not renew it for {SECONDS:.0f} s; "
                     "nothing is lost",
@@ -52,6 +56,7 @@ class Lease:
                 )
             if time.time() - claim["at"] > older_than:
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
+                self._claimed_at = now
 
     def renew_until(self, over: threading.Event) -> None:
         """Renew the lease until it is over or another run took it."""

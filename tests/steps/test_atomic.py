@@ -1,11 +1,12 @@
 """A file is written complete or stays as it was."""
 
 import os
+from pathlib import Path
 
 import fsspec
 import pytest
 
-from steps.atomic import write_atomically
+from steps.atomic import create_atomically, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path):
@@ -51,3 +52,22 @@ def test_a_leftover_of_an_earlier_process_with_this_number_is_no_obstacle(tmp_pa
 def test_a_store_elsewhere_gets_one_put():
     write_atomically("memory://bucket/a.json", b"{}")
     assert fsspec.filesystem("memory").cat_file("/bucket/a.json") == b"{}"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_that_create_a_file_one_does(tmp_path, monkeypatch, has_links):
+    def no_links(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    file = tmp_path / "a.json"
+    assert create_atomically(str(file), b"first")
+    assert not create_atomically(str(file), b"second")
+    assert file.read_bytes() == b"first" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_created_in_a_store(tmp_path):
+    place = f"memory://{tmp_path}/a.json"
+    assert create_atomically(place, b"first")
+    assert fsspec.filesystem("memory").cat_file(place) == b"first"

@@ -8,7 +8,8 @@ import pytest
 from drawing import jpeg
 from fsspec.implementations.local import LocalFileSystem
 
-from steps.atomic import write_atomically
+from steps.atomic import create_atomically
+from steps.errors import UserError
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.landing import LandedFile, list_landing_zone
 from steps.settings.profile import load_profile
@@ -82,7 +83,7 @@ def test_repeated_polls_read_each_chunk_once(arrivals, profile, monkeypatch):
     read, cat_file = [], LocalFileSystem.cat_file
 
     def count_read(self, path, **options):
-        read.append(path)
+        read.extend([path] if path.endswith(".json") else [])
         return cat_file(self, path, **options)
 
     monkeypatch.setattr(LocalFileSystem, "cat_file", count_read)
@@ -142,19 +143,31 @@ def test_the_rest_is_new_if_a_call_is_interrupted_between_two_chunks(
     written = []
 
     def interrupted(place, content):
-        if len(written) == 2:
+        if len(written) == 3:  # the log's ID is the first
             raise KeyboardInterrupt
-        write_atomically(place, content)
         written.append(place)
+        return create_atomically(place, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("steps.ingestion.arrivals.write_atomically", interrupted)
+        patched.setattr("steps.ingestion.arrivals.create_atomically", interrupted)
         with pytest.raises(KeyboardInterrupt):
             arrivals.record(files, Limits(1, 100))
     again = Arrivals(profile, SOURCE)
     assert again.select_new(files) == files[2:]
     again.record(again.select_new(files), Limits(2, 100))
     assert _chunks(again) == [["0"], ["1"], ["2", "3"], ["4"]]
+    assert again.select_new(files) == []
+
+
+def test_of_two_runs_that_read_the_same_log_one_records(arrivals, profile):
+    files, other = _files(1, 2), Arrivals(profile, SOURCE)
+    assert arrivals.select_new(files) == other.select_new(files) == files
+    arrivals.record(files, Limits(1, 100))
+    with pytest.raises(UserError, match="nothing is lost"):
+        other.record(files[:1], PLENTY)
+    other.mark_done()  # of what it knew: nothing
+    assert _chunks(arrivals) == [["0"], ["1"]] and arrivals.has_pending()
+    again = Arrivals(profile, SOURCE)
     assert again.select_new(files) == []
 
 
