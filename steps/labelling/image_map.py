@@ -13,10 +13,13 @@ from steps.labelling.similarity import find_clusters
 from steps.labelling.sitting import Sitting
 
 PLACED = 2000
-"""Points that t-SNE places, which takes 10 s; the others lie among the placed ones nearest."""
+"""Points that t-SNE places, in about 15 s of a core; the others lie among the nearest of these."""
 
 FEW = 12
 """Points below which t-SNE has no neighbours to keep: their principal components are the map."""
+
+MOST = 20_000
+"""Images on the map, drawn by their hash: more are neither seen nor drawn in time."""
 
 NEAREST = 3
 GROWTH = 1.2
@@ -84,14 +87,22 @@ class ImageMap:
         }
 
     def _update(self) -> None:
+        """Make a map in a second, and then one that keeps neighbours, which takes much longer."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)  # on Linux, of the thread
-        images, count = self._sitting.state.images, self._sitting.features.count()
+        images, features = self._sitting.state.images, self._sitting.features.count()
         numbers, values = self._sitting.features.read(images)
-        self._places = Places(images.version, count, numbers, *place(values))
+        drawn = np.sort(np.argsort(images.sha256[numbers])[:MOST])
+        numbers, values = numbers[drawn], values[drawn]
+        stack, heads = find_points(values)
+        for place in (principal_components, keep_neighbours):
+            points = place(values[heads])
+            points -= points.min(axis=0, initial=np.inf)
+            points /= np.maximum(points.max(axis=0, initial=0), 1e-6)
+            self._places = Places(images.version, features, numbers, stack, points)
 
 
-def place(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the point of each image, ``[N]``, and where the points lie, ``[points, 2]``, 0–1.
+def find_points(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], list[int]]:
+    """Return the point of each image, ``[N]``, and of each point the first image.
 
     Args:
         values: features, ``float32 [N, features]``, of a mean squared length of 1.
@@ -104,26 +115,30 @@ def place(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.flo
         for alike in find_stacks(values[those]):
             stack[those[alike]] = len(heads)
             heads.append(those[alike[0]])
-    points = _spread(values[heads])
-    points -= points.min(axis=0, initial=np.inf)
-    return stack, points / np.maximum(points.max(axis=0, initial=0), 1e-6)
+    return stack, heads
 
 
-def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def principal_components(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the two dimensions in which values differ most, ``float32 [N, 2]``."""
+    centred = values - values.mean(axis=0) if len(values) else values
+    points: NDArray[np.float32] = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -2:]
+    return points
+
+
+def keep_neighbours(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return two dimensions in which near neighbours stay so, ``float32 [N, 2]``."""
     from sklearn.manifold import TSNE
 
-    centred = values - values.mean(axis=0) if len(values) else values
     if len(values) < FEW:
-        return np.linalg.svd(centred, full_matrices=False)[0][:, :1].repeat(2, axis=1)
+        return principal_components(values)
     chosen = np.random.default_rng(0).permutation(len(values))[:PLACED]
     neighbours = min(30, len(chosen) // 4)
     embedding = TSNE(perplexity=neighbours, init="pca", max_iter=500, random_state=0, n_jobs=1)
-    placed = embedding.fit_transform(centred[chosen]).astype(np.float32)
+    placed = embedding.fit_transform(values[chosen]).astype(np.float32)
     points = np.empty((len(values), 2), np.float32)
     for start in range(0, len(values), 256):
-        some = centred[start : start + 256]
-        squares = (centred[chosen] ** 2).sum(axis=1) - 2 * some @ centred[chosen].T
+        some = values[start : start + 256]
+        squares = (values[chosen] ** 2).sum(axis=1) - 2 * some @ values[chosen].T
         nearest = np.argsort(squares, axis=1)[:, :NEAREST]
         points[start : start + 256] = placed[nearest].mean(axis=1)
     points[chosen] = placed

@@ -38,7 +38,7 @@ function showMap() {
     const [x, y] = place_(point), members = point.members.map(number => plane.members[number]);
     const open = members.find(one => one.shown), label = (open ?? members[0])?.label;
     const radius = size * (members.length > 1 ? Math.min(13, 5 + Math.sqrt(members.length)) : 4);
-    pen.globalAlpha = open ? 1 : .35;
+    pen.globalAlpha = open ? 1 : .5;
     pen.fillStyle = label ? colour(label) : "#8b949e";
     pen.beginPath(); pen.arc(x, y, radius, 0, 7); pen.fill();
     pen.globalAlpha = 1;
@@ -58,9 +58,9 @@ function showMap() {
 
 function sayMap() {
   const open = plane.members.filter(one => one.shown).length, count = plane.chosen.size;
-  const none = state.features ? "The map is being made, which takes about 20 seconds." : "The images are being compared: features are computed in the background. Come back in a minute.";
+  const none = state.features ? "The map is being made." : "The images are being compared: features are computed in the background. Come back in a minute.";
   const what = count ? `${count} chosen: give them a label, or tap an image below to leave it out` : "draw around images with the mouse or a finger, or click a point";
-  at("plane-text").textContent = plane.points.length ? `${what}. ${open} of ${plane.members.length} images fit the filters${plane.making ? "; a newer map is being made" : ""}` : none;
+  at("plane-text").textContent = plane.points.length ? `${what}. ${open} of ${plane.members.length} images fit the filters${plane.making ? "; a better map is being made" : ""}` : none;
   const cells = [...plane.chosen].slice(0, SHOWN).map(number => made("button", {className: "frame inside", onclick: () => { plane.chosen.delete(number); showMap(); }},
     made("img", {src: address(plane.members[number].sha256, 160), alt: `chosen image, ${plane.members[number].label ?? "no label"}; leave it out`})));
   at("chosen-images").replaceChildren(...cells, ...count > SHOWN ? [made("span", {}, `and ${count - SHOWN} more`)] : []);
