@@ -66,9 +66,29 @@ def _write(place: str, content: bytes, mode: int, show: Callable[[Path, Path], o
         show(part, target)
     finally:
         part.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def make_folder(place: str) -> None:
+    """Make a folder and those above it, so that each survives a power cut; it may exist already.
+
+    Args:
+        place: a path or a URI.
+    """
+    filesystem, path = fsspec.core.url_to_fs(place)
+    if not isinstance(filesystem, LocalFileSystem):
+        filesystem.makedirs(path, exist_ok=True)
+    elif not os.path.isdir(path):
+        make_folder(os.path.dirname(path))
+        os.makedirs(path, exist_ok=True)
+        sync_folder(Path(path).parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed, made or removed in a local folder survive a power cut."""
     with suppress(OSError):  # not every mounted file system syncs folders
-        folder = os.open(target.parent, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.files.atomic import write_atomically
+from edge.files.atomic import make_folder, sync_folder, write_atomically
 from edge.outbox.image_table import UndatedImage, image_file
 from edge.outbox.moment import Moment
 from edge.outbox.reason import Reason
@@ -62,6 +62,8 @@ def write_dated(
     still_waits = store.images.replace_file(image.id, dated, durable=True)
     obsolete = image.file if still_waits else dated.file
     (store.image_folder / obsolete).unlink(missing_ok=True)
+    # else it may come back after the dated one was sent and deleted, and be sent as another image
+    sync_folder(store.image_folder)
 
 
 def recover_files(store: Store, device: str, view: str) -> None:
@@ -112,7 +114,7 @@ def move_unreadable(store: Store, path: Path) -> bool:
         OSError: the file is gone, or nothing can be written.
     """
     folder = store.folder / UNREADABLE
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     if len(os.listdir(folder)) >= MAX_UNREADABLE:
         return False
     os.replace(path, folder / path.name)

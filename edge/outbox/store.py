@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from edge.files.atomic import make_folder
 from edge.files.disk_space import disk_failure
 from edge.outbox.database import Database, StoreError
 from edge.outbox.image_table import ImageTable
@@ -46,7 +47,7 @@ class Store:
         self._lock, self._uncounted = threading.Lock(), Counter[str]()
         self.failure: str | None = None
         try:
-            self.image_folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.image_folder)
             self._open(folder / DATABASE)
         except (OSError, StoreError, sqlite3.OperationalError):
             self.failure = disk_failure(folder)

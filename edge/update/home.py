@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.files.atomic import sync_folder, write_atomically
+from edge.files.atomic import make_folder, sync_folder, write_atomically
 from edge.files.disk_space import explain_full_disk
 from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
@@ -189,7 +189,7 @@ class ModelHome:
 @contextmanager
 def _locked(folder: Path, wait: bool) -> Iterator[None]:
     with explain_full_disk(folder), ExitStack() as held:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         descriptor = os.open(folder, os.O_RDONLY)
         held.callback(os.close, descriptor)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.files.atomic import write_atomically
+from edge.files.atomic import make_folder, write_atomically
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.signature import KEYS_FILE, pinned_keys
 from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
@@ -136,7 +136,7 @@ class Updater:
         keys = list(self.keys) or pinned_keys(None, self.into)  # possibly since the start
         self.keys = release.require_trusted(keys, self.unsigned)
         if self.keys and not keys:
-            self.into.mkdir(parents=True, exist_ok=True)
+            make_folder(self.into)
             text = "# of the first release here\n" + "".join(f"{key}\n" for key in self.keys)
             write_atomically(self.into / KEYS_FILE, text.encode())
 

@@ -10,6 +10,7 @@ a file is in one chunk, even if a run lost its lease without noticing.
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import fsspec
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from steps.atomic import create_atomically, write_atomically
+from steps.atomic import create_atomically, make_folder, write_atomically
 from steps.errors import RunAgain, UserError
 from steps.ingestion.landing import LandedFile
 from steps.lake.newest import GetSpark
@@ -68,7 +69,7 @@ class Arrivals:
 
     def note(self, files: list[LandedFile]) -> None:
         """Record files whose rows are in the tables already: they need no work."""
-        self._filesystem.makedirs(self._folder, exist_ok=True)
+        make_folder(self.chunks)
         self._write(files, f"{NOTED}{uuid.uuid4().hex}.json")
 
     def belong_to(self, table_id: str) -> None:
@@ -94,7 +95,7 @@ class Arrivals:
         Raises:
             UserError: another run has recorded files since this one read the log.
         """
-        self._filesystem.makedirs(self._folder, exist_ok=True)
+        make_folder(self.chunks)
         chunks = list(_chunked(files, limits))
         if self._known is None:
             self._known = len(self._chunk_names())
@@ -126,6 +127,7 @@ class Arrivals:
 
     def mark_done(self) -> None:
         """Record that the work is done on all chunks that this object knows of."""
+        os.sync()  # Spark syncs none of the rows that it writes to a disk of this machine
         known = len(self._chunk_names()) if self._known is None else self._known
         write_atomically(self._done, str(known).encode())
 

@@ -1,5 +1,6 @@
 """What a sitting writes into the lake, each as a version with a message: one writing at a time."""
 
+import os
 import threading
 
 from steps.ingestion.class_names import set_class_names
@@ -41,6 +42,7 @@ class Commits:
     def finish(self) -> int:
         """Write what is left, and empty the journal; return how many labels of it were new."""
         self.labels()
+        os.sync()  # Spark syncs nothing that it writes to a disk of this machine
         self._journal.clear()
         added, self._written, self._added = self._added, 0, 0
         return added

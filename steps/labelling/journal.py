@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from steps.atomic import make_folder, sync_folder
 from steps.errors import UserError
 from steps.ingestion.label_rows import LabelRow
 from steps.settings.profile import Profile, data_home
@@ -41,7 +42,7 @@ class Journal:
 
     def __init__(self, folder: Path):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(str(folder))
             self._lock = os.open(folder / "sitting.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -62,14 +63,15 @@ class Journal:
         os.ftruncate(self._lock, 0)
         self._path = folder / "labels.jsonl"
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        content = self._path.read_bytes()
-        # a line without its end was being written when the process died: it was not acknowledged
+        # a line without its end was being written when the process died, and one with zeros when
+        # the power went: neither was acknowledged
+        content = self._path.read_bytes().partition(b"\0")[0]
         self._size = content.rfind(b"\n") + 1
         self.rows = [
             self._parse(number, line)
             for number, line in enumerate(content[: self._size].splitlines(), start=1)
         ]
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def show(self, address: str) -> None:
         """Let a process that finds the journal in use say where the page is."""
@@ -97,9 +99,8 @@ class Journal:
         self.rows += rows
 
     def clear(self) -> None:
-        """Remove the rows, which a table has now."""
+        """Remove the rows, which a table has now; rows that a power cut brings back do no harm."""
         os.ftruncate(self._file, 0)
-        os.fsync(self._file)
         self._size, self.rows = 0, []
 
     def close(self) -> None:
@@ -116,12 +117,3 @@ class Journal:
             raise UserError(
                 f"line {number} of {self._path} is damaged; remove that line, and start again"
             ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every mounted file system syncs folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -14,6 +14,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from steps.atomic import make_folder
 from steps.errors import RunAgain, UserError
 
 SECONDS = 60.0
@@ -94,7 +95,7 @@ def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
         UserError: another run holds it.
     """
     filesystem, folder = fsspec.core.url_to_fs(home)
-    filesystem.makedirs(folder, exist_ok=True)
+    make_folder(home)
     path = f"{folder}/lease.json"
     deadline, told = time.monotonic() + patience, ""
     while True:

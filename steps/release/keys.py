@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge.protocol.signature import signed_content
-from steps.atomic import write_atomically
+from steps.atomic import make_folder, sync_folder, write_atomically
 from steps.errors import UserError
 from steps.settings.profile import data_home
 
@@ -87,11 +87,12 @@ def public_key(key: Ed25519PrivateKey) -> str:
 
 def _make(path: Path) -> None:
     """Make a file with a new key, unless another process makes it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(str(path.parent))
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         _write(new, [Ed25519PrivateKey.generate()])
         os.link(new, path)
+        sync_folder(path.parent)
         logger.warning(
             "made the key that signs releases, %s: keep a copy, since devices trust the first key "
             "that they see",

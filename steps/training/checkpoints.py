@@ -10,7 +10,7 @@ from fsspec import AbstractFileSystem
 from mlflow import MlflowClient
 
 from edge.inference.region import OTHER_DEVICES
-from steps.atomic import write_atomically
+from steps.atomic import make_folder, write_atomically
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import RunAgain, UserError
 from steps.pipeline.disk_space import require_space
@@ -56,7 +56,7 @@ def save_checkpoint(folder: str, fingerprint: TrainingFingerprint, checkpoint: C
         checkpoint: the newest.
     """
     filesystem, path = fsspec.core.url_to_fs(folder)
-    filesystem.makedirs(path, exist_ok=True)
+    make_folder(folder)
     name = f"epoch-{len(checkpoint.result.epochs):04}.npz"
     content = _serialize(checkpoint, fingerprint)
     require_space(folder, len(content), "the checkpoints")

@@ -1,0 +1,184 @@
+"""Replays power cuts: what a disk may hold after one, and whether the real programs start on it.
+
+python -m benchmarks.crash_states [--states 12000] [--mutations] [--subjects outbox …]
+
+strace records every file operation of the device's update and outbox, of the journal of labels, the
+ledger of ingest, the checkpoints of a training and the making of a key. After each operation the
+power is cut, on two models of a file system (``benchmarks/crash_disk.py``). On each distinct state
+the program's own start-up code runs, in this process, on a file system in memory.
+
+``--mutations`` takes out each sync and each rename in turn, and requires that the proof then fails.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
+
+from benchmarks.crash_disk import MODELS, Disk, Tree, digest, write_tree
+from benchmarks.crash_recorder import Operation, record
+from benchmarks.crash_subjects import SUBJECTS, start
+
+KINDS = ("lost", "doubled", "without_model", "needs_a_hand")
+SHOWN = 6
+"""Faults that are printed for each subject and model."""
+
+MUTATION_STATES = 1500
+"""Tried for a mutation, at most, before it counts as unnoticed."""
+
+
+class Recording(NamedTuple):
+    """What a subject did below a folder."""
+
+    subject: str
+    folder: Path
+    before: Path
+    operations: list[Operation]
+
+
+def record_subject(subject: str, scratch: Path) -> Recording:
+    """Let a subject work in a process of its own, under strace."""
+    folder = scratch / subject / "work"
+    folder.mkdir(parents=True)
+    SUBJECTS[subject].prepare(folder)
+    before = scratch / subject / "before"
+    shutil.copytree(folder, before, symlinks=True)
+    command = [sys.executable, "-B", "-m", "benchmarks.crash_subjects", subject, str(folder)]
+    return Recording(subject, folder, before, record(command, folder, scratch / subject))
+
+
+def distinct_states(disk: Disk, seed: int, extra: int) -> Iterator[tuple[int, Tree]]:
+    """Yield (cut, state), the cuts in random order, each state and its acknowledgements once."""
+    random_, seen = random.Random(seed), set()
+    cuts = list(range(disk.length + 1))
+    random_.shuffle(cuts)
+    for cut in cuts:
+        acknowledged = len(disk.acknowledged(cut))
+        for tree in disk.trees(cut, random_, extra):
+            if (key := (digest(tree), acknowledged)) not in seen:
+                seen.add(key)
+                yield cut, tree
+
+
+def replay(recording: Recording, model: str, most: int, stop_at_fault: bool = False) -> Counter:
+    """Start on up to ``most`` distinct states; return their number and those with each fault."""
+    disk = Disk(recording.folder, recording.before, recording.operations, model)
+    counts: Counter = Counter()
+    place = recording.folder.parent / "replayed"
+    for cut, tree in distinct_states(disk, seed=1, extra=4):
+        if counts["states"] >= most:
+            break
+        write_tree(tree, place)
+        counts["states"] += 1
+        found = start(recording.subject, place, disk.acknowledged(cut)).faults
+        for kind, texts in found.items():
+            counts[kind] += 1
+            if counts[kind] <= SHOWN and not stop_at_fault:
+                print(f"  {recording.subject} {model} after {cut} operations, {kind}: {texts[0]}")
+        if found and stop_at_fault:
+            break
+    return counts
+
+
+def sites(operations: list[Operation]) -> dict[str, list[int]]:
+    """Return the operations of each place in the code that syncs or renames."""
+    found, site = {}, ""
+    for number, operation in enumerate(operations):
+        if operation.kind == "site":
+            site = operation.path
+        elif operation.kind in ("sync", "sync_all", "rename", "link") and site:
+            is_sqlite = site.startswith("sqlite")
+            if not is_sqlite or (operation.kind == "sync" and "durable" in site):
+                found.setdefault(f"{site} ({operation.kind})", []).append(number)
+            if not is_sqlite:
+                site = ""
+    return found
+
+
+def without(operations: list[Operation], numbers: list[int]) -> list[Operation]:
+    """Return the operations without some syncs; a rename becomes writing in place."""
+    changed = list(operations)
+    for number in numbers:
+        operation = changed[number]
+        if operation.kind in ("rename", "link"):
+            _write_in_place(changed, number)
+        changed[number] = Operation("site", "taken out")
+    return changed
+
+
+def _write_in_place(operations: list[Operation], number: int) -> None:
+    old, new = operations[number].path, operations[number].target
+    for at in range(number - 1, -1, -1):
+        path, target = (
+            new + name[len(old) :] if name == old or name.startswith(f"{old}/") else name
+            for name in operations[at][1:3]
+        )
+        was = operations[at]
+        operations[at] = was._replace(path=path, target=target)
+        if was.path == old and was.kind in ("create", "mkdir", "symlink"):
+            break
+
+
+def try_mutations(recording: Recording) -> dict[str, str]:
+    """Return what the absence of each sync and rename does; empty if nothing was noticed."""
+    noticed = {}
+    for site, numbers in sites(recording.operations).items():
+        mutant = recording._replace(operations=without(recording.operations, numbers))
+        noticed[site] = ""
+        for model in reversed(MODELS):
+            found = replay(mutant, model, MUTATION_STATES, stop_at_fault=True)
+            if kinds := [kind for kind in KINDS if found[kind]]:
+                noticed[site] = f"{kinds[0]} on the {model} model, state {found['states']}"
+                break
+        how = noticed[site] or "NOT NOTICED"
+        print(f"  {recording.subject}: without {site}: {how}", flush=True)
+    return noticed
+
+
+def main() -> None:
+    """Record, replay and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--states", type=int, default=12_000, help="distinct states in all, at most"
+    )
+    parser.add_argument("--subjects", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS))
+    parser.add_argument("--mutations", action="store_true", help="take out each sync and rename")
+    options = parser.parse_args()
+    if not shutil.which("strace"):
+        raise SystemExit("strace is not installed; run: sudo apt-get install strace")
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # syncs cost nothing there
+    totals: Counter = Counter()
+    unnoticed, began, left = [], time.monotonic(), options.states
+    with tempfile.TemporaryDirectory(dir=memory) as scratch:
+        runs = [(s, m) for s in options.subjects for m in MODELS]
+        recordings = {s: record_subject(s, Path(scratch)) for s in options.subjects}
+        # the smallest first: what they leave goes to the others
+        runs.sort(key=lambda run: len(recordings[run[0]].operations))
+        for place, (subject, model) in enumerate(runs):
+            counts = replay(recordings[subject], model, left // (len(runs) - place))
+            left -= counts["states"]
+            print(f"{subject}, {model}: {dict(counts)}", flush=True)
+            totals += counts
+        if options.mutations:
+            for recording in recordings.values():
+                noticed = try_mutations(recording)
+                totals["mutations"] += len(noticed)
+                unnoticed += [site for site, text in noticed.items() if not text]
+    result = {name: totals[name] for name in ("states", *KINDS)}
+    if options.mutations:
+        result |= {"mutations": totals["mutations"], "unnoticed": len(unnoticed)}
+    print(json.dumps(result | {"seconds": round(time.monotonic() - began, 1)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Power cuts, replayed: every start on what a disk may hold works, and the proof can fail."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.crash_disk import Disk
+from benchmarks.crash_recorder import Operation
+from benchmarks.crash_states import record_subject, replay, sites, without
+
+STATES = int(os.environ.get("STATES", "600"))
+"""Of the proof; the numbers in the docs come from the program."""
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def operations(root: str, *kinds_and_names: tuple) -> list[Operation]:
+    return [
+        Operation(kind, f"{root}/{name}".rstrip("/"), *rest)
+        for kind, name, *rest in kinds_and_names
+    ]
+
+
+def contents(tmp_path: Path, model: str, *steps: tuple) -> set:
+    """What the file may hold after the steps; None where it is not there."""
+    disk = Disk(tmp_path, tmp_path, operations(str(tmp_path), *steps), model)
+    trees = disk.trees(len(steps), random.Random(1), 20)
+    return {tree.get("/file") for tree in trees}
+
+
+WRITE = ("create", "file"), ("write", "file", "", b"a" * 4096 + b"b")
+LEFT = {
+    "nothing is synced": (WRITE, {None, b"", b"a" * 4096, b"a" * 4096 + b"b"}, {bytes(4097)}),
+    "the file is synced": (
+        (*WRITE, ("sync", "file")),
+        {b"a" * 4096 + b"b"},
+        {None},
+    ),
+    "file and folder are synced": (
+        (*WRITE, ("sync", "file"), ("sync", "")),
+        {b"a" * 4096 + b"b"},
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "ordered", "weak_too"), LEFT.values(), ids=LEFT)
+def test_what_a_disk_may_hold(tmp_path, steps, ordered, weak_too):
+    assert contents(tmp_path, "ordered", *steps) == ordered
+    assert contents(tmp_path, "weak", *steps) >= ordered | weak_too
+
+
+def test_a_file_that_is_renamed_over_another_is_the_old_or_the_new_one(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    steps = ("create", "new"), ("write", "new", "", b"new"), ("rename", "new", f"{tmp_path}/file")
+    assert contents(tmp_path, "ordered", *steps) == {b"old", b"new"}
+    assert contents(tmp_path, "weak", *steps) == {b"old", b"new", b"", bytes(3)}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    return record_subject("labels", tmp_path)
+
+
+@pytest.mark.slow
+def test_labels_survive_and_no_sync_or_rename_can_be_taken_out(recorded):
+    for model in ("ordered", "weak"):
+        found = replay(recorded, model, 400)
+        assert set(found) == {"states"} and found["states"] > 100
+    places = sites(recorded.operations)
+    assert len(places) > 3
+    for numbers in places.values():
+        mutant = recorded._replace(operations=without(recorded.operations, numbers))
+        assert set(replay(mutant, "weak", 2000, stop_at_fault=True)) > {"states"}
+
+
+@pytest.mark.slow
+@pytest.mark.proof
+def test_every_start_after_a_power_cut_works():
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    command = [sys.executable, "-m", "benchmarks.crash_states", "--states", str(STATES)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["states"] >= 0.9 * STATES
+    assert not any(found[kind] for kind in ("lost", "doubled", "without_model", "needs_a_hand"))
