@@ -5,10 +5,12 @@ above), the server is started as a process of its own, and headless Chromium pre
 
     python -m benchmarks.labelling
     python -m benchmarks.labelling --rows 1000 1000000 --keys 50
+    python -m benchmarks.labelling --rows 1000 --compacted
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,8 @@ from benchmarks.made_lake import (
 from edge.cameras.camera import CameraSettings
 from edge.cameras.jpeg import encode_pixels
 from edge.cameras.simulated import SimulatedCamera
+from steps.ingestion.tables import IMAGES
+from steps.lake.session import spark_session
 from steps.settings.profile import PROJECT
 
 DISTINCT = 50
@@ -68,12 +72,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--keys", type=int, default=200, help="keys to press at each size")
+    parser.add_argument(
+        "--compacted", action="store_true", help="let Spark write a file a day, as upkeep does"
+    )
     options = parser.parse_args()
     print(machine(), flush=True)
     found = {}
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as home:
             write_table(Path(home), rows)
+            if options.compacted:
+                compact(Path(home))
             found[rows] = measure(Path(home), options.keys)
         print(f"{rows:9,} rows  {json.dumps(found[rows])}", flush=True)
     most, least = max(options.rows), min(options.rows)
@@ -93,6 +102,17 @@ def write_table(home: Path, rows: int) -> None:
     distinct = enumerate(distinct_images(rows <= REAL_SIZE))
     templates = list(image_rows(((frame_name(n), content) for n, content in distinct), zone))
     commit(made_profile(home), write_rows(vary(templates, rows, zone), made_profile(home), 4000))
+
+
+def compact(home: Path) -> None:
+    """Write the table again by Spark, in one file a day."""
+    profile = made_profile(home)
+    table = Path(IMAGES.path(profile))
+    with spark_session(profile, "benchmark") as spark:
+        rows = spark.read.option("basePath", str(table)).parquet(f"{table}/date=*").coalesce(1)
+        rows.write.format("delta").partitionBy("date").save(f"{table}.new")
+    shutil.rmtree(table)
+    Path(f"{table}.new").rename(table)
 
 
 def distinct_images(real_size: bool) -> Iterator[bytes]:

@@ -122,6 +122,7 @@ def _make_rules(run: StepRun, parameters: Parameters, folders: set[str]) -> Rule
         statistics=parameters.statistics,
         run_id=run.id,
         has_splits=have_splits(folders),
+        privacy_masks=run.profile.privacy_masks,
     )
 
 
@@ -194,7 +195,7 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
 STEP = Step.of(
     ingest,
-    settings=("lake", "file_name"),
+    settings=("lake", "file_name", "privacy_masks"),
     state=_state,
     invalid_reason=labelled.labelled_change_since,
 )

@@ -77,7 +77,7 @@ class Parts:
         self.actions = Actions(state, actions, self.store, device, settings.view)
         self.watcher = Watcher(
             *(self.camera, self.model, motion, self.selection, self.queue, self.results),
-            *(self.clock, self.actions),
+            *(self.clock, self.actions, settings.camera.privacy_masks),
         )
 
     def _follow(self, model: ModelSettings) -> None:

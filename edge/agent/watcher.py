@@ -14,6 +14,7 @@ from edge.cameras.camera import Camera, FrameImage, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.jpeg import encode_smaller
 from edge.inference.image import UnreadableError
+from edge.inference.region import Region
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
 from edge.outbox.reason import Reason
@@ -80,6 +81,7 @@ class Watcher:
         results: keeps results.
         clock: the time.
         actions: learn each result.
+        privacy_masks: areas that are blackened before anything else sees a frame.
         state: what it took last.
     """
 
@@ -91,6 +93,7 @@ class Watcher:
     results: Results
     clock: Clock
     actions: Actions
+    privacy_masks: list[Region] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._is_open, self._failures, self._not_before = False, 0, 0.0
@@ -126,7 +129,10 @@ class Watcher:
             was_synced = self.clock.now().is_synced
             with self.camera.shot() as shot:
                 self._failures, self.state.failure = 0, None
-                self._process(shot, was_synced)
+                self._process(shot.blackened(self.privacy_masks), was_synced)
+        except UnreadableError as error:  # what cannot be decoded cannot be blackened
+            self._failures = 0
+            self._set_failure(UnreadableFrameError(f"its frame is not readable: {error}"))
         except UnreadableFrameError as error:
             self._failures = 0
             self._set_failure(error)

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.files.settings_file import NOT_IN_FILES, number_within
+from edge.inference.region import Region
+from edge.protocol.privacy import blacken_file, blacken_pixels
 
 FrameImage = bytes | NDArray[np.uint8]
 """An image to score: a file's bytes, or ``uint8 [h, w, 3]`` RGB pixels."""
@@ -58,6 +60,11 @@ class Frame:
         """What is scored: the file's bytes if there are any, otherwise the pixels."""
         return self.pixels if self.encoded is None else self.encoded
 
+    def blackened(self, masks: list[Region]) -> "Frame":
+        """Return the frame with black areas; raises ``UnreadableError`` if its file is damaged."""
+        encoded = None if self.encoded is None else blacken_file(self.encoded, masks)
+        return replace(self, source=lambda: blacken_pixels(self.pixels, masks), encoded=encoded)
+
 
 @dataclass(frozen=True, eq=False)
 class Shot:
@@ -80,6 +87,17 @@ class Shot:
         """Make the shot of a camera that has no smaller stream."""
         return cls(frame.image, frame.captured_at, lambda: frame)
 
+    def blackened(self, masks: list[Region]) -> "Shot":
+        """Return the shot with black areas; raises ``UnreadableError`` if its file is damaged."""
+        if not masks:
+            return self
+        image: FrameImage
+        if isinstance(self.image, bytes):
+            image = blacken_file(self.image, masks)
+        else:
+            image = blacken_pixels(self.image, masks)
+        return replace(self, image=image, frame=lambda: self.frame().blackened(masks))
+
 
 @dataclass(frozen=True)
 class CameraSettings:
@@ -92,6 +110,7 @@ class CameraSettings:
         scored_size: (width, height) of the smaller stream that is scored, if there is one.
         upside_down: whether to turn the image by 180°.
         controls: libcamera's controls, by name.
+        privacy_masks: parts of the upright image that the agent blackens before anything else.
         stalled_seconds: seconds without a frame after which the camera counts as stalled.
         seed: of the simulated porch.
         period: time between two frames of :meth:`Camera.frames`.
@@ -104,6 +123,7 @@ class CameraSettings:
     scored_size: tuple[int, int] = number_within((320, 240), 16, 10_000)
     upside_down: bool = False
     controls: dict[str, Any] = field(default_factory=dict)
+    privacy_masks: list[Region] = field(default_factory=list)
     stalled_seconds: float = number_within(20.0, 0.1, 3600)
     seed: int = number_within(1, least=0)
     period: timedelta = field(default=timedelta(0), metadata=NOT_IN_FILES)

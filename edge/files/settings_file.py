@@ -5,10 +5,12 @@ import math
 import tomllib
 import types
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.inference.errors import UserError
+from edge.inference.region import Region
 
 Table = TypeVar("Table")
 """A dataclass that a table of the file becomes."""
@@ -94,6 +96,12 @@ def _read_value(
     return converted
 
 
+def _regions(value: Any) -> list[Region] | None:
+    with suppress(TypeError, ValueError):
+        return [Region.of(numbers) for numbers in value]
+    return None
+
+
 def _convert(hint: Any, value: Any) -> tuple[Any, str]:
     """Return the value as a type, or None if it is of another one, and that type in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -102,6 +110,8 @@ def _convert(hint: Any, value: Any) -> tuple[Any, str]:
         is_complete = isinstance(value, list) and len(value) == len(arguments)
         is_valid = is_complete and all(type(item) is int for item in value)
         return (tuple(value) if is_valid else None), "[width, height]"
+    if origin is list:
+        return _regions(value), "a list of [x, y, width, height] in fractions of the image"
     if origin is dict:
         return (value if isinstance(value, dict) else None), "a table"
     if hint is float:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from operator import methodcaller
 
 import fsspec
@@ -10,8 +11,10 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import broadcast
 
+from edge.inference.image import UnreadableError
 from steps.ingestion.arrivals import ARRIVAL
 from steps.ingestion.landing import LandedFile, read
+from steps.ingestion.rows import Rules
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
 from steps.lake.newest import GetSpark
 from steps.settings.profile import Profile
@@ -73,25 +76,30 @@ def mark_duplicates(spark: SparkSession, profile: Profile) -> None:
 
 
 def select_unchanged(
-    spark: SparkSession, profile: Profile, files: list[LandedFile]
+    spark: SparkSession, profile: Profile, files: list[LandedFile], rules: Rules
 ) -> set[LandedFile]:
-    """Return the files that hold the bytes of the newest row of their path, if it is an image."""
+    """Return the files of which the newest row of their path, if it is an image, has the bytes."""
     if not files or not all(table.exists(spark, profile) for table in IMAGE_TABLES):
         return set()
     for table in IMAGE_TABLES:
         table.create_view(spark, profile)
-    found = spark.createDataFrame(files, ARRIVAL).mapInArrow(_hash, "path STRING, found STRING")
+    found = spark.createDataFrame(files, ARRIVAL).mapInArrow(
+        partial(_hash, rules=rules), "path STRING, found STRING"
+    )
     found.createOrReplaceTempView("hashes")
     unchanged = {row["path"] for row in spark.sql(UNCHANGED).collect()}
     return {file for file in files if file.path in unchanged}
 
 
-def _hash(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _hash(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         hashes = {}
         for path in batch["path"].to_pylist():
-            with suppress(OSError):  # what cannot be read is described as any new file is
-                hashes[path] = hashlib.sha256(read(path)).hexdigest()
+            with suppress(
+                OSError, UnreadableError
+            ):  # what cannot be read is described as any new file is
+                stored = rules.stored(path, read(path))
+                hashes[path] = hashlib.sha256(stored).hexdigest()
         yield pa.RecordBatch.from_pydict({"path": [*hashes], "found": [*hashes.values()]})
 
 

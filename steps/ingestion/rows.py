@@ -1,8 +1,8 @@
 """From arrived files to rows of ``images`` or ``quarantine``, in Spark's workers."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,6 +14,8 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from edge.inference.image import UnreadableError
+from edge.inference.region import Region
+from edge.protocol.privacy import blacken_file, masks_of
 from steps.ingestion.exif import FUTURE
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
@@ -40,6 +42,7 @@ class Rules:
         statistics: ``full`` or ``sampled``.
         run_id: of the ingest.
         has_splits: whether the images bring a split of their own, by their folders.
+        privacy_masks: by device ID, the areas that are blackened.
     """
 
     source: str
@@ -48,6 +51,21 @@ class Rules:
     statistics: Statistics = "full"
     run_id: str = ""
     has_splits: bool = False
+    privacy_masks: Mapping[str, list[Region]] = field(default_factory=dict)
+
+    def masks(self, path: str) -> list[Region]:
+        """Return the areas of a file that are blackened, by the device in its name."""
+        named = parse_file_name(path, self.source, self.pattern, self.has_splits)
+        return masks_of(self.privacy_masks, named.device_id)
+
+    def stored(self, path: str, content: bytes) -> bytes:
+        """Return what the tables keep of a file's bytes.
+
+        Raises:
+            edge.inference.image.UnreadableError: it has to be blackened, and cannot be decoded.
+        """
+        masks = self.masks(path) if self.privacy_masks else []
+        return blacken_file(content, masks) if masks else content
 
 
 def describe_files(files: DataFrame, rules: Rules) -> DataFrame:
@@ -92,16 +110,21 @@ def landed_row(
         modified_at: the time of its last change.
         run_id: of the ingest.
     """
-    return {
+    row = {
         "path": path,
         "file_name": PurePosixPath(path).name,
-        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
         "bytes": None if content is None else len(content),
         "modified_at": modified_at,
         "ingested_at": datetime.now(UTC),
         "ingest_run_id": run_id,
-        "content": content,
     }
+    return row | hashed(content)
+
+
+def hashed(content: bytes | None) -> dict[str, Any]:
+    """Return the columns of the bytes that are kept."""
+    sha256 = None if content is None else hashlib.sha256(content).hexdigest()
+    return {"sha256": sha256, "content": content}
 
 
 def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
@@ -112,8 +135,11 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
         reason = "gone" if isinstance(error, FileNotFoundError) else "no access"
         row = landed_row(file["path"], None, file["modified_at"], rules.run_id)
         return row | {"bytes": file["bytes"], "reason": reason, "error": str(error)}
-    row = landed_row(file["path"], content, file["modified_at"], rules.run_id)
+    row = landed_row(file["path"], None, file["modified_at"], rules.run_id)
+    row["bytes"] = file["bytes"]  # by which the file is known again
     try:
+        content = rules.stored(file["path"], content)
+        row |= hashed(content)
         image = describe(content, rules.statistics)
         columns = _name_columns(file, image, rules)
         if columns["captured_at"] and columns["captured_at"] > row["ingested_at"] + FUTURE:

@@ -64,7 +64,7 @@ def ingest_files(
     sizes = {(file.path, file.bytes) for file in recorded}
     touched = [file for file in new if (file.path, file.bytes) in sizes]
     # a copy may have another time
-    unchanged = select_unchanged(spark(), profile, touched) if touched else set()
+    unchanged = select_unchanged(spark(), profile, touched, rules) if touched else set()
     new = [file for file in new if file not in unchanged]
     require_space(profile.lake, sum(file.bytes for file in new), "the new images")
     may_write()

@@ -99,7 +99,8 @@ def reading(sitting: Sitting) -> APIRouter:
     def state() -> dict[str, Any]:
         sitting.refresh()
         orders = [{"name": name, "reason": reason} for name, (reason, _) in ORDERS.items()]
-        own = {"orders": orders, "regions": sitting.profile.regions}
+        profile = sitting.profile
+        own = {"orders": orders, "regions": profile.regions, "privacy_masks": profile.privacy_masks}
         return sitting.summary() | own
 
     @routes.get("/history")

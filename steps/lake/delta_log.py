@@ -100,10 +100,9 @@ class DeltaLog:
         """
         snapshot = self.read(self.versions[-1])
         if snapshot.reader > PLAIN_READER:
-            first, *_ = snapshot.features
             raise UserError(
-                f"{self.table} uses {', '.join(snapshot.features)}, which only Spark reads; in "
-                f"Spark SQL, run: ALTER TABLE delta.`{self.table}` DROP FEATURE {first}"
+                f"{self.table} uses {', '.join(snapshot.features)}, which only Spark reads: copy "
+                "its rows into a plain table (docs/label-images.md#a-table-that-only-spark-reads)"
             )
         return snapshot
 

@@ -137,6 +137,9 @@ class Profile(Section):
     regions: dict[str, Annotated[Region, BeforeValidator(Region.of)]] = Field(
         {}, description="by device ID, the part of its images that counts: [x, y, width, height]"
     )
+    privacy_masks: dict[str, list[Annotated[Region, BeforeValidator(Region.of)]]] = Field(
+        {}, description="by device ID, areas that ingest blackens: [[x, y, width, height], …]"
+    )
     spark: Spark
     training: Training
     tuning: Tuning | None = Field(None, description="needed by tune only")

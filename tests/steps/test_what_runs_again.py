@@ -237,6 +237,7 @@ def test_the_landing_zone(landing, profile, change, first):
         ("training", {"processes": 3}, "train"),
         ("model", "shoes", "register"),
         ("regions", {"7": Region(0, 0, 0.5, 1)}, "tune"),
+        ("privacy_masks", {"7": [Region(0, 0, 0.5, 1)]}, "ingest"),
         ("name", "farm", None),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from edge.agent.settings import Settings
 from edge.cli.main import main
 from edge.files.settings_file import NOT_IN_FILES, SettingsError
+from edge.inference.region import Region
 
 ACTION = "[actions.x]\nurl = 'hub'\n"
 SMALLEST = 'device = "a7"\n[landing]\nurl = "/mnt/landing"\n'
@@ -34,12 +35,14 @@ def test_every_setting_can_be_set(read):
         '[landing]\nurl = "s3://b/l"\noptions = {anon = true}\nreport_minutes = 1\n'
         '[model]\nserver = "http://m:5000"\nname = "package-onnx"\nalias = "canary"\n'
         '[camera]\nkind = "folder"\nsource = "/in"\nsize = [1280, 720]\ncontrols = {AfMode = 0}\n'
+        "privacy_masks = [[0, 0.5, 0.25, 0.5], [0, 0, 1, 0.1]]\n"
         "[capture]\nmotion = true\n[score]\nperiod_seconds = 2\n"
         '[store]\nfolder = "~/store"\n[page]\nhost = "0.0.0.0"\n'
         "[state]\nwindow = 7\n[state.labels.1]\nvotes = 4\ndwell_seconds = 0\n"
         '[actions.door]\nkind = "webhook"\nurl = "https://hub.local/x"\n'
     )
     assert settings.landing.options == {"anon": True} and settings.landing.report_minutes == 1.0
+    assert settings.camera.privacy_masks == [Region(0, 0.5, 0.25, 0.5), Region(0, 0, 1, 0.1)]
     assert settings.model.alias == "canary" and settings.camera.size == (1280, 720)
     assert (settings.state.dwell_of("1"), settings.state.dwell_of("0")) == (0, 3)
     assert settings.state.labels["1"].votes == 4 and settings.actions["door"].kind == "webhook"
@@ -55,6 +58,9 @@ def test_every_setting_can_be_set(read):
         (SMALLEST + "[camera]\nkid = 'x'\n", "unknown key camera.kid in "),
         (SMALLEST + "[camera]\nkind = 'webcam'\n", "it must be one of picamera2, opencv"),
         (SMALLEST + "[camera]\nsize = [640]\n", "it must be [width, height]"),
+        (SMALLEST + "[camera]\nprivacy_masks = 1\n", "it must be a list of [x, y, width, height]"),
+        (SMALLEST + "[camera]\nprivacy_masks = [0, 0, 1, 1]\n", "must be a list of [x, y, width,"),
+        (SMALLEST + "[camera]\nprivacy_masks = [[0.5, 0, 0.6, 1]]\n", "in fractions of the image"),
         (SMALLEST + "[camera]\nsize = [640, 4]\n", "it must be from 16 to 10000"),
         (SMALLEST + "[score]\nthreads = 1.5\n", "it must be a whole number"),
         (SMALLEST + "[score]\nmargin = 2\n", "it must be from 0 to 1"),

@@ -163,6 +163,8 @@ def test_an_unknown_key_is_named_with_the_file_and_those_there_are(tmp_path, key
         ("regions", {"7": [0.5, 0, 0.6, 1]}, "regions.7: no part of an image; give x,y,"),
         ("regions", {"7": "left"}, "regions.7: no part of an image; give x,y,"),
         ("regions", {"7": None}, "regions.7: no part of an image; give x,y,"),
+        ("privacy_masks", {"7": [0, 0, 1, 1]}, "privacy_masks.7.0: no part of an image; give x,y,"),
+        ("privacy_masks", {"7": [[0, 0, 1]]}, "privacy_masks.7.0: no part of an image; give x,y,"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_the_file(tmp_path, key, value, told):
