@@ -158,13 +158,13 @@ def _drawn(hours: Any, rng: np.random.Generator) -> Any:
     return hours[np.sort(np.concatenate(kept))]
 
 
-def evaluate(seed: int, days: int, cache: Path, rate: float) -> dict[str, Any]:
+def evaluate(seed: int, days: int, cache: Path, rate: float, faults: list[str]) -> dict[str, Any]:
     """Return which faults of a porch are noticed, when and how, and its month's false alarms."""
     porch = Porch(seed, days, cache)
     false = find_changes(Watched(porch.training, porch.month), rate).alarms
     found: dict[str, Any] = {}
     begin = START.timestamp() * 1e6 + porch.fault_hour * HOUR
-    for fault in FAULTS:
+    for fault in faults:
         alarms = find_changes(Watched(porch.training, porch.with_fault(fault)), rate).alarms
         after = [alarm for alarm in alarms if alarm.noticed > begin]
         first = min(after, key=lambda alarm: alarm.noticed, default=None)
@@ -187,8 +187,15 @@ def main() -> None:
         "--rate", type=float, default=0.5, help="wanted false alarms a camera-month"
     )
     parser.add_argument("--cache", type=Path, default=Path("data/cache/monitoring-benchmark"))
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
     options = parser.parse_args()
-    run = partial(evaluate, days=options.days, cache=options.cache, rate=options.rate)
+    run = partial(
+        evaluate,
+        days=options.days,
+        cache=options.cache,
+        rate=options.rate,
+        faults=options.faults,
+    )
     results = []
     with ProcessPoolExecutor(2) as pool:
         for result in pool.map(run, range(options.seeds)):
@@ -196,7 +203,7 @@ def main() -> None:
             print(json.dumps(result), flush=True)
     by_fault = {
         fault: [result["faults"][fault]["frames"] is not None for result in results]
-        for fault in FAULTS
+        for fault in options.faults
     }
     shares = {fault: round(float(np.mean(noticed)), 3) for fault, noticed in by_fault.items()}
     months = options.seeds * options.days / 30

@@ -50,3 +50,12 @@ def test_the_last_line_is_json_with_the_full_count(start, tmp_path):
     done = run(PROJECT if start == "module" else tmp_path, *program, "--images", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["files"] == 3
+
+
+@pytest.mark.slow
+def test_the_monitor_notices_a_camera_that_was_moved(tmp_path):
+    place = ("--seeds", "1", "--days", "3", "--faults", "moved", "--cache", str(tmp_path))
+    done = run(PROJECT, "-m", "benchmarks.monitoring", *place)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["noticed"], result["false_alarms_per_camera_month"]) == (1, 0)
