@@ -30,16 +30,14 @@ class Places(NamedTuple):
     """Where images lie.
 
     Attributes:
-        version: of the table that the numbers are of.
         features: that there were.
-        numbers: of the images, ``[N]``.
+        sha256: of the images.
         stack: the point of each image, ``[N]``.
         points: 0–1, ``float32 [points, 2]``.
     """
 
-    version: int
     features: int
-    numbers: NDArray[np.intp]
+    sha256: list[str]
     stack: NDArray[np.intp]
     points: NDArray[np.float32]
 
@@ -55,8 +53,7 @@ class ImageMap:
         self._sitting = sitting
         self._lock = threading.Lock()
         self._thread = threading.Thread()
-        none = np.empty(0, np.intp)
-        self._places = Places(-1, 0, none, none, np.empty((0, 2), np.float32))
+        self._places = Places(0, [], np.empty(0, np.intp), np.empty((0, 2), np.float32))
 
     def page(self, filters: Filters) -> dict[str, Any]:
         """Return the map as it is known, and whether a newer one is being made.
@@ -68,18 +65,17 @@ class ImageMap:
         sitting, state = self._sitting, self._sitting.state
         with self._lock:
             places, count = self._places, sitting.features.count()
-            is_old = places.version != state.images.version or count > GROWTH * places.features
-            if is_old and count and not self._thread.is_alive():
+            if count > GROWTH * places.features and not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._update, daemon=True)
                 self._thread.start()
-        if places.version != state.images.version:
-            places = places._replace(numbers=places.numbers[:0], stack=places.stack[:0])
-        numbers = places.numbers
+        found = np.array([state.images.find(sha256) for sha256 in places.sha256], float)
+        here = np.flatnonzero(~np.isnan(found))  # of the table as it is now
+        numbers = found[here].astype(np.intp)
         return {
             "making": self._thread.is_alive(),
             "classes": sitting.classes,
             "sha256": [name.decode() for name in state.images.sha256[numbers]],
-            "stack": places.stack.tolist(),
+            "stack": places.stack[here].tolist(),
             "label": state.codes[numbers].tolist(),
             "shown": matching(sitting, filters)[numbers].tolist(),
             "x": places.points[:, 0].round(4).tolist(),
@@ -93,12 +89,13 @@ class ImageMap:
         numbers, values = self._sitting.features.read(images)
         drawn = np.sort(np.argsort(images.sha256[numbers])[:MOST])
         numbers, values = numbers[drawn], values[drawn]
+        hashes = [name.decode() for name in images.sha256[numbers]]
         stack, heads = find_points(values)
         for place in (principal_components, keep_neighbours):
             points = place(values[heads])
             points -= points.min(axis=0, initial=np.inf)
             points /= np.maximum(points.max(axis=0, initial=0), 1e-6)
-            self._places = Places(images.version, features, numbers, stack, points)
+            self._places = Places(features, hashes, stack, points)
 
 
 def find_points(values: NDArray[np.float32]) -> tuple[NDArray[np.intp], list[int]]:

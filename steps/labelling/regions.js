@@ -67,7 +67,9 @@ function showLines() {
   section("privacy_masks", list => `[${list.map(asYaml).join(", ")}]`);
   at("lines").value = lines.join("\n") || "Draw a rectangle on the image.";
   at("lines").rows = Math.max(2, Math.min(7, lines.length));
-  at("one-region").replaceChildren(...own ? ["For all devices, without a profile: ", made("code", {}, `-P region=${own.map(number => Number(number.toFixed(3))).join(",")}`)] : []);
+  const masks = rectangles("privacy_masks").map(asYaml).join(", ");
+  at("one-region").replaceChildren(...own ? ["For all devices, without a profile: ", made("code", {}, `-P region=${own.map(number => Number(number.toFixed(3))).join(",")}`)] : [],
+    ...masks ? [" In agent.toml of the device, below [camera]: ", made("code", {}, `privacy_masks = [${masks}]`)] : []);
   at("numbers").value = (rectangles(kindOf()).at(-1) ?? []).join(",");
 }
 

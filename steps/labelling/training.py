@@ -124,4 +124,4 @@ class Training:
         if not self._process or self._process.poll() is not None:
             return None
         number = self._process.pid
-        return f"the training goes on as process {number} (kill {number} stops it): {self.log}"
+        return f"the training goes on as process {number} (kill -- -{number} stops it): {self.log}"

@@ -8,13 +8,15 @@ import time
 from itertools import chain
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from busy_day import busy_day
 from drawing import jpeg
 
 from benchmarks.browser import CHROMIUM, browsing
-from benchmarks.made_lake import frame_name, make_lake
+from benchmarks.made_lake import frame_name, make_lake, write_table
 from edge.inference.region import Region
+from steps.ingestion.tables import CLASSES
 from steps.labelling.describing import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
@@ -219,6 +221,32 @@ def test_a_region_is_drawn_or_typed_and_can_be_copied(place):
         assert page.run("at('problem').textContent").startswith("give x,y,width,height")
         page.click("#clear")
         assert "regions" not in page.run("at('lines').value")
+
+
+def test_a_label_is_named_and_merged_and_its_buttons_follow(place):
+    done = []
+
+    def name(names):
+        row = {"label": "1", "name": names["1"], "colour": "#0072b2", "key": "1"}
+        schema = pa.schema([(column, pa.string()) for column in row])
+        write_table(CLASSES, place.profile, [row], schema)
+
+    place.server.commits.names = name
+    place.server.commits.merge = lambda *merged: done.append(merged)
+    with place.browse() as page:
+        add_labels(page, "1", "2")
+        page.click("#labels")
+        page.wait("document.querySelectorAll('#class-list tr').length === 2")
+        field = "document.querySelector('#class-list input')"
+        page.run(f"{field}.value = ' <b>package ', {field}.onchange(), 0")
+        page.wait("at('changing').textContent === 'Written.' && !at('manage').inert")
+        assert page.run("at('classes').firstChild.textContent") == "1<b>package1"
+        page.run("window.confirm = text => (window.asked = text, true), 0")
+        into = "document.querySelectorAll('#class-list select')[1]"
+        page.run(f"{into}.value = '1', {into}.onchange(), 0")
+        page.wait("!at('manage').inert")
+        assert page.run("asked").startswith("Give 1 images labelled 2 the label <b>package?")
+    assert done == [(place.source, "2", "1", "ann")]
 
 
 def test_a_training_runs_beside_the_page_which_says_how_it_ends(place, monkeypatch):
