@@ -30,7 +30,7 @@ from steps.audit.expectation import Expectation, expect
 from steps.audit.left_out import predict_groups
 from steps.dataset.split import TEST, SplitRule
 from steps.evaluation.predictions import Predictions, blocks_of
-from steps.training.feature_cache import Source, describe
+from steps.training.feature_cache import Source, compute_features
 from steps.training.head import PRIOR
 
 SIDE = 128
@@ -99,7 +99,7 @@ def take(
         images["captured_at"].to_numpy("datetime64[us]"), images["device"], images["sha256"]
     )
     source = Source("efficientnet_lite0", (SIDE, SIDE), 0)
-    return images, describe(source, np.stack(pixels), 1, seed)
+    return images, compute_features(source, np.stack(pixels), 1, seed)
 
 
 def frames(

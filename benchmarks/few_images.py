@@ -39,7 +39,7 @@ from steps.dataset.cache import FEW, Cache
 from steps.dataset.selection import Contender
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.training.cross_validation import cross_validate, log_loss
-from steps.training.feature_cache import REST, Features, Source, describe
+from steps.training.feature_cache import REST, Features, Source, compute_features
 from steps.training.last_fit import fit_fully
 from steps.training.model import build_model
 from steps.training.networks import FROZEN, sizes
@@ -185,7 +185,7 @@ def frozen(images: Images):
         size = (way.input_size,) * 2
         source = Source(plan.network, size, plan.augmentation)
         pixels = np.stack([prepare(path, size, way.resizing) for path in images.paths])
-        features = describe(source, pixels, source.copies, seed=0)
+        features = compute_features(source, pixels, source.copies, seed=0)
         described[way] = features.reshape(source.copies, len(pixels), -1)
 
     def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:

@@ -37,7 +37,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.split import TRAIN, VALIDATION
 from steps.release.int8 import to_int8
 from steps.release.onnx_graph import to_onnx
-from steps.training.feature_cache import Source, describe
+from steps.training.feature_cache import Source, compute_features
 from steps.training.fit import fit
 from steps.training.head import add_head
 from steps.training.model import build_model
@@ -143,7 +143,7 @@ def train(plan: Plan, cache: Cache, inputs: dict, classes: dict, folder: Path):
         source = Source(plan.network, cache.input_size, plan.augmentation)
         copies = {TRAIN: source.copies, VALIDATION: 1}
         features = {
-            part: describe(source, inputs[part], copies[part], plan.seed) for part in copies
+            part: compute_features(source, inputs[part], copies[part], plan.seed) for part in copies
         }
         classes = {part: np.tile(classes[part], copies[part]) for part in copies}
         known = features[TRAIN]

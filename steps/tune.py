@@ -27,7 +27,7 @@ from steps.settings.search_space import SearchSpace
 from steps.training.networks import FROZEN
 from steps.training.plan import Plan
 from steps.training.plan_parameters import NetworkParameters
-from steps.tuning.hyperopt_space import narrow
+from steps.tuning.hyperopt_space import narrow_space
 from steps.tuning.trials import FAILED, Trial, read_trials
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     best, failed = _best(trials), sum(trial.outcome == FAILED for trial in trials)
     for name in ("validation_loss", "validation_accuracy"):
         mlflow.log_metric(name, getattr(best, name))
-    fill_report(run.report, trials, narrow(space, best.network), entries, curve.result())
+    fill_report(run.report, trials, narrow_space(space, best.network), entries, curve.result())
     runs = {"ingest_run_id": run.inputs["ingest"], "tune_run_id": run.id}
     run.report.next_command = run.commands.next("train", **runs)
     return TuneOutputs(
@@ -116,14 +116,14 @@ def _enter_networks(
 ) -> list["Entry"]:
     """Prepare the images for each network, and leave out those that cost a device too much."""
     from steps.reports.promotion_outlook import warn_of_refusal
-    from steps.tuning.contest import enter, within_limits, worth_a_contest
+    from steps.tuning.contest import enter_contest, within_limits, worth_a_contest
 
     cache = find_or_fill(selection, run.profile, partial(nullcontext, spark))
     logger.info(describe_guard(cache.counts))
     has_frozen = any(ways[0].network in FROZEN for ways in contenders)
     warn_of_refusal(run.report, cache, run.profile, selection.source, has_frozen)
     shared = selection, cache.labels, plan, run.profile, spark
-    entries = [enter(ways, *shared) for ways in contenders]
+    entries = [enter_contest(ways, *shared) for ways in contenders]
     return worth_a_contest(within_limits(entries, run.profile.promotion))
 
 

@@ -26,7 +26,7 @@ EPSILON = 1e-3
 """Of batch normalisation."""
 
 
-def describe(x: "keras.KerasTensor") -> "keras.KerasTensor":
+def extract_features(x: "keras.KerasTensor") -> "keras.KerasTensor":
     """Return the features of images, by the network with its weights of ImageNet.
 
     Its batch normalisation is folded into its convolutions, and no layer is trainable.

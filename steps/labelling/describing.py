@@ -93,9 +93,9 @@ def _next_batch(missing: dict[int, None], images: ImageIndex, wanted: Any) -> li
 
 
 def _describe(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from steps.training.feature_cache import Source, describe
+    from steps.training.feature_cache import Source, compute_features
 
-    return describe(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
+    return compute_features(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
 
 
 def read_pixels(

@@ -88,7 +88,7 @@ def see(pixels: NDArray[np.uint8], sha256: NDArray[np.bytes_]) -> NDArray[Any]:
         pixels: RGB, ``uint8 [N, SIDE, SIDE, 3]``.
         sha256: of their files, ``S64 [N]``.
     """
-    from steps.training.feature_cache import Source, describe
+    from steps.training.feature_cache import Source, compute_features
 
     records = np.zeros(len(pixels), KEPT)
     grey = pixels @ np.array((0.299, 0.587, 0.114), np.float32)
@@ -99,5 +99,5 @@ def see(pixels: NDArray[np.uint8], sha256: NDArray[np.bytes_]) -> NDArray[Any]:
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     records["detail"] = np.abs(around - 4 * inner).mean(axis=(1, 2))
     source = Source(FROZEN[0], (SIDE, SIDE), 0)
-    records["features"] = describe(source, pixels, copies=1, seed=0)
+    records["features"] = compute_features(source, pixels, copies=1, seed=0)
     return records

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from steps.errors import RUN, UserError
-from steps.settings.validation_errors import describe, did_you_mean
+from steps.settings.validation_errors import describe_validation_error, did_you_mean
 
 TRUE = ("true", "1", "yes", "on", "y", "t")
 """What pydantic reads as true, in any case."""
@@ -163,7 +163,9 @@ def parse_parameters(model: type[P], step: str, argv: list[str] | None = None) -
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise UserError(f"{describe(error)}; see: python -m steps.{step} --help") from error
+        raise UserError(
+            f"{describe_validation_error(error)}; see: python -m steps.{step} --help"
+        ) from error
 
 
 def read_flag(name: str, argv: list[str] | None) -> bool:

@@ -16,7 +16,7 @@ _WORDS = {_NO_SUCH_KEY: "there is no such key", "missing": "this key is missing"
 """Plainer than pydantic's, for the commonest mistakes in a profile."""
 
 
-def describe(error: ValidationError) -> str:
+def describe_validation_error(error: ValidationError) -> str:
     """Return a pydantic error in one line: each key with what is wrong about it."""
     return "; ".join(f"{key_of(item) or 'value'}: {describe_item(item)}" for item in error.errors())
 

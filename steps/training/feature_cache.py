@@ -131,7 +131,7 @@ def _describe_group(rows: pa.Table, source: Source, after: int, known: Cache | N
     pixels = pixels.reshape(-1, *source.input_size, 3)
     count = 1 if split == TEST else source.copies
     before = _read(known, split, row_group) if known else None
-    features = describe(source, pixels, count, row_group, before)
+    features = compute_features(source, pixels, count, row_group, before)
     copied = pa.concat_tables([rows.select(OF_IMAGE)] * count)
     copies = np.repeat(np.arange(count, dtype=np.int32), len(rows))
     copied = copied.append_column("copy", pa.array(copies))
@@ -185,7 +185,7 @@ def read_features(cache: Cache, split: str) -> Features:
     return Features(cache.stack(rows["features"]), rows["label"].to_numpy(np.int32), captures)
 
 
-def describe(
+def compute_features(
     source: Source,
     pixels: NDArray[np.uint8],
     copies: int,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.errors import UserError
-from steps.features.efficientnet_lite0 import describe
+from steps.features.efficientnet_lite0 import extract_features
 from steps.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _efficientnet_lite0(x: "keras.KerasTensor", width: float, weights: str) -> "
             "efficientnet_lite0 has one width and weights of its own; pass -P width=1 "
             "-P weights=none"
         )
-    return describe(x)
+    return extract_features(x)
 
 
 def _application(

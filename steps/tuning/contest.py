@@ -24,7 +24,7 @@ from steps.training.cross_validation import cross_validate, log_loss
 from steps.training.feature_cache import REST, find_or_describe, read_features
 from steps.training.plan import Plan
 from steps.tuning.cost import Cost, affordable, measure_cost
-from steps.tuning.hyperopt_space import narrow
+from steps.tuning.hyperopt_space import narrow_space
 from steps.tuning.learning_curve import LearningCurve, learning_curve
 from steps.tuning.search import Limits, search
 from steps.tuning.trials import FAILED, Trial
@@ -56,7 +56,7 @@ class Entry:
         return self.contender.network
 
 
-def enter(
+def enter_contest(
     ways: list[Contender],
     selection: Selection,
     labels: list[str],
@@ -168,7 +168,7 @@ def hold_contest(
         network = entry.network
         left = limits.seconds and max(0.0, limits.seconds - (time.monotonic() - started))
         limit = replace(limits, trials=count, parallelism=parallelism, seconds=left)
-        part, own = narrow(space, network), trials[network]
+        part, own = narrow_space(space, network), trials[network]
         trials[network] = search(spark, entry.plan, entry.cache, part, limit, parent_run_id, own)
 
     if len(entries) > 1:

@@ -7,7 +7,7 @@ from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.networks import FROZEN
 
 
-def narrow(space: SearchSpace, network: str) -> SearchSpace:
+def narrow_space(space: SearchSpace, network: str) -> SearchSpace:
     """Return the part of a space that is searched for a network.
 
     A frozen network has one width, and features of one strength of augmentation.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from debian_torch import python_with_torch
 
-from steps.features.efficientnet_lite0 import describe
+from steps.features.efficientnet_lite0 import extract_features
 from steps.features.weights import FILE, PACKAGE
 
 # odd sides too, since SAME pads them differently
@@ -34,7 +34,7 @@ def test_features_are_those_of_the_network_in_pytorch(tmp_path, size):
     weights = metadata.distribution(PACKAGE).locate_file(FILE)
     run(str(program), str(weights), str(pixels), str(expected))
     x = keras.Input((*size, 3))
-    model = keras.Model(x, describe(x))
+    model = keras.Model(x, extract_features(x))
     found = np.asarray(model(_photos(size) / np.float32(255)))
     assert found.shape == (8, 1904) and found.std(axis=0).mean() > 0.1
     np.testing.assert_allclose(found, np.load(expected), atol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from steps.settings.search_space import SearchSpace
-from steps.settings.validation_errors import describe
+from steps.settings.validation_errors import describe_validation_error
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ EITHER = "give either low and high, or choices"
 def test_what_is_wrong_is_reported_of_the_kind_that_was_meant(width, said):
     with pytest.raises(ValidationError) as caught:
         SearchSpace.model_validate({"width": width})
-    assert describe(caught.value) == said
+    assert describe_validation_error(caught.value) == said
 
 
 def test_what_is_left_out_is_not_searched():

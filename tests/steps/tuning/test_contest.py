@@ -26,7 +26,7 @@ from steps.tuning.contest import (
     within_limits,
     worth_a_contest,
 )
-from steps.tuning.hyperopt_space import narrow
+from steps.tuning.hyperopt_space import narrow_space
 from steps.tuning.search import Limits
 from steps.tuning.trials import FAILED, FINISHED, list_trial_runs, read_trials
 
@@ -144,7 +144,7 @@ def test_each_network_has_a_trial_and_the_best_one_the_others(lake, store, entri
     report = Report("tune", "run")
     with mlflow.start_run():  # whose experiment the links lead to
         curve = find_learning_curve(entries)
-        fill_report(report, trials, narrow(SPACE, winner.contender.network), entries, curve)
+        fill_report(report, trials, narrow_space(SPACE, winner.contender.network), entries, curve)
     (learning,) = (one for one in report.sections if one.title == "Learning curve")
     assert [row[0] for row in learning.rows] == ["all", "a", "b"]
     table = next(section for section in report.sections if section.title == "Networks")

@@ -8,7 +8,7 @@ from hyperopt.pyll import stochastic
 from steps.settings.profile import load_profile
 from steps.settings.search_space import Choice
 from steps.training.plan import Plan
-from steps.tuning.hyperopt_space import narrow, to_hyperopt, to_point
+from steps.tuning.hyperopt_space import narrow_space, to_hyperopt, to_point
 
 
 def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds():
@@ -32,9 +32,9 @@ def test_the_profiles_space_holds_the_default_and_is_searched_within_its_bounds(
 
 def test_a_search_for_one_network_has_that_networks_dimensions():
     space = load_profile("local").tuning.space
-    one = narrow(space, "MobileNetV2").searched()
+    one = narrow_space(space, "MobileNetV2").searched()
     assert one.keys() == space.searched().keys() and one["network"].choices == ["MobileNetV2"]
-    frozen = narrow(space, "efficientnet_lite0").searched()
+    frozen = narrow_space(space, "efficientnet_lite0").searched()
     assert frozen.keys() == space.searched().keys() - {"width", "augmentation"}
-    without = narrow(space.model_copy(update={"network": None}), "compact")
+    without = narrow_space(space.model_copy(update={"network": None}), "compact")
     assert without.network.choices == ["compact"]
