@@ -29,12 +29,19 @@ MOST = 100_000
 """Images that get features. On disk they are 4 kB each; in memory there is their projection."""
 
 
-def read_records(file: Path, record: np.dtype[Any] = RECORD) -> NDArray[Any]:
-    """Return the complete records of a file; one that is being written is left out."""
-    size = file.stat().st_size if file.exists() else 0
-    if size < record.itemsize:
+def count_records(file: Path, record: np.dtype[Any] = RECORD) -> int:
+    """Return how many complete records a file has; one that is being written does not count."""
+    return file.stat().st_size // record.itemsize if file.exists() else 0
+
+
+def read_records(
+    file: Path, record: np.dtype[Any] = RECORD, start: int = 0, count: int | None = None
+) -> NDArray[Any]:
+    """Return records of a file, mapped into memory: all complete ones, or so many from one on."""
+    count = count_records(file, record) - start if count is None else count
+    if count <= 0:
         return np.empty(0, record)
-    return np.memmap(file, record, "r", shape=(size // record.itemsize,))
+    return np.memmap(file, record, "r", offset=start * record.itemsize, shape=(count,))
 
 
 def describe_images(profile: Profile, source: str, file: Path, wanted: Any) -> None:

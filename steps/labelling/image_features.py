@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.features.weights import SHA256
-from steps.labelling.describing import SIDE, WIDTH, describe_images, read_records
+from steps.labelling.describing import (
+    RECORD,
+    SIDE,
+    WIDTH,
+    count_records,
+    describe_images,
+    read_records,
+)
 from steps.labelling.image_index import ImageIndex
 from steps.labelling.journal import journal_folder
 from steps.labelling.similarity import PROJECTED, project
@@ -84,7 +92,7 @@ class ImageFeatures:
 
     def count(self) -> int:
         """Return how many images have features by now, of whatever source."""
-        return len(read_records(self.file))
+        return count_records(self.file)
 
     @property
     def progress(self) -> tuple[int, bool]:
@@ -99,9 +107,8 @@ class ImageFeatures:
             numbers ``[N]`` in the index, and ``float32 [N, PROJECTED]``, standardised over the
             images, of a mean squared length of 1.
         """
-        records = read_records(self.file)
         with self._lock:
-            self._project(records)
+            self._project()
             found = (self._places.get(sha256, -1) for sha256 in images.sha256.tolist())
             places = np.fromiter(found, np.intp, len(images))
             numbers = np.flatnonzero(places >= 0)
@@ -120,37 +127,42 @@ class ImageFeatures:
             numbers ``[N]``, and ``float32 [N, WIDTH]``, standardised, of a mean squared length
             of 1.
         """
-        records = read_records(self.file)
         with self._lock:
-            self._project(records)
+            self._project()
             found = [self._places.get(sha256, -1) for sha256 in images.sha256[wanted].tolist()]
             places = np.array(found, np.intp)
             known = places >= 0
-            return wanted[known], _standardise(records[places[known]], self._standard)
+            records = read_records(self.file)[places[known]]
+            return wanted[known], _standardise(records, self._standard)
 
-    def _project(self, records: NDArray[Any]) -> None:
+    def _project(self) -> None:
         """Project the records that are new since the last call, or all if they are many."""
-        known = self._standard.records
-        if len(records) != known and (len(records) < SETTLED or len(records) >= 2 * known):
-            self._standard, self._points = _measure(records), self._points[:0]
-        for start in range(len(self._points), len(records), CHUNK):
-            some = records[start : start + CHUNK]
+        count, known = count_records(self.file), self._standard.records
+        if count != known and (count < SETTLED or count >= 2 * known):
+            self._standard, self._points = _measure(self.file, count), self._points[:0]
+        for start, some in _chunks(self.file, len(self._points), count):
             for place, sha256 in enumerate(some["sha256"].tolist(), start):
                 self._places.setdefault(sha256, place)
             new = project(_standardise(some, self._standard))
             self._points = np.concatenate([self._points, new])
 
 
-def _measure(records: NDArray[Any]) -> Standard:
+def _chunks(file: Path, start: int, end: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the records from one on, some at a time: each is mapped only while it is used."""
+    for first in range(start, end, CHUNK):
+        yield first, read_records(file, RECORD, first, min(CHUNK, end - first))
+
+
+def _measure(file: Path, count: int) -> Standard:
     sums, squares = np.zeros(WIDTH), np.zeros(WIDTH)
-    for start in range(0, len(records), CHUNK):
-        values = records["values"][start : start + CHUNK].astype("f4")
+    for _, records in _chunks(file, 0, count):
+        values = records["values"].astype("f4")
         sums += values.sum(axis=0, dtype=float)
         squares += np.einsum("nw,nw->w", values, values, dtype=float)
-    mean = sums / max(len(records), 1)
-    deviation = np.sqrt(np.maximum(squares / max(len(records), 1) - mean**2, 0))
+    mean = sums / max(count, 1)
+    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
     scale = 1 / np.maximum(deviation, 1e-3) / WIDTH**0.5
-    return Standard(len(records), mean.astype("f4"), scale.astype("f4"))
+    return Standard(count, mean.astype("f4"), scale.astype("f4"))
 
 
 def _standardise(records: NDArray[Any], standard: Standard) -> NDArray[np.float32]:

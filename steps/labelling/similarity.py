@@ -15,6 +15,12 @@ PENALTY = 0.1
 FEWEST = 2
 """Labelled images of a class that a head needs."""
 
+MOST_COMPARED = 10_000
+"""Images in which clusters are looked for; the others go to the nearest one."""
+
+MOST_KNOWN = 1000
+"""Labelled images that others are compared with, drawn at random: so it takes a second."""
+
 NEWEST = 1000
 """Labelled images that a head is fitted to, at most: so it takes a fraction of a second."""
 
@@ -52,8 +58,9 @@ def find_clusters(points: NDArray[np.float32]) -> Clusters:
     from sklearn.cluster import MiniBatchKMeans
 
     count = int(np.clip(len(points) ** 0.5, 1, MOST_CLUSTERS))
-    means = MiniBatchKMeans(count, random_state=0, n_init=1).fit(points)
-    of = means.labels_.astype(np.intp)
+    drawn = np.random.default_rng(0).permutation(len(points))[:MOST_COMPARED]
+    means = MiniBatchKMeans(count, random_state=0, n_init=1).fit(points[np.sort(drawn)])
+    of = means.predict(points).astype(np.intp)
     distance = np.linalg.norm(points - means.cluster_centers_[of], axis=1)
     rank = np.empty(len(of), np.intp)
     for cluster in range(count):
@@ -66,10 +73,11 @@ def distance_to_nearest(
     points: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return how far each image is from the nearest known one; from the mean if none is."""
-    others = points[known] if known.any() else points.mean(axis=0, keepdims=True)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(known))[:MOST_KNOWN]
+    others = points[drawn] if len(drawn) else points.mean(axis=0, keepdims=True)
     nearest = np.full(len(points), np.inf, np.float32)
-    for start in range(0, len(others), 256):
-        some = others[start : start + 256]
+    for start in range(0, len(others), 64):
+        some = others[start : start + 64]
         squares = (some**2).sum(axis=1) - 2 * points @ some.T
         np.minimum(nearest, squares.min(axis=1), out=nearest)
     distances: NDArray[np.float32] = np.sqrt(np.maximum(nearest + (points**2).sum(axis=1), 0))
