@@ -1,15 +1,20 @@
 """Promote: make the challenger the champion if it passes the rules, or set an alias by hand."""
 
 import logging
-from typing import Any, Literal
+from contextlib import ExitStack
+from functools import cache, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge.inference.region import Region
+from edge.protocol.rollout import CANARY
 from steps.endings import Result
 from steps.errors import UserError
+from steps.evaluation.canary import Action
 from steps.evaluation.comparison import (
     Comparison,
     compare_to_champion,
@@ -24,6 +29,7 @@ from steps.evaluation.refusal import (
     why_refused,
 )
 from steps.ingestion.landing import display
+from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.runs import LATEST
 from steps.pipeline.step import Step, StepRun
@@ -33,22 +39,47 @@ from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_r
 from steps.registry.versions import REFUSED, WITHDRAWN
 from steps.release.keys import public_keys, signing_keys
 from steps.release.rollback import point_alias
+from steps.release.rollout import advance, read_reports
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 logger = logging.getLogger("steps")
+
+
+def _stages(text: str) -> str:
+    """Return growing shares that end at 1, with commas between."""
+    try:
+        shares = [float(part) for part in text.split(",")] if text else [1.0]
+    except ValueError:
+        shares = []
+    grows = all(low < high for low, high in pairwise([0.0, *shares]))
+    if not shares or shares[-1] != 1 or not grows:
+        raise ValueError(f"{text!r} is not a list of growing shares up to 1, such as 0.05,0.2,1")
+    return text
+
+
+Stages = Annotated[str, AfterValidator(_stages)]
 
 
 class Parameters(StepParameters):
     """Compare challenger and champion on the same test images; move the alias on a pass.
 
-    With `version`, move the alias to that version without a comparison: to roll back or forward."""
+    With `version`, move the alias to that version without a comparison: to roll back or forward.
+    With `widen`, let the canary's release reach more devices, or take it back."""
 
     register_run_id: str = Field(LATEST, description="run of register that made the challenger")
     alias: Alias = Field(CHAMPION, description="the alias that moves, such as canary")
     version: int | None = Field(
         None, ge=1, description="version that gets the alias without a comparison; none: compare"
+    )
+    widen: Stages = Field(
+        "",
+        description="shares of the devices that get the canary one after the other, such as "
+        "0.01,0.05,0.2,1: each run goes to the next one, waits, or takes the canary back",
     )
     reason: str = Field("", description="why the alias moves; kept in its history")
     accept_shortcut: str = Field(
@@ -63,6 +94,8 @@ class Parameters(StepParameters):
 
 def promote(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     """Promote the challenger if it passes the profile's rules, or the version that was given."""
+    if parameters.widen:
+        return _widen(run, parameters)
     if parameters.version is None:
         return _promote_challenger(run, parameters)
     return _promote_version(run, parameters, str(parameters.version))
@@ -207,6 +240,31 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     else:
         line += f"; not released, so devices do not follow; run: {run.report.next_command}"
     return _outputs(version, alias, reason, result=result, line=line)
+
+
+def _widen(run: StepRun, parameters: Parameters) -> PromoteOutputs:
+    """Let the canary's release reach more devices, or take it back."""
+    from steps.lake.session import spark_session
+
+    keys, released = signing_keys(run.profile.release.key_file), released_name(run.profile.model)
+    stages = [float(share) for share in parameters.widen.split(",")]
+    with ExitStack() as held:
+
+        @cache
+        def spark() -> SparkSession:
+            return held.enter_context(spark_session(run.profile, "promote"))
+
+        reports = partial(read_reports, run.profile, spark)
+        ending = advance(released, stages, run.id, keys, reports)
+    run.report.headline("canary", f"version {ending.canary.version}")
+    run.report.headline("share of the devices", f"{ending.share:.0%}")
+    run.report.next_command = run.commands.next("promote", widen=parameters.widen)
+    line, result = ending.line, Result.DONE
+    if ending.action is Action.TAKE_BACK:
+        result = Result.CHAMPION_STAYS
+        if parameters.on_refusal == "fail":
+            raise UserError(line, result=result)
+    return _outputs(ending.canary, CANARY, line, result=result, line=line)
 
 
 def _outputs(version: ModelVersion, alias: str, reason: str, **others: Any) -> PromoteOutputs:

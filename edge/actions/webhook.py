@@ -101,7 +101,7 @@ class Webhook(Action):
         """Return the status of the answer, whose body is not read: it may have any length."""
         try:
             with (
-                self._deadline.number_within(REQUEST_SECONDS),
+                self._deadline.within(REQUEST_SECONDS),
                 self._session.request(
                     method,
                     self.settings.url,

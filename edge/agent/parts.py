@@ -92,7 +92,8 @@ class Parts:
                 keys,
                 model.unsigned,
                 threads,
-            )
+            ),
+            device=self.settings.device,
         )
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock)

@@ -22,7 +22,7 @@ class Deadline:
         self._connection: socket.socket | None = None
 
     @contextmanager
-    def number_within(self, seconds: float) -> Iterator[None]:
+    def within(self, seconds: float) -> Iterator[None]:
         """Cut the connection if the block takes longer."""
         self.is_over = False
         timer = threading.Timer(seconds, self._cut)

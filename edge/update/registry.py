@@ -7,6 +7,7 @@ from pathlib import Path
 import urllib3
 
 from edge.protocol.release import RELEASE_TAG, Release, ReleasedFile, ReleaseError
+from edge.protocol.rollout import CANARY, CHAMPION, ROLLOUT_TAG, Rollout
 from edge.update.server import RegistryError, Server, read_chunks, read_content
 
 
@@ -32,6 +33,35 @@ class Registry:
             ReleaseError: there is no such tag, it is damaged, or it is of another version.
         """
         self._server.start_round()
+        return self._stated(model, alias)[0]
+
+    def releases(self, model: str, alias: str, device: str) -> list[Release]:
+        """Return the releases that a device may install, the preferred one first.
+
+        The last is the alias's; before it stands that of ``canary``, if a rollout of the champion
+        includes the device.
+
+        Raises:
+            RegistryError, ReleaseError: as :meth:`release`, for the alias.
+        """
+        self._server.start_round()
+        release, tags = self._stated(model, alias)
+        rollout = Rollout.parse(tags.get(ROLLOUT_TAG))
+        if (
+            not device
+            or alias != CHAMPION
+            or rollout is None
+            or not rollout.includes(device, model)
+        ):
+            return [release]
+        try:
+            canary, _ = self._stated(model, CANARY)
+        except (RegistryError, ReleaseError):  # of no use now; the champion's is
+            return [release]
+        return [canary, release] if canary.version == rollout.version else [release]
+
+    def _stated(self, model: str, alias: str) -> tuple[Release, dict[str, str]]:
+        """Return the release that the version with an alias states, and the version's tags."""
         route = "/api/2.0/mlflow/registered-models/alias"
         with self._server.get(route, {"name": model, "alias": alias}) as answer:
             try:
@@ -54,7 +84,7 @@ class Registry:
             raise ReleaseError(
                 f"{name} carries the release statement of {release.model} version {release.version}"
             )
-        return release
+        return release, tags
 
     def download(self, release: Release, file: ReleasedFile, to: Path) -> int:
         """Download one of a release's files, or the rest of it.

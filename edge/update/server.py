@@ -100,7 +100,7 @@ class Server:
         if left <= 0:
             raise RegistryError(f"{self.address} is too slow: the rest follows with the next poll")
         with (
-            self._deadline.number_within(min(left, READ_SECONDS + length / SLOWEST)),
+            self._deadline.within(min(left, READ_SECONDS + length / SLOWEST)),
             self._request(route, query, headers) as answer,
         ):
             yield answer

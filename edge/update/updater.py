@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.files.atomic import make_folder, write_atomically
+from edge.inference.errors import describe_error
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
-from edge.protocol.signature import KEYS_FILE, pinned_keys
+from edge.protocol.rollout import failed_here
+from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys
 from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
@@ -60,6 +62,7 @@ class Updater:
             can write to the registry then decides what this device runs.
         threads: that the model will use, for its timing; 0 for onnxruntime's default.
         reserve: bytes of the disk that a download leaves free.
+        device: its ID, which decides when a rollout reaches it; "" follows the alias alone.
         refusal: why the last poll did not install the release that it saw; None if it is in use.
         home: the model's folder.
         probation: of its release.
@@ -81,6 +84,7 @@ class Updater:
     unsigned: bool = False
     threads: int = 0
     reserve: int = RESERVED_BYTES
+    device: str = ""
     refusal: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +115,28 @@ class Updater:
             edge.update.home.BusyError: another process is updating the model.
         """
         self.refusal = None
-        release = self.registry.release(self.model, self.alias)
+        *canaries, release = self.registry.releases(self.model, self.alias, self.device)
+        for canary in canaries:
+            pulled = self._check_canary(canary, again)
+            if self.refusal is None:
+                return pulled
+        of_canary, self.refusal = self.refusal, None
+        pulled = self._follow(release, again)
+        self.refusal = self.refusal or of_canary
+        return pulled
+
+    def _check_canary(self, canary: Release, again: bool) -> ActiveModel | None:
+        """Follow a canary's release; if it is refused or fails, say so as :attr:`refusal`."""
+        try:
+            return self._follow(canary, again)
+        except (ReleaseError, SignatureError) as error:
+            failure = self.home.state.failures.get(canary.digest)
+            why = describe_error(error)
+            self.refusal = failed_here(canary.release, why) if failure else f"canary: {why}"
+            return None
+
+    def _follow(self, release: Release, again: bool) -> ActiveModel | None:
+        """Install a release and switch to it, unless it is in use or failed here before."""
         self._require_signature(release)
         if release.bytes > MAX_RELEASE_BYTES:
             raise ReleaseError(
@@ -127,7 +152,7 @@ class Updater:
                 release.require_newer(max(state.highest_release, active.release if active else 0))
             failure = state.failures.get(release.digest)
             if failure and failure.is_final_with(runtime_fingerprint()) and not again:
-                self.refusal = f"release {failure.release} failed here: {failure.reason}"
+                self.refusal = failed_here(failure.release, failure.reason)
                 return None
             return self._install(release)
 

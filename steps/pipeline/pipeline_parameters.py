@@ -15,8 +15,9 @@ from steps.settings.parameters import input_step
 HINT = re.compile(r"(?<=-P )\w+")
 
 
-ALONE = ("trigger",)
-"""Parameters that a step has only by itself: the pipeline lists a landing zone once."""
+ALONE = ("trigger", "widen")
+"""Parameters that a step has only by itself: the pipeline lists a landing zone once, and no devices
+report on a canary meanwhile."""
 
 
 def step_fields(steps: tuple[Step, ...], own: type[BaseModel]) -> dict[str, tuple[Any, Any]]:

@@ -140,11 +140,13 @@ def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_se
         after = Listener(port)
         after.wait_for(lambda: STATE in after.retained)
         after.wait_for(lambda: HEALTH in after.retained)
+        assert state_of(after.retained[STATE]) == "dark"
         acting.show(250)
         after.wait_for(lambda: state_of(after.retained[STATE]) == "bright")
         after.close()
     states = [state_of(payload) for topic, payload, _ in after.live if topic == STATE]
-    assert states == ["dark", "bright"]
+    # the first was retained already if the agent was back before the listener
+    assert states in (["dark", "bright"], ["bright"])
     assert after.retained[AVAILABILITY] == b"online"
 
 
