@@ -60,7 +60,7 @@ def monitor(run: StepRun, parameters: Parameters) -> MonitorOutputs:
     found = [_find(run.profile, comparison, device) for device in fleet]
     estimate = estimate_accuracy(comparison)
     alarms = [alarm for findings in found for alarm in as_outputs(findings)]
-    lasting = [alarm.cause for alarm in alarms if alarm.ended is None]
+    lasting = list(dict.fromkeys(alarm.cause for alarm in alarms if alarm.ended is None))
     images = sum(len(findings.compared.new) for findings in found if findings.compared)
     _log_metrics(found, images, estimate)
     mlflow.log_dict([alarm.model_dump() for alarm in alarms], ALARMS_FILE)

@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
+from edge.inference.record import UNSURE
 from steps.evaluation.metrics import wilson
 from steps.ingestion.label_rows import CONTROL, current_labels
 from steps.monitoring.compared import Comparison
 from steps.monitoring.frames import HOUR
-
-UNSURE = "unsure"
-"""The answer of a version that abstains."""
 
 RECENT = 30 * 24 * HOUR
 """The estimate is of the images of the last 30 days."""
@@ -31,20 +29,20 @@ def estimate_accuracy(compared: Comparison) -> Estimate | None:
     hash, whatever the model says of them. Others are those that it was unsure of.
     """
     index = compared.index
-    answers = {row["sha256"]: row["label"] for row in compared.scores if row["sha256"]}
+    answers = dict(zip(compared.scored.numbers.tolist(), compared.scored.labels, strict=True))
     since = int(index.times[compared.is_new].max()) - RECENT if compared.is_new.any() else 0
     right = count = unanswered = 0
     for sha256, row in current_labels(compared.profile).items():
         number = index.find(sha256)
-        if row["how"] != CONTROL or row["label"] is None or sha256 not in answers:
+        if row["how"] != CONTROL or row["label"] is None or number not in answers:
             continue
         if number is None or not compared.is_new[number] or index.times[number] < since:
             continue
-        if answers[sha256] == UNSURE:
+        if answers[number] == UNSURE:
             unanswered += 1
             continue
         count += 1
-        right += answers[sha256] == row["label"]
+        right += answers[number] == row["label"]
     if not count:
         return None
     return Estimate(right / count, *wilson(right, count), count, unanswered)

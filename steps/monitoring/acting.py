@@ -19,7 +19,7 @@ from steps.errors import UserError
 from steps.monitoring.compared import Version
 from steps.pipeline.entry_point import run_apart
 from steps.pipeline.model_names import MODEL
-from steps.pipeline.runs import active_run, newest_runs
+from steps.pipeline.runs import newest_runs
 
 logger = logging.getLogger("steps")
 
@@ -79,11 +79,11 @@ def act(
         causes: of :func:`find_causes`.
         cooldown: time after an action in which there is no other; the causes wait.
         now: the time.
-        message: what a webhook says besides the causes.
+        message: what a webhook says besides the causes; its model is that of the earlier runs.
         pipeline: the parameters of the pipeline.
     """
-    model = active_run().data.tags.get(MODEL, "")
-    before = newest_runs(f"tags.step = 'monitor' and tags.{MODEL} = '{model}' and tags.acted != ''")
+    of_model = f"tags.{MODEL} = '{message['model']}'"
+    before = newest_runs(f"tags.step = 'monitor' and {of_model} and tags.{ACTED} != ''")
     known = {cause for run in before for cause in json.loads(run.data.tags[ACTED])}
     new = [cause for cause in causes if cause not in known]
     if not new or on_breach == "none":

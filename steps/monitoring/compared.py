@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ OWN_DAYS = 7
 
 SCORED = pa.schema(
     [(name, pa.string()) for name in ("sha256", "model", "model_version", "label", "scored_by")]
-    + [("scored_at", TIME), ("probabilities", pa.map_(pa.string(), pa.float64()))]
+    + [("scored_at", TIME), ("score", pa.float64())]
 )
 EDGE = "edge:"
 
@@ -65,6 +65,24 @@ class Compared:
     known: Numbers
     new: Numbers
     basis: str
+
+
+class Scored(NamedTuple):
+    """The answers of a version, ``[N]``.
+
+    Attributes:
+        numbers: of the images in the index; -1 if an image is not in the lake.
+        times: of the capture, or else of the scoring, microseconds since 1970.
+        uncertainty: 1 – the probability of the answer.
+        scored_by: spark, or edge:<device>.
+        labels: the answers.
+    """
+
+    numbers: Numbers
+    times: NDArray[np.int64]
+    uncertainty: NDArray[np.float64]
+    scored_by: NDArray[np.object_]
+    labels: NDArray[np.object_]
 
 
 class Comparison:
@@ -103,12 +121,30 @@ class Comparison:
         return has_label
 
     @cached_property
-    def scores(self) -> list[dict[str, Any]]:
-        """The rows of ``scores`` by this version, in time order."""
-        where = (pc.field("model_version") == self.version.number) & pc.field("label").is_valid()
+    def scored(self) -> Scored:
+        """The answers of this version, in time order; a device may have millions."""
+        where = (pc.field("model_version") == self.version.number) & pc.field("score").is_valid()
         where &= pc.field("model") == self.version.model
         rows = read_newest(SCORES.path(self.profile), SCORED, where)
-        return list(rows.sort_by("scored_at").to_pylist())
+        rows = rows.sort_by("scored_at").combine_chunks()
+        numbers = self._find(np.array(pc.fill_null(rows["sha256"], "").to_numpy(), "S64"))
+        times = rows["scored_at"].cast(pa.int64()).to_numpy()
+        if len(self.index):
+            times = np.where(numbers >= 0, self.index.times[numbers], times)
+        return Scored(
+            numbers,
+            times,
+            1 - rows["score"].to_numpy(),
+            pc.fill_null(rows["scored_by"], "").to_numpy(zero_copy_only=False),
+            rows["label"].to_numpy(zero_copy_only=False),
+        )
+
+    def _find(self, hashes: NDArray[np.bytes_]) -> Numbers:
+        """Return the images' numbers in the index; -1 if they are not there."""
+        order = np.argsort(self.index.sha256)
+        ranks = np.searchsorted(self.index.sha256, hashes, sorter=order)
+        numbers: Numbers = order[np.minimum(ranks, len(order) - 1)]
+        return np.where(self.index.sha256[numbers] == hashes, numbers, -1)
 
     def read_image(self, number: int) -> bytes:
         """Return the bytes of an image."""
@@ -168,26 +204,15 @@ class Comparison:
     def _scores_of(self, device: str) -> tuple[Scores, Scores]:
         """Return how uncertain the answers for a device were: the usual ones, and later ones.
 
-        The usual ones are those for images that were there before, or else of the first days: the
-        network knows its training images too well.
+        The usual ones are those of its first days: the network knows its training images too well.
         """
-        times, values = [], []
-        names, of_image = self.index.devices
-        for row in self.scores:
-            number = self.index.find(row["sha256"]) if row["sha256"] else None
-            by_device = row["scored_by"] == EDGE + device
-            by_image = number is not None and names[of_image[number]] == device
-            if not (by_device or by_image) or not row["probabilities"]:
-                continue
-            if number is not None and not self.is_new[number]:
-                continue
-            at = row["scored_at"].timestamp() * 1e6
-            times.append(int(at if number is None else self.index.times[number]))
-            values.append(1 - max(share for _, share in row["probabilities"]))
-        order = np.argsort(times, kind="stable")
-        all_times, all_values = np.array(times, np.int64)[order], np.array(values)[order]
-        first = all_times[:1].sum() + OWN_DAYS * 24 * HOUR
-        early = all_times < first
-        return Scores(all_times[early], all_values[early]), Scores(
-            all_times[~early], all_values[~early]
-        )
+        scored, (names, of_image) = self.scored, self.index.devices
+        known = scored.numbers >= 0
+        own = np.where(known, of_image[scored.numbers] == names.index(device), False)
+        own |= scored.scored_by == EDGE + device
+        own &= ~known | self.is_new[scored.numbers]
+        chosen = np.flatnonzero(own)
+        chosen = chosen[np.argsort(scored.times[chosen], kind="stable")]
+        times, values = scored.times[chosen], scored.uncertainty[chosen]
+        early = times < times[:1].sum() + OWN_DAYS * 24 * HOUR
+        return Scores(times[early], values[early]), Scores(times[~early], values[~early])

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 
 from steps.monitoring.accuracy import Estimate
 from steps.monitoring.compared import Compared
-from steps.monitoring.detector import Alarm
+from steps.monitoring.detector import BLOCK, DAY, Alarm
 from steps.monitoring.device import TESTS, Changes
 from steps.monitoring.fleet import Device
 from steps.pipeline.outputs import AlarmOutputs
 
 SHOWN = 3
-"""Devices that the last line names."""
+"""Alarms that the last line names."""
+
+
+ONE_DAY = DAY * BLOCK
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,44 @@ class Findings:
         return [alarm for alarm in self.changes.alarms if not alarm.ended] if self.changes else []
 
 
+def grouped(alarms: list[Alarm]) -> list[list[Alarm]]:
+    """Return the alarms that began together, of each group the one first that explains it.
+
+    That is the first in ``TESTS`` of those that were noticed within a day.
+
+    Args:
+        alarms: in the order of their noticing.
+    """
+    groups: list[list[Alarm]] = []
+    for alarm in alarms:
+        fits = [group for group in groups if abs(alarm.began - group[0].began) < ONE_DAY]
+        if fits:
+            fits[0].append(alarm)
+        else:
+            groups.append([alarm])
+    order = list(TESTS)
+    for group in groups:
+        rank = {id(a): (a.noticed > group[0].noticed + ONE_DAY, order.index(a.test)) for a in group}
+        group.sort(key=lambda alarm: rank[id(alarm)])
+    return groups
+
+
 def as_outputs(findings: Findings) -> list[AlarmOutputs]:
-    """Return a device's alarms; the n-th one of a test keeps its cause in later runs."""
-    device, alarms, counts = findings.device, [], dict.fromkeys(TESTS, 0)
-    for alarm in findings.changes.alarms if findings.changes else []:
-        counts[alarm.test] += 1
-        alarms.append(
-            AlarmOutputs(
-                device=device.name,
-                test=alarm.test,
-                meaning=TESTS[alarm.test],
-                began=iso(alarm.began),
-                noticed=iso(alarm.noticed),
-                ended=iso(alarm.ended) if alarm.ended else None,
-                cause=f"{device.name}/{alarm.test}/{counts[alarm.test]}",
-            )
+    """Return a device's alarms; those that began together have one cause."""
+    device, changes = findings.device, findings.changes
+    return [
+        AlarmOutputs(
+            device=device.name,
+            test=alarm.test,
+            meaning=TESTS[alarm.test],
+            began=iso(alarm.began),
+            noticed=iso(alarm.noticed),
+            ended=iso(alarm.ended) if alarm.ended else None,
+            cause=f"{device.name}/{number}",
         )
-    return alarms
+        for number, group in enumerate(grouped(changes.alarms if changes else []), start=1)
+        for alarm in group
+    ]
 
 
 def iso(micro: int) -> str:
@@ -55,10 +79,10 @@ def iso(micro: int) -> str:
 def summarize(found: list[Findings], images: int, estimate: Estimate | None) -> str:
     """Return what matters most, in one sentence."""
     said = [
-        f"{findings.device.name}: {TESTS[findings.lasting[0].test]}, since "
-        f"{iso(findings.lasting[0].began)[:16].replace('T', ' ')}"
+        f"{findings.device.name}: {TESTS[first.test]}, since "
+        f"{iso(first.began)[:16].replace('T', ' ')}"
         for findings in found
-        if findings.lasting
+        for first, *_ in grouped(findings.lasting)
     ]
     said += [f"{f.device.name}: nothing came for too long" for f in found if f.device.is_silent]
     more = [f"{len(said) - SHOWN} more"] if len(said) > SHOWN else []

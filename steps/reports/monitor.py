@@ -12,7 +12,7 @@ from steps.monitoring.accuracy import Estimate
 from steps.monitoring.compared import Compared, Comparison
 from steps.monitoring.detector import FEWEST, Alarm
 from steps.monitoring.device import PER_BLOCK, TESTS
-from steps.monitoring.findings import Findings
+from steps.monitoring.findings import Findings, grouped
 from steps.monitoring.fleet import Device
 from steps.monitoring.unlikeness import CELLS
 from steps.pipeline.report import Report
@@ -56,7 +56,7 @@ def fill_report(
     report.table("Fleet", header, map(_fleet_row, worst_first), text)
     shown = 0
     for findings in worst_first:
-        for group in _grouped(findings.changes.alarms if findings.changes else []):
+        for group in grouped(findings.changes.alarms if findings.changes else []):
             if shown < ALARMS_SHOWN and findings.compared:
                 _add_alarm(report, comparison, findings.device, findings.compared, group)
             shown += 1
@@ -94,18 +94,6 @@ def _state(findings: Findings) -> str:
         "too few images to compare": changes is None or changes.blocks < FEWEST,
     }
     return next((state for state, applies in states.items() if applies), "as before")
-
-
-def _grouped(alarms: list[Alarm]) -> list[list[Alarm]]:
-    """Return the alarms that began together, of each group the one first that explains it."""
-    groups: list[list[Alarm]] = []
-    for alarm in alarms:
-        fits = [group for group in groups if alarm.began < (group[0].ended or np.inf)]
-        if fits:
-            fits[0].append(alarm)
-        else:
-            groups.append([alarm])
-    return groups
 
 
 def _add_alarm(

@@ -93,7 +93,7 @@ def write_control(profile, rows) -> int:
     said = [row["label"] if number else "other" for number, row in enumerate(new)]
     scores = [
         {"sha256": row["sha256"], "model": "porch", "model_version": "1", "label": label}
-        | {"scored_by": "spark", "scored_at": at, "probabilities": [("0", 0.9), ("1", 0.1)]}
+        | {"scored_by": "spark", "scored_at": at, "score": 0.9}
         for row, label in zip(new, said, strict=True)
     ]
     write_table(SCORES, profile, scores, SCORED)
@@ -118,8 +118,10 @@ def test_a_camera_that_was_turned_is_an_alarm_and_no_failure(lake):
     run_id = mlflow.last_active_run().info.run_id
     stored = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/alarms.json"))
     assert stored == [alarm.model_dump() for alarm in outputs.alarms]
-    again, _, _ = run_monitor(profile)
-    assert again.alarms == outputs.alarms
+    started, _, _ = run_monitor(profile, "--on_breach", "run")
+    assert "pipeline started (1/turned/1), and failed" in started.acted  # its source is no folder
+    again, _, _ = run_monitor(profile, "--on_breach", "run", "--cooldown_hours", "0")
+    assert again.alarms == outputs.alarms and again.acted == ""
 
 
 def test_a_model_that_nobody_registered_is_said_so(store, tmp_path, caplog):

@@ -54,7 +54,8 @@ def started(store, monkeypatch) -> list[dict[str, str]]:
 
 def monitor(causes, on_breach="run", at=NOW, cooldown=24 * HOURS, **pipeline) -> str:
     """Act in a run of its own, as each run of the monitor does."""
-    with mlflow.start_run(tags={"step": "monitor", "model": "porch"}):
+    with mlflow.start_run():
+        mlflow.set_tags({"step": "monitor", "model": "porch"})
         return act(on_breach, causes, cooldown, at, {"model": "porch"}, pipeline)
 
 
