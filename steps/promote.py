@@ -4,11 +4,12 @@ import logging
 from contextlib import ExitStack
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import AfterValidator, Field
+from pyspark.sql import SparkSession
 
 from edge.inference.region import Region
 from edge.protocol.rollout import CANARY
@@ -43,9 +44,6 @@ from steps.release.rollout import advance, read_reports
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 logger = logging.getLogger("steps")
 

@@ -97,6 +97,8 @@ def decide(stage: Stage, reports: Sequence[DeviceReport], now: datetime) -> Deci
         reports: of all devices that follow the champion.
         now: with a time zone.
     """
+    if not reports:
+        return Decision(Action.WAIT, "no device has reported")
     chosen = [one for one in reports if place_of(one.device, stage.model) < stage.share]
     if not chosen:
         return Decision(Action.WIDEN, f"none of {len(reports)} devices lies below {stage.share:g}")

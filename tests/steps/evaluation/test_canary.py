@@ -72,3 +72,7 @@ def test_a_stage_without_devices_is_passed():
     few = [one for one in reports([]) if one.device not in INSIDE]
     decision = decide(STAGE, few, NOW)
     assert decision == (Action.WIDEN, "none of 20 devices lies below 0.5")
+
+
+def test_a_fleet_that_never_reported_is_no_evidence():
+    assert decide(STAGE, [], NOW) == (Action.WAIT, "no device has reported")

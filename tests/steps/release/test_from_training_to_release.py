@@ -20,6 +20,7 @@ from edge.inference.reference_images import ReferenceImages
 from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 from edge.protocol.release import Release, ReleaseError
+from edge.protocol.rollout import Rollout
 from edge.update.self_test import run_self_test
 from steps import export, promote, register, score
 from steps.registry.alias_lock import lock_aliases
@@ -100,6 +101,22 @@ def test_a_version_is_compared_and_released_with_its_own_threshold(champion):
     assert record.file_metrics["model.onnx"] == {**record.file_metrics["model.onnx"], "accuracy": 1}
     info = mlflow.models.get_model_info("models:/package@champion")
     assert info.metadata["threshold_label"] == "dark"
+
+
+def test_a_canary_waits_for_the_reports_of_its_devices(champion):
+    train_and_register(champion, seed=3)
+    run_step(promote, champion, "--alias", "canary")
+    run_step(export, champion, "--alias", "canary")
+    begun = run_step(promote, champion, "--widen", "0.2,1")
+    assert ending_of(begun) == ("done", "package 2 goes to 20% of the devices")
+    stage = Rollout.parse(MlflowClient().get_model_version("package-onnx", "1").tags["rollout"])
+    assert (stage.version, stage.share) == ("2", 0.2)
+    waits = "package 2 at 20% of the devices: no device has reported; wait for more reports"
+    assert ending_of(run_step(promote, champion, "--widen", "0.2,1")) == ("done", waits)
+    assert (alias("package"), alias("package", "canary")) == ("1", "2")
+    for wrong in ("0.2", "0.5,0.2,1", "0,1", "20,100", "all"):
+        error = error_of(promote, champion, "--widen", wrong)
+        assert f"{wrong!r} is not a list of growing shares up to 1" in error
 
 
 def test_from_challenger_to_release_and_back(champion):
