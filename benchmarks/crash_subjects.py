@@ -156,6 +156,10 @@ class Registry:
         signature = base64.b64encode(KEY.sign(signed_content(stated))).decode()
         return Release.parse(json.dumps(stated | {"signatures": {PUBLIC_KEY: signature}}))
 
+    def releases(self, model: str, alias: str, device: str) -> list[Release]:
+        """Return the release that a device may install."""
+        return [self.release(model, alias)]
+
     def download(self, release: Release, file: ReleasedFile, to: Path) -> int:
         """Write a file, or the rest of it."""
         content = (self._folder / file.name).read_bytes()

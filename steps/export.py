@@ -24,6 +24,7 @@ from steps.pipeline.step import Step, StepRun
 from steps.registry import aliases, versions
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
+from steps.release.freshness import renew_freshness
 from steps.release.keys import public_keys, signing_keys
 from steps.release.model_record import make_record
 from steps.release.statement import fetch_files, release_version
@@ -70,6 +71,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
                 release = release_version(version.name, number, package.files, keys)
                 reason = f"export of {source.name} version {source_number}"
                 move_alias(version.name, alias, number, run.id, reason)
+                renew_freshness(version.name, lambda: keys)
     if moved:
         logger.info("%s, since another run moved it: exporting that one", moved)
         return export(run, parameters)

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 import mlflow
+from mlflow import MlflowClient
 from pydantic import Field
 
 from steps.ingestion.tables import TABLES
@@ -11,9 +12,14 @@ from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
 from steps.lake.transaction import retry_conflicts
+from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
+from steps.pipeline.tracking_store import ask_store
+from steps.registry.alias_lock import lock_aliases
+from steps.release.freshness import FRESH_DAYS, renew_freshness
+from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report
 from steps.settings.parameters import StepParameters
 
@@ -30,11 +36,16 @@ class Parameters(StepParameters):
     retention_days: float = Field(
         30, ge=7, description="days to keep a file after its version was replaced, 7 or more"
     )
+    fresh_days: float = Field(
+        FRESH_DAYS, gt=0, description="days until devices say that their release is stale"
+    )
     dry_run: bool = Field(False, description="only show what takes space and what would be freed")
 
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
-    """Measure, vacuum and compact each table that exists; say what else takes space."""
+    """Renew the freshness of releases; measure, vacuum and compact each table that exists."""
+    if not parameters.dry_run:
+        _renew_freshness(run, parameters.fresh_days)
     outputs = UpkeepOutputs(compacted={}, versions={}, megabytes={}, freed={})
     use, hours = outputs.megabytes, parameters.retention_days * 24
     with spark_session(run.profile, "upkeep") as spark:
@@ -67,6 +78,15 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
     logger.info("%10.1f MB  %s from old versions", sum(outputs.freed.values()), verb)
     fill_report(run.report, outputs, parameters.retention_days)
     return outputs
+
+
+def _renew_freshness(run: StepRun, days: float) -> None:
+    model, keys = released_name(run.profile.model), run.profile.release.key_file
+    if ask_store(MlflowClient().get_registered_model, model) is None:
+        return  # nothing was ever exported
+    with lock_aliases(model, run.id):
+        if renewed := renew_freshness(model, partial(signing_keys, keys), days):
+            logger.info("%s is the newest for %g days: %s", model, days, ", ".join(renewed))
 
 
 def _artifact_root() -> str:

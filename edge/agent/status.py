@@ -112,6 +112,9 @@ def _model_failure(parts: Parts) -> str | None:
     failures = [part.failure for part in model_or_poll if part and part.failure]
     if parts.updater and parts.updater.unsigned and not parts.updater.keys:
         failures.append("unsigned releases are accepted (model.unsigned is true)")
+    now, known = parts.clock.now(), parts.updater and parts.updater.freshness
+    if known and now.is_synced and (staleness := known.staleness(now.wall_time)):
+        failures.append(staleness)
     return "; ".join(failures) or None
 
 

@@ -66,6 +66,7 @@ class Release:
         version: the model's version.
         files: what belongs to it; among them the model and its record.
         text: the statement as it was published.
+        freshness: the freshness statement that came with it; empty if there was none.
     """
 
     release: int
@@ -74,6 +75,7 @@ class Release:
     version: str
     files: tuple[ReleasedFile, ...]
     text: str
+    freshness: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Release":

@@ -1,11 +1,13 @@
 """The model registry of an MLflow server: the version that an alias names, and its files."""
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
 import urllib3
 
+from edge.protocol.freshness import FRESHNESS_TAG
 from edge.protocol.release import RELEASE_TAG, Release, ReleasedFile, ReleaseError
 from edge.protocol.rollout import CANARY, CHAMPION, ROLLOUT_TAG, Rollout
 from edge.update.server import RegistryError, Server, read_chunks, read_content
@@ -84,7 +86,7 @@ class Registry:
             raise ReleaseError(
                 f"{name} carries the release statement of {release.model} version {release.version}"
             )
-        return release, tags
+        return replace(release, freshness=tags.get(f"{FRESHNESS_TAG}{alias}", "")), tags
 
     def download(self, release: Release, file: ReleasedFile, to: Path) -> int:
         """Download one of a release's files, or the rest of it.

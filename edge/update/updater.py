@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge.files.atomic import make_folder, write_atomically
 from edge.inference.errors import describe_error
+from edge.protocol.freshness import FRESHNESS_FILE, Freshness, read_freshness
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.rollout import failed_here
 from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys
@@ -116,6 +117,8 @@ class Updater:
         """
         self.refusal = None
         *canaries, release = self.registry.releases(self.model, self.alias, self.device)
+        with self.home.update_lock():
+            self._note_freshness(release)  # of the alias, whatever the canary's is
         for canary in canaries:
             pulled = self._check_canary(canary, again)
             if self.refusal is None:
@@ -164,6 +167,25 @@ class Updater:
             make_folder(self.into)
             text = "# of the first release here\n" + "".join(f"{key}\n" for key in self.keys)
             write_atomically(self.into / KEYS_FILE, text.encode())
+
+    @property
+    def freshness(self) -> Freshness | None:
+        """The newest freshness statement that a trusted key has signed; None without one."""
+        return read_freshness(self.home.folder, list(self.keys), self.model, self.alias)
+
+    def _note_freshness(self, release: Release) -> None:
+        """Keep a newer freshness statement; refuse one that goes back or does not belong here."""
+        if not (release.freshness and self.keys):
+            return  # what is known expires
+        stated, known = Freshness.parse(release.freshness, list(self.keys)), self.freshness
+        stated.require_of(release, self.alias)
+        if known and stated.issued < known.issued:
+            raise ReleaseError(
+                f"the server shows release {release.release} with an older freshness statement "
+                "than before: it replays what it had"
+            )
+        if known is None or stated.text != known.text:
+            write_atomically(self.home.folder / FRESHNESS_FILE, stated.text.encode())
 
     @property
     def active(self) -> ActiveModel | None:

@@ -6,6 +6,7 @@ from steps.pipeline.model_names import released_name
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, move_alias, number_by_alias
+from steps.release.freshness import renew_freshness
 from steps.release.keys import SigningKeys
 from steps.release.statement import release_again
 
@@ -36,6 +37,7 @@ def point_alias(
             with lock_aliases(onnx.name, run_id):
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, number, run_id, reason)
+                renew_freshness(onnx.name, lambda: keys)
         if alias == CHAMPION:  # a rollout group may get a withdrawn version, which stays withdrawn
             versions.withdraw(version, before, reason)
         move_alias(version.name, alias, str(version.version), run_id, reason)

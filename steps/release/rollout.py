@@ -20,6 +20,7 @@ from steps.lake.newest import GetSpark, Newest
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, require_version, version_by_alias
+from steps.release.freshness import renew_freshness
 from steps.release.keys import SigningKeys
 from steps.release.rollback import point_alias
 from steps.release.statement import release_again
@@ -103,6 +104,7 @@ def _set_stage(
     if _release(canary) < _release(champion):  # devices take no older release
         with lock_aliases(canary.name, run_id):
             release_again(canary, keys)
+            renew_freshness(canary.name, lambda: keys)
     since = datetime.now(UTC).isoformat(timespec="seconds")
     stage = Rollout(str(canary.version), share, since)
     client = MlflowClient()

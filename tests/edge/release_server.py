@@ -27,6 +27,7 @@ class ReleaseServer:
         address: where it listens, on loopback.
         fault: called with the handler, before it answers; true where it has answered itself.
         alter: changes the bytes of an answer: of the statement or of a file, by its name.
+        freshness: the freshness statement that comes with the release.
         requests: (path, headers) of each request.
         sent: bytes of the bodies of the files.
     """
@@ -36,7 +37,7 @@ class ReleaseServer:
         self.alter: Callable[[str, bytes], bytes] = lambda name, content: content
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.sent = 0
-        self.statement, self.folder = "", Path()
+        self.statement, self.folder, self.freshness = "", Path(), ""
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.releases = self
@@ -82,7 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = releases.alter("statement", releases.statement.encode())
             tag = {"key": "release", "value": text.decode("utf-8", "replace")}
             version = json.loads(releases.statement)["version"]
-            answer = {"model_version": {"name": MODEL, "version": version, "tags": [tag]}}
+            tags = [tag, {"key": "freshness.champion", "value": releases.freshness}]
+            answer = {"model_version": {"name": MODEL, "version": version, "tags": tags}}
             self.send(200, json.dumps(answer).encode())
 
     def send_file(self, content: bytes):
