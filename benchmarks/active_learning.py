@@ -28,7 +28,7 @@ from edge.inference.prepare import prepare
 from steps.labelling.describing import SIDE
 from steps.labelling.similarity import find_clusters, project
 from steps.training.cross_validation import predict_by_others
-from steps.training.feature_cache import Source, describe
+from steps.training.feature_cache import Source, compute_features
 from steps.training.networks import FROZEN
 
 STEP = 10
@@ -39,8 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--most", type=int, default=200, help="labels, at most")
-    parser.add_argument("--compared", type=int, default=100, help="labels of random to reach")
+    parser.add_argument("--most", type=int, default=100, help="labels, at most")
+    parser.add_argument("--compared", type=int, default=50, help="labels of random to reach")
     options = parser.parse_args()
     print(machine(), flush=True)
     counts = np.arange(STEP, options.most + 1, STEP)
@@ -70,7 +70,7 @@ def main() -> None:
             shown = ", ".join(
                 f"{count}: {mean[at]:.3f} ± {spread[at]:.3f}"
                 for at, count in enumerate(counts)
-                if count in (20, 50, 100, 200)
+                if count in (10, 20, 50, 100)
             )
             print(f"{name}, {order}: {shown}", flush=True)
     print(json.dumps(results))
@@ -79,7 +79,7 @@ def main() -> None:
 def features(images: Images) -> np.ndarray:
     """The features of all images of a set, as the page has them: of a mean squared length of 1."""
     pixels = np.stack([prepare(path, (SIDE, SIDE)) for path in images.paths])
-    values = describe(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
+    values = compute_features(Source(FROZEN[0], (SIDE, SIDE), 0), pixels, copies=1, seed=0)
     values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-3)
     return values / np.float32(values.shape[1] ** 0.5)
 
