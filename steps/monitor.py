@@ -14,7 +14,7 @@ from steps.monitoring.accuracy import Estimate, estimate_accuracy
 from steps.monitoring.acting import OnBreach, Retraining, act, find_causes, webhook_secret
 from steps.monitoring.compared import Comparison, Version
 from steps.monitoring.device import find_changes
-from steps.monitoring.findings import Findings, as_outputs, summarize
+from steps.monitoring.findings import Findings, as_outputs, lasting_causes, summarize
 from steps.monitoring.fleet import Device, read_fleet
 from steps.pipeline.outputs import MonitorOutputs
 from steps.pipeline.step import Step, StepRun
@@ -60,7 +60,9 @@ def monitor(run: StepRun, parameters: Parameters) -> MonitorOutputs:
     found = [_find(run.profile, comparison, device) for device in fleet]
     estimate = estimate_accuracy(comparison)
     alarms = [alarm for findings in found for alarm in as_outputs(findings)]
-    lasting = list(dict.fromkeys(alarm.cause for alarm in alarms if alarm.ended is None))
+    # new training images help against no silence
+    told = found if parameters.on_breach == "webhook" else []
+    lasting = lasting_causes(told, alarms)
     images = sum(len(findings.compared.new) for findings in found if findings.compared)
     _log_metrics(found, images, estimate)
     mlflow.log_dict([alarm.model_dump() for alarm in alarms], ALARMS_FILE)
@@ -117,7 +119,7 @@ def _log_metrics(found: list[Findings], images: int, estimate: Estimate | None) 
         "images_compared": images,
         "alarms": sum(len(findings.lasting) for findings in found),
         "devices_with_alarm": len(with_alarm),
-        "devices_silent": sum(findings.device.is_silent for findings in found),
+        "devices_silent": sum(findings.is_silent for findings in found),
     }
     if estimate:
         metrics |= {

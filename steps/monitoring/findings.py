@@ -26,6 +26,11 @@ class Findings:
     changes: Changes | None = None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing came of the device for too long."""
+        return self.device.is_silent
+
+    @property
     def lasting(self) -> list[Alarm]:
         """The alarms that are not over."""
         return [alarm for alarm in self.changes.alarms if not alarm.ended] if self.changes else []
@@ -71,6 +76,13 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
     ]
 
 
+def lasting_causes(found: list[Findings], alarms: list[AlarmOutputs]) -> list[str]:
+    """Return the causes of alarms that last, each once, and the silences of devices."""
+    causes = [alarm.cause for alarm in alarms if alarm.ended is None]
+    silences = [f"{f.device.name}/silent/{iso(f.device.last_seen)}" for f in found if f.is_silent]
+    return [*dict.fromkeys(causes), *silences]
+
+
 def iso(micro: int) -> str:
     """Return a time in microseconds since 1970 as text, UTC."""
     return datetime.fromtimestamp(micro / 1e6, UTC).isoformat(timespec="minutes")
@@ -84,10 +96,10 @@ def summarize(found: list[Findings], images: int, estimate: Estimate | None) -> 
         for findings in found
         for first, *_ in grouped(findings.lasting)
     ]
-    said += [f"{f.device.name}: nothing came for too long" for f in found if f.device.is_silent]
+    said += [f"{f.device.name}: nothing came for too long" for f in found if f.is_silent]
     more = [f"{len(said) - SHOWN} more"] if len(said) > SHOWN else []
     line = "; ".join(said[:SHOWN] + more) or "no alarm"
-    line += f" ({images} new images of {len(found)} devices compared)"
+    line += f" (new images compared: {images}; devices: {len(found)})"
     if estimate:
         line += (
             f"; accuracy {estimate.accuracy:.2f} ({estimate.low:.2f}–{estimate.high:.2f}) on "

@@ -37,7 +37,7 @@ def fill_report(
     """Show the fleet, the alarms with images of before and now, and the accuracy."""
     version = comparison.version
     lasting = sum(bool(findings.lasting) for findings in found)
-    silent = sum(findings.device.is_silent for findings in found)
+    silent = sum(findings.is_silent for findings in found)
     report.headline("version", f"{version.model} {version.number}")
     report.headline("devices", len(found))
     report.headline("with an alarm", lasting)
@@ -52,7 +52,7 @@ def fill_report(
         f"has {rate:g} alarms a month on average, or fewer. A device with fewer than {FEWEST} such "
         "blocks of training images is compared with its own first days."
     )
-    worst_first = sorted(found, key=lambda f: (not f.lasting, not f.device.is_silent))
+    worst_first = sorted(found, key=lambda f: (not f.lasting, not f.is_silent))
     report.table("Fleet", header, map(_fleet_row, worst_first), text)
     shown = 0
     for findings in worst_first:

@@ -293,7 +293,14 @@ def test_skip_arrows_zoom_filters_and_touch(place):
         page.wait("matching === 2 && item().label === 'a'")
         page.run(f"{form}.show.value = 'disagreement', {form}.onchange({{target: {form}.show}})")
         page.wait("at('stage').textContent.startsWith('No image fits')")
-    assert place.labels == ["a", None, "a"]
+        page.run(f"{form}.show.value = 'unlabelled', {form}.order.value = 'control', 0")
+        page.run(f"{form}.onchange({{target: {form}.order}})")
+        page.wait("!loading && !!item()")
+        page.click("#classes button")
+        page.wait("state.given === 4 && !waiting.length")
+    assert place.labels == ["a", None, "a", "a"]
+    hows = [row.how for row in place.journal.rows]
+    assert hows == ["key", "not sure", "key", "control"]  # the last one was drawn at random
 
 
 def test_on_a_full_disk_the_page_says_so_and_saves_once_there_is_space(place):

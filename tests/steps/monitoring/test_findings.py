@@ -3,7 +3,9 @@
 import pytest
 
 from steps.monitoring.detector import Alarm
-from steps.monitoring.findings import grouped
+from steps.monitoring.device import Changes
+from steps.monitoring.findings import Findings, as_outputs, grouped, lasting_causes, summarize
+from steps.monitoring.fleet import Device
 from steps.monitoring.frames import HOUR
 
 
@@ -19,3 +21,16 @@ from steps.monitoring.frames import HOUR
 def test_alarms_are_grouped(alarms, names):
     made = [Alarm(test, began * HOUR, noticed * HOUR) for test, began, noticed in alarms]
     assert [[alarm.test for alarm in group] for group in grouped(made)] == names
+
+
+def test_a_cause_is_what_lasts_and_each_silence():
+    alarms = [Alarm("moved", 0, 9 * HOUR), Alarm("scene", 0, 9 * HOUR)]
+    over = Alarm("blurred", 90 * HOUR, 99 * HOUR, ended=120 * HOUR)
+    porch = Findings(Device("a", None, 0, False, False, None), changes=Changes([*alarms, over], 40))
+    gate = Findings(Device("gate", None, 5 * HOUR, True, False, None))
+    said = as_outputs(porch)
+    assert [alarm.cause for alarm in said] == ["a/1", "a/1", "a/2"]
+    causes = lasting_causes([porch, gate], said)
+    assert causes == ["a/1", "gate/silent/1970-01-01T05:00+00:00"]
+    line = summarize([porch, gate], 7, None)
+    assert line.startswith("a: the camera was moved, since 1970-01-01 00:00; gate: nothing came")
