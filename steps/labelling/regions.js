@@ -28,9 +28,12 @@ function fitted() {  // where the image lies in the canvas: left, top, width, he
 }
 
 function drawnNow() {
-  const [x1, y1] = area.from, [x2, y2] = area.to, cut = value => Math.floor(1000 * value) / 1000;
-  const x = Math.min(x1, x2), y = Math.min(y1, y2);
-  return [x, y, Math.abs(x1 - x2), Math.abs(y1 - y2)].map(cut);
+  const far = kindOf() === "regions" ? Math.floor : Math.ceil;  // a mask is not smaller than what was drawn
+  const [[x, width], [y, height]] = [0, 1].map(axis => {
+    const [low, high] = [area.from[axis], area.to[axis]].map(value => 1000 * value).sort((one, other) => one - other);
+    return [Math.floor(low), far(high) - Math.floor(low)];
+  });
+  return [x, y, width, height].map(value => value / 1000);
 }
 
 function showRegions() {

@@ -21,6 +21,7 @@ from steps.labelling.describing import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
+from steps.settings.profile import load_profile
 
 pytestmark = [
     pytest.mark.slow,
@@ -205,7 +206,7 @@ def test_what_is_drawn_around_on_the_map_gets_a_label(place, touch):
     }
 
 
-def test_a_region_is_drawn_or_typed_and_can_be_copied(place):
+def test_regions_and_masks_are_drawn_or_typed_as_lines_of_a_profile(place, tmp_path):
     with place.browse() as page:
         page.click("#tab-regions")
         page.wait("!!area.image")
@@ -219,8 +220,22 @@ def test_a_region_is_drawn_or_typed_and_can_be_copied(place):
             page.run("at('numbers').onchange({target: at('numbers')})")
             assert page.run("at('lines').value") == f'regions:\n  "porch": [{shown}]'
         assert page.run("at('problem').textContent").startswith("give x,y,width,height")
+        page.run("document.querySelector('[value=privacy_masks]').click(), 0")
+        page.draw("#area", [(0.5, 0.1), (0.55, 0.3)])
+        page.draw("#area", [(0.5, 0.9), (1, 1)])
+        page.wait("rectangles('privacy_masks').length === 2")
+        lines = page.run("at('lines').value")
+        (tmp_path / "drawn.yaml").write_text("extends: local\n" + lines)
+        drawn = load_profile(str(tmp_path / "drawn.yaml"))
+        assert drawn.regions == {"porch": Region(0.1, 0, 0.5, 1)}
+        first, last = drawn.privacy_masks["porch"]
+        assert abs(first.y - 0.1) < 0.01 and first.height > 0.19
+        assert last.x + last.width > 0.995 < last.y + last.height
+        told = page.run("at('one-region').lastChild.textContent")
+        assert told == lines.splitlines()[-1].replace('  "porch": ', "privacy_masks = ")
         page.click("#clear")
-        assert "regions" not in page.run("at('lines').value")
+        assert page.run("at('lines').value").startswith("regions:")
+        assert "masks" not in page.run("at('lines').value")
 
 
 def test_a_label_is_named_and_merged_and_its_buttons_follow(place):
