@@ -18,6 +18,7 @@ from steps.ingestion.counts import describe_classes, quarantine_reasons, source_
 from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
 from steps.ingestion.duplicates import Duplicates
+from steps.ingestion.erased import read_erased
 from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.follow_labels import apply_labels, pending_labels
 from steps.ingestion.label_rows import labels_version
@@ -122,6 +123,7 @@ def _make_rules(run: StepRun, parameters: Parameters, folders: set[str]) -> Rule
         statistics=parameters.statistics,
         run_id=run.id,
         has_splits=have_splits(folders),
+        erased=read_erased(run.profile),
         privacy_masks=run.profile.privacy_masks,
     )
 

@@ -7,6 +7,7 @@ import mlflow
 from mlflow import MlflowClient
 from pydantic import Field
 
+from steps.erasure.erasure import by_age, erase
 from steps.ingestion.tables import TABLES
 from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.session import spark_session
@@ -27,7 +28,7 @@ logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
-    """Compact the tables, and delete files that only old versions need.
+    """Erase what is too old, compact the tables, and delete files that only old versions need.
 
     Versions older than the retention can no longer be read afterwards: choose it longer than the
     age of the oldest run that you want to repeat."""
@@ -43,10 +44,12 @@ class Parameters(StepParameters):
 
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
-    """Renew the freshness of releases; measure, vacuum and compact each table that exists."""
+    """Erase by age, renew the freshness of releases; measure, vacuum and compact each table."""
+    outputs = UpkeepOutputs(compacted={}, versions={}, megabytes={}, freed={}, erased={})
+    if days := run.profile.retention_days:
+        outputs.erased.update(erase(run.profile, run.id, by_age(days), parameters.dry_run).removed)
     if not parameters.dry_run:
         _renew_freshness(run, parameters.fresh_days)
-    outputs = UpkeepOutputs(compacted={}, versions={}, megabytes={}, freed={})
     use, hours = outputs.megabytes, parameters.retention_days * 24
     with spark_session(run.profile, "upkeep") as spark:
         size = parameters.max_megabytes_per_file * 1024**2

@@ -49,6 +49,7 @@ class Agent:
             Landing(landing.url, landing.options, landing.mount),
             parts.queue,
             parts.results,
+            parts.erasures,
             settings.device,
             self.status,
             parts.clock.now,

@@ -4,6 +4,7 @@ import logging
 
 from edge.agent.clock import Clock
 from edge.inference.errors import UserError, describe_error
+from edge.outbox.erasures import Erasures
 from edge.protocol.addresses import without_userinfo
 from edge.protocol.release import ReleaseError
 from edge.protocol.signature import SignatureError
@@ -20,14 +21,16 @@ class Follower:
         updater: checks, fetches, self-tests and switches.
         times: when to poll.
         clock: the time.
+        erasures: what must not stay on this device.
 
     Attributes:
         failure: why the last poll brought no release that it should; None if all is well.
         reached_at: when the registry answered last, ISO; None before.
     """
 
-    def __init__(self, updater: Updater, times: PollTimes, clock: Clock):
+    def __init__(self, updater: Updater, times: PollTimes, clock: Clock, erasures: Erasures):
         self._updater, self._times, self._clock = updater, times, clock
+        self._erasures = erasures
         self._failures = 0
         # a device without a model polls at once
         first = times.first() if updater.active else 0.0
@@ -44,6 +47,7 @@ class Follower:
         if self._clock.uptime() < self._due:
             return False
         try:
+            self._updater.home.discard_with(self._erasures.erased.files)
             if pulled := self._updater.check():
                 logger.info("release %d is in use, on probation", pulled.release)
             self._note_answer()

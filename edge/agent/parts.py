@@ -17,6 +17,7 @@ from edge.agent.settings import ModelSettings, Settings
 from edge.agent.watcher import Watcher
 from edge.cameras.camera import Camera
 from edge.cameras.kinds import make_camera
+from edge.outbox.erasures import Erasures
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
 from edge.outbox.store import Store
@@ -64,6 +65,7 @@ class Parts:
         self.queue = Queue(self.store, max_bytes, min_free_bytes, device, settings.view)
         results_bytes = round(limits.results_megabytes * MEGABYTE)
         self.results = Results(self.store, limits.results, device, results_bytes)
+        self.erasures = Erasures(self.store, device)
         self.selection = Selection(settings.capture, settings.score)
         self.updater: Updater | None = None
         self.follower: Follower | None = None
@@ -96,7 +98,7 @@ class Parts:
             device=self.settings.device,
         )
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
-        self.follower = Follower(self.updater, times, self.clock)
+        self.follower = Follower(self.updater, times, self.clock, self.erasures)
         probation, uptime = self.updater.probation, self.clock.uptime
         folder, device = models / model.name, self.settings.device
         self.model = AgentModel(folder, device, threads, probation, uptime)

@@ -24,10 +24,12 @@ class ReferenceImage:
     Attributes:
         content: its bytes.
         scores: by the name of the model's file, in the order of the record's labels.
+        sha256: of the image that it was made of; empty: unknown.
     """
 
     content: bytes
     scores: dict[str, list[float]]
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,36 @@ class ReferenceImages:
 
     @classmethod
     def read(cls, folder: Path) -> "ReferenceImages":
-        """Read the file from a folder; raises :class:`UserError` if it is damaged."""
+        """Read the file from a folder; raises :class:`UserError` if it is damaged or has none."""
+        reference = cls.parse((folder / REFERENCE_IMAGES_FILE).read_bytes())
+        if not reference.images:
+            raise UserError(f"{REFERENCE_IMAGES_FILE} has no image")
+        return reference
+
+    @classmethod
+    def parse(cls, text: bytes) -> "ReferenceImages":
+        """Read what the file holds; raises :class:`UserError` if it is damaged."""
         try:
-            text = (folder / REFERENCE_IMAGES_FILE).read_text(encoding="utf-8")
             images = tuple(
                 ReferenceImage(
                     base64.b64decode(row["jpeg"], validate=True),
                     {name: [float(s) for s in scores] for name, scores in row["scores"].items()},
+                    str(row.get("sha256", "")),
                 )
                 for row in json.loads(text)["images"]
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{REFERENCE_IMAGES_FILE} is damaged: {error}") from error
-        if not images:
-            raise UserError(f"{REFERENCE_IMAGES_FILE} has no image")
         return cls(images)
 
     def write(self, folder: Path) -> None:
         """Write the file into a folder; the same images and scores give the same bytes."""
         rows = [
-            {"jpeg": base64.b64encode(image.content).decode(), "scores": image.scores}
+            {
+                "jpeg": base64.b64encode(image.content).decode(),
+                "scores": image.scores,
+                "sha256": image.sha256,
+            }
             for image in self.images
         ]
         text = json.dumps({"images": rows}, indent=1, sort_keys=True)

@@ -117,6 +117,11 @@ class ImageTable:
         )
         return NamedImage(**dict(rows[0])) if rows else None
 
+    def named(self) -> list[NamedImage]:
+        """Return all images whose time is known."""
+        query = "SELECT id, file, name, sha256 FROM images WHERE name IS NOT NULL"
+        return [NamedImage(**dict(row)) for row in self._database.rows(query)]
+
     def undated(self) -> list[UndatedImage]:
         """Return the images whose time is not known yet."""
         query = 'SELECT *, stamp AS "fields [json]" FROM images WHERE name IS NULL'

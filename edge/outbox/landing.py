@@ -80,6 +80,19 @@ class Landing:
             _rename(filesystem, hidden, path)
         return name
 
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file of the landing zone; None if there is none.
+
+        Raises:
+            LandingError, Exception: as :meth:`put` does.
+        """
+        filesystem, root = self._filesystem()
+        try:
+            content: bytes = filesystem.cat_file(f"{root}/{name}")
+        except (FileNotFoundError, PermissionError):  # or this device may only write there
+            return None
+        return content
+
     def _filesystem(self) -> tuple[fsspec.AbstractFileSystem, str]:
         if self._mount and not os.path.ismount(self._mount):
             raise LandingError(f"{self._mount} is not mounted: mount it, or change landing.mount")

@@ -12,12 +12,14 @@ from typing import Any
 
 from edge.inference.errors import describe_error
 from edge.outbox.bounded_call import BoundedCall
+from edge.outbox.erasures import Erasures
 from edge.outbox.landing import Landing
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue
 from edge.outbox.results import Results
 from edge.protocol.addresses import without_userinfo
 from edge.protocol.backoff import backoff_seconds
+from edge.protocol.erased import ERASED
 from edge.protocol.landing_names import status_name
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Sender:
         landing: the landing zone.
         queue: of images.
         results: of the model.
+        erasures: what must not be sent.
         device: names the status file.
         status: returns the content of that file.
         now: the clock.
@@ -50,6 +53,7 @@ class Sender:
     landing: Landing
     queue: Queue
     results: Results
+    erasures: Erasures
     device: str
     status: Callable[[], dict[str, Any]]
     now: Callable[[], Moment]
@@ -61,7 +65,7 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._report_due, self._failures, self._not_before = self.now().uptime, 0, 0.0
-        self._bounded = BoundedCall()
+        self._bounded, self._erased_due = BoundedCall(), self._report_due
 
     def work(self) -> bool:
         """Send at most one file; return whether more may be ready to be sent.
@@ -92,7 +96,11 @@ class Sender:
         if now.is_synced:
             self.queue.date(now)
             self.results.date(now)
+        self._read_erased(now)
         image = self.queue.next()
+        if image and self.erasures.covers(image.name, image.sha256):
+            self.erasures.drop([image.id])
+            return True
         if image and (content := self.queue.read(image, now.uptime)) is not None:
             self.queue.mark_sent(image, self._put(image.name, content))
             return True
@@ -103,6 +111,12 @@ class Sender:
         self._report(now)
         return False
 
+    def _read_erased(self, now: Moment) -> None:
+        """Read the list of what was erased if it is due: before the first image is sent."""
+        if now.uptime >= self._erased_due:
+            self.erasures.update(self._call(partial(self.landing.read, ERASED), PUT_SECONDS))
+            self._erased_due = self.now().uptime + self.report_seconds
+
     def _report(self, now: Moment) -> None:
         """Send the status if it is due."""
         if now.is_synced and now.uptime >= self._report_due:
@@ -111,16 +125,19 @@ class Sender:
             self._report_due = self.now().uptime + self.report_seconds
 
     def _put(self, name: str, content: bytes, replace: bool = False) -> str:
-        try:
-            seconds = min(PUT_SECONDS + len(content) / SLOWEST, MAX_PUT_SECONDS)
-            put = partial(self.landing.put, name, content, replace)
-            landed_as: str = self._bounded.run(put, seconds)
-        # a file system of fsspec raises what its library raises: there is no common class
-        except Exception as error:
-            raise _NotLandedError(describe_error(error)) from error
+        seconds = min(PUT_SECONDS + len(content) / SLOWEST, MAX_PUT_SECONDS)
+        put = partial(self.landing.put, name, content, replace)
+        landed_as: str = self._call(put, seconds)
         if not replace:  # a status is not what waits to be sent
             self.sent_at = self.now().wall_time.isoformat(timespec="seconds")
         return landed_as
+
+    def _call(self, call: Callable[[], Any], seconds: float) -> Any:
+        try:
+            return self._bounded.run(call, seconds)
+        # a file system of fsspec raises what its library raises: there is no common class
+        except Exception as error:
+            raise _NotLandedError(describe_error(error)) from error
 
     def _handle_failure(self, failure: str) -> None:
         failure = without_userinfo(failure)

@@ -1,6 +1,7 @@
 """Names in the landing zone: the device writes them, and ingest reads them."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 RESULTS = "results"
@@ -27,6 +28,17 @@ def image_name(captured_at: datetime, device: str, view: str, label: str | None)
     stamp = captured_at.strftime("%Y-%m-%dT%H%%3A%M%%3A%S")
     ending = "" if label is None else f"_{label}"
     return f"{stamp}_rpi_sensor_{device}_{view}{ending}.jpg"
+
+
+def capture_time(name: str) -> datetime | None:
+    """Return the time in a name that :func:`image_name` made, in UTC; None if it has none.
+
+    >>> capture_time("2026-07-13T03%3A04%3A54_rpi_sensor_1_porch_0.jpg").isoformat()
+    '2026-07-13T03:04:54+00:00'
+    """
+    if not (stamp := re.match(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d", name)):
+        return None
+    return datetime.fromisoformat(stamp[0].replace("%3A", ":")).replace(tzinfo=UTC)
 
 
 def results_name(device: str, store: str, number: int, content: bytes) -> str:

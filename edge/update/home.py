@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +161,20 @@ class ModelHome:
                     path.unlink()
                 elif path.name.startswith(".") or (path / MODEL_FILE).exists():
                     self.discard(path)
+
+    def discard_with(self, files: Set[str]) -> None:
+        """Remove releases that have one of these files and are not in use, unless on probation.
+
+        Args:
+            files: SHA-256 of each.
+        """
+        if not files or self.is_on_probation():
+            return
+        with self.state_lock():
+            for folder in self.folder.glob("release-*"):
+                release = None if folder.name == self._link_target() else read_release(folder)
+                if release and not files.isdisjoint(file.sha256 for file in release.files):
+                    self.discard(folder)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder if it exists, under a hidden name, so that none is seen half removed.

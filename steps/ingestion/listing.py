@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from edge.protocol.erased import ERASED
 from edge.protocol.landing_names import RESULTS, STATUS
 from steps.ingestion.left_out import LeftOut, printable_path
 
@@ -22,8 +23,8 @@ OTHER_PROGRAMS = (
 MOST_HIDDEN = 1000
 """Folders of a hidden one whose files are counted: it may hold copies of a whole file system."""
 
-OF_DEVICES = re.compile(rf"/{RESULTS}/.*\.jsonl|/{STATUS}/.*\.json", re.DOTALL)
-"""What devices send beside images."""
+OF_DEVICES = re.compile(rf"/{RESULTS}/.*\.jsonl|/{STATUS}/.*\.json|/{re.escape(ERASED)}", re.DOTALL)
+"""What devices send beside images, and what they read there."""
 
 LAST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 

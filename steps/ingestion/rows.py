@@ -15,6 +15,7 @@ from pyspark.sql.types import StructType
 
 from edge.inference.image import UnreadableError
 from edge.inference.region import Region
+from edge.protocol.erased import Erased
 from edge.protocol.privacy import blacken_file, masks_of
 from steps.ingestion.exif import FUTURE
 from steps.ingestion.file_name import parse_file_name
@@ -31,6 +32,13 @@ EARLIEST = datetime(1969, 12, 31, tzinfo=UTC)
 already 1 January 1970 somewhere, which a device writes whose clock was not set."""
 
 
+ERASED = "erased"
+"""Why an image that was erased, and landed again, is in quarantine; its bytes are not."""
+
+
+NOTHING_ERASED = Erased()
+
+
 @dataclass(frozen=True)
 class Rules:
     """How files become rows.
@@ -42,6 +50,7 @@ class Rules:
         statistics: ``full`` or ``sampled``.
         run_id: of the ingest.
         has_splits: whether the images bring a split of their own, by their folders.
+        erased: what must not come back.
         privacy_masks: by device ID, the areas that are blackened.
     """
 
@@ -51,6 +60,7 @@ class Rules:
     statistics: Statistics = "full"
     run_id: str = ""
     has_splits: bool = False
+    erased: Erased = NOTHING_ERASED
     privacy_masks: Mapping[str, list[Region]] = field(default_factory=dict)
 
     def masks(self, path: str) -> list[Region]:
@@ -137,6 +147,18 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
         return row | {"bytes": file["bytes"], "reason": reason, "error": str(error)}
     row = landed_row(file["path"], None, file["modified_at"], rules.run_id)
     row["bytes"] = file["bytes"]  # by which the file is known again
+    described = _describe(file, row, content, rules)
+    named = parse_file_name(file["path"], rules.source, rules.pattern, rules.has_splits)
+    captured_at = described.get("captured_at", named.captured_at)
+    if rules.erased.covers(row["sha256"], named.device_id, captured_at):
+        return row | {"content": None, "reason": ERASED, "error": "it was erased before"}
+    return row | described
+
+
+def _describe(
+    file: dict[str, Any], row: dict[str, Any], content: bytes, rules: Rules
+) -> dict[str, Any]:
+    """Give a row its bytes, and return what else it has: the image's columns, or why it is none."""
     try:
         content = rules.stored(file["path"], content)
         row |= hashed(content)
@@ -147,8 +169,8 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
                 "from the future", f"taken at {columns['captured_at']:%Y-%m-%d %H:%M}"
             )
     except UnreadableError as error:
-        return row | {"reason": error.reason, "error": error.detail or error.reason}
-    return row | image | columns
+        return {"reason": error.reason, "error": error.detail or error.reason}
+    return image | columns
 
 
 def _name_columns(file: dict[str, Any], image: dict[str, Any], rules: Rules) -> dict[str, Any]:

@@ -5,12 +5,13 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Container
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from steps.atomic import make_folder, sync_folder
+from steps.atomic import make_folder, sync_folder, write_atomically
 from steps.errors import UserError
 from steps.ingestion.label_rows import LabelRow
 from steps.settings.profile import Profile, data_home
@@ -83,8 +84,7 @@ class Journal:
         Raises:
             JournalError: the disk is full, or fails.
         """
-        lines = [json.dumps(row._replace(labelled_at=row.labelled_at.isoformat())) for row in rows]  # type: ignore[arg-type]
-        content = "".join(f"{line}\n" for line in lines).encode()
+        content = _lines(rows)
         try:
             os.ftruncate(self._file, self._size)  # what an append that failed has left
             written = 0
@@ -97,6 +97,18 @@ class Journal:
             raise JournalError(f"{self._path}: {error.strerror}") from error
         self._size += len(content)
         self.rows += rows
+
+    def remove(self, images: Container[str]) -> int:
+        """Remove the rows of some images, all or none; return how many there were."""
+        kept = [row for row in self.rows if row.sha256 not in images]
+        removed = len(self.rows) - len(kept)
+        if removed:
+            content = _lines(kept)
+            write_atomically(str(self._path), content, 0o600)
+            os.close(self._file)
+            self._file = os.open(self._path, os.O_RDWR)
+            self._size, self.rows = len(content), kept
+        return removed
 
     def clear(self) -> None:
         """Remove the rows, which a table has now; rows that a power cut brings back do no harm."""
@@ -117,3 +129,9 @@ class Journal:
             raise UserError(
                 f"line {number} of {self._path} is damaged; remove that line, and start again"
             ) from error
+
+
+def _lines(rows: list[LabelRow]) -> bytes:
+    """Return rows as the lines of the file."""
+    lines = [json.dumps(row._replace(labelled_at=row.labelled_at.isoformat())) for row in rows]  # type: ignore[arg-type]
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -92,6 +92,16 @@ class DeltaLog:
                     snapshot.apply(json.loads(line))
         return snapshot
 
+    def files_beside(self, snapshot: Snapshot) -> list[str]:
+        """Return the Parquet files below the table that a version does not have."""
+        return [
+            name
+            for name in self._sizes
+            if name.endswith(".parquet")
+            and not name.startswith("_delta_log/")
+            and name not in snapshot.files
+        ]
+
     def read_plain(self) -> Snapshot:
         """Return the newest version of a table that there is.
 

@@ -64,12 +64,14 @@ class UpkeepOutputs(Outputs):
     """By table: the number of data files before and after, and the new version.
 
     By what takes space: megabytes before it. By table: megabytes that were, or would be, freed.
+    By place: what was erased for its age.
     """
 
     compacted: dict[str, tuple[int, int]]
     versions: dict[str, int]
     megabytes: dict[str, float]
     freed: dict[str, float]
+    erased: dict[str, int] = {}
 
 
 class Selection(Record):
@@ -198,6 +200,13 @@ class DeviceOutputs(Outputs):
     model: str
     model_version: str
     frames: int
+
+
+class EraseOutputs(Outputs):
+    """The number of images that were, or would be, erased, and what of them by place."""
+
+    images: int
+    removed: dict[str, int]
 
 
 class AlarmOutputs(Record):

@@ -35,7 +35,7 @@ class Section:
     rows: list[list[Any]] = field(default_factory=list)
     plot: str = ""
     drawing: str = ""
-    images: list[tuple[str, str]] = field(default_factory=list)
+    images: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -96,9 +96,17 @@ class Report:
         """Add an SVG in the page's own colours."""
         self.sections.append(Section(title, text, drawing=svg))
 
-    def images(self, title: str, images: list[tuple[str, Image.Image]], text: str = "") -> None:
-        """Add a grid of thumbnails with captions, at most 160 pixels wide and high."""
-        shown = [(caption, _data_uri(image)) for caption, image in images]
+    def images(
+        self, title: str, images: list[tuple[str, Image.Image, str]], text: str = ""
+    ) -> None:
+        """Add a grid of thumbnails, at most 160 pixels wide and high.
+
+        Args:
+            title: of the section.
+            images: caption, pixels, and sha256 of the image, by which it can be erased.
+            text: of the section.
+        """
+        shown = [(caption, _data_uri(image), sha256) for caption, image, sha256 in images]
         self.sections.append(Section(title, text, images=shown))
 
     def html(self) -> str:

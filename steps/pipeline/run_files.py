@@ -1,5 +1,6 @@
 """The files of a finished run: its outputs for the next step, and what a later run compares."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import mlflow
@@ -80,6 +81,22 @@ def missing_files_error(run_id: str) -> str | None:
             how = "is of another size" if path in now else "is gone"
             return f"{path} of run {run_id} {how}"
     return None
+
+
+def change_report(run_id: str, change: Callable[[str], str]) -> bool:
+    """Change a run's report, and note its new size; return whether there was anything to change."""
+    client = MlflowClient()
+    try:
+        before = mlflow.artifacts.load_text(f"runs:/{run_id}/{REPORT_FILE}")
+    except (MlflowException, OSError):
+        return False
+    after = change(before)
+    if after == before:
+        return False
+    client.log_text(run_id, after, REPORT_FILE)
+    if sizes := _read_dict(run_id, SIZES_FILE):
+        client.log_dict(run_id, sizes | {REPORT_FILE: len(after.encode())}, SIZES_FILE)
+    return True
 
 
 def read_key_parts(run_id: str) -> Parts | None:

@@ -1,10 +1,11 @@
 """The runs of an experiment: which one a parameter means, which are finished or active."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from steps.errors import RunStep, UserError
@@ -73,6 +74,18 @@ def newest_runs(condition: str, count: int = 1000) -> list[Run]:
         [experiment_id()], condition, max_results=count, order_by=["attributes.start_time DESC"]
     )
     return list(found)
+
+
+def all_runs() -> Iterator[Run]:
+    """Yield the runs of all steps, in all experiments, also deleted ones."""
+    client = MlflowClient()
+    experiments = client.search_experiments(view_type=ViewType.ALL)
+    ids = [experiment.experiment_id for experiment in experiments]
+    page = client.search_runs(ids, "tags.step != ''", ViewType.ALL)
+    yield from page
+    while page.token:
+        page = client.search_runs(ids, "tags.step != ''", ViewType.ALL, page_token=page.token)
+        yield from page
 
 
 def newest_nested(step: str) -> Run | None:

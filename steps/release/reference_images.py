@@ -35,7 +35,9 @@ def select_reference_images(
     """
     selected = _select(predictions)
     pixels = read_pixels(cache, TEST, selected)
-    return ReferenceImages(tuple(_reference_image(pixels[digest], scorers) for digest in selected))
+    return ReferenceImages(
+        tuple(_reference_image(pixels[digest], scorers, digest) for digest in selected)
+    )
 
 
 def _select(predictions: Predictions) -> list[str]:
@@ -48,7 +50,9 @@ def _select(predictions: Predictions) -> list[str]:
     return list(dict.fromkeys(selected))
 
 
-def _reference_image(pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer]) -> ReferenceImage:
+def _reference_image(
+    pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer], sha256: str
+) -> ReferenceImage:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
     content = encoded.getvalue()
@@ -57,4 +61,4 @@ def _reference_image(pixels: NDArray[np.uint8], scorers: Mapping[str, Scorer]) -
         for name, scorer in scorers.items()
         for prediction in scorer.predict_prepared([prepare(content, scorer.record.input_size)])
     }
-    return ReferenceImage(content, scores)
+    return ReferenceImage(content, scores, sha256)

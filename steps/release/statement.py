@@ -52,6 +52,23 @@ def release_again(version: ModelVersion, keys: SigningKeys) -> int:
     return _write_statement(version.name, str(version.version), files, keys)
 
 
+def release_changed(version: ModelVersion, changed: Path, is_kept: bool, keys: SigningKeys) -> int:
+    """Release a version again because one of its files changed.
+
+    Args:
+        version: that was released.
+        changed: the file as it is now.
+        is_kept: whether devices still get it.
+        keys: each signs the statement.
+    """
+    files = json.loads(version.tags[RELEASE_TAG])["files"]
+    path = f"{ARTIFACTS}/{changed.name}"
+    files[path] = {"sha256": sha256_of(changed), "bytes": changed.stat().st_size}
+    if not is_kept:
+        del files[path]
+    return _write_statement(version.name, str(version.version), files, keys)
+
+
 def fetch_files(version: ModelVersion, into: Path) -> Path:
     """Download a version's files; return their folder below ``into``.
 

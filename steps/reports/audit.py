@@ -65,7 +65,11 @@ def add_left_out(report: Report, audit: Audit) -> None:
 def add_maps(report: Report, audit: Audit, test: Predictions) -> None:
     """Add images in which red is what the answer depends on."""
     images = [
-        (f"{test.truth[index]}, predicted {test.predicted[index]}", _overlay(one))
+        (
+            f"{test.truth[index]}, predicted {test.predicted[index]}",
+            _overlay(one),
+            test.sha256[index],
+        )
         for index, one in audit.maps.items()
     ]
     text = (

@@ -145,7 +145,7 @@ def _plot_stacked(
     return figure
 
 
-def _samples(images: Newest, source: str) -> list[tuple[str, Any]]:
+def _samples(images: Newest, source: str) -> list[tuple[str, Any, str]]:
     texts = dict.fromkeys(("sha256", "label", "file_name"), pa.string())
     rows = read_current(images, source, texts).to_pandas()
     chosen = rows.sort_values("sha256").groupby("label", dropna=False).head(SAMPLES_PER_LABEL)
@@ -158,6 +158,7 @@ def _samples(images: Newest, source: str) -> list[tuple[str, Any]]:
         (
             f"{label if isinstance(label, str) else UNLABELLED} · {name}",
             _sample(contents[sha256]),
+            sha256,
         )
         for sha256, label, name in chosen[list(texts)].itertuples(index=False)
     ]

@@ -138,8 +138,8 @@ def _pairs(comparison: Comparison, compared: Compared, alarm: Alarm) -> list[tup
 
 def _shown(
     comparison: Comparison, number: int, which: str, cell: int | None
-) -> tuple[str, Image.Image] | None:
-    """Return an image with its caption, and a frame around a cell; None if it cannot be read."""
+) -> tuple[str, Image.Image, str] | None:
+    """Return an image with its caption, a frame around a cell, and its hash; None if unreadable."""
     try:
         with open_image(comparison.read_image(number)) as opened:
             opened.draft("RGB", (SIDE, SIDE))
@@ -154,7 +154,8 @@ def _shown(
         corner = (column * width - 4, row * height - 4)
         box = (*corner, corner[0] + width + 8, corner[1] + height + 8)
         ImageDraw.Draw(image).rectangle(box, outline=MARK, width=4)
-    return f"{which}: {_clock(int(comparison.index.times[number]))[5:]}", image
+    caption = f"{which}: {_clock(int(comparison.index.times[number]))[5:]}"
+    return caption, image, comparison.index.sha256[number].decode()
 
 
 def _plot_days(comparison: Comparison, found: list[Findings]) -> Figure | None:

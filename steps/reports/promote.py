@@ -89,5 +89,5 @@ def _disagreements(report: Report, comparison: Comparison, theirs: Predictions) 
         name = ours.paths[i].rpartition("/")[2]
         both = f"challenger {ours.predicted[i]}, champion {theirs.predicted[i]}"
         image = Image.fromarray(pixels[ours.sha256[i]])
-        images.append((f"{ours.truth[i]}: {both} · {name}", image))
+        images.append((f"{ours.truth[i]}: {both} · {name}", image, ours.sha256[i]))
     report.images("Where the two disagree", images, "As the challenger saw them.")

@@ -92,7 +92,10 @@ def fill_report(
     add_labels_used(report, profile, cache, audit)
     if worst := test.worst(MISTAKES):
         pixels = read_pixels(cache, TEST, [test.sha256[index] for index in worst])
-        images = [(_caption(test, i), Image.fromarray(pixels[test.sha256[i]])) for i in worst]
+        images = [
+            (_caption(test, i), Image.fromarray(pixels[test.sha256[i]]), test.sha256[i])
+            for i in worst
+        ]
         report.images("The worst mistakes", images, "At the size that the network takes.")
     add_maps(report, audit, test)
 

@@ -133,6 +133,9 @@ class Profile(Section):
     lake: str = Field(description="where the Delta tables are")
     cache: str = Field(description="where the Petastorm caches are")
     file_name: str = Field(description="regex with the groups time, device, view, label")
+    retention_days: float | None = Field(
+        None, gt=0, description="days after which upkeep erases an image; null: never"
+    )
     model: ModelName = Field("", description="registered model's name; null: the source's")
     regions: dict[str, Annotated[Region, BeforeValidator(Region.of)]] = Field(
         {}, description="by device ID, the part of its images that counts: [x, y, width, height]"

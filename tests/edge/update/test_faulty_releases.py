@@ -10,6 +10,8 @@ from signing import FOREIGN, public
 
 from edge.agent.follower import Follower
 from edge.inference.errors import UserError
+from edge.outbox.erasures import Erasures
+from edge.outbox.store import Store
 from edge.protocol.release import ReleaseError
 from edge.protocol.signature import KEYS_FILE, SignatureError
 from edge.update.polling import PollTimes
@@ -119,10 +121,11 @@ def test_a_server_without_ranges_sends_the_full_file(updated):
     assert updated.updater().check().release == 2 and updated.require_working(2)
 
 
-def test_a_damaged_file_is_downloaded_less_and_less_often(updated, clock):
+def test_a_damaged_file_is_downloaded_less_and_less_often(updated, clock, tmp_path):
     """Not every device asks at every poll for a file that the store has lost."""
     updated.server.alter = lambda name, content: content[:-9] if name == "model.onnx" else content
-    follower = Follower(updated.updater(), PollTimes(60, seed="a7"), clock)
+    erasures = Erasures(Store(tmp_path / "store"), "a7")
+    follower = Follower(updated.updater(), PollTimes(60, seed="a7"), clock, erasures)
     for _ in range(24 * 60):
         follower.work()
         clock.advance(60)
@@ -158,11 +161,12 @@ def test_a_statement_nested_without_end_is_refused(updated):
     assert updated.require_working(1)
 
 
-def test_keys_that_are_pinned_after_the_start_count(updated, clock):
+def test_keys_that_are_pinned_after_the_start_count(updated, clock, tmp_path):
     """As by a pull beside the running agent; the registry answered though its release is bad."""
     updater = updated.updater(keys=[])
     (updated.models / KEYS_FILE).write_text(f"{public(FOREIGN)}\n")
-    follower = Follower(updater, PollTimes(60, seed="a7"), clock)
+    erasures = Erasures(Store(tmp_path / "store"), "a7")
+    follower = Follower(updater, PollTimes(60, seed="a7"), clock, erasures)
     clock.advance(61)
     follower.work()
     assert "none of which this device trusts" in follower.failure and follower.reached_at

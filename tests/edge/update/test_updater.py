@@ -50,6 +50,22 @@ def test_a_release_that_was_rolled_back_is_removed_and_not_downloaded_again(upda
     assert updated.require_working(3)
 
 
+def test_a_release_with_a_withdrawn_file_goes_once_another_is_committed(updated):
+    updater = updated.updater()
+    withdrawn = {file.sha256 for file in updater.home.active_release().files}
+    updater.check()
+    for files in (set(), {"0" * 64}, withdrawn):
+        updater.home.discard_with(files)
+        assert (updated.home / "release-1").exists(), "the way back from probation stays"
+    updater.probation.commit()
+    updater.home.discard_with({"0" * 64})
+    assert (updated.home / "release-1").exists()
+    updater.home.discard_with(withdrawn)
+    assert not (updated.home / "release-1").exists() and updated.require_working(2)
+    updater.home.discard_with({file.sha256 for file in updater.home.active_release().files})
+    assert updated.require_working(2), "the one in use stays until there is another"
+
+
 def test_a_failed_release_is_installed_again_on_request(updated):
     updater = updated.updater()
     updater.check()

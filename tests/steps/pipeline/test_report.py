@@ -63,7 +63,7 @@ def _in_table(page: Report) -> None:
 
 
 def _in_images(page: Report) -> None:
-    page.images(HOSTILE, [(HOSTILE, drawn(1))], HOSTILE)
+    page.images(HOSTILE, [(HOSTILE, drawn(1), HOSTILE)], HOSTILE)
 
 
 def _in_plot(page: Report) -> None:
@@ -135,7 +135,7 @@ def test_a_plot_is_an_svg_of_the_page():
 def test_images_are_thumbnails_in_the_page(size, mode, shown):
     image = drawn(3, mode, size=(32, 31)).resize(size, Image.Resampling.NEAREST)
     page = report()
-    page.images("Samples", [("one", image), ("two", image)])
+    page.images("Samples", [("one", image, "5f"), ("two", image, "6a")])
     images = [attributes for tag, attributes in Page(page.html()).tags if tag == "img"]
     assert [image["alt"] for image in images] == ["one", "two"]
     kind, _, content = images[0]["src"].partition(",")
@@ -149,7 +149,7 @@ def test_images_are_thumbnails_in_the_page(size, mode, shown):
 def test_the_page_fetches_nothing():
     page = report(next_command="mlflow run . -e register")
     page.plot("Loss", curve())
-    page.images("Samples", [("one", drawn(1))])
+    page.images("Samples", [("one", drawn(1), "5f")])
     places = [
         value
         for _, attributes in Page(page.html()).tags

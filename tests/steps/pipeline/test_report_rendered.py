@@ -38,7 +38,7 @@ def _everything() -> Report:
     figure.subplots().plot([0, 1, 2], [3, 1, 2])
     report.plot("Epochs", figure, "What the curve says.")
     report.table("By slice", [f"column {n}" for n in range(14)], [[n / 7 for n in range(14)]])
-    report.images("Mistakes", [("x" * 60, drawn(1))] * 3)
+    report.images("Mistakes", [("x" * 60, drawn(1), "5f")] * 3)
     report.next_command = "mlflow run . -e register -P train_run_id=" + "1" * 32
     return report
 

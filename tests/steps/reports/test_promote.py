@@ -57,7 +57,7 @@ def test_a_comparison_shows_metrics_pairs_and_disagreements(cache):
         ["known to the champion: 1", 1, 0, 1.0],
     ]
     assert "1 of the 4 test images were used to train the champion" in pairs.text
-    captions = [caption for caption, _ in section(report, "Where the two disagree").images]
+    captions = [caption for caption, *_ in section(report, "Where the two disagree").images]
     assert captions[0] == "a: challenger a, champion b · 0.jpg" and len(captions) == 3
 
 

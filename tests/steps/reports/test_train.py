@@ -128,7 +128,7 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
     assert caption == "b, predicted a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
     assert _section(report, "Epochs").plot.startswith("<svg")
     assert _section(report, "Shortcuts").rows == []  # images that differ in nothing else
-    captions = [caption for caption, _ in _section(report, "What the answer depends on").images]
+    captions = [caption for caption, *_ in _section(report, "What the answer depends on").images]
     assert captions == ["a, predicted a", "b, predicted b", "a, predicted a", "b, predicted a"]
     assert "b, predicted a (90%)" in report.html()
 

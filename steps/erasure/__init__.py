@@ -1,0 +1,1 @@
+"""Removing images wherever the project keeps them, and keeping them from coming back."""

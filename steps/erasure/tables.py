@@ -1,0 +1,85 @@
+"""Rows of the images in the tables, and the data files of older versions that hold them."""
+
+from collections.abc import Collection
+from operator import methodcaller
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+from pyspark.sql import SparkSession
+
+from steps.ingestion.tables import IMAGES, LABELS, QUARANTINE, SCORES
+from steps.lake.delta_log import PLAIN_READER, DeltaLog
+from steps.lake.newest import GetSpark, Newest
+from steps.lake.tables import Table
+from steps.settings.profile import Profile
+
+
+def erase_rows(
+    profile: Profile, spark: GetSpark, images: Collection[str], dry_run: bool
+) -> dict[str, int]:
+    """Delete the rows of images, and the files of older versions that have such rows.
+
+    Files without them stay, so that versions without these images can still be read.
+
+    Args:
+        profile: names the lake.
+        spark: returns the session; called if a row is deleted.
+        images: their sha256.
+        dry_run: only count.
+
+    Returns:
+        by table, the rows and the older files.
+    """
+    counts: dict[str, int] = {}
+    for table in (IMAGES, QUARANTINE, LABELS, SCORES):
+        newest = Newest(table, profile, spark)
+        if newest.exists:
+            here = pc.field("sha256").isin(pa.array(list(images), pa.string()))
+            rows = newest.rows(pa.schema({"sha256": pa.string()}), here).num_rows
+            if rows and not dry_run:
+                _delete_rows(spark(), profile, table, images)
+            counts[f"{table.name}: rows"] = rows
+            counts[f"{table.name}: files of older versions"] = _erase_files(
+                table.path(profile), images, dry_run
+            )
+    return counts
+
+
+def _delete_rows(
+    spark: SparkSession, profile: Profile, table: Table, images: Collection[str]
+) -> None:
+    these = spark.createDataFrame([(sha256,) for sha256 in images], "sha256 STRING")
+    delete = methodcaller("whenMatchedDelete")
+    table.merge(spark, profile, these, "row.sha256 = new.sha256", delete, "erased")
+    log = DeltaLog(table.path(profile))
+    if log.read(log.versions[-1]).reader > PLAIN_READER:  # a bitmap may have deleted the row only
+        spark.sql(f"REORG TABLE delta.`{table.path(profile)}` APPLY (PURGE)")
+
+
+def _erase_files(table: str, images: Collection[str], dry_run: bool) -> int:
+    """Delete the files beside the newest version that have one of the images, or are damaged.
+
+    No run writes to the table meanwhile, so that a damaged one is of a run that was killed.
+    """
+    log, wanted = DeltaLog(table), set(images)
+    filesystem, root = fsspec.core.url_to_fs(table)
+    files = log.files_beside(log.read(log.versions[-1]))
+    found = [name for name in files if has_any(filesystem, f"{root}/{name}", wanted)]
+    for name in () if dry_run else found:
+        filesystem.rm_file(f"{root}/{name}")
+    return len(found)
+
+
+def has_any(filesystem: AbstractFileSystem, path: str, images: set[str]) -> bool:
+    """Return whether a Parquet file has one of the images in its column ``sha256``, or may have."""
+    try:
+        with filesystem.open(path, "rb") as file:
+            parquet = pq.ParquetFile(file)
+            if "sha256" not in parquet.schema_arrow.names:
+                return False
+            return not images.isdisjoint(parquet.read(columns=["sha256"])["sha256"].to_pylist())
+    except (pa.ArrowInvalid, OSError):  # damaged
+        return True
