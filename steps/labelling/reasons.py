@@ -66,7 +66,7 @@ def doubted_labels(sitting: Sitting) -> Reasoned:
     images, codes = sitting.state.images, sitting.state.codes
     numbers, values = sitting.features.values(images, np.flatnonzero(codes >= 0))
     known, classes = np.unique(codes[numbers], return_inverse=True)
-    if len(known) < 2:
+    if len(known) < 2 or len(known) == len(numbers):  # of no class is there another image
         return np.empty(0, np.intp), {}
     rows = images.columns.take(pa.array(numbers))
     names = ("captured_at", "device", "sha256")
