@@ -74,12 +74,14 @@ def replay(recording: Recording, model: str, most: int, stop_at_fault: bool = Fa
     """Start on up to ``most`` distinct states; return their number and those with each fault."""
     disk = Disk(recording.folder, recording.before, recording.operations, model)
     counts: Counter = Counter()
+    seen = set()  # equal ones with other acknowledgements start again, and count once
     place = recording.folder.parent / "replayed"
     for cut, tree in distinct_states(disk, seed=1, extra=4):
         if counts["states"] >= most:
             break
         write_tree(tree, place)
-        counts["states"] += 1
+        seen.add(digest(tree))
+        counts["states"] = len(seen)
         found = start(recording.subject, place, disk.acknowledged(cut)).faults
         for kind, texts in found.items():
             counts[kind] += 1
