@@ -229,7 +229,7 @@ def evaluate(plan: Plan, cache: Cache, inputs: np.ndarray, images: Images) -> Tr
     """Train as ``train`` does, and evaluate on the test images among the inputs."""
     fitted = fit_fully(plan, cache, SingleProcess())
     model = build_model(plan, cache)
-    model.set_weights(fitted.last_weights or fitted.weights)
+    model.set_weights(fitted.shipped())
     tests = inputs[images.tests]
     batches = np.array_split(tests, len(tests) // 16)
     found = np.concatenate([np.asarray(model(batch, training=False)) for batch in batches])

@@ -98,8 +98,9 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         model = assemble(plan, learned, result.weights)
         threshold = find_threshold(parameters.max_miss_rate, model, cache, learned, selection)
         abstention = find_abstention(parameters.max_risk, model, cache, threshold)
-        if result.last_weights:
-            model = assemble(plan, learned, result.last_weights)
+        shipped = result.shipped(abstention.threshold is not None)
+        if shipped is not result.weights:
+            model = assemble(plan, learned, shipped)
         log_model(model)
         test, by_slice = _evaluate(model, cache, threshold)
     with run.timings.measure("audit"):

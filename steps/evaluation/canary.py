@@ -2,16 +2,17 @@
 
 A release is in breach if more devices roll it back, fail its self-test or fall silent than faulty
 devices explain (a binomial test), or if the canary's answers differ from the champion's: for each
-label and for "unsure", the mean share of a device's answers (a z-test over devices).
+label and for "unsure", the mean share of a device's answers (a permutation test over devices).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import NormalDist, fmean, pvariance
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.protocol.rollout import failed_releases, place_of
 
@@ -24,6 +25,9 @@ DOUBT = 0.05
 FALSE_ALARM = 0.001
 """How likely answers of equal releases would differ so much, over all labels."""
 
+DRAWS, BLOCK = 10_000, 1000
+"""Of devices that might have got the canary, to compare with those that did; so many at once."""
+
 MIN_DIFFERENCE = 0.1
 """Of a label's share of the answers: a smaller one stops no rollout."""
 
@@ -32,7 +36,9 @@ DECIDED, FRAMES = 0.8, 20
 run it has so many answers on average; a device with fewer says nothing of its answers."""
 
 SILENT = timedelta(hours=24)
-"""A device that reported before the stage and not for so long in it has failed."""
+"""A device that is heard of no more has failed after so long a time in the stage, by the newest
+report of any device: a pause of ingest silences all of them. One that was away for so long when the
+stage began is not counted."""
 
 
 class Action(StrEnum):
@@ -89,30 +95,25 @@ class Stage:
     since: datetime
 
 
-def decide(stage: Stage, reports: Sequence[DeviceReport], now: datetime) -> Decision:
+def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
     """Return what becomes of a stage.
 
     Args:
         stage: that goes on.
         reports: of all devices that follow the champion.
-        now: with a time zone.
     """
+    reports = [one for one in reports if one.reported_at > stage.since - SILENT]
     if not reports:
         return Decision(Action.WAIT, "no device has reported")
+    heard = max(one.reported_at for one in reports)
     chosen = [one for one in reports if place_of(one.device, stage.model) < stage.share]
     if not chosen:
         return Decision(Action.WIDEN, f"none of {len(reports)} devices lies below {stage.share:g}")
-    failed = [one for one in chosen if _has_failed(one, stage, now)]
-    running = [
-        one
-        for one in chosen
-        if one not in failed
-        and one.release == stage.release
-        and not one.on_probation
-        and one.reported_at > stage.since
-    ]
+    running = [one for one in chosen if _runs(one, stage)]
+    failed = [one for one in chosen if one not in running and _has_failed(one, stage, heard)]
     counts = f"{len(running)} of {len(chosen)} devices run it, {len(failed)} failed"
-    if failed and _chance(len(failed), len(failed) + len(running)) <= DOUBT:
+    # of all that may fail, as those that fail report it first
+    if failed and _chance(len(failed), len(chosen)) <= DOUBT:
         return Decision(Action.TAKE_BACK, f"{counts}: {failed[0].failure or 'no report'}")
     others = [one for one in reports if one not in chosen]
     if difference := _difference(running, others):
@@ -124,11 +125,16 @@ def decide(stage: Stage, reports: Sequence[DeviceReport], now: datetime) -> Deci
     return Decision(Action.WIDEN, counts)
 
 
-def _has_failed(report: DeviceReport, stage: Stage, now: datetime) -> bool:
+def _runs(report: DeviceReport, stage: Stage) -> bool:
+    if report.release != stage.release or report.on_probation:
+        return False
+    return report.reported_at > stage.since
+
+
+def _has_failed(report: DeviceReport, stage: Stage, heard: datetime) -> bool:
     if stage.release in failed_releases(report.failure):
         return True
-    spoke = stage.since - SILENT < report.reported_at <= stage.since
-    return spoke and now - stage.since > SILENT
+    return heard - max(report.reported_at, stage.since) > SILENT
 
 
 def _chance(failures: int, devices: int) -> float:
@@ -145,14 +151,39 @@ def _difference(running: Sequence[DeviceReport], others: Sequence[DeviceReport])
     if not canary or not champion:
         return None
     labels = sorted({label for counts in canary + champion for label in counts})
-    least = NormalDist().inv_cdf(1 - FALSE_ALARM / (2 * len(labels)))
-    for label in labels:
-        ours, theirs = (
-            [counts.get(label, 0) / sum(counts.values()) for counts in group]
-            for group in (canary, champion)
-        )
-        difference = fmean(ours) - fmean(theirs)
-        error = math.sqrt(pvariance(ours + theirs) * (1 / len(ours) + 1 / len(theirs)))
-        if abs(difference) >= MIN_DIFFERENCE and abs(difference) > least * error:
-            return f"{label} is {fmean(ours):.0%} of its answers, {fmean(theirs):.0%} before"
+    shares = np.array(
+        [[counts.get(label, 0) for label in labels] for counts in canary + champion], float
+    )
+    shares /= shares.sum(axis=1, keepdims=True)
+    ours, theirs = shares[: len(canary)].mean(axis=0), shares[len(canary) :].mean(axis=0)
+    is_large = np.abs(ours - theirs) >= MIN_DIFFERENCE
+    if not is_large.any():
+        return None
+    for n in np.flatnonzero(is_large & (_chances(shares, len(canary)) <= FALSE_ALARM)):
+        return f"{labels[n]} is {ours[n]:.0%} of its answers, {theirs[n]:.0%} before"
     return None
+
+
+def _chances(shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return how likely a label's mean shares differ so much, if any devices might be the first.
+
+    A permutation test: it holds for few devices and whatever they see. The largest difference of
+    all labels in each draw corrects for their number (Westfall and Young 1993).
+
+    Args:
+        shares: of each label in the answers of each device, ``float [devices, labels]``.
+        count: of the first devices, which run the canary.
+    """
+    # a sum of centred shares stands for the difference of the means: it is proportional
+    deviations = shares - shares.mean(axis=0)
+    spread = deviations.std(axis=0)
+    deviations /= np.where(spread > 0, spread, 1)
+    observed = np.abs(deviations[:count].sum(axis=0))
+    fewer, draws = min(count, len(shares) - count), np.random.default_rng(0)
+    reached = np.ones(len(observed))  # what was drawn in fact is one of them
+    for _ in range(DRAWS // BLOCK):
+        places = draws.random((BLOCK, len(shares)))
+        drawn = np.argpartition(places, fewer - 1, axis=1)[:, :fewer]
+        largest = np.abs(deviations[drawn].sum(axis=1)).max(axis=1)
+        reached += (largest[:, None] >= observed - 1e-9).sum(axis=0)
+    return reached / (DRAWS + 1)

@@ -1,7 +1,9 @@
 """Way back: an alias moves to a version by hand, and devices follow by a new release of it."""
 
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from edge.protocol.rollout import ROLLOUT_TAG
 from steps.pipeline.model_names import released_name
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
@@ -16,7 +18,8 @@ def point_alias(
 ) -> tuple[str | None, int | None]:
     """Move an alias to a version without a comparison, and release its ONNX model again.
 
-    The champion that stands above it is withdrawn: no comparison promotes it again.
+    The champion that stands above it is withdrawn: no comparison promotes it again. A rollout from
+    when the version was the champion before does not begin again.
 
     Args:
         version: of the Keras model.
@@ -35,6 +38,8 @@ def point_alias(
         if number := versions.onnx_version(version):
             onnx = versions.require_version_number(released_name(version.name), number)
             with lock_aliases(onnx.name, run_id):
+                if alias == CHAMPION and ROLLOUT_TAG in onnx.tags:  # else devices keep the canary
+                    MlflowClient().delete_model_version_tag(onnx.name, number, ROLLOUT_TAG)
                 release = release_again(onnx, keys)
                 move_alias(onnx.name, alias, number, run_id, reason)
                 renew_freshness(onnx.name, lambda: keys)

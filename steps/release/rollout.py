@@ -62,25 +62,35 @@ def advance(
         reports: returns the devices' reports.
 
     Raises:
-        UserError: there is no canary besides the champion.
+        UserError: there is no canary, or it was withdrawn.
     """
     champion = require_version(released, CHAMPION, made_by="export")
     canary = version_by_alias(released, CANARY)
-    if canary is None or canary.version == champion.version:
+    if canary is None:
         raise UserError(
-            f"{released}@{CANARY} names no version besides the champion: name one first",
+            f"{released}@{CANARY} names no version: name one first",
             RunStep("promote", {"alias": CANARY}),
         )
     keras = versions.require_version_number(*versions.source_of(canary))
-    rollout, name = Rollout.parse(champion.tags.get(ROLLOUT_TAG)), f"{keras.name} {keras.version}"
+    name = f"{keras.name} {keras.version}"
+    if canary.version == champion.version:  # as a rollout leaves it
+        line = f"{name} is {CANARY} and {CHAMPION}: nothing to roll out"
+        return Ending(Action.WAIT, keras, 1.0, line)
+    stays = versions.source_of(champion)[1]
+    if versions.WITHDRAWN in keras.tags:
+        raise UserError(
+            f"{name} was withdrawn ({keras.tags[versions.WITHDRAWN]}): name another canary, or "
+            "the champion to roll out nothing",
+            RunStep("promote", {"version": stays, "alias": CANARY}),
+        )
+    rollout = Rollout.parse(champion.tags.get(ROLLOUT_TAG))
     if rollout is None or rollout.version != str(canary.version):
         _set_stage(champion, canary, stages[0], run_id, keys)
         line = f"{name} goes to {stages[0]:.0%} of the devices"
         return Ending(Action.WIDEN, keras, stages[0], line)
     stage = Stage(released, _release(canary), rollout.share, datetime.fromisoformat(rollout.since))
-    now = datetime.now(UTC)
-    numbers = versions.source_of(champion)[1], str(keras.version)
-    decision = decide(stage, reports((keras.name, released), *numbers, now), now)
+    names, now = (keras.name, released), datetime.now(UTC)
+    decision = decide(stage, reports(names, stays, str(keras.version), now))
     if decision.action is Action.TAKE_BACK:
         return _take_back(champion, keras, decision, run_id, keys)
     line = f"{name} at {rollout.share:.0%} of the devices: {decision.reason}"

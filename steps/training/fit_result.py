@@ -30,6 +30,14 @@ class FitResult:
         losses = [epoch["validation_loss"] for epoch in self.epochs]
         return losses.index(min(losses)) if losses else 0
 
+    def shipped(self, is_promised: bool = False) -> list[NDArray[np.float32]]:
+        """Return the weights that ship: of the last fit, unless a promise was made for the others.
+
+        Args:
+            is_promised: whether the validation split has shown how rarely ``weights`` are wrong.
+        """
+        return self.weights if is_promised or not self.last_weights else self.last_weights
+
     def add(self, metrics: dict[str, float], weights: list[NDArray[np.float32]]) -> None:
         """Add an epoch; it is the best unless an earlier one is better by more than chance.
 

@@ -8,10 +8,11 @@ from mlflow import MlflowClient
 
 from edge.protocol.release import RELEASE_TAG, Release
 from edge.protocol.rollout import ROLLOUT_TAG, Rollout, failed_here
-from steps.errors import UserError
+from steps.errors import RunStep, UserError
 from steps.evaluation.canary import Action, DeviceReport
 from steps.ingestion.tables import DEVICES, SCORES
 from steps.registry import versions
+from steps.release.rollback import point_alias
 from steps.release.rollout import advance, read_reports
 from steps.release.statement import release_again, release_version
 
@@ -131,6 +132,7 @@ def test_a_bad_release_reaches_its_first_share_and_is_taken_back(registry, bad, 
             assert str(registry.get_model_version_by_alias(model, alias).version) == "1"
     assert "taken back" in registry.get_model_version(NAME, "2").tags[versions.WITHDRAWN]
     assert versions.WITHDRAWN not in registry.get_model_version(NAME, "1").tags
+    require_nothing_to_do(fleet, "1")
 
 
 @pytest.mark.parametrize("stages", [[0.01, 0.05, 0.2, 1.0], [0.2, 1.0]])
@@ -144,6 +146,32 @@ def test_a_good_release_reaches_all_devices_by_itself(registry, stages):
     ran = [name for name in fleet.names if fleet.version[fleet.runs[name]] == "2"]
     assert set(fleet.names) - set(ran) == fleet.faulty
     assert ROLLOUT_TAG not in tags(registry)
+    require_nothing_to_do(fleet, "2")
+
+
+def require_nothing_to_do(fleet: Fleet, version: str) -> None:
+    """The timer goes on, and ends well."""
+    ending = advance(RELEASED, [0.2, 1.0], "r" * 32, [], fleet.reports)
+    line = f"package {version} is canary and champion: nothing to roll out"
+    assert (ending.action, ending.share, ending.line) == (Action.WAIT, 1.0, line)
+    assert ROLLOUT_TAG not in tags(fleet.client)
+
+
+def test_a_version_that_was_rolled_back_by_hand_is_not_rolled_out_again(registry):
+    fleet = Fleet(registry)
+    roll_out(fleet, [1.0])
+    first = registry.get_model_version(NAME, "1")
+    point_alias(first, "champion", "r" * 32, "it misses parcels", [])
+    fleet.poll()
+    assert {fleet.version[release] for release in fleet.runs.values()} == {"1"}
+    with pytest.raises(UserError) as raised:
+        advance(RELEASED, [1.0], "r" * 32, [], fleet.reports)
+    why = "package 2 was withdrawn (it misses parcels): name another canary"
+    assert str(raised.value).startswith(why)
+    assert raised.value.fix == RunStep("promote", {"version": "1", "alias": "canary"})
+    assert ROLLOUT_TAG not in tags(registry)
+    point_alias(first, "canary", "r" * 32, "as the error says", [])
+    require_nothing_to_do(fleet, "1")
 
 
 def test_a_stage_without_reports_waits(registry):
@@ -173,8 +201,8 @@ def test_another_canary_begins_at_the_first_stage(registry, tmp_path):
 
 
 def test_without_a_canary_there_is_no_rollout(registry):
-    registry.set_registered_model_alias(RELEASED, "canary", "1")
-    with pytest.raises(UserError, match="names no version besides the champion"):
+    registry.delete_registered_model_alias(RELEASED, "canary")
+    with pytest.raises(UserError, match="names no version: name one first"):
         advance(RELEASED, [1.0], "r" * 32, [], lambda *_: [])
 
 

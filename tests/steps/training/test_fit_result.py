@@ -29,3 +29,10 @@ def test_the_last_epoch_that_is_not_worse_by_more_than_chance_is_the_best(epochs
         result.add(_epoch(loss, error), [np.array(number)])
     assert (result.best, result.lowest) == (best, lowest)
     assert result.weights == [np.array(best)]
+
+
+def test_the_weights_that_a_promise_was_made_for_ship():
+    first, last = [np.zeros(1)], [np.ones(1)]
+    result = FitResult(weights=first, last_weights=last)
+    assert result.shipped() is last and result.shipped(is_promised=True) is first
+    assert FitResult(weights=first).shipped() is first
