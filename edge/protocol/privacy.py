@@ -32,6 +32,12 @@ KEPT_EXIF = (0x010E, 0x010F, 0x0110, 0x0112, 0x0131, 0x0132)
 KEPT_DETAILS = (0x829A, 0x8827, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012)
 """Camera, orientation, exposure and times. Thumbnails and maker's notes show what was there."""
 
+JPEG_END = b"\xff\xd9"
+"""Ends each image in a JPEG file; its coded pixels never have it."""
+
+JFIF_BYTES = 14
+"""Of a JFIF header without a thumbnail."""
+
 PNG_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16")
 
 
@@ -65,7 +71,11 @@ def blacken_file(content: bytes, masks: Iterable[Region]) -> bytes:
     with open_image(content) as image:
         image.load()
         boxes = list(_boxes(image.size, masks, orientation_of(image)))
-        if isinstance(image, JpegImageFile) and _is_plain(image) and _is_black(image, boxes):
+        if (
+            isinstance(image, JpegImageFile)
+            and _is_plain(image, content)
+            and _is_black(image, boxes)
+        ):
             return content
         return _encode(image, boxes)
 
@@ -125,16 +135,20 @@ def _is_black(image: Image.Image, boxes: list[tuple[int, int, int, int]]) -> boo
     return True
 
 
-def _is_plain(image: JpegImageFile) -> bool:
-    """Return whether a JPEG has no segment in which a smaller image could be."""
-    if image.format != "JPEG":
+def _is_plain(image: JpegImageFile, content: bytes) -> bool:
+    """Return whether a JPEG has nothing, before or after its end, in which an image could be."""
+    if image.format != "JPEG" or content.find(JPEG_END) != len(content) - len(JPEG_END):
         return False
     kept = {"APP0": b"JFIF", "APP1": b"Exif", "APP2": b"ICC_PROFILE", "COM": b"", "APP14": b"Adobe"}
     if not all(name in kept and data.startswith(kept[name]) for name, data in image.applist):
         return False
+    if any(name == "APP0" and len(data) > JFIF_BYTES for name, data in image.applist):
+        return False
     with suppress(*EXIF_DAMAGE):
         exif = image.getexif()
-        return not exif.get_ifd(IFD.IFD1) and not {*exif.get_ifd(IFD.Exif)} - {*KEPT_DETAILS}
+        others = {*exif} - {*KEPT_EXIF, IFD.Exif, IFD.GPSInfo}
+        others |= {*exif.get_ifd(IFD.IFD1)} | {*exif.get_ifd(IFD.Exif)} - {*KEPT_DETAILS}
+        return not others
     return False
 
 

@@ -71,7 +71,8 @@ def read_labels(
     Args:
         profile: names the lake.
         source: the landing zone, as the tables write it.
-        given: labels that no table has yet, newer than those of the table.
+        given: labels that the table may not have yet, the oldest first; of an image, the row of
+            the latest time counts.
 
     Raises:
         UserError: only Spark can read the table.
@@ -84,7 +85,11 @@ def read_labels(
     schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
     rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
-    newest = current_labels(profile) | {row.sha256: row._asdict() for row in given}
+    newest = current_labels(profile)
+    for row in given:
+        known = newest.get(row.sha256)
+        if known is None or known["labelled_at"] < row.labelled_at:
+            newest[row.sha256] = row._asdict()
     images = rows.to_pylist()
     labels = labels_by(newest, source, profile.file_name, images)
     return [

@@ -150,7 +150,10 @@ def build_row(file: dict[str, Any], rules: Rules) -> dict[str, Any]:
     described = _describe(file, row, content, rules)
     named = parse_file_name(file["path"], rules.source, rules.pattern, rules.has_splits)
     captured_at = described.get("captured_at", named.captured_at)
-    if rules.erased.covers(row["sha256"], named.device_id, captured_at):
+    hashes = {row["sha256"]}
+    if rules.privacy_masks:  # it may have been erased before it had a mask
+        hashes.add(hashlib.sha256(content).hexdigest())
+    if any(rules.erased.covers(one, named.device_id, captured_at) for one in hashes):
         return row | {"content": None, "reason": ERASED, "error": "it was erased before"}
     return row | described
 

@@ -4,6 +4,7 @@ The first part of each path is the token: who has the address may label, and no 
 """
 
 import errno
+import ipaddress
 import secrets
 import socket
 import threading
@@ -21,9 +22,6 @@ from steps.labelling.routes import acting, choosing, reading, writing
 from steps.labelling.sitting import Sitting
 from steps.labelling.training import Training
 from steps.settings.profile import data_home
-
-ANY = ("", "0.0.0.0", "::", "*")  # noqa: S104
-"""Hosts that would be every address, in whatever network."""
 
 
 class Server:
@@ -94,9 +92,7 @@ class Server:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if host in ANY:
-            raise OSError(errno.EADDRNOTAVAIL, "that is each of its addresses")
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((_address_of(host, family), port), family=family)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise UserError(
@@ -106,3 +102,19 @@ def _listen(host: str, port: int) -> socket.socket:
             f"{host} is not one address of this machine ({error.strerror})",
             RunAgain({"host": own_address()}),
         ) from error
+
+
+def _address_of(host: str, family: socket.AddressFamily) -> str:
+    """Return the one address of a host.
+
+    Raises:
+        OSError: it has none, or every one, or is a name by which only this machine knows itself.
+    """
+    found = socket.getaddrinfo(host or "0", 0, family, socket.SOCK_STREAM)
+    address = str(found[0][4][0])
+    parsed = ipaddress.ip_address(address)
+    if (getattr(parsed, "ipv4_mapped", None) or parsed).is_unspecified:  # also 0, 0.0 or ::0
+        raise OSError(errno.EADDRNOTAVAIL, "that is each of its addresses")
+    if parsed.is_loopback and host not in (*LOOPBACK, address):
+        raise OSError(errno.EADDRNOTAVAIL, f"it means {address}, which no other machine reaches")
+    return address

@@ -105,6 +105,26 @@ def test_nothing_else_in_a_file_shows_what_was_there():
         assert thumbnail[-60:] not in blacken_file(encode(with_note, exif=exif), MASKS)
 
 
+def with_segment(jpeg: bytes, marker: bytes, data: bytes) -> bytes:
+    return jpeg[:2] + marker + (len(data) + 2).to_bytes(2) + data + jpeg[2:]
+
+
+def test_a_black_jpeg_with_something_else_to_show_is_written_again():
+    thumbnail = encode(scene().resize((40, 30)))
+    black = blacken_file(encode(scene()), MASKS)
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageResources] = thumbnail
+    jfif = b"JFIF\0\1\1\0\0\1\0\1\x28\x1e" + bytes(SECRET) * 40 * 30
+    for content in (
+        black + thumbnail,
+        with_segment(black, b"\xff\xe0", jfif),
+        with_segment(black, b"\xff\xe1", b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")),
+    ):
+        masked = blacken_file(content, MASKS)
+        assert thumbnail[-60:] not in masked and bytes(SECRET) * 40 not in masked
+        assert blacken_file(masked, MASKS) == masked
+
+
 def test_a_dark_image_is_not_taken_for_a_masked_one():
     night = np.random.default_rng(0).integers(0, 12, (SIZE[1], SIZE[0], 3), np.uint8)
     masked = blacken_file(encode(Image.fromarray(night), quality=95), MASKS)

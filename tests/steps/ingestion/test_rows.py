@@ -1,12 +1,16 @@
 """The row of one file under the settings of an ingest."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 from drawing import drawn, encoded, file_name
 from PIL import ExifTags, Image
 
-from steps.ingestion.rows import Rules, build_row
+from edge.inference.region import Region
+from edge.protocol.erased import Erased
+from steps.ingestion.rows import ERASED, Rules, build_row
 
 NAMED = r"(?P<time>[^_]+)_rpi_sensor_(?P<device>[^_]+)_(?P<view>[^_]+)(_(?P<label>[^_.]+))?\."
 
@@ -96,3 +100,20 @@ def test_the_best_valid_time_counts_and_is_named(tmp_path, named, exif, gps, exp
     row = build_row(file, Rules(source=f"file:{tmp_path}", pattern=NAMED))
     found = row.get("reason") or (row["captured_from"], row["captured_at"])
     assert found == expected and ("date" not in row or row["date"] == row["captured_at"].date())
+
+
+def test_an_image_that_was_erased_before_it_had_a_mask_stays_away(tmp_path):
+    image = tmp_path / file_name(device="7")
+    image.write_bytes(encoded(drawn(1)))
+    file = {
+        "path": f"file:{image}",
+        "bytes": image.stat().st_size,
+        "modified_at": datetime(2026, 7, 1, tzinfo=UTC),
+    }
+    masks = {"": [Region(0, 0, 0.5, 1)]}
+    rules = Rules(source=f"file:{tmp_path}", pattern=NAMED, privacy_masks=masks)
+    raw, stored = sha256(image.read_bytes()).hexdigest(), build_row(file, rules)["sha256"]
+    assert raw != stored
+    for erased in (raw, stored):
+        row = build_row(file, replace(rules, erased=Erased(sha256=frozenset([erased]))))
+        assert (row["reason"], row["content"]) == (ERASED, None)

@@ -1,6 +1,7 @@
 """The page's certificate, as a browser reads it."""
 
 import hashlib
+import socket
 import ssl
 from datetime import timedelta
 
@@ -69,8 +70,20 @@ def test_it_stays_the_same_until_it_ends_soon_or_is_damaged(tmp_path, monkeypatc
     assert fingerprint_of("porch.local", pem) != second
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "no-such-host.invalid"])
+EVERY = ["0.0.0.0", "::", "", "*", "0", "0.0", "::0", "::ffff:0.0.0.0"]
+"""Ways to write every address."""
+
+
+@pytest.mark.parametrize("host", [*EVERY, "192.0.2.1", "no-such-host.invalid"])
 def test_hosts_that_are_not_one_address_of_this_machine(sitting, host):
     with pytest.raises(UserError, match="is not one address of this machine") as caught:
         Server(sitting, 0, host)
+    assert caught.value.fix.changed["host"]
+
+
+def test_a_name_that_only_means_this_machine_is_refused(sitting, monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]  # as Debian has it
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    with pytest.raises(UserError, match=r"it means 127\.0\.1\.1, which no other") as caught:
+        Server(sitting, 0, "porch")
     assert caught.value.fix.changed["host"]

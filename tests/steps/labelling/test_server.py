@@ -7,14 +7,17 @@ import resource
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 import requests
 from drawing import drawn, encoded, jpeg
 from PIL import Image
 
-from benchmarks.made_lake import frame_name, make_lake
+from benchmarks.made_lake import frame_name, make_lake, write_table
 from steps.errors import UserError
+from steps.ingestion.label_rows import SCHEMA
+from steps.ingestion.tables import LABELS
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
@@ -80,6 +83,20 @@ def test_the_export_has_labels_that_no_table_has_yet(server, sitting):
     assert (rows[0]["labeller"], rows[0]["how"]) == ("ann", "key")
     tasks = requests.get(f"{server.address}labels.json", timeout=5).json()
     assert len(tasks) == 40 and tasks[0]["data"]["sha256"] == _sha(sitting, 0)
+
+
+def test_a_newer_label_of_the_table_counts_in_the_export(server, sitting):
+    post(server, pressed(sitting, 0, "old"), pressed(sitting, 1, "kept"))
+    first, second = sitting.journal.rows
+    merged = first._replace(id="f" * 32, label="new", labelled_at=datetime.now(UTC))
+    before = second._replace(
+        id="e" * 32, label="before", labelled_at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    rows = [row._asdict() for row in (merged, before)]
+    write_table(LABELS, sitting.profile, rows, SCHEMA)
+    table = requests.get(f"{server.address}labels.csv", timeout=5)
+    found = [row["label"] for row in csv.DictReader(io.StringIO(table.text))]
+    assert found[:3] == ["new", "kept", ""]
 
 
 @pytest.mark.parametrize("part", ["map", "regions", "classes"])
