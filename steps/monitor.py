@@ -6,9 +6,10 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from pydantic import Field
 
-from steps.ingestion.label_rows import current_labels
+from steps.ingestion.label_rows import RENAME, all_labels, current_labels
 from steps.ingestion.landing import display
 from steps.monitoring.accuracy import Estimate, estimate_accuracy
 from steps.monitoring.acting import OnBreach, Retraining, act, find_causes, webhook_secret
@@ -17,7 +18,9 @@ from steps.monitoring.device import find_changes
 from steps.monitoring.findings import Findings, as_outputs, lasting_causes, summarize
 from steps.monitoring.fleet import Device, read_fleet
 from steps.pipeline.outputs import MonitorOutputs
+from steps.pipeline.pipeline_parameters import pipeline_name
 from steps.pipeline.step import Step, StepRun
+from steps.pipeline.tracking_store import ask_store
 from steps.registry.aliases import CHAMPION, alias_state, require_version
 from steps.registry.versions import TRAINED_BY, read_training
 from steps.settings.parameters import Alias, StepParameters
@@ -26,6 +29,10 @@ from steps.settings.profile import Profile
 logger = logging.getLogger("steps")
 
 ALARMS_FILE = "alarms.json"
+
+OF_ONE_RUN = {"from", "until", "force", "dry_run", "debug", "verbose", "ingest_retry_quarantine"}
+OF_ONE_RUN |= {"promote_version", "promote_reason", "promote_accept_shortcut"}
+"""Parameters of the pipeline that say nothing of the next one."""
 
 
 class Parameters(StepParameters):
@@ -56,7 +63,7 @@ def monitor(run: StepRun, parameters: Parameters) -> MonitorOutputs:
         webhook_secret()
     now, version = datetime.now(UTC), _version(run, parameters.alias)
     comparison = Comparison(run.profile, version)
-    fleet = read_fleet(run.profile, comparison.index, comparison.arrived, now)
+    fleet = read_fleet(run.profile, version.model, comparison.index, comparison.arrived, now)
     found = [_find(run.profile, comparison, device) for device in fleet]
     estimate = estimate_accuracy(comparison)
     alarms = [alarm for findings in found for alarm in as_outputs(findings)]
@@ -67,19 +74,15 @@ def monitor(run: StepRun, parameters: Parameters) -> MonitorOutputs:
     _log_metrics(found, images, estimate)
     mlflow.log_dict([alarm.model_dump() for alarm in alarms], ALARMS_FILE)
     fill_report(run.report, comparison, found, estimate, run.profile.monitoring)
-    labelled = sum(
-        row["label"] is not None and row["labelled_at"] > version.trained_at
-        for row in current_labels(run.profile).values()
-    )
     retraining = Retraining(parameters.new_labels, parameters.every_days)
     acted = act(
         parameters.on_breach,
-        find_causes(version, lasting, labelled, now, retraining),
+        find_causes(version, lasting, count_labelled(comparison), now, retraining),
         timedelta(hours=parameters.cooldown_hours),
         now,
         {"model": version.model, "version": version.number, "run_id": run.id}
         | {"alarms": [alarm.model_dump() for alarm in alarms if alarm.ended is None]},
-        _pipeline_parameters(parameters, version),
+        pipeline_parameters(parameters, version) if parameters.on_breach == "run" else {},
     )
     return MonitorOutputs(
         line=summarize(found, images, estimate) + (f"; {acted}" if acted else ""),
@@ -99,7 +102,7 @@ def _version(run: StepRun, alias: str) -> Version:
     started = MlflowClient().get_run(found.tags[TRAINED_BY]).info.start_time
     trained_at = datetime.fromtimestamp(started / 1000, UTC)
     source = read_training(found).selection.source
-    return Version(found.name, str(found.version), source, trained_at)
+    return Version(found.name, str(found.version), source, trained_at, found.tags[TRAINED_BY])
 
 
 def _find(profile: Profile, comparison: Comparison, device: Device) -> Findings:
@@ -108,12 +111,12 @@ def _find(profile: Profile, comparison: Comparison, device: Device) -> Findings:
     compared = comparison.device(device.name)
     rate = profile.monitoring.false_alarms_per_camera_month
     changes = find_changes(compared.watched, rate)
-    logger.info("%s: %d new images compared", device.name or "no device", len(compared.new))
+    logger.info("%s: %d new images compared", device.title, len(compared.new))
     return Findings(device, compared, changes)
 
 
 def _log_metrics(found: list[Findings], images: int, estimate: Estimate | None) -> None:
-    with_alarm = [findings.device.name for findings in found if findings.lasting]
+    with_alarm = [findings.device.title for findings in found if findings.lasting]
     metrics: dict[str, float] = {
         "devices": len(found),
         "images_compared": images,
@@ -132,11 +135,41 @@ def _log_metrics(found: list[Findings], images: int, estimate: Estimate | None) 
     mlflow.set_tag("devices_with_alarm", ",".join(with_alarm))
 
 
-def _pipeline_parameters(parameters: Parameters, version: Version) -> dict[str, str]:
-    """Return the parameters of the pipeline that trains the model again."""
+def count_labelled(comparison: Comparison) -> int:
+    """Return how many images of the landing zone were labelled since the training, by more than a
+    new name of their label."""
+    since = comparison.version.trained_at
+    rows = all_labels(comparison.profile).to_pylist()
+    given = {r["sha256"] for r in rows if r["labelled_at"] > since and r["how"] != RENAME}
+    now = current_labels(comparison.profile)
+    found = (sha for sha in given if now[sha]["label"] is not None)
+    return sum(comparison.index.find(sha) is not None for sha in found)
+
+
+def pipeline_parameters(parameters: Parameters, version: Version) -> dict[str, str]:
+    """Return the parameters of the pipeline that trains the model again.
+
+    They are those of the pipeline that trained the version, or of the step that did so alone, but
+    for what was of that run only. The monitor's own replace them.
+    """
+    from steps.main import Parameters as PipelineParameters
+    from steps.train import STEP as TRAIN
+
+    client, fields = MlflowClient(), PipelineParameters.model_fields
+    trained = client.get_run(version.trained_by).data
+    parent = trained.tags.get(MLFLOW_PARENT_RUN_ID)
+    run = ask_store(client.get_run, parent) if parent else None
+    before = {pipeline_name(TRAIN, name, fields): value for name, value in trained.params.items()}
+    before |= run.data.params if run else {}
+    kept = {
+        name: value
+        for name, value in before.items()
+        if name in fields and name not in OF_ONE_RUN and value not in ("", "None")
+        if value != str(fields[name].default)
+    }
     own: dict[str, Any] = {"profile": parameters.profile, "override": parameters.override}
     own |= {"model": version.model, "source": display(version.source)}
-    return {name: value for name, value in own.items() if value}
+    return kept | {name: value for name, value in own.items() if value}
 
 
 def _state(parameters: Parameters, profile: Profile) -> str:

@@ -26,7 +26,10 @@ logger = logging.getLogger("steps")
 OnBreach = Literal["none", "run", "webhook"]
 
 ACTED, ACTED_AT = "acted", "acted_at"
-"""Tags of a run of the monitor: the causes that it acted on, as JSON, and when."""
+"""Tags of a run of the monitor: the causes that it acted on, as JSON, and when. More causes than
+one tag holds follow in ``acted.1``, ``acted.2`` and so on."""
+PER_TAG = 20
+"""Causes in a tag, of which MLflow keeps 8,000 characters."""
 URL, SECRET = "MONITOR_WEBHOOK_URL", "MONITOR_WEBHOOK_SECRET"
 MIN_SECRET_BYTES = 24
 ATTEMPTS = 4
@@ -84,7 +87,7 @@ def act(
     """
     of_model = f"tags.{MODEL} = '{message['model']}'"
     before = newest_runs(f"tags.step = 'monitor' and {of_model} and tags.{ACTED} != ''")
-    known = {cause for run in before for cause in json.loads(run.data.tags[ACTED])}
+    known = {cause for run in before for cause in _noted(run.data.tags)}
     new = [cause for cause in causes if cause not in known]
     if not new or on_breach == "none":
         return ""
@@ -106,7 +109,15 @@ def act(
 
 
 def _note(causes: list[str], now: datetime) -> None:
-    mlflow.set_tags({ACTED: json.dumps(causes), ACTED_AT: now.isoformat()})
+    mlflow.set_tag(ACTED_AT, now.isoformat())
+    for start in range(0, len(causes), PER_TAG):
+        name = f"{ACTED}.{start // PER_TAG}" if start else ACTED
+        mlflow.set_tag(name, json.dumps(causes[start : start + PER_TAG]))
+
+
+def _noted(tags: dict[str, str]) -> list[str]:
+    lists = [text for name, text in tags.items() if name.partition(".")[0] == ACTED]
+    return [cause for text in lists for cause in json.loads(text)]
 
 
 def webhook_secret() -> bytes:

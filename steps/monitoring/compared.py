@@ -38,12 +38,13 @@ EDGE = "edge:"
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the model: its name, number, landing zone, and when its training began."""
+    """A version of the model: its name, number, landing zone, when its training began, its run."""
 
     model: str
     number: str
     source: str
     trained_at: datetime
+    trained_by: str
 
     @property
     def micro(self) -> int:
@@ -158,11 +159,21 @@ class Comparison:
         new = self._draw(own & self.is_new)
         times = self.index.times
         if len(np.unique(times[known] // BLOCK)) < FEWEST and len(new):
-            early = times[new] < times[new[0]] + OWN_DAYS * 24 * HOUR
+            early = self._is_early(times[new])
             known, new, basis = new[early], new[~early], f"its own first {OWN_DAYS} days"
         (training, known), (frames, new) = self._see(known), self._see(new)
         usual, scores = self._scores_of(name)
         return Compared(Watched(training, frames, usual, scores), known, new, basis)
+
+    def _is_early(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which times, in order, are of the first days since the training.
+
+        An image may be dated years before, by a clock that was not set yet.
+        """
+        later = times[times >= self.version.micro]
+        first = (later if len(later) else times)[:1].sum()
+        early: NDArray[np.bool_] = times < first + OWN_DAYS * 24 * HOUR
+        return early
 
     def _draw(self, which: NDArray[np.bool_]) -> Numbers:
         """Return a few of the images of each block, drawn by their hash, in time order."""
@@ -214,5 +225,5 @@ class Comparison:
         chosen = np.flatnonzero(own)
         chosen = chosen[np.argsort(scored.times[chosen], kind="stable")]
         times, values = scored.times[chosen], scored.uncertainty[chosen]
-        early = times < times[:1].sum() + OWN_DAYS * 24 * HOUR
+        early = self._is_early(times)
         return Scores(times[early], values[early]), Scores(times[~early], values[~early])

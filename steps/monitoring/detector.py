@@ -13,8 +13,9 @@
    (Shin, Ramdas and Rinaldo 2024, "E-detectors"). Several columns count by their mean, which
    keeps that.
 
-``limit`` is the number of all tests' blocks in a month over the alarms wanted in it: a bound on
-the alarms of one camera, whose sum over cameras and days is exact without any further correction.
+``limit`` is the number of all tests' blocks in a month over the alarms wanted in it. That bounds
+the alarms of a camera, and the sum those of several, if blocks are independent of each other.
+Weather that lasts makes them dependent, and the rate is higher: docs/monitoring.md has by how much.
 """
 
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ Values = NDArray[np.float64]
 
 BLOCK = 2 * HOUR
 BLOCKS_PER_MONTH = 30 * 12
-FEWEST = 20
-"""Blocks of training images that a test needs: with fewer, even the largest bet is no evidence."""
+FEWEST = 22
+"""Blocks of training images that a test needs: with fewer, every block is a usual one."""
 
 SURE = 0.9
 """Confidence of each bound on the share of blocks that are as unlike."""

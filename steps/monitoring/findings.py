@@ -69,7 +69,7 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
             began=iso(alarm.began),
             noticed=iso(alarm.noticed),
             ended=iso(alarm.ended) if alarm.ended else None,
-            cause=f"{device.name}/{number}",
+            cause=f"{device.title}/{number}",
         )
         for number, group in enumerate(grouped(changes.alarms if changes else []), start=1)
         for alarm in group
@@ -79,7 +79,7 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
 def lasting_causes(found: list[Findings], alarms: list[AlarmOutputs]) -> list[str]:
     """Return the causes of alarms that last, each once, and the silences of devices."""
     causes = [alarm.cause for alarm in alarms if alarm.ended is None]
-    silences = [f"{f.device.name}/silent/{iso(f.device.last_seen)}" for f in found if f.is_silent]
+    silences = [f"{f.device.title}/silent/{iso(f.device.last_seen)}" for f in found if f.is_silent]
     return [*dict.fromkeys(causes), *silences]
 
 
@@ -91,12 +91,12 @@ def iso(micro: int) -> str:
 def summarize(found: list[Findings], images: int, estimate: Estimate | None) -> str:
     """Return what matters most, in one sentence."""
     said = [
-        f"{findings.device.name}: {TESTS[first.test]}, since "
+        f"{findings.device.title}: {TESTS[first.test]}, since "
         f"{iso(first.began)[:16].replace('T', ' ')}"
         for findings in found
         for first, *_ in grouped(findings.lasting)
     ]
-    said += [f"{f.device.name}: nothing came for too long" for f in found if f.is_silent]
+    said += [f"{f.device.title}: nothing came for too long" for f in found if f.is_silent]
     more = [f"{len(said) - SHOWN} more"] if len(said) > SHOWN else []
     line = "; ".join(said[:SHOWN] + more) or "no alarm"
     line += f" (new images compared: {images}; devices: {len(found)})"

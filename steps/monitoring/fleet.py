@@ -13,6 +13,7 @@ from steps.ingestion.tables import DEVICES, TIME
 from steps.labelling.image_index import ImageIndex
 from steps.lake.delta_log import read_newest
 from steps.monitoring.frames import HOUR
+from steps.settings.parameters import RELEASED
 from steps.settings.profile import Profile
 
 STATUS = pa.schema(
@@ -21,6 +22,7 @@ STATUS = pa.schema(
         ("reported_at", TIME),
         ("healthy", pa.bool_()),
         ("release", pa.int32()),
+        ("model", pa.string()),
         ("model_version", pa.string()),
     ]
 )
@@ -28,6 +30,7 @@ MINUTE = HOUR // 60
 UNKNOWN_RHYTHM = 48 * HOUR
 """Silence that is too long for a device whose images came only once or twice."""
 AHEAD = HOUR
+NAMELESS = "(no device in the name)"
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,18 @@ class Device:
     clock_ahead: bool
     is_healthy: bool | None
 
+    @property
+    def title(self) -> str:
+        """What people read as its name."""
+        return self.name or NAMELESS
+
 
 def read_fleet(
-    profile: Profile, index: ImageIndex, arrived: NDArray[np.int64], now: datetime
+    profile: Profile, model: str, index: ImageIndex, arrived: NDArray[np.int64], now: datetime
 ) -> list[Device]:
-    """Return the devices that ever sent an image or a status, by name."""
-    known = pc.field("device_id").is_valid()
+    """Return the devices that ever sent an image, or a status with this model or none, by name."""
+    names_model = pc.field("model").isin([model, model + RELEASED])
+    known = pc.field("device_id").is_valid() & (pc.field("model").is_null() | names_model)
     rows = read_newest(DEVICES.path(profile), STATUS, known).to_pylist()
     reported = {row["device_id"]: row for row in rows}
     names, of_image = index.devices

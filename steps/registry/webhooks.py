@@ -16,6 +16,7 @@ from mlflow.entities.webhook import Webhook
 from mlflow.exceptions import MlflowException
 
 from steps.errors import UserError
+from steps.pipeline.outages import STORE_ERRORS, describe_outage, fail_fast
 from steps.pipeline.tracking_store import use_tracking_store
 from steps.settings.profile import load_profile
 
@@ -49,8 +50,11 @@ def announce_moves(url: str, secret: str) -> Webhook:
                 )
         return client.create_webhook(NAME, url, EVENTS, secret=secret)
     except MlflowException as error:
+        if describe_outage(error):
+            raise
+        why = error.message.replace(url, "the address")  # which can be a secret
         raise UserError(
-            f"the MLflow server refuses the webhook: {error.message}; it needs an SQL backend and "
+            f"the MLflow server refuses the webhook: {why}; it needs an SQL backend and "
             f"{SERVER} in its environment, and https"
         ) from error
 
@@ -69,13 +73,15 @@ def main(arguments: list[str] | None = None) -> None:
         if not secret:
             raise UserError(f"set {SECRET} to what `openssl rand -hex 32` prints")
         use_tracking_store(load_profile(options.profile))
-        webhook = announce_moves(options.url, secret)
+        with fail_fast():
+            webhook = announce_moves(options.url, secret)
         tried = MlflowClient().test_webhook(webhook.webhook_id)
-    except UserError as error:
-        sys.exit(f"webhooks: {error}")
+    except (UserError, *STORE_ERRORS) as error:
+        sys.exit(f"webhooks: {describe_outage(error) or error}")
     host = urlsplit(options.url).hostname  # its path can be a secret
     if not tried.success:
-        why = tried.error_message or f"status {tried.response_status}"
+        status = tried.response_status  # without one, the message shows the path
+        why = f"status {status}" if status else "it cannot be reached"
         sys.exit(f"webhooks: {host} gets messages from now on, but not the first one: {why}")
     print(f"{host} got a first message, and gets one whenever an alias moves")  # noqa: T201
 

@@ -24,7 +24,6 @@ COLUMNS = 5
 ALARMS_SHOWN = 12
 SIDE = 320
 MARK = (230, 60, 60)
-NAMELESS = "(no device in the name)"
 
 
 def fill_report(
@@ -72,7 +71,7 @@ def _fleet_row(findings: Findings) -> list[object]:
     device, compared = findings.device, findings.compared
     names = list(dict.fromkeys(alarm.test for alarm in findings.lasting))
     return [
-        device.name or NAMELESS,
+        device.title,
         _state(findings),
         ", ".join(names) or "–",
         _clock(device.last_seen) if device.last_seen else "never",
@@ -108,7 +107,7 @@ def _add_alarm(
         + (f"Also changed: {', '.join(others)}. " if others else "")
         + f"Above: before, from {compared.basis}; below: since then, at the same hours of the day."
     )
-    name = device.name or NAMELESS
+    name = device.title
     pairs = _pairs(comparison, compared, first)
     cell = first.cell if first.test == "object" else None
     before = [_shown(comparison, number, "before", None) for number, _ in pairs]
@@ -174,7 +173,7 @@ def _plot_days(comparison: Comparison, found: list[Findings]) -> Figure | None:
         late = values.astype("datetime64[us]").astype(np.int64) + 86_400_000_000 > began
         axis.bar(values, counts, color=np.where(late, "#c62330", "#0b6bcb"), width=0.8)
         axis.set_ylabel(
-            findings.device.name or NAMELESS, rotation=0, ha="right", va="center", parse_math=False
+            findings.device.title, rotation=0, ha="right", va="center", parse_math=False
         )
     figure.autofmt_xdate()
     return figure

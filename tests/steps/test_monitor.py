@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import mlflow
@@ -16,7 +17,7 @@ from edge.inference.image import open_image
 from steps import monitor
 from steps.ingestion.label_rows import SCHEMA, LabelRow
 from steps.ingestion.tables import LABELS, SCORES
-from steps.monitoring.compared import SCORED
+from steps.monitoring.compared import SCORED, Comparison, Version
 from steps.pipeline.outputs import MonitorOutputs, Selection, TrainOutputs
 from steps.pipeline.run_files import read_outputs
 from steps.registry.versions import TRAINED_BY
@@ -122,6 +123,46 @@ def test_a_camera_that_was_turned_is_an_alarm_and_no_failure(lake):
     assert "pipeline started (1/turned/1), and failed" in started.acted  # its source is no folder
     again, _, _ = run_monitor(profile, "--on_breach", "run", "--cooldown_hours", "0")
     assert again.alarms == outputs.alarms and again.acted == ""
+
+
+def test_the_pipeline_that_trains_again_has_the_parameters_of_the_one_before(store):
+    client, known = MlflowClient(), {"region": "0,0,9,9", "max_risk": "0.02", "train_seed": "7"}
+    parent = client.create_run("0", tags={"step": "main"}).info.run_id
+    of_one_run = {"until": "train", "force": "tune", "train_run_id": "x", "tune_minutes": "None"}
+    told = {"profile": "other", "source": "elsewhere", "override": "lake=/old", "gone": "1"}
+    for name, value in (known | of_one_run | told).items():
+        client.log_param(parent, name, value)
+    train = client.create_run("0", tags={"mlflow.parentRunId": parent}).info.run_id
+    version = Version("porch", "3", "file:/zone", NOW, train)
+    own = {"profile": "local", "override": "lake=/lake", "model": "porch", "source": "/zone"}
+    parameters = monitor.Parameters(override="lake=/lake")
+    assert monitor.pipeline_parameters(parameters, version) == known | own
+    alone = client.create_run("0").info.run_id
+    for name, value in {"seed": "7", "max_risk": "0.02", "tune_run_id": "x"}.items():
+        client.log_param(alone, name, value)
+    kept = {"train_seed": "7", "max_risk": "0.02"}
+    assert monitor.pipeline_parameters(parameters, replace(version, trained_by=alone)) == kept | own
+
+
+@pytest.mark.slow
+def test_labels_count_that_were_given_to_images_of_the_landing_zone(lake):
+    profile, rows = lake
+    client = MlflowClient()
+    version = client.get_model_version_by_alias("porch", "champion").tags[TRAINED_BY]
+    zone = rows[0]["path"].rpartition("/")[0]
+    labels = [
+        LabelRow(uuid.uuid4().hex, sha256, "0", "ann", how, at)._asdict()
+        for sha256, how, at in (
+            (rows[0]["sha256"], "key", TRAINED + timedelta(hours=1)),
+            (rows[0]["sha256"], "rename", TRAINED + timedelta(hours=2)),
+            (rows[1]["sha256"], "rename", TRAINED + timedelta(hours=2)),
+            (rows[2]["sha256"], "key", TRAINED - timedelta(hours=2)),
+            ("f" * 64, "key", TRAINED + timedelta(hours=1)),
+        )
+    ]
+    write_table(LABELS, profile, labels, SCHEMA)
+    comparison = Comparison(profile, Version("porch", "1", zone, TRAINED, version))
+    assert monitor.count_labelled(comparison) == 1
 
 
 def test_a_model_that_nobody_registered_is_said_so(store, tmp_path, caplog):

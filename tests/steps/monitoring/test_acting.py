@@ -18,7 +18,7 @@ from steps.monitoring.compared import Version
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 HOURS = timedelta(hours=1)
-VERSION = Version("porch", "3", "file:/zone", NOW - timedelta(days=15))
+VERSION = Version("porch", "3", "file:/zone", NOW - timedelta(days=15), "run")
 KEY = b"k" * 32
 
 
@@ -63,6 +63,12 @@ def test_a_cause_starts_the_pipeline_once(started):
     assert "pipeline run" in monitor(["3/a/moved/1"])
     assert monitor(["3/a/moved/1"], at=NOW + 99 * HOURS) == ""
     assert len(started) == 1
+
+
+def test_so_many_causes_that_no_tag_holds_them_start_the_pipeline_once(started):
+    causes = [f"3/{'porch' * 12}{number}/silent/2026-07-01T00:00+00:00" for number in range(150)]
+    assert "pipeline run" in monitor(causes)
+    assert monitor(causes, at=NOW + 99 * HOURS) == "" and len(started) == 1
 
 
 def test_another_cause_waits_until_the_cool_down_is_over(started):

@@ -1,7 +1,9 @@
 """Which answers and which control labels count, on a lake of small images."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def lake(tmp_path):
     for row, at in zip(rows, times, strict=True):
         row["ingested_at"] = at
     commit(profile, write_rows(rows, profile))
-    return profile, rows, Version("porch", "2", zone, TRAINED)
+    return profile, rows, Version("porch", "2", zone, TRAINED, "run")
 
 
 def score(row, label="0", version="2", **others) -> dict:
@@ -41,8 +43,8 @@ def score(row, label="0", version="2", **others) -> dict:
     return scored | {"scored_by": "spark", "scored_at": NOW, "score": 0.75} | others
 
 
-def label(row, how="control") -> dict:
-    return LabelRow(uuid.uuid4().hex, row["sha256"], "0", "ann", how, NOW)._asdict()
+def label(row, how="control", name="0", at=NOW) -> dict:
+    return LabelRow(uuid.uuid4().hex, row["sha256"], name, "ann", how, at)._asdict()
 
 
 def test_answers_count_from_the_second_week_on_and_not_those_of_training_images(lake):
@@ -60,13 +62,18 @@ def test_answers_count_from_the_second_week_on_and_not_those_of_training_images(
 
 def test_only_control_labels_of_new_images_that_were_answered_count(lake):
     profile, rows, version = lake
-    new = rows[-10:]
+    *new, later = sorted(rows[-11:], key=itemgetter("sha256"))
     assert estimate_accuracy(Comparison(profile, version)) is None
-    labels = [*map(label, new), label(rows[-11], how="key"), label(rows[0]), label(rows[-12])]
+    labels = [
+        *map(label, new),
+        label(later, how="key"),
+        label(rows[0], how="key"),
+        label(rows[-12]),
+    ]
     write_table(LABELS, profile, labels, SCHEMA)
     answers = ["0"] * 7 + ["1"] * 2 + ["unsure"]
     scores = [score(row, answer) for row, answer in zip(new, answers, strict=True)]
-    write_table(SCORES, profile, [*scores, score(rows[-11], "1"), score(rows[0], "1")], SCORED)
+    write_table(SCORES, profile, [*scores, score(later, "1"), score(rows[0], "1")], SCORED)
     estimate = estimate_accuracy(Comparison(profile, version))
     assert estimate is not None
     assert (estimate.images, estimate.unanswered) == (9, 1)
@@ -75,7 +82,31 @@ def test_only_control_labels_of_new_images_that_were_answered_count(lake):
 
 def test_a_device_without_training_images_is_compared_with_its_first_week(lake):
     profile, _, version = lake
-    early = version.__class__("porch", "2", version.source, NOW - timedelta(days=50))
+    early = replace(version, trained_at=NOW - timedelta(days=50))
     compared = Comparison(profile, early).device("a")
     assert compared.basis == "its own first 7 days"
     assert (len(compared.known), len(compared.new)) == (7 * 12, 33 * 12)
+
+
+def test_the_control_sample_has_what_its_order_passed_however_that_was_labelled(lake):
+    """Its order leaves out what has a label; corrections and new names change no sample."""
+    profile, rows, version = lake
+    new = sorted(rows[-9:-1], key=itemgetter("sha256"))
+    before, after = NOW - timedelta(hours=1, minutes=59), NOW + timedelta(hours=1)
+    labels = [label(row, how="key", at=before) for row in new[:4]]
+    labels += [label(row, at=before) for row in new[4:6]]
+    labels += [label(row, how="grid", at=before) for row in new[6:]]  # were not passed
+    labels += [label(new[4], how="grid", name="1", at=NOW)]
+    labels += [label(row, how="rename", name="empty", at=after) for row in new[:4] + new[5:]]
+    write_table(LABELS, profile, labels, SCHEMA)
+    write_table(SCORES, profile, list(map(score, new)), SCORED)
+    estimate = estimate_accuracy(Comparison(profile, version))
+    assert estimate is not None and (estimate.images, estimate.accuracy) == (6, 5 / 6)
+
+
+def test_one_image_of_a_clock_that_was_not_set_does_not_end_the_first_days(lake):
+    profile, _, version = lake
+    comparison = Comparison(profile, replace(version, trained_at=NOW - timedelta(days=41)))
+    vars(comparison.index)["times"] = comparison.index.times * (np.arange(40 * 12) > 0)
+    compared = comparison.device("a")
+    assert (len(compared.known), len(compared.new)) == (7 * 12 + 1, 33 * 12 - 1)

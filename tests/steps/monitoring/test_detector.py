@@ -6,6 +6,8 @@ import pytest
 from steps.monitoring.detector import (
     BLOCK,
     BLOCKS_PER_MONTH,
+    FEWEST,
+    USUAL,
     bets,
     find_alarms,
     limit_of,
@@ -64,6 +66,14 @@ def test_a_change_is_an_alarm_within_a_day_until_it_is_over(is_over):
     assert bool(alarm.ended) == is_over
     if alarm.ended:
         assert 1110 <= alarm.ended // BLOCK <= 1125
+
+
+def test_a_fault_lasts_with_as_few_training_blocks_as_a_test_needs():
+    rng = np.random.default_rng(3)
+    p = p_values(rng.random((FEWEST, 1)), np.full((400, 1), 9.0))
+    assert p.max() < USUAL
+    (alarm,) = find_alarms("t", np.arange(400), p, limit_of(8, 0.5))
+    assert alarm.ended is None
 
 
 def test_few_training_blocks_raise_no_alarm_at_once():

@@ -1,5 +1,7 @@
 """Alarms that began together are one cause, named by what explains the others."""
 
+from dataclasses import replace
+
 import pytest
 
 from steps.monitoring.detector import Alarm
@@ -32,5 +34,9 @@ def test_a_cause_is_what_lasts_and_each_silence():
     assert [alarm.cause for alarm in said] == ["a/1", "a/1", "a/2"]
     causes = lasting_causes([porch, gate], said)
     assert causes == ["a/1", "gate/silent/1970-01-01T05:00+00:00"]
+    nameless = Findings(replace(gate.device, name=""), changes=Changes(alarms[:1], 40))
+    assert summarize([nameless], 7, None).startswith("(no device in the name): the camera was")
+    (alarm,) = as_outputs(nameless)
+    assert alarm.cause == "(no device in the name)/1"
     line = summarize([porch, gate], 7, None)
     assert line.startswith("a: the camera was moved, since 1970-01-01 00:00; gate: nothing came")

@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from cryptography.fernet import Fernet
 from mlflow import MlflowClient
+from mlflow.entities.webhook import Webhook, WebhookEvent, WebhookTestResult
 from mlflow_server import started, wait_until_healthy
 
 from steps.registry import webhooks
@@ -73,6 +74,29 @@ def test_the_server_announces_that_an_alias_moved(tmp_path, receiver, monkeypatc
     signed = hmac.new(b"s3cret", f"{id_}.{at}.".encode() + body, hashlib.sha256).digest()
     signature = {k.lower(): v for k, v in headers.items()}["x-mlflow-signature"]
     assert signature == "v1," + base64.b64encode(signed).decode()
+
+
+def test_an_address_that_nobody_answers_at_is_not_printed_with_its_path(store, monkeypatch):
+    why = "HTTPSConnectionPool(host='example.org'): Max retries exceeded with url: /hook/t0ken"
+    webhook = Webhook("1", "n", "u", [WebhookEvent.from_str(webhooks.EVENTS[0])], 0, 0)
+    tried = WebhookTestResult(success=False, error_message=why)
+    monkeypatch.setenv(webhooks.SECRET, "s3cret")
+    monkeypatch.setattr(webhooks, "announce_moves", lambda *_: webhook)
+    monkeypatch.setattr(MlflowClient, "test_webhook", lambda *_: tried)
+    with pytest.raises(SystemExit, match="example.org gets messages.*it cannot be reached$") as end:
+        webhooks.main(["https://example.org/hook/t0ken"])
+    assert "t0ken" not in str(end.value)
+
+
+def test_a_server_that_is_away_is_said_in_one_line(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # which the tracking store's module sets
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    monkeypatch.setenv(webhooks.SECRET, "s3cret")
+    try:
+        with pytest.raises(SystemExit, match=r"^webhooks: http://127.0.0.1:9 does not answer"):
+            webhooks.main(["https://example.org/hook"])
+    finally:
+        mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.parametrize(
