@@ -55,7 +55,7 @@ def sides(tmp_path_factory) -> dict[str, Callable[[bytes], str | None]]:
         "ingest, sampled": lambda content: describe(content, "sampled"),
         "score": lambda content: scorer.predict([content]),
         "Spark": spark,
-        "REST": lambda content: rest.rows([content]),
+        "REST": lambda content: rest.rows([content], [None]),
         "camera": camera,
     }
     return {

@@ -124,7 +124,7 @@ def test_headlines_and_tables_of_a_training_with_a_mistake(cache):
         ["test", 2, 2],
         ["guard", 0, 3],
     ]
-    ((caption, image),) = _section(report, "The worst mistakes").images
+    ((caption, image, *_),) = _section(report, "The worst mistakes").images
     assert caption == "b, predicted a (90%) · 11.jpg" and image.startswith("data:image/jpeg")
     assert _section(report, "Epochs").plot.startswith("<svg")
     assert _section(report, "Shortcuts").rows == []  # images that differ in nothing else
