@@ -83,6 +83,8 @@ class LabelsNow:
                 continue
             if action[0].how in (UNDO, UNDO_TO_NOT_SURE):
                 self._take_back({change.sha256 for change in changes})
+            elif self._actions and self._actions[-1][0].at == changes[0].at:
+                self._actions[-1] += changes  # it came in parts
             else:
                 self._actions = [*self._actions[-KEPT_ACTIONS:], changes]
 

@@ -6,11 +6,14 @@ const UNSEEN = 18, SHOWN = 48;  // pixels around a point that find it; chosen im
 async function loadMap() {
   await flushing;
   clearTimeout(plane.timer);
+  if (over) return;
   const query = new URLSearchParams(filters());
   query.delete("order");
   let found;
-  try { found = await ask("map?" + query); } catch (error) { return tell(error.message); }
-  if (view !== "map") return;
+  const given = () => state.given + waiting.length, before = given();
+  try { found = await ask("map?" + query); } catch (error) { return over || tell(error.message); }
+  if (view !== "map" || over) return;
+  if (given() !== before) return loadMap();  // it does not have what was labelled meanwhile
   const hashes = new Map(plane.members.map((one, number) => [number, one.sha256]));
   const chosen = new Set([...plane.chosen].map(number => hashes.get(number)));
   plane.members = found.sha256.map((sha256, number) => ({sha256, point: found.stack[number], shown: found.shown[number], code: found.label[number], label: found.classes[found.label[number]] ?? null}));
@@ -18,7 +21,7 @@ async function loadMap() {
   plane.members.forEach((one, number) => plane.points[one.point].members.push(number));
   plane.chosen = new Set(plane.members.flatMap((one, number) => chosen.has(one.sha256) ? [number] : []));
   plane.making = found.making;
-  if (found.making) plane.timer = setTimeout(() => view === "map" && loadMap(), 1500);
+  if (found.making) plane.timer = setTimeout(() => view === "map" && !over && loadMap(), 1500);
   showMap();
 }
 

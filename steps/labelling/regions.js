@@ -3,7 +3,8 @@
 const area = {device: null, start: 0, image: null, drawn: {}, from: null, to: null};
 const KINDS = {regions: "#3fb950", privacy_masks: "#f85149"};
 const kindOf = () => document.querySelector("[name=kind]:checked").value;
-const rectangles = kind => (area.drawn[kind] ??= {})[area.device] ??= [];
+const drawnOf = kind => area.drawn[kind] ??= {};
+const rectangles = kind => drawnOf(kind)[area.device] ?? drawnOf(kind)[""] ?? [];  // without its own, a device has those of all
 const asYaml = one => `[${one.map(number => Number(number.toFixed(3))).join(", ")}]`;
 
 async function loadRegions() {
@@ -11,14 +12,18 @@ async function loadRegions() {
     for (const device in state.regions) (area.drawn.regions ??= {})[device] = [state.regions[device]];
     for (const device in state.privacy_masks) (area.drawn.privacy_masks ??= {})[device] = state.privacy_masks[device];
   }
-  area.device = at("area-device").value;
-  const query = new URLSearchParams({order: "control", show: "all", device: area.device, start: area.start, count: 1});
+  const device = area.device = at("area-device").value;
+  area.image = area.from = null;  // what it shows is of another device
+  showRegions();
+  const query = new URLSearchParams({order: "control", show: "all", device, start: area.start, count: 1});
   let found;
   try { found = await ask("next?" + query); } catch (error) { return tell(error.message); }
+  if (device !== area.device) return;
   area.start = found.next ?? 0;
-  if (!found.images.length) return showRegions();
+  if (!found.images.length) return hint("this device has no image");
   const image = made("img", {src: address(found.images[0].sha256, 1280)});
-  image.onload = () => { area.image = image; showRegions(); };
+  image.onload = () => { if (device === area.device) { area.image = image; showRegions(); } };
+  image.onerror = () => { if (device === area.device) hint("this image can no longer be read; press Another image"); };
 }
 
 function fitted() {  // where the image lies in the canvas: left, top, width, height
@@ -37,10 +42,10 @@ function drawnNow() {
 }
 
 function showRegions() {
-  if (!area.image) return;
   const canvas = at("area"), scale = devicePixelRatio, pen = canvas.getContext("2d");
   canvas.width = canvas.clientWidth * scale; canvas.height = canvas.clientHeight * scale;
   pen.scale(scale, scale);
+  if (!area.image) return showLines();
   const [left, top, width, height] = fitted();
   const part = ([x, y, w, h]) => [left + x * width, top + y * height, w * width, h * height];
   pen.drawImage(area.image, left, top, width, height);
@@ -70,16 +75,16 @@ function showLines() {
   section("privacy_masks", list => `[${list.map(asYaml).join(", ")}]`);
   at("lines").value = lines.join("\n") || "Draw a rectangle on the image.";
   at("lines").rows = Math.max(2, Math.min(7, lines.length));
-  const masks = rectangles("privacy_masks").map(asYaml).join(", ");
+  const masks = rectangles("privacy_masks").map(asYaml).join(", "), ofAll = drawnOf("privacy_masks");
+  const shared = ofAll[""] && !ofAll[area.device] ? " (so far those of all devices; what you draw is added to them, for this device)" : "";
   at("one-region").replaceChildren(...own ? ["For all devices, without a profile: ", made("code", {}, `-P region=${own.map(number => Number(number.toFixed(3))).join(",")}`)] : [],
-    ...masks ? [" In agent.toml of the device, below [camera]: ", made("code", {}, `privacy_masks = [${masks}]`)] : []);
+    ...masks ? [` In agent.toml of the device, below [camera]${shared}: `, made("code", {}, `privacy_masks = [${masks}]`)] : []);
   at("numbers").value = (rectangles(kindOf()).at(-1) ?? []).join(",");
 }
 
 function addRectangle(one) {
-  const list = rectangles(kindOf());
-  if (kindOf() === "regions") list.length = 0;
-  list.push(one);
+  const kind = kindOf();
+  drawnOf(kind)[area.device] = [...kind === "regions" ? [] : rectangles(kind), one];
   showRegions();
 }
 
@@ -100,7 +105,7 @@ function addRectangle(one) {
   canvas.onpointercancel = () => { area.from = null; showRegions(); };
   at("area-device").onchange = () => { area.start = 0; loadRegions(); };
   at("other-frame").onclick = loadRegions;
-  at("clear").onclick = () => { rectangles(kindOf()).length = 0; showRegions(); };
+  at("clear").onclick = () => { delete drawnOf(kindOf())[area.device]; showRegions(); };
   for (const one of document.querySelectorAll("[name=kind]")) one.onchange = showRegions;
   at("numbers").onchange = event => {
     const one = event.target.value.split(",").map(Number), [x, y, w, h] = one;

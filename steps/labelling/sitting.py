@@ -86,6 +86,7 @@ class Sitting:
         self._lock = threading.RLock()
         self._ids = {row.id for row in journal.rows}
         self._at = datetime.min.replace(tzinfo=UTC)
+        self._last = ("", self._at)
         self._labels_version = -2
         self.read()
 
@@ -155,7 +156,9 @@ class Sitting:
             new = [press for press in presses if press.id not in self._ids]
             for press in new:
                 self.number_of(press.sha256)
-            times = {action: self._now() for action in dict.fromkeys(p.action for p in new)}
+            times = {
+                action: self._time_of(action) for action in dict.fromkeys(p.action for p in new)
+            }
             self._write(
                 [
                     LabelRow(*p[:3], self.labeller, p.how, times[p.action], p.proposed_by)
@@ -193,6 +196,12 @@ class Sitting:
         if number is None:
             raise GoneError(f"the image {sha256[:64]} is not in the table")
         return number
+
+    def _time_of(self, action: str) -> datetime:
+        """Return the time of an action, which may go on where the last request ended."""
+        if self._last != (action, self._at):
+            self._last = action, self._now()
+        return self._last[1]
 
     def _now(self) -> datetime:
         """Return the time, later than that of the action before."""

@@ -138,7 +138,16 @@ def test_enter_accepts_what_is_proposed_after_a_few_labels(place):
         assert page.run("at('right').textContent") == "proposals right: 11 of 11"
         page.click("#accept")
         page.wait("!waiting.length")
-    rows = place.journal.rows[10:]
+        form = "at('filters').querySelector('form')"
+        page.run("at('filters').open = true, 0")
+        page.run(f"{form}.order.value = 'control', {form}.onchange({{target: {form}.order}})")
+        page.wait("!loading && !!item()?.drawn")
+        page.press("Enter")
+        page.press("1")
+        page.wait("!waiting.length")
+        assert page.run("at('accept').hidden && items.every(one => !one.proposal)")
+    assert place.journal.rows[-1].how == "control"
+    rows = place.journal.rows[10:-1]
     assert [row.label for row in rows] == ["even", "odd"] * 6
     assert [row.how for row in rows] == ["proposal"] * 10 + ["key", "proposal"]
     assert {row.proposed_by is None for row in rows[:10]} == {False}
@@ -206,6 +215,37 @@ def test_what_is_drawn_around_on_the_map_gets_a_label(place, touch):
     }
 
 
+LATE = """
+window.real = ask, window.maps = 0, ask = async (path, body) => {
+    const found = await real(path, body);
+    if (path.startsWith("map?") && !maps++) await new Promise(go => window.release = go);
+    return found;
+}, loadMap(), 0
+"""
+"""Holds the answer with a map back."""
+
+
+def test_a_map_that_was_under_way_knows_what_was_labelled_meanwhile_and_ends_with_done(place):
+    write_features(place.sitting)
+    with place.browse() as page:
+        add_labels(page, "a")
+        page.press("p")
+        page.wait("plane.points.length > 0 && !plane.making", 60)
+        page.run(LATE)
+        page.wait("!!window.release")
+        page.press("a")
+        page.press("1")
+        page.wait("!waiting.length")
+        page.run("release(), 0")
+        page.wait("maps > 1 && plane.members.every(one => one.label === 'a')")
+        page.run("maps = 0, window.release = null, window.late = loadMap(), 0")
+        page.wait("!!release")
+        page.click("#done")
+        page.wait("document.body.innerText.includes('Done: ')")
+        page.run("release(), late.then(loadMap)")
+        assert page.run("at('problem').hidden")
+
+
 def test_regions_and_masks_are_drawn_or_typed_as_lines_of_a_profile(place, tmp_path):
     with place.browse() as page:
         page.click("#tab-regions")
@@ -233,7 +273,16 @@ def test_regions_and_masks_are_drawn_or_typed_as_lines_of_a_profile(place, tmp_p
         assert last.x + last.width > 0.995 < last.y + last.height
         told = page.run("at('one-region').lastChild.textContent")
         assert told == lines.splitlines()[-1].replace('  "porch": ', "privacy_masks = ")
+        page.run("area.drawn.privacy_masks[''] = [[0, 0, 1, 0.1]], 0")
         page.click("#clear")
+        page.draw("#area", [(0.5, 0.9), (1, 1)])
+        page.wait("rectangles('privacy_masks').length === 2")
+        assert page.run("rectangles('privacy_masks')[0].join() === '0,0,1,0.1'")
+        page.run("delete area.drawn.privacy_masks[''], 0")
+        page.click("#clear")
+        page.run("at('other-frame').click(), 0")
+        assert page.run("area.image === null")  # until the other one is there
+        page.wait("!!area.image")
         assert page.run("at('lines').value").startswith("regions:")
         assert "masks" not in page.run("at('lines').value")
 
@@ -313,9 +362,14 @@ def test_skip_arrows_zoom_filters_and_touch(place):
         page.wait("!loading && !!item()")
         page.click("#classes button")
         page.wait("state.given === 4 && !waiting.length")
-    assert place.labels == ["a", None, "a", "a"]
+        page.run(f"{form}.device.value = 'porch', {form}.onchange({{target: {form}.device}})")
+        page.wait("!loading && !!item() && !item().drawn")
+        page.click("#classes button")
+        page.wait("state.given === 5 && !waiting.length")
+    assert place.labels == ["a", None, "a", "a", "a"]
     hows = [row.how for row in place.journal.rows]
-    assert hows == ["key", "not sure", "key", "control"]  # the last one was drawn at random
+    # the fourth was drawn at random of all without a label, the last of some of them
+    assert hows == ["key", "not sure", "key", "control", "key"]
 
 
 def test_on_a_full_disk_the_page_says_so_and_saves_once_there_is_space(place):

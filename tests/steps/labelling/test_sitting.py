@@ -83,6 +83,15 @@ def test_undo_takes_actions_back_one_by_one_over_a_restart(sit):
     assert sitting.undo() == []
 
 
+def test_an_action_that_came_in_parts_is_taken_back_as_one(sitting):
+    sitting.label([press(sitting, 3)])
+    for number in (0, 1):
+        sitting.label([press(sitting, number, how="timeline")])
+    assert set(sitting.undo()) == {sha(sitting, 0), sha(sitting, 1)}
+    sitting.label([press(sitting, 2, how="timeline")])  # after an undo it is another one
+    assert sitting.undo() == [sha(sitting, 2)] and sitting.undo() == [sha(sitting, 3)]
+
+
 def test_undo_takes_back_no_one_elses_labels(sit):
     ann = sit("ann")
     ann.label([press(ann, 0), press(ann, 1)])
