@@ -8,8 +8,11 @@ from mlflow import MlflowClient
 from pydantic import Field
 
 from steps.erasure.erasure import by_age, erase
+from steps.ingestion.erased import erasure_folder
+from steps.ingestion.polling import WAIT_SECONDS
 from steps.ingestion.tables import TABLES
 from steps.lake.disk_use import folder_size, measure_table
+from steps.lake.lease import lease
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
 from steps.lake.transaction import retry_conflicts
@@ -65,9 +68,11 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
             outputs.freed[name] = measured.deletable / 1e6
             before = after = table.detail().head()["numFiles"]
             if not parameters.dry_run:
-                # first, since on a full disk there is no space for compacted files
-                retry_conflicts(partial(table.vacuum, hours))
-                retry_conflicts(table.optimize().executeCompaction)
+                # an erasure would delete compacted files that no version has yet
+                with lease(erasure_folder(run.profile), run.id, WAIT_SECONDS):
+                    # first, since on a full disk there is no space for compacted files
+                    retry_conflicts(partial(table.vacuum, hours))
+                    retry_conflicts(table.optimize().executeCompaction)
                 after = table.detail().head()["numFiles"]
                 logger.info("%s: %d files, before %d", name, after, before)
             outputs.compacted[name] = (before, after)

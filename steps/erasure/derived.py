@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 import fsspec
@@ -39,22 +40,27 @@ def erase_caches(profile: Profile, images: Collection[str], dry_run: bool) -> in
     return count
 
 
-def erase_labelling(profile: Profile, images: Collection[str], dry_run: bool) -> dict[str, int]:
-    """Remove the images' features and the labels of a sitting that no table has yet.
+def open_journal(profile: Profile, until_end: ExitStack, dry_run: bool) -> Journal | None:
+    """Return the labels of a sitting that no table has yet; while it is open, no page is.
 
     Raises:
         UserError: the page for labels is open.
     """
-    counts = _erase_features(profile, images, dry_run)
-    if not journal_folder(profile).exists():
-        return counts
+    if dry_run and not journal_folder(profile).exists():
+        return None
     journal = Journal(journal_folder(profile))
-    try:
-        rows = sum(row.sha256 in images for row in journal.rows)
-        if not dry_run:
-            journal.remove(images)
-    finally:
-        journal.close()
+    until_end.callback(journal.close)
+    return journal
+
+
+def erase_labelling(
+    profile: Profile, journal: Journal | None, images: Collection[str], dry_run: bool
+) -> dict[str, int]:
+    """Remove the images' features and the labels of a sitting that no table has yet."""
+    counts = _erase_features(profile, images, dry_run)
+    rows = sum(row.sha256 in images for row in journal.rows) if journal else 0
+    if journal and not dry_run:
+        journal.remove(images)
     return counts | {"labels of an interrupted sitting": rows}
 
 

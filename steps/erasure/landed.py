@@ -2,34 +2,67 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
+from typing import NamedTuple
 
 from mlflow.entities import Run
 
+from edge.inference.image import UnreadableError
+from edge.inference.region import Region
 from edge.protocol.erased import ERASED, Erased
+from edge.protocol.privacy import blacken_file, masks_of
 from steps.atomic import write_atomically
 from steps.erasure.work import Work
-from steps.errors import UserError
 from steps.ingestion import landing
+from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.listing import listed_time
+from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")
 
 
-def find_places(runs: Iterable[Run]) -> tuple[set[str], set[str]]:
-    """Return the landing zones and the archives that runs of ingest named, and that are there."""
-    named: dict[str, set[str]] = {"source": set(), "archive": set()}
+class Places(NamedTuple):
+    """Where images landed.
+
+    Attributes:
+        sources: landing zones that are there.
+        archives: that are there.
+        away: landing zones that are not there, or whose archive is not.
+    """
+
+    sources: set[str]
+    archives: set[str]
+    away: set[str]
+
+    def are_away(self, files: Iterable[landing.LandedFile]) -> bool:
+        """Return whether one of the files may be in a place that is not there."""
+        return any(file.path.startswith(f"{one}/") for file in files for one in self.away)
+
+
+def find_places(runs: Iterable[Run]) -> Places:
+    """Return the landing zones and the archives that runs of ingest named."""
+
+    @cache
+    def is_there(place: str) -> bool:
+        if found := landing.place_exists(place):
+            return found
+        shown = landing.display(place)
+        logger.warning("%s is not there: run this again once it is", shown)
+        return False
+
+    places = Places(set(), set(), set())
     for run in runs:
-        if run.data.tags.get("step") == "ingest":
-            for kind, places in named.items():
-                if place := run.data.params.get(kind):
-                    places.add(landing.normalize(place))
-    for places in named.values():
-        for place in [place for place in places if not landing.place_exists(place)]:
-            logger.warning("%s is not there: nothing is erased in it", landing.display(place))
-            places.discard(place)
-    return named["source"], named["archive"]
+        if run.data.tags.get("step") == "ingest" and run.data.params.get("source"):
+            source = landing.normalize(run.data.params["source"])
+            (places.sources if is_there(source) else places.away).add(source)
+            if named := run.data.params.get("archive"):
+                archive = landing.normalize(named)
+                is_known = is_there(archive)
+                (places.archives if is_known else places.away).add(archive if is_known else source)
+    return places
 
 
 def tell_devices(sources: Iterable[str], erased: Erased) -> None:
@@ -43,31 +76,57 @@ def tell_devices(sources: Iterable[str], erased: Erased) -> None:
             logger.warning("%s: devices that send there do not learn of this (%s)", file, error)
 
 
-def erase_files(work: Work, sources: set[str], archives: set[str], dry_run: bool) -> int:
-    """Delete the files that hold one of the images, or are those that landed; return their number.
+def erase_files(
+    profile: Profile, work: Work, places: Places, dry_run: bool
+) -> tuple[int, list[str]]:
+    """Delete the files that hold one of the images, or are those that landed.
 
-    Raises:
-        UserError: one of them cannot be deleted.
+    Returns:
+        their number, and the paths of the files that cannot be read or deleted.
     """
-    sizes = set(work.images.values())
-    known = {file.path: file for file in work.files}
+    known: dict[str, list[landing.LandedFile]] = defaultdict(list)
     for file in work.files:
-        for source in [source for source in sources if file.path.startswith(f"{source}/")]:
-            known |= {f"{one}{file.path.removeprefix(source)}": file for one in archives}
+        known[file.path].append(file)
+        for source in [one for one in places.sources if file.path.startswith(f"{one}/")]:
+            for archive in places.archives:
+                known[f"{archive}{file.path.removeprefix(source)}"].append(file)
+    sizes = {*work.images.values(), *(file.bytes for file in work.files)}
     paths = set(known)
-    for place in sources | archives:
+    for place in places.sources | places.archives:
         listed = landing.list_landing_zone(place, may_be_empty=True).files
         paths |= {file.path for file in listed if file.bytes in sizes}
-    count = 0
+    masks, count, failed = _masks(profile, work), 0, []
     for path in sorted(paths):
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             content = landing.read(path)
-            is_as_it_landed = path in known and _is_unchanged(path, known[path])
-            if is_as_it_landed or hashlib.sha256(content).hexdigest() in work.images:
-                count += 1
+            is_as_it_landed = any(_is_unchanged(path, file) for file in known.get(path, ()))
+            if is_as_it_landed or not work.images.keys().isdisjoint(_hashes(content, masks)):
                 if not dry_run:
                     _delete(path)
-    return count
+                count += 1
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue  # it is gone
+        except OSError as error:
+            logger.warning("%s: %s", landing.display(path), error.strerror or error)
+            failed.append(landing.display(path))
+    return count, failed
+
+
+def _masks(profile: Profile, work: Work) -> set[tuple[Region, ...]]:
+    """Return the privacy masks of the devices that took the images, by the names of the files."""
+    masks = set()
+    for path in (file.path for file in work.files if profile.privacy_masks):
+        named = parse_file_name(path, path.rpartition("/")[0], profile.file_name)
+        masks.add(tuple(masks_of(profile.privacy_masks, named.device_id)))
+    return masks - {()}
+
+
+def _hashes(content: bytes, masks: Iterable[tuple[Region, ...]]) -> Iterator[str]:
+    """Yield the SHA-256 of a file, and that of what ingest keeps of it below each mask."""
+    yield hashlib.sha256(content).hexdigest()
+    for mask in masks:
+        with suppress(UnreadableError):
+            yield hashlib.sha256(blacken_file(content, mask)).hexdigest()
 
 
 def _is_unchanged(path: str, landed: landing.LandedFile) -> bool:
@@ -80,9 +139,4 @@ def _is_unchanged(path: str, landed: landing.LandedFile) -> bool:
 
 def _delete(path: str) -> None:
     filesystem, place = landing.open_place(path)
-    try:
-        filesystem.rm_file(place)
-    except PermissionError as error:
-        raise UserError(
-            f"{place} cannot be deleted ({error.strerror}); run this again as a user who may"
-        ) from error
+    filesystem.rm_file(place)

@@ -243,9 +243,13 @@ def test_age_erases_through_upkeep_and_keeps_no_hashes(site, monkeypatch):
 
     for module in (upkeep, erasure):
         monkeypatch.setattr(module, "spark_session", lambda *_: nullcontext(site.spark))
-    for _ in range(2):
+    # the landing zone is away at first: what lies there is erased once it is back
+    away = site.zone.rename(site.home / "away")
+    for left in ([f"away/{PLANTED}"], []):
         upkeep.STEP.main([f"--profile={site.home}/test.yaml", "--override=retention_days=30"])
-        assert traces(site.home) == []
+        assert traces(site.home) == left
+        if left:
+            away.rename(site.zone)
     images = IMAGES.read(site.spark, _profile(site)).collect()
     assert [row["file_name"] for row in images] == [new]
     listed = json.loads(Path(site.home, "lake/_erased/erased.json").read_text())
