@@ -18,10 +18,11 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.landing import list_landing_zone, normalize
+from steps.ingestion.rows import Rules
 from steps.ingestion.tables import SCORES, path_is_under
 from steps.lake.data_file import append_by_workers
 from steps.pipeline.outputs import IngestOutputs
-from steps.scoring.worker import score_images
+from steps.scoring.worker import Stored, as_it_is, score_images
 from steps.settings.profile import Profile
 
 LIMITS = Limits(files=20_000, bytes=8_000_000_000)
@@ -113,19 +114,28 @@ class Scoring:
         landing = list_landing_zone(source, may_be_empty=True)
         source = landing.source
         arrivals = _arrivals(self.profile, source, self.alias)
+        pattern, masks = self.profile.file_name, self.profile.privacy_masks
+        stored = Rules(source, pattern, privacy_masks=masks).stored  # as ingest would keep them
 
         def score_chunk(rows: list[Row]) -> None:
-            parse = partial(parse_file_name, source=source, pattern=self.profile.file_name)
+            parse = partial(parse_file_name, source=source, pattern=pattern)
             files = [(row["path"], parse(row["path"]).device_id) for row in rows]
             images = self.spark.createDataFrame(files, "path STRING, device_id STRING")
             # the chunk's name is the transaction under which Delta takes its rows once
-            self._append(images, self.model(), transaction=f"scores {rows[0]['file_name']}")
+            transaction = f"scores {rows[0]['file_name']}"
+            self._append(images, self.model(), transaction, stored)
 
         return arrivals.process_new(
             lambda: self.spark, landing.files, LIMITS, score_chunk, may_write
         )
 
-    def _append(self, images: DataFrame, model: Model, transaction: str = "") -> None:
+    def _append(
+        self,
+        images: DataFrame,
+        model: Model,
+        transaction: str = "",
+        stored: Stored = as_it_is,
+    ) -> None:
         folder = model.folder.rstrip("/")
         if folder not in self._sent:
             # a folder as such reaches only the workers of this process
@@ -139,6 +149,6 @@ class Scoring:
             "scored_at": datetime.now(UTC),
             "score_run_id": self.run_id,
         }
-        score = partial(score_images, model=Path(folder).name, constant=constant)
+        score = partial(score_images, model=Path(folder).name, constant=constant, stored=stored)
         append_by_workers(images, score, SCORES, SCORES.path(self.profile), transaction)
         self.scored_by = model.name, model.number

@@ -1,7 +1,7 @@
 """What Spark's Python workers do to score: they read a file and call the scoring core."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -17,9 +17,20 @@ ROWS_A_GROUP = 10_000
 IMAGES_AT_ONCE = 16
 """A few images together use the processor's caches better than one or many."""
 
+Stored = Callable[[str, bytes], bytes]
+"""Returns what is kept of a file's bytes, by its path: with privacy masks, the blackened image."""
+
+
+def as_it_is(_path: str, content: bytes) -> bytes:
+    """Return the bytes of a file that is scored as it is."""
+    return content
+
 
 def score_images(
-    batches: Iterator[pa.RecordBatch], model: str, constant: dict[str, Any]
+    batches: Iterator[pa.RecordBatch],
+    model: str,
+    constant: dict[str, Any],
+    stored: Stored = as_it_is,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of ``scores`` for batches of ``path``, ``device_id``, ``sha256``, ``content``.
 
@@ -30,13 +41,14 @@ def score_images(
         batches: of a task.
         model: the folder's name, as ``SparkContext.addArchive`` sent it to each worker.
         constant: the columns that are the same on every row.
+        stored: of files that a worker reads.
     """
     scorer = _scorer(SparkFiles.get(model))
     rows: list[dict[str, Any]] = []
     for batch in batches:
         images = batch.to_pylist()
         for start in range(0, len(images), IMAGES_AT_ONCE):
-            scored = _score(scorer, images[start : start + IMAGES_AT_ONCE])
+            scored = _score(scorer, images[start : start + IMAGES_AT_ONCE], stored)
             rows += [row | constant for row in scored]
             if len(rows) >= ROWS_A_GROUP:
                 yield rows
@@ -51,15 +63,15 @@ def _scorer(folder: str) -> Scorer:
     return Scorer(folder, threads=1)
 
 
-def _score(scorer: Scorer, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _score(scorer: Scorer, images: list[dict[str, Any]], stored: Stored) -> list[dict[str, Any]]:
     """Return the rows of some images, in their order; an unreadable one has a reason."""
     rows: list[dict[str, Any]] = []
     contents: dict[int, bytes] = {}
     for place, image in enumerate(images):
         rows.append({"path": image["path"], "sha256": image.get("sha256")})
         try:
-            contents[place] = image["content"] if "content" in image else _read(rows[-1])
-        except OSError as error:
+            contents[place] = image["content"] if "content" in image else _read(rows[-1], stored)
+        except (OSError, UnreadableError) as error:
             rows[-1]["reason"] = str(error)
     devices = [images[place]["device_id"] for place in contents]
     predictions = scorer.predict_each(contents.values(), devices)
@@ -73,10 +85,10 @@ def _score(scorer: Scorer, images: list[dict[str, Any]]) -> list[dict[str, Any]]
     return rows
 
 
-def _read(row: dict[str, Any]) -> bytes:
-    """Read a file by the row's path; write its SHA-256 into the row."""
+def _read(row: dict[str, Any], stored: Stored) -> bytes:
+    """Return what is kept of the file at the row's path; write its SHA-256 into the row."""
     from steps.ingestion.landing import read
 
-    content = read(row["path"])
+    content = stored(row["path"], read(row["path"]))
     row["sha256"] = hashlib.sha256(content).hexdigest()
     return content

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edge.inference.record import ModelRecord
 from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 from edge.protocol.landing_names import image_name
+from edge.protocol.privacy import blacken_file
 from steps.errors import UserError
 from steps.ingestion.tables import SCORES
 from steps.lake.lease import lease
@@ -101,6 +103,24 @@ def test_images_have_the_region_of_the_device_in_their_name(
     assert of_7 != pytest.approx(of_8, abs=1e-3)
 
 
+def test_the_model_sees_what_ingest_would_keep_of_a_file(lake, scoring, exported, tmp_path):
+    masks = [Region(0, 0, 0.5, 1)]
+    scoring.profile = scoring.profile.model_copy(update={"privacy_masks": {"7": masks}})
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    files = [("7", jpeg(1)), ("7", jpeg(2)[:300]), ("8", jpeg(3))]
+    for second, (device, content) in enumerate(files):
+        name = image_name(datetime(2026, 7, 13, 0, 0, second, tzinfo=UTC), device, "porch", None)
+        (folder / name).write_bytes(content)
+    assert scoring.score_files(str(folder)) == 3
+    masked, damaged, other = rows_of(lake, tmp_path)
+    for row, content in ((masked, blacken_file(jpeg(1), masks)), (other, jpeg(3))):
+        assert row["sha256"] == sha256(content).hexdigest()
+        (prediction,) = Scorer(exported).predict([content])
+        assert row["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
+    assert "truncated" in damaged["reason"] and damaged["sha256"] is None
+
+
 def test_another_alias_scores_the_same_files_too(lake, scoring, registry, other_exported, tmp_path):
     folder = tmp_path / "landing"
     folder.mkdir()
@@ -159,7 +179,7 @@ def test_a_batch_that_is_written_twice_counts_once(lake, scoring, exported, tmp_
 
 def test_a_worker_imports_neither_mlflow_nor_tensorflow():
     code = (
-        "import sys, steps.scoring.worker, edge.inference.scoring, steps.ingestion.landing\n"
+        "import sys, steps.scoring.worker, edge.inference.scoring, steps.ingestion.rows\n"
         "heavy = {'mlflow', 'tensorflow', 'pydantic', 'petastorm'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
