@@ -70,8 +70,9 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
             if not moved:
                 release = release_version(version.name, number, package.files, keys)
                 reason = f"export of {source.name} version {source_number}"
+                days = run.profile.release.fresh_days
+                renew_freshness(version.name, lambda: keys, days, {alias: number})
                 move_alias(version.name, alias, number, run.id, reason)
-                renew_freshness(version.name, lambda: keys)
     if moved:
         logger.info("%s, since another run moved it: exporting that one", moved)
         return export(run, parameters)

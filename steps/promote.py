@@ -228,7 +228,8 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     name, alias = run.profile.model, parameters.alias
     version = versions.require_version_number(name, number)
     reason = parameters.reason or f"version {number} was given"
-    before, release = point_alias(version, alias, run.id, reason, keys)
+    days = run.profile.release.fresh_days
+    before, release = point_alias(version, alias, run.id, reason, keys, days)
     fill_manual_report(run.report, alias, before, number, reason)
     after = "device" if release else "export"
     run.report.next_command = run.commands.next(after, alias=alias_argument(alias))
@@ -253,7 +254,7 @@ def _widen(run: StepRun, parameters: Parameters) -> PromoteOutputs:
             return held.enter_context(spark_session(run.profile, "promote"))
 
         reports = partial(read_reports, run.profile, spark)
-        ending = advance(released, stages, run.id, keys, reports)
+        ending = advance(released, stages, run.id, keys, reports, run.profile.release.fresh_days)
     run.report.headline("canary", f"version {ending.canary.version}")
     run.report.headline("share of the devices", f"{ending.share:.0%}")
     run.report.next_command = run.commands.next("promote", widen=parameters.widen)

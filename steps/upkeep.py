@@ -22,7 +22,7 @@ from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
 from steps.pipeline.tracking_store import ask_store
 from steps.registry.alias_lock import lock_aliases
-from steps.release.freshness import FRESH_DAYS, renew_freshness
+from steps.release.freshness import renew_freshness
 from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report
 from steps.settings.parameters import StepParameters
@@ -40,19 +40,16 @@ class Parameters(StepParameters):
     retention_days: float = Field(
         30, ge=7, description="days to keep a file after its version was replaced, 7 or more"
     )
-    fresh_days: float = Field(
-        FRESH_DAYS, gt=0, description="days until devices say that their release is stale"
-    )
     dry_run: bool = Field(False, description="only show what takes space and what would be freed")
 
 
 def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
-    """Erase by age, renew the freshness of releases; measure, vacuum and compact each table."""
+    """Renew the freshness of releases, erase by age; measure, vacuum and compact each table."""
     outputs = UpkeepOutputs(compacted={}, versions={}, megabytes={}, freed={}, erased={})
+    if not parameters.dry_run:
+        _renew_freshness(run)  # first: the rest may fail, as for want of a landing zone
     if days := run.profile.retention_days:
         outputs.erased.update(erase(run.profile, run.id, by_age(days), parameters.dry_run).removed)
-    if not parameters.dry_run:
-        _renew_freshness(run, parameters.fresh_days)
     use, hours = outputs.megabytes, parameters.retention_days * 24
     with spark_session(run.profile, "upkeep") as spark:
         size = parameters.max_megabytes_per_file * 1024**2
@@ -88,12 +85,13 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
     return outputs
 
 
-def _renew_freshness(run: StepRun, days: float) -> None:
-    model, keys = released_name(run.profile.model), run.profile.release.key_file
+def _renew_freshness(run: StepRun) -> None:
+    model, signed = released_name(run.profile.model), run.profile.release
     if ask_store(MlflowClient().get_registered_model, model) is None:
         return  # nothing was ever exported
     with lock_aliases(model, run.id):
-        if renewed := renew_freshness(model, partial(signing_keys, keys), days):
+        keys, days = partial(signing_keys, signed.key_file), signed.fresh_days
+        if renewed := renew_freshness(model, keys, days):
             logger.info("%s is the newest for %g days: %s", model, days, ", ".join(renewed))
 
 

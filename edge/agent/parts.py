@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,14 @@ class Parts:
                 threads,
             ),
             device=self.settings.device,
+            synced_time=self._synced_time,
         )
         times = PollTimes(model.poll_seconds, seed=self.settings.device)
         self.follower = Follower(self.updater, times, self.clock, self.erasures)
         probation, uptime = self.updater.probation, self.clock.uptime
         folder, device = models / model.name, self.settings.device
         self.model = AgentModel(folder, device, threads, probation, uptime)
+
+    def _synced_time(self) -> datetime | None:
+        now = self.clock.now()
+        return now.wall_time if now.is_synced else None

@@ -91,6 +91,10 @@ class Landing:
             content: bytes = filesystem.cat_file(f"{root}/{name}")
         except (FileNotFoundError, PermissionError):  # or this device may only write there
             return None
+        except OSError as error:
+            if str(error).startswith("Forbidden"):  # so gcsfs says it
+                return None
+            raise
         return content
 
     def _filesystem(self) -> tuple[fsspec.AbstractFileSystem, str]:

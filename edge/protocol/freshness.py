@@ -17,6 +17,8 @@ FRESHNESS_TAG = "freshness."
 FRESHNESS_FILE = "freshness.json"
 """The newest statement, in a model's folder on the device."""
 
+DAY_SECONDS = 86_400
+
 
 @dataclass(frozen=True)
 class Freshness:
@@ -68,6 +70,14 @@ class Freshness:
                 f"release {release.release} of {release.model} came with the freshness statement "
                 f"of release {self.release} of {self.model}@{self.alias}"
             )
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Return whether it was issued a day or more after this moment: by a clock that was wrong.
+
+        Args:
+            now: from a clock that is vouched for.
+        """
+        return self.issued >= now.timestamp() + DAY_SECONDS
 
     def staleness(self, now: datetime) -> str | None:
         """Return that it has expired; None if it has not.

@@ -1,8 +1,9 @@
 """One poll: from the alias to the switch, with which the release's probation begins."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from edge.files.atomic import make_folder, write_atomically
@@ -64,6 +65,7 @@ class Updater:
         threads: that the model will use, for its timing; 0 for onnxruntime's default.
         reserve: bytes of the disk that a download leaves free.
         device: its ID, which decides when a rollout reaches it; "" follows the alias alone.
+        synced_time: returns the time; None while nothing vouches for the clock.
         refusal: why the last poll did not install the release that it saw; None if it is in use.
         home: the model's folder.
         probation: of its release.
@@ -86,6 +88,7 @@ class Updater:
     threads: int = 0
     reserve: int = RESERVED_BYTES
     device: str = ""
+    synced_time: Callable[[], datetime | None] = lambda: None
     refusal: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -179,13 +182,18 @@ class Updater:
             return  # what is known expires
         stated, known = Freshness.parse(release.freshness, list(self.keys)), self.freshness
         stated.require_of(release, self.alias)
-        if known and stated.issued < known.issued:
+        if known and stated.issued < known.issued and not self._is_ahead(known):
             raise ReleaseError(
                 f"the server shows release {release.release} with an older freshness statement "
                 "than before: it replays what it had"
             )
         if known is None or stated.text != known.text:
             write_atomically(self.home.folder / FRESHNESS_FILE, stated.text.encode())
+
+    def _is_ahead(self, known: Freshness) -> bool:
+        """Return whether the signer's clock was ahead, as far as this device can know."""
+        now = self.synced_time()
+        return now is not None and known.is_ahead(now)
 
     @property
     def active(self) -> ActiveModel | None:

@@ -81,7 +81,7 @@ def erase(profile: Profile, run_id: str, rule: Rule, dry_run: bool) -> Removed:
         if not dry_run:
             keys = signing_keys(profile.release.key_file) if files else []
             for file in files:
-                file.erase(keys, run_id)
+                file.erase(keys, run_id, profile.release.fresh_days)
             if work.images and not failed and not places.are_away(work.files):
                 clear_pending(profile)
     for place, count in removed.items():

@@ -19,7 +19,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.protocol.release import RELEASE_TAG, Release, sha256_of
 from steps.registry.alias_lock import lock_aliases
-from steps.release.freshness import renew_freshness
+from steps.release.freshness import FRESH_DAYS, renew_freshness
 from steps.release.keys import SigningKeys
 from steps.release.statement import ARTIFACTS, release_changed
 
@@ -46,14 +46,14 @@ class ReferenceFile:
     left: int
     hash: str
 
-    def erase(self, keys: SigningKeys, run_id: str) -> None:
-        """Replace the file, and release the version again."""
+    def erase(self, keys: SigningKeys, run_id: str, days: float = FRESH_DAYS) -> None:
+        """Replace the file, and release the version again, as the newest for some days."""
         get_artifact_repository(self.location).log_artifact(str(self.path), ARTIFACTS)
         if self.version is None or not self.hash:
             return
         with lock_aliases(self.version.name, run_id):
             number = release_changed(self.version, self.path, self.left > 0, keys)
-            renew_freshness(self.version.name, lambda: keys)
+            renew_freshness(self.version.name, lambda: keys, days)
         named = f"{self.version.name} version {self.version.version}"
         logger.info("%s is release %d now, with %d reference images", named, number, self.left)
 

@@ -20,7 +20,7 @@ from steps.lake.newest import GetSpark, Newest
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import CHAMPION, require_version, version_by_alias
-from steps.release.freshness import renew_freshness
+from steps.release.freshness import FRESH_DAYS, renew_freshness
 from steps.release.keys import SigningKeys
 from steps.release.rollback import point_alias
 from steps.release.statement import release_again
@@ -50,7 +50,12 @@ class Ending(NamedTuple):
 
 
 def advance(
-    released: str, stages: list[float], run_id: str, keys: SigningKeys, reports: Reports
+    released: str,
+    stages: list[float],
+    run_id: str,
+    keys: SigningKeys,
+    reports: Reports,
+    days: float = FRESH_DAYS,
 ) -> Ending:
     """Begin a rollout of the alias ``canary``, or decide about its stage and act on it.
 
@@ -60,6 +65,7 @@ def advance(
         run_id: the run that does so.
         keys: that sign releases.
         reports: returns the devices' reports.
+        days: for which a release counts as the newest.
 
     Raises:
         UserError: there is no canary, or it was withdrawn.
@@ -85,22 +91,22 @@ def advance(
         )
     rollout = Rollout.parse(champion.tags.get(ROLLOUT_TAG))
     if rollout is None or rollout.version != str(canary.version):
-        _set_stage(champion, canary, stages[0], run_id, keys)
+        _set_stage(champion, canary, stages[0], run_id, keys, days)
         line = f"{name} goes to {stages[0]:.0%} of the devices"
         return Ending(Action.WIDEN, keras, stages[0], line)
     stage = Stage(released, _release(canary), rollout.share, datetime.fromisoformat(rollout.since))
     names, now = (keras.name, released), datetime.now(UTC)
     decision = decide(stage, reports(names, stays, str(keras.version), now))
     if decision.action is Action.TAKE_BACK:
-        return _take_back(champion, keras, decision, run_id, keys)
+        return _take_back(champion, keras, decision, run_id, keys, days)
     line = f"{name} at {rollout.share:.0%} of the devices: {decision.reason}"
     if decision.action is Action.WAIT:
         return Ending(Action.WAIT, keras, rollout.share, f"{line}; wait for more reports")
     wider = [share for share in stages if share > rollout.share]
     if wider:
-        _set_stage(champion, canary, wider[0], run_id, keys)
+        _set_stage(champion, canary, wider[0], run_id, keys, days)
         return Ending(Action.WIDEN, keras, wider[0], f"{line}; it goes to {wider[0]:.0%} now")
-    point_alias(keras, CHAMPION, run_id, f"rolled out: {decision.reason}", keys)
+    point_alias(keras, CHAMPION, run_id, f"rolled out: {decision.reason}", keys, days)
     return Ending(Action.WIDEN, keras, 1.0, f"{line}; it is the champion now")
 
 
@@ -109,12 +115,17 @@ def _release(version: ModelVersion) -> int:
 
 
 def _set_stage(
-    champion: ModelVersion, canary: ModelVersion, share: float, run_id: str, keys: SigningKeys
+    champion: ModelVersion,
+    canary: ModelVersion,
+    share: float,
+    run_id: str,
+    keys: SigningKeys,
+    days: float,
 ) -> None:
     if _release(canary) < _release(champion):  # devices take no older release
         with lock_aliases(canary.name, run_id):
             release_again(canary, keys)
-            renew_freshness(canary.name, lambda: keys)
+            renew_freshness(canary.name, lambda: keys, days)
     since = datetime.now(UTC).isoformat(timespec="seconds")
     stage = Rollout(str(canary.version), share, since)
     client = MlflowClient()
@@ -122,7 +133,12 @@ def _set_stage(
 
 
 def _take_back(
-    champion: ModelVersion, keras: ModelVersion, decision: Decision, run_id: str, keys: SigningKeys
+    champion: ModelVersion,
+    keras: ModelVersion,
+    decision: Decision,
+    run_id: str,
+    keys: SigningKeys,
+    days: float,
 ) -> Ending:
     """Release the champion again, for all devices; the canary is withdrawn."""
     client, reason = MlflowClient(), f"taken back: {decision.reason}"
@@ -130,7 +146,7 @@ def _take_back(
     client.delete_model_version_tag(champion.name, champion.version, ROLLOUT_TAG)
     client.set_model_version_tag(keras.name, keras.version, versions.WITHDRAWN, reason)
     stays = versions.require_version_number(*versions.source_of(champion))
-    point_alias(stays, CANARY, run_id, reason, keys)
+    point_alias(stays, CANARY, run_id, reason, keys, days)
     line = f"{keras.name} {keras.version} is {reason}; {stays.name} {stays.version} stays"
     return Ending(Action.TAKE_BACK, keras, 0.0, line)
 

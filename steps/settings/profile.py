@@ -110,6 +110,9 @@ class Release(Section):
         "data/release.pem",
         description="private keys, made if they do not exist; null: releases are unsigned",
     )
+    fresh_days: float = Field(
+        30, gt=0, description="days until devices that hear of nothing newer say that it is stale"
+    )
 
 
 class Monitoring(Section):

@@ -145,3 +145,25 @@ def test_what_has_an_images_name_and_is_no_file_stops_nothing(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         assert landing.put(name, b"").endswith(f"/{name}")
         assert landing.put(name, b"one").startswith("again-")
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        (FileNotFoundError("zone/erased.json"), False),
+        (PermissionError("Access Denied"), False),
+        (OSError("Forbidden: https://storage.googleapis.com/…"), False),  # as gcsfs says it
+        (OSError("Bad Request"), True),
+    ],
+)
+def test_a_device_that_may_only_write_reads_nothing(monkeypatch, answer, passes):
+    def refuse(*_):
+        raise answer
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
+    landing = Landing("memory://zone")
+    if passes:
+        with pytest.raises(OSError, match="Bad Request"):
+            landing.read("erased.json")
+    else:
+        assert landing.read("erased.json") is None

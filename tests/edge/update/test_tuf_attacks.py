@@ -198,3 +198,13 @@ def test_a_damaged_statement_on_the_device_is_replaced(updated, agent, clock):
     (updated.home / "freshness.json").write_bytes(b"\xff")
     assert agent.parts.updater.freshness is None
     assert poll(agent, clock) is None and agent.parts.updater.freshness.release == 1
+
+
+def test_a_statement_of_a_clock_that_was_ahead_does_not_lock_the_device(updated, agent, clock):
+    fresh(updated, 1, NOON + 400 * DAY)
+    assert poll(agent, clock) is None and agent.parts.updater.freshness.expires
+    publish(updated, 2, 2)
+    fresh(updated, 2, clock.now().wall_time)
+    assert poll(agent, clock) is None and updated.require_working(2)
+    fresh(updated, 2, NOON)
+    assert "older freshness statement than before" in poll(agent, clock)

@@ -366,3 +366,11 @@ def test_a_missing_alias_changes_nothing(updated, answer, message):
     with pytest.raises(RegistryError, match=rf": {message} \(HTTP 400\)"):
         updated.updater().check()
     assert updated.require_working(1) and MODEL in str(updated.home)
+
+
+def test_a_file_that_was_replaced_has_another_address(updated):
+    """A cache in front of the server may keep what it has under the old one for weeks."""
+    updated.updater().check()
+    hashes = {file.sha256 for file in updated.updater().home.active_release().files}
+    asked = [path for path, _ in updated.server.requests if "get-artifact" in path]
+    assert asked and all(any(one in path for one in hashes) for path in asked)
