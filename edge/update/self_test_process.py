@@ -3,9 +3,11 @@
 python -m edge.update.self_test_process FOLDER THREADS
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,6 +19,7 @@ from edge.update.self_test import SelfTestResult, run_self_test
 
 SECONDS = 300.0
 MEMORY_BYTES = 2 << 30
+PR_SET_PDEATHSIG = 1
 PROJECT = Path(__file__).parents[2]
 
 
@@ -54,9 +57,12 @@ def self_test_apart(folder: Path, threads: int = 0) -> SelfTestResult:
 
 def main(folder: str, threads: str) -> None:
     """Set the limits, run the self-test and print its result or its error as JSON."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    _end_with_parent()
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    memory = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # if the agent is gone, and cannot end this process
+    # if the agent is gone, and the kernel does not know that
     cpu_seconds = int(SECONDS) * (os.cpu_count() or 1)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     with suppress(OSError):  # without enough memory, the kernel ends this process first
@@ -66,6 +72,12 @@ def main(folder: str, threads: str) -> None:
     except ReleaseError as error:
         answer = {"error": str(error)}
     json.dump(answer, sys.stdout)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the thread that waits for it; only Linux can."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

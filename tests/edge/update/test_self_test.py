@@ -1,12 +1,18 @@
 """The self-test selects a release's network by its reference scores and its speed."""
 
+import contextlib
 import io
 import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hostile_models import add_harm
 from onnx import helper, numpy_helper
 from PIL import Image
 from tiny_model import write_model, write_reference_images
@@ -140,3 +146,44 @@ def test_a_record_of_more_labels_than_reference_scores_is_refused(tmp_path):
     ModelRecord(["a", "b", "c"], (64, 48), "1").write(folder)
     with pytest.raises(Exception, match="are not probabilities of 3 classes"):
         run_self_test(folder)
+
+
+APART = """
+import resource, sys
+from pathlib import Path
+from edge.update.self_test_process import self_test_apart
+
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))  # less than the self-test may take
+print(self_test_apart(Path(sys.argv[1]), 1).file)
+"""
+
+
+def test_a_self_test_has_no_more_memory_than_the_agent_may_give(release):
+    done = subprocess.run([sys.executable, "-c", APART, str(release(None))], capture_output=True)
+    assert done.stdout.strip().decode() in (MODEL_FILE, INT8_FILE), done.stderr
+
+
+def test_a_self_test_ends_with_the_agent(tmp_path):
+    folder = write_reference_images(write_model(tmp_path / "harmful"))
+    add_harm(folder / MODEL_FILE, "a loop without end")
+    with subprocess.Popen([sys.executable, "-c", APART, str(folder)]) as agent:
+        assert wait_for(lambda: running_on(folder) == 2)  # the agent and the self-test
+        time.sleep(1)  # it has set its limits
+        agent.kill()
+    assert wait_for(lambda: running_on(folder) == 0)
+
+
+def running_on(folder) -> int:
+    """How many processes have a folder as an argument."""
+    count = 0
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            count += str(folder).encode() in place.read_bytes().split(b"\0")
+    return count
+
+
+def wait_for(condition) -> bool:
+    until = time.monotonic() + 20
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
+    return condition()
