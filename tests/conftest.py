@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 
-# what a shell runs in its background is deaf to Ctrl-C, and so would be all that the tests start
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 if find_spec("sqlalchemy"):  # the device's environment has no MLflow
     from sqlalchemy import Engine, event
 
@@ -20,6 +17,15 @@ if find_spec("sqlalchemy"):  # the device's environment has no MLflow
         """A test's store need not survive a power cut; MLflow commits some twenty times a run."""
         if type(connection).__module__.startswith("sqlite3"):
             connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c():
+    """Each test hears Ctrl-C, and so does what it starts, in a shell's background too.
+
+    Horovod leaves handlers of its own, too, which hear nothing after its end.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
