@@ -63,7 +63,9 @@ def _scorer(folder: str) -> Scorer:
     return Scorer(folder, threads=1)
 
 
-def _score(scorer: Scorer, images: list[dict[str, Any]], stored: Stored) -> list[dict[str, Any]]:
+def _score(
+    scorer: Scorer, images: list[dict[str, Any]], stored: Stored = as_it_is
+) -> list[dict[str, Any]]:
     """Return the rows of some images, in their order; an unreadable one has a reason."""
     rows: list[dict[str, Any]] = []
     contents: dict[int, bytes] = {}
