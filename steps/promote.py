@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import AfterValidator, Field
-from pyspark.sql import SparkSession
 
 from edge.inference.region import Region
 from edge.protocol.rollout import CANARY
@@ -248,11 +247,7 @@ def _widen(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     keys, released = signing_keys(run.profile.release.key_file), released_name(run.profile.model)
     stages = [float(share) for share in parameters.widen.split(",")]
     with ExitStack() as held:
-
-        @cache
-        def spark() -> SparkSession:
-            return held.enter_context(spark_session(run.profile, "promote"))
-
+        spark = cache(lambda: held.enter_context(spark_session(run.profile, "promote")))
         reports = partial(read_reports, run.profile, spark)
         ending = advance(released, stages, run.id, keys, reports, run.profile.release.fresh_days)
     run.report.headline("canary", f"version {ending.canary.version}")

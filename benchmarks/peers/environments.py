@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -43,3 +44,14 @@ def own_environment(home: Path) -> dict[str, str]:
     """Return the variables of `mlflow run`, with this project's runs below a folder."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
+
+
+def seconds_of(command: list[str], home: Path) -> float:
+    """Return the seconds of a command that succeeds."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=home, env=own_environment(home), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+    return time.perf_counter() - started

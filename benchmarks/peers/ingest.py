@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started by its path
@@ -25,7 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started by 
 from benchmarks.images import add_images, images_folder
 from benchmarks.ingest import repeat
 from benchmarks.machine import machine
-from benchmarks.peers.environments import PROJECT, own_environment, peer_command, peer_python
+from benchmarks.peers.environments import (
+    PROJECT,
+    own_environment,
+    peer_command,
+    peer_python,
+    seconds_of,
+)
 from benchmarks.pipeline import PROJECT_OF_THE_FLOOR
 
 PEERS = {"plain": ("deltalake", "plain_ingest.py"), "daft": ("daft", "daft_ingest.py")}
@@ -52,7 +57,7 @@ def main() -> None:
         repeat(images, damaged, options.files // 10)
         for path in sorted(damaged.iterdir())[::20]:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        _time(_empty_project(home), home)  # makes the store of runs
+        seconds_of(_empty_project(home), home)  # makes the store of runs
         seconds: dict[str, list[float]] = {}
         for number in range(options.rounds):
             _measure(home, {"command": images, "few": few, "many": many}, number, seconds)
@@ -69,11 +74,11 @@ def _measure(
     for name, zone in zones.items():
         for way in ways[number % 3 :] + ways[: number % 3]:
             table = home / f"{name}-{way}-{number}"
-            taken = _time(_command(way, zone, table), home)
+            taken = seconds_of(_command(way, zone, table), home)
             seconds.setdefault(f"{name} {way}", []).append(taken)
     again = _command("ours", zones["command"], home / f"command-ours-{number}")
-    seconds.setdefault("nothing new", []).append(_time(again, home))
-    seconds.setdefault("empty project", []).append(_time(_empty_project(home), home))
+    seconds.setdefault("nothing new", []).append(seconds_of(again, home))
+    seconds.setdefault("empty project", []).append(seconds_of(_empty_project(home), home))
     for table in home.glob("*-*-*"):
         shutil.rmtree(table)
     shown = (f"{name} {times[-1]:.1f}" for name, times in seconds.items())
@@ -95,17 +100,6 @@ def _empty_project(home: Path) -> list[str]:
     (folder / "MLproject").write_text(PROJECT_OF_THE_FLOOR)
     (folder / "floor.py").write_text("")
     return [*MLFLOW_RUN, str(folder)]
-
-
-def _time(command: list[str], home: Path) -> float:
-    """Return the seconds of a command that succeeds."""
-    started = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=home, env=own_environment(home), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-    return time.perf_counter() - started
 
 
 def _after_faults(home: Path, zone: Path, damaged: Path, medians: dict[str, float]) -> None:

@@ -11,17 +11,15 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started by its path
 
 from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
-from benchmarks.peers.environments import PROJECT, own_environment, peer_command
+from benchmarks.peers.environments import PROJECT, peer_command, seconds_of
 
 
 def main() -> None:
@@ -49,24 +47,13 @@ def main() -> None:
                 flags = [word for one in given for word in ("-P", one)]
                 ours = ["mlflow", "run", "--env-manager", "local", str(PROJECT), *flags]
                 command = ours if way == "ours" else [*plain, str(home / "model.onnx"), *counts]
-                seconds[way].append(_time(command, home))
+                seconds[way].append(seconds_of(command, home))
                 shutil.rmtree(home / "lake", ignore_errors=True)
         shown = (f"{way} {times[-1]:.0f}" for way, times in seconds.items())
         print(f"round {number + 1}, seconds: {', '.join(shown)}", flush=True)
     ours, others = (statistics.median(times) for times in seconds.values())
     found = {"pipeline_vs_plain": round(ours / others, 2), "rounds": options.rounds}
     print(json.dumps(found | {"ours_seconds": round(ours), "plain_seconds": round(others)}))
-
-
-def _time(command: list[str], home: Path) -> float:
-    """Return the seconds of a command that succeeds."""
-    started = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=home, env=own_environment(home), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

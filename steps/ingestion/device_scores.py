@@ -19,7 +19,7 @@ from steps.ingestion.label_text import normalize_label
 from steps.ingestion.landing import list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
 from steps.ingestion.rows import landed_row
-from steps.ingestion.tables import QUARANTINE, SCORES
+from steps.ingestion.tables import BY_DEVICE, QUARANTINE, SCORES
 from steps.lake.newest import GetSpark
 from steps.lake.transaction import append_rows
 from steps.settings.profile import Profile
@@ -79,7 +79,7 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
     image = result["file_name"]
     path = None if image is None else "/".join([source, image])
     row = parse_row(result | {"path": path, "score_run_id": run_id}, SCORES)
-    if not row["scored_by"].startswith("edge:") or not row["model"]:
+    if not row["scored_by"].startswith(BY_DEVICE) or not row["model"]:
         raise ValueError("scored_by or model is missing")
     row["label"] = normalize_label(row["label"])
     if row["probabilities"] is not None:

@@ -14,7 +14,7 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.label_rows import LabelRow, current_labels, labels_by
 from steps.ingestion.label_studio import format_task
 from steps.ingestion.landing import display
-from steps.ingestion.tables import IMAGES
+from steps.ingestion.tables import IMAGES, TIME
 from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import Profile
 
@@ -82,7 +82,7 @@ def read_labels(
         return []
     snapshot = log.read_plain()
     columns = [(name, pa.string()) for name in READ]
-    schema = pa.schema([*columns, ("replaced_at", pa.timestamp("us", "UTC"))])
+    schema = pa.schema([*columns, ("replaced_at", TIME)])
     here = pc.starts_with(pc.field("path"), f"{source}/") & pc.field("replaced_at").is_null()
     rows = log.read_rows(snapshot.files, schema, here).select(READ).sort_by("path")
     newest = current_labels(profile)

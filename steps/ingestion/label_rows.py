@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.folders import folders_below, have_splits
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.tables import LABELS
+from steps.ingestion.tables import LABELS, TIME
 from steps.lake.delta_log import DeltaLog, read_newest
 from steps.settings.profile import Profile
 
@@ -28,10 +28,7 @@ FROM_LABELS = "labels"
 """``label_from`` of an image that has its label from this table."""
 
 SCHEMA = pa.schema(
-    [
-        (name, pa.timestamp("us", "UTC") if kind == "TIMESTAMP" else pa.string())
-        for name, kind in LABELS.types.items()
-    ]
+    [(name, TIME if kind == "TIMESTAMP" else pa.string()) for name, kind in LABELS.types.items()]
 )
 
 

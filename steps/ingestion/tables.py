@@ -76,6 +76,9 @@ IMAGES = Table(
 
 QUARANTINE = Table("quarantine", f"{LANDED}, {QUARANTINED}, {INGESTED}, {CONTENT}", indexed=10)
 
+BY_DEVICE = "edge:"
+"""With the device's ID, ``scored_by`` of an answer that a device gave."""
+
 SCORES = Table(
     "scores",
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.protocol.landing_names import KEPT_FOR
 from steps.dataset.split import SplitRule
-from steps.ingestion.tables import IMAGES, SCORES
+from steps.ingestion.tables import IMAGES, SCORES, TIME
 from steps.labelling.sitting import Sitting
 from steps.lake.delta_log import DeltaLog, read_newest
 
@@ -18,7 +18,7 @@ Reasoned = tuple[NDArray[np.intp], dict[int, str]]
 
 SCORED = pa.schema(
     [(name, pa.string()) for name in ("sha256", "model", "model_version", "label")]
-    + [("scored_at", pa.timestamp("us", "UTC"))]
+    + [("scored_at", TIME)]
     + [("probabilities", pa.map_(pa.string(), pa.float64()))]
 )
 EXIF = pa.schema([("exif", pa.map_(pa.string(), pa.string()))])

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.ingestion.label_rows import current_labels
-from steps.ingestion.tables import IMAGES, SCORES, TIME
+from steps.ingestion.tables import BY_DEVICE, IMAGES, SCORES, TIME
 from steps.labelling.describing import BATCH, read_pixels, read_records
 from steps.labelling.image_content import ImageContent
 from steps.labelling.image_index import read_index
@@ -33,7 +33,6 @@ SCORED = pa.schema(
     [(name, pa.string()) for name in ("sha256", "model", "model_version", "label", "scored_by")]
     + [("scored_at", TIME), ("score", pa.float64())]
 )
-EDGE = "edge:"
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ class Comparison:
         scored, (names, of_image) = self.scored, self.index.devices
         known = scored.numbers >= 0
         own = np.where(known, of_image[scored.numbers] == names.index(device), False)
-        own |= scored.scored_by == EDGE + device
+        own |= scored.scored_by == BY_DEVICE + device
         own &= ~known | self.is_new[scored.numbers]
         chosen = np.flatnonzero(own)
         chosen = chosen[np.argsort(scored.times[chosen], kind="stable")]

@@ -8,13 +8,12 @@ from types import MappingProxyType
 
 from mlflow import MlflowClient
 
-from edge.protocol.freshness import FRESHNESS_TAG, Freshness
+from edge.protocol.freshness import DAY_SECONDS, FRESHNESS_TAG, Freshness
 from edge.protocol.release import RELEASE_TAG, ReleaseError
 from edge.protocol.signature import SignatureError
 from steps.release.keys import SigningKeys, public_key, sign
 
 FRESH_DAYS = 30.0
-DAY_SECONDS = 86_400
 
 
 def renew_freshness(

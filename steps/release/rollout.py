@@ -15,7 +15,7 @@ from edge.protocol.release import RELEASE_TAG
 from edge.protocol.rollout import CANARY, ROLLOUT_TAG, Rollout
 from steps.errors import RunStep, UserError
 from steps.evaluation.canary import Action, Decision, DeviceReport, Stage, decide
-from steps.ingestion.tables import DEVICES, SCORES, TIME
+from steps.ingestion.tables import BY_DEVICE, DEVICES, SCORES, TIME
 from steps.lake.newest import GetSpark, Newest
 from steps.registry import versions
 from steps.registry.alias_lock import lock_aliases
@@ -194,7 +194,7 @@ def read_reports(
     }
     by_device: dict[str, dict[str, dict[str, int]]] = {}
     for one in _count_answers(Newest(SCORES, profile, spark), names[0], (champion, canary), now):
-        device = str(one["scored_by"]).removeprefix("edge:")
+        device = str(one["scored_by"]).removeprefix(BY_DEVICE)
         of_version = by_device.setdefault(device, {}).setdefault(one["model_version"], {})
         of_version[one["label"]] = one["label_count"]
     return [
@@ -217,7 +217,7 @@ def _count_answers(
     schema = pa.schema({name: pa.string() for name in texts} | {"scored_at": TIME})
     where = (pc.field("model") == model) & pc.field("model_version").isin(list(numbers))
     where &= pc.field("label").is_valid() & (pc.field("scored_at") > now - WINDOW)
-    rows = scores.rows(schema, where & pc.starts_with(pc.field("scored_by"), "edge:"))
+    rows = scores.rows(schema, where & pc.starts_with(pc.field("scored_by"), BY_DEVICE))
     grouped = rows.group_by(["scored_by", "model_version", "label"])
     found: list[dict[str, Any]] = grouped.aggregate([("label", "count")]).to_pylist()
     return found

@@ -12,7 +12,7 @@ from steps.monitoring.accuracy import Estimate
 from steps.monitoring.compared import Compared, Comparison
 from steps.monitoring.detector import FEWEST, Alarm
 from steps.monitoring.device import PER_BLOCK, TESTS
-from steps.monitoring.findings import Findings, grouped
+from steps.monitoring.findings import ONE_DAY, Findings, grouped
 from steps.monitoring.fleet import Device
 from steps.monitoring.unlikeness import CELLS
 from steps.pipeline.report import Report
@@ -170,7 +170,7 @@ def _plot_days(comparison: Comparison, found: list[Findings]) -> Figure | None:
         days = comparison.index.times[own].astype("datetime64[us]").astype("datetime64[D]")
         values, counts = np.unique(days, return_counts=True)
         began = min((alarm.began for alarm in findings.lasting), default=2**62)
-        late = values.astype("datetime64[us]").astype(np.int64) + 86_400_000_000 > began
+        late = values.astype("datetime64[us]").astype(np.int64) + ONE_DAY > began
         axis.bar(values, counts, color=np.where(late, "#c62330", "#0b6bcb"), width=0.8)
         axis.set_ylabel(
             findings.device.title, rotation=0, ha="right", va="center", parse_math=False
