@@ -48,12 +48,12 @@ from edge.update.self_test import run_self_test
 from edge.update.updater import Updater
 from steps.dataset.cache_eviction import CHECKPOINTS
 from steps.errors import UserError
-from steps.ingestion import arrivals
 from steps.ingestion.label_rows import LabelRow
-from steps.ingestion.landing import LandedFile
 from steps.labelling import commits
 from steps.labelling.journal import Journal
 from steps.lake.lease import lease
+from steps.landing import arrivals
+from steps.landing.zone import LandedFile
 from steps.pipeline.outputs import Selection
 from steps.release.keys import public_keys
 from steps.training import checkpoints

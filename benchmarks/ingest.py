@@ -33,11 +33,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by 
 from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from steps.ingest import Parameters
-from steps.ingestion.arrivals import Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.lake.session import spark_session
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import Profile, load_profile
 
 

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by 
 
 from benchmarks.ingest import ingest, repeat, timed
 from benchmarks.machine import Memory, machine, peak_megabytes
-from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.lake.session import spark_session
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import load_profile
 
 

@@ -34,11 +34,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))  # when started by its path
 
 from steps.errors import UserError  # noqa: E402
-from steps.ingestion import arrivals as arrivals_module  # noqa: E402
-from steps.ingestion.arrivals import Arrivals, Limits  # noqa: E402
-from steps.ingestion.landing import LandedFile  # noqa: E402
 from steps.lake import lease as lease_module  # noqa: E402
 from steps.lake.lease import lease  # noqa: E402
+from steps.landing import arrivals as arrivals_module  # noqa: E402
+from steps.landing.arrivals import Arrivals, Limits  # noqa: E402
+from steps.landing.zone import LandedFile  # noqa: E402
 
 NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
 FILES = 6

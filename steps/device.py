@@ -20,8 +20,8 @@ from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TEST
 from steps.errors import UserError
-from steps.ingestion.landing import read
 from steps.lake.session import spark_session
+from steps.landing.place import read
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import DeviceOutputs
 from steps.pipeline.step import Step, StepRun

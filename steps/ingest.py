@@ -11,9 +11,7 @@ import mlflow
 from pydantic import Field
 
 from steps.errors import UserError
-from steps.ingestion import labelled, landing
-from steps.ingestion.archive import archive
-from steps.ingestion.arrivals import Arrivals, Limits
+from steps.ingestion import labelled
 from steps.ingestion.counts import describe_classes, quarantine_reasons, source_counts
 from steps.ingestion.device_scores import ingest_results
 from steps.ingestion.device_status import ingest_status
@@ -23,13 +21,6 @@ from steps.ingestion.folders import describe_folders, folders_below, have_splits
 from steps.ingestion.follow_labels import apply_labels, pending_labels
 from steps.ingestion.label_rows import labels_version
 from steps.ingestion.labels import MergedLabels, merge_labels
-from steps.ingestion.landing import Landing
-from steps.ingestion.polling import (
-    WAIT_SECONDS,
-    leased_polls,
-    list_at_each_poll,
-    parse_trigger,
-)
 from steps.ingestion.quarantine import check_quarantine, retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
@@ -37,6 +28,16 @@ from steps.ingestion.tables import IMAGES, INGESTED_TABLES, QUARANTINE, open_tab
 from steps.lake.lease import Lease, lease
 from steps.lake.newest import GetSpark, Newest
 from steps.lake.session import spark_session
+from steps.landing.archive import archive
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.place import file_details, normalize, place_exists
+from steps.landing.polling import (
+    WAIT_SECONDS,
+    leased_polls,
+    list_at_each_poll,
+    parse_trigger,
+)
+from steps.landing.zone import Landing, fingerprint, list_landing_zone
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun
@@ -76,12 +77,12 @@ class Parameters(StepParameters):
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     """Stream new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
-    if parameters.labels and not landing.place_exists(parameters.labels):
+    if parameters.labels and not place_exists(parameters.labels):
         raise UserError(
             f"{parameters.labels} does not exist; pass -P labels=<CSV file with a header, Parquet, "
             "or Delta table>"
         )
-    source, profile = landing.normalize(parameters.source), run.profile
+    source, profile = normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
     with ExitStack() as until_end:
         spark = cache(lambda: until_end.enter_context(spark_session(profile, "ingest")))
@@ -117,7 +118,7 @@ def _folders(profile: Profile, zone: Landing) -> set[str]:
 
 def _make_rules(run: StepRun, parameters: Parameters, folders: set[str]) -> Rules:
     return Rules(
-        source=landing.normalize(parameters.source),
+        source=normalize(parameters.source),
         pattern=run.profile.file_name,
         gps=parameters.gps,
         statistics=parameters.statistics,
@@ -140,7 +141,7 @@ def _ingest_new_files(
     ingest_results(spark, profile, source, run.id, held.require)
     ingest_status(spark, profile, source, run.id)
     if parameters.archive:
-        archive(files, source, landing.normalize(parameters.archive))
+        archive(files, source, normalize(parameters.archive))
     return new
 
 
@@ -188,11 +189,11 @@ def _state(parameters: Parameters, profile: Profile) -> str:
 
     An empty landing zone is fine if files may come later, or came before.
     """
-    arrivals = Arrivals(profile, landing.normalize(parameters.source))
+    arrivals = Arrivals(profile, normalize(parameters.source))
     may_be_empty = parameters.trigger != "available_now" or arrivals.exists()
-    zone = landing.list_landing_zone(parameters.source, may_be_empty)
-    landed = landing.fingerprint({*zone.files, *arrivals.recorded()})
-    return landed + (landing.file_details(parameters.labels) if parameters.labels else "")
+    zone = list_landing_zone(parameters.source, may_be_empty)
+    landed = fingerprint({*zone.files, *arrivals.recorded()})
+    return landed + (file_details(parameters.labels) if parameters.labels else "")
 
 
 STEP = Step.of(

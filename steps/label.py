@@ -7,13 +7,13 @@ from collections import Counter
 
 from pydantic import Field
 
-from steps.ingestion import landing
 from steps.ingestion.class_names import parse_class_names
 from steps.ingestion.label_export import export_labels, read_labels
 from steps.labelling.commits import Commits
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
+from steps.landing.place import normalize
 from steps.pipeline.outputs import LabelOutputs
 from steps.pipeline.step import Step, StepRun
 from steps.settings.parameters import StepParameters
@@ -46,7 +46,7 @@ class Parameters(StepParameters):
 
 def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
     """Serve the page until it is done, then write the labels as one version of `labels`."""
-    profile, source = run.profile, landing.normalize(parameters.source)
+    profile, source = run.profile, normalize(parameters.source)
     labeller = parameters.labeller.strip() or getpass.getuser()
     run.report.next_command = run.commands.next("main", source=parameters.source)
     journal = Journal(journal_folder(profile))

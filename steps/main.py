@@ -16,8 +16,8 @@ from steps.dataset.own_split import source_with_test
 from steps.endings import Result
 from steps.errors import RunAgain, UserError
 from steps.evaluation.miss_rate import Wish, require_images
-from steps.ingestion.landing import normalize
 from steps.lake.session import SharedSession
+from steps.landing.place import normalize
 from steps.pipeline.cache_key import Parts
 from steps.pipeline.entry_point import run_entry_point
 from steps.pipeline.model_names import MODEL, name_model

@@ -10,7 +10,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from pydantic import Field
 
 from steps.ingestion.label_rows import RENAME, all_labels, current_labels
-from steps.ingestion.landing import display
+from steps.landing.place import display
 from steps.monitoring.accuracy import Estimate, estimate_accuracy
 from steps.monitoring.acting import OnBreach, Retraining, act, find_causes, webhook_secret
 from steps.monitoring.compared import Comparison, Version

@@ -28,7 +28,7 @@ from steps.evaluation.refusal import (
     what_helps,
     why_refused,
 )
-from steps.ingestion.landing import display
+from steps.landing.place import display
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.runs import LATEST

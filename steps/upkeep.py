@@ -9,13 +9,13 @@ from pydantic import Field
 
 from steps.erasure.erasure import by_age, erase
 from steps.ingestion.erased import erasure_folder
-from steps.ingestion.polling import WAIT_SECONDS
 from steps.ingestion.tables import TABLES
 from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.lease import lease
 from steps.lake.session import spark_session
 from steps.lake.tables import current_version
 from steps.lake.transaction import retry_conflicts
+from steps.landing.polling import WAIT_SECONDS
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id

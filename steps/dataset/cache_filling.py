@@ -29,8 +29,8 @@ from steps.ingestion import labelled
 from steps.ingestion.image_metadata import jpeg_step
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.labelled import too_few_labels
-from steps.ingestion.landing import display
 from steps.lake.delta_log import version_error
+from steps.landing.place import display
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile

@@ -16,9 +16,10 @@ from edge.protocol.erased import ERASED, Erased
 from edge.protocol.privacy import blacken_file, masks_of
 from steps.atomic import write_atomically
 from steps.erasure.work import Work
-from steps.ingestion import landing
 from steps.ingestion.file_name import parse_file_name
-from steps.ingestion.listing import listed_time
+from steps.landing.listing import listed_time
+from steps.landing.place import display, normalize, open_place, place_exists, read
+from steps.landing.zone import LandedFile, list_landing_zone
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")
@@ -37,7 +38,7 @@ class Places(NamedTuple):
     archives: set[str]
     away: set[str]
 
-    def are_away(self, files: Iterable[landing.LandedFile]) -> bool:
+    def are_away(self, files: Iterable[LandedFile]) -> bool:
         """Return whether one of the files may be in a place that is not there."""
         return any(file.path.startswith(f"{one}/") for file in files for one in self.away)
 
@@ -47,19 +48,19 @@ def find_places(runs: Iterable[Run]) -> Places:
 
     @cache
     def is_there(place: str) -> bool:
-        if found := landing.place_exists(place):
+        if found := place_exists(place):
             return found
-        shown = landing.display(place)
+        shown = display(place)
         logger.warning("%s is not there: run this again once it is", shown)
         return False
 
     places = Places(set(), set(), set())
     for run in runs:
         if run.data.tags.get("step") == "ingest" and run.data.params.get("source"):
-            source = landing.normalize(run.data.params["source"])
+            source = normalize(run.data.params["source"])
             (places.sources if is_there(source) else places.away).add(source)
             if named := run.data.params.get("archive"):
-                archive = landing.normalize(named)
+                archive = normalize(named)
                 is_known = is_there(archive)
                 (places.archives if is_known else places.away).add(archive if is_known else source)
     return places
@@ -84,7 +85,7 @@ def erase_files(
     Returns:
         their number, and the paths of the files that cannot be read or deleted.
     """
-    known: dict[str, list[landing.LandedFile]] = defaultdict(list)
+    known: dict[str, list[LandedFile]] = defaultdict(list)
     for file in work.files:
         known[file.path].append(file)
         for source in [one for one in places.sources if file.path.startswith(f"{one}/")]:
@@ -93,12 +94,12 @@ def erase_files(
     sizes = {*work.images.values(), *(file.bytes for file in work.files)}
     paths = set(known)
     for place in places.sources | places.archives:
-        listed = landing.list_landing_zone(place, may_be_empty=True).files
+        listed = list_landing_zone(place, may_be_empty=True).files
         paths |= {file.path for file in listed if file.bytes in sizes}
     masks, count, failed = _masks(profile, work), 0, []
     for path in sorted(paths):
         try:
-            content = landing.read(path)
+            content = read(path)
             is_as_it_landed = any(_is_unchanged(path, file) for file in known.get(path, ()))
             if is_as_it_landed or not work.images.keys().isdisjoint(_hashes(content, masks)):
                 if not dry_run:
@@ -107,8 +108,8 @@ def erase_files(
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             continue  # it is gone
         except OSError as error:
-            logger.warning("%s: %s", landing.display(path), error.strerror or error)
-            failed.append(landing.display(path))
+            logger.warning("%s: %s", display(path), error.strerror or error)
+            failed.append(display(path))
     return count, failed
 
 
@@ -129,14 +130,14 @@ def _hashes(content: bytes, masks: Iterable[tuple[Region, ...]]) -> Iterator[str
             yield hashlib.sha256(blacken_file(content, mask)).hexdigest()
 
 
-def _is_unchanged(path: str, landed: landing.LandedFile) -> bool:
+def _is_unchanged(path: str, landed: LandedFile) -> bool:
     """Return whether a file has the size and the time of one that landed."""
-    filesystem, place = landing.open_place(path)
+    filesystem, place = open_place(path)
     info = filesystem.info(place)
     seconds_apart = abs((listed_time(info) - landed.modified_at).total_seconds())
     return bool(info["size"] == landed.bytes and seconds_apart < 0.001)
 
 
 def _delete(path: str) -> None:
-    filesystem, place = landing.open_place(path)
+    filesystem, place = open_place(path)
     filesystem.rm_file(place)

@@ -13,10 +13,10 @@ from edge.protocol.erased import UNSET_YEAR, Erased
 from steps.atomic import write_atomically
 from steps.ingestion.erased import erasure_folder
 from steps.ingestion.file_name import parse_file_name
-from steps.ingestion.landing import LandedFile
 from steps.ingestion.rows import ERASED
 from steps.ingestion.tables import IMAGE_TABLES, TIME
 from steps.lake.newest import GetSpark, Newest
+from steps.landing.zone import LandedFile
 from steps.settings.profile import Profile
 
 COLUMNS = {

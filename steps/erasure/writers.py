@@ -5,8 +5,8 @@ from contextlib import ExitStack
 import fsspec
 
 from steps.ingestion.erased import erasure_folder
-from steps.ingestion.polling import WAIT_SECONDS
 from steps.lake.lease import lease
+from steps.landing.polling import WAIT_SECONDS
 from steps.settings.profile import Profile
 
 

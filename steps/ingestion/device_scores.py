@@ -14,14 +14,15 @@ from typing import Any
 from pyspark.sql import Row
 
 from edge.protocol.landing_names import RESULTS
-from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.landing import list_files, read
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
 from steps.ingestion.rows import landed_row
 from steps.ingestion.tables import BY_DEVICE, QUARANTINE, SCORES
 from steps.lake.newest import GetSpark
 from steps.lake.transaction import append_rows
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.place import read
+from steps.landing.zone import list_files
 from steps.settings.profile import Profile
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from steps.ingestion.label_export import read_labels
 from steps.ingestion.label_rows import RENAME, LabelRow, add_labels, current_labels, given_by
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.labels import ROW
-from steps.ingestion.landing import display
 from steps.ingestion.tables import IMAGES, read_current
 from steps.lake.newest import Newest
+from steps.landing.place import display
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")

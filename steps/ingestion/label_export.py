@@ -13,9 +13,9 @@ from steps.atomic import write_atomically
 from steps.errors import RunStep, UserError
 from steps.ingestion.label_rows import LabelRow, current_labels, labels_by
 from steps.ingestion.label_studio import format_task
-from steps.ingestion.landing import display
 from steps.ingestion.tables import IMAGES, TIME
 from steps.lake.delta_log import DeltaLog
+from steps.landing.place import display
 from steps.settings.profile import Profile
 
 READ = ("path", "file_name", "sha256", "device_id", "label", "label_from")

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.ingestion.label_rows import current_labels, labels_by, labels_version
-from steps.ingestion.landing import display
 from steps.ingestion.tables import TIME, path_is_under
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
+from steps.landing.place import display
 from steps.pipeline.outputs import IngestOutputs
 from steps.settings.profile import Profile
 

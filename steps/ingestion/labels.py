@@ -16,8 +16,8 @@ from steps.ingestion.folders import normalize_split
 from steps.ingestion.label_rows import IMPORT, add_rows, all_labels
 from steps.ingestion.label_studio import parse_tasks
 from steps.ingestion.label_text import normalize_label
-from steps.ingestion.landing import display, normalize, read
 from steps.ingestion.tables import IMAGES, current_rows
+from steps.landing.place import display, normalize, read
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")

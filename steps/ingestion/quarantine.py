@@ -5,9 +5,9 @@ import logging
 from pyspark.sql import SparkSession
 
 from steps.errors import RunAgain, UserError
-from steps.ingestion.landing import display
 from steps.ingestion.rows import Rules, describe_files
 from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
+from steps.landing.place import display
 from steps.pipeline.commands import Commands
 from steps.settings.profile import Profile
 

@@ -20,9 +20,9 @@ from edge.protocol.privacy import blacken_file, masks_of
 from steps.ingestion.exif import FUTURE
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
-from steps.ingestion.landing import read
 from steps.ingestion.tables import DESCRIBED
 from steps.lake.data_file import to_batches
+from steps.landing.place import read
 
 BYTES_PER_BATCH = 16 * 1024**2
 """Of images that a worker holds before it passes them on."""

@@ -12,15 +12,15 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.functions import broadcast
 from tqdm import tqdm
 
-from steps.ingestion.arrivals import ARRIVAL, Arrivals, Limits
 from steps.ingestion.duplicates import Duplicates, select_unchanged
-from steps.ingestion.landing import LandedFile
-from steps.ingestion.left_out import SHOWN, printable_path
 from steps.ingestion.rows import Rules, build_images, describe_files
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, TIME, open_tables
 from steps.lake.data_file import append_by_workers
 from steps.lake.newest import GetSpark, Newest
 from steps.lake.transaction import append_rows
+from steps.landing.arrivals import ARRIVAL, Arrivals, Limits
+from steps.landing.left_out import SHOWN, printable_path
+from steps.landing.zone import LandedFile
 from steps.pipeline.disk_space import require_space
 from steps.settings.profile import Profile
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from steps.errors import RunStep, UserError
 from steps.ingestion.label_rows import FROM_LABELS
-from steps.ingestion.landing import display
 from steps.ingestion.tables import BAND, IMAGES, TIME
 from steps.lake.delta_log import DeltaLog
+from steps.landing.place import display
 from steps.settings.profile import Profile
 
 NARROW = pa.schema(

@@ -14,9 +14,9 @@ from PIL import Image
 from edge.inference.image import as_rgb, open_image
 from steps.ingestion.counts import describe_classes
 from steps.ingestion.labels import MergedLabels
-from steps.ingestion.left_out import LeftOut
 from steps.ingestion.tables import BAND, TIME, read_current
 from steps.lake.newest import Newest
+from steps.landing.left_out import LeftOut
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.report import plain
 from steps.pipeline.step import StepRun

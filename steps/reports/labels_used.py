@@ -9,7 +9,7 @@ from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import SPLITS
 from steps.ingestion.class_names import class_names
 from steps.ingestion.label_rows import current_labels
-from steps.ingestion.landing import display
+from steps.landing.place import display
 from steps.pipeline.report import Report
 from steps.settings.profile import Profile
 

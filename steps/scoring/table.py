@@ -15,12 +15,13 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.file_name import parse_file_name
-from steps.ingestion.landing import list_landing_zone, normalize
 from steps.ingestion.rows import Rules
 from steps.ingestion.tables import SCORES, path_is_under
 from steps.lake.data_file import append_by_workers
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.place import normalize
+from steps.landing.zone import list_landing_zone
 from steps.pipeline.outputs import IngestOutputs
 from steps.scoring.worker import Stored, as_it_is, score_images
 from steps.settings.profile import Profile

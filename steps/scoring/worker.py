@@ -89,7 +89,7 @@ def _score(
 
 def _read(row: dict[str, Any], stored: Stored) -> bytes:
     """Return what is kept of the file at the row's path; write its SHA-256 into the row."""
-    from steps.ingestion.landing import read
+    from steps.landing.place import read
 
     content = stored(row["path"], read(row["path"]))
     row["sha256"] = hashlib.sha256(content).hexdigest()

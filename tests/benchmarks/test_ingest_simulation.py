@@ -6,8 +6,8 @@ import uuid
 import pytest
 
 from benchmarks.ingest_simulation import simulate
-from steps.ingestion import arrivals
-from steps.ingestion.arrivals import Arrivals
+from steps.landing import arrivals
+from steps.landing.arrivals import Arrivals
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "60"))
 

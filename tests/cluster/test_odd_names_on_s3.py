@@ -4,8 +4,9 @@ import pytest
 from odd_names import MATCHED, ODD
 
 from edge.outbox.landing import Landing
-from steps.ingestion.archive import archive
-from steps.ingestion.landing import list_landing_zone, read
+from steps.landing.archive import archive
+from steps.landing.place import read
+from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.cluster
 

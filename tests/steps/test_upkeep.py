@@ -15,8 +15,6 @@ from PIL import Image
 from pyarrow import parquet
 
 from steps.errors import UserError
-from steps.ingestion.arrivals import Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES
@@ -24,6 +22,8 @@ from steps.lake import transaction
 from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.tables import current_version
 from steps.lake.transaction import retry_conflicts
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun

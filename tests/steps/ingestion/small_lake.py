@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from steps.ingestion.arrivals import Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGE_TABLES, LABELS, TABLES
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import Profile
 
 LIMITS = Limits(files=1000, bytes=10**9)

@@ -8,8 +8,8 @@ from drawing import file_name, jpeg
 from small_lake import SmallLake, make_small_lake
 
 from steps.ingestion import duplicates as module
-from steps.ingestion.arrivals import Arrivals
 from steps.ingestion.duplicates import Duplicates, mark_duplicates
+from steps.landing.arrivals import Arrivals
 
 pytestmark = pytest.mark.slow
 

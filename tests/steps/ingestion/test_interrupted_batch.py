@@ -6,7 +6,7 @@ import pytest
 from drawing import file_name, jpeg
 from small_lake import make_small_lake
 
-from steps.ingestion.arrivals import Arrivals
+from steps.landing.arrivals import Arrivals
 
 pytestmark = pytest.mark.slow
 

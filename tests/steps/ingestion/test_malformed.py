@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 from malformed import IMAGE, KINDS, malformed
 
-from steps.ingestion.arrivals import Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, QUARANTINE
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 

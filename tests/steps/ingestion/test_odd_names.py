@@ -7,9 +7,10 @@ from drawing import jpeg
 from odd_names import MATCHED, ON_DISK
 from small_lake import LIMITS, make_small_lake
 
-from steps.ingestion.archive import archive
-from steps.ingestion.landing import list_landing_zone, read
 from steps.ingestion.stream import ingest_files
+from steps.landing.archive import archive
+from steps.landing.place import read
+from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from drawing import encoded, file_name, jpeg
 from PIL import Image
 from small_lake import LIMITS, make_small_lake
 
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.stream import ingest_files
+from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

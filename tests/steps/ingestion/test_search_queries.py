@@ -14,12 +14,12 @@ from drawing import encoded, file_name
 from PIL import Image, ImageFilter
 
 from steps.errors import RunStep, UserError
-from steps.ingestion.arrivals import Limits
 from steps.ingestion.labels import merge_labels
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import DEVICES, IMAGES, view_tables
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import PROJECT
 
 SEARCH = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")

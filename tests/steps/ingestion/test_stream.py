@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from drawing import drawn, encoded, file_name, jpeg
 
-from steps.ingestion.arrivals import Limits
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.lake.tables import current_version
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import Profile
 
 pytestmark = pytest.mark.slow

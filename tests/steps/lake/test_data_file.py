@@ -13,13 +13,13 @@ from drawing import file_name, jpeg
 from pyarrow import parquet
 from small_lake import make_small_lake
 
-from steps.ingestion.landing import list_landing_zone
 from steps.ingestion.rows import build_images
 from steps.ingestion.stream import ARRIVAL
 from steps.ingestion.tables import IMAGES
 from steps.lake import data_file
 from steps.lake.data_file import Appended, append_by_workers, write_files
 from steps.lake.transaction import Append
+from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

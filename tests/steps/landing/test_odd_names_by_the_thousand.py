@@ -13,11 +13,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
-from steps.ingestion.archive import archive
-from steps.ingestion.arrivals import Arrivals, Limits
 from steps.ingestion.file_name import parse_file_name
-from steps.ingestion.landing import list_landing_zone, open_place, read
-from steps.ingestion.listing import hidden_in
+from steps.landing.archive import archive
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.listing import hidden_in
+from steps.landing.place import open_place, read
+from steps.landing.zone import list_landing_zone
 from steps.settings.profile import load_profile
 
 pytestmark = pytest.mark.proof

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from types import FrameType
 
 from steps.errors import RunAgain, UserError
-from steps.ingestion.landing import Landing, list_landing_zone
 from steps.lake.lease import Lease, lease
+from steps.landing.zone import Landing, list_landing_zone
 from steps.pipeline.signals import STOPS, handlers_kept, note
 
 AVAILABLE_NOW = "available_now"

@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 import fsspec
 
 from steps.errors import UserError
-from steps.ingestion.landing import LandedFile, open_place
-from steps.ingestion.listing import listed_time
+from steps.landing.listing import listed_time
+from steps.landing.place import open_place
+from steps.landing.zone import LandedFile
 
 
 def archive(files: list[LandedFile], source: str, target: str) -> int:

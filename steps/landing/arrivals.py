@@ -24,8 +24,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.atomic import create_atomically, make_folder, write_atomically
 from steps.errors import RunAgain, UserError
-from steps.ingestion.landing import LandedFile
 from steps.lake.newest import GetSpark
+from steps.landing.zone import LandedFile
 from steps.settings.profile import Profile
 
 NOTED = "_noted-"

@@ -6,7 +6,7 @@ import pytest
 from drawing import jpeg
 
 from steps.errors import UserError
-from steps.ingestion.polling import list_at_each_poll
+from steps.landing.polling import list_at_each_poll
 
 
 def test_a_poll_that_cannot_list_the_zone_is_said_once_and_left_out(tmp_path, caplog):

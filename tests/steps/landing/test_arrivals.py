@@ -10,8 +10,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from steps.atomic import create_atomically
 from steps.errors import UserError
-from steps.ingestion.arrivals import Arrivals, Limits
-from steps.ingestion.landing import LandedFile, list_landing_zone
+from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.zone import LandedFile, list_landing_zone
 from steps.settings.profile import load_profile
 
 SOURCE = "file:/landing zone"
@@ -149,7 +149,7 @@ def test_the_rest_is_new_if_a_call_is_interrupted_between_two_chunks(
         return create_atomically(place, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("steps.ingestion.arrivals.create_atomically", interrupted)
+        patched.setattr("steps.landing.arrivals.create_atomically", interrupted)
         with pytest.raises(KeyboardInterrupt):
             arrivals.record(files, Limits(1, 100))
     again = Arrivals(profile, SOURCE)

@@ -13,8 +13,9 @@ from odd_names import MATCHED, ON_DISK
 
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
-from steps.ingestion.archive import archive
-from steps.ingestion.landing import fingerprint, list_landing_zone, open_place, read
+from steps.landing.archive import archive
+from steps.landing.place import open_place, read
+from steps.landing.zone import fingerprint, list_landing_zone
 
 
 @pytest.fixture

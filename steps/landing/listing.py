@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from edge.protocol.erased import ERASED
 from edge.protocol.landing_names import RESULTS, STATUS
-from steps.ingestion.left_out import LeftOut, printable_path
+from steps.landing.left_out import LeftOut, printable_path
 
 OTHER_PROGRAMS = (
     *("@eadir", "#recycle", "@recycle", "$recycle.bin", "__macosx", "system volume information"),

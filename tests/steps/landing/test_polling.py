@@ -9,8 +9,8 @@ import time
 import pytest
 
 from steps.errors import UserError
-from steps.ingestion import polling
-from steps.ingestion.polling import CONTINUOUS_SECONDS, leased_polls, parse_trigger, polls
+from steps.landing import polling
+from steps.landing.polling import CONTINUOUS_SECONDS, leased_polls, parse_trigger, polls
 from steps.pipeline import signals as stopped
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -1,0 +1,1 @@
+"""The landing zone: where images arrive, what is new there, and when it is polled."""
