@@ -13,6 +13,7 @@ from steps.labelling.commits import Commits
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
+from steps.lake.session import SharedSession
 from steps.landing.place import normalize
 from steps.pipeline.outputs import LabelOutputs
 from steps.pipeline.step import Step, StepRun
@@ -55,8 +56,9 @@ def label(run: StepRun, parameters: Parameters) -> LabelOutputs:
             logger.info("%d labels of a sitting that was interrupted:", len(journal.rows))
             Commits(profile, journal).finish()
         if parameters.names or parameters.merge or parameters.export:
-            commits = Commits(profile, journal)
-            return _without_page(commits, profile, source, labeller, parameters)
+            with SharedSession():
+                commits = Commits(profile, journal)
+                return _without_page(commits, profile, source, labeller, parameters)
         sitting = Sitting(profile, source, journal, labeller)
         server = Server(sitting, parameters.port, parameters.host, run.report.next_command)
         _serve(sitting, server)

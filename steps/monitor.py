@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from pydantic import Field
 
-from steps.ingestion.label_rows import RENAME, all_labels, current_labels
+from steps.ingestion.label_rows import RENAME, all_labels, current_labels, without_undone
 from steps.landing.place import display
 from steps.monitoring.accuracy import Estimate, estimate_accuracy
 from steps.monitoring.acting import OnBreach, Retraining, act, find_causes, webhook_secret
@@ -139,7 +139,7 @@ def count_labelled(comparison: Comparison) -> int:
     """Return how many images of the landing zone were labelled since the training, by more than a
     new name of their label."""
     since = comparison.version.trained_at
-    rows = all_labels(comparison.profile).to_pylist()
+    rows = without_undone(all_labels(comparison.profile).to_pylist())
     given = {r["sha256"] for r in rows if r["labelled_at"] > since and r["how"] != RENAME}
     now = current_labels(comparison.profile)
     found = (sha for sha in given if now[sha]["label"] is not None)

@@ -75,9 +75,11 @@ class Mqtt(Action):
         with self._connect("", self._wake.set) as connection:
             connection.publish(self._topics.availability, ONLINE)
             self._succeed()
+            shown = None
             while not self._stopping.is_set():
                 if newest := self._newest:
-                    self._publish(connection, newest)
+                    self._publish(connection, newest, with_image=newest.id != shown)
+                    shown = newest.id
                 status = self.health()  # also without a frame: the camera may be what is broken
                 health = {name: status.get(name) for name in HEALTH}
                 connection.publish(self._topics.health, json.dumps(health).encode())
@@ -87,12 +89,12 @@ class Mqtt(Action):
             # a broker sends the last will only for a client that did not say goodbye
             connection.publish(self._topics.availability, OFFLINE)
 
-    def _publish(self, connection: "_Connection", state: CameraState) -> None:
+    def _publish(self, connection: "_Connection", state: CameraState, with_image: bool) -> None:
         if self.settings.discovery:
             messages = discovery_messages(self.settings.discovery, self._topics, state)
             for topic, payload in messages.items():
                 connection.publish(topic, payload)
-        if self._topics.image and (image := self._image) is not None:
+        if with_image and (image := self._image) is not None:
             # before the state, so that who waits for that has the image already
             with suppress(UnreadableError):
                 connection.publish(self._topics.image, encode_smaller(image, IMAGE_SIDE))

@@ -3,8 +3,13 @@
 A release is in breach if more devices roll it back, fail its self-test or fall silent than faulty
 devices explain (a binomial test), or if the canary's answers differ from the champion's: for each
 label and for "unsure", the mean share of a device's answers (a permutation test over devices).
+
+A stage is looked at again and again. Failures only add up, so the last look is the one that counts.
+Answers may differ by chance at any look, so each hour spends a part of the doubt (Lan and DeMets
+1983, "Discrete sequential boundaries for clinical trials"), whatever the hours have in common.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.protocol.rollout import failed_releases, place_of
+from edge.protocol.rollout import Rollout, failed_releases
 
 MAX_FAULTY = 0.02
 """The share of devices on which a good release fails, as memory and power supplies do."""
@@ -22,11 +27,16 @@ MAX_FAULTY = 0.02
 DOUBT = 0.05
 """How likely that many failures would be of a good release."""
 
-FALSE_ALARM = 0.001
-"""How likely answers of equal releases would differ so much, over all labels."""
+FALSE_ALARM = 0.01
+"""How likely answers of equal releases differ so much, over all labels and hours of a stage."""
+
+SPENDING = 1.2
+"""The k-th hour has a part of it that falls as k^-1.2: 18 %, 8 %, 5 % … 0.4 % after a day. Looks of
+an hour read mostly the same answers, those of the last one, and count as one."""
 
 DRAWS, BLOCK = 10_000, 1000
-"""Of devices that might have got the canary, to compare with those that did; so many at once."""
+"""Of devices that might have got the canary, to compare with those that did, at least; so many at
+once."""
 
 MIN_DIFFERENCE = 0.1
 """Of a label's share of the answers: a smaller one stops no rollout."""
@@ -35,7 +45,8 @@ DECIDED, FRAMES = 0.8, 20
 """A stage ends when this share of its devices runs the release or failed, and each of those that
 run it has so many answers on average; a device with fewer says nothing of its answers."""
 
-SILENT = timedelta(hours=24)
+HOUR = timedelta(hours=1)
+SILENT = 24 * HOUR
 """A device that is heard of no more has failed after so long a time in the stage, by the newest
 report of any device: a pause of ingest silences all of them. One that was away for so long when the
 stage began is not counted."""
@@ -85,14 +96,24 @@ class Stage:
     Attributes:
         model: the name of the released model.
         release: number of the canary's release.
-        share: of the devices that get it, 0–1.
-        since: when it began.
+        rollout: which devices get it, and since when.
     """
 
     model: str
     release: int
-    share: float
-    since: datetime
+    rollout: Rollout
+
+    @property
+    def since(self) -> datetime:
+        """When it began."""
+        return datetime.fromisoformat(self.rollout.since)
+
+    def false_alarm(self, at: datetime) -> float:
+        """Return how likely a difference by chance may be at a time."""
+        from scipy.special import zeta
+
+        hour = 1 + max(0, (at - self.since) // HOUR)
+        return float(FALSE_ALARM * hour**-SPENDING / zeta(SPENDING))
 
 
 def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
@@ -106,9 +127,10 @@ def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
     if not reports:
         return Decision(Action.WAIT, "no device has reported")
     heard = max(one.reported_at for one in reports)
-    chosen = [one for one in reports if place_of(one.device, stage.model) < stage.share]
+    chosen = [one for one in reports if stage.rollout.includes(one.device, stage.model)]
     if not chosen:
-        return Decision(Action.WIDEN, f"none of {len(reports)} devices lies below {stage.share:g}")
+        place = f"{len(reports)} devices lies below {stage.rollout.share:g}"
+        return Decision(Action.WIDEN, f"none of {place}")
     running = [one for one in chosen if _runs(one, stage)]
     failed = [one for one in chosen if one not in running and _has_failed(one, stage, heard)]
     counts = f"{len(running)} of {len(chosen)} devices run it, {len(failed)} failed"
@@ -116,7 +138,7 @@ def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
     if failed and _chance(len(failed), len(chosen)) <= DOUBT:
         return Decision(Action.TAKE_BACK, f"{counts}: {failed[0].failure or 'no report'}")
     others = [one for one in reports if one not in chosen]
-    if difference := _difference(running, others):
+    if difference := _difference(running, others, stage.false_alarm(heard)):
         return Decision(Action.TAKE_BACK, f"{counts}: {difference}")
     answers = sum(sum(one.canary.values()) for one in running)
     is_decided = len(running) + len(failed) >= DECIDED * len(chosen)
@@ -144,7 +166,9 @@ def _chance(failures: int, devices: int) -> float:
     return float(bdtrc(failures - 1, devices, MAX_FAULTY))
 
 
-def _difference(running: Sequence[DeviceReport], others: Sequence[DeviceReport]) -> str | None:
+def _difference(
+    running: Sequence[DeviceReport], others: Sequence[DeviceReport], doubt: float
+) -> str | None:
     """Return how the canary's answers differ from the champion's; None if they do not."""
     canary = [one.canary for one in running if sum(one.canary.values()) >= FRAMES]
     champion = [one.champion for one in others if sum(one.champion.values()) >= FRAMES]
@@ -159,12 +183,13 @@ def _difference(running: Sequence[DeviceReport], others: Sequence[DeviceReport])
     is_large = np.abs(ours - theirs) >= MIN_DIFFERENCE
     if not is_large.any():
         return None
-    for n in np.flatnonzero(is_large & (_chances(shares, len(canary)) <= FALSE_ALARM)):
+    draws = max(DRAWS, math.ceil(1 / doubt))  # with fewer, no difference is too large for chance
+    for n in np.flatnonzero(is_large & (_chances(shares, len(canary), draws) <= doubt)):
         return f"{labels[n]} is {ours[n]:.0%} of its answers, {theirs[n]:.0%} before"
     return None
 
 
-def _chances(shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _chances(shares: NDArray[np.float64], count: int, least: int) -> NDArray[np.float64]:
     """Return how likely a label's mean shares differ so much, if any devices might be the first.
 
     A permutation test: it holds for few devices and whatever they see. The largest difference of
@@ -173,6 +198,7 @@ def _chances(shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     Args:
         shares: of each label in the answers of each device, ``float [devices, labels]``.
         count: of the first devices, which run the canary.
+        least: draws.
     """
     # a sum of centred shares stands for the difference of the means: it is proportional
     deviations = shares - shares.mean(axis=0)
@@ -180,10 +206,11 @@ def _chances(shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     deviations /= np.where(spread > 0, spread, 1)
     observed = np.abs(deviations[:count].sum(axis=0))
     fewer, draws = min(count, len(shares) - count), np.random.default_rng(0)
+    blocks = math.ceil(least / BLOCK)
     reached = np.ones(len(observed))  # what was drawn in fact is one of them
-    for _ in range(DRAWS // BLOCK):
+    for _ in range(blocks):
         places = draws.random((BLOCK, len(shares)))
         drawn = np.argpartition(places, fewer - 1, axis=1)[:, :fewer]
         largest = np.abs(deviations[drawn].sum(axis=1)).max(axis=1)
         reached += (largest[:, None] >= observed - 1e-9).sum(axis=0)
-    return reached / (DRAWS + 1)
+    return reached / (blocks * BLOCK + 1)

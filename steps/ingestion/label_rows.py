@@ -95,6 +95,19 @@ def all_labels(profile: Profile) -> pa.Table:
     return rows.sort_by([("labelled_at", "ascending"), ("id", "ascending")])
 
 
+def without_undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows, the oldest first, without those that were taken back, and without the undo."""
+    undone: set[str] = set()
+    before: dict[str, list[str]] = {}
+    for row in rows:
+        ids = before.setdefault(row["sha256"], [])
+        if row["how"] in (UNDO, UNDO_TO_NOT_SURE) and ids:
+            undone |= {row["id"], ids.pop()}
+        else:
+            ids.append(row["id"])
+    return [row for row in rows if row["id"] not in undone]
+
+
 def labels_by(
     newest: dict[str, dict[str, Any]], source: str, pattern: str, images: list[dict[str, Any]]
 ) -> list[str | None]:

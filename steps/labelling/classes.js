@@ -12,19 +12,19 @@ async function manage() {
     const name = made("input", {value: nameOf(label), maxLength: 200, ariaLabel: `name of ${label}`});
     const into = made("select", {ariaLabel: `label that ${label} is merged into`}, made("option", {value: ""}, "merge into …"),
       ...classes.filter(other => other !== label).map(other => made("option", {value: other}, nameOf(other))));
-    name.onchange = () => name.value.trim() && change("names", {[label]: name.value.trim()});
-    into.onchange = () => confirm(`Give ${named(label)?.count ?? 0} images labelled ${nameOf(label)} the label ${nameOf(into.value)}? Undo does not take this back.`) ? change("merge", {label, into: into.value}) : into.value = "";
+    name.onchange = () => name.value.trim() && change("names", {[label]: name.value.trim()}, ["names", {[label]: nameOf(label)}]);
+    into.onchange = () => confirm(`Give ${named(label)?.count ?? 0} images labelled ${nameOf(label)} the label ${nameOf(into.value)}?`) ? change("merge", {label, into: into.value}, ["undo", {}]) : into.value = "";
     const key = made("i", {className: "key"});
     key.style.background = colour(label);
     return made("tr", {}, made("td", {}, key, label), made("td", {}, name), made("td", {}, into));
   });
   at("class-list").replaceChildren(...rows.length ? rows : [made("tr", {}, made("td", {}, "There is no label yet: press N on an image."))]);
-  if (!at("manage").open) at("manage").showModal();
+  if (!at("manage").open) { at("changing").textContent = ""; at("manage").showModal(); }
   const lines = await ask("history").catch(() => []);
   at("history").replaceChildren(...lines.map(one => made("li", {}, `${when(new Date(one.at).toISOString())}: ${one.text}`)));
 }
 
-async function change(path, body) {
+async function change(path, body, back) {
   at("changing").textContent = "Writing into the table, which takes about 20 seconds …";
   at("manage").inert = true;
   try {
@@ -33,7 +33,7 @@ async function change(path, body) {
     classes = [];
     show(next);
     showChoices();
-    at("changing").textContent = "Written.";
+    at("changing").replaceChildren("Written. ", back ? made("button", {onclick: () => change(...back)}, "Undo") : "");
   } catch (error) { at("changing").textContent = error.message; }
   at("manage").inert = false;
   await manage();

@@ -39,10 +39,18 @@ class Given(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a row did to an image: what it had before (None: no row), and when."""
+    """What a row did to an image.
+
+    Attributes:
+        sha256: of the image.
+        before: what it had; None: no row.
+        by_others: what other people had said, by name.
+        at: when.
+    """
 
     sha256: str
     before: Given | None
+    by_others: dict[str, str | None]
     at: datetime
 
 
@@ -79,7 +87,7 @@ class LabelsNow:
         for (labeller, _), group in groupby(rows, attrgetter(*ACTION)):
             action = list(group)
             changes = [self._apply(row) for row in action]
-            if labeller != self._labeller or action[0].how in (IMPORT, RENAME):
+            if labeller != self._labeller or action[0].how == IMPORT:
                 continue
             if action[0].how in (UNDO, UNDO_TO_NOT_SURE):
                 self._take_back({change.sha256 for change in changes})
@@ -92,23 +100,24 @@ class LabelsNow:
         """Let images be as before the last action on them, also for the undo that follows."""
         while self._actions:
             action = self._actions.pop()
-            for sha256, before, _ in action:
+            for sha256, before, by_others, _ in action:
                 if before and sha256 in undone:
-                    self._newest[sha256] = before
+                    self._newest[sha256], self._by_others[sha256] = before, by_others
             if any(change.sha256 in undone for change in action):
                 return
 
     def _apply(self, row: LabelRow) -> Change:
-        before = self._newest.get(row.sha256)
+        before, by_others = self._newest.get(row.sha256), self._by_others.get(row.sha256, {})
         if before and row.how == RENAME:  # says nothing of the image
-            others = self._by_others.get(row.sha256, {})
-            others.update({one: row.label for one in others if others[one] == before.label})
+            renamed = {one: row.label for one, said in by_others.items() if said == before.label}
+            self._by_others[row.sha256] = by_others | renamed
         elif before and before.labeller != row.labeller:
-            self._by_others.setdefault(row.sha256, {})[before.labeller] = before.label
-            self._by_others[row.sha256].pop(row.labeller, None)
+            others = by_others | {before.labeller: before.label}
+            others.pop(row.labeller, None)
+            self._by_others[row.sha256] = others
         is_unsure = row.how in (NOT_SURE, UNDO_TO_NOT_SURE)
         self._newest[row.sha256] = Given(row.label, row.labeller, is_unsure, row.labelled_at)
-        return Change(row.sha256, before, row.labelled_at)
+        return Change(row.sha256, before, by_others, row.labelled_at)
 
     def last_action(self) -> list[Change]:
         """Return what an undo takes back: of the last action, what others have left as it was."""

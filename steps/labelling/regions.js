@@ -3,9 +3,9 @@
 const area = {device: null, start: 0, image: null, drawn: {}, from: null, to: null};
 const KINDS = {regions: "#3fb950", privacy_masks: "#f85149"};
 const kindOf = () => document.querySelector("[name=kind]:checked").value;
-const drawnOf = kind => area.drawn[kind] ??= {};
-const rectangles = kind => drawnOf(kind)[area.device] ?? drawnOf(kind)[""] ?? [];  // without its own, a device has those of all
-const asYaml = one => `[${one.map(number => Number(number.toFixed(3))).join(", ")}]`;
+const drawnAll = kind => area.drawn[kind] ??= {};
+const rectangles = kind => drawnAll(kind)[area.device] ?? drawnAll(kind)[""] ?? [];  // without its own, a device has those of all
+const asText = one => one.map(number => Number(number.toFixed(3))).join(",");
 
 async function loadRegions() {
   if (!Object.keys(area.drawn).length) {
@@ -45,7 +45,7 @@ function showRegions() {
   const canvas = at("area"), scale = devicePixelRatio, pen = canvas.getContext("2d");
   canvas.width = canvas.clientWidth * scale; canvas.height = canvas.clientHeight * scale;
   pen.scale(scale, scale);
-  if (!area.image) return showLines();
+  if (!area.image) return showOthers();
   const [left, top, width, height] = fitted();
   const part = ([x, y, w, h]) => [left + x * width, top + y * height, w * width, h * height];
   pen.drawImage(area.image, left, top, width, height);
@@ -62,29 +62,28 @@ function showRegions() {
   for (const kind in KINDS) for (const one of kind === "regions" ? region ? [region] : [] : now(kind)) {
     pen.strokeStyle = KINDS[kind]; pen.lineWidth = 2; pen.strokeRect(...part(one));
   }
-  showLines();
+  showOthers();
 }
 
-function showLines() {
-  const lines = [], own = rectangles("regions")[0];
-  const section = (name, text) => {
-    const devices = Object.entries(area.drawn[name] ?? {}).filter(([, list]) => list.length);
-    if (devices.length) lines.push(`${name}:`, ...devices.map(([device, list]) => `  ${JSON.stringify(device)}: ${text(list)}`));
-  };
-  section("regions", list => asYaml(list[0]));
-  section("privacy_masks", list => `[${list.map(asYaml).join(", ")}]`);
-  at("lines").value = lines.join("\n") || "Draw a rectangle on the image.";
-  at("lines").rows = Math.max(2, Math.min(7, lines.length));
-  const masks = rectangles("privacy_masks").map(asYaml).join(", "), ofAll = drawnOf("privacy_masks");
+async function writeAreas() {
+  const regions = Object.fromEntries(Object.entries(drawnAll("regions")).map(([device, [one]]) => [device, one]));
+  try {
+    await ask("areas", {regions, privacy_masks: drawnAll("privacy_masks")});
+    at("written").textContent = `Written into ${state.profile}. The next ingest and training read it.`;
+  } catch (error) { at("written").textContent = error.message; }
+}
+
+function showOthers() {
+  const own = rectangles("regions")[0], masks = rectangles("privacy_masks").map(one => `[${asText(one)}]`).join(", "), ofAll = drawnAll("privacy_masks");
   const shared = ofAll[""] && !ofAll[area.device] ? " (so far those of all devices; what you draw is added to them, for this device)" : "";
-  at("one-region").replaceChildren(...own ? ["For all devices, without a profile: ", made("code", {}, `-P region=${own.map(number => Number(number.toFixed(3))).join(",")}`)] : [],
+  at("one-region").replaceChildren(...own ? ["For all devices, without a profile: ", made("code", {}, `-P region=${asText(own)}`)] : [],
     ...masks ? [` In agent.toml of the device, below [camera]${shared}: `, made("code", {}, `privacy_masks = [${masks}]`)] : []);
   at("numbers").value = (rectangles(kindOf()).at(-1) ?? []).join(",");
 }
 
 function addRectangle(one) {
   const kind = kindOf();
-  drawnOf(kind)[area.device] = [...kind === "regions" ? [] : rectangles(kind), one];
+  drawnAll(kind)[area.device] = [...kind === "regions" ? [] : rectangles(kind), one];
   showRegions();
 }
 
@@ -105,12 +104,12 @@ function addRectangle(one) {
   canvas.onpointercancel = () => { area.from = null; showRegions(); };
   at("area-device").onchange = () => { area.start = 0; loadRegions(); };
   at("other-frame").onclick = loadRegions;
-  at("clear").onclick = () => { delete drawnOf(kindOf())[area.device]; showRegions(); };
+  at("clear").onclick = () => { delete drawnAll(kindOf())[area.device]; showRegions(); };
   for (const one of document.querySelectorAll("[name=kind]")) one.onchange = showRegions;
   at("numbers").onchange = event => {
     const one = event.target.value.split(",").map(Number), [x, y, w, h] = one;
     if (one.length === 4 && x >= 0 && y >= 0 && w > 0 && h > 0 && x + w <= 1 && y + h <= 1) addRectangle(one);
     else { hint("give x,y,width,height in fractions of the image: 0.2,0,0.8,1"); showRegions(); }
   };
-  at("copy-lines").onclick = () => copy(at("lines"));
+  at("write-areas").onclick = writeAreas;
 }

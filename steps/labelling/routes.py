@@ -21,6 +21,8 @@ from steps.labelling.sitting import Press, Sitting
 from steps.labelling.timeline import timeline
 from steps.labelling.training import Training
 from steps.lake.delta_log import DeltaLog
+from steps.settings.profile import PROFILES, Area
+from steps.settings.profile_file import write_sections
 
 HERE = Path(__file__).parent
 HISTORY = 30
@@ -75,6 +77,13 @@ class Merge(BaseModel):
     into: Label
 
 
+class Areas(BaseModel):
+    """The regions and privacy masks of all devices, by their IDs."""
+
+    regions: dict[str, Area]
+    privacy_masks: dict[str, list[Area]]
+
+
 class Hashes(BaseModel):
     """Images for which the page asks."""
 
@@ -101,7 +110,7 @@ def reading(sitting: Sitting) -> APIRouter:
         orders = [{"name": name, "reason": reason} for name, (reason, _) in ORDERS.items()]
         profile = sitting.profile
         own = {"orders": orders, "regions": profile.regions, "privacy_masks": profile.privacy_masks}
-        return sitting.summary() | own
+        return sitting.summary() | own | {"profile": str(profile.file)}
 
     @routes.get("/history")
     def history() -> list[dict[str, Any]]:
@@ -194,6 +203,12 @@ def acting(sitting: Sitting, commits: Commits, training: Training) -> APIRouter:
     def merge(merged: Merge) -> dict[str, Any]:
         commits.merge(sitting.source, merged.label, merged.into, sitting.labeller)
         sitting.read()
+        return sitting.summary()
+
+    @routes.post("/areas")
+    def draw(areas: Areas) -> dict[str, Any]:
+        write_sections(sitting.profile.file, PROFILES, areas.model_dump(mode="json"))
+        sitting.profile = sitting.profile.model_copy(update=dict(areas))
         return sitting.summary()
 
     @routes.get("/training")

@@ -176,7 +176,7 @@ class Sitting:
         with self._lock:
             changes = self.labels.last_action()
             at, rows = self._now(), []
-            for sha256, before, _ in changes:
+            for sha256, before, *_ in changes:
                 number = self.state.images.find(sha256)
                 label = before.label if before else None
                 if before is None and number is not None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from edge.inference.record import UNSURE
 from steps.evaluation.metrics import wilson
-from steps.ingestion.label_rows import CONTROL, RENAME, all_labels
+from steps.ingestion.label_rows import CONTROL, RENAME, all_labels, without_undone
 from steps.monitoring.compared import Comparison
 from steps.monitoring.frames import HOUR
 
@@ -84,7 +84,7 @@ def _follow(
     """Return the newest label by hash, and how labels that the version knows are named by now."""
     labels: dict[str, str | None] = {}
     names: dict[str, str] = {}
-    for row in rows:
+    for row in without_undone(rows):
         sha256, new = row["sha256"], row["label"]
         old = labels.get(sha256)
         is_renamed = row["how"] == RENAME and row["labelled_at"] > compared.version.trained_at

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from edge.protocol.release import RELEASE_TAG
 from edge.protocol.rollout import CANARY, ROLLOUT_TAG, Rollout
 from steps.errors import RunStep, UserError
-from steps.evaluation.canary import Action, Decision, DeviceReport, Stage, decide
+from steps.evaluation.canary import HOUR, Action, Decision, DeviceReport, Stage, decide
 from steps.ingestion.tables import BY_DEVICE, DEVICES, SCORES, TIME
 from steps.lake.newest import GetSpark, Newest
 from steps.registry import versions
@@ -25,9 +25,6 @@ from steps.release.keys import SigningKeys
 from steps.release.rollback import point_alias
 from steps.release.statement import release_again
 from steps.settings.profile import Profile
-
-WINDOW = timedelta(hours=1)
-"""Answers of the last hour count: a fleet writes millions a day."""
 
 Reports = Callable[[tuple[str, str], str, str, datetime], list[DeviceReport]]
 """Returns the devices' reports: see :func:`read_reports`."""
@@ -94,7 +91,7 @@ def advance(
         _set_stage(champion, canary, stages[0], run_id, keys, days)
         line = f"{name} goes to {stages[0]:.0%} of the devices"
         return Ending(Action.WIDEN, keras, stages[0], line)
-    stage = Stage(released, _release(canary), rollout.share, datetime.fromisoformat(rollout.since))
+    stage = Stage(released, _release(canary), rollout)
     names, now = (keras.name, released), datetime.now(UTC)
     decision = decide(stage, reports(names, stays, str(keras.version), now))
     if decision.action is Action.TAKE_BACK:
@@ -166,7 +163,7 @@ def read_reports(
         spark: returns the session, if a table needs it.
         names: of the model, as devices report it with and without a release in use.
         champion, canary: numbers of the two versions.
-        now: the end of the window of answers.
+        now: the end of the hour of answers.
     """
     devices = Newest(DEVICES, profile, spark)
     if not devices.exists:
@@ -210,13 +207,16 @@ def read_reports(
 def _count_answers(
     scores: Newest, model: str, numbers: tuple[str, str], now: datetime
 ) -> list[dict[str, Any]]:
-    """Return how often each device has answered what by which version, within the window."""
+    """Return how often each device has answered what by which version, within the last hour.
+
+    A fleet writes millions of answers a day.
+    """
     if not scores.exists:
         return []
     texts = ("model", "model_version", "label", "scored_by")
     schema = pa.schema({name: pa.string() for name in texts} | {"scored_at": TIME})
     where = (pc.field("model") == model) & pc.field("model_version").isin(list(numbers))
-    where &= pc.field("label").is_valid() & (pc.field("scored_at") > now - WINDOW)
+    where &= pc.field("label").is_valid() & (pc.field("scored_at") > now - HOUR)
     rows = scores.rows(schema, where & pc.starts_with(pc.field("scored_by"), BY_DEVICE))
     grouped = rows.group_by(["scored_by", "model_version", "label"])
     found: list[dict[str, Any]] = grouped.aggregate([("label", "count")]).to_pylist()

@@ -27,6 +27,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 PROFILES = PROJECT / "profiles"
 
+Area = Annotated[Region, BeforeValidator(Region.of)]
+
 
 def data_home() -> Path:
     """Return where relative places of a profile start: the project's folder.
@@ -140,10 +142,10 @@ class Profile(Section):
         None, gt=0, description="days after which upkeep erases an image; null: never"
     )
     model: ModelName = Field("", description="registered model's name; null: the source's")
-    regions: dict[str, Annotated[Region, BeforeValidator(Region.of)]] = Field(
+    regions: dict[str, Area] = Field(
         {}, description="by device ID, the part of its images that counts: [x, y, width, height]"
     )
-    privacy_masks: dict[str, list[Annotated[Region, BeforeValidator(Region.of)]]] = Field(
+    privacy_masks: dict[str, list[Area]] = Field(
         {}, description="by device ID, areas that ingest blackens: [[x, y, width, height], …]"
     )
     spark: Spark
@@ -153,6 +155,12 @@ class Profile(Section):
     monitoring: Monitoring = Monitoring()
     release: Release = Release()
     _shown: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _file: Path = PrivateAttr(default=PROFILES)
+
+    @property
+    def file(self) -> Path:
+        """The file that it was read from."""
+        return self._file
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -221,7 +229,7 @@ def load_profile(name: str, overrides: str = "") -> Profile:
         profile = Profile.model_validate({"name": file.path.stem, **file.values})
     except ValidationError as error:
         raise UserError(_describe_errors(error, file)) from error
-    profile._shown = {"name": profile.name, **file.shown}
+    profile._shown, profile._file = {"name": profile.name, **file.shown}, file.path
     return profile
 
 

@@ -1,5 +1,6 @@
 """The files of profiles: finding them, merging what they extend, and environment variables."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from steps.atomic import write_atomically
 from steps.errors import UserError
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -64,6 +66,34 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
     overriding = _parsed(overrides)
     shown = _merged(_extended(path, folder, ()), overriding)
     return ProfileFile(path, _expand_variables(shown, path), shown, overriding)
+
+
+def write_sections(path: Path, folder: Path, sections: dict[str, Any]) -> None:
+    """Replace sections of a profile's file, and keep its other lines with their comments.
+
+    Args:
+        path: of the file.
+        folder: of the project's profiles, as :func:`read_profile_file`.
+        sections: what the file has afterwards, also with what it extends.
+
+    Raises:
+        UserError: the file cannot be written, or takes more for a section from another one.
+    """
+    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
+    for key, value in sections.items():
+        line = f"{key}: " + json.dumps(value).replace("#", "\\u0023")  # JSON is YAML
+        # up to the next line that begins at the margin; what is remarked behind the key stays
+        old = re.search(rf"^{key}:[^#\n]*(#.*)?\n(?:[ \t-].*\n|\n(?=[ \t-]))*", text, re.MULTILINE)
+        start, end = old.span() if old else (len(text), len(text))
+        remark = f"  {old[1]}" if old and old[1] else ""
+        text = f"{text[:start]}{line}{remark}\n{text[end:]}"
+    try:
+        write_atomically(str(path), text.encode(), path.stat().st_mode & 0o777)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); make it writable") from error
+    values = read_profile_file(str(path), folder).values
+    if more := [key for key in sections if values[key] != sections[key]]:
+        raise UserError(f"{path} extends a profile with {' and '.join(more)}: remove them there")
 
 
 def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:

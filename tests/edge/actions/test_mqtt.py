@@ -21,6 +21,7 @@ from running_agent import CONFIG, running
 from edge.actions.action import ActionError, ActionSettings
 from edge.actions.mqtt import Mqtt
 from edge.agent.settings import ScoreSettings
+from edge.cameras.jpeg import encode_smaller
 
 STATE, HEALTH = "lakehouse-vision/a7/state", "lakehouse-vision/a7/health"
 AVAILABILITY = "lakehouse-vision/a7/availability"
@@ -151,8 +152,14 @@ def test_after_a_time_without_a_broker_the_state_is_right_and_no_stale_one_is_se
 
 
 def test_the_frame_of_the_last_change_is_an_image_if_the_settings_say_so(
-    tmp_path, with_model, clock, port
+    tmp_path, with_model, clock, port, monkeypatch
 ):
+    encoded = []
+    monkeypatch.setattr("edge.actions.mqtt.REFRESH_SECONDS", 0.05)
+    monkeypatch.setattr(
+        "edge.actions.mqtt.encode_smaller",
+        lambda image, side: encoded.append(side) or encode_smaller(image, side),
+    )
     url = f"mqtt://127.0.0.1:{port}"
     agent = with_model(actions={"home": ActionSettings("mqtt", url, image=True)})
     with broker(tmp_path, port):
@@ -167,6 +174,8 @@ def test_the_frame_of_the_last_change_is_an_image_if_the_settings_say_so(
             lambda: topic in heard.retained and state_of(heard.retained.get(STATE)) == "bright"
         )
         image = heard.retained[topic]  # who hears the state has it already
+        time.sleep(0.5)
+        assert len(encoded) <= 2  # not again with each refresh
         agent.parts.actions.stop()
         heard.close()
     opened = Image.open(io.BytesIO(image))

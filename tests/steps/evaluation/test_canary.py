@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.protocol.rollout import failed_here, place_of
-from steps.evaluation.canary import Action, DeviceReport, Stage, decide
+from edge.protocol.rollout import Rollout, failed_here, place_of
+from steps.evaluation.canary import FALSE_ALARM, HOUR, Action, DeviceReport, Stage, decide
 
 SINCE = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOW = SINCE + timedelta(hours=2)
-STAGE = Stage("package-onnx", 8, 0.5, SINCE)
+STAGE = Stage("package-onnx", 8, Rollout("2", 0.5, SINCE.isoformat()))
 NAMES = [f"pi-{number}" for number in range(100)]
 INSIDE = [name for name in NAMES if place_of(name, "package-onnx") < 0.5][:20]
 OUTSIDE = [name for name in NAMES if place_of(name, "package-onnx") >= 0.5][:20]
@@ -91,13 +91,25 @@ def test_a_fleet_that_never_reported_is_no_evidence():
         ([100], [0] * 20, Action.WIDEN),
         ([100, 100, 0, 0, 0], [0] * 45, Action.WIDEN),
         ([100] * 3, [0] * 10, Action.WIDEN),
-        ([100] * 3, [0] * 20, Action.TAKE_BACK),
+        ([100] * 4, [0] * 20, Action.TAKE_BACK),
         ([100, 0, 100], [0] * 20, Action.WIDEN),
-        ([40, 60, 30, 70, 50, 45, 55], [0, 10, 20, 5, 15, 12, 18], Action.TAKE_BACK),
+        ([40, 60, 30, 70, 50, 45, 55, 65], [0, 10, 20, 5, 15, 12, 18, 8], Action.TAKE_BACK),
     ],
 )
 def test_devices_that_see_different_things_are_no_difference_of_releases(inside, outside, action):
     assert decide(STAGE, seen(inside, outside)).action is action
+
+
+def test_a_difference_by_chance_is_as_rare_over_all_hours_of_a_stage_as_at_one_look():
+    hours = [STAGE.false_alarm(SINCE + n * HOUR) for n in range(10_000)]
+    assert sum(hours) < FALSE_ALARM and hours[0] == STAGE.false_alarm(SINCE - HOUR)
+    # one draw of 1771 is as unlike as this one
+    reports = [replace(one, reported_at=SINCE + HOUR / 2) for one in seen([100] * 3, [0] * 20)]
+    assert decide(STAGE, reports).action is Action.TAKE_BACK
+    assert decide(STAGE, seen([100] * 3, [0] * 20)).action is Action.WIDEN
+    # after a week, what is impossible by chance is still seen as such
+    late = [replace(one, reported_at=SINCE + 168 * HOUR) for one in seen([100] * 20, [0] * 20)]
+    assert decide(STAGE, late).action is Action.TAKE_BACK
 
 
 def seen(inside: Sequence[int], outside: Sequence[int]) -> list[DeviceReport]:

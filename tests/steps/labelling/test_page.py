@@ -1,6 +1,5 @@
 """The page in a browser, by real keys and clicks."""
 
-import json
 import os
 import random
 import resource
@@ -21,7 +20,7 @@ from steps.labelling.describing import RECORD
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
-from steps.settings.profile import load_profile
+from steps.settings.profile import Profile, load_profile
 
 pytestmark = [
     pytest.mark.slow,
@@ -246,33 +245,43 @@ def test_a_map_that_was_under_way_knows_what_was_labelled_meanwhile_and_ends_wit
         assert page.run("at('problem').hidden")
 
 
-def test_regions_and_masks_are_drawn_or_typed_as_lines_of_a_profile(place, tmp_path):
+def test_regions_and_masks_are_drawn_or_typed_and_written_into_the_profile(place, tmp_path):
+    file = tmp_path / "porches.yaml"
+    file.write_text("extends: local  # but for the areas\nregions:\n  '7': [0, 0, 1, 0.5]\n")
+    lake = f"lake={place.profile.lake},cache={place.profile.cache}"
+    place.sitting.profile = load_profile(str(file), lake)
+
+    def written(page) -> Profile:
+        page.run("at('written').textContent = '', 0")
+        page.click("#write-areas")
+        page.wait("at('written').textContent.startsWith('Written into ')")
+        return load_profile(str(file))
+
     with place.browse() as page:
         page.click("#tab-regions")
         page.wait("!!area.image")
         page.draw("#area", [(0.5, 0.5), (0.6, 0.7)])
-        lines = page.run("at('lines').value").splitlines()
-        region = Region.of(json.loads(lines[1].partition(":")[2]))
-        assert lines[0] == "regions:" and region.y == 0.5 and abs(region.height - 0.2) < 0.01
+        drawn = written(page).regions
+        region = drawn["porch"]
+        assert drawn["7"] == (0, 0, 1, 0.5)
+        assert abs(region.y - 0.5) < 0.01 and abs(region.height - 0.2) < 0.01
         assert page.run("at('one-region').textContent").endswith(f"-P region={region}")
-        for typed, shown in (("0.1,0,0.5,1", "0.1, 0, 0.5, 1"), ("0.1,0,0.95,1", "0.1, 0, 0.5, 1")):
+        for typed in ("0.1,0,0.5,1", "0.1,0,0.95,1"):
             page.run(f"at('numbers').value = '{typed}', 0")
             page.run("at('numbers').onchange({target: at('numbers')})")
-            assert page.run("at('lines').value") == f'regions:\n  "porch": [{shown}]'
+            assert page.run("rectangles('regions')[0].join()") == "0.1,0,0.5,1"
         assert page.run("at('problem').textContent").startswith("give x,y,width,height")
         page.run("document.querySelector('[value=privacy_masks]').click(), 0")
         page.draw("#area", [(0.5, 0.1), (0.55, 0.3)])
         page.draw("#area", [(0.5, 0.9), (1, 1)])
         page.wait("rectangles('privacy_masks').length === 2")
-        lines = page.run("at('lines').value")
-        (tmp_path / "drawn.yaml").write_text("extends: local\n" + lines)
-        drawn = load_profile(str(tmp_path / "drawn.yaml"))
-        assert drawn.regions == {"porch": Region(0.1, 0, 0.5, 1)}
+        drawn = written(page)
+        assert drawn.regions["porch"] == Region(0.1, 0, 0.5, 1)
         first, last = drawn.privacy_masks["porch"]
         assert abs(first.y - 0.1) < 0.01 and first.height > 0.19
         assert last.x + last.width > 0.995 < last.y + last.height
         told = page.run("at('one-region').lastChild.textContent")
-        assert told == lines.splitlines()[-1].replace('  "porch": ', "privacy_masks = ")
+        assert told.startswith("privacy_masks = [[") and told.count("[") == 3
         page.run("area.drawn.privacy_masks[''] = [[0, 0, 1, 0.1]], 0")
         page.click("#clear")
         page.draw("#area", [(0.5, 0.9), (1, 1)])
@@ -283,8 +292,8 @@ def test_regions_and_masks_are_drawn_or_typed_as_lines_of_a_profile(place, tmp_p
         page.run("at('other-frame').click(), 0")
         assert page.run("area.image === null")  # until the other one is there
         page.wait("!!area.image")
-        assert page.run("at('lines').value").startswith("regions:")
-        assert "masks" not in page.run("at('lines').value")
+        assert written(page).privacy_masks == {}
+        assert file.read_text().startswith("extends: local  # but for the areas\nregions: {")
 
 
 def test_a_label_is_named_and_merged_and_its_buttons_follow(place):
@@ -303,7 +312,7 @@ def test_a_label_is_named_and_merged_and_its_buttons_follow(place):
         page.wait("document.querySelectorAll('#class-list tr').length === 2")
         field = "document.querySelector('#class-list input')"
         page.run(f"{field}.value = ' <b>package ', {field}.onchange(), 0")
-        page.wait("at('changing').textContent === 'Written.' && !at('manage').inert")
+        page.wait("at('changing').textContent === 'Written. Undo' && !at('manage').inert")
         assert page.run("at('classes').firstChild.textContent") == "1<b>package1"
         page.run("window.confirm = text => (window.asked = text, true), 0")
         into = "document.querySelectorAll('#class-list select')[1]"

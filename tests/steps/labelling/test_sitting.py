@@ -142,7 +142,21 @@ def test_merged_classes_are_no_disagreement(sit):
     rows = ann.journal.rows
     merged = [LabelRow(uuid.uuid4().hex, sha(ann, 0), "boots", "ann", "rename", datetime.now(UTC))]
     ann.journal.append(merged)
-    assert list(sit("ann").labels.disagreements()) == [rows[1].sha256]
+    ann = sit("ann")
+    assert list(ann.labels.disagreements()) == [rows[1].sha256]
+    assert ann.undo() == [sha(ann, 0)] and codes(ann, 2) == ["boot", "shoe"]
+    assert sit("ann").undo() == [rows[1].sha256]  # what came before the merge
+
+
+def test_a_merge_that_is_taken_back_leaves_those_of_one_opinion_so(sit):
+    for name in ("bob", "ann"):
+        one = sit(name)
+        one.label([press(one, 0, "boots")])
+    merged = LabelRow(uuid.uuid4().hex, sha(one, 0), "shoes", "ann", "rename", datetime.now(UTC))
+    one.journal.append([merged])
+    one = sit("ann")
+    assert one.undo() == [sha(one, 0)]
+    assert not list(one.labels.disagreements()) and not list(sit().labels.disagreements())
 
 
 def test_an_unknown_image_is_refused_and_nothing_is_written(sitting):

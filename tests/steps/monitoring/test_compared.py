@@ -97,7 +97,9 @@ def test_the_control_sample_has_what_its_order_passed_however_that_was_labelled(
     labels += [label(row, at=before) for row in new[4:6]]
     labels += [label(row, how="grid", at=before) for row in new[6:]]  # were not passed
     labels += [label(new[4], how="grid", name="1", at=NOW)]
-    labels += [label(row, how="rename", name="empty", at=after) for row in new[:4] + new[5:]]
+    for how, name in (("rename", "empty"), ("rename", "shoe"), ("undo", "empty")):
+        labels += [label(row, how=how, name=name, at=after) for row in new[:4] + new[5:]]
+        after += timedelta(minutes=1)
     write_table(LABELS, profile, labels, SCHEMA)
     write_table(SCORES, profile, list(map(score, new)), SCORED)
     estimate = estimate_accuracy(Comparison(profile, version))

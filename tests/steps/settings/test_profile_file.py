@@ -7,6 +7,7 @@ import yaml
 
 from steps.errors import UserError
 from steps.settings.profile import Profile, load_profile
+from steps.settings.profile_file import write_sections
 
 CONTENT = {
     "tracking_uri": None,
@@ -104,3 +105,32 @@ def test_what_comes_from_the_environment_is_not_shown(tmp_path, monkeypatch):
     read = load_profile(str(written(tmp_path, CONTENT | {"tracking_uri": "${STORE}"})))
     assert read.tracking_uri == "https://me:secret@there"
     assert read.shown["tracking_uri"] == "${STORE}" and "secret" not in str(read.shown)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "model: porch\nregions: {}  # of no one\nlake: here\n",
+        "regions:  # of no one\n  '7': [0, 0, 1, 0.5]\n\n  # day\n  '8': [0, 0, 1, 1]\nlake: here",
+        "lake: here  # regions: there\n",
+        "",
+    ],
+)
+def test_sections_are_written_and_other_lines_stay(tmp_path, before):
+    file, kept = tmp_path / "porch.yaml", [n for n in ("model: porch", "lake: here") if n in before]
+    file.write_text(before)
+    for sections in ({"regions": {"#7": [0.5, 0, 0.5, 1]}, "privacy_masks": {}}, {"regions": {}}):
+        write_sections(file, tmp_path, sections)
+        content = yaml.safe_load(file.read_text())
+        assert {key: content[key] for key in sections} == sections
+        assert all(line in file.read_text() for line in kept)
+        assert ("# of no one" in file.read_text()) == ("# of no one" in before)
+    assert content["privacy_masks"] == {} and len(content) == 2 + len(kept)
+
+
+def test_a_section_of_which_another_profile_has_more_is_named(tmp_path):
+    (tmp_path / "base.yaml").write_text("regions: {'7': [0, 0, 1, 1]}\n")
+    file = tmp_path / "porch.yaml"
+    file.write_text("extends: base\n")
+    with pytest.raises(UserError, match="extends a profile with regions: remove them there"):
+        write_sections(file, tmp_path, {"regions": {}})
