@@ -61,6 +61,10 @@ class UserError(Exception):
     def __str__(self) -> str:
         return f"{super().__str__()}; run: {self.command}" if self.command else super().__str__()
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of the trace."""
+        return [f"UserError: {self}"]
+
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error, its cause, and so on."""
