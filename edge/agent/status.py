@@ -6,6 +6,7 @@ from edge.agent import machine
 from edge.agent.parts import Parts
 from edge.outbox.moment import Moment
 from edge.outbox.sender import Sender
+from edge.protocol.version import project_version
 
 OVERDUE_SECONDS = 60.0
 """A device whose last frame is this much older than its period is unhealthy."""
@@ -64,6 +65,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
     return {
         "device": parts.settings.device,
         "view": parts.settings.view,
+        "agent_version": project_version(),
         "reported_at": _iso(now),
         "clock_synced": now.is_synced,
         "clock_failure": None if now.is_synced else UNSET_CLOCK,

@@ -11,6 +11,7 @@ from edge.cli.model_commands import add_model_commands
 from edge.cli.options import Option, add_options
 from edge.inference.errors import UserError
 from edge.inference.record import RecordError
+from edge.protocol.version import project_version
 
 PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
 """The program's name in messages; the installed command sets the variable."""
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the agent of a device, or one of its tasks alone: capture frames, pull "
         "the released model, score frames with it, or have a server score images.",
     )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {project_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Command, purpose: str, *options: Option) -> argparse.ArgumentParser:

@@ -24,15 +24,10 @@ RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = {
-    "threshold": "0.1",
-    CROP: "0.2",
-    "region": "0.3",
-    "threshold_label": "0.3",
-    "abstention": "0.4",
-}
-"""What a record can require of its reader, and the version of the code on a device that first has
-it: a new feature comes with a new version."""
+FEATURES = dict.fromkeys(("threshold", CROP, "region", "threshold_label", "abstention"), "0.1.0")
+"""What a record can require of its reader, and the version of the project whose agent first has it:
+a new feature comes with a new version. A reader compares features by name; the version is what it
+tells people."""
 
 
 UNSURE = "unsure"

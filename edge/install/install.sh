@@ -129,35 +129,34 @@ packages = list(distributions(path=places))
 required = [line for one in packages for line in one.requires or () if "extra ==" not in line]
 required += [line for line in Path(sys.argv[2]).read_text().splitlines() if line[:1].isalpha()]
 names = {name(one.metadata["Name"]) for one in packages}
-print(*sorted(names - {name(line) for line in required} - {"pip", "setuptools", "wheel"}))
+own = {"lakehouse-vision-edge", "pip", "setuptools", "wheel"}
+print(*sorted(names - {name(line) for line in required} - own))
 EOF
 }
 
 # Install the new program beside the old one, and replace that once the new one starts.
 program() {
-    local fresh=$prefix.new added
+    local fresh=$prefix.new added wheel
     rm -rf "$fresh" "$prefix.old"
-    mkdir -p "$fresh/app" "$fresh/bin" "$fresh/docs"
+    mkdir -p "$fresh/bin" "$fresh/docs"
     say "creating the environment, which takes a minute or two on a Pi"
     "$python" -m venv --system-site-packages "$fresh/venv"
     system_pins >"$fresh/system-pins.txt"
     added=$(added_packages)
     [[ -z $added ]] || say "the new environment keeps what was added: $added"
+    wheel=$("$python" -B "$edge/install/edge_wheel.py" "$fresh")
     # shellcheck disable=SC2086 # the names are words
     "$fresh/venv/bin/python3" -m pip install --quiet --disable-pip-version-check \
-        --only-binary :all: --constraint "$fresh/system-pins.txt" \
-        --requirement "$edge/requirements.txt" $added
-    cp -R "$edge" "$fresh/app/edge"
-    find "$fresh/app" -name __pycache__ -prune -exec rm -rf {} +
+        --only-binary :all: --constraint "$fresh/system-pins.txt" "$fresh/$wheel" $added
+    rm "$fresh/$wheel"
     [[ ! -f $edge/../docs/device.md ]] || cp "$edge/../docs/device.md" "$fresh/docs/"
     filled_in "$edge/install/edge-agent" >"$fresh/bin/edge-agent"
     chmod 755 "$fresh/bin/edge-agent"
-    PYTHONPATH=$fresh/app "$fresh/venv/bin/python3" -c \
-        'import edge.agent.agent, edge.preview.server' ||
+    # -P: the installed one, and not that of the folder in which this is typed; pip compiled it,
+    # since the service may not write there
+    "$fresh/venv/bin/python3" -P -c 'import edge.agent.agent, edge.preview.server' ||
         stop "the new program does not start; the installed one is kept"
     date -u +%FT%TZ >"$fresh/installed"
-    # compile now, since the service may not write here
-    "$fresh/venv/bin/python3" -m compileall -q "$fresh/app" >/dev/null
     # pip, activate and their like name the environment's place
     grep -rlIZ "$fresh" "$fresh/venv/bin" "$fresh/venv/pyvenv.cfg" |
         xargs -0 --no-run-if-empty sed -i "s|$fresh|$prefix|g"

@@ -19,6 +19,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from edge.inference.reference_images import REFERENCE_IMAGES_FILE, ReferenceImages
 from edge.protocol.release import RELEASE_TAG, Release, sha256_of
 from steps.registry.alias_lock import lock_aliases
+from steps.registry.versions import versions_of
 from steps.release.freshness import FRESH_DAYS, renew_freshness
 from steps.release.keys import SigningKeys
 from steps.release.statement import ARTIFACTS, release_changed
@@ -74,7 +75,7 @@ def find_reference_files(images: Collection[str], until_end: ExitStack) -> list[
     versions, named = {}, set()
     for model in client.search_registered_models(max_results=1000):
         aliased = set(map(str, client.get_registered_model(model.name).aliases.values()))
-        for version in client.search_model_versions(f"name = '{model.name}'"):
+        for version in versions_of(model.name):
             model_id = version.source.rpartition("/")[2]  # of models:/<ID of the logged model>
             versions[model_id] = version
             if str(version.version) in aliased:

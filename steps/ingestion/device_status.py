@@ -91,6 +91,7 @@ def parse_status(status: dict[str, Any], run_id: str) -> dict[str, Any]:
     now, queue, counts = datetime.now(UTC), status["queue"], status["counts"]
     others = {
         "device_id": status["device"],
+        "agent_version": status.get("agent_version"),  # those before 0.1.0 sent none
         "images_waiting": queue["images"],
         "bytes_waiting": queue["bytes"],
         "results_waiting": status["results"]["unsent"],

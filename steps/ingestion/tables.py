@@ -104,6 +104,7 @@ DEVICES = Table(
     """
     device_id STRING,
     view STRING,
+    agent_version STRING,
     reported_at TIMESTAMP,
     started_at TIMESTAMP,
     healthy BOOLEAN,
@@ -132,7 +133,7 @@ DEVICES = Table(
     throttling ARRAY<STRING>,
     recent_errors ARRAY<STRUCT<at: STRING, message: STRING>>
     """,
-    indexed=26,
+    indexed=27,
 )
 
 LABELS = Table(

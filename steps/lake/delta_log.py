@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow.dataset import Expression
 
 from steps.errors import UserError
+from steps.lake.schema import require_known
 
 COMMIT = re.compile(r"(\d{20})\.json")
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d+\.\d+)?\.parquet")
@@ -32,6 +33,7 @@ class Snapshot:
         files: sizes by path below the table.
         id: Delta's ID of the table.
         columns: their names.
+        properties: of the table.
         reader: the protocol version that a reader has to know.
         features: what else it has to know, by name.
     """
@@ -40,6 +42,7 @@ class Snapshot:
     files: dict[str, int] = field(default_factory=dict)
     table_id: str | None = None
     columns: frozenset[str] = frozenset()
+    properties: dict[str, str] = field(default_factory=dict)
     reader: int = PLAIN_READER
     features: tuple[str, ...] = ()
 
@@ -53,6 +56,7 @@ class Snapshot:
             self.table_id = metadata["id"]
             fields = json.loads(metadata["schemaString"])["fields"]
             self.columns = frozenset(field["name"] for field in fields)
+            self.properties = dict(metadata.get("configuration") or ())
         if protocol := action.get("protocol"):
             self.reader = protocol["minReaderVersion"]
             named = protocol.get("readerFeatures")
@@ -77,7 +81,11 @@ class DeltaLog:
         self.versions = sorted(int(match[1]) for match in map(COMMIT.fullmatch, self._log) if match)
 
     def read(self, version: int) -> Snapshot:
-        """Return one of the versions."""
+        """Return one of the versions.
+
+        Raises:
+            UserError: a later version of the project wrote the table.
+        """
         checkpoints = [match for name in self._log if (match := CHECKPOINT.fullmatch(name))]
         start = max((int(m[1]) for m in checkpoints if int(m[1]) <= version), default=-1)
         snapshot = Snapshot(version)
@@ -90,6 +98,7 @@ class DeltaLog:
                 content = self._filesystem.cat_file(self._path(f"{commit:020}.json"))
                 for line in content.splitlines():
                     snapshot.apply(json.loads(line))
+        require_known(self.table, snapshot.properties)
         return snapshot
 
     def files_beside(self, snapshot: Snapshot) -> list[str]:
@@ -212,7 +221,8 @@ def version_error(table: str, version: int, table_id: str) -> str | None:
 
 
 def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
-    columns = ["add.path", "add.size", "metaData.id", "metaData.schemaString"]
+    columns = ["add.path", "add.size"]
+    columns += ["metaData.id", "metaData.schemaString", "metaData.configuration"]
     columns += ["protocol.minReaderVersion", "protocol.readerFeatures"]
     with filesystem.open(path, "rb") as file:
         rows = pq.ParquetFile(file).read(columns=columns).to_pylist()

@@ -8,6 +8,7 @@ from pyarrow.dataset import Expression
 from pyspark.sql import SparkSession
 
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
+from steps.lake.schema import is_current
 from steps.lake.tables import Table
 from steps.settings.profile import Profile
 
@@ -35,8 +36,11 @@ class Newest:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a table, with all its columns."""
-        return self.exists and self._table.types.keys() <= self.snapshot.columns
+        """Whether there is a table, with all its columns and the newest schema."""
+        if not self.exists:
+            return False
+        has_columns = self._table.types.keys() <= self.snapshot.columns
+        return has_columns and is_current(self.snapshot.properties)
 
     @cached_property
     def snapshot(self) -> Snapshot:

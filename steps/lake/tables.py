@@ -10,6 +10,7 @@ from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from steps.lake.schema import PROPERTY, SCHEMA, is_current, require_known
 from steps.lake.transaction import retry_conflicts
 
 if TYPE_CHECKING:
@@ -52,16 +53,35 @@ class Table:
         """Return whether the lake has this table."""
         return bool(DeltaTable.isDeltaTable(spark, self.path(profile)))
 
-    def read(self, spark: SparkSession, profile: "Profile") -> DataFrame:
-        """Return the rows of the newest version."""
-        return spark.read.format("delta").load(self.path(profile))
+    def read(
+        self, spark: SparkSession, profile: "Profile", version: int | None = None
+    ) -> DataFrame:
+        """Return the rows of a version; None: of the newest."""
+        self._properties(spark, profile)
+        reader = spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(profile))
 
     def load(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table, which has to exist."""
+        self._properties(spark, profile)
         return DeltaTable.forPath(spark, self.path(profile))
 
+    def _properties(self, spark: SparkSession, profile: "Profile") -> dict[str, str]:
+        """Return the table's properties, from the log that Spark reads next anyway.
+
+        Raises:
+            UserError: a later version of the project wrote it.
+        """
+        path = self.path(profile)
+        rows = spark.sql(f"SHOW TBLPROPERTIES delta.`{path}`").collect()
+        properties = {row["key"]: row["value"] for row in rows}
+        require_known(path, properties)
+        return properties
+
     def open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
-        """Return the table; create it if it is missing, and add the columns that it lacks."""
+        """Return the table; create it if it is missing, and bring an older one to this schema."""
         return retry_conflicts(lambda: self._open(spark, profile))
 
     def _open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
@@ -72,13 +92,20 @@ class Table:
             .addColumns(columns)
             .partitionedBy(*self.partitioned_by)
             .property("delta.dataSkippingNumIndexedCols", str(self.indexed))
+            .property(PROPERTY, str(SCHEMA))
             .execute()
         )
+        properties = self._properties(spark, profile)
         present = table.toDF().columns
         if missing := [column for column in columns if column.name not in present]:
             added = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in missing)
             spark.sql(f"ALTER TABLE delta.`{self.path(profile)}` ADD COLUMNS ({added})")
             table = self.load(spark, profile)
+        if not is_current(properties):  # last: an interrupted migration is done again
+            spark.sql(
+                f"ALTER TABLE delta.`{self.path(profile)}` "
+                f"SET TBLPROPERTIES ('{PROPERTY}' = '{SCHEMA}')"
+            )
         return table
 
     def merge(
@@ -130,6 +157,7 @@ class Table:
         """
         name = self.name if version is None else f"{self.name}_v{version}"
         as_of = "" if version is None else f" VERSION AS OF {version}"
+        self._properties(spark, profile)
         spark.sql(
             f"CREATE OR REPLACE TEMPORARY VIEW {name} AS "  # noqa: S608  the project's own names
             f"SELECT * FROM delta.`{self.path(profile)}`{as_of}"

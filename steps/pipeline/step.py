@@ -17,6 +17,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from edge.protocol.version import project_version
 from steps.environment import prepare_environment
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, input_key, key_parts
@@ -187,7 +188,8 @@ class Step:
         about = (type(parameters).__doc__ or "").strip().partition("\n")[0]
         report = Report(self.name, run_id, about=about, given=parameters.non_default(run_ids=False))
         with end_run_on_error(run, report, commands, profile):
-            mlflow.set_tags({"step": self.name, "profile": profile.name})
+            about_run = {"step": self.name, "profile": profile.name}
+            mlflow.set_tags(about_run | {"project_version": project_version()})
             if MADE_UP.fullmatch(run.info.run_name or ""):
                 mlflow.set_tag(MLFLOW_RUN_NAME, self.name)
             for place in (profile.lake, profile.cache) if self.needs_space else ():

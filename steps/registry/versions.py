@@ -65,6 +65,17 @@ def require_version_number(model: str, version: str) -> ModelVersion:
     return found
 
 
+def versions_of(model: str) -> list[ModelVersion]:
+    """Return all versions of a registered model, with their tags."""
+    client = MlflowClient()
+    return [
+        found
+        if isinstance(found.tags, dict)  # Unity Catalog's search gives none
+        else client.get_model_version(model, found.version)
+        for found in client.search_model_versions(f"name = '{model}'")
+    ]
+
+
 def has_version(model: str, version: str) -> bool:
     """Return whether a version is registered."""
     return ask_store(MlflowClient().get_model_version, model, version) is not None

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from edge.protocol.freshness import DAY_SECONDS, FRESHNESS_TAG, Freshness
 from edge.protocol.release import RELEASE_TAG, ReleaseError
 from edge.protocol.signature import SignatureError
+from steps.registry.versions import versions_of
 from steps.release.keys import SigningKeys, public_key, sign
 
 FRESH_DAYS = 30.0
@@ -36,7 +37,7 @@ def renew_freshness(
             aliases move, since devices refuse a version's old statement.
     """
     client = MlflowClient()
-    tags = {str(v.version): v.tags for v in client.search_model_versions(f"name = '{model}'")}
+    tags = {str(version.version): version.tags for version in versions_of(model)}
     renewed = []
     for alias, named in {**client.get_registered_model(model).aliases, **moving}.items():
         number = str(named)

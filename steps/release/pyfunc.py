@@ -32,7 +32,9 @@ it would hold back every answer by 40 ms (uvicorn #3149).
 """
 
 SIGNATURE = ModelSignature(
-    Schema([ColSpec(AnyType(), "image"), ColSpec(AnyType(), "device", required=False)])
+    Schema([ColSpec(AnyType(), "image"), ColSpec(AnyType(), "device", required=False)]),
+    # the columns of every model; a probability of each label follows, and Unity Catalog wants some
+    Schema([ColSpec("string", "label"), ColSpec("double", "score")]),
 )
 
 ARTIFACTS = {

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import Rules
-from steps.ingestion.tables import SCORES, path_is_under
+from steps.ingestion.tables import IMAGES, SCORES, path_is_under
 from steps.lake.data_file import append_by_workers
 from steps.landing.arrivals import Arrivals, Limits
 from steps.landing.place import normalize
@@ -95,9 +95,7 @@ class Scoring:
             .select("path", "sha256")
         )
         images = (
-            self.spark.read.format("delta")
-            .option("versionAsOf", ingested.version)
-            .load(ingested.table)
+            IMAGES.read(self.spark, self.profile, ingested.version)
             .where(path_is_under(ingested.source))
             .where("replaced_at IS NULL")
             .select("path", "device_id", "sha256", "content")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from edge.protocol.version import project_version
 from steps.errors import RUN, UserError
 from steps.settings.validation_errors import describe_validation_error, did_you_mean
 
@@ -132,6 +133,9 @@ def parse_parameters(model: type[P], step: str, argv: list[str] | None = None) -
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    if "version" not in model.model_fields:  # promote has another meaning for it
+        shown = f"lakehouse-vision {project_version()}"
+        parser.add_argument("--version", action="version", version=shown)
     for name, field in model.model_fields.items():
         flag: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
         parser.add_argument(

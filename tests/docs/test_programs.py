@@ -118,7 +118,8 @@ def _options_of(path: Path) -> set[str]:
     """The options of a module: a step's parameters, or what it and its helpers add by name."""
     module = ".".join(path.relative_to(TOP).with_suffix("").parts)
     if module.removeprefix("steps.") in ENTRY_POINTS:
-        return {"--help"} | {f"--{name}" for name in parameters_of(module.removeprefix("steps."))}
+        own = {f"--{name}" for name in parameters_of(module.removeprefix("steps."))}
+        return {"--help", "--version"} | own
     sources = [path.read_text(encoding="utf-8")]
     if module.startswith("benchmarks."):
         for helper in set(re.findall(r"benchmarks(?:\.| import )(\w+)", sources[0])):

@@ -146,6 +146,7 @@ def runs(before: dict[str, str], after: dict[str, str]) -> tuple[str, ...]:
         ("steps/pipeline/report.py", ()),  # how a report looks
         ("steps/pipeline/report.html.j2", ()),
         ("edge/cli/capture.py", ()),
+        ("edge/VERSION", ()),
         ("edge/cameras/simulated.py", ()),
         ("edge/inference/prepare.py", FROM_TUNE),  # the cache is another
         ("edge/inference/scoring.py", ("export",)),

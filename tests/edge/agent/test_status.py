@@ -7,6 +7,7 @@ from agent_fakes import agent_of, live, send_all, take_frames
 
 from edge.agent.settings import CaptureSettings, LandingSettings
 from edge.cli.agent_commands import _summary
+from edge.protocol.version import project_version
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_a_summary_uses_singular_and_plural(tmp_path, clock, count, frames, imag
     agent = agent_of(tmp_path, clock, capture=CaptureSettings(period_seconds=1))
     take_frames(agent, clock, count)
     lines = dict(_summary(agent.status()))
+    assert lines["agent"] == agent.status()["agent_version"] == project_version()
     assert lines["camera"].endswith(f", {frames}" if count else "not started yet")
     assert lines["waiting"].startswith(f"{images}, ") and lines["sent"].startswith("0 images")
     send_all(agent)

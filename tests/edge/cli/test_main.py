@@ -7,6 +7,7 @@ import pytest
 
 from edge.cameras.errors import CameraError
 from edge.cli.main import main
+from edge.protocol.version import project_version
 
 MODULES = """
 import importlib, pkgutil, sys, edge
@@ -32,6 +33,13 @@ def test_a_capture_loads_no_runtime():
         "import sys, edge.cli.main, edge.inference.scoring; sys.exit('onnxruntime' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_version_is_that_of_the_project(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"python -m edge {project_version()}\n"
 
 
 @pytest.mark.parametrize("command", [[], ["capture"], ["pull"], ["score"]])

@@ -74,7 +74,7 @@ def test_a_record_requires_what_it_uses(tmp_path):
 def test_an_agent_that_knows_no_label_of_a_threshold_is_too_old(tmp_path, monkeypatch):
     replace(RECORD, threshold=0.5, threshold_label="empty").write(tmp_path)
     monkeypatch.delitem(FEATURES, "threshold_label")
-    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.3: run install\.sh"):
+    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.1\.0: run install\.sh"):
         ModelRecord.read(tmp_path)
 
 
@@ -127,7 +127,7 @@ def test_the_same_record_gives_the_same_bytes(tmp_path):
 def test_an_agent_without_regions_refuses_a_record_that_has_some(tmp_path, monkeypatch):
     replace(RECORD, regions=REGIONS).write(tmp_path)
     monkeypatch.delitem(FEATURES, "region")
-    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.3: run install\.sh"):
+    with pytest.raises(AgentTooOldError, match=r"needs agent ≥ 0\.1\.0: run install\.sh"):
         ModelRecord.read(tmp_path)
 
 

@@ -14,6 +14,8 @@ import numpy
 import pytest
 import requests
 
+from edge.protocol.version import project_version
+
 INSTALL = Path("edge/install/install.sh").resolve()
 UNIT = Path("edge/install/lakehouse-vision.service")
 COMMAND = Path("edge/install/edge-agent")
@@ -66,6 +68,10 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
     # the clock of the machine that runs this may not be synced
     config.write_text(f"trust_clock = true\n{config.read_text()}[page]\nport = 0\n")
     _runs(program, config, tmp_path)
+    seen = subprocess.run(
+        [*program, "--version"], capture_output=True, text=True, cwd=INSTALL.parent
+    )
+    assert seen.stdout == f"edge-agent {project_version()}\n"
     models = str(tmp_path / "none/package-onnx")
     done = subprocess.run([*program, "score", "--models", models], capture_output=True, text=True)
     assert f"no model in {models}: edge-agent pull --server URL " in done.stderr
@@ -85,12 +91,18 @@ def test_installed_it_runs_is_upgraded_and_removed(tmp_path):
 
     marked = config.read_text() + "# mine\n"
     config.write_text(marked)
-    (tmp_path / "opt/app/edge/left_over.py").touch()
+    (installed,) = (tmp_path / "opt/venv").glob("lib/python*/site-packages/edge")
+    (installed / "left_over.py").touch()
+    files = {path.relative_to(installed) for path in installed.rglob("*.py")}
     done = install(tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"keeps what was added: {ADDED}\n" in done.stderr
     subprocess.run([python, "-c", f"import {ADDED}"], check=True)
-    assert config.read_text() == marked and not (tmp_path / "opt/app/edge/left_over.py").exists()
+    assert config.read_text() == marked and not (installed / "left_over.py").exists()
+    assert {path.relative_to(installed) for path in installed.rglob("*.py")} == files - {
+        Path("left_over.py")
+    }
+    assert list(installed.rglob("*.pyc")), "the service may not write there"
     assert not (tmp_path / "opt.old").exists() and not (tmp_path / "opt.new").exists()
     _runs(program, config, tmp_path)
 
@@ -247,10 +259,9 @@ def test_root_pulls_as_the_owner_of_the_state(open_home, command, owner):
     python.write_text('#!/bin/sh\necho "$(stat -c %U /proc/$$) $EDGE_PROGRAM $PYTHONPATH $*"\n')
     python.chmod(0o755)
     program = ["sh", str(filled_in(COMMAND, open_home)), command, "--again", "a b"]
-    done = subprocess.run(program, capture_output=True, text=True)
-    assert done.stdout == (
-        f"{owner} edge-agent {open_home}/opt/app -P -m edge {command} --again a b\n"
-    ), done.stderr
+    environment = os.environ | {"PYTHONPATH": "/of/others"}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert done.stdout == (f"{owner} edge-agent  -P -m edge {command} --again a b\n"), done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT PROVEN HERE: only root may be another user")

@@ -91,7 +91,7 @@ def test_a_threshold_of_any_label_needs_an_agent_that_knows_it(agent, server, fo
         assert done.returncode == 0, done.stderr
     else:
         assert done.returncode != 0
-        assert "release 1 needs agent ≥ 0.3: run install.sh" in done.stderr
+        assert "release 1 needs agent ≥ 0.1.0: run install.sh" in done.stderr
 
 
 def test_a_release_is_taken_once_the_agent_is_new_enough(updated, tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from edge.inference.record import ModelRecord
 from edge.inference.region import WHOLE
 from edge.outbox.moment import Moment
 from edge.outbox.result import Result
+from edge.protocol.version import project_version
 from steps.ingestion import device_scores as edge_results
 from steps.ingestion.device_scores import ingest_results, parse_results
 from steps.ingestion.device_status import ingest_status, parse_status
@@ -132,6 +133,7 @@ def test_a_frame_becomes_a_row(small, tmp_path):
 
     (row,) = small.table_of("devices").to_dict("records")
     assert (row["device_id"], row["model_version"], row["release"]) == ("a7", "4", 7)
+    assert row["agent_version"] == project_version()
     assert row["frames"] == 4 and row["images_waiting"] == 0 and row["health_issues"] is not None
 
     # nothing new, so nothing is written
@@ -269,5 +271,7 @@ def test_a_status_that_the_table_cannot_hold_is_skipped_and_the_others_are_inges
 def test_a_status_from_the_future_is_refused(tmp_path):
     status = device(tmp_path, tmp_path / "zone").status()
     assert parse_status(status, "run")["device_id"] == "a7"
+    del status["agent_version"]  # as before 0.1.0
+    assert parse_status(status, "run")["agent_version"] is None
     with pytest.raises(ValueError, match="in the future"):
         parse_status(status | {"reported_at": "2096-01-01T00:00:00+00:00"}, "run")

@@ -11,6 +11,7 @@ import pytest
 from bakery import STEP, Parameters, bake, baked, kept, key_of, mill
 from mlflow import MlflowClient
 
+from edge.protocol.version import project_version
 from steps.pipeline.step import Step
 from steps.settings.profile import PROFILES, load_profile
 
@@ -38,6 +39,7 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     assert own == {
         "step": "bake",
         "profile": "farm",
+        "project_version": project_version(),
         "model": "package",
         "result": "done",
         "input.mill": milled,

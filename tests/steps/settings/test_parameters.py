@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from edge.protocol.version import project_version
 from steps import main
 from steps.errors import RUN, UserError
 from steps.settings.parameters import StepParameters, parse_parameters
@@ -190,6 +191,7 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
     assert "Develop a film." in said
     assert f"{RUN} -e develop -P <parameter>=<value>" in " ".join(said.split())
     assert _entries(said) == {
+        "version": "show program's version number and exit",
         "profile": "VALUE name of a file in profiles/, or the path of a profile (default: local)",
         "override": "VALUE values to replace in the profile, such as "
         "training.processes=4,lake=/data (default: empty)",
@@ -206,11 +208,24 @@ def test_help_tells_what_the_step_does_and_each_flag_with_unit_and_default(capsy
     }
 
 
+@pytest.mark.parametrize("step", ["train", "main"])
+def test_version_is_that_of_the_project(step, capsys):
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"steps.{step}").STEP.main(["--version"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"lakehouse-vision {project_version()}\n"
+
+
+def test_promote_has_a_version_of_its_own():
+    promote = importlib.import_module("steps.promote").STEP
+    assert parse_parameters(promote.parameters, "promote", ["--version", "3"]).version == 3
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_help_of_each_entry_point_explains_all_its_parameters(step, capsys):
     parameters = importlib.import_module(f"steps.{step}").STEP.parameters
     said = _entries(_help(parameters, step, capsys))
-    assert set(said) - {"help"} == set(parameters.model_fields)
+    assert set(said) - {"help"} == {"version", *parameters.model_fields}
     for name, field in parameters.model_fields.items():
         assert field.description
         assert " ".join(field.description.split()) in said[name]
