@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from edge.protocol.addresses import LOOPBACK
 from steps.errors import UserError
 
 FOREIGN_SPARK = (
@@ -25,7 +26,6 @@ FOREIGN_SPARK = (
 )
 """What would start another Spark than the one that ``conda.yaml`` pins, or start it otherwise."""
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TEMPORARY_MEGABYTES = 100
 """Free space below which Spark, MLflow and Horovod fail in ways that do not name the reason."""
 

@@ -21,12 +21,11 @@ from edge.actions.action import (
     variable,
 )
 from edge.cameras.camera import FrameImage
-from edge.protocol.webhook_signature import sign
+from edge.protocol.webhook_signature import MIN_SECRET_BYTES, sign
 from edge.update.deadline import Deadline, DeadlineAdapter
 
 MAX_WAITING = 100
 """Changes that wait for a server; beyond them, the oldest is dropped."""
-MIN_SECRET_BYTES = 24
 WAKE_SECONDS = 1.0
 REQUEST_SECONDS = 30.0
 """Of a request and the head of its answer, however slowly their bytes come."""

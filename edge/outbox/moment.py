@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-DAY_SECONDS = 86_400
+from edge.protocol.freshness import DAY_SECONDS
 
 
 @dataclass(frozen=True)

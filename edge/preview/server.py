@@ -24,7 +24,7 @@ from typing import Any, cast
 from edge.cameras.jpeg import encode_pixels
 from edge.inference.errors import UserError
 from edge.preview.source import PreviewSource
-from edge.protocol.addresses import web_address
+from edge.protocol.addresses import LOOPBACK, web_address
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ PAGE = Path(__file__).with_name("page.html")
 MAX_REQUESTS = 8
 REQUEST_SECONDS = 10
 Request = socket.socket | tuple[bytes, socket.socket]
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 """Of a request to this machine, as a browser writes it."""
 

@@ -2,6 +2,8 @@
 
 import re
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 
+MIN_SECRET_BYTES = 24
+
 
 def sign(secret: bytes, id: str, at: str, body: bytes) -> str:
     """Return the signature of a message.

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from steps.audit.images import CUES
+from steps.training.cross_validation import FOLDS
 
-FOLDS = 5
 PERMUTATIONS = 999
 PRUNING = 0.01
 """The least impurity that a branch has to take away, in trees of what is measured. A name of few

@@ -17,7 +17,6 @@ from edge.protocol.privacy import blacken_file, masks_of
 from steps.atomic import write_atomically
 from steps.erasure.work import Work
 from steps.ingestion.file_name import parse_file_name
-from steps.landing.listing import listed_time
 from steps.landing.place import display, normalize, open_place, place_exists, read
 from steps.landing.zone import LandedFile, list_landing_zone
 from steps.settings.profile import Profile
@@ -133,9 +132,7 @@ def _hashes(content: bytes, masks: Iterable[tuple[Region, ...]]) -> Iterator[str
 def _is_unchanged(path: str, landed: LandedFile) -> bool:
     """Return whether a file has the size and the time of one that landed."""
     filesystem, place = open_place(path)
-    info = filesystem.info(place)
-    seconds_apart = abs((listed_time(info) - landed.modified_at).total_seconds())
-    return bool(info["size"] == landed.bytes and seconds_apart < 0.001)
+    return landed.is_unchanged(filesystem.info(place))
 
 
 def _delete(path: str) -> None:

@@ -13,7 +13,6 @@ from steps.errors import UserError
 from steps.labelling.journal import JournalError
 from steps.labelling.sitting import GoneError
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_BODY = 8 * 1024**2
 ANSWERS = {GoneError: 410, JournalError: 507, UnreadableError: 415, UserError: 409}
 """The status of each kind of error; its text is what the page says."""

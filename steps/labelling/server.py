@@ -12,11 +12,11 @@ import threading
 import uvicorn
 from fastapi import FastAPI
 
-from edge.protocol.addresses import web_address
+from edge.protocol.addresses import LOOPBACK, web_address
 from steps.errors import RUN, RunAgain, UserError
 from steps.labelling.certificate import fingerprint_of, own_address
 from steps.labelling.commits import Commits
-from steps.labelling.guard import LOOPBACK, guard
+from steps.labelling.guard import guard
 from steps.labelling.journal import journal_folder
 from steps.labelling.routes import acting, choosing, reading, writing
 from steps.labelling.sitting import Sitting
@@ -42,7 +42,7 @@ class Server:
         UserError: the host is not this machine, or the port cannot be used.
     """
 
-    def __init__(self, sitting: Sitting, port: int, host: str = LOOPBACK[0], command: str = RUN):
+    def __init__(self, sitting: Sitting, port: int, host: str = "127.0.0.1", command: str = RUN):
         self.over = threading.Event()
         self.token, host = secrets.token_urlsafe(18), host.lower()
         self._socket = _listen(host, port)

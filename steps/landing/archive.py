@@ -5,7 +5,6 @@ from pathlib import PurePosixPath
 import fsspec
 
 from steps.errors import UserError
-from steps.landing.listing import listed_time
 from steps.landing.place import open_place
 from steps.landing.zone import LandedFile
 
@@ -36,8 +35,7 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
             info = filesystem.info(root + below)
         except FileNotFoundError:
             continue
-        seconds_apart = abs((listed_time(info) - file.modified_at).total_seconds())
-        if info["size"] == file.bytes and seconds_apart < 0.001:
+        if file.is_unchanged(info):
             new = _find_free(filesystem, PurePosixPath(kept + below))
             filesystem.makedirs(str(new.parent), exist_ok=True)
             _move(filesystem, root + below, str(new))

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 from steps.landing.left_out import LeftOut
-from steps.landing.listing import find_files
+from steps.landing.listing import find_files, listed_time
 from steps.landing.place import normalize, open_place
 
 
@@ -19,6 +19,11 @@ class LandedFile(NamedTuple):
     path: str
     bytes: int
     modified_at: datetime
+
+    def is_unchanged(self, info: dict[str, Any]) -> bool:
+        """Return whether fsspec's information on a file has the size and the time of this one."""
+        seconds_apart = abs((listed_time(info) - self.modified_at).total_seconds())
+        return bool(info["size"] == self.bytes and seconds_apart < 0.001)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import requests
 from mlflow.exceptions import ExecutionException
 
 from edge.protocol.backoff import backoff_seconds
-from edge.protocol.webhook_signature import sign
+from edge.protocol.webhook_signature import MIN_SECRET_BYTES, sign
 from steps.errors import UserError
 from steps.monitoring.compared import Version
 from steps.pipeline.entry_point import run_apart
@@ -31,7 +31,6 @@ one tag holds follow in ``acted.1``, ``acted.2`` and so on."""
 PER_TAG = 20
 """Causes in a tag, of which MLflow keeps 8,000 characters."""
 URL, SECRET = "MONITOR_WEBHOOK_URL", "MONITOR_WEBHOOK_SECRET"
-MIN_SECRET_BYTES = 24
 ATTEMPTS = 4
 TIMEOUT = 10.0
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,12 +52,22 @@ def mlflow_server(starting_server) -> str:
     return starting_server[0]
 
 
+@pytest.fixture(scope="session")
+def register_model(mlflow_server, tmp_path_factory) -> Callable[[], Registered]:
+    """Registers a model without versions."""
+
+    def register() -> Registered:
+        scratch = tmp_path_factory.mktemp("published")
+        # a name of its own, as another session may use the server too
+        return Registered(mlflow_server, f"model-{uuid.uuid4().hex[:12]}", scratch)
+
+    return register
+
+
 @pytest.fixture
-def registered(mlflow_server, tmp_path_factory) -> Registered:
+def registered(register_model) -> Registered:
     """A registered model without versions."""
-    scratch = tmp_path_factory.mktemp("published")
-    # a name of its own, as another session may use the server too
-    return Registered(mlflow_server, f"model-{uuid.uuid4().hex[:12]}", scratch)
+    return register_model()
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from systems import ARM64, PROJECT, lacks, on_arm64
 
 REAL = PROJECT.parent / "shared" / "data" / "package-images" / "images"
 SOME = (
-    "inference protocol/test_signature.py "
+    "inference protocol/test_signature.py::test_the_first_signed_release_pins_its_keys "
     "cli/test_pull.py::test_a_released_model_is_pulled_and_scores"
 )
 MORE = os.environ.get("EMULATED", "agent outbox update/test_crashing_models.py")
 """What else runs there, among the proofs: the fast tests of these folders and files.
 
 Each self-test of a release is a process of its own, which takes seconds there, so all of ``update``
-runs only by ``EMULATED="agent outbox update"``.
+and ``protocol`` runs only by ``EMULATED="agent outbox update protocol"``.
 """
 
 pytestmark = [

@@ -68,16 +68,23 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def pulled(register_model, tmp_path_factory):
+    """A model of which a device has a signed release, and the device's folder."""
+    registered, folder = register_model(), tmp_path_factory.mktemp("pulled")
+    registered.publish(change=signing(OURS))
+    pull(registered.server, registered.name, "champion", folder, [public(OURS)])
+    return registered, folder
+
+
 @pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_no_pinned_key_signed_is_refused(registered, tmp_path, change, message):
-    registered.publish(alias="good", change=signing(OURS))
-    keys = [public(OURS)]
-    pull(registered.server, registered.name, "good", tmp_path, keys)
-    before = snapshot(tmp_path)
+def test_what_no_pinned_key_signed_is_refused(pulled, change, message):
+    registered, folder = pulled
+    before = snapshot(folder)
     registered.publish(change=change)
     with pytest.raises(SignatureError, match=message):
-        pull(registered.server, registered.name, "champion", tmp_path, keys)
-    assert snapshot(tmp_path) == before
+        pull(registered.server, registered.name, "champion", folder, [public(OURS)])
+    assert snapshot(folder) == before
 
 
 def test_an_older_release_is_refused_though_it_is_signed(registered, tmp_path):
