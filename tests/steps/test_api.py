@@ -58,7 +58,7 @@ def test_a_notebook_shows_an_error_without_a_trace(capsys):
 
 
 def test_relative_places_start_at_the_project(store, tmp_path, monkeypatch):
-    monkeypatch.chdir(PROJECT / "notebooks")
+    monkeypatch.chdir(PROJECT / "docs")
     p = Pipeline("data/landing", "profiles/local.yaml")
     assert p._place == f"file:{PROJECT}/data/landing"
     assert p.model == "package"
