@@ -3,24 +3,19 @@
 import logging
 from contextlib import ExitStack
 from functools import cache, partial
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from edge.inference.region import Region
 from edge.protocol.rollout import CANARY
 from steps.endings import Result
 from steps.errors import UserError
 from steps.evaluation.canary import Action
-from steps.evaluation.comparison import (
-    Comparison,
-    compare_to_champion,
-    load_candidate,
-    past_result,
-)
+from steps.evaluation.comparison import Comparison, compare_to_champion, load_candidate, past_result
+from steps.evaluation.promotion import promote_compared
 from steps.evaluation.refusal import (
     FIX_SHORTCUT,
     end_refused,
@@ -34,32 +29,16 @@ from steps.pipeline.outputs import PromoteOutputs, RegisterOutputs
 from steps.pipeline.runs import LATEST
 from steps.pipeline.step import Step, StepRun
 from steps.registry import aliases, versions
-from steps.registry.alias_lock import lock_aliases
-from steps.registry.aliases import CHAMPION, alias_argument, move_alias, moved_reason
+from steps.registry.aliases import CHAMPION, alias_argument, moved_reason
 from steps.registry.versions import REFUSED, WITHDRAWN
 from steps.release.keys import public_keys, signing_keys
 from steps.release.rollback import point_alias
 from steps.release.rollout import advance, read_reports
-from steps.settings.parameters import Alias, StepParameters
+from steps.settings.parameters import Alias, Stages, StepParameters
 from steps.settings.profile import Profile
 from steps.training.tensorflow_settings import configure_tensorflow
 
 logger = logging.getLogger("steps")
-
-
-def _stages(text: str) -> str:
-    """Return growing shares that end at 1, with commas between."""
-    try:
-        shares = [float(part) for part in text.split(",")] if text else [1.0]
-    except ValueError:
-        shares = []
-    grows = all(low < high for low, high in pairwise([0.0, *shares]))
-    if not shares or shares[-1] != 1 or not grows:
-        raise ValueError(f"{text!r} is not a list of growing shares up to 1, such as 0.05,0.2,1")
-    return text
-
-
-Stages = Annotated[str, AfterValidator(_stages)]
 
 
 class Parameters(StepParameters):
@@ -132,7 +111,9 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     if comparison.warning:
         logger.warning("%s", comparison.warning)
     stood = {parameters.alias: before, CHAMPION: str(champion.version) if champion else None}
-    if moved := _promote_compared(run, parameters, challenger, stood, comparison, shortcut):
+    accepted = parameters.accept_shortcut if shortcut else ""
+    moving = parameters.alias, parameters.reason, run.id
+    if moved := promote_compared(challenger, *moving, stood, comparison, accepted):
         logger.info("%s, since another run moved it: comparing again", moved)
         return _promote_challenger(run, parameters)
     fill_report(run.report, challenger, champion, comparison)
@@ -141,31 +122,6 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     named = f"{parameters.alias}: {challenger.name} {challenger.version}"
     line = f"{named}; accuracy {comparison.accuracy}"
     return _outputs(challenger, parameters.alias, "promoted", line=line, metrics=accuracies)
-
-
-def _promote_compared(
-    run: StepRun,
-    parameters: Parameters,
-    challenger: ModelVersion,
-    stood: dict[str, str | None],
-    comparison: Comparison,
-    shortcut: str,
-) -> str | None:
-    """Move the alias to a challenger that passed, or return why not: one moved meanwhile.
-
-    ``stood`` is the version of the alias, and of the champion, that was compared."""
-    with lock_aliases(challenger.name, run.id):
-        for alias, number in stood.items():
-            if moved := moved_reason(challenger.name, number, alias):
-                return moved
-        if shortcut and parameters.accept_shortcut:
-            versions.tag_accepted_shortcut(challenger, parameters.accept_shortcut)
-        if comparison.result.passed:
-            note = f"passed: {parameters.alias}{comparison.caution}"
-            versions.note_comparison(challenger, note, run.id)
-        reason = parameters.reason or "passed the profile's promotion rules"
-        move_alias(challenger.name, parameters.alias, str(challenger.version), run.id, reason)
-    return None
 
 
 def _refuse_compared(

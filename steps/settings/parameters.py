@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -91,6 +92,21 @@ def _alias(name: str) -> str:
 
 
 Alias = Annotated[str, AfterValidator(_alias)]
+
+
+def _stages(text: str) -> str:
+    """Return growing shares that end at 1, with commas between."""
+    try:
+        shares = [float(part) for part in text.split(",")] if text else [1.0]
+    except ValueError:
+        shares = []
+    grows = all(low < high for low, high in pairwise([0.0, *shares]))
+    if not shares or shares[-1] != 1 or not grows:
+        raise ValueError(f"{text!r} is not a list of growing shares up to 1, such as 0.05,0.2,1")
+    return text
+
+
+Stages = Annotated[str, AfterValidator(_stages)]
 
 _RUN_ID = "_run_id"
 

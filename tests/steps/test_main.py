@@ -1,11 +1,10 @@
 """The pipeline's command line: whose parameter is whose."""
 
 import shlex
-from types import SimpleNamespace
 
 import pytest
 
-from steps import ingest, main, register, train, tune
+from steps import ingest, main, train, tune
 from steps.errors import UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.pipeline_parameters import ALONE, parameters_of, rename_hints
@@ -88,18 +87,3 @@ def test_a_wish_for_any_label_reaches_train_and_its_commands(label, typed):
 )
 def test_a_hint_of_a_step_names_the_parameter_of_the_pipeline(step, message, said):
     assert rename_hints(message, step.STEP, main.Parameters.model_fields) == said
-
-
-@pytest.mark.parametrize(
-    ("step", "outputs"),
-    [
-        (ingest, SimpleNamespace(source="file:/home/me/boots")),
-        (train, SimpleNamespace(selection=SimpleNamespace(source="file:/home/me/boots"))),
-    ],
-)
-def test_a_skipped_step_is_not_taken_from_another_data_set(step, outputs):
-    main._require_source(outputs, step.STEP, "/home/me/boots/")
-    message = f"latest run of {step.STEP.name} is of file:/home/me/boots, not of /home/me/shoes"
-    with pytest.raises(UserError, match=message):
-        main._require_source(outputs, step.STEP, "/home/me/shoes")
-    main._require_source(SimpleNamespace(model="boots"), register.STEP, "/home/me/shoes")
