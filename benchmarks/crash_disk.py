@@ -30,6 +30,10 @@ MODELS = ("ordered", "weak")
 ROOT = 0
 
 
+class NotThereError(LookupError):
+    """An operation needs a file or folder that is not there."""
+
+
 class Unit(NamedTuple):
     """What reaches the disk at once.
 
@@ -81,6 +85,7 @@ class Disk:
     """
 
     def __init__(self, folder: Path, before: Path, operations: Sequence[Operation], model: str):
+        self._folder, self._before = folder, before
         self._root, self._is_weak = str(folder), model == "weak"
         self._inodes = [Inode(entries={})]
         self._load(ROOT, before)
@@ -96,6 +101,10 @@ class Disk:
             for i in self._inodes[len(self._initial) :]
         ]
 
+    def like(self, operations: Sequence[Operation], model: str) -> "Disk":
+        """Return what other operations do to the same folder."""
+        return Disk(self._folder, self._before, operations, model)
+
     def acknowledged(self, cut: int) -> list[str]:
         """Return what the program had acknowledged before a number of operations."""
         return [text for at, text in self.acks if at < cut]
@@ -107,6 +116,37 @@ class Disk:
             for number, unit in enumerate(self.units)
             if unit.at < cut and self._certain[number] >= cut
         ]
+
+    def freed(self, original: "Disk", cut: int) -> list[int]:
+        """Return the units that are certain only in the original, which has a sync more.
+
+        None if each state that they make possible is one of an earlier cut: if nothing was done or
+        acknowledged since that sync.
+        """
+        certain = set(original.pending(cut))
+        units = [number for number in self.pending(cut) if number not in certain]
+        since = min((original._certain[number] for number in units), default=cut)
+        happened = [unit.at for unit in self.units] + [at for at, _ in self.acks]
+        return units if any(since < at < cut for at in happened) else []
+
+    def trees_without(
+        self, units: list[int], cut: int, random_: random.Random, extra: int
+    ) -> Iterator[Tree]:
+        """Yield states in which units that are not certain are lost, then any others.
+
+        Args:
+            units: those of the weak model.
+        """
+        if self._is_weak:
+            pending = self.pending(cut)
+            for base in (KEPT, LOST):
+                rest = dict.fromkeys(pending, base)
+                for how in (LOST, ZEROS):
+                    yield self._tree(cut, rest | dict.fromkeys(units, how))
+                for one in units[-12:]:
+                    yield self._tree(cut, rest | dict.fromkeys(units, KEPT) | {one: LOST})
+                    yield self._tree(cut, rest | dict.fromkeys(units, LOST) | {one: KEPT})
+        yield from self.trees(cut, random_, extra)
 
     def trees(self, cut: int, random_: random.Random, extra: int) -> Iterator[Tree]:
         """Yield states that a cut may leave: the extremes, each unit alone or lost, and others."""
@@ -196,9 +236,14 @@ class Disk:
 
     def _place(self, path: str) -> tuple[int, str]:
         folder, name = path.rsplit("/", 1)
-        inode = self._find(folder)
-        assert inode is not None, path
-        return inode, name
+        return self._require(folder), name
+
+    def _require(self, path: str) -> int:
+        """Return what an operation needs: without it, the program would have failed there."""
+        inode = self._find(path)
+        if inode is None:
+            raise NotThereError(path)
+        return inode
 
     def _find(self, path: str) -> int | None:
         inode = ROOT
@@ -218,6 +263,13 @@ class Disk:
             folder, name = self._place(operation.path)
             self._add(Unit(at, "enter", folder, name, child=self._new(Inode())))
 
+    def _renew(self, at: int, operation: Operation) -> None:
+        """Create a file, or empty the one that is there: a mutant writes in place."""
+        if (inode := self._find(operation.path)) is None:
+            self._create(at, operation)
+        elif self._inodes[inode].content:
+            self._add(Unit(at, "size", inode))
+
     def _mkdir(self, at: int, operation: Operation) -> None:
         if self._find(operation.path) is not None:
             return
@@ -233,9 +285,7 @@ class Disk:
 
     def _link(self, at: int, operation: Operation) -> None:
         folder, name = self._place(operation.target)
-        child = self._find(operation.path)
-        assert child is not None
-        self._add(Unit(at, "enter", folder, name, child=child))
+        self._add(Unit(at, "enter", folder, name, child=self._require(operation.path)))
 
     def _unlink(self, at: int, operation: Operation) -> None:
         folder, name = self._place(operation.path)
@@ -245,8 +295,7 @@ class Disk:
 
     def _rename(self, at: int, operation: Operation) -> None:
         (source, old), (folder, name) = self._place(operation.path), self._place(operation.target)
-        child = self._find(operation.path)
-        assert child is not None, operation.path
+        child = self._require(operation.path)
         is_over = self._find(operation.target) is not None
         if source == folder:
             kind = "move over" if is_over else "move"

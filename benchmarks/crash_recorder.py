@@ -65,14 +65,18 @@ def _noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def calling_code() -> str:
-    """Return the innermost functions of ``steps/`` or ``edge/`` that run, the first one last."""
-    found, frame = [], sys._getframe(1)
-    while frame and len(found) < 3:
+    """Return the innermost functions of ``steps/`` or ``edge/`` that run, the first one last.
+
+    Three of them, besides those that write files for all others.
+    """
+    found, named, frame = [], 0, sys._getframe(1)
+    while frame and named < 3:
         path = frame.f_code.co_filename
         if (place := re.search(r"(?:steps|edge)/.*$", path)) and "benchmarks" not in path:
             found.append(f"{place[0]}:{frame.f_code.co_name}")
+            named += not path.endswith("/atomic.py")
         frame = frame.f_back
-    return " < ".join(found)
+    return " < ".join(dict.fromkeys(found))  # make_folder calls itself
 
 
 def note_site(name: str) -> None:

@@ -26,15 +26,13 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
 from benchmarks.crash_disk import MODELS, Disk, Tree, digest, write_tree
+from benchmarks.crash_mutations import NOTICED, REDUNDANT, UNNOTICED, Result, try_mutations
 from benchmarks.crash_recorder import Operation, record
 from benchmarks.crash_subjects import SUBJECTS, start
 
 KINDS = ("lost", "doubled", "without_model", "needs_a_hand")
 SHOWN = 6
 """Faults that are printed for each subject and model."""
-
-MUTATION_STATES = 1500
-"""Tried for a mutation, at most, before it counts as unnoticed."""
 
 
 class Recording(NamedTuple):
@@ -70,7 +68,7 @@ def distinct_states(disk: Disk, seed: int, extra: int) -> Iterator[tuple[int, Tr
                 yield cut, tree
 
 
-def replay(recording: Recording, model: str, most: int, stop_at_fault: bool = False) -> Counter:
+def replay(recording: Recording, model: str, most: int) -> Counter:
     """Start on up to ``most`` distinct states; return their number and those with each fault."""
     disk = Disk(recording.folder, recording.before, recording.operations, model)
     counts: Counter = Counter()
@@ -85,66 +83,22 @@ def replay(recording: Recording, model: str, most: int, stop_at_fault: bool = Fa
         found = start(recording.subject, place, disk.acknowledged(cut)).faults
         for kind, texts in found.items():
             counts[kind] += 1
-            if counts[kind] <= SHOWN and not stop_at_fault:
+            if counts[kind] <= SHOWN:
                 print(f"  {recording.subject} {model} after {cut} operations, {kind}: {texts[0]}")
-        if found and stop_at_fault:
-            break
     return counts
 
 
-def sites(operations: list[Operation]) -> dict[str, list[int]]:
-    """Return the operations of each place in the code that syncs or renames."""
-    found, site = {}, ""
-    for number, operation in enumerate(operations):
-        if operation.kind == "site":
-            site = operation.path
-        elif operation.kind in ("sync", "sync_all", "rename", "link") and site:
-            is_sqlite = site.startswith("sqlite")
-            if not is_sqlite or (operation.kind == "sync" and "durable" in site):
-                found.setdefault(f"{site} ({operation.kind})", []).append(number)
-            if not is_sqlite:
-                site = ""
-    return found
+def mutations(recording: Recording) -> Iterator[Result]:
+    """Yield what the absence of each sync and rename does."""
+    place = recording.folder.parent / "mutated"
 
+    def faults(tree: Tree, acknowledged: list[str]) -> str:
+        write_tree(tree, place)
+        found = start(recording.subject, place, acknowledged).faults
+        return "; ".join(f"{kind}: {texts[0]}" for kind, texts in found.items())
 
-def without(operations: list[Operation], numbers: list[int]) -> list[Operation]:
-    """Return the operations without some syncs; a rename becomes writing in place."""
-    changed = list(operations)
-    for number in numbers:
-        operation = changed[number]
-        if operation.kind in ("rename", "link"):
-            _write_in_place(changed, number)
-        changed[number] = Operation("site", "taken out")
-    return changed
-
-
-def _write_in_place(operations: list[Operation], number: int) -> None:
-    old, new = operations[number].path, operations[number].target
-    for at in range(number - 1, -1, -1):
-        path, target = (
-            new + name[len(old) :] if name == old or name.startswith(f"{old}/") else name
-            for name in operations[at][1:3]
-        )
-        was = operations[at]
-        operations[at] = was._replace(path=path, target=target)
-        if was.path == old and was.kind in ("create", "mkdir", "symlink"):
-            break
-
-
-def try_mutations(recording: Recording) -> dict[str, str]:
-    """Return what the absence of each sync and rename does; empty if nothing was noticed."""
-    noticed = {}
-    for site, numbers in sites(recording.operations).items():
-        mutant = recording._replace(operations=without(recording.operations, numbers))
-        noticed[site] = ""
-        for model in reversed(MODELS):
-            found = replay(mutant, model, MUTATION_STATES, stop_at_fault=True)
-            if kinds := [kind for kind in KINDS if found[kind]]:
-                noticed[site] = f"{kinds[0]} on the {model} model, state {found['states']}"
-                break
-        how = noticed[site] or "NOT NOTICED"
-        print(f"  {recording.subject}: without {site}: {how}", flush=True)
-    return noticed
+    disk = Disk(recording.folder, recording.before, recording.operations, MODELS[0])
+    return try_mutations(disk, recording.operations, faults)
 
 
 def main() -> None:
@@ -160,7 +114,7 @@ def main() -> None:
         raise SystemExit("strace is not installed; run: sudo apt-get install strace")
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # syncs cost nothing there
     totals: Counter = Counter()
-    unnoticed, began, left = [], time.monotonic(), options.states
+    began, left = time.monotonic(), options.states
     with tempfile.TemporaryDirectory(dir=memory) as scratch:
         runs = [(s, m) for s in options.subjects for m in MODELS]
         recordings = {s: record_subject(s, Path(scratch)) for s in options.subjects}
@@ -171,14 +125,15 @@ def main() -> None:
             left -= counts["states"]
             print(f"{subject}, {model}: {dict(counts)}", flush=True)
             totals += counts
-        if options.mutations:
-            for recording in recordings.values():
-                noticed = try_mutations(recording)
-                totals["mutations"] += len(noticed)
-                unnoticed += [site for site, text in noticed.items() if not text]
+        for recording in recordings.values() if options.mutations else ():
+            print(f"{recording.subject}, without")
+            for result in mutations(recording):
+                print(f"  {result.site}\n    {result.what}: {result.how}", flush=True)
+                totals["mutations"] += 1
+                totals[result.what] += 1
     result = {name: totals[name] for name in ("states", *KINDS)}
     if options.mutations:
-        result |= {"mutations": totals["mutations"], "unnoticed": len(unnoticed)}
+        result |= {name: totals[name] for name in ("mutations", NOTICED, REDUNDANT, UNNOTICED)}
     print(json.dumps(result | {"seconds": round(time.monotonic() - began, 1)}))
 
 

@@ -1,6 +1,7 @@
 """A file that is written complete or not at all."""
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ def write_atomically(place: str, content: bytes, mode: int = 0o666) -> None:
     _write(place, content, mode, Path.replace)
 
 
-def create_atomically(place: str, content: bytes) -> bool:
+def create_atomically(place: str, content: bytes, mode: int = 0o666) -> bool:
     """Write a file as :func:`write_atomically` does unless there is one; return whether it did.
 
     A store that cannot tell overwrites it.
@@ -28,7 +29,7 @@ def create_atomically(place: str, content: bytes) -> bool:
     filesystem, path = fsspec.core.url_to_fs(place)
     try:
         if isinstance(filesystem, LocalFileSystem):
-            _write(place, content, 0o666, _show_if_new)
+            _write(place, content, mode, _show_if_new)
         else:
             with filesystem.open(path, "xb") as file:
                 file.write(content)
@@ -56,7 +57,7 @@ def _write(place: str, content: bytes, mode: int, show: Callable[[Path, Path], o
         return
     target = Path(path)
     # hidden: neither Spark nor a landing zone reads it
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{threading.get_native_id()}.part")
     part.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -82,6 +83,14 @@ def make_folder(place: str) -> None:
         make_folder(os.path.dirname(path))
         os.makedirs(path, exist_ok=True)
         sync_folder(Path(path).parent)
+
+
+def sync_spark() -> None:
+    """Make what Spark has written to disks of this machine survive a power cut: it syncs nothing.
+
+    Call it before anything is deleted, or counts as done, because of what Spark has written.
+    """
+    os.sync()
 
 
 def sync_folder(folder: Path) -> None:

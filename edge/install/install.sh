@@ -160,6 +160,7 @@ program() {
     # pip, activate and their like name the environment's place
     grep -rlIZ "$fresh" "$fresh/venv/bin" "$fresh/venv/pyvenv.cfg" |
         xargs -0 --no-run-if-empty sed -i "s|$fresh|$prefix|g"
+    sync # or a power cut leaves empty files in the place of the old ones
     [[ ! -e $prefix ]] || mv "$prefix" "$prefix.old"
     mv "$fresh" "$prefix"
     rm -rf "$prefix.old"
@@ -172,7 +173,7 @@ filled_in() {
 
 settings() {
     mkdir -p "$config" "$state/landing"
-    if [[ ! -e $config/agent.toml ]]; then
+    if [[ ! -s $config/agent.toml ]]; then # a power cut may have left an empty one
         filled_in "$edge/install/agent.toml" >"$config/agent.toml"
         say "set the landing zone and the model: $config/agent.toml"
     fi
@@ -182,6 +183,7 @@ settings() {
             printf '#MLFLOW_TRACKING_USERNAME=\n#MLFLOW_TRACKING_PASSWORD=\n' >"$config/environment"
         )
     fi
+    sync
 }
 
 service() {

@@ -4,6 +4,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ class Landing:
             if is_equal and filesystem.cat_file(path) == content:
                 if isinstance(filesystem, LocalFileSystem):
                     # a power cut may have come before the sync
-                    _sync_folders(Path(path), Path(root))
+                    sync_folder(Path(path).parent)
+                    _sync_folders(Path(path).parent, Path(root))
                 return name
             name = f"again-{hashlib.sha256(content).hexdigest()[:12]}/{name}"
             path = f"{root}/{name}"
@@ -68,7 +70,7 @@ class Landing:
             # sync the file, then its name: afterwards the queue deletes its own file
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(Path(path), content)
-            _sync_folders(Path(path), Path(root))
+            _sync_folders(Path(path).parent, Path(root))
         elif get_protocol(self.url) in ATOMIC_PROTOCOLS:
             filesystem.pipe_file(path, content)
         else:
@@ -124,9 +126,9 @@ def _rename(filesystem: fsspec.AbstractFileSystem, old: str, new: str) -> None:
         filesystem.mv(old, new)
 
 
-def _sync_folders(path: Path, root: Path) -> None:
-    """Sync a file's name and those of its folders, so that they survive a power cut."""
-    for folder in path.parents:
-        sync_folder(folder)
-        if folder == root:
+def _sync_folders(folder: Path, root: Path) -> None:
+    """Sync the names of a folder and those above it, so that they survive a power cut."""
+    for below, above in pairwise((folder, *folder.parents)):
+        if below == root:
             return
+        sync_folder(above)

@@ -28,7 +28,7 @@ from edge.update.state import Failure, State
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "update.json"
-STAGING = ".staging-"
+STAGING, RELEASE = ".staging-", "release-"
 KEPT_FAILURES = 16
 MAX_ATTEMPTS = 3
 """Attempts at a release whose self-test ends without a result."""
@@ -159,7 +159,7 @@ class ModelHome:
                     continue
                 if path.name.startswith(".") and not path.is_dir():
                     path.unlink()
-                elif path.name.startswith(".") or (path / MODEL_FILE).exists():
+                elif path.name.startswith((".", RELEASE)) or (path / MODEL_FILE).exists():
                     self.discard(path)
 
     def discard_with(self, files: Set[str]) -> None:
@@ -171,7 +171,7 @@ class ModelHome:
         if not files or self.is_on_probation():
             return
         with self.state_lock():
-            for folder in self.folder.glob("release-*"):
+            for folder in self.folder.glob(f"{RELEASE}*"):
                 release = None if folder.name == self._link_target() else read_release(folder)
                 if release and not files.isdisjoint(file.sha256 for file in release.files):
                     self.discard(folder)

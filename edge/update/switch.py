@@ -20,8 +20,8 @@ def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> 
         staging: where its files are, with the result of the self-test.
         folder: where they move.
     """
-    for file in release.files:
-        sync_file(staging / file.name)
+    for path in staging.iterdir():
+        sync_file(path)
     sync_folder(staging)
     if home.current == folder:  # a repair: file by file, so that the model is never missing
         for path in staging.iterdir():
@@ -31,7 +31,6 @@ def activate(home: ModelHome, release: Release, staging: Path, folder: Path) -> 
     else:
         home.discard(folder)
         staging.rename(folder)
-    sync_folder(home.folder)
     with home.state_lock():
         _switch_link(home, release, folder)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from edge.files.atomic import make_folder, write_atomically
+from edge.files.atomic import write_atomically
 from edge.inference.errors import describe_error
 from edge.protocol.freshness import FRESHNESS_FILE, Freshness, read_freshness
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.rollout import failed_here
 from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys
-from edge.update.home import MAX_ATTEMPTS, STAGING, ModelHome
+from edge.update.home import MAX_ATTEMPTS, RELEASE, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
@@ -167,7 +167,6 @@ class Updater:
         keys = list(self.keys) or pinned_keys(None, self.into)  # possibly since the start
         self.keys = release.require_trusted(keys, self.unsigned)
         if self.keys and not keys:
-            make_folder(self.into)
             text = "# of the first release here\n" + "".join(f"{key}\n" for key in self.keys)
             write_atomically(self.into / KEYS_FILE, text.encode())
 
@@ -216,7 +215,7 @@ class Updater:
     def _install(self, release: Release) -> ActiveModel:
         """Download a release, self-test it, and switch to it."""
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
-        folder = self.home.folder / f"release-{release.release}"
+        folder = self.home.folder / f"{RELEASE}{release.release}"
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         downloaded = download_release(self.registry, release, staging, have, self.reserve)
@@ -232,8 +231,8 @@ class Updater:
             self.home.forget_failures(release)
             raise
         self.home.forget_failures(release)  # what fails from here on is no fault of the release
-        write_atomically(staging / SELF_TEST_FILE, result.text().encode())
-        write_atomically(staging / RELEASE_FILE, release.text.encode())
+        (staging / SELF_TEST_FILE).write_text(result.text(), encoding="utf-8")
+        (staging / RELEASE_FILE).write_text(release.text, encoding="utf-8")
         activate(self.home, release, staging, folder)
         self.home.clean_up()
         self._intact = release.digest

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from pyspark.sql import SparkSession
 
+from steps.atomic import sync_spark
 from steps.erasure.writers import Writers
 from steps.ingestion.tables import IMAGES, LABELS, QUARANTINE, SCORES
 from steps.lake.delta_log import PLAIN_READER, DeltaLog
@@ -85,8 +86,10 @@ def _erase_files(
     found = [name for name in files if has_any(filesystem, f"{root}/{name}", wanted)]
     if writers.wait():
         return None
-    for name in () if dry_run else found:
-        filesystem.rm_file(f"{root}/{name}")
+    if found and not dry_run:
+        sync_spark()  # else a power cut may take the other rows of these files
+        for name in found:
+            filesystem.rm_file(f"{root}/{name}")
     return len(found)
 
 

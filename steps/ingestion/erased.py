@@ -5,7 +5,7 @@ from dataclasses import replace
 import fsspec
 
 from edge.protocol.erased import ERASED, Erased, ErasedError, Rule
-from steps.atomic import write_atomically
+from steps.atomic import make_folder, write_atomically
 from steps.errors import UserError
 from steps.settings.profile import Profile
 
@@ -30,8 +30,7 @@ def read_erased(profile: Profile) -> Erased:
 
 def write_erased(profile: Profile, erased: Erased) -> None:
     """Write the list of a lake."""
-    filesystem, folder = fsspec.core.url_to_fs(erasure_folder(profile))
-    filesystem.makedirs(folder, exist_ok=True)
+    make_folder(erasure_folder(profile))
     write_atomically(f"{erasure_folder(profile)}/{ERASED}", erased.text().encode())
 
 

@@ -4,6 +4,7 @@ import logging
 
 from pyspark.sql import SparkSession
 
+from steps.atomic import sync_spark
 from steps.errors import RunAgain, UserError
 from steps.ingestion.rows import Rules, describe_files
 from steps.ingestion.tables import IMAGES, QUARANTINE, current_rows
@@ -34,6 +35,7 @@ def retry_quarantine(spark: SparkSession, profile: Profile, rules: Rules) -> int
         if moved:
             rows = described.select(*IMAGES.read(spark, profile).columns)
             IMAGES.merge(spark, profile, rows, KEY, lambda into: into.whenNotMatchedInsertAll())
+            sync_spark()
             QUARANTINE.merge(spark, profile, rows, KEY, lambda into: into.whenMatchedDelete())
         return int(moved)
     finally:

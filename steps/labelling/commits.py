@@ -1,8 +1,8 @@
 """What a sitting writes into the lake, each as a version with a message: one writing at a time."""
 
-import os
 import threading
 
+from steps.atomic import sync_spark
 from steps.ingestion.class_names import set_class_names
 from steps.ingestion.follow_labels import merge_classes
 from steps.ingestion.label_rows import add_labels
@@ -42,7 +42,7 @@ class Commits:
     def finish(self) -> int:
         """Write what is left, and empty the journal; return how many labels of it were new."""
         self.labels()
-        os.sync()  # Spark syncs nothing that it writes to a disk of this machine
+        sync_spark()
         self._journal.clear()
         added, self._written, self._added = self._added, 0, 0
         return added

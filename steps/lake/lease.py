@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import fsspec
@@ -22,6 +23,8 @@ SECONDS = 60.0
 
 WRITTEN_SECONDS = 1.0
 """How long a claim may take to be written; unreadable after that, it is broken."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 logger = logging.getLogger("steps")
 
@@ -83,8 +86,9 @@ class Lease:
 def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
     """Hold the lease of a folder for the length of a block.
 
-    The lease is a small file that its holder renews. A holder on this machine whose process has
-    ended holds nothing; one on another machine counts until ``SECONDS`` after it last renewed.
+    The lease is a small file that its holder renews. A holder whose process can be seen to have
+    ended holds nothing; one on another machine, before a restart of this one or in another
+    container counts until ``SECONDS`` after it last renewed.
 
     Args:
         home: the folder or its URI.
@@ -163,8 +167,8 @@ def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
 
 
 def _claim(run_id: str) -> bytes:
-    now = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
-    return json.dumps(now).encode()
+    process = {"host": socket.gethostname(), "pid": os.getpid(), "process": _process(os.getpid())}
+    return json.dumps({"run_id": run_id, **process, "at": time.time()}).encode()
 
 
 def _find_holder(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
@@ -174,23 +178,35 @@ def _find_holder(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | 
         claim = _read(filesystem, path)
     if claim is None or time.time() - claim["at"] > SECONDS:
         return None
-    return claim if claim["host"] != socket.gethostname() or _is_alive(claim["pid"]) else None
+    return None if _has_ended(claim) else claim
 
 
 def _read(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
     """Return the claim in a lease; None if it is missing or damaged."""
     try:
         claim = json.loads(filesystem.cat_file(path))
-        return {key: claim[key] for key in ("run_id", "host", "pid", "at")}
+        kept = {key: claim[key] for key in ("run_id", "host", "pid", "at")}
+        return kept | {"process": list(claim.get("process", ()))}
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
 
 
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():  # the number is used again, as in a container
-        return False
+def _has_ended(claim: dict[str, Any]) -> bool:
+    """Return whether the process of a claim has ended, as far as this one would see it."""
+    then, here = claim["process"], _process(os.getpid())
+    return bool(then) and then[:2] == here[:2] and then != _process(claim["pid"])
+
+
+def _process(pid: int) -> list[str]:
+    """Return what tells a process from all others, which may get its number after it.
+
+    Returns:
+        the start of the kernel, the namespace of its numbers, such as a container's, and the start
+        of the process; nothing if it has ended, or on a system that does not say.
+    """
     try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # it is another user's
-    return True
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        places = BOOT_ID.read_text().strip(), os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return []
+    return [] if state == "Z" else [*places, numbers[18]]  # field 22 of proc(5)

@@ -10,7 +10,6 @@ a file is in one chunk, even if a run lost its lease without noticing.
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ import fsspec
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from steps.atomic import create_atomically, make_folder, write_atomically
+from steps.atomic import create_atomically, make_folder, sync_spark, write_atomically
 from steps.errors import RunAgain, UserError
 from steps.lake.newest import GetSpark
 from steps.landing.zone import LandedFile
@@ -80,7 +79,8 @@ class Arrivals:
             for log in (self.chunks, self.checkpoint, self._done):
                 if self._filesystem.exists(log):
                     self._filesystem.rm(log, recursive=True)
-        write_atomically(place, table_id.encode())
+        if before.decode() != table_id:
+            write_atomically(place, table_id.encode())
 
     def select_new(self, files: Iterable[LandedFile]) -> list[LandedFile]:
         """Return the files that are not recorded as they are now."""
@@ -127,9 +127,10 @@ class Arrivals:
 
     def mark_done(self) -> None:
         """Record that the work is done on all chunks that this object knows of."""
-        os.sync()  # Spark syncs none of the rows that it writes to a disk of this machine
+        sync_spark()
         known = len(self._chunk_names()) if self._known is None else self._known
-        write_atomically(self._done, str(known).encode())
+        # not atomically: whatever a power cut leaves of it, work that is done is done again
+        self._filesystem.pipe_file(self._done, str(known).encode())
 
     def process_new(
         self,

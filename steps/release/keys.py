@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge.protocol.signature import signed_content
-from steps.atomic import make_folder, sync_folder, write_atomically
+from steps.atomic import create_atomically, make_folder, write_atomically
 from steps.errors import UserError
 from steps.settings.profile import data_home
 
@@ -87,26 +86,20 @@ def public_key(key: Ed25519PrivateKey) -> str:
 
 def _make(path: Path) -> None:
     """Make a file with a new key, unless another process makes it at the same time."""
-    make_folder(str(path.parent))
-    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        _write(new, [Ed25519PrivateKey.generate()])
-        os.link(new, path)
-        sync_folder(path.parent)
+        make_folder(str(path.parent))
+        is_made = create_atomically(str(path), _pem([Ed25519PrivateKey.generate()]), 0o600)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the key file {path} ({error.strerror}): make its folder writable, or set "
+            "release.key_file in the profile"
+        ) from error
+    if is_made:
         logger.warning(
             "made the key that signs releases, %s: keep a copy, since devices trust the first key "
             "that they see",
             path,
         )
-    except FileExistsError:
-        pass
-    except OSError as error:  # such as a file system without links
-        raise UserError(
-            f"cannot make the key file {path} ({error.strerror}); run: "
-            f"python -m steps.release.keys make {path}"
-        ) from error
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> SigningKeys:
@@ -130,11 +123,9 @@ def _parse(text: str, place: str) -> SigningKeys:
     return known
 
 
-def _write(path: Path, keys: SigningKeys) -> None:
-    """Write keys atomically, readable by their owner only."""
+def _pem(keys: SigningKeys) -> bytes:
     encoding = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    pem = b"".join(key.private_bytes(*encoding) for key in keys)
-    write_atomically(str(path), pem, mode=0o600)
+    return b"".join(key.private_bytes(*encoding) for key in keys)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -158,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif options.command == "retire":
             keys = keys[:1]
         if options.command != "show":
-            _write(options.file, keys)
+            write_atomically(str(options.file), _pem(keys), 0o600)
     except FileExistsError:
         command = f"python -m steps.release.keys rotate {options.file}"
         sys.exit(f"keys: {options.file} exists; to add a key, run: {command}")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.crash_disk import Disk
+from benchmarks.crash_disk import MODELS, Disk
+from benchmarks.crash_mutations import NOTICED, REDUNDANT, try_mutations
 from benchmarks.crash_recorder import Operation
-from benchmarks.crash_states import record_subject, replay, sites, without
+from benchmarks.crash_states import mutations, record_subject, replay
 
 STATES = int(os.environ.get("STATES", "600"))
 """Of the proof; the numbers in the docs come from the program."""
@@ -63,23 +64,56 @@ def test_a_file_that_is_renamed_over_another_is_the_old_or_the_new_one(tmp_path)
     assert contents(tmp_path, "weak", *steps) == {b"old", b"new", b"", bytes(3)}
 
 
-@pytest.fixture
-def recorded(tmp_path):
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    return record_subject("labels", tmp_path)
+def test_what_is_taken_out_is_noticed_or_redundant(tmp_path):
+    steps = [
+        ("create", ".file"),
+        ("write", ".file", "", b"new"),
+        *(("site", "file"), ("sync", ".file")),
+        *(("site", "name"), ("rename", ".file", f"{tmp_path}/file")),
+        *(("site", "folder"), ("sync", "")),
+        *(("site", "folder again"), ("sync", "")),
+        ("ack", "saved"),
+        *(("site", "removal"), ("rename", "old", f"{tmp_path}/.old")),
+        *(("unlink", ".old/1"), ("unlink", ".old/2"), ("rmdir", ".old")),
+    ]
+    (tmp_path / "file").write_bytes(b"before")
+    (tmp_path / "old").mkdir()
+    for name in "12":
+        (tmp_path / "old" / name).touch()
+    recorded = operations(str(tmp_path), *steps)
+    recorded = [
+        one._replace(path=Path(one.path).name) if one.kind in ("site", "ack") else one
+        for one in recorded
+    ]
+
+    def fault(tree: dict, acknowledged: list[str]) -> str:
+        is_half_removed = "/old" in tree and not {"/old/1", "/old/2"} <= tree.keys()
+        files = [b"new"] if acknowledged else [b"new", b"before"]
+        return "" if tree["/file"] in files and not is_half_removed else "a fault"
+
+    disk = Disk(tmp_path, tmp_path, recorded, "ordered")
+    results = try_mutations(disk, recorded, fault)
+    assert {result.site: result.what for result in results} == {
+        "file (sync)": NOTICED,
+        "name (rename)": NOTICED,
+        "folder (sync)": REDUNDANT,
+        "folder again (sync)": REDUNDANT,
+        "removal (rename)": NOTICED,
+    }
 
 
 @pytest.mark.slow
-def test_labels_survive_and_no_sync_or_rename_can_be_taken_out(recorded):
-    for model in ("ordered", "weak"):
-        found = replay(recorded, model, 400)
-        assert set(found) == {"states"} and found["states"] > 10
-    places = sites(recorded.operations)
-    assert len(places) > 3
-    for numbers in places.values():
-        mutant = recorded._replace(operations=without(recorded.operations, numbers))
-        assert set(replay(mutant, "weak", 2000, stop_at_fault=True)) > {"states"}
+@pytest.mark.parametrize("subject", ["labels", "checkpoints", "keys"])
+def test_no_sync_or_rename_can_be_taken_out(tmp_path, subject):
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    recorded = record_subject(subject, tmp_path)
+    for model in MODELS:
+        found = replay(recorded, model, 100)
+        assert set(found) == {"states"} and found["states"] > 5
+    results = list(mutations(recorded))
+    assert len(results) > 3
+    assert {result.what for result in results} == {NOTICED}, results
 
 
 @pytest.mark.slow

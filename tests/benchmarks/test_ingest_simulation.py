@@ -31,7 +31,7 @@ def _as_it_is_listed(self: Arrivals) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "seed", "found"),
     [
-        (arrivals, "create_atomically", _under_a_name_of_its_own, 60, "doubled"),
+        (arrivals, "create_atomically", _under_a_name_of_its_own, 15, "doubled"),
         (Arrivals, "mark_done", _as_it_is_listed, 950, "lost"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,9 +41,9 @@ for home in map(str.strip, sys.stdin):
 class Holder:
     """Another process that takes leases when it is told to."""
 
-    def __init__(self, run_id: str):
+    def __init__(self, run_id: str, inside: tuple[str, ...] = ()):
         self._process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, run_id],
+            [*inside, sys.executable, "-c", HOLDER, run_id],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -66,8 +67,8 @@ class Holder:
 def holders():
     started = []
 
-    def start(run_id: str) -> Holder:
-        started.append(Holder(run_id))
+    def start(run_id: str, inside: tuple[str, ...] = ()) -> Holder:
+        started.append(Holder(run_id, inside))
         return started[-1]
 
     yield start
@@ -130,9 +131,39 @@ def test_a_holder_on_another_machine_counts_until_its_lease_is_old(home, age, fr
     assert _takes(home) == free
 
 
-def test_a_reused_process_number_is_not_the_holder(home):
-    _leave(home, host=socket.gethostname())  # as in a container, where numbers come round
-    assert _takes(home)
+KERNEL, NAMESPACE, BEGAN = module._process(os.getpid())
+FREE = {
+    "this process": ([KERNEL, NAMESPACE, BEGAN], False),
+    "a process before it with its number": ([KERNEL, NAMESPACE, "1"], True),
+    "a process before the machine was restarted": (["another start", NAMESPACE, BEGAN], False),
+    "a process of another container": ([KERNEL, "pid:[1]", "1"], False),
+    "a process that does not say": ([], False),
+}
+
+
+@pytest.mark.parametrize(("process", "free"), FREE.values(), ids=FREE)
+def test_only_a_process_that_can_be_seen_to_have_ended_holds_nothing(home, process, free):
+    _leave(home, host=socket.gethostname(), process=process)
+    assert _takes(home) == free
+
+
+def test_one_process_holds_a_lease_once(home):
+    with lease(str(home), "one"):
+        assert not _takes(home)
+
+
+def test_a_process_in_a_container_does_not_take_the_one_outside_for_dead(home, holders):
+    inside = ("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child")
+    if not shutil.which("unshare") or subprocess.run([*inside, "true"], check=False).returncode:
+        pytest.skip("this machine gives no namespaces")
+    outer, inner = holders("outer"), holders("inner", inside)
+    for first, second in ((outer, inner), (inner, outer)):
+        first.tell(home)
+        assert first.answer() == "holds"
+        second.tell(home)
+        assert "is using this source" in second.answer()
+        first.tell()
+        assert first.answer() == "let go"
 
 
 @pytest.mark.parametrize(
@@ -212,12 +243,11 @@ def test_an_expired_holder_gets_an_error_and_leaves_the_other_lease(home, monkey
 @pytest.mark.parametrize("left_behind", [False, True], ids=["free", "of a dead process"])
 def test_of_two_processes_at_once_one_wins(tmp_path, holders, left_behind):
     racers = holders("one"), holders("two")
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+    gone = [KERNEL, NAMESPACE, "1"]
     for number in range(ROUNDS):
         home = tmp_path / str(number)
         if left_behind:
-            _leave(home, host=socket.gethostname(), pid=gone.pid)
+            _leave(home, process=gone)
         for racer in racers:
             racer.tell(home)
         answers = [racer.answer() for racer in racers]

@@ -74,18 +74,25 @@ def test_the_first_release_makes_a_key_that_no_other_user_can_read(tmp_path, cap
     assert public_keys(str(path)) == [key]
 
 
-def test_without_links_no_private_key_is_left_behind(tmp_path, monkeypatch):
-    """As on an exFAT disk or an SMB share."""
+@pytest.mark.parametrize("refuses", ["link", "open"])
+def test_no_private_key_is_left_behind_where_files_or_their_links_are_refused(
+    tmp_path, monkeypatch, refuses
+):
+    """As on an exFAT disk or an SMB share, which have no links, and in another user's folder."""
+    path = tmp_path / "release.pem"
 
     def refused(*_):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr("steps.release.keys.os.link", refused)
-    with pytest.raises(UserError, match=r"\(Operation not permitted\); run: .* make /"):
-        public_keys(str(tmp_path / "release.pem"))
-    assert list(tmp_path.iterdir()) == []
-    main(["make", str(tmp_path / "release.pem")])
-    assert len(public_keys(str(tmp_path / "release.pem"))) == 1
+    with monkeypatch.context() as context:
+        context.setattr(f"os.{refuses}", refused)
+        if refuses == "link":
+            made = public_keys(str(path))
+        else:
+            with pytest.raises(UserError, match=r"\(Operation not permitted\): make its folder"):
+                public_keys(str(path))
+    assert [*tmp_path.iterdir()] == ([path] if refuses == "link" else [])
+    assert refuses == "open" or public_keys(str(path)) == made
 
 
 @pytest.fixture
