@@ -1,6 +1,5 @@
 """What there is to label: the images of a landing zone as columns in memory, in time order."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.errors import RunStep, UserError
+from steps.ingestion.brightness import brightness
 from steps.ingestion.label_rows import FROM_LABELS
 from steps.ingestion.tables import BAND, IMAGES, TIME
 from steps.lake.delta_log import DeltaLog
@@ -23,8 +23,6 @@ NARROW = pa.schema(
     + [(name, TIME) for name in ("captured_at", "replaced_at", "ingested_at")]
     + [("statistics", pa.list_(BAND))]
 )
-COLOURS = 3
-"""Bands whose mean is the brightness: what follows is transparency."""
 
 
 @dataclass(frozen=True)
@@ -147,22 +145,8 @@ def _read_file(log: DeltaLog, source: str, number: int, file: str) -> pa.Table:
         "label": pc.if_else(is_own, rows["label"], None),
         "captured_at": rows["captured_at"],
         "ingested_at": rows["ingested_at"],
-        "brightness": np.concatenate([*_brightness(rows["statistics"]), np.empty(0, np.float32)]),
+        "brightness": brightness(rows["statistics"].combine_chunks()).astype(np.float32),
         "file": np.full(rows.num_rows, number, np.int32),
         "row": np.arange(rows.num_rows, dtype=np.int32),
     }
     return pa.table(columns, schema=_schema()).filter(here)
-
-
-def _brightness(statistics: pa.ChunkedArray) -> Iterator[NDArray[np.float32]]:
-    """Yield the mean over the colours of each image, chunk by chunk; NaN without statistics."""
-    for chunk in statistics.chunks:
-        bands, lengths = chunk.flatten(), pc.list_value_length(chunk).fill_null(0).to_numpy()
-        means = bands.field("mean").to_numpy(zero_copy_only=False)
-        starts = np.cumsum(lengths) - lengths
-        sums = np.zeros(len(lengths))
-        counts = np.minimum(lengths, COLOURS)
-        for band in range(COLOURS):
-            has = counts > band
-            sums[has] += means[starts[has] + band]
-        yield np.divide(sums, counts, np.full(len(sums), np.nan), where=counts > 0).astype("f4")

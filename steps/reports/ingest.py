@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from edge.inference.image import as_rgb, open_image
+from steps.ingestion.brightness import brightness
 from steps.ingestion.counts import describe_classes
 from steps.ingestion.labels import MergedLabels
 from steps.ingestion.tables import BAND, TIME, read_current
@@ -91,22 +91,13 @@ def _plot_groups(images: Newest, source: str, run_id: str) -> pd.DataFrame:
         "label": pc.fill_null(rows["label"], UNLABELLED),
         "device": pc.fill_null(rows["device_id"], UNLABELLED),
         "hour": pc.if_else(known, pc.hour(rows["captured_at"].cast(pa.timestamp("us"))), None),
-        "light": np.floor(_brightness(rows["statistics"].combine_chunks()) / 16),
+        "light": np.floor(brightness(rows["statistics"].combine_chunks()) / 16),
         "size": pc.floor(pc.multiply(2, pc.log2(pc.divide(rows["bytes"], 1000.0)))),
         "new": pc.fill_null(pc.equal(rows["ingest_run_id"], run_id), False),
     }
     groups = pd.DataFrame({name: pd.Series(values) for name, values in columns.items()})
     by = groups.groupby(["label", "device", "hour", "light", "size"], dropna=False)["new"]
     return by.agg(images="size", new="sum").reset_index()
-
-
-def _brightness(statistics: pa.ListArray) -> NDArray[np.float64]:
-    """Return the mean of the bands' means, ``float64 [N]``; NaN without bands."""
-    means = pc.struct_field(pc.list_flatten(statistics), "mean").to_numpy(zero_copy_only=False)
-    images = pc.list_parent_indices(statistics).to_numpy()
-    count = np.bincount(images, minlength=len(statistics))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.bincount(images, means, len(statistics)) / count)
 
 
 def _totals(groups: pd.DataFrame, column: str) -> list[list[Any]]:
