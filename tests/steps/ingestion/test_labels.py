@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from drawing import file_name, jpeg
 from small_lake import make_small_lake
@@ -18,6 +20,7 @@ from steps.ingestion.label_export import export_labels, read_labels
 from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, labels_by
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.tables import IMAGES, LABELS
+from steps.lake.delta_log import read_newest
 from steps.lake.newest import Newest
 
 pytestmark = pytest.mark.slow
@@ -43,8 +46,10 @@ def small(ingested, tmp_path):
 
 
 def _labels(small) -> dict[str, str | None]:
-    rows = small.table("images").set_index("name")["label"]
-    return {name: None if pd.isna(label) else label for name, label in rows.items()}
+    """Each image's label, by the table's log: asking Spark takes a second."""
+    columns = pa.schema({"path": pa.string(), "label": pa.string()})
+    rows = read_newest(IMAGES.path(small.profile), columns, pc.field("path").is_valid())
+    return {row["path"].removeprefix(f"{small.source}/"): row["label"] for row in rows.to_pylist()}
 
 
 def _keys(small, labels_by: str) -> dict[str, str]:
