@@ -6,7 +6,7 @@ For each set, a network is trained on so many labelled images of a class as ``tr
 default, without the last fit, as it ships with a threshold. It predicts images that it has never
 seen: frames of the simulated camera from days after the training, the porch's test images, and
 photos of clothing. In each resampling, images of these are drawn as the validation split, and a
-temperature and a threshold are chosen by them for a promised risk, as ``-P max_risk`` does. The
+calibration and a threshold are chosen by them for a promised risk, as ``-P max_risk`` does. The
 promise holds if at most that share of the answers to all other images is wrong. The risk is the
 plain error of the network divided by ``--factor``. The last line is JSON: the share of the
 resamplings in which the promise holds, in the worst case of the simulated frames, and the mean
@@ -124,7 +124,8 @@ def predict_fresh(
     for pixels, labels in batches(source):
         rows.append(np.asarray(model(pixels, training=False)))
         truth += labels
-    return predictions(images.labels, np.concatenate(rows), np.array(truth))
+    order = np.random.default_rng(0).permutation(len(truth))  # as by their hashes
+    return predictions(images.labels, np.concatenate(rows)[order], np.array(truth)[order])
 
 
 def simulated_frames(count: int, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, str]]:
@@ -169,7 +170,7 @@ def resample(fresh: Predictions, options: argparse.Namespace, rng: np.random.Gen
         found.append(chosen.threshold is not None)
         if chosen.threshold is None:  # it promises nothing
             continue
-        is_answered = scores_of(rest, chosen.temperature) >= chosen.threshold
+        is_answered = scores_of(rest, chosen.calibration) >= chosen.threshold
         held.append((~rest.correct)[is_answered].sum() <= risk * is_answered.sum())
         answered.append(is_answered.mean())
     return Found(

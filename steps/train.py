@@ -123,7 +123,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         cross_validated=validated.confusion().tolist() if validated else [],
         threshold=test.threshold,
         threshold_label=test.threshold_label,
-        temperature=abstention.temperature,
+        **abstention.calibration._asdict(),
         abstention=abstention.threshold,
         own_splits=cache.own_splits,
         shortcut=audit.shortcut,

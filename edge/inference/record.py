@@ -24,7 +24,9 @@ RECORD_VERSION = 1
 """Of the record's fields. A reader ignores fields that it does not know, unless they matter: then
 the record requires a feature."""
 
-FEATURES = dict.fromkeys(("threshold", CROP, "region", "threshold_label", "abstention"), "0.1.0")
+FEATURES = dict.fromkeys(
+    ("threshold", CROP, "region", "threshold_label", "abstention", "offsets"), "0.1.0"
+)
 """What a record can require of its reader, and the version of the project whose agent first has it:
 a new feature comes with a new version. A reader compares features by name; the version is what it
 tells people."""
@@ -91,6 +93,7 @@ class ModelRecord:
         abstention: the score below which the answer is :data:`UNSURE`; None: it never is.
         temperature: what softens the network's probabilities, by :func:`calibrate`, before they
             are reported and compared with ``abstention``; None: 1. It changes no class.
+        offsets: what is added to each label's logit after that, for the same; None: 0. Nor do they.
         regions: the part of an image that ``prepare`` takes, by device ID, as
             :func:`edge.inference.region.region_of` reads them.
         names: what people call the labels, as far as they have such names.
@@ -107,6 +110,7 @@ class ModelRecord:
     threshold_label: str | None = None
     abstention: float | None = None
     temperature: float | None = None
+    offsets: list[float] | None = None
     resizing: str = SQUASH
     regions: dict[str, Region] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -151,7 +155,7 @@ class ModelRecord:
         numbers = [n for one in self.file_metrics.values() for n in one.values()]
         thresholds = [n for n in (self.threshold, self.abstention) if n is not None]
         temperatures = [] if self.temperature is None else [self.temperature]
-        numbers += thresholds + temperatures
+        numbers += [*thresholds, *temperatures, *(self.offsets or [])]
         checks = {
             "labels": isinstance(labels, list)
             and 0 < len(set(labels)) == len(labels)
@@ -164,6 +168,7 @@ class ModelRecord:
             "metrics": all(map(_is_number, self.metrics.values())),
             "threshold": all(0 <= number <= 1 for number in thresholds),
             "temperature": all(number > 0 for number in temperatures),
+            "offsets": self.offsets is None or len(self.offsets) == len(labels),
         }
         if wrong := [name for name, is_sound in checks.items() if not is_sound]:
             raise ValueError(f"it has no valid {', '.join(wrong)}")
@@ -173,6 +178,7 @@ class ModelRecord:
         used = ["threshold"] if self.threshold is not None else []
         used += ["threshold_label"] if self.threshold_label else []
         used += ["abstention"] if (self.abstention, self.temperature) != (None, None) else []
+        used += ["offsets"] if self.offsets else []
         used += [self.resizing] if self.resizing != SQUASH else []
         used += ["region"] if self.regions else []
         stated = {"record_version": RECORD_VERSION, "requires": {k: FEATURES[k] for k in used}}
@@ -198,7 +204,7 @@ class ModelRecord:
             latency_ms: milliseconds that each image took.
         """
         decided = self.decide(probabilities)
-        rows = calibrate(probabilities, self.temperature)
+        rows = calibrate(probabilities, self.temperature, self.offsets)
         scores = rows[np.arange(len(rows)), decided]
         is_unsure = scores < (self.abstention or 0)
         return [
@@ -227,23 +233,27 @@ def _is_number(value: object) -> bool:
 
 
 def calibrate(
-    probabilities: NDArray[np.floating[Any]], temperature: float | None
+    probabilities: NDArray[np.floating[Any]],
+    temperature: float | None,
+    offsets: list[float] | None = None,
 ) -> NDArray[np.floating[Any]]:
-    """Return probabilities ``[N, classes]`` as if the logits had been divided by a temperature.
+    """Return probabilities ``[N, classes]`` as if logits were divided by a temperature, and moved.
 
-    Guo et al. 2017, "On calibration of modern neural networks". The order of an image's classes
-    stays as it is.
+    Guo et al. 2017, "On calibration of modern neural networks"; with offsets, Alexandari, Kundaje
+    and Shrikumar 2020, "Maximum likelihood with bias-corrected calibration is hard-to-beat".
 
     Args:
         probabilities: a network's output.
-        temperature: above 0; None: they stay as they are.
+        temperature: above 0; None: 1.
+        offsets: that are added to the logits of each class; None: 0.
 
     >>> calibrate(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
     [[0.75, 0.25]]
     """
-    if temperature is None:
+    if temperature is None and offsets is None:
         return probabilities
-    scaled = np.log(np.maximum(probabilities.astype(float), TINY)) / temperature
+    scaled = np.log(np.maximum(probabilities.astype(float), TINY)) / (temperature or 1)
+    scaled += 0 if offsets is None else np.array(offsets)
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return cast(NDArray[np.floating[Any]], powers / powers.sum(axis=1, keepdims=True))
 

@@ -1,11 +1,14 @@
 """Abstention: the score below which a model does not answer, so that its answers are rarely wrong.
 
 The error among answered images is bounded as in "Learn then Test" (Angelopoulos et al. 2021): each
-threshold is a hypothesis that more than the risk is wrong above it, and thresholds are tested in an
-order that is fixed beforehand until one is not rejected. Above the score of a fixed rank, errors
-are binomial, whatever the network (Geifman and El-Yaniv 2017, "Selective classification for deep
-neural networks"), which gives the p-value of Clopper and Pearson's bound. Images count as
-independent, and as more often wrong at lower scores.
+threshold is a hypothesis that more than the risk is wrong above it. Above the score of a fixed
+rank, errors are binomial, whatever the network (Geifman and El-Yaniv 2017, "Selective
+classification for deep neural networks"), which gives the p-value of Clopper and Pearson's bound.
+
+Images count as independent, and as more often wrong at lower scores: what is true of a threshold is
+true of each lower one. So by closed testing (Marcus, Peritz and Gabriel 1976), a threshold above
+the surer half of the images is rejected with it, by four fifths of the doubt, or by itself, by one
+fifth; from that half on downwards, each is tested with the whole doubt until one is not rejected.
 """
 
 import math
@@ -25,15 +28,33 @@ from steps.evaluation.predictions import Predictions, predict_by_keras
 if TYPE_CHECKING:
     import keras
 
-STARTS = {0.0: 0.8, 0.5: 0.2}
-"""Shares of the images from whose ranks thresholds are tested, and each start's part of the doubt.
-One mistake among the few surest images, such as a wrong label, would end a single sequence."""
+HALF = 0.8
+"""The part of the doubt for the surer half: one mistake among the few surest images, such as a
+wrong label, ends what begins with these."""
 
 RANKS = 20
-"""Tested from each start on."""
+"""Tested from the half on, and up to it."""
 
 TEMPERATURES = (0.25, 10.0)
 """A validation split without a mistake would ask for 0."""
+
+CALIBRATING = 0.2
+"""The share of the validation images that calibrate scores, drawn by their hashes. The others test
+thresholds, so that scores do not depend on what tests them."""
+
+RIDGE = 0.1
+"""Of the offsets' squares, against the log loss of all images: few images of a class say little."""
+
+
+class Calibration(NamedTuple):
+    """What :func:`edge.inference.record.calibrate` does with a network's probabilities.
+
+    A network that learned from few images often takes one label for another much more often than
+    the other way round. Its offsets make one of these labels less sure than the other.
+    """
+
+    temperature: float | None = None
+    offsets: list[float] | None = None
 
 
 class Abstention(NamedTuple):
@@ -41,15 +62,15 @@ class Abstention(NamedTuple):
 
     Attributes:
         risk: how often an answer may be wrong, 0–1; 0: there is no wish.
-        temperature: of the network; None without a wish.
+        calibration: of the network's probabilities.
         threshold: the score below which it is unsure; None: no threshold keeps the risk.
-        images: of the validation split.
+        images: of the validation split, that tested thresholds.
         answered: those of them from the threshold on.
         errors: the wrong ones among the answered; without a threshold, among all.
     """
 
     risk: float = 0.0
-    temperature: float | None = None
+    calibration: Calibration = Calibration()
     threshold: float | None = None
     images: int = 0
     answered: int = 0
@@ -71,35 +92,41 @@ class Abstention(NamedTuple):
         )
 
 
-def fewest_answers(risk: float) -> int:
-    """Return how many answers, all of them right, can show a risk.
+def fewest_answers(risk: float, part: float = HALF) -> int:
+    """Return how many answers, all of them right, can show a risk by a part of the doubt.
 
     >>> fewest_answers(0.02), fewest_answers(0.1)
     (160, 31)
     """
-    return math.ceil(math.log(DOUBT * STARTS[0.0]) / math.log1p(-risk))
+    return math.ceil(math.log(DOUBT * part) / math.log1p(-risk))
 
 
-def fit_temperature(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.intp]) -> float:
-    """Return the temperature with which the log loss is lowest.
+def fit_calibration(
+    probabilities: NDArray[np.floating[Any]], truth: NDArray[np.intp]
+) -> Calibration:
+    """Return the calibration with which the log loss is lowest.
 
     Args:
         probabilities: ``float [N, classes]``.
         truth: the true class of each image, ``int [N]``.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
-    def loss(exponent: float) -> float:
-        found = calibrate(probabilities, math.exp(exponent))[np.arange(len(truth)), truth]
-        return float(-np.log(np.maximum(found, TINY)).mean())
+    def loss(values: NDArray[np.float64]) -> float:
+        offsets = values[1:]
+        found = calibrate(probabilities, math.exp(values[0]), offsets.tolist())
+        likely = np.maximum(found[np.arange(len(truth)), truth], TINY)
+        return float(-np.log(likely).sum() + RIDGE * (offsets**2).sum())
 
-    bounds = [math.log(bound) for bound in TEMPERATURES]
-    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)
+    classes = probabilities.shape[1]
+    bounds = [tuple(map(math.log, TEMPERATURES)), *[(None, None)] * classes]
+    temperature, *offsets = minimize(loss, np.zeros(1 + classes), bounds=bounds).x.tolist()
+    return Calibration(math.exp(temperature), [round(offset, 4) for offset in offsets])
 
 
-def scores_of(found: Predictions, temperature: float | None) -> NDArray[np.floating[Any]]:
+def scores_of(found: Predictions, calibration: Calibration) -> NDArray[np.floating[Any]]:
     """Return the score of each image, ``float [N]``: the probability of the predicted label."""
-    calibrated = calibrate(found.probabilities, temperature)
+    calibrated = calibrate(found.probabilities, *calibration)
     return np.take_along_axis(calibrated, found.decided[:, None], axis=1)[:, 0]
 
 
@@ -134,16 +161,18 @@ def bound_risk(
 
     distinct, answered, errors = count_errors(scores, correct)
     chances = bdtr(errors, answered, risk)
-    fewest, lowest = fewest_answers(risk), -1
-    for share, part in STARTS.items():
-        start = max(fewest, math.ceil(share * len(scores)))
-        if start > len(scores):
+    half, lowest = max(fewest_answers(risk), math.ceil(len(scores) / 2)), -1
+    if half > len(scores):
+        return None
+    ranks = np.linspace(half, len(scores), RANKS)
+    if chances[np.searchsorted(answered, half)] > DOUBT * HALF:
+        first = min(half, fewest_answers(risk, 1 - HALF))
+        ranks = np.concatenate([np.linspace(first, half, RANKS), ranks])
+    for rank in ranks.astype(int):
+        place = int(np.searchsorted(answered, rank))  # equal scores are answered together
+        if chances[place] > DOUBT * (1 if rank >= half else 1 - HALF):
             break
-        for rank in np.linspace(start, len(scores), RANKS).astype(int):
-            place = int(np.searchsorted(answered, rank))  # equal scores are answered together
-            if chances[place] > DOUBT * part:
-                break
-            lowest = max(lowest, place)
+        lowest = place
     if lowest < 0:
         return None
     # halfway to the next score, so that rounding moves no image across it
@@ -155,7 +184,7 @@ def bound_risk(
 def find_abstention(
     risk: float, model: "keras.Model", cache: Cache, threshold: Threshold
 ) -> Abstention:
-    """Return the temperature and the threshold that a wished risk asks for, by validation images.
+    """Return the calibration and the threshold that a wished risk asks for, by validation images.
 
     Args:
         risk: how often an answer may be wrong, 0–1; 0: there is no wish.
@@ -173,12 +202,14 @@ def find_abstention(
 def abstain(risk: float, held_out: Predictions) -> Abstention:
     """Return what a wished risk gives by the predictions for images that no fit has seen."""
     truth = np.array([held_out.labels.index(label) for label in held_out.truth])
-    temperature = fit_temperature(held_out.probabilities, truth)
-    found = bound_risk(risk, scores_of(held_out, temperature), held_out.correct)
+    calibrates = np.arange(len(held_out)) < CALIBRATING * len(held_out)  # they are in hash order
+    calibration = fit_calibration(held_out.probabilities[calibrates], truth[calibrates])
+    tests = held_out.subset(~calibrates)
+    found = bound_risk(risk, scores_of(tests, calibration), tests.correct)
     if found is None:
-        errors = int((~held_out.correct).sum())
-        return Abstention(risk, None, None, len(held_out), len(held_out), errors)
-    return Abstention(risk, temperature, found[0], len(held_out), *found[1:])
+        errors = int((~tests.correct).sum())
+        return Abstention(risk, Calibration(), None, len(tests), len(tests), errors)
+    return Abstention(risk, calibration, found[0], len(tests), *found[1:])
 
 
 def require_no_unsure(risk: float, labels: list[str]) -> None:

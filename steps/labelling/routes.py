@@ -167,7 +167,9 @@ def choosing(sitting: Sitting) -> APIRouter:
     return routes
 
 
-def writing(sitting: Sitting, training: Training, end: Callable[[], None]) -> APIRouter:
+def acting(
+    sitting: Sitting, commits: Commits, training: Training, end: Callable[[], None]
+) -> APIRouter:
     """Return the addresses to which the page sends what is done on it."""
     routes = APIRouter()
 
@@ -185,13 +187,6 @@ def writing(sitting: Sitting, training: Training, end: Callable[[], None]) -> AP
         answer = sitting.summary() | {"training": training.farewell()}
         end()
         return answer
-
-    return routes
-
-
-def acting(sitting: Sitting, commits: Commits, training: Training) -> APIRouter:
-    """Return the addresses of what is written into the tables at once, and of the training."""
-    routes = APIRouter()
 
     @routes.post("/names")
     def name(names: dict[Label, Label]) -> dict[str, Any]:

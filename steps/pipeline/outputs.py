@@ -125,8 +125,8 @@ class TrainOutputs(Outputs):
     ``own_splits`` are the splits that the images brought themselves.
     ``threshold`` is the probability from which ``threshold_label`` is predicted, or the second of
     two labels if that is None. Without a threshold, the most probable label is predicted.
-    ``temperature`` and ``abstention`` are as in the model's record; None without a wished risk, or
-    if no threshold keeps it.
+    ``temperature``, ``offsets`` and ``abstention`` are as in the model's record; None without a
+    wished risk, or if no threshold keeps it.
     ``cross_validated`` are images by true label (rows) and predicted label, if the test split is
     small: of all labelled images, predicted by classifiers of others.
     ``metrics`` are of the ``test_images`` of the test split, with that threshold.
@@ -145,6 +145,7 @@ class TrainOutputs(Outputs):
     threshold: float | None = None
     threshold_label: str | None = None
     temperature: float | None = None
+    offsets: list[float] | None = None
     abstention: float | None = None
     own_splits: list[str] = []
     shortcut: str = ""

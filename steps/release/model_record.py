@@ -18,6 +18,7 @@ def make_record(trained: TrainOutputs, **fields: Any) -> ModelRecord:
         threshold=trained.threshold,
         threshold_label=trained.threshold_label,
         temperature=trained.temperature,
+        offsets=trained.offsets,
         abstention=trained.abstention,
         **fields,
     )

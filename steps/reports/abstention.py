@@ -25,7 +25,7 @@ def add_risk(report: Report, abstention: Abstention, test: Predictions) -> None:
 
     A wish's result is said in the terminal, too: as a warning if no threshold keeps it.
     """
-    scores = scores_of(test, abstention.temperature)
+    scores = scores_of(test, abstention.calibration)
     text = "If only the surest test images are answered: the share of wrong answers among them."
     if abstention.risk:
         line = abstention.describe()

@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import mlflow
@@ -19,6 +19,7 @@ from steps.label import Parameters, label
 from steps.labelling.commits import Commits
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.sitting import Press, Sitting
+from steps.lake.session import spark_session
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun
@@ -153,6 +154,23 @@ def test_names_and_merges_of_the_page_are_written_at_once_and_stand_in_its_histo
     journal.close()
     rows = all_labels(run.profile).to_pylist()
     assert [row["label"] for row in rows] == ["boot", "boots", "boots", "shoe"]
+
+
+def test_names_and_a_merge_start_spark_once(opened, lake, monkeypatch):
+    run, source = opened
+    starts = []
+
+    @contextmanager
+    def start(_, step):
+        starts.append(step)
+        yield lake.spark
+
+    monkeypatch.setattr("steps.lake.session._start", start)
+    monkeypatch.setattr("steps.labelling.commits.spark_session", spark_session)
+    left_by_a_killed_sitting(run.profile, source)
+    outputs = label(run, Parameters(source=source, names="0=no package,1=package", merge="0=1"))
+    assert outputs.line == "2 labels named; 1 images are labelled 1 instead of 0"
+    assert starts == ["label"] * 2  # the first for what was left
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

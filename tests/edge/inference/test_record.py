@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_a_record_requires_what_it_uses(tmp_path):
         (replace(RECORD, regions=REGIONS), {"region": FEATURES["region"]}),
         (replace(RECORD, abstention=0.9), {"abstention": FEATURES["abstention"]}),
         (replace(RECORD, temperature=2.0), {"abstention": FEATURES["abstention"]}),
+        (replace(RECORD, offsets=[0.5, 0.0]), {"offsets": FEATURES["offsets"]}),
     ):
         record.write(tmp_path)
         stated = json.loads((tmp_path / "record.json").read_text())
@@ -89,7 +91,7 @@ THREE = ["crack", "dent", "fine"]
         replace(RECORD, threshold=0.25, threshold_label="empty"),
         replace(RECORD, labels=THREE, threshold=0.25, threshold_label="dent"),
         replace(RECORD, regions=REGIONS),
-        replace(RECORD, abstention=0.9, temperature=1.5),
+        replace(RECORD, abstention=0.9, temperature=1.5, offsets=[-1.5, 0]),
     ],
 )
 def test_a_record_comes_back_as_it_was_written(tmp_path, record):
@@ -212,6 +214,8 @@ def test_a_label_with_a_threshold_is_predicted_from_there_on(
         ({"threshold": 0.85, "temperature": 2.0}, 0.9, "package", 0.75),
         ({"threshold": 0.25, "abstention": 0.5}, 0.25, "unsure", 0.25),
         ({"temperature": 2.0}, 1.0, "package", 1.0),
+        ({"abstention": 0.5, "offsets": [math.log(9), 0]}, 0.75, "unsure", 0.25),
+        ({"temperature": 2.0, "offsets": [math.log(3), 0]}, 0.9, "package", 0.5),
     ],
 )
 def test_a_prediction_below_the_abstention_threshold_is_unsure(fields, of_package, label, score):
@@ -260,6 +264,10 @@ def test_another_version_of_prepare_is_refused():
         {"temperature": float("inf")},
         {"temperature": True},
         {"temperature": [1.0]},
+        {"offsets": [1.0, 2.0, 3.0]},
+        {"offsets": [0.0, float("nan")]},
+        {"offsets": [0.0, "1"]},
+        {"offsets": 1.0},
         {"resizing": "stretch"},
         {"prepare_version": 1},
         {"source": {"model": 5}},

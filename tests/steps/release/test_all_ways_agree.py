@@ -58,7 +58,7 @@ def released(empty_store, tmp_path_factory):
         selection = SELECTION.model_copy(update={"regions": {"": REGION}})
         # by probability alone, most images would be dark
         decision = {"threshold": 0.52, "threshold_label": "dark"}
-        decision |= {"temperature": 0.5, "abstention": 0.5}
+        decision |= {"temperature": 0.5, "abstention": 0.5, "offsets": [0.05, -0.05]}
         trained(profile, network(seed=5), selection, **decision)
         for step in (register, promote, export):
             run_step(step, profile)
