@@ -26,12 +26,12 @@ export LOGNAME ?= $(shell id -un 2>/dev/null || id -u)
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 
-setup: ## Build .venv and .venv-edge, the Horovod wheel and Delta's jars, if they are missing
+setup: ## Build .venv and .venv-edge, the Horovod wheel and Delta's jars, if they are missing; GPU=1 for CUDA
 	@setup/machine.sh
 	@setup/environments.sh
 	@$(PYTHON) -m steps.lake.jars
 
-lock: ## Make requirements.lock from conda.yaml again
+lock: ## Make requirements.lock and requirements-gpu.lock from conda.yaml again
 	@setup/lock.sh
 
 horovod: ## Compile the Horovod wheel into the cache, if it is missing

@@ -22,7 +22,7 @@ if [[ ! -f .venv-cluster/made-from || .venv-cluster/made-from -ot $list ||
     .venv-cluster/made-from -ot requirements.lock ]]; then
     uv=$(setup/uv.sh)
     say ".venv-cluster: installing the servers of a cluster, about a minute"
-    "$uv" venv --quiet --clear --python "$PYTHON" .venv-cluster
+    new_environment "$uv" .venv-cluster
     "$uv" pip install --quiet --compile-bytecode --python .venv-cluster --requirements $list
     touch .venv-cluster/made-from
 fi

@@ -14,9 +14,9 @@ mkdir -p "$WHEELS"
 scratch=$(mktemp -d "$CACHE/.horovod-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
-say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW, once: about 5 minutes on two cores"
+say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW and Python $PYTHON, once: about 5 minutes on two cores"
 say "(compiler output: $log)"
-"$uv" venv --quiet --python "$PYTHON" "$scratch/venv"
+new_environment "$uv" "$scratch/venv"
 "$uv" pip install --quiet --python "$scratch/venv" --constraints requirements.lock \
     --requirements setup/horovod-build.txt setuptools wheel tensorflow-cpu \
     cloudpickle packaging psutil pyyaml

@@ -9,14 +9,48 @@ CACHE="$HOME/.cache/lakehouse-vision"
 pins() { sed -n 's/^ *- \([a-z0-9-]*==.*\)$/\1/p' conda.yaml; }
 pin() { pins | sed -n "s/^$1==//p"; }
 
-PYTHON=$(sed -n 's/^ *- python=\([0-9]*\.[0-9]*\).*/\1/p' conda.yaml)
+# Prints the Python to use, 3.11 or 3.12: what UV_PYTHON says, or else that of .venv, or the one on PATH,
+# or the one of conda.yaml, which uv fetches.
+python_version() {
+    local python version
+    if [[ ${UV_PYTHON:-} =~ ^3\.1[12]$ ]]; then
+        echo "$UV_PYTHON"
+        return
+    fi
+    for python in .venv/bin/python python3 python3.11 python3.12; do
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+        if [[ $version =~ ^3\.1[12]$ ]]; then
+            echo "$version"
+            return
+        fi
+    done
+    sed -n 's/^ *- python=\([0-9]*\.[0-9]*\).*/\1/p' conda.yaml
+}
+
+PYTHON=$(python_version)
 HOROVOD=$(pin horovod)
+
 TENSORFLOW=$(pin tensorflow-cpu)
 WHEELS="$CACHE/wheels/tensorflow-cpu-$TENSORFLOW"
+
+# GPU=1 takes TensorFlow with CUDA, GPU=0 the one without; else .venv stays what it is.
+: "${GPU:=$(grep -cs requirements-gpu.lock .venv/made-from)}"
+LOCKS=(requirements.lock)
+[[ $GPU != 1 ]] || LOCKS+=(requirements-gpu.lock)
 
 # Prints the compiled Horovod for this Python, TensorFlow and processor, if it exists.
 horovod_wheel() {
     compgen -G "$WHEELS/horovod-$HOROVOD-cp${PYTHON/./}-*$(uname -m).whl"
+}
+
+# Prints the locked packages of .venv.
+locked() {
+    if [[ $GPU == 1 ]]; then
+        grep -v ^tensorflow-cpu== requirements.lock
+        cat requirements-gpu.lock
+    else
+        cat requirements.lock
+    fi
 }
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -24,4 +58,10 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 stop() {
     say "$@"
     exit 1
+}
+
+# new_environment UV FOLDER: makes an empty environment of this Python.
+new_environment() {
+    "$1" venv --quiet --clear --python "$PYTHON" "$2" ||
+        stop "no Python 3.11 or 3.12 here, and none could be fetched: install one, then run \`make setup\`"
 }

@@ -34,7 +34,7 @@ def peer_python(peer: str) -> Path:
         print(f"installing {', '.join(PINS[peer])}", file=sys.stderr, flush=True)
         uv = subprocess.check_output(["setup/uv.sh"], cwd=PROJECT, text=True).strip()
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([uv, "venv", "--quiet", "--python", "3.11", folder], check=True)
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
         install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder]
         subprocess.run([*install, *PINS[peer]], check=True)
         stamp.write_text(wanted)

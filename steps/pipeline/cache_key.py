@@ -7,6 +7,8 @@ milliseconds.
 import hashlib
 import json
 from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -15,6 +17,7 @@ from steps.pipeline.source_code import code_digest, sources
 from steps.settings.profile import PROJECT
 
 LOCK = PROJECT / "requirements.lock"
+GPU_LOCK = PROJECT / "requirements-gpu.lock"
 SHOWN = 3
 """Differences that are listed one by one."""
 
@@ -39,7 +42,7 @@ def key_parts(
     """
     closure = {path.relative_to(PROJECT).as_posix(): code_digest(path) for path in sources(module)}
     return {
-        "file": closure | {LOCK.name: _lock_digest()},
+        "file": closure | {lock.name: _lock_digest(lock) for lock in _locks()},
         "parameter": parameters,
         "setting": settings,
         "input": inputs,
@@ -105,8 +108,13 @@ def _difference(kind: str, name: str, old: Any, new: Any) -> str:
     return f"{kind} {name} is {now} and was {was}"
 
 
-def _lock_digest() -> str:
-    """Return the digest of the lock without its comments, which only say why a package is there."""
-    lines = LOCK.read_text(encoding="utf-8").splitlines()
+def _locks() -> list[Path]:
+    """Return the locks that this environment is made from: without CUDA it has tensorflow-cpu."""
+    return [LOCK, GPU_LOCK] if any(distributions(name="tensorflow")) else [LOCK]
+
+
+def _lock_digest(lock: Path) -> str:
+    """Return the digest of a lock without its comments, which only say why a package is there."""
+    lines = lock.read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if not line.lstrip().startswith("#")]
     return hashlib.sha256("\n".join(packages).encode()).hexdigest()

@@ -123,13 +123,21 @@ def _without_remarks(node: Any) -> Any:
         return ["Name", node.id]  # most nodes are names; whether it is set follows from its place
     if isinstance(node, ast.Constant):
         return ["Constant", node.value]
+    if isinstance(node, ast.JoinedStr):  # an empty part says nothing, and only 3.12 has some
+        parts = (part for part in node.values if not _is_empty(part))
+        return ["JoinedStr", [*map(_without_remarks, parts)]]
     if not isinstance(node, ast.AST):
         return node
-    fields = [getattr(node, name) for name in node._fields]
+    # Python 3.12 gives functions and classes type parameters, which 3.11 cannot read: none here
+    fields = [getattr(node, name) for name in node._fields if name != "type_params"]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == HELP[0]:
         explained = [keyword for keyword in node.keywords if keyword.arg != HELP[1]]
         fields = [node.func, node.args, explained]
     return [type(node).__name__, *map(_without_remarks, fields)]
+
+
+def _is_empty(part: ast.expr) -> bool:
+    return isinstance(part, ast.Constant) and part.value == ""
 
 
 def _is_bare_string(statement: Any) -> bool:

@@ -1,6 +1,7 @@
 """TensorFlow's settings, which have to be made before its first operation."""
 
 import logging
+import os
 from typing import Any
 
 from steps.environment import hide_hints
@@ -26,6 +27,7 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(min(ranks, 2))
+        _use_own_gpu(tf)
     except RuntimeError:
         if (kept := tf.config.threading.get_intra_op_parallelism_threads()) != threads:
             logger.warning("TensorFlow keeps its %d threads: it runs here already", kept)
@@ -34,3 +36,15 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     return tf
+
+
+def _use_own_gpu(tf: Any) -> None:
+    """Use one GPU, each rank of this machine another one, and no more of its memory than needed.
+
+    Trials of a search, and more ranks than GPUs, share one.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        own = gpus[int(os.environ.get("HOROVOD_LOCAL_RANK", "0")) % len(gpus)]
+        tf.config.set_visible_devices(own, "GPU")
+        tf.config.experimental.set_memory_growth(own, True)

@@ -22,7 +22,7 @@ def bare(tmp_path):
         (programs / name).symlink_to(shutil.which(name))
     checkout = tmp_path / "check out"
     shutil.copytree(TOP / "setup", checkout / "setup")
-    for name in ("conda.yaml", "requirements.lock"):
+    for name in ("conda.yaml", "requirements.lock", "requirements-gpu.lock"):
         shutil.copy(TOP / name, checkout / name)
     (checkout / "edge").mkdir()
     (checkout / "edge" / "requirements.txt").write_text("numpy\n")
@@ -129,22 +129,22 @@ case "$1" in
     --version) echo "uv 99.0.0" ;;
     venv) mkdir -p "${{!#}}/bin"; rm -f "${{!#}}/made-from"
           cat < /dev/null > "${{!#}}/bin/python"; /bin/chmod +x "${{!#}}/bin/python" ;;
-    pip) {sync} ;;
+    pip) [[ ${{!#}} != - ]] || cat > "$HOME/locked"; {sync} ;;
 esac
 """,
     )
 
 
-def with_wheel(checkout: Path) -> None:
+def with_wheel(checkout: Path, python: str = "3.11") -> None:
     pinned = (checkout / "conda.yaml").read_text()
     version = {
         name: pinned.split(f"- {name}==")[1].split()[0] for name in ("tensorflow-cpu", "horovod")
     }
     folder = checkout.parent / ".cache/lakehouse-vision/wheels"
     folder = folder / f"tensorflow-cpu-{version['tensorflow-cpu']}"
-    folder.mkdir(parents=True)
-    wheel = f"horovod-{version['horovod']}-cp311-cp311-linux_{os.uname().machine}.whl"
-    (folder / wheel).touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    tag = f"cp{python.replace('.', '')}"
+    (folder / f"horovod-{version['horovod']}-{tag}-{tag}-linux_{os.uname().machine}.whl").touch()
 
 
 def calls(checkout: Path) -> list[str]:
@@ -176,6 +176,14 @@ def test_another_lock_changes_the_packages_only(made):
     assert calls(made) == ["pip sync"]
 
 
+def test_another_tensorflow_takes_the_horovod_that_was_compiled_against_it(made):
+    pins = made / "conda.yaml"
+    pins.write_text(pins.read_text().replace("tensorflow-cpu==2", "tensorflow-cpu==3"))
+    with_wheel(made)
+    run(made, "environments.sh")
+    assert calls(made)[:2] == ["venv --quiet", "pip sync"]
+
+
 def test_a_moved_checkout_is_set_up_again(made, tmp_path):
     moved = made.rename(tmp_path / "elsewhere")
     run(moved, "environments.sh")
@@ -192,3 +200,66 @@ def test_an_interrupted_set_up_does_not_count_as_finished(made):
     with_uv(made)
     assert run(made, "environments.sh").returncode == 0
     assert calls(made) == ["venv --quiet", "pip sync"]
+
+
+def with_python(checkout: Path, name: str, version: str) -> None:
+    add(checkout, name, f"echo {version}")
+
+
+def chosen_python(checkout: Path, **environment) -> str:
+    """Which Python the scripts take: what they look for when they look for a wheel."""
+    script = checkout / "setup" / "chosen.sh"
+    script.write_text("#!/usr/bin/env bash\nsource setup/versions.sh\necho $PYTHON\n")
+    script.chmod(0o755)
+    return run(checkout, script.name, **environment).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("pythons", "asked", "chosen"),
+    [
+        ({"python3": "3.11"}, "", "3.11"),
+        ({"python3": "3.12"}, "", "3.12"),
+        ({"python3": "3.13", "python3.12": "3.12"}, "", "3.12"),
+        ({"python3": "3.12", "python3.11": "3.11"}, "", "3.12"),
+        ({"python3": "3.12"}, "3.11", "3.11"),
+        ({"python3": "3.12"}, "3.13", "3.12"),
+        ({"python3": "3.13"}, "", "3.11"),  # of conda.yaml: uv fetches it
+        ({}, "", "3.11"),
+    ],
+)
+def test_the_python_that_is_there_is_taken(bare, pythons, asked, chosen):
+    for name, version in pythons.items():
+        with_python(bare, name, version)
+    assert chosen_python(bare, UV_PYTHON=asked) == chosen
+
+
+def test_an_environment_keeps_its_python(made):
+    with_python(made, "python3", "3.12")
+    with_python(made, "../check out/.venv/bin/python", "3.11")
+    assert run(made, "environments.sh").returncode == 0
+    assert calls(made) == []
+    with_wheel(made, python="3.12")
+    assert run(made, "environments.sh", UV_PYTHON="3.12").returncode == 0
+    assert calls(made) == ["venv --quiet", "pip sync", "venv --quiet", "pip install"]
+
+
+def test_without_a_python_and_a_way_to_fetch_one_a_line_says_so(bare):
+    with_wheel(bare)
+    with_uv(bare)
+    uv = bare.parent / "bin" / "uv"
+    uv.write_text(uv.read_text().replace("venv) ", "venv) exit 2; "))
+    result = run(bare, "environments.sh")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("setup: no Python 3.11 or 3.12 here")
+
+
+def test_a_gpu_is_chosen_once(made):
+    assert run(made, "environments.sh", GPU="1").returncode == 0
+    assert calls(made) == ["pip sync"]
+    locked = (made.parent / "locked").read_text()
+    assert "\ntensorflow==" in locked and "nvidia-cudnn-cu12==" in locked
+    assert "tensorflow-cpu==" not in locked and "\nhorovod==" in locked
+    run(made, "environments.sh")
+    assert calls(made) == [], "GPU=1 need not be repeated"
+    run(made, "environments.sh", GPU="0")
+    assert "tensorflow-cpu==" in (made.parent / "locked").read_text()

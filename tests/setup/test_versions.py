@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 TOP = Path(__file__).parents[2]
 CONDA = yaml.safe_load((TOP / "conda.yaml").read_text())
@@ -18,7 +19,19 @@ def pins(lines) -> dict[str, str]:
 
 DIRECT = pins(PIP)
 DEVELOPMENT = pins(tomllib.loads((TOP / "pyproject.toml").read_text())["dependency-groups"]["dev"])
-LOCK = pins((TOP / "requirements.lock").read_text().splitlines())
+PYTHONS = ["3.11", "3.12"]
+
+
+def locked(python: str, name: str = "requirements.lock") -> dict[str, str]:
+    """What a lock has for a Python, by package."""
+    lines = (TOP / name).read_text().splitlines()
+    wanted = [Requirement(line) for line in lines if not line.startswith("#")]
+    machine = {"python_version": python, "python_full_version": f"{python}.1"}
+    return {
+        one.name: str(one.specifier).removeprefix("==")
+        for one in wanted
+        if one.marker is None or one.marker.evaluate(machine)
+    }
 
 
 def test_conda_yaml_pins_every_direct_dependency():
@@ -26,17 +39,26 @@ def test_conda_yaml_pins_every_direct_dependency():
     assert len(DIRECT) + len(options) == len(PIP)
 
 
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(("name", "version"), (DIRECT | DEVELOPMENT).items())
-def test_the_lock_has_what_is_pinned(name, version):
-    assert LOCK.get(name) == version, "run `make lock`"
+def test_the_lock_has_what_is_pinned(name, version, python):
+    assert locked(python).get(name) == version, "run `make lock`"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_gpu_needs_the_same_tensorflow_and_nothing_in_another_version(python):
+    added = locked(python, "requirements-gpu.lock")
+    assert added["tensorflow"] == DIRECT["tensorflow-cpu"], "run `make lock`"
+    assert "nvidia-cudnn-cu12" in added and not added.keys() & locked(python).keys()
 
 
 def test_nothing_is_pinned_in_two_lists():
     assert not DIRECT.keys() & DEVELOPMENT.keys()
 
 
-def test_the_lock_does_not_name_the_machine_that_made_it():
-    lock = (TOP / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock"])
+def test_a_lock_does_not_name_the_machine_that_made_it(name):
+    lock = (TOP / name).read_text()
     assert "://" not in lock and " /" not in lock and "--" not in lock
 
 

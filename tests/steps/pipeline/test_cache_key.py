@@ -152,6 +152,20 @@ def test_another_lock_changes_the_key(bakery):
     assert key_of(GIVEN) != before
 
 
+def test_with_the_tensorflow_of_a_gpu_its_lock_counts_too(bakery, monkeypatch, tmp_path):
+    before = key_of(GIVEN)
+    monkeypatch.setattr(cache_key_module, "GPU_LOCK", bakery / "requirements-gpu.lock")
+    (bakery / "requirements-gpu.lock").write_text("tensorflow==2\n")
+    assert key_of(GIVEN) == before, "tensorflow-cpu is installed here"
+    installed = tmp_path / "packages" / "tensorflow-2.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Name: tensorflow\nVersion: 2\n")
+    monkeypatch.syspath_prepend(installed.parent)
+    on_gpu = key_of(GIVEN)
+    (bakery / "requirements-gpu.lock").write_text("tensorflow==3\n")
+    assert len({before, on_gpu, key_of(GIVEN)}) == 3
+
+
 @pytest.mark.parametrize(
     "changed",
     [

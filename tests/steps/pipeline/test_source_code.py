@@ -84,3 +84,11 @@ def test_of_a_file_that_is_no_python_every_byte_counts(tmp_path):
     before = code_digest(page)
     page.write_text("{# another #}")
     assert code_digest(page) != before
+
+
+def test_every_python_gives_the_same_digest(digest_of):
+    """3.12 has type parameters of functions, and empty parts of f-strings, that 3.11 has not."""
+    label = "def label(self, width):\n    return f'{self:<{width}}' if width else f'{self}'\n"
+    assert digest_of(f"{CODE}\n\n{label}") == (
+        "1a28e6d551a05fa85e6183a34a5ff9d8c4eea91c323b2bc9bf9808962a8a1eca"
+    )
