@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import fsspec
+
 from edge.protocol.addresses import LOOPBACK
 from steps.errors import UserError
 
@@ -62,6 +64,9 @@ def prepare_environment(verbose: bool) -> None:
     if locale.getencoding().upper().replace("-", "") != "UTF8":  # as with LC_ALL=C
         os.environ["LC_ALL"] = "C.UTF-8"
     os.environ["TMPDIR"] = tempfile.tempdir = _temporary_folder()
+    # s3fs would remember listings for ever, and Spark and other machines write to the same folders
+    os.environ.setdefault("FSSPEC_S3", '{"use_listings_cache": false}')
+    fsspec.config.set_conf_env(fsspec.config.conf)
     if verbose:
         os.environ[VERBOSE] = "true"
     if not is_verbose():

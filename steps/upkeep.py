@@ -4,7 +4,6 @@ import logging
 from functools import partial
 
 import mlflow
-from mlflow import MlflowClient
 from pydantic import Field
 
 from steps.erasure.erasure import by_age, erase
@@ -20,8 +19,8 @@ from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
-from steps.pipeline.tracking_store import ask_store
 from steps.registry.alias_lock import lock_aliases
+from steps.registry.aliases import find_registered
 from steps.release.freshness import renew_freshness
 from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report
@@ -87,7 +86,7 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
 
 def _renew_freshness(run: StepRun) -> None:
     model, signed = released_name(run.profile.model), run.profile.release
-    if ask_store(MlflowClient().get_registered_model, model) is None:
+    if find_registered(model) is None:
         return  # nothing was ever exported
     with lock_aliases(model, run.id):
         keys, days = partial(signing_keys, signed.key_file), signed.fresh_days

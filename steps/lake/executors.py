@@ -1,17 +1,27 @@
-"""What Spark's executors on other machines need: the project's code and access to the stores."""
+"""What Spark's executors on other machines need: code, the stores, and the driver's address."""
 
 import hashlib
 import io
 import os
+import socket
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from steps.atomic import write_atomically
 from steps.environment import VERBOSE
 from steps.pipeline.source_code import PACKAGES
 from steps.settings.profile import PROJECT
 
-FORWARDED = ("AWS_", "MLFLOW_TRACKING_", "KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", VERBOSE)
+FORWARDED = (
+    "AWS_",
+    "FSSPEC_",
+    "MLFLOW_TRACKING_",
+    "KERAS_BACKEND",
+    "TF_CPP_MIN_LOG_LEVEL",
+    VERBOSE,
+)
 """Prefixes of the environment variables by which executors reach object storage and MLflow, and
 which decide how they compute and what they log."""
 
@@ -52,3 +62,19 @@ def executor_python_path() -> str:
     in case the executor is this machine.
     """
     return os.pathsep.join([Path(project_archive()).name, str(PROJECT)])
+
+
+def driver_address(master: str) -> str | None:
+    """Return the address of this machine that a standalone master and its workers reach.
+
+    Spark would announce the machine's name. Workers may not resolve it, and on Debian it is a
+    loopback address here: executors then fail to connect, one after the other. None if a user
+    chose the address (``SPARK_LOCAL_IP``), or the master's name does not resolve.
+    """
+    first = urlsplit(master.partition(",")[0])
+    if first.scheme != "spark" or os.environ.get("SPARK_LOCAL_IP"):
+        return None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way, suppress(OSError):
+        way.connect((first.hostname, first.port or 7077))  # sends nothing
+        return str(way.getsockname()[0])
+    return None

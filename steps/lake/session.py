@@ -9,12 +9,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from tempfile import gettempdir
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from steps.environment import is_verbose, use_own_spark
-from steps.lake.executors import executor_environment, project_archive
+from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.jars import delta_jars, end_jvm, s3_jars
 from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
@@ -75,11 +75,24 @@ def spark_session(profile: Profile, step: str) -> Iterator[SparkSession]:
     Nor is a :class:`SharedSession` stopped.
     Starting takes 10–20 s on two cores: open a session only if it is needed.
     """
-    if shared := _shared.get():
-        yield shared.open(profile, step)
-        return
-    with _start(profile, step) as session:
-        yield session
+    with ExitStack() as until_end:
+        if shared := _shared.get():
+            session = shared.open(profile, step)
+        else:
+            session = until_end.enter_context(_start(profile, step))
+        try:
+            yield session
+        except Py4JJavaError as error:
+            message = _read_message(error)
+            raise Py4JError(message).with_traceback(error.__traceback__) from None
+
+
+def _read_message(error: Py4JJavaError) -> str:
+    """Return an error's message, for which Py4J asks the JVM each time: later ones get none."""
+    try:
+        return str(error)
+    except (Py4JError, OSError):  # the JVM died
+        return str(error.errmsg)
 
 
 @contextmanager
@@ -179,6 +192,9 @@ def _settings(profile: Profile) -> dict[str, str]:
         # a task writes one file a partition at the same time, and need not sort its rows
         "spark.sql.maxConcurrentOutputFileWriters": "64",
     }
+    if profile.spark.config.get("spark.hadoop.fs.s3a.endpoint"):
+        # as s3fs does there: with the bucket before it, the name of the store need not resolve
+        settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
     if not _in_s3(profile):  # S3A buffers through the checksummed file system only
         # Hadoop's checksummed file system allows no colon in a path, and cameras put the time
         # into names
@@ -196,4 +212,6 @@ def _settings(profile: Profile) -> dict[str, str]:
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
         settings["spark.hadoop.fs.defaultFS"] = "file:///"  # whatever HADOOP_CONF_DIR says
+    elif address := driver_address(profile.spark.master or ""):
+        settings["spark.driver.host"] = address
     return settings

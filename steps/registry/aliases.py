@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 from steps.endings import Result
 from steps.errors import RunStep, UserError
@@ -24,6 +24,9 @@ from steps.settings.profile import load_profile
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+
+HIDDEN = "PERMISSION_DENIED"
+"""What a server with users answers if there is no such model, or none that this user may read."""
 
 HISTORY = "history."
 REASON_CHARACTERS = 1000
@@ -42,7 +45,12 @@ class Move(NamedTuple):
 def version_by_alias(model: str, alias: str) -> ModelVersion | None:
     """Return the version that an alias names; None if there is no such model or alias."""
     ask = MlflowClient().get_model_version_by_alias
-    return ask_store(ask, model, alias, missing=("INVALID_PARAMETER_VALUE",))
+    return ask_store(ask, model, alias, missing=("INVALID_PARAMETER_VALUE", HIDDEN))
+
+
+def find_registered(model: str) -> RegisteredModel | None:
+    """Return a registered model; None if there is none that this user may read."""
+    return ask_store(MlflowClient().get_registered_model, model, missing=(HIDDEN,))
 
 
 def number_by_alias(model: str, alias: str) -> str | None:
@@ -80,7 +88,7 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
             RunStep("promote", {"version": str(refused.version), "alias": argument}),
             Result.NO_MODEL,
         )
-    registered = ask_store(MlflowClient().get_registered_model, model)
+    registered = find_registered(model)
     others = ", ".join(sorted(registered.aliases)) if registered else ""
     return UserError(
         f"the registered model {model!r} has no alias {alias!r}"
@@ -135,7 +143,7 @@ def history(model: str, alias: str) -> list[Move]:
     Raises:
         UserError: there is no such registered model.
     """
-    registered = ask_store(MlflowClient().get_registered_model, model)
+    registered = find_registered(model)
     if registered is None:
         raise UserError(
             f"there is no registered model {model!r}: register one first", RunStep("register")

@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from places import HERE, Place
 from services import PROJECT, Cluster
 
 from steps.pipeline.outputs import Outputs
@@ -21,10 +22,11 @@ PROFILE = Path(__file__).with_name("small.yaml")
 
 @dataclass(frozen=True)
 class Site:
-    """The cluster, and who works on it."""
+    """The cluster, who works on it, and where."""
 
     cluster: Cluster
     home: Path
+    place: Place = HERE
 
     @property
     def client(self) -> MlflowClient:
@@ -41,7 +43,7 @@ class Site:
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         with log.open("wb") as output:
             return subprocess.Popen(
-                self.command(entry_point, **parameters),
+                [*self.place.enter, *self.command(entry_point, **parameters)],
                 cwd=self.home,
                 env=os.environ | {"PATH": path},
                 stdout=output,

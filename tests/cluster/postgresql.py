@@ -5,33 +5,36 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from processes import HOST, free_port, start, stop, wait_for
+from places import HERE, Place
+from processes import free_port, start, stop, wait_for
 
 
 @contextlib.contextmanager
-def postgresql(home: Path) -> Iterator[str]:
-    """A PostgreSQL with the databases mlflow and users; gives its URI up to their name."""
+def postgresql(home: Path, place: Place = HERE) -> Iterator[str]:
+    """A PostgreSQL with the databases mlflow and users; gives its URI up to their name.
+
+    It answers at the loopback address of the place.
+    """
     folder, port, password = home / "postgresql", free_port(), secrets.token_urlsafe(12)
-    folder.mkdir()
+    place.file(folder).mkdir()
     secret = folder.with_suffix(".password")
-    secret.write_text(password)
+    place.file(secret).write_text(password)
     # it refuses to run as root
     as_user: list[str] = []
     if os.geteuid() == 0:
         for path in (folder, secret):
-            shutil.chown(path, "postgres", "postgres")
+            shutil.chown(place.file(path), "postgres", "postgres")
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     programs = postgresql_programs()
     data = folder / "data"
     quiet = {"stdout": subprocess.DEVNULL, "check": True, "cwd": "/"}
     initdb = [programs / "initdb", "--no-sync", "-U", "mlflow", "-A", "scram-sha-256"]
-    subprocess.run([*as_user, *initdb, f"--pwfile={secret}", "-D", data], **quiet)
+    subprocess.run([*place.enter, *as_user, *initdb, f"--pwfile={secret}", "-D", data], **quiet)
     server = start(
         [
             *as_user,
@@ -43,24 +46,28 @@ def postgresql(home: Path) -> Iterator[str]:
             "-c",
             "fsync=off",
             "-c",
-            f"listen_addresses={HOST}",
+            f"listen_addresses={HERE.address}",
             "-c",
             "unix_socket_directories=",
         ],
         home / "postgresql.log",
         {},
+        place,
     )
     try:
-        wait_for("PostgreSQL", lambda: socket.create_connection((HOST, port), 2).close() is None)
-        createdb = [programs / "createdb", "-h", HOST, "-p", str(port), "-U", "mlflow"]
+        createdb = [*place.enter, programs / "createdb", "-h", HERE.address, "-p", str(port)]
+        createdb += ["-U", "mlflow"]
         for name in ("mlflow", "users"):
             wait_for(
                 f"database {name}",
                 lambda name=name: subprocess.run(
-                    [*createdb, name], env=os.environ | {"PGPASSWORD": password}, check=True
+                    [*createdb, name],
+                    env=os.environ | {"PGPASSWORD": password},
+                    check=True,
+                    stderr=subprocess.DEVNULL,  # until it is up
                 ),
             )
-        yield f"postgresql://mlflow:{password}@{HOST}:{port}"
+        yield f"postgresql://mlflow:{password}@{HERE.address}:{port}"
     finally:
         stop(server, signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""Servers as processes on the loopback interface: started, waited for, stopped."""
+"""Servers as processes: started, waited for, stopped."""
 
 import contextlib
 import os
@@ -10,18 +10,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from places import HERE, Place
+
 START_SECONDS = 240
 
 # a process ends with the one that started it, however that one ended
 WITH_THIS_PROCESS = ("setpriv", "--pdeathsig", "TERM")
 
 
-def start(command: list, log: Path, environment: dict[str, str]) -> subprocess.Popen:
+def start(
+    command: list, log: Path, environment: dict[str, str], place: Place = HERE
+) -> subprocess.Popen:
     """A process in a session of its own, so that what it starts can be ended with it."""
     with log.open("wb") as output:
         return subprocess.Popen(
-            [*WITH_THIS_PROCESS, *map(str, command)],
+            [*WITH_THIS_PROCESS, *place.enter, *map(str, command)],
             cwd=log.parent,
             env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | environment,
             stdin=subprocess.DEVNULL,
@@ -55,7 +58,7 @@ def wait_for(what: str, ready, server: subprocess.Popen | None = None) -> None:
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((HERE.address, 0))
         return probe.getsockname()[1]
 
 

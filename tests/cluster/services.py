@@ -1,4 +1,4 @@
-"""The servers of a cluster on the loopback interface of this machine, stopped at the end.
+"""The servers of a cluster, on this machine's loopback or on hosts that it plays.
 
 PostgreSQL, an S3-compatible store, MLflow over both with users of its own, and a Spark master
 with workers of one core. `python tests/cluster/services.py` keeps them up until Ctrl-C.
@@ -12,14 +12,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyspark
 import requests
+from places import HERE, Place
 from postgresql import postgresql
-from processes import HOST, free_port, shown_logs, start, stop, wait_for
+from processes import free_port, shown_logs, start, stop, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVERS = PROJECT / ".venv-cluster" / "bin"
@@ -52,6 +53,7 @@ class Cluster:
         admin: of MLflow's server; may do everything.
         trainer: runs the pipeline, owns what it makes.
         camera: may do nothing until a right is given.
+        places: where the servers run, by name; those without one run here.
     """
 
     home: Path
@@ -61,6 +63,7 @@ class Cluster:
     admin: User
     trainer: User
     camera: User
+    places: Mapping[str, Place] = field(default_factory=dict)
     workers: list[subprocess.Popen] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
@@ -70,7 +73,6 @@ class Cluster:
             "MLFLOW_TRACKING_USERNAME": self.trainer.name,
             "MLFLOW_TRACKING_PASSWORD": self.trainer.password,
             "SPARK_MASTER": self.spark_master,
-            "SPARK_LOCAL_IP": HOST,
             "LAKE": "s3a://vision/lake",
             "CACHE": "s3a://vision/cache",
         }
@@ -79,11 +81,13 @@ class Cluster:
         """Start one more worker, of one core."""
         number = len(self.workers) + 1
         folder = self.home / f"worker-{number}"
-        folder.mkdir()
+        place = self.places.get(folder.name, HERE)
+        place.file(folder).mkdir()
         # somewhere else than the project, and without its code: as on another machine
         command = spark_class("worker.Worker", "--cores", "1", "--memory", "1g")
-        command += ["--host", HOST, "--webui-port", str(free_port()), self.spark_master]
-        worker = start(command, self.home / f"worker-{number}.log", spark_environment(folder))
+        command += ["--host", place.address, "--webui-port", str(free_port()), self.spark_master]
+        environment = spark_environment(folder, place)
+        worker = start(command, self.home / f"worker-{number}.log", environment, place)
         self.workers.append(worker)
         return worker
 
@@ -99,31 +103,39 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(home: Path) -> Iterator[Cluster]:
-    """Start everything below an empty folder; every server is ready inside of the block."""
+def cluster(home: Path, places: Mapping[str, Place] | None = None) -> Iterator[Cluster]:
+    """Start everything below an empty folder; every server is ready inside of the block.
+
+    Args:
+        home: the folder; a place has one of its own at the same path.
+        places: where the servers run, by name; those without one run here.
+    """
+    at = dict(places or {})
+    store, head, tracking = (at.get(name, HERE) for name in ("store", "master", "mlflow"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(shown_logs(home))
 
         def run(command: list, name: str, environment: dict[str, str]) -> subprocess.Popen:
-            process = start(command, home / f"{name}.log", environment)
+            process = start(command, home / f"{name}.log", environment, at.get(name, HERE))
             stack.callback(stop, process)
             return process
 
         port, s3_port, master_port = free_port(), free_port(), free_port()
-        s3 = f"http://{HOST}:{s3_port}"
-        moto = [SERVERS / "moto_server", "-H", HOST, "-p", str(s3_port)]
-        run(moto, "s3", {})
-        master = spark_class("master.Master", "--host", HOST, "--port", str(master_port))
-        run([*master, "--webui-port", str(free_port())], "master", spark_environment(home))
-        database = stack.enter_context(postgresql(home))
+        s3 = f"http://{store.address}:{s3_port}"
+        moto = [SERVERS / "moto_server", "-H", store.address, "-p", str(s3_port)]
+        run(moto, "store", {})
+        master = spark_class("master.Master", "--host", head.address, "--port", str(master_port))
+        master += ["--webui-port", str(free_port())]
+        run(master, "master", spark_environment(home, head))
+        database = stack.enter_context(postgresql(home, tracking))
         made = Cluster(
-            home, f"http://{HOST}:{port}", s3, f"spark://{HOST}:{master_port}",
-            User("admin"), User("trainer"), User("camera"),
+            home, f"http://{tracking.address}:{port}", s3, f"spark://{head.address}:{master_port}",
+            User("admin"), User("trainer"), User("camera"), at,
         )  # fmt: skip
         wait_for("the object store", lambda: requests.get(f"{s3}/moto-api/data.json", timeout=2).ok)
         for bucket in BUCKETS:
             requests.put(f"{s3}/{bucket}", timeout=10).raise_for_status()
-        server = mlflow_server(home, port, database, made.admin)
+        server = mlflow_server(home, port, database, made.admin, tracking)
         mlflow = run(server, "mlflow", mlflow_environment(home, s3))
         for _ in range(WORKERS):
             made.add_worker()
@@ -137,9 +149,9 @@ def cluster(home: Path) -> Iterator[Cluster]:
         yield made
 
 
-def mlflow_server(home: Path, port: int, database: str, admin: User) -> list:
+def mlflow_server(home: Path, port: int, database: str, admin: User, place: Place) -> list:
     """The command of MLflow's server, with users, and artifacts through its own hands."""
-    (home / "users.ini").write_text(
+    place.file(home / "users.ini").write_text(
         "[mlflow]\n"
         "default_permission = NO_PERMISSIONS\n"
         f"database_uri = {database}/users\n"
@@ -148,7 +160,9 @@ def mlflow_server(home: Path, port: int, database: str, admin: User) -> list:
     )
     return [
         *(SERVERS / "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
-        *("--host", HOST, "--port", str(port), "--backend-store-uri", f"{database}/mlflow"),
+        *("--host", place.address, "--port", str(port)),
+        *("--allowed-hosts", f"{place.name}:*,{place.address}:*"),
+        *("--backend-store-uri", f"{database}/mlflow"),
         *("--serve-artifacts", "--artifacts-destination", "s3://mlflow/artifacts"),
     ]
 
@@ -176,10 +190,10 @@ def spark_class(name: str, *arguments: str) -> list:
     return [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", *arguments]
 
 
-def spark_environment(folder: Path) -> dict[str, str]:
+def spark_environment(folder: Path, place: Place) -> dict[str, str]:
     return {
         "SPARK_HOME": str(SPARK_HOME),
-        "SPARK_LOCAL_IP": HOST,
+        "SPARK_LOCAL_IP": place.address,
         "SPARK_DAEMON_MEMORY": "256m",
         "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "SPARK_WORKER_DIR": str(folder),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from steps.environment import FOREIGN_SPARK, prepare_environment, use_own_spark
@@ -75,6 +76,13 @@ def test_what_a_step_finds_in_its_environment(environment, given, expected):
     environment.update(given)
     prepare_environment(verbose=False)
     assert {name: environment.get(name) for name in expected} == expected
+
+
+def test_what_s3_listed_is_not_remembered_since_others_write_there_too(environment):
+    prepare_environment(verbose=False)
+    store = fsspec.filesystem("s3", anon=True, skip_instance_cache=True)
+    store.dircache["bucket/folder"] = []
+    assert "bucket/folder" not in store.dircache
 
 
 def test_another_spark_is_forgotten(environment):

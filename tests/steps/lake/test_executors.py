@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from steps.lake.executors import executor_environment, project_archive
+from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.session import spark_session
 
 
@@ -29,11 +29,29 @@ def test_the_archive_is_all_that_a_worker_needs_to_import_the_project(tmp_path, 
 
 
 def test_only_access_to_the_stores_is_forwarded(monkeypatch):
-    given = {"AWS_SECRET_ACCESS_KEY": "a", "MLFLOW_TRACKING_PASSWORD": "b"}
+    given = {"AWS_SECRET_ACCESS_KEY": "a", "MLFLOW_TRACKING_PASSWORD": "b", "FSSPEC_S3": "{}"}
     for name, value in (given | {"MY_SECRET": "c", "MLFLOW_RUN_ID": "d"}).items():
         monkeypatch.setenv(name, value)
     assert given.items() <= executor_environment().items()
     assert not {"MY_SECRET", "MLFLOW_RUN_ID"} & set(executor_environment())
+
+
+@pytest.mark.parametrize(
+    ("master", "chosen", "address"),
+    [
+        ("spark://127.0.0.1:7077", "", "127.0.0.1"),
+        ("spark://127.0.0.1:7077,127.0.0.2:7077", "", "127.0.0.1"),
+        ("spark://127.0.0.1:7077", "10.0.0.1", None),
+        ("spark://head.invalid:7077", "", None),
+        ("local[*]", "", None),
+        ("yarn", "", None),
+    ],
+)
+def test_the_driver_announces_the_address_that_leads_to_the_master(
+    master, chosen, address, monkeypatch
+):
+    monkeypatch.setenv("SPARK_LOCAL_IP", chosen)
+    assert driver_address(master) == address
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
 
 START_TWICE = """
 import psutil
+from py4j.protocol import Py4JError
 from steps.environment import prepare_environment
 from steps.lake.session import SharedSession, spark_session
 from steps.settings.profile import load_profile
@@ -39,10 +40,15 @@ prepare_environment(verbose=False)
 profile = load_profile("local", "spark.config={}")
 with SharedSession() as shared:
     for step in ("first", "second"):
-        with spark_session(profile, step) as spark:
-            assert spark.range(5).rdd.map(lambda row: 2 * row[0]).sum() == 20
+        try:
+            with spark_session(profile, step) as spark:
+                assert spark.range(5).rdd.map(lambda row: 2 * row[0]).sum() == 20
+                spark._jvm.java.io.FileInputStream(f"/nowhere/{step}")
+        except Py4JError as raised:
+            error = raised
         assert psutil.Process().children(recursive=True)
         shared.stop()
+        assert f"/nowhere/{step}" in str(error)  # which Java no longer tells
         print([process.name() for process in psutil.Process().children(recursive=True)])
 """
 

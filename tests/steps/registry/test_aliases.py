@@ -1,7 +1,9 @@
 """Aliases that one run at a time moves, and the history of their moves."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
@@ -10,7 +12,7 @@ from mlflow import MlflowClient
 from steps.errors import RunStep, UserError
 from steps.registry import alias_lock
 from steps.registry.alias_lock import lock_aliases
-from steps.registry.aliases import history, main, move_alias
+from steps.registry.aliases import history, main, move_alias, require_version, version_by_alias
 
 NAME = 'it\'s "ours"'
 
@@ -27,6 +29,31 @@ def model(store, monkeypatch) -> str:
 
 def run() -> str:
     return MlflowClient().create_run("0").info.run_id
+
+
+class ServerWithUsers(BaseHTTPRequestHandler):
+    """Answers as MLflow's server with users does if there is no such model."""
+
+    def do_GET(self):
+        self.send_response(403)
+        self.end_headers()
+        self.wfile.write(b"Permission denied")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_on_a_server_with_users_a_model_that_nobody_registered_is_missing(monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), ServerWithUsers) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+            mlflow.set_tracking_uri(None)
+            assert version_by_alias(NAME, "champion") is None
+            with pytest.raises(UserError, match="has no alias 'champion'"):
+                require_version(NAME, "champion", made_by="export")
+        finally:
+            server.shutdown()
 
 
 def test_each_move_is_kept_with_its_reason(model, capsys):

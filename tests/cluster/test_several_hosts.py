@@ -1,0 +1,116 @@
+"""The pipeline on nine hosts with addresses and disks of their own; each step loses one of them.
+
+A step either ends well, or with a line that says why, and the next call completes it.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hosts
+import pytest
+from cluster_site import Site
+from hosts import Host, Network
+from interruption import Cut, run_and_cut
+from services import PROJECT, SERVERS, cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
+
+CUTS = int(os.environ.get("CUTS", "1"))
+"""How often the pipeline is run, with a host disconnected in each step."""
+
+DEVICES = ("device-1", "device-2", "device-3")
+SERVER_NAMES = ("store", "master", "mlflow", "worker-1", "worker-2")
+IMAGES = 96
+COMPACT = "tuning.space.network.choices=[compact]"
+"""The network that Horovod trains in whole, and that costs two cores the least."""
+TABLE = [
+    Cut("ingest", "worker-1", at_work=True, parameters={"max_files_per_batch": 48}),
+    Cut("tune", "worker-2", said="2 of 4 trials", parameters={"trials": 4, "epochs": 1}),
+]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    """The hosts. Servers and workers have no code of the project, devices none of the steps."""
+    if not SERVERS.is_dir():
+        pytest.skip("no .venv-cluster here: `make cluster` builds it and runs these tests")
+    if why := hosts.obstacle():
+        pytest.skip(why)
+    steps, edge, data = (PROJECT / name for name in ("steps", "edge", "data"))
+    data.mkdir(exist_ok=True)
+    private = {name: [steps, edge] for name in SERVER_NAMES}
+    private |= {name: [steps] for name in DEVICES} | {"driver": [data]}
+    with tempfile.TemporaryDirectory(prefix="hosts-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        with hosts.network(home, [*SERVER_NAMES, "driver", *DEVICES], private) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def site(network: Network) -> Iterator[Site]:
+    """The cluster on these hosts, its user on the driver."""
+    driver = network.hosts["driver"]
+    own, jars = driver.file(network.home / ".cache/lakehouse-vision"), "jars"
+    own.mkdir(parents=True)
+    (own / jars).symlink_to(Path.home() / ".cache/lakehouse-vision" / jars)
+    with (
+        driver.network(),
+        cluster(network.home, network.hosts) as running,
+        pytest.MonkeyPatch.context() as m,
+    ):
+        names = {f"//{host.address}:": f"//{host.name}:" for host in network.hosts.values()}
+        for variable, value in running.environment().items():
+            address = next((part for part in names if part in value), "")
+            m.setenv(variable, value.replace(address, names.get(address, "")))
+        for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+            m.delenv(variable, raising=False)
+        yield Site(running, network.home, driver)
+
+
+def land(device: Host, network: Network, day: int, folder: str) -> None:
+    """Let a device take images, one an hour, and send them."""
+    taken = network.home / folder
+    start = f"2026-08-{day:02}T00:15:00+00:00"
+    python = [sys.executable, "-P", "-c"]
+    device.run(
+        *("env", f"--chdir={PROJECT}", sys.executable, "-m", "edge", "capture", "--to", taken),
+        *("--count", IMAGES // len(DEVICES), "--period", 60, "--start", start),
+        *("--device", device.name.removeprefix("device-")),
+    )
+    send = "import sys, fsspec; fsspec.filesystem('s3').put(*sys.argv[1:], recursive=True)"
+    device.run(*python, send, f"{taken}/", f"vision/{folder}/")
+
+
+def check(site: Site, cut: Cut) -> None:
+    """Nothing is lost, nothing is doubled, nothing seems to run."""
+    runs = site.runs(cut.step)
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
+    assert runs[0].info.status == "FINISHED"
+    if cut.step == "ingest":
+        metrics = runs[0].data.metrics
+        assert (metrics["images"], metrics["quarantined"]) == (IMAGES, 0)
+    if cut.step == "tune":
+        trials = [run.info.status for run in site.runs("trial")]
+        assert "RUNNING" not in trials and trials.count("FINISHED") >= 4
+
+
+@pytest.mark.parametrize("cut", TABLE, ids=lambda cut: f"{cut.step}-{cut.host}")
+@pytest.mark.parametrize("number", range(CUTS))
+def test_the_step_ends_well_or_is_completed_by_the_next_call(site, network, cut, number):
+    source, given = f"package{number}", {}
+    if cut.step == "ingest":
+        given = {"source": f"s3a://vision/{source}"}
+        for day, name in enumerate(DEVICES):
+            land(network.hosts[name], network, 1 + 2 * day, source)
+    given["override"] = COMPACT
+    ended = run_and_cut(site, network, cut, **given)
+    print(f"{cut.step}: {cut.host} away for {cut.seconds} s; {ended.code}, {ended.seconds:.0f} s")
+    if ended.code:
+        print(ended.said[-4000:])
+        assert "Traceback" not in ended.said
+        site.run(cut.step, **cut.parameters, **given)
+    check(site, cut)
