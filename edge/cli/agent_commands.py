@@ -165,7 +165,7 @@ def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:
     machine += f"{status['memory_megabytes']:.0f} MB used, {status['free_megabytes']} MB free"
     rows = [
         ("device", f"{status['device']}, since {status['started_at']}"),
-        ("agent", status["agent_version"]),
+        ("agent", status.get("agent_version", "older than 0.1.0")),  # not restarted yet
         ("camera", status["camera_failure"] or f"{status['camera']}, {frames}"),
         ("last frame", f"{status['last_frame_at']}: {score}"),
         ("state", state),
