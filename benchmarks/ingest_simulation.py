@@ -5,9 +5,8 @@
 Two drivers ingest from one landing zone by the project's own lease and ledger, each again until it
 succeeds. A seed decides a schedule: who works next at each operation of the store, which ones are
 slow, fail before or after they took effect, or are the driver's last, and when files land. The
-clock is simulated, so that a pause of minutes takes no time. Of Spark and Delta there is a model:
-the stream gives each chunk until its checkpoint says that it is done, and a table takes the rows
-of a transaction once. The last line is JSON.
+clock is simulated, so that a pause of minutes takes no time. Of Delta there is a model: a table
+takes the rows of a transaction once. The last line is JSON.
 """
 
 import argparse
@@ -37,7 +36,7 @@ from steps.errors import UserError  # noqa: E402
 from steps.lake import lease as lease_module  # noqa: E402
 from steps.lake.lease import lease  # noqa: E402
 from steps.landing import arrivals as arrivals_module  # noqa: E402
-from steps.landing.arrivals import Arrivals, Limits  # noqa: E402
+from steps.landing.arrivals import Arrivals, Chunk, Limits  # noqa: E402
 from steps.landing.zone import LandedFile  # noqa: E402
 
 NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
@@ -253,6 +252,10 @@ class SimulatedStore(AbstractFileSystem):
             "list", lambda: sorted(n for n in self._store if n.startswith(f"{place}/"))
         )
 
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return nothing but the name."""
+        return {"name": path}
+
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Stores have no folders."""
 
@@ -265,21 +268,6 @@ class SimulatedStore(AbstractFileSystem):
         written: list[bytes] = []
         yield SimpleNamespace(write=written.append)
         self.pipe_file(path, b"".join(written), mode="create" if "x" in mode else "overwrite")
-
-
-class SimulatedArrivals(Arrivals):
-    """The ledger, with a model of Spark's stream."""
-
-    def stream(self, spark: Any, process: Callable, may_write: Callable = lambda: None) -> None:
-        """Give each chunk that the checkpoint lacks to a function, in the order of their names."""
-        for name in self._chunk_names():
-            done = f"{self.checkpoint}/{name}"
-            if not self._filesystem.exists(done):
-                may_write()
-                path = f"{self._folder}/{name}"
-                files = arrivals_module._read_chunk(self._filesystem, path)
-                process([SimpleNamespace(file=file, file_name=name) for file in files])
-                self._filesystem.pipe_file(done, b"")
 
 
 class Simulation:
@@ -337,17 +325,16 @@ class Simulation:
 
     def _ingest(self, run_id: str) -> None:
         world = self.world
-        ledger = SimulatedArrivals(self.profile, "simulated://landing")
+        ledger = Arrivals(self.profile, "simulated://landing")
         with lease(ledger.home, run_id, PATIENCE) as held:
             ledger.belong_to("table")
             limits = Limits(files=world.random.choice((1, 2, FILES)), bytes=10**9)
-            ledger.process_new(lambda: None, list(world.landed), limits, self._commit, held.require)
+            ledger.process_new(list(world.landed), limits, self._commit, held.require)
 
-    def _commit(self, rows: list[Any]) -> None:
+    def _commit(self, chunk: Chunk) -> None:
         """Append a chunk's rows to the table; its name commits once."""
-        files = [row.file for row in rows]
         append = self.world.committed.setdefault
-        self.world.operate("commit", lambda: append(rows[0].file_name, files))
+        self.world.operate("commit", lambda: append(chunk.name, chunk.files))
 
 
 class Event:

@@ -1,1 +1,8 @@
 """The pipeline: a module for each entry point of MLproject, and the rooms that hold their work."""
+
+import gc
+import sys
+
+if sys.argv[:1] == ["-m"]:  # a command, such as `python -m steps.ingest`, which begins to import
+    # what libraries make stays: looking for garbage in it takes a third of their import
+    gc.disable()

@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-from contextlib import ExitStack
-from functools import cache
 from itertools import chain
 from typing import Literal
 
@@ -24,7 +22,8 @@ from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.quarantine import check_quarantine, retry_quarantine
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
-from steps.ingestion.tables import IMAGES, INGESTED_TABLES, QUARANTINE, open_tables
+from steps.ingestion.tables import IMAGES, QUARANTINE, open_tables
+from steps.lake.early_session import EarlySession
 from steps.lake.lease import Lease, lease
 from steps.lake.newest import GetSpark, Newest
 from steps.lake.session import spark_session
@@ -84,10 +83,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         )
     source, profile = normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
-    with ExitStack() as until_end:
-        spark = cache(lambda: until_end.enter_context(spark_session(profile, "ingest")))
-        if not all(Newest(table, profile, spark).is_complete for table in INGESTED_TABLES):
-            open_tables(spark(), profile)
+    with EarlySession(lambda: spark_session(profile, "ingest")) as spark:
+        if not Newest(IMAGES, profile, spark).exists:
+            spark.begin()
+        open_tables(spark, profile)
         with leased_polls(period, home, run.id) as leases:
             for number, held, zone in list_at_each_poll(parameters.source, leases):
                 if number == 0:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pyspark.sql import Row
-
 from edge.protocol.landing_names import RESULTS
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
@@ -20,7 +18,7 @@ from steps.ingestion.rows import landed_row
 from steps.ingestion.tables import BY_DEVICE, QUARANTINE, SCORES
 from steps.lake.newest import GetSpark
 from steps.lake.transaction import append_rows
-from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.arrivals import Arrivals, Chunk, Limits
 from steps.landing.place import read
 from steps.landing.zone import list_files
 from steps.settings.profile import Profile
@@ -51,7 +49,7 @@ def ingest_results(
     """
     files = list_files(source, RESULTS, ".jsonl")
     process = partial(_write_chunk, spark, profile, source, run_id)
-    return result_log(profile, source).process_new(spark, files, LIMITS, process, may_write)
+    return result_log(profile, source).process_new(files, LIMITS, process, may_write)
 
 
 def result_log(profile: Profile, source: str) -> Arrivals:
@@ -89,11 +87,9 @@ def _row(result: dict[str, Any], source: str, run_id: str) -> dict[str, Any]:
     return row
 
 
-def _write_chunk(
-    spark: GetSpark, profile: Profile, source: str, run_id: str, chunk: list[Row]
-) -> None:
+def _write_chunk(spark: GetSpark, profile: Profile, source: str, run_id: str, chunk: Chunk) -> None:
     rows, damaged = [], []
-    for path in (file["path"] for file in chunk):
+    for path in (file.path for file in chunk.files):
         try:
             content = read(path)
         except FileNotFoundError:
@@ -113,5 +109,5 @@ def _write_chunk(
             append_rows(
                 spark().createDataFrame(values, table.schema).coalesce(1),
                 target.path(profile),
-                f"results {chunk[0]['file_name']}",
+                f"results {chunk.name}",
             )

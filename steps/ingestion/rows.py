@@ -11,7 +11,6 @@ from typing import Any, Literal
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
 
 from edge.inference.image import UnreadableError
 from edge.inference.region import Region
@@ -21,6 +20,7 @@ from steps.ingestion.exif import FUTURE
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.tables import DESCRIBED
+from steps.lake.creation import parse_columns
 from steps.lake.data_file import to_batches
 from steps.landing.place import read
 
@@ -84,7 +84,7 @@ def describe_files(files: DataFrame, rules: Rules) -> DataFrame:
     If the rows lack a content, the worker reads the file itself, so that an image's bytes cross
     between Python and the JVM once.
     """
-    schema = to_arrow_schema(StructType.fromDDL(DESCRIBED))
+    schema = to_arrow_schema(parse_columns(DESCRIBED))
     build = partial(build_rows, rules=rules)
     return files.mapInArrow(partial(to_batches, make_rows=build, schema=schema), DESCRIBED)
 

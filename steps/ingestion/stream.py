@@ -1,24 +1,23 @@
-"""The stream from the landing zone into the tables."""
+"""From the landing zone into the tables, a chunk of new files at a time."""
 
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql.functions import broadcast
 from tqdm import tqdm
 
 from steps.ingestion.duplicates import Duplicates, select_unchanged
 from steps.ingestion.rows import Rules, build_images, describe_files
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, TIME, open_tables
-from steps.lake.data_file import append_by_workers
+from steps.lake.data_file import LocalRows, append_by_workers
 from steps.lake.newest import GetSpark, Newest
 from steps.lake.transaction import append_rows
-from steps.landing.arrivals import ARRIVAL, Arrivals, Limits
+from steps.landing.arrivals import ARRIVAL, Arrivals, Chunk, Limits
 from steps.landing.left_out import SHOWN, printable_path
 from steps.landing.zone import LandedFile
 from steps.pipeline.disk_space import require_space
@@ -37,11 +36,11 @@ def ingest_files(
     limits: Limits,
     may_write: Callable[[], None] = lambda: None,
 ) -> int:
-    """Stream the new files of a landing zone into the tables, and mark duplicates at the end.
+    """Ingest the new files of a landing zone into the tables, and mark duplicates at the end.
 
     Each file ends in ``images`` or in ``quarantine`` once: it is recorded in one chunk, whose name
     is the transaction under which Delta commits its rows. So the next call completes an
-    interrupted one, even if the stream's checkpoint is lost.
+    interrupted one.
 
     Args:
         spark: returns the session; called if there is something to do.
@@ -75,18 +74,18 @@ def ingest_files(
     duplicates = Duplicates(spark, profile, arrivals.home, rewritten)
     if not arrivals.has_pending() and not duplicates.are_pending():
         return 0
+    open_tables(spark, profile)
     session = spark()
-    open_tables(session, profile)
     with (
         tqdm(total=len(new), unit=" files", desc="ingest", mininterval=1, disable=None) as bar,
         duplicates,
     ):
 
-        def process(rows: list[Row]) -> None:
-            _write_chunk(session, profile, rows, rules, duplicates)
-            bar.update(len(rows))
+        def process(chunk: Chunk) -> None:
+            _write_chunk(session, profile, chunk, rules, duplicates)
+            bar.update(len(chunk.files))
 
-        arrivals.stream(session, process, may_write)
+        arrivals.process_pending(process, may_write)
     arrivals.mark_done()  # after duplicates are marked
     return len(new)
 
@@ -104,48 +103,45 @@ def _read_ingested(spark: GetSpark, profile: Profile, source: str) -> list[Lande
 
 
 def _write_chunk(
-    spark: SparkSession, profile: Profile, rows: list[Row], rules: Rules, duplicates: Duplicates
+    spark: SparkSession, profile: Profile, chunk: Chunk, rules: Rules, duplicates: Duplicates
 ) -> None:
     """Append a chunk's images to ``images``, and its other files to ``quarantine``."""
-    chunk, recorded_at = rows[0]["file_name"], rows[0]["file_modification_time"]
-    files = [LandedFile(row["path"], row["bytes"], row["modified_at"]) for row in rows]
-    arrived, build = spark.createDataFrame(files, ARRIVAL), partial(build_images, rules=rules)
+    name, _, files = chunk
+    arrived, build = LocalRows(spark, files, ARRIVAL), partial(build_images, rules=rules)
     place, keys = IMAGES.path(profile), ("path", "sha256")
-    if appended := append_by_workers(arrived, build, IMAGES, place, chunk, keys):
+    if appended := append_by_workers(arrived, build, IMAGES, place, name, keys):
         images = dict(appended.keys)
         duplicates.add(images, appended.version)
         remaining = [file for file in files if file.path not in images]
     else:
         duplicates.add_unknown()
-        remaining = _exclude_ingested(spark, profile, files, recorded_at)
+        remaining = _exclude_ingested(spark, profile, chunk)
     if remaining:
         # few; and a file may be readable now that was still being written before
         described = describe_files(spark.createDataFrame(remaining, ARRIVAL), rules).persist()
         readable = described.where("reason IS NULL")
         refused = described.where("reason IS NOT NULL")
-        append_rows(refused, QUARANTINE.path(profile), chunk)
+        append_rows(refused, QUARANTINE.path(profile), name)
         for path, reason in refused.select("path", "reason").limit(SHOWN).collect():
             shown = printable_path(path.removeprefix("file:"))
             logger.warning("%s goes to quarantine: %s", shown, reason)
         if not readable.isEmpty():
-            append_rows(readable, place, f"{chunk} again")
+            append_rows(readable, place, f"{name} again")
             duplicates.add_unknown()
         described.unpersist()
 
 
-def _exclude_ingested(
-    spark: SparkSession, profile: Profile, files: list[LandedFile], recorded_at: datetime
-) -> list[LandedFile]:
-    chunk = broadcast(spark.createDataFrame(files, ARRIVAL).select("path", "modified_at"))
-    since = (recorded_at - MAX_CLOCK_SKEW).astimezone(UTC).isoformat()
-    found: set[tuple[Any, ...]] = set()
+def _exclude_ingested(spark: SparkSession, profile: Profile, chunk: Chunk) -> list[LandedFile]:
+    files = broadcast(spark.createDataFrame(chunk.files, ARRIVAL).select("path", "modified_at"))
+    since = (chunk.recorded_at - MAX_CLOCK_SKEW).isoformat()
+    found: set[tuple[str, datetime]] = set()
     for table in IMAGE_TABLES:
         rows = (
             table.read(spark, profile)
             # lets Delta skip older files by the statistics in its log
             .where(f"ingested_at >= timestamp '{since}'")
             .select("path", "modified_at")
-            .join(chunk, ["path", "modified_at"])
+            .join(files, ["path", "modified_at"])
         )
-        found.update(map(tuple, rows.collect()))
-    return [file for file in files if (file.path, file.modified_at) not in found]
+        found.update((path, time.astimezone(UTC)) for path, time in rows.collect())
+    return [file for file in chunk.files if (file.path, file.modified_at) not in found]

@@ -13,7 +13,7 @@ from steps.errors import RunStep, UserError
 from steps.lake.tables import Table
 
 if TYPE_CHECKING:
-    from steps.lake.newest import Newest
+    from steps.lake.newest import GetSpark, Newest
     from steps.settings.profile import Profile  # which the workers need not import
 
 LANDED = """
@@ -211,7 +211,16 @@ def read_current(newest: "Newest", source: str, types: dict[str, pa.DataType]) -
     return newest.rows(schema, here)
 
 
-def open_tables(spark: SparkSession, profile: "Profile") -> None:
-    """Create the tables of ingested files and of their labels if they are missing."""
+def open_tables(spark: "GetSpark", profile: "Profile") -> None:
+    """Create the tables of ingested files and of their labels if they are missing.
+
+    Args:
+        spark: returns the session; called if a table lacks a column.
+        profile: names the lake.
+    """
+    from steps.lake.newest import Newest
+
     for table in INGESTED_TABLES:
-        table.open(spark, profile)
+        table.create(profile)
+        if not Newest(table, profile, spark).is_complete:
+            table.open(spark(), profile)

@@ -9,7 +9,7 @@ and VACUUM deletes those of a task that died.
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import fsspec
 import pyarrow as pa
 from pyarrow import parquet
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from steps.lake.creation import parse_columns
 from steps.lake.tables import Table
 from steps.lake.transaction import Append, append_rows
 
@@ -34,6 +35,33 @@ MAX_OPEN_FILES = 32
 MakeRows = Callable[[Iterator[pa.RecordBatch]], Iterator[list[dict[str, Any]]]]
 """What a worker makes of the batches of a Spark partition: rows, as many as memory should hold."""
 
+WriteBatches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What writes batches; see :func:`write_files`."""
+
+
+class LocalRows(NamedTuple):
+    """Rows in the driver's memory: the workers get them without SQL, which takes seconds to start.
+
+    Attributes:
+        spark: the session.
+        rows: each a named tuple.
+        columns: of the rows, as Spark's DDL.
+    """
+
+    spark: SparkSession
+    rows: Sequence[Any]
+    columns: str
+
+    @property
+    def frame(self) -> DataFrame:
+        """The rows as Spark has them."""
+        return self.spark.createDataFrame(self.rows, self.columns)
+
+    def collect(self, write: WriteBatches) -> list[dict[str, Any]]:
+        """Return what the workers yield of their shares of the rows."""
+        shares = self.spark.sparkContext.parallelize(self.rows)
+        return list(shares.mapPartitions(partial(_write_share, write=write)).collect())
+
 
 class Appended(NamedTuple):
     """An append: the table's new version, and the values of the keys of each row."""
@@ -43,17 +71,17 @@ class Appended(NamedTuple):
 
 
 def append_by_workers(
-    frame: DataFrame,
+    source: DataFrame | LocalRows,
     make_rows: MakeRows,
     table: Table,
     path: str,
     name: str,
     keys: tuple[str, ...] = (),
 ) -> Appended | None:
-    """Append the rows that workers make of a frame; if Delta allows it, in files of their own.
+    """Append the rows that workers make of others; if Delta allows it, in files of their own.
 
     Args:
-        frame: what the workers get.
+        source: what the workers get.
         make_rows: makes rows of the table, each list of which becomes a row group.
         table: says how its files are laid out.
         path: the table's folder or URI.
@@ -63,10 +91,12 @@ def append_by_workers(
     Returns:
         None if the rows are not known: Spark wrote them, or the table has the transaction already.
     """
-    append = Append(frame.sparkSession, path, name)
-    columns = StructType.fromDDL(table.columns)
+    spark = source.spark if isinstance(source, LocalRows) else source.sparkSession
+    append = Append(spark, path, name)
+    columns = parse_columns(table.columns)
     if not append.is_supported:
         to_spark = partial(to_batches, make_rows=make_rows, schema=to_arrow_schema(columns))
+        frame = source.frame if isinstance(source, LocalRows) else source
         append_rows(frame.mapInArrow(to_spark, table.columns), path, name)
         return None
     if append.is_done():
@@ -74,12 +104,22 @@ def append_by_workers(
     in_files = [column for column in columns if column.name not in table.partitioned_by]
     schema = to_arrow_schema(StructType(in_files))
     layout = {"table": table, "path": path, "schema": schema, "keys": keys}
-    tasks = frame.mapInArrow(partial(write_files, make_rows=make_rows, **layout), WRITTEN).collect()
+    write = partial(write_files, make_rows=make_rows, **layout)
+    if isinstance(source, LocalRows):
+        tasks = source.collect(write)
+    else:
+        tasks = source.mapInArrow(write, WRITTEN).collect()
     actions = [action for task in tasks for action in task["actions"]]
     if not actions and not name:
         return None
     version = append.commit(actions, sum(task["rows"] for task in tasks))
     return Appended(version, [row for task in tasks for row in task["keys"]])
+
+
+def _write_share(rows: Iterator[Any], write: WriteBatches) -> Iterator[dict[str, Any]]:
+    batch = pa.RecordBatch.from_pylist([row._asdict() for row in rows])
+    for written in write(iter([batch])):
+        yield from written.to_pylist()
 
 
 def to_batches(

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,6 +37,7 @@ class Snapshot:
         properties: of the table.
         reader: the protocol version that a reader has to know.
         features: what else it has to know, by name.
+        transactions: the names under which rows were committed once.
     """
 
     version: int
@@ -45,6 +47,7 @@ class Snapshot:
     properties: dict[str, str] = field(default_factory=dict)
     reader: int = PLAIN_READER
     features: tuple[str, ...] = ()
+    transactions: set[str] = field(default_factory=set)
 
     def apply(self, action: dict[str, Any]) -> None:
         """Apply an action of the log, in its order."""
@@ -57,6 +60,8 @@ class Snapshot:
             fields = json.loads(metadata["schemaString"])["fields"]
             self.columns = frozenset(field["name"] for field in fields)
             self.properties = dict(metadata.get("configuration") or ())
+        if transaction := action.get("txn"):
+            self.transactions.add(transaction["appId"])
         if protocol := action.get("protocol"):
             self.reader = protocol["minReaderVersion"]
             named = protocol.get("readerFeatures")
@@ -64,7 +69,7 @@ class Snapshot:
 
 
 class DeltaLog:
-    """A table's log, and the files that are there: listed once, when it is created.
+    """A table's log, listed once, when it is created; and the files that are there.
 
     Args:
         table: folder or URI.
@@ -74,11 +79,15 @@ class DeltaLog:
         self.table = table
         self._filesystem, self._root = fsspec.core.url_to_fs(table)
         self._filesystem.invalidate_cache(self._root)
-        found = self._filesystem.find(self._root, detail=True)
-        self._sizes = {path[len(self._root) :].lstrip("/"): i["size"] for path, i in found.items()}
-        log = "_delta_log/"
-        self._log = {name.removeprefix(log) for name in self._sizes if name.startswith(log)}
+        folder = f"{self._root}/_delta_log"
+        found = self._filesystem.ls(folder, False) if self._filesystem.exists(folder) else []
+        self._log = {path.rpartition("/")[2] for path in found}
         self.versions = sorted(int(match[1]) for match in map(COMMIT.fullmatch, self._log) if match)
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        found = self._filesystem.find(self._root, detail=True)
+        return {path[len(self._root) :].lstrip("/"): i["size"] for path, i in found.items()}
 
     def read(self, version: int) -> Snapshot:
         """Return one of the versions.
@@ -221,7 +230,7 @@ def version_error(table: str, version: int, table_id: str) -> str | None:
 
 
 def _read_checkpoint(filesystem: Any, path: str) -> list[dict[str, Any]]:
-    columns = ["add.path", "add.size"]
+    columns = ["add.path", "add.size", "txn.appId"]
     columns += ["metaData.id", "metaData.schemaString", "metaData.configuration"]
     columns += ["protocol.minReaderVersion", "protocol.readerFeatures"]
     with filesystem.open(path, "rb") as file:

@@ -141,14 +141,19 @@ def _write_small_row_groups(session: SparkSession) -> None:
         session.conf.set(name, value)
 
 
-LISTS = {"spark.jars": ",", "spark.sql.extensions": ",", "spark.driver.extraJavaOptions": " "}
+LISTS = {
+    "spark.jars": ",",
+    "spark.sql.extensions": ",",
+    "spark.driver.extraJavaOptions": " ",
+    "spark.driver.extraClassPath": os.pathsep,
+}
 """Settings of the project that hold several values, and what separates them."""
 
 
 def _merge(own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
     """Return the project's settings, replaced by the profile's; lists are extended."""
     added = {
-        key: f"{own[key]}{separator}{given[key]}"
+        key: separator.join(filter(None, [own.get(key), given[key]]))
         for key, separator in LISTS.items()
         if key in given
     }
@@ -175,8 +180,11 @@ def _in_s3(profile: Profile) -> bool:
 
 
 def _settings(profile: Profile) -> dict[str, str]:
+    delta, jars = delta_jars(), s3_jars() if _in_s3(profile) else []
+    if not _is_local(profile):
+        jars = delta + jars
     settings = {
-        "spark.jars": ",".join(map(str, delta_jars() + (s3_jars() if _in_s3(profile) else []))),
+        "spark.jars": ",".join(map(str, jars)),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -200,6 +208,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # into names
         settings["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
     if _is_local(profile):
+        settings["spark.driver.extraClassPath"] = os.pathsep.join(map(str, delta))
         cores = str(os.cpu_count() or 1)
         settings["spark.default.parallelism"] = str(TASKS_PER_CORE * int(cores))
         # the defaults are 200 tasks a shuffle, and 50 to read Delta's own state

@@ -1,6 +1,5 @@
 """A Delta table of the lake: how it is created, read, versioned and shown to SQL."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
 
-from steps.lake.schema import PROPERTY, SCHEMA, is_current, require_known
+from steps.lake.creation import create_table, parse_columns, split_columns
+from steps.lake.delta_log import DeltaLog
+from steps.lake.schema import PROPERTY, SCHEMA, is_current
 from steps.lake.transaction import retry_conflicts
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Table:
     @cached_property
     def types(self) -> dict[str, str]:
         """The columns' types as they are written in DDL, by name."""
-        return dict(re.findall(r"(\w+) (\w+(?:<(?:[^<>]|<[^>]*>)*>)?)", self.columns))
+        return dict(split_columns(self.columns))
 
     def path(self, profile: "Profile") -> str:
         """Return the table's folder or URI."""
@@ -57,7 +57,7 @@ class Table:
         self, spark: SparkSession, profile: "Profile", version: int | None = None
     ) -> DataFrame:
         """Return the rows of a version; None: of the newest."""
-        self._properties(spark, profile)
+        self._properties(profile)
         reader = spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -65,40 +65,35 @@ class Table:
 
     def load(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table, which has to exist."""
-        self._properties(spark, profile)
+        self._properties(profile)
         return DeltaTable.forPath(spark, self.path(profile))
 
-    def _properties(self, spark: SparkSession, profile: "Profile") -> dict[str, str]:
-        """Return the table's properties, from the log that Spark reads next anyway.
+    def create(self, profile: "Profile") -> None:
+        """Create the table if it is missing."""
+        properties = {"delta.dataSkippingNumIndexedCols": str(self.indexed), PROPERTY: str(SCHEMA)}
+        schema = parse_columns(self.columns)
+        create_table(self.path(profile), schema, self.partitioned_by, properties)
+
+    def _properties(self, profile: "Profile") -> dict[str, str]:
+        """Return the table's properties; none if there is no table.
 
         Raises:
             UserError: a later version of the project wrote it.
         """
-        path = self.path(profile)
-        rows = spark.sql(f"SHOW TBLPROPERTIES delta.`{path}`").collect()
-        properties = {row["key"]: row["value"] for row in rows}
-        require_known(path, properties)
-        return properties
+        log = DeltaLog(self.path(profile))
+        return log.read(log.versions[-1]).properties if log.versions else {}
 
     def open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         """Return the table; create it if it is missing, and bring an older one to this schema."""
         return retry_conflicts(lambda: self._open(spark, profile))
 
     def _open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
-        columns = StructType.fromDDL(self.columns)
-        table = (
-            DeltaTable.createIfNotExists(spark)
-            .location(self.path(profile))
-            .addColumns(columns)
-            .partitionedBy(*self.partitioned_by)
-            .property("delta.dataSkippingNumIndexedCols", str(self.indexed))
-            .property(PROPERTY, str(SCHEMA))
-            .execute()
-        )
-        properties = self._properties(spark, profile)
+        self.create(profile)
+        properties = self._properties(profile)
+        table = DeltaTable.forPath(spark, self.path(profile))
         present = table.toDF().columns
-        if missing := [column for column in columns if column.name not in present]:
-            added = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in missing)
+        if missing := [name for name in self.types if name not in present]:
+            added = ", ".join(f"{name} {self.types[name]}" for name in missing)
             spark.sql(f"ALTER TABLE delta.`{self.path(profile)}` ADD COLUMNS ({added})")
             table = self.load(spark, profile)
         if not is_current(properties):  # last: an interrupted migration is done again
@@ -157,7 +152,7 @@ class Table:
         """
         name = self.name if version is None else f"{self.name}_v{version}"
         as_of = "" if version is None else f" VERSION AS OF {version}"
-        self._properties(spark, profile)
+        self._properties(profile)
         spark.sql(
             f"CREATE OR REPLACE TEMPORARY VIEW {name} AS "  # noqa: S608  the project's own names
             f"SELECT * FROM delta.`{self.path(profile)}`{as_of}"

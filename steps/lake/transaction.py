@@ -14,6 +14,8 @@ from typing import TypeVar, cast
 from py4j.java_gateway import JavaClass
 from pyspark.sql import DataFrame, SparkSession
 
+from steps.lake.delta_log import DeltaLog
+
 ONCE = 1
 """The only version of a transaction, so that each name commits once."""
 
@@ -79,7 +81,7 @@ class Append:
     """
 
     def __init__(self, spark: SparkSession, table: str, name: str):
-        self._spark, self._name = spark, name
+        self._spark, self._table, self._name = spark, table, name
         self._delta = spark._jvm.org.apache.spark.sql.delta
         self.is_supported = isinstance(self._delta.DeltaLog, JavaClass)
         """False on a Delta that is not the open one, and for a table that demands more of writers,
@@ -91,7 +93,13 @@ class Append:
 
     def is_done(self) -> bool:
         """Return whether the table has this transaction already."""
-        return bool(self._name) and bool(self._transaction.txnVersion(self._name) >= ONCE)
+        if not self._name:
+            return False
+        # what Delta's own txnVersion does, which finds it by a query: of two transactions that
+        # have read a name, one commits it
+        self._transaction.readTxn().addOne(self._name)
+        log, version = DeltaLog(self._table), self._transaction.readVersion()
+        return self._name in log.read(version).transactions
 
     def commit(self, actions: list[str], rows: int) -> int:
         """Make the files readable, all or none.

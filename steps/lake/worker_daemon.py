@@ -3,6 +3,8 @@
 Otherwise each worker imports it for itself, which takes two seconds of a core.
 """
 
+import gc
+
 import pandas  # noqa: F401  Arrow asks for it
 import pyarrow
 import pyarrow.parquet
@@ -15,4 +17,6 @@ if "mimalloc" in pyarrow.supported_memory_backends():
     pyarrow.set_memory_pool(pyarrow.mimalloc_memory_pool())
 
 if __name__ == "__main__":
+    gc.freeze()  # nor do the workers collect what they share
+    gc.enable()
     daemon.manager()

@@ -1,11 +1,12 @@
 """The log of the files that have arrived in a landing zone, in bounded chunks.
 
-Spark's own file source identifies a file by its path alone, skips empty files, and lists all files
-again in every trigger. Here a landing zone is listed once a call. Files that are new by path, size
-or time of change are recorded in a chunk, a small file of JSON lines that never changes again, and
-Spark's stream reads the chunks. A chunk's name is the transaction under which its rows are
-written once. Of two runs that read the same log and number their chunks alike, one can write: so
-a file is in one chunk, even if a run lost its lease without noticing.
+Spark's own stream of files identifies a file by its path alone, skips empty files, lists all files
+again in every trigger, and takes seconds to start. Here a landing zone is listed once a call. Files
+that are new by path, size or time of change are recorded in a chunk, a small file of JSON lines
+that never changes again, and the chunks are processed in their order. A chunk's name is the
+transaction under which its rows are written once. Of two runs that read the same log and number
+their chunks alike, one can write: so a file is in one chunk, even if a run lost its lease without
+noticing.
 """
 
 import hashlib
@@ -18,12 +19,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import fsspec
-from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, Row, SparkSession
 
 from steps.atomic import create_atomically, make_folder, sync_spark, write_atomically
 from steps.errors import RunAgain, UserError
-from steps.lake.newest import GetSpark
+from steps.landing.listing import listed_time
 from steps.landing.zone import LandedFile
 from steps.settings.profile import Profile
 
@@ -34,6 +33,7 @@ ID = "_id"
 """The file that says with what the names of chunks end."""
 
 ARRIVAL = "path STRING, bytes BIGINT, modified_at TIMESTAMP"
+"""The columns of a landed file in Spark."""
 
 
 class Limits(NamedTuple):
@@ -43,6 +43,14 @@ class Limits(NamedTuple):
     bytes: int
 
 
+class Chunk(NamedTuple):
+    """Files that are processed together: the chunk's name, when it was recorded, and the files."""
+
+    name: str
+    recorded_at: datetime
+    files: list[LandedFile]
+
+
 class Arrivals:
     """The log of one landing zone."""
 
@@ -50,7 +58,6 @@ class Arrivals:
         name = hashlib.sha256(source.encode()).hexdigest()[:16]
         self.home = f"{profile.lake}/_ingest/{name}"
         self.chunks = f"{self.home}/arrivals"
-        self.checkpoint = f"{self.home}/checkpoint"
         self._filesystem, self._folder = fsspec.core.url_to_fs(self.chunks)
         self._done = f"{self.home}/done"
         self._known: int | None = None  # chunks in the log when this object read it
@@ -76,7 +83,7 @@ class Arrivals:
         place = f"{self.home}/table_id"
         before = self._filesystem.cat_file(place) if self._filesystem.exists(place) else b""
         if before.decode() not in ("", table_id):
-            for log in (self.chunks, self.checkpoint, self._done):
+            for log in (self.chunks, self._done):
                 if self._filesystem.exists(log):
                     self._filesystem.rm(log, recursive=True)
         if before.decode() != table_id:
@@ -119,11 +126,7 @@ class Arrivals:
 
     def has_pending(self) -> bool:
         """Return whether a chunk may still need work."""
-        try:
-            done = int(self._filesystem.cat_file(self._done))
-        except (FileNotFoundError, ValueError):  # none yet, or damaged
-            done = 0
-        return len(self._chunk_names()) > done
+        return len(self._chunk_names()) > self._chunks_done()
 
     def mark_done(self) -> None:
         """Record that the work is done on all chunks that this object knows of."""
@@ -134,20 +137,18 @@ class Arrivals:
 
     def process_new(
         self,
-        spark: GetSpark,
         files: Iterable[LandedFile],
         limits: Limits,
-        process: Callable[[list[Row]], None],
+        process: Callable[[Chunk], None],
         may_write: Callable[[], None] = lambda: None,
     ) -> int:
         """Record the files that are new, process all chunks that need it, and mark them done.
 
         Args:
-            spark: returns the session; called if there is something to do.
             files: those of the landing zone.
             limits: of a chunk.
-            process, may_write: see :meth:`stream`; may_write is also called before anything is
-                recorded.
+            process, may_write: see :meth:`process_pending`; may_write is also called before
+                anything is recorded.
 
         Returns:
             the number of files that were new.
@@ -156,57 +157,30 @@ class Arrivals:
         may_write()
         self.record(new, limits)
         if self.has_pending():
-            self.stream(spark(), process, may_write)
+            self.process_pending(process, may_write)
             self.mark_done()
         return len(new)
 
-    def stream(
-        self,
-        spark: SparkSession,
-        process: Callable[[list[Row]], None],
-        may_write: Callable[[], None] = lambda: None,
+    def process_pending(
+        self, process: Callable[[Chunk], None], may_write: Callable[[], None] = lambda: None
     ) -> None:
-        """Pass each chunk that was not processed yet to a function, with Spark's stream.
+        """Pass each chunk that this object knows of, and that is not done, to a function.
 
         Args:
-            spark: the session.
-            process: gets a chunk's rows: path, bytes, modified_at, and the chunk's file_name and
-                file_modification_time. It may get a chunk twice. What it raises ends the stream
-                and is raised here.
+            process: of a chunk; it may get one twice, after an interruption.
             may_write: raises if another run writes to the log; called before each chunk.
         """
-        raised: list[Exception] = []
+        for name in self._chunk_names()[self._chunks_done() : self._known]:
+            may_write()
+            path = f"{self._folder}/{name}"
+            recorded_at = listed_time(self._filesystem.info(path))
+            process(Chunk(name, recorded_at, _read_chunk(self._filesystem, path)))
 
-        def process_each(batch: DataFrame, number: int) -> None:
-            # after an interrupted start, Spark may pass two chunks in one batch
-            chunks: dict[str, list[Row]] = {}
-            for row in batch.collect():
-                chunks.setdefault(row["file_name"], []).append(row)
-            try:
-                for rows in chunks.values():
-                    may_write()
-                    process(rows)
-            except Exception as error:
-                raised.append(error)
-                raise
-
-        query = (
-            spark.readStream.schema(ARRIVAL)
-            .option("maxFilesPerTrigger", 1)
-            .json(self.chunks)
-            .select("*", "_metadata.file_name", "_metadata.file_modification_time")
-            .writeStream.trigger(availableNow=True)
-            .option("checkpointLocation", self.checkpoint)
-            .foreachBatch(process_each)
-            .start()
-        )
+    def _chunks_done(self) -> int:
         try:
-            query.awaitTermination()
-        except StreamingQueryException:
-            if not raised:
-                raise
-        if raised:  # Spark's own error has only its text
-            raise raised[0]
+            return int(self._filesystem.cat_file(self._done))
+        except (FileNotFoundError, ValueError):  # none yet, or damaged
+            return 0
 
     def _write(self, files: list[LandedFile], name: str) -> None:
         write_atomically(f"{self.chunks}/{name}", _format(files))

@@ -130,18 +130,6 @@ def run_link(run_id: str) -> Markup | str:
     return Markup('<a href="{}" target="_blank">{}</a>').format(address, run_id[:8])
 
 
-def plain(text: str) -> str:
-    """Return a text that Matplotlib draws as it is: not as a formula, and in legends despite a _.
-
-    A long one is cut, so that it leaves room for the plot.
-
-    >>> plain("_$x$")
-    ' _\\\\$x\\\\$'
-    """
-    text = text if len(text) <= LONG else f"{text[:LONG]}…"
-    return (" " + text if text.startswith("_") else text).replace("$", r"\$")
-
-
 def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
     """Return a record's values as text, those of a section under the section's name.
 

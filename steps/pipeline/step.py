@@ -49,6 +49,10 @@ MADE_UP = re.compile(r"[a-z]+-[a-z]+-\d{1,3}")
 """How MLflow names a run without a name, such as zealous-sloth-532."""
 
 
+GARBAGE = 10_000
+"""Objects after which garbage is collected: the tracking store's library makes a million."""
+
+
 @dataclass(frozen=True)
 class StepRun:
     """The open run of a step, which the step's function gets.
@@ -125,6 +129,8 @@ class Step:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         logger.setLevel(logging.INFO)
         gc.freeze()  # collections need not search the libraries, which stay; a key costs half
+        gc.set_threshold(GARBAGE)
+        gc.enable()
         raise_when_stopped()
         try:
             with filtered_stderr(passes_all=read_flag("verbose", argv)):
@@ -135,6 +141,7 @@ class Step:
             sys.exit(f"{self.name}: {error}")
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        gc.freeze()  # nor need the end of the process, for which that takes most of a second
         print(f"run_id={run_id}", flush=True)  # noqa: T201 – the contract: the last line
 
     def run_nested(self, parameters: StepParameters) -> str:

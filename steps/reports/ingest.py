@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.figure import Figure
 from PIL import Image
 
 from edge.inference.image import as_rgb, open_image
@@ -18,7 +17,7 @@ from steps.ingestion.tables import BAND, TIME, read_current
 from steps.lake.newest import Newest
 from steps.landing.left_out import LeftOut
 from steps.pipeline.outputs import IngestOutputs
-from steps.pipeline.report import plain
+from steps.pipeline.report import template
 from steps.pipeline.step import StepRun
 
 UNLABELLED = "(none)"
@@ -53,14 +52,14 @@ def fill_report(
             report.table("By device", ["device", *header], _totals(groups, "device"))
         shown = _merge_rare_labels(groups)
         if groups["hour"].notna().any():
-            hours = _plot_stacked(shown, "hour", range(24), "hour (UTC)")
-            report.plot("By hour of the day", hours, "Images by capture time.")
+            hours = _bars(shown, "hour", range(24), "hour (UTC)")
+            report.drawing("By hour of the day", hours, "Images by capture time.")
         title = "mean of all bands, 0–255"
-        light = _plot_stacked(shown, "light", range(16), title, lambda place: str(16 * place))
-        report.plot("Brightness", light)
+        light = _bars(shown, "light", range(16), title, lambda place: str(16 * place))
+        report.drawing("Brightness", light)
         halves = range(int(groups["size"].min()), int(groups["size"].max()) + 1)
-        size = _plot_stacked(shown, "size", halves, "KB per file", lambda n: f"{2 ** (n / 2):.3g}")
-        report.plot("Size", size)
+        size = _bars(shown, "size", halves, "KB per file", lambda n: f"{2 ** (n / 2):.3g}")
+        report.drawing("Size", size)
         report.images("Samples of each label", _samples(images, source))
     if labels:
         header = ["added", "changed", "in conflict", "without an image"]
@@ -114,26 +113,28 @@ def _merge_rare_labels(groups: pd.DataFrame) -> pd.DataFrame:
     return groups.assign(label=groups["label"].mask(rare, OTHERS))
 
 
-def _plot_stacked(
+def _bars(
     groups: pd.DataFrame, column: str, places: range, title: str, name: Callable[[int], str] = str
-) -> Figure:
-    """Plot bars of images by a column, with one colour for each label; ``name`` names a place."""
-    figure = Figure(figsize=(8, 2.4))
-    axes = figure.subplots()
+) -> str:
+    """Return an SVG of bars of images by a column, with one colour for each label.
+
+    Args:
+        groups: what is counted.
+        column: the values.
+        places: the values that have a bar.
+        title: of the column.
+        name: returns the text at a place.
+    """
     counts = groups.pivot_table("images", column, "label", "sum", fill_value=0)
     counts = counts.reindex(places, fill_value=0)
-    bottom = counts.iloc[:, 0] * 0
-    for label in counts:
-        axes.bar(list(places), counts[label], 0.92, bottom=bottom, align="edge", label=plain(label))
-        bottom = bottom + counts[label]
-    ticks = places[:: max(1, len(places) // 8)]
-    axes.set_xticks(ticks, map(name, ticks))
-    axes.set(xlabel=title, ylabel="images")
-    # outside of the axes: the highest bar may be anywhere
-    axes.legend(
-        title="label", frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize="small"
+    ticks = [(n, name(place)) for n, place in enumerate(places)][:: max(1, len(places) // 8)]
+    return template("reports/bars.svg.j2").render(
+        stacks=counts.to_numpy().tolist(),
+        labels=list(counts),
+        most=int(counts.sum(axis=1).max()),
+        ticks=ticks,
+        title=title,
     )
-    return figure
 
 
 def _samples(images: Newest, source: str) -> list[tuple[str, Any, str]]:

@@ -2,8 +2,8 @@
 
 Two things are scored: rows of ``images`` that a version of the model has not scored yet, and the
 files of a folder that are new since the last time. For the files there is a ledger of arrivals
-and a checkpoint of their own for each alias that scores them, besides those of ingest: an alias
-scores a file once, whatever is interrupted, and whichever version it names by then.
+for each alias that scores them, besides that of ingest: an alias scores a file once, whatever is
+interrupted, and whichever version it names by then.
 """
 
 import shutil
@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import Rules
 from steps.ingestion.tables import IMAGES, SCORES, path_is_under
 from steps.lake.data_file import append_by_workers
-from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.arrivals import Arrivals, Chunk, Limits
 from steps.landing.place import normalize
 from steps.landing.zone import list_landing_zone
 from steps.pipeline.outputs import IngestOutputs
@@ -116,17 +116,15 @@ class Scoring:
         pattern, masks = self.profile.file_name, self.profile.privacy_masks
         stored = Rules(source, pattern, privacy_masks=masks).stored  # as ingest would keep them
 
-        def score_chunk(rows: list[Row]) -> None:
+        def score_chunk(chunk: Chunk) -> None:
             parse = partial(parse_file_name, source=source, pattern=pattern)
-            files = [(row["path"], parse(row["path"]).device_id) for row in rows]
+            files = [(file.path, parse(file.path).device_id) for file in chunk.files]
             images = self.spark.createDataFrame(files, "path STRING, device_id STRING")
             # the chunk's name is the transaction under which Delta takes its rows once
-            transaction = f"scores {rows[0]['file_name']}"
+            transaction = f"scores {chunk.name}"
             self._append(images, self.model(), transaction, stored)
 
-        return arrivals.process_new(
-            lambda: self.spark, landing.files, LIMITS, score_chunk, may_write
-        )
+        return arrivals.process_new(landing.files, LIMITS, score_chunk, may_write)
 
     def _append(
         self,

@@ -91,7 +91,7 @@ def test_after_compaction_and_vacuum_the_same_rows_count(lake, profile):
 
 
 def test_those_who_commit_at_the_same_time_all_win_and_no_row_doubles(lake, profile):
-    open_tables(lake.spark, profile)
+    open_tables(lambda: lake.spark, profile)
     shared = row("shared", sha256="s")
 
     def commit(number: int) -> int:

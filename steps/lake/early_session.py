@@ -1,0 +1,52 @@
+"""A session that starts in the background, while its step does what needs none."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import copy_context
+from functools import partial
+
+from pyspark.sql import SparkSession
+
+
+class EarlySession:
+    """Opens a session when it is first called, or before that in the background.
+
+    Args:
+        opened: returns the context manager of the session.
+
+    Example::
+
+        with EarlySession(lambda: spark_session(profile, "ingest")) as spark:
+            spark.begin()
+            prepare()
+            spark().sql("SELECT 1")
+    """
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[SparkSession]]):
+        self._running = ExitStack()
+        self._open = partial(copy_context().run, lambda: self._running.enter_context(opened()))
+        self._session: Future[SparkSession] | None = None
+
+    def begin(self) -> None:
+        """Start the session, unless it starts or runs already."""
+        self._begun()
+
+    def __call__(self) -> SparkSession:
+        """Return the session."""
+        return self._begun().result()
+
+    def _begun(self) -> Future[SparkSession]:
+        if self._session is None:
+            thread = ThreadPoolExecutor(1, "spark")
+            self._session = thread.submit(self._open)
+            thread.shutdown(wait=False)
+        return self._session
+
+    def __enter__(self) -> "EarlySession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._session:
+            wait([self._session])  # a JVM that is left while it starts never ends
+        self._running.close()
