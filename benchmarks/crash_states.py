@@ -88,8 +88,8 @@ def replay(recording: Recording, model: str, most: int) -> Counter:
     return counts
 
 
-def mutations(recording: Recording) -> Iterator[Result]:
-    """Yield what the absence of each sync and rename does."""
+def mutations(recording: Recording, most: int | None = None) -> Iterator[Result]:
+    """Yield what the absence of each sync and rename does, or of some of them."""
     place = recording.folder.parent / "mutated"
 
     def faults(tree: Tree, acknowledged: list[str]) -> str:
@@ -98,7 +98,7 @@ def mutations(recording: Recording) -> Iterator[Result]:
         return "; ".join(f"{kind}: {texts[0]}" for kind, texts in found.items())
 
     disk = Disk(recording.folder, recording.before, recording.operations, MODELS[0])
-    return try_mutations(disk, recording.operations, faults)
+    return try_mutations(disk, recording.operations, faults, most)
 
 
 def main() -> None:
@@ -109,6 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--subjects", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS))
     parser.add_argument("--mutations", action="store_true", help="take out each sync and rename")
+    parser.add_argument("--most", type=int, help="of a subject, drawn from all; without it all")
     options = parser.parse_args()
     if not shutil.which("strace"):
         raise SystemExit("strace is not installed; run: sudo apt-get install strace")
@@ -127,7 +128,7 @@ def main() -> None:
             totals += counts
         for recording in recordings.values() if options.mutations else ():
             print(f"{recording.subject}, without")
-            for result in mutations(recording):
+            for result in mutations(recording, options.most):
                 print(f"  {result.site}\n    {result.what}: {result.how}", flush=True)
                 totals["mutations"] += 1
                 totals[result.what] += 1

@@ -21,8 +21,8 @@ from edge.update.current import CurrentModel, NoModelError
 from edge.update.self_test import SelfTestResult, run_self_test
 from edge.update.updater import Updater
 
-MODEL, ALIAS = "brightness", "champion"
-NEXT = 6
+MODELS, MODEL, ALIAS = "models", "brightness", "champion"
+NEXT = 7
 """The release that comes after a power cut."""
 
 KEPT = {"current", "update.json", "freshness.json", "scoring.json", f"release-{NEXT}"}
@@ -42,17 +42,21 @@ class Update:
 
     def work(self, folder: Path) -> None:
         """Do and acknowledge it, recorded."""
+        folder = folder / MODELS
         self._roll_back(folder, 1)  # there is none before it
-        self._install(folder, 2)
-        self._repair(folder, 2)
+        self._check(folder, 2)  # and it confirms none before the next one
         self._install(folder, 3)
-        self._roll_back(folder, 4)
-        self._install(folder, 5)
-        with FrameMarker(folder / MODEL / "scoring.json").scoring("release-5", "0" * 64):
+        self._repair(folder, 3)
+        self._install(folder, 4)
+        self._roll_back(folder, 5)
+        self._install(folder, 6)
+        self._renew(folder, 6)
+        with FrameMarker(folder / MODEL / "scoring.json").scoring("release-6", "0" * 64):
             pass
 
     def start(self, folder: Path, acknowledged: list[str]) -> Outcome:
         """Start on a state and compare it with what was acknowledged."""
+        folder = folder / MODELS
         updater, said, found = self._updater(folder, NEXT), Said(acknowledged), Outcome.of()
         self._compare_memory(updater, said, found)
         FrameMarker(folder / MODEL / "scoring.json")
@@ -61,8 +65,11 @@ class Update:
         installed = updater.check()
         if not installed or CurrentModel(updater.home.folder, threads=1).release != NEXT:
             found.needs_a_hand.append(f"no further release: {updater.refusal}")
+        previous = updater.home.state.previous
+        if previous and int(previous.rpartition("-")[2]) not in said.numbers("scored"):
+            found.needs_a_hand.append("the release to go back to has scored nothing")
         left = {path.name for path in updater.home.folder.iterdir()} - KEPT
-        if left := left - {updater.home.state.previous}:
+        if left := left - {previous}:
             found.needs_a_hand.append(f"nothing removes {', '.join(left)}")
         return found
 
@@ -82,7 +89,7 @@ class Update:
         if any(not attempts.get(number) for number in said.numbers("failed")):
             found.lost.append("that a release failed")
         is_new = active and active.release not in said.numbers("scored")
-        if is_new and not updater.probation.is_active():
+        if is_new and not state.probation:
             found.needs_a_hand.append("a release that scored nothing counts as confirmed")
 
     def _load(self, updater: Updater, said: "Said", found: Outcome) -> None:
@@ -130,8 +137,14 @@ class Update:
         self._updater(folder, number).check()
         acknowledge(f"repaired {number}")
 
+    def _renew(self, folder: Path, number: int) -> None:
+        updater = self._updater(folder, number)
+        updater.registry.issued += 5
+        updater.check()
+        acknowledge(f"fresh {updater.registry.issued}")
+
     def _updater(self, folder: Path, number: int) -> Updater:
-        registry: Any = Registry(folder.parent / "releases" / str((number - 1) % 3 + 1), number)
+        registry: Any = Registry(folder.parents[1] / "releases" / str((number - 1) % 3 + 1), number)
         keys = pinned_keys(None, folder)
         return Updater(registry, MODEL, ALIAS, folder, keys, threads=1, reserve=0)
 
@@ -166,14 +179,14 @@ class Registry:
     """A registry that is a folder with one signed release."""
 
     def __init__(self, folder: Path, number: int):
-        self._folder, self._number = folder, number
+        self._folder, self._number, self.issued = folder, number, 10 * number
 
     def release(self, model: str, alias: str) -> Release:
         """Return the release, with its freshness statement."""
         number = self._number
         stated = statement(self._folder, MODEL, str(number), number)
         named = {"model": model, "alias": alias, "version": str(number), "release": number}
-        fresh = named | {"issued": number, "expires": 4_000_000_000}
+        fresh = named | {"issued": self.issued, "expires": 4_000_000_000}
         return replace(Release.parse(_signed(stated)), freshness=_signed(fresh))
 
     def releases(self, model: str, alias: str, device: str) -> list[Release]:

@@ -74,13 +74,12 @@ class ImageTable:
         kept = {"reason": reason, "rank": reason.rank, "stamp": stamp and asdict(stamp)}
         return self._database.insert("images", asdict(image) | when | kept)
 
-    def replace_file(self, id: int, image: ImageFile, durable: bool = False) -> bool:
+    def replace_file(self, id: int, image: ImageFile) -> bool:
         """Set the file of an image; return False if the image was dropped meanwhile."""
         updated = self._database.execute(
             "UPDATE images SET file = :file, name = :name, sha256 = :sha256, bytes = :bytes "
             "WHERE id = :id",
             asdict(image) | {"id": id},
-            durable,
         )
         return updated.rowcount > 0
 

@@ -59,7 +59,8 @@ def write_dated(
     content = image.stamp.apply(content, captured_at)
     dated = image_file(image.file.replace(UNDATED, name), name, content)
     write_atomically(store.image_folder / dated.file, content)
-    still_waits = store.images.replace_file(image.id, dated, durable=True)
+    # a row that a power cut brings back gets the dated file at the next start
+    still_waits = store.images.replace_file(image.id, dated)
     obsolete = image.file if still_waits else dated.file
     (store.image_folder / obsolete).unlink(missing_ok=True)
     # else it may come back after the dated one was sent and deleted, and be sent as another image

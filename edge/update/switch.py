@@ -40,7 +40,8 @@ def _switch_link(home: ModelHome, release: Release, folder: Path) -> None:
     if current == folder:
         return
     in_use = current.name if current else None
-    committed = state.previous if home.is_on_probation() else in_use
+    # a probation of another release: a power cut came before the link had moved to it
+    committed = state.previous if state.probation else in_use
     home.save(
         State(
             highest_release=max(state.highest_release, release.release),

@@ -18,6 +18,9 @@ from benchmarks.crash_states import mutations, record_subject, replay
 STATES = int(os.environ.get("STATES", "600"))
 """Of the proof; the numbers in the docs come from the program."""
 
+MUTATIONS = int(os.environ.get("MUTATIONS", "3"))
+"""Of each of the two subjects that have most of them; 0 tries all of them."""
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -116,14 +119,28 @@ def test_no_sync_or_rename_can_be_taken_out(tmp_path, subject):
     assert {result.what for result in results} == {NOTICED}, results
 
 
+def run(*options: object) -> dict:
+    """Return the last line of the program."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    command = [sys.executable, "-m", "benchmarks.crash_states", *map(str, options)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.slow
 @pytest.mark.proof
 def test_every_start_after_a_power_cut_works():
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    command = [sys.executable, "-m", "benchmarks.crash_states", "--states", str(STATES)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run("--states", STATES)
     assert found["states"] >= 0.5 * STATES
     assert not any(found[kind] for kind in ("lost", "doubled", "without_model", "needs_a_hand"))
+
+
+@pytest.mark.slow
+@pytest.mark.proof
+def test_a_sync_or_rename_that_is_taken_out_is_noticed_or_explained():
+    some = ("--most", MUTATIONS) if MUTATIONS else ()
+    found = run("--states", 0, "--mutations", "--subjects", "update", "outbox", *some)
+    assert found["mutations"] == 2 * MUTATIONS or not MUTATIONS
+    assert found["unnoticed"] == 0 and found["noticed"] > 0
