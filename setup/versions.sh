@@ -63,5 +63,5 @@ stop() {
 # new_environment UV FOLDER: makes an empty environment of this Python.
 new_environment() {
     "$1" venv --quiet --clear --python "$PYTHON" "$2" ||
-        stop "no Python 3.11 or 3.12 here, and none could be fetched: install one, then run \`make setup\`"
+        stop "Python $PYTHON is missing and could not be fetched: install Python 3.11 or 3.12, then run \`make setup\`"
 }

@@ -250,7 +250,7 @@ def test_without_a_python_and_a_way_to_fetch_one_a_line_says_so(bare):
     uv.write_text(uv.read_text().replace("venv) ", "venv) exit 2; "))
     result = run(bare, "environments.sh")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("setup: no Python 3.11 or 3.12 here")
+    assert result.stderr.splitlines()[-1].startswith("setup: Python 3.11 is missing")
 
 
 def test_a_gpu_is_chosen_once(made):
