@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from steps.ingestion.rows import Rules, build_row
 from steps.ingestion.tables import BAND, IMAGES
-from steps.lake.data_file import DataFile
 from steps.lake.tables import Table
+from steps.lake.worker_append import DataFile
 from steps.settings.profile import Profile, load_profile
 
 PATTERN = load_profile("local").file_name

@@ -16,8 +16,8 @@ from steps.landing.place import normalize
 from steps.pipeline.model_names import MODEL
 from steps.pipeline.outages import fail_fast
 from steps.pipeline.outputs import IngestOutputs, Outputs, RegisterOutputs
-from steps.pipeline.pipeline import Pipeline
 from steps.pipeline.pipeline_parameters import step_fields
+from steps.pipeline.pipeline_run import PipelineRun
 from steps.pipeline.pipeline_state import MainOutputs, log_unfinished, pipeline_ending
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import finished_runs
@@ -69,7 +69,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     # promote ends well, so that its comparison is reused; it is the pipeline that fails
     given = parameters.model_copy(update={"source": source, "test": test, "on_refusal": "finish"})
     spark, place = SharedSession(), normalize(source)
-    pipeline = Pipeline(PIPELINE, run.profile, given, place, free_memory=spark.stop)
+    pipeline = PipelineRun(PIPELINE, run.profile, given, place, free_memory=spark.stop)
     request, done, ending = pipeline.request, pipeline.done, Outputs()
     try:
         with spark:
@@ -101,7 +101,7 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     return MainOutputs(runs=pipeline.runs, steps=done, result=result, line=line)
 
 
-def _leaves_out(pipeline: Pipeline, step: Step, ending: Result) -> bool:
+def _leaves_out(pipeline: PipelineRun, step: Step, ending: Result) -> bool:
     """Return whether a step has nothing to do: after a refused challenger, or without a run
     that the steps after it can do without."""
     request = pipeline.request

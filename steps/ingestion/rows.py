@@ -21,7 +21,7 @@ from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.image_metadata import Statistics, describe
 from steps.ingestion.tables import DESCRIBED
 from steps.lake.creation import parse_columns
-from steps.lake.data_file import to_batches
+from steps.lake.worker_append import to_batches
 from steps.landing.place import read
 
 BYTES_PER_BATCH = 16 * 1024**2

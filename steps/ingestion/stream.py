@@ -14,9 +14,9 @@ from tqdm import tqdm
 from steps.ingestion.duplicates import Duplicates, select_unchanged
 from steps.ingestion.rows import Rules, build_images, describe_files
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, TIME, open_tables
-from steps.lake.data_file import LocalRows, append_by_workers
 from steps.lake.newest import GetSpark, Newest
 from steps.lake.transaction import append_rows
+from steps.lake.worker_append import LocalRows, append_by_workers
 from steps.landing.arrivals import ARRIVAL, Arrivals, Chunk, Limits
 from steps.landing.left_out import SHOWN, printable_path
 from steps.landing.zone import LandedFile

@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 from pyspark import daemon
 
-import steps.lake.data_file  # noqa: F401  with fsspec
+import steps.lake.worker_append  # noqa: F401  with fsspec
 
 if "mimalloc" in pyarrow.supported_memory_backends():
     # it keeps the memory of one batch of images for the next, and writes in half the time

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import Rules
 from steps.ingestion.tables import IMAGES, SCORES, path_is_under
-from steps.lake.data_file import append_by_workers
+from steps.lake.worker_append import append_by_workers
 from steps.landing.arrivals import Arrivals, Chunk, Limits
 from steps.landing.place import normalize
 from steps.landing.zone import list_landing_zone

@@ -23,7 +23,7 @@ from steps.settings.search_space import SearchSpace
 from steps.training.cross_validation import cross_validate, log_loss
 from steps.training.feature_cache import REST, find_or_describe, read_features
 from steps.training.plan import Plan
-from steps.tuning.cost import Cost, affordable, measure_cost
+from steps.tuning.affordable import Cost, affordable, measure_cost
 from steps.tuning.hyperopt_space import narrow_space
 from steps.tuning.learning_curve import LearningCurve, learning_curve
 from steps.tuning.search import Limits, search

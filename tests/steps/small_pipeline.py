@@ -12,7 +12,7 @@ from pydantic import Field
 
 from steps import main
 from steps.errors import UserError
-from steps.pipeline import commands, pipeline
+from steps.pipeline import commands, pipeline_run
 from steps.pipeline.cache_key import cache_key
 from steps.pipeline.outputs import Outputs
 from steps.pipeline.pipeline_state import MainOutputs
@@ -59,7 +59,7 @@ class SmallPipeline:
         self.ending: dict[str, str] = {}
         steps = {"mill": Mill, "bake": Bake, "slice": Slice}
         monkeypatch.setattr(main, "PIPELINE", tuple(self.step(*item) for item in steps.items()))
-        monkeypatch.setattr(pipeline, "run_entry_point", self.run_step)
+        monkeypatch.setattr(pipeline_run, "run_entry_point", self.run_step)
         # commands are told as in the project's own environment, whatever this one is
         monkeypatch.setattr(commands, "RUN", "mlflow run . --env-manager local")
 

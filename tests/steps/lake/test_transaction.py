@@ -7,9 +7,9 @@ import pytest
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from steps.lake.data_file import DataFile
 from steps.lake.tables import Table
 from steps.lake.transaction import Append, append_rows, retry_conflicts
+from steps.lake.worker_append import DataFile
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ from small_lake import make_small_lake
 from steps.ingestion.rows import build_images
 from steps.ingestion.stream import ARRIVAL
 from steps.ingestion.tables import IMAGES
-from steps.lake import data_file
-from steps.lake.data_file import Appended, append_by_workers, write_files
+from steps.lake import worker_append
 from steps.lake.transaction import Append
+from steps.lake.worker_append import Appended, append_by_workers, write_files
 from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def _fails(*_):
 
 
 def test_a_worker_keeps_few_files_open(other, monkeypatch):
-    monkeypatch.setattr(data_file, "MAX_OPEN_FILES", 2)
+    monkeypatch.setattr(worker_append, "MAX_OPEN_FILES", 2)
     path = IMAGES.path(other.profile)
     rows = [
         {

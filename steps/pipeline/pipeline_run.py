@@ -35,7 +35,7 @@ LABELLED = {"from": "", "ingest_labels": "labels.csv"}
 logger = logging.getLogger("steps")
 
 
-class Pipeline:
+class PipelineRun:
     """What was asked for, the run ID by step, and what was done so far.
 
     Args:

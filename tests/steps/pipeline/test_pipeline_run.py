@@ -6,7 +6,7 @@ import pytest
 
 from steps import ingest, register, train
 from steps.errors import UserError
-from steps.pipeline.pipeline import _require_source
+from steps.pipeline.pipeline_run import _require_source
 
 
 @pytest.mark.parametrize(

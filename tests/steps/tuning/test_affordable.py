@@ -4,7 +4,7 @@ import pytest
 
 from steps.dataset.selection import Contender
 from steps.training.plan import Plan
-from steps.tuning.cost import affordable, measure_cost
+from steps.tuning.affordable import affordable, measure_cost
 
 pytestmark = pytest.mark.slow
 
