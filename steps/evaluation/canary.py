@@ -6,14 +6,16 @@ label and for "unsure", the mean share of a device's answers (a permutation test
 
 A stage is looked at again and again. Failures only add up, so the last look is the one that counts.
 Answers may differ by chance at any look, so each hour spends a part of the doubt (Lan and DeMets
-1983, "Discrete sequential boundaries for clinical trials"), whatever the hours have in common.
+1983, "Discrete sequential boundaries for clinical trials"), whatever the hours have in common. All
+looks of an hour read the answers of the same one, the last that is complete.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +33,10 @@ FALSE_ALARM = 0.01
 """How likely answers of equal releases differ so much, over all labels and hours of a stage."""
 
 SPENDING = 1.2
-"""The k-th hour has a part of it that falls as k^-1.2: 18 %, 8 %, 5 % … 0.4 % after a day. Looks of
-an hour read mostly the same answers, those of the last one, and count as one."""
+"""The k-th hour has a part of it that falls as k^-1.2: 18 %, 8 %, 5 % … 0.4 % after a day."""
+
+HOURS = 168
+"""Of a stage, which have a part of it: a small part takes many draws."""
 
 DRAWS, BLOCK = 10_000, 1000
 """Of devices that might have got the canary, to compare with those that did, at least; so many at
@@ -77,7 +81,8 @@ class DeviceReport:
         on_probation: whether that is not confirmed yet.
         failure: what it reports of the model.
         reported_at: with a time zone.
-        champion, canary: its answers by each of the two releases' versions, by label.
+        champion, canary: its answers in the last complete hour of the stage, by each of the two
+            releases' versions, by label.
     """
 
     device: str
@@ -108,12 +113,16 @@ class Stage:
         """When it began."""
         return datetime.fromisoformat(self.rollout.since)
 
+    def hours(self, at: datetime) -> int:
+        """Return how many hours of it are complete at a time."""
+        return max(0, (at - self.since) // HOUR)
+
     def false_alarm(self, at: datetime) -> float:
-        """Return how likely a difference by chance may be at a time."""
+        """Return how likely a difference by chance may be in the last complete hour."""
         from scipy.special import zeta
 
-        hour = 1 + max(0, (at - self.since) // HOUR)
-        return float(FALSE_ALARM * hour**-SPENDING / zeta(SPENDING))
+        hours = self.hours(at)
+        return float(FALSE_ALARM * hours**-SPENDING / zeta(SPENDING)) if 0 < hours <= HOURS else 0.0
 
 
 def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
@@ -134,6 +143,8 @@ def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
     running = [one for one in chosen if _runs(one, stage)]
     failed = [one for one in chosen if one not in running and _has_failed(one, stage, heard)]
     counts = f"{len(running)} of {len(chosen)} devices run it, {len(failed)} failed"
+    if stage.hours(heard) > HOURS:
+        counts += " (after a week, answers are no longer compared)"
     # of all that may fail, as those that fail report it first
     if failed and _chance(len(failed), len(chosen)) <= DOUBT:
         return Decision(Action.TAKE_BACK, f"{counts}: {failed[0].failure or 'no report'}")
@@ -170,6 +181,8 @@ def _difference(
     running: Sequence[DeviceReport], others: Sequence[DeviceReport], doubt: float
 ) -> str | None:
     """Return how the canary's answers differ from the champion's; None if they do not."""
+    if not doubt:
+        return None
     canary = [one.canary for one in running if sum(one.canary.values()) >= FRAMES]
     champion = [one.champion for one in others if sum(one.champion.values()) >= FRAMES]
     if not canary or not champion:
@@ -198,19 +211,32 @@ def _chances(shares: NDArray[np.float64], count: int, least: int) -> NDArray[np.
     Args:
         shares: of each label in the answers of each device, ``float [devices, labels]``.
         count: of the first devices, which run the canary.
-        least: draws.
+        least: draws, if there are more choices.
     """
     # a sum of centred shares stands for the difference of the means: it is proportional
     deviations = shares - shares.mean(axis=0)
     spread = deviations.std(axis=0)
     deviations /= np.where(spread > 0, spread, 1)
     observed = np.abs(deviations[:count].sum(axis=0))
-    fewer, draws = min(count, len(shares) - count), np.random.default_rng(0)
-    blocks = math.ceil(least / BLOCK)
-    reached = np.ones(len(observed))  # what was drawn in fact is one of them
-    for _ in range(blocks):
-        places = draws.random((BLOCK, len(shares)))
-        drawn = np.argpartition(places, fewer - 1, axis=1)[:, :fewer]
-        largest = np.abs(deviations[drawn].sum(axis=1)).max(axis=1)
+    if (others := len(shares) - count) < count:  # their sums differ by the sign alone
+        deviations, count = deviations[::-1], others
+    reached, total = np.zeros(len(observed)), 0
+    for chosen in _choices(len(shares), count, least):
+        largest = np.abs(deviations[chosen].sum(axis=1)).max(axis=1)
         reached += (largest[:, None] >= observed - 1e-9).sum(axis=0)
-    return reached / (blocks * BLOCK + 1)
+        total += len(chosen)
+    return reached / total
+
+
+def _choices(devices: int, count: int, least: int) -> Iterator[NDArray[np.intp]]:
+    """Yield all choices of some devices, or many of them with the first: ``int [N, count]``."""
+    if math.comb(devices, count) <= least:
+        every = combinations(range(devices), count)
+        while block := list(islice(every, BLOCK)):
+            yield np.array(block, np.intp)
+        return
+    yield np.arange(count)[None]
+    draws = np.random.default_rng(0)
+    for _ in range(math.ceil(least / BLOCK)):
+        places = draws.random((BLOCK, devices))
+        yield np.argpartition(places, count - 1, axis=1)[:, :count]

@@ -67,8 +67,10 @@ function showRegions() {
 
 async function writeAreas() {
   const regions = Object.fromEntries(Object.entries(drawnAll("regions")).map(([device, [one]]) => [device, one]));
+  const masks = {...drawnAll("privacy_masks")}, before = {regions: state.regions, privacy_masks: state.privacy_masks};
   try {
-    await ask("areas", {regions, privacy_masks: drawnAll("privacy_masks")});
+    await ask("areas", {regions, privacy_masks: masks, before});
+    Object.assign(state, {regions, privacy_masks: masks});
     at("written").textContent = `Written into ${state.profile}. The next ingest and training read it.`;
   } catch (error) { at("written").textContent = error.message; }
 }

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from steps.errors import UserError
 from steps.ingestion.label_export import format_labels, read_labels
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import CLASSES, LABELS
@@ -22,7 +24,8 @@ from steps.labelling.timeline import timeline
 from steps.labelling.training import Training
 from steps.lake.delta_log import DeltaLog
 from steps.settings.profile import PROFILES, Area
-from steps.settings.profile_file import write_sections
+from steps.settings.profile_file import read_profile_file, write_sections
+from steps.settings.validation_errors import key_of
 
 HERE = Path(__file__).parent
 HISTORY = 30
@@ -83,6 +86,26 @@ class Areas(BaseModel):
     regions: dict[str, Area]
     privacy_masks: dict[str, list[Area]]
 
+    @classmethod
+    def of_file(cls, file: Path) -> "Areas":
+        """Return those of a profile's file: without what the command line overrides.
+
+        Raises:
+            UserError: it cannot be read, or they are wrong.
+        """
+        values = read_profile_file(str(file), PROFILES).values
+        try:
+            return cls.model_validate({key: values.get(key, {}) for key in cls.model_fields})
+        except ValidationError as error:
+            key = key_of(error.errors()[0])
+            raise UserError(f"{file}: {key} is no area; correct it in the file") from error
+
+
+class Drawn(Areas):
+    """Areas, and those that the page had before they were drawn."""
+
+    before: Areas
+
 
 class Hashes(BaseModel):
     """Images for which the page asks."""
@@ -108,9 +131,8 @@ def reading(sitting: Sitting) -> APIRouter:
     def state() -> dict[str, Any]:
         sitting.refresh()
         orders = [{"name": name, "reason": reason} for name, (reason, _) in ORDERS.items()]
-        profile = sitting.profile
-        own = {"orders": orders, "regions": profile.regions, "privacy_masks": profile.privacy_masks}
-        return sitting.summary() | own | {"profile": str(profile.file)}
+        own = {"orders": orders, "profile": str(sitting.profile.file)}
+        return sitting.summary() | own | dict(Areas.of_file(sitting.profile.file))
 
     @routes.get("/history")
     def history() -> list[dict[str, Any]]:
@@ -171,7 +193,7 @@ def acting(
     sitting: Sitting, commits: Commits, training: Training, end: Callable[[], None]
 ) -> APIRouter:
     """Return the addresses to which the page sends what is done on it."""
-    routes = APIRouter()
+    routes, drawing = APIRouter(), Lock()
 
     @routes.post("/labels")
     def label(given: Labels) -> dict[str, Any]:
@@ -201,9 +223,12 @@ def acting(
         return sitting.summary()
 
     @routes.post("/areas")
-    def draw(areas: Areas) -> dict[str, Any]:
-        write_sections(sitting.profile.file, PROFILES, areas.model_dump(mode="json"))
-        sitting.profile = sitting.profile.model_copy(update=dict(areas))
+    def draw(drawn: Drawn) -> dict[str, Any]:
+        file = sitting.profile.file
+        with drawing:
+            if Areas.of_file(file) != drawn.before:
+                raise UserError(f"areas in {file} have changed; reload this page and draw again")
+            write_sections(file, PROFILES, drawn.model_dump(mode="json", exclude={"before"}))
         return sitting.summary()
 
     @routes.get("/training")

@@ -26,7 +26,7 @@ from steps.release.rollback import point_alias
 from steps.release.statement import release_again
 from steps.settings.profile import Profile
 
-Reports = Callable[[tuple[str, str], str, str, datetime], list[DeviceReport]]
+Reports = Callable[[tuple[str, str], str, str, Stage], list[DeviceReport]]
 """Returns the devices' reports: see :func:`read_reports`."""
 
 
@@ -92,8 +92,8 @@ def advance(
         line = f"{name} goes to {stages[0]:.0%} of the devices"
         return Ending(Action.WIDEN, keras, stages[0], line)
     stage = Stage(released, _release(canary), rollout)
-    names, now = (keras.name, released), datetime.now(UTC)
-    decision = decide(stage, reports(names, stays, str(keras.version), now))
+    names = (keras.name, released)
+    decision = decide(stage, reports(names, stays, str(keras.version), stage))
     if decision.action is Action.TAKE_BACK:
         return _take_back(champion, keras, decision, run_id, keys, days)
     line = f"{name} at {rollout.share:.0%} of the devices: {decision.reason}"
@@ -154,7 +154,7 @@ def read_reports(
     names: tuple[str, str],
     champion: str,
     canary: str,
-    now: datetime,
+    stage: Stage,
 ) -> list[DeviceReport]:
     """Return what the devices of a model report, by the tables ``devices`` and ``scores``.
 
@@ -163,7 +163,7 @@ def read_reports(
         spark: returns the session, if a table needs it.
         names: of the model, as devices report it with and without a release in use.
         champion, canary: numbers of the two versions.
-        now: the end of the hour of answers.
+        stage: has the hours, of which the last that was complete at the newest report counts.
     """
     devices = Newest(DEVICES, profile, spark)
     if not devices.exists:
@@ -190,7 +190,11 @@ def read_reports(
         for row in rows
     }
     by_device: dict[str, dict[str, dict[str, int]]] = {}
-    for one in _count_answers(Newest(SCORES, profile, spark), names[0], (champion, canary), now):
+    hours = max((stage.hours(one.reported_at) for one in reports.values()), default=0)
+    if not hours:  # before it began, other devices had the canary
+        return list(reports.values())
+    scores, until = Newest(SCORES, profile, spark), stage.since + hours * HOUR
+    for one in _count_answers(scores, names[0], (champion, canary), until):
         device = str(one["scored_by"]).removeprefix(BY_DEVICE)
         of_version = by_device.setdefault(device, {}).setdefault(one["model_version"], {})
         of_version[one["label"]] = one["label_count"]
@@ -205,9 +209,9 @@ def read_reports(
 
 
 def _count_answers(
-    scores: Newest, model: str, numbers: tuple[str, str], now: datetime
+    scores: Newest, model: str, numbers: tuple[str, str], until: datetime
 ) -> list[dict[str, Any]]:
-    """Return how often each device has answered what by which version, within the last hour.
+    """Return how often each device has answered what by which version, in the hour until a time.
 
     A fleet writes millions of answers a day.
     """
@@ -216,7 +220,8 @@ def _count_answers(
     texts = ("model", "model_version", "label", "scored_by")
     schema = pa.schema({name: pa.string() for name in texts} | {"scored_at": TIME})
     where = (pc.field("model") == model) & pc.field("model_version").isin(list(numbers))
-    where &= pc.field("label").is_valid() & (pc.field("scored_at") > now - HOUR)
+    where &= pc.field("label").is_valid() & (pc.field("scored_at") > until - HOUR)
+    where &= pc.field("scored_at") <= until
     rows = scores.rows(schema, where & pc.starts_with(pc.field("scored_by"), BY_DEVICE))
     grouped = rows.group_by(["scored_by", "model_version", "label"])
     found: list[dict[str, Any]] = grouped.aggregate([("label", "count")]).to_pylist()

@@ -14,6 +14,9 @@ from steps.errors import UserError
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 """``${NAME}``, or ``${NAME:-its value if it is not set}``."""
 
+BEHIND_KEY = re.compile(r":[ \t]*(#[^\r\n]*)")
+"""A remark on the line of a key whose value follows below."""
+
 EXTENDS = "extends"
 """The key that names the profile whose values a file takes if it has none of its own."""
 
@@ -69,7 +72,7 @@ def read_profile_file(name: str, folder: Path, overrides: str = "") -> ProfileFi
 
 
 def write_sections(path: Path, folder: Path, sections: dict[str, Any]) -> None:
-    """Replace sections of a profile's file, and keep its other lines with their comments.
+    """Replace sections of a profile's file, and keep all that is outside them, comments included.
 
     Args:
         path: of the file.
@@ -77,23 +80,52 @@ def write_sections(path: Path, folder: Path, sections: dict[str, Any]) -> None:
         sections: what the file has afterwards, also with what it extends.
 
     Raises:
-        UserError: the file cannot be written, or takes more for a section from another one.
+        UserError: the file cannot be written, takes more for a section from another one, or would
+            have other values in its other sections. It is as it was then.
     """
-    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n"
-    for key, value in sections.items():
-        line = f"{key}: " + json.dumps(value).replace("#", "\\u0023")  # JSON is YAML
-        # up to the next line that begins at the margin; what is remarked behind the key stays
-        old = re.search(rf"^{key}:[^#\n]*(#.*)?\n(?:[ \t-].*\n|\n(?=[ \t-]))*", text, re.MULTILINE)
-        start, end = old.span() if old else (len(text), len(text))
-        remark = f"  {old[1]}" if old and old[1] else ""
-        text = f"{text[:start]}{line}{remark}\n{text[end:]}"
+    old, text, keys = (
+        _extended(path, folder, ()),
+        path.read_bytes().decode(),
+        " and ".join(sections),
+    )
+    try:
+        for key, value in sections.items():
+            text = _replaced(text, key, value)
+        new, own = _extended(path, folder, (), text), yaml.safe_load(text)
+        is_safe = own == own | sections and new | sections == old | sections
+    except (yaml.YAMLError, UserError):
+        is_safe = False
+    if not is_safe:
+        raise UserError(f"{path}: {keys} cannot be written without a loss; edit them in the file")
+    if more := [key for key in sections if new[key] != sections[key]]:
+        raise UserError(f"{path} extends a profile with {' and '.join(more)}: remove them there")
     try:
         write_atomically(str(path), text.encode(), path.stat().st_mode & 0o777)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); make it writable") from error
-    values = read_profile_file(str(path), folder).values
-    if more := [key for key in sections if values[key] != sections[key]]:
-        raise UserError(f"{path} extends a profile with {' and '.join(more)}: remove them there")
+
+
+def _replaced(text: str, key: str, value: Any) -> str:
+    """Return the text of a profile with another value of a key; it is the last one if it is new."""
+    line = f"{key}: {json.dumps(value, ensure_ascii=False)}"  # JSON is YAML
+    root = yaml.compose(text, yaml.SafeLoader)
+    for name, old in root.value if isinstance(root, yaml.MappingNode) else ():
+        if name.value == key:
+            start, after = name.start_mark.index, name.end_mark.index
+            end = max(after, _end(old))  # an alias ends where its anchor does
+            remark = BEHIND_KEY.match(text, after, end)
+            return f"{text[:start]}{line}{f'  {remark[1]}' if remark else ''}{text[end:]}"
+    newline = "\r\n" if "\r\n" in text else "\n"
+    between = newline if text and not text.endswith("\n") else ""
+    return f"{text}{between}{line}{newline}"
+
+
+def _end(node: yaml.Node) -> int:
+    """Return where a value ends; by its mark, what follows on an indented one belongs to it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return int(node.end_mark.index)
 
 
 def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:
@@ -109,11 +141,14 @@ def _find(name: str, folder: Path, extended_by: Path | None = None) -> Path:
     return path
 
 
-def _extended(path: Path, folder: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+def _extended(
+    path: Path, folder: Path, before: tuple[Path, ...], text: str | None = None
+) -> dict[str, Any]:
+    """Return what a file has, or would have with a text, and what it takes from others."""
     if path.resolve() in before:
         raise UserError(f"{path} extends itself; remove its extends")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text("utf-8") if text is None else text) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

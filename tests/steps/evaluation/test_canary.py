@@ -10,7 +10,7 @@ from edge.protocol.rollout import Rollout, failed_here, place_of
 from steps.evaluation.canary import FALSE_ALARM, HOUR, Action, DeviceReport, Stage, decide
 
 SINCE = datetime(2026, 7, 1, 12, tzinfo=UTC)
-NOW = SINCE + timedelta(hours=2)
+NOW = SINCE + timedelta(hours=3)
 STAGE = Stage("package-onnx", 8, Rollout("2", 0.5, SINCE.isoformat()))
 NAMES = [f"pi-{number}" for number in range(100)]
 INSIDE = [name for name in NAMES if place_of(name, "package-onnx") < 0.5][:20]
@@ -101,15 +101,34 @@ def test_devices_that_see_different_things_are_no_difference_of_releases(inside,
 
 
 def test_a_difference_by_chance_is_as_rare_over_all_hours_of_a_stage_as_at_one_look():
-    hours = [STAGE.false_alarm(SINCE + n * HOUR) for n in range(10_000)]
-    assert sum(hours) < FALSE_ALARM and hours[0] == STAGE.false_alarm(SINCE - HOUR)
+    hours = [STAGE.false_alarm(SINCE + n * HOUR) for n in range(1000)]
+    assert FALSE_ALARM / 2 < sum(hours) < FALSE_ALARM and not any(hours[169:]) and hours[168]
+    assert hours[0] == STAGE.false_alarm(SINCE - HOUR) == 0
+    # all looks of an hour have its part, as they read the same answers
+    assert STAGE.false_alarm(SINCE + 1.98 * HOUR) == hours[1]
     # one draw of 1771 is as unlike as this one
-    reports = [replace(one, reported_at=SINCE + HOUR / 2) for one in seen([100] * 3, [0] * 20)]
+    reports = [replace(one, reported_at=SINCE + HOUR) for one in seen([100] * 3, [0] * 20)]
     assert decide(STAGE, reports).action is Action.TAKE_BACK
     assert decide(STAGE, seen([100] * 3, [0] * 20)).action is Action.WIDEN
     # after a week, what is impossible by chance is still seen as such
     late = [replace(one, reported_at=SINCE + 168 * HOUR) for one in seen([100] * 20, [0] * 20)]
     assert decide(STAGE, late).action is Action.TAKE_BACK
+    later = [replace(one, reported_at=SINCE + 169 * HOUR) for one in late]
+    assert decide(STAGE, later).reason.endswith("(after a week, answers are no longer compared)")
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "is_shown"),
+    [(2, 32, True), (2, 31, False), (3, 13, True), (3, 12, False), (5, 7, True), (7, 5, True)]
+    + [(count, 12 - count, False) for count in (1, 2, 3, 4, 6, 8)]
+    + [(count, 11 - count, False) for count in range(1, 11)],
+)
+def test_few_devices_show_a_difference_in_the_first_hour_if_few_choices_would(
+    inside, outside, is_shown
+):
+    found = seen([100] * inside, [0] * outside)
+    decision = decide(STAGE, [replace(one, reported_at=SINCE + HOUR) for one in found])
+    assert (decision.action is Action.TAKE_BACK) is is_shown
 
 
 def seen(inside: Sequence[int], outside: Sequence[int]) -> list[DeviceReport]:

@@ -21,6 +21,7 @@ from steps.ingestion.tables import LABELS
 from steps.labelling.journal import Journal, journal_folder
 from steps.labelling.server import Server
 from steps.labelling.sitting import Sitting
+from steps.settings.profile import load_profile
 
 
 @contextmanager
@@ -119,10 +120,20 @@ def _sha(sitting, number):
         ({}, "/%00/", 403, "lacks its token"),
         ({}, "/docs", 403, "lacks its token"),
         ({}, "/openapi.json", 403, "lacks its token"),
-        ({"Host": "evil.example"}, "TOKEN/state", 403, "open the page as 127.0.0.1"),
-        ({"Host": "evil.example:80"}, "TOKEN/labels", 403, "open the page as 127.0.0.1"),
-        ({"Host": "127.0.0.1.evil.example"}, "TOKEN/state", 403, "open the page as 127.0.0.1"),
-        ({"Host": "[::1"}, "TOKEN/state", 403, "open the page as 127.0.0.1"),
+        ({"Host": "evil.example"}, "TOKEN/state", 403, "open the page as localhost or 127.0.0.1"),
+        (
+            {"Host": "evil.example:80"},
+            "TOKEN/labels",
+            403,
+            "open the page as localhost or 127.0.0.1",
+        ),
+        (
+            {"Host": "127.0.0.1.evil.example"},
+            "TOKEN/state",
+            403,
+            "open the page as localhost or 127.0.0.1",
+        ),
+        ({"Host": "[::1"}, "TOKEN/state", 403, "open the page as localhost or 127.0.0.1"),
         ({"Origin": "http://evil.example"}, "TOKEN/labels", 403, "another site's page"),
         ({"Origin": "null"}, "TOKEN/labels", 403, "another site's page"),
         ({"Origin": "http://localhost:1"}, "TOKEN/undo", 403, "another site's page"),
@@ -193,6 +204,32 @@ def test_odd_labels_are_refused_and_nothing_is_written(server, sitting, change, 
 def test_any_visible_text_is_a_label(server, sitting, label):
     state = post(server, pressed(sitting, 0, f" {label} ")).json()
     assert state["classes"] == [{"label": label, "count": 1}]
+
+
+def test_areas_that_were_added_while_others_were_drawn_stay(server, sitting, tmp_path):
+    file = tmp_path / "porch.yaml"
+    file.write_text("extends: local\nprivacy_masks: {'7': [[0, 0, 1, 0.5]]}\n")
+    sitting.profile = load_profile(str(file), f"privacy_masks.8=[],lake={sitting.profile.lake}")
+
+    def draw(before: dict) -> requests.Response:
+        areas = {"regions": {"9": [0, 0, 1, 0.5]}, "privacy_masks": before["privacy_masks"]}
+        return requests.post(f"{server.address}areas", json=areas | {"before": before}, timeout=5)
+
+    def shown() -> dict:
+        state = requests.get(f"{server.address}state", timeout=5).json()
+        return {key: state[key] for key in ("regions", "privacy_masks")}
+
+    before = shown()
+    assert before == {"regions": {}, "privacy_masks": {"7": [[0, 0, 1, 0.5]]}}
+    file.write_text(file.read_text().replace("{'7'", "{'6': [[0, 0, 1, 1]], '7'"))
+    text, answer = file.read_text(), draw(before)
+    assert answer.status_code == 409 and "have changed; reload this page" in answer.json()["error"]
+    assert file.read_text() == text
+    assert draw(shown()).ok and draw(shown()).ok
+    assert list(shown()["privacy_masks"]) == ["6", "7"] and list(shown()["regions"]) == ["9"]
+    file.write_text("regions: {'7': 5}\n")
+    answer = requests.get(f"{server.address}state", timeout=5)
+    assert answer.status_code == 409 and "correct it in the file" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from edge.protocol.release import RELEASE_TAG, Release
 from edge.protocol.rollout import ROLLOUT_TAG, Rollout, failed_here
 from steps.errors import RunStep, UserError
-from steps.evaluation.canary import Action, DeviceReport
+from steps.evaluation.canary import HOUR, Action, DeviceReport, Stage
 from steps.ingestion.tables import DEVICES, SCORES
 from steps.registry import versions
 from steps.release.rollback import point_alias
@@ -85,9 +85,9 @@ class Fleet:
         else:
             self.runs[name] = release
 
-    def reports(self, names, champion: str, canary: str, now: datetime) -> list[DeviceReport]:
+    def reports(self, names, champion: str, canary: str, stage: Stage) -> list[DeviceReport]:
         assert (names, champion, canary) == ((NAME, RELEASED), "1", "2")
-        return [self._report(name, now) for name in self.names]
+        return [self._report(name, stage.since + HOUR) for name in self.names]
 
     def _report(self, name: str, now: datetime) -> DeviceReport:
         ones = round(100 * self.seen[name])
@@ -211,7 +211,7 @@ SELECT '' AS path, concat(device, answer) AS sha256, 'package' AS model,
     if(device < 100, '2', '1') AS model_version, if(answer % 4 = 0, 'unsure', '0') AS label,
     0.9D AS score, 1D AS latency_ms, CAST(NULL AS STRING) AS reason,
     if(answer = 23, 'spark', concat('edge:pi-', device)) AS scored_by,
-    if(answer = 21, now() - INTERVAL 2 HOURS, now()) AS scored_at,
+    now() - if(answer = 21, INTERVAL 150 MINUTES, INTERVAL 1 HOUR) AS scored_at,
     '' AS score_run_id, map('0', 0.9D) AS probabilities
 FROM (SELECT id div 24 AS device, id % 24 AS answer FROM range(24000))
 """
@@ -220,8 +220,9 @@ FROM (SELECT id div 24 AS device, id % 24 AS answer FROM range(24000))
 @pytest.mark.slow
 def test_the_reports_of_a_thousand_devices_come_from_the_tables(lake, tmp_path):
     profile, now = lake.fresh(tmp_path), datetime.now(UTC)
-    spark = lake.spark
-    assert read_reports(profile, lambda: spark, (NAME, RELEASED), "1", "2", now) == []
+    spark, since = lake.spark, now - 1.5 * HOUR
+    stage = Stage(RELEASED, 8, Rollout("2", 0.5, since.isoformat()))
+    assert read_reports(profile, lambda: spark, (NAME, RELEASED), "1", "2", stage) == []
     devices = DEVICES.open(spark, profile).toDF()
     failure = failed_here(8, "it crashes")
     rows = [
@@ -241,7 +242,7 @@ def test_the_reports_of_a_thousand_devices_come_from_the_tables(lake, tmp_path):
     )
     SCORES.open(spark, profile)
     spark.sql(ROWS).write.format("delta").mode("append").save(SCORES.path(profile))
-    reports = read_reports(profile, lambda: spark, (NAME, RELEASED), "1", "2", datetime.now(UTC))
+    reports = read_reports(profile, lambda: spark, (NAME, RELEASED), "1", "2", stage)
     assert len(reports) == 999
     by_name = {report.device: report for report in reports}
     assert by_name["pi-7"].failure == failure and by_name["pi-5"].on_probation

@@ -113,14 +113,23 @@ def test_what_comes_from_the_environment_is_not_shown(tmp_path, monkeypatch):
         "model: porch\nregions: {}  # of no one\nlake: here\n",
         "regions:  # of no one\n  '7': [0, 0, 1, 0.5]\n\n  # day\n  '8': [0, 0, 1, 1]\nlake: here",
         "lake: here  # regions: there\n",
+        "regions:\n  '7': [0, 0, 1, 1]\n# a remark\n\n\n  '8': [0, 0, 1, 1]\nlake: here\n",
+        "regions: {\n  'cam#1': [0, 0, 1, 1]\n}\nlake: here",
+        "lake: here\r\nregions: {}\r\nmodel: porch\r\n",
         "",
     ],
 )
 def test_sections_are_written_and_other_lines_stay(tmp_path, before):
     file, kept = tmp_path / "porch.yaml", [n for n in ("model: porch", "lake: here") if n in before]
-    file.write_text(before)
-    for sections in ({"regions": {"#7": [0.5, 0, 0.5, 1]}, "privacy_masks": {}}, {"regions": {}}):
+    file.write_text(before, newline="")
+    for sections in (
+        {"regions": {"#7 📷": [0.5, 0, 0.5, 1]}, "privacy_masks": {}},
+        {"regions": {}},
+    ):
         write_sections(file, tmp_path, sections)
+        assert file.read_bytes().count(b"\n") - file.read_bytes().count(b"\r\n") == (
+            0 if "\r" in before else len(file.read_text().splitlines())
+        )
         content = yaml.safe_load(file.read_text())
         assert {key: content[key] for key in sections} == sections
         assert all(line in file.read_text() for line in kept)
@@ -134,3 +143,22 @@ def test_a_section_of_which_another_profile_has_more_is_named(tmp_path):
     file.write_text("extends: base\n")
     with pytest.raises(UserError, match="extends a profile with regions: remove them there"):
         write_sections(file, tmp_path, {"regions": {}})
+    assert file.read_text() == "extends: base\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "regions: &all\n  '7': [0, 0, 1, 1]\nother: *all\n",
+        "other: &one [0, 0, 1, 1]\nregions:\n  '7': *one\n",
+        "model: porch\n...\n",
+        "{model: porch}\n",
+        "regions: {}\nregions: {'7': [0, 0, 1, 1]}\n",
+    ],
+)
+def test_a_file_that_would_lose_something_stays_as_it_is(tmp_path, text):
+    file = tmp_path / "porch.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match="regions cannot be written without a loss; edit them"):
+        write_sections(file, tmp_path, {"regions": {"8": [0, 0, 1, 0.5]}})
+    assert file.read_text() == text
