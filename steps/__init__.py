@@ -3,6 +3,7 @@
 import gc
 import sys
 
-if sys.argv[:1] == ["-m"]:  # a command, such as `python -m steps.ingest`, which begins to import
+if sys.argv[:1] == ["-m"] and "-m steps." in " ".join(sys.orig_argv):
+    # a command, such as `python -m steps.ingest`, which begins to import, and no program of others:
     # what libraries make stays: looking for garbage in it takes a third of their import
     gc.disable()

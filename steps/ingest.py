@@ -74,7 +74,7 @@ class Parameters(StepParameters):
 
 
 def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
-    """Stream new files into the tables, merge labels, and count the rows of this source."""
+    """Bring new files into the tables, merge labels, and count the rows of this source."""
     period = parse_trigger(parameters.trigger)
     if parameters.labels and not place_exists(parameters.labels):
         raise UserError(
@@ -84,9 +84,10 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
     source, profile = normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
     with EarlySession(lambda: spark_session(profile, "ingest")) as spark:
-        if not Newest(IMAGES, profile, spark).exists:
+        is_new = not Newest(IMAGES, profile, spark).exists
+        open_tables(spark, profile)  # its one-line errors come before Spark starts
+        if is_new and not period:  # which needs files; polls may find none for long
             spark.begin()
-        open_tables(spark, profile)
         with leased_polls(period, home, run.id) as leases:
             for number, held, zone in list_at_each_poll(parameters.source, leases):
                 if number == 0:

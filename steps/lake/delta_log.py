@@ -78,8 +78,8 @@ class DeltaLog:
     def __init__(self, table: str):
         self.table = table
         self._filesystem, self._root = fsspec.core.url_to_fs(table)
-        self._filesystem.invalidate_cache(self._root)
         folder = f"{self._root}/_delta_log"
+        self._filesystem.invalidate_cache(folder)  # and those above it, not those below
         found = self._filesystem.ls(folder, False) if self._filesystem.exists(folder) else []
         self._log = {path.rpartition("/")[2] for path in found}
         self.versions = sorted(int(match[1]) for match in map(COMMIT.fullmatch, self._log) if match)

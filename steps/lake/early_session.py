@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from functools import partial
+from types import TracebackType
 
 from pyspark.sql import SparkSession
 
@@ -46,7 +47,10 @@ class EarlySession:
     def __enter__(self) -> "EarlySession":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
         if self._session:
             wait([self._session])  # a JVM that is left while it starts never ends
-        self._running.close()
+        # the session reads an error's text while its JVM runs
+        return self._running.__exit__(kind, error, trace)

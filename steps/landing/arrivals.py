@@ -27,7 +27,7 @@ from steps.landing.zone import LandedFile
 from steps.settings.profile import Profile
 
 NOTED = "_noted-"
-"""How the names of files begin that Spark skips, because of the underscore."""
+"""How the names of files begin that are no chunks: theirs need no work."""
 
 ID = "_id"
 """The file that says with what the names of chunks end."""
@@ -130,10 +130,7 @@ class Arrivals:
 
     def mark_done(self) -> None:
         """Record that the work is done on all chunks that this object knows of."""
-        sync_spark()
-        known = len(self._chunk_names()) if self._known is None else self._known
-        # not atomically: whatever a power cut leaves of it, work that is done is done again
-        self._filesystem.pipe_file(self._done, str(known).encode())
+        self._mark(len(self._chunk_names()) if self._known is None else self._known)
 
     def process_new(
         self,
@@ -166,15 +163,27 @@ class Arrivals:
     ) -> None:
         """Pass each chunk that this object knows of, and that is not done, to a function.
 
+        All but the last count as done when the next one begins: what the caller does with all of
+        them comes before :meth:`mark_done`.
+
         Args:
             process: of a chunk; it may get one twice, after an interruption.
             may_write: raises if another run writes to the log; called before each chunk.
         """
-        for name in self._chunk_names()[self._chunks_done() : self._known]:
+        done = self._chunks_done()
+        for number, name in enumerate(self._chunk_names()[done : self._known], done):
+            if number > done:  # an interruption costs the work on one chunk
+                self._mark(number)
             may_write()
             path = f"{self._folder}/{name}"
             recorded_at = listed_time(self._filesystem.info(path))
             process(Chunk(name, recorded_at, _read_chunk(self._filesystem, path)))
+
+    def _mark(self, done: int) -> None:
+        """Record how many chunks are done."""
+        sync_spark()
+        # files of chunks that are done may be erased since: none of them is to be processed again
+        write_atomically(self._done, str(done).encode())
 
     def _chunks_done(self) -> int:
         try:

@@ -32,7 +32,7 @@ def _as_it_is_listed(self: Arrivals) -> None:
     ("owner", "name", "broken", "seed", "found"),
     [
         (arrivals, "create_atomically", _under_a_name_of_its_own, 15, "doubled"),
-        (Arrivals, "mark_done", _as_it_is_listed, 4474, "lost"),
+        (Arrivals, "mark_done", _as_it_is_listed, 149, "lost"),
     ],
 )
 def test_what_is_broken_on_purpose_is_found(monkeypatch, owner, name, broken, seed, found):

@@ -54,6 +54,18 @@ def test_labels_land_on_images_that_are_there_and_the_others_are_named(site, cap
     assert f"{unmatched}, such as IMG_10.jpg, IMG_11.jpg, IMG_12.jpg;" in caplog.text
 
 
+def test_a_lake_that_cannot_be_used_is_named_before_spark_starts(site, monkeypatch):
+    site.put(GOOD)
+    images = site.home / "lake" / "images"
+    images.mkdir(parents=True)
+    (images / "part-0.parquet").write_bytes(b"PAR1")
+    started = []
+    monkeypatch.setattr(ingest, "spark_session", lambda *_: started.append(1))
+    with pytest.raises(SystemExit) as ended:
+        site.ingest()
+    assert "files and no Delta log" in str(ended.value) and started == []
+
+
 def test_what_finds_nothing_new_starts_no_spark_and_counts_the_same(site, monkeypatch):
     site.put(GOOD | REFUSED)
     site.put({"status.jpg": jpeg(6)})

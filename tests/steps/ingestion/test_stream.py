@@ -1,4 +1,4 @@
-"""The stream into the tables with real Spark and Delta, in one story of seven ingests."""
+"""From the landing zone into the tables with real Spark and Delta: a story of seven ingests."""
 
 import hashlib
 import shutil
@@ -86,8 +86,8 @@ def story(lake, tmp_path_factory) -> Story:
     ingest("two")
     _put(zone, {NEW: jpeg(6), REWRITTEN: jpeg(7)})
     ingest("three")
-    for checkpoint in (home / "lake" / "_ingest").glob("*/checkpoint"):
-        shutil.rmtree(checkpoint)
+    (done,) = (home / "lake" / "_ingest").glob("*/done")
+    done.unlink()
     ingest("four")
     shutil.rmtree(home / "lake" / "_ingest")
     ingest("five")
@@ -176,8 +176,8 @@ def test_new_and_rewritten_files_are_new_rows(story):
     assert replaced["sha256"].tolist() == [hashlib.sha256(FIRST[REWRITTEN]).hexdigest()]
 
 
-@pytest.mark.parametrize("ingest", [3, 4], ids=["checkpoint", "ledger"])
-def test_a_lost_checkpoint_or_log_duplicates_nothing(story, ingest):
+@pytest.mark.parametrize("ingest", [3, 4], ids=["mark", "ledger"])
+def test_a_lost_mark_or_log_duplicates_nothing(story, ingest):
     assert _ids(story.ingests[ingest].images) == _ids(story.ingests[2].images)
     assert _ids(story.ingests[ingest].quarantine) == _ids(story.ingests[2].quarantine)
 

@@ -6,9 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from delta.tables import DeltaTable
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from steps.errors import UserError
-from steps.lake.delta_log import read_newest, version_error
+from steps.lake.creation import create_table, parse_columns
+from steps.lake.delta_log import DeltaLog, read_newest, version_error
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +109,26 @@ def test_a_table_with_deletion_vectors_is_refused_and_a_copy_of_its_rows_is_read
         8,
         9,
     ]
+
+
+class Remembering(MemoryFileSystem):
+    """Lists a folder once, as s3fs does: what is invalidated goes with the folders above it."""
+
+    def ls(self, path, detail=True, **_):
+        if path not in self.dircache:
+            self.dircache[path] = super().ls(path, detail=True)
+        return [entry if detail else entry["name"] for entry in self.dircache[path]]
+
+    def invalidate_cache(self, path=None):
+        for known in list(self.dircache):
+            if path is None or f"{path}/".startswith(f"{known}/"):
+                self.dircache.pop(known, None)
+
+
+def test_a_version_that_another_program_wrote_is_seen(monkeypatch):
+    monkeypatch.setitem(_registry, "memory", Remembering)
+    place = "memory://seen by others"
+    create_table(place, parse_columns("a INT"), (), {})
+    assert DeltaLog(place).versions == [0]
+    MemoryFileSystem().pipe_file(f"/seen by others/_delta_log/{1:020}.json", b"{}")
+    assert DeltaLog(place).versions == [0, 1]

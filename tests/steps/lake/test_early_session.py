@@ -1,19 +1,29 @@
 """A session that starts in the background: once, and it ends with the block."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JError
 
 from steps.lake.early_session import EarlySession
+from steps.lake.session import spark_session
+from steps.lake.worker_append import LocalRows
+from steps.landing.arrivals import ARRIVAL
+from steps.landing.zone import LandedFile
+from steps.pipeline.disk_space import describe_full_disk
 
 
 @contextmanager
 def _session(events, may_start):
     may_start.wait(10)
     events.append("starts")
-    yield "session"
-    events.append("stops")
+    try:
+        yield "session"
+    finally:
+        events.append("stops")
 
 
 @pytest.mark.parametrize(
@@ -60,3 +70,21 @@ def test_what_keeps_it_from_starting_is_raised_where_it_is_asked_for():
         spark.begin()
         with pytest.raises(OSError, match="no Java"):
             spark()
+
+
+@pytest.mark.slow
+def test_an_error_of_a_worker_needs_no_jvm_to_say_what_it_was(lake, tmp_path, monkeypatch):
+    monkeypatch.setattr("steps.lake.session._start", lambda *_: nullcontext(lake.spark))
+
+    def write(_):
+        yield Path("/dev/full").write_bytes(b"x")
+
+    with (
+        pytest.raises(Py4JError) as caught,
+        EarlySession(lambda: spark_session(lake.profile, "ingest")) as spark,
+    ):
+        LocalRows(spark(), [LandedFile("file:/a.jpg", 1, datetime.now(UTC))], ARRIVAL).collect(
+            write
+        )
+    assert type(caught.value) is Py4JError  # others ask the JVM for their text, each time
+    assert "full" in (describe_full_disk(caught.value, (str(tmp_path),)) or "")

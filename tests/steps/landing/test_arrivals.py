@@ -37,7 +37,7 @@ def _files(*sizes: int) -> list[LandedFile]:
 
 
 def _chunks(arrivals: Arrivals) -> list[list[str]]:
-    """The names in each chunk, as Spark would read them."""
+    """The names in each chunk."""
     visible = [path for path in Path(arrivals.chunks).iterdir() if path.name[0] not in "._"]
     return [
         [Path(json.loads(line)["path"]).stem for line in path.read_text("utf-8").splitlines()]
@@ -195,3 +195,20 @@ def test_a_damaged_marker_leaves_chunks_pending(arrivals):
     arrivals.record(_files(1), PLENTY)
     Path(arrivals.home, "done").write_bytes(b"")
     assert arrivals.has_pending()
+
+
+def test_after_an_interruption_the_chunks_before_it_are_not_processed_again(arrivals, profile):
+    arrivals.record(_files(1, 1, 1, 1), Limits(1, 100))
+    processed = []
+
+    def process(chunk):
+        processed.append(Path(chunk.files[0].path).stem)
+        if processed == ["0", "1", "2"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        arrivals.process_pending(process)
+    again = Arrivals(profile, SOURCE)
+    again.process_pending(process)
+    assert processed == ["0", "1", "2", "2", "3"]
+    assert again.has_pending()  # until its caller has done what comes after all chunks
