@@ -15,7 +15,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, describe_guard
-from steps.evaluation.abstention import find_abstention, require_no_unsure
+from steps.evaluation.abstention import CALIBRATING, find_abstention, require_no_unsure
 from steps.evaluation.miss_rate import Threshold, Wish, count_unseen, find_threshold, require_images
 from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
@@ -96,7 +96,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
     with run.timings.measure("evaluation"):
         model = assemble(plan, learned, result.weights)
-        threshold = find_threshold(parameters.max_miss_rate, model, cache, learned, selection)
+        wish, share = parameters.max_miss_rate, CALIBRATING if parameters.max_risk else 1.0
+        threshold = find_threshold(wish, model, cache, learned, selection, share)
         abstention = find_abstention(parameters.max_risk, model, cache, threshold)
         shipped = result.shipped(abstention.threshold is not None)
         if shipped is not result.weights:

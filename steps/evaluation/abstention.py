@@ -39,8 +39,8 @@ TEMPERATURES = (0.25, 10.0)
 """A validation split without a mistake would ask for 0."""
 
 CALIBRATING = 0.2
-"""The share of the validation images that calibrate scores, drawn by their hashes. The others test
-thresholds, so that scores do not depend on what tests them."""
+"""The share of the validation images that calibrate scores and choose between two labels, drawn by
+their hashes. The others test thresholds, so that neither depends on what tests it."""
 
 RIDGE = 0.1
 """Of the offsets' squares, against the log loss of all images: few images of a class say little."""
@@ -200,7 +200,10 @@ def find_abstention(
 
 
 def abstain(risk: float, held_out: Predictions) -> Abstention:
-    """Return what a wished risk gives by the predictions for images that no fit has seen."""
+    """Return what a wished risk gives by the predictions for images that no weights were fitted on.
+
+    A threshold of a label that must not be missed was chosen by the images that test, too.
+    """
     truth = np.array([held_out.labels.index(label) for label in held_out.truth])
     calibrates = np.arange(len(held_out)) < CALIBRATING * len(held_out)  # they are in hash order
     calibration = fit_calibration(held_out.probabilities[calibrates], truth[calibrates])

@@ -134,12 +134,17 @@ def count_unseen(cache: Cache, is_frozen: bool) -> dict[str, int]:
 
 
 def find_threshold(
-    wish: str, model: "keras.Model", cache: Cache, learned: Cache, selection: Selection
+    wish: str,
+    model: "keras.Model",
+    cache: Cache,
+    learned: Cache,
+    selection: Selection,
+    share: float = 1.0,
 ) -> Threshold:
     """Return the threshold that a wish asks for, or the best of two labels.
 
-    It is chosen by images that no fit has seen: the validation split or, for a wish and a frozen
-    network, all of the rest, since its head is fitted again without each fold of them.
+    It is chosen by images that the network was not fitted on: the validation split or, for a wish
+    and a frozen network, all of the rest, since its head is fitted again without each fold of them.
 
     Args:
         wish: how often which label may be missed, or empty.
@@ -147,6 +152,7 @@ def find_threshold(
         cache: the images.
         learned: what the network has learned from: them, or a frozen network's features.
         selection: has the blocks of time.
+        share: of the validation images, that choose if there is no wish: the first by their hashes.
     """
     if wish and learned.has_features:
         features = read_features(learned, REST)
@@ -158,4 +164,5 @@ def find_threshold(
     held_out = predict_by_keras(model, cache, VALIDATION)
     if wish:
         return bound_misses(wish, cache.labels, held_out.probabilities, held_out.truth)
-    return Threshold(choose_threshold(held_out))
+    chooses = np.arange(len(held_out)) < share * len(held_out)
+    return Threshold(choose_threshold(held_out.subset(chooses)))

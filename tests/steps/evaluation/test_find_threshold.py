@@ -74,6 +74,20 @@ def test_without_a_wish_only_two_labels_have_a_threshold(cache, tmp_path):
     assert found.label is None and 0 < found.value < 1
 
 
+@pytest.mark.parametrize(("share", "value"), [(0.2, 0.2), (1.0, 0.7)])
+def test_for_a_risk_the_first_fifth_chooses_between_two_labels(tmp_path, share, value):
+    """The first 18 of 90 images would have another threshold than the others."""
+    two = write_cache(tmp_path / "two", GROUPS)
+
+    def turning(pixels: np.ndarray, training: bool) -> np.ndarray:
+        numbers = pixels[:, 0, 0, 0].astype(int)
+        second = np.where(numbers < 48, 0.2, 0.7) + np.where(numbers % 2, 0.1, -0.1)
+        return np.stack([1 - second, second], axis=1).astype(np.float32)
+
+    found = find_threshold("", turning, two, two, SELECTION, share)
+    assert found.value == pytest.approx(value, abs=0.01)
+
+
 @pytest.mark.parametrize(("is_frozen", "each"), [(False, 30), (True, 40)])
 def test_images_of_a_frozen_network_are_unseen_though_they_train(cache, is_frozen, each):
     counted = replace(cache, labels=[*LABELS, "d"])
