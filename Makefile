@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := setup
-.PHONY: setup lock horovod jars emulation run label test prove cluster check ui clean help
+.PHONY: setup lock horovod jars emulation run label notebooks test prove cluster check ui clean help
 
 # A folder or URI of images for `make run` and `make label`; by default the simulated camera's.
 export SOURCE ?=
@@ -57,6 +57,9 @@ run: setup ## Run the pipeline and score as a device: make run [SOURCE=folder-or
 
 label: setup ## Label images on a page in the browser: make label [SOURCE=folder-or-URI]
 	@$(PROJECT) -e label $(if $(SOURCE),-P source="$$SOURCE")
+
+notebooks: setup ## Run the notebooks, and show them in docs/notebooks.md
+	@$(PYTHON) -m notebooks.render
 
 test: setup ## Run the tests: make test [ARGS="-k name"]
 	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)

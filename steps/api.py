@@ -4,6 +4,7 @@ No step imports this module, so that a change of it reruns nothing.
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from html import escape
@@ -13,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import mlflow
+with warnings.catch_warnings(action="ignore"):  # tqdm asks for ipywidgets, which nothing here needs
+    import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -54,10 +54,14 @@ class Workshop:
         return self._run(self.command(entry_point, **parameters), self.home)
 
     def step(self, name: str, **parameters: object) -> subprocess.CompletedProcess:
-        """Run what MLproject names for an entry point, without the seconds of `mlflow run`."""
+        """Run an entry point without the seconds of `mlflow run`."""
+        return self._run(self.step_command(name, **parameters), PROJECT)
+
+    def step_command(self, name: str, **parameters: object) -> list[str]:
+        """What MLproject names for an entry point, to be run in the project's folder."""
         given = {"profile": self.profile, **parameters}
         flags = [f"--{key}={value}" for key, value in given.items()]
-        return self._run([sys.executable, "-m", f"steps.{name}", *flags], PROJECT)
+        return [sys.executable, "-m", f"steps.{name}", *flags]
 
     def _run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess:
         done = subprocess.run(

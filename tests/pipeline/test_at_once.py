@@ -5,11 +5,9 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import mlflow
 import pytest
@@ -30,17 +28,17 @@ QUICK = {"input_size": 32, "tune_trials": 1, "tune_epochs": 1, "train_epochs": 1
 def workshop(tmp_path, workshop_factory):
     workshop = workshop_factory(tmp_path, min_accuracy=0.0, max_regression=1.0)
     (tmp_path / "landing").mkdir()
-    # this makes the store's tables, which two `mlflow run` must not do at the same time
+    # this makes the store's tables, which two processes must not do at the same time
     assert not workshop.runs("ingest")
     workshop.capture(tmp_path / "camera", AT_FIRST + RUNS * A_RUN)
     return workshop
 
 
 @contextmanager
-def started(workshop, name: str, command: list[str], cwd: Path) -> Iterator[subprocess.Popen]:
+def started(workshop, name: str, command: list[str]) -> Iterator[subprocess.Popen]:
     with (workshop.home / f"{name}.txt").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=cwd, env=workshop.environment(), stdout=log, stderr=log
+            command, cwd=PROJECT, env=workshop.environment(), stdout=log, stderr=log
         )
     try:
         yield process
@@ -69,15 +67,18 @@ WHOLE = pytest.mark.skipif(
 def test_all_at_once_end_well(workshop, until):
     arrive(workshop, AT_FIRST, threading.Event(), 0)
     source = workshop.home / "landing"
-    given = ["--profile", str(workshop.profile), "--source", str(source)]
-    ingest = [sys.executable, "-m", "steps.ingest", *given, "--trigger", "continuous"]
-    pipeline = workshop.command("main", source=source, until=until, **QUICK)
-    with started(workshop, "continuous", ingest, PROJECT) as continuous:
+    ingest = workshop.step_command("ingest", source=source, trigger="continuous")
+    pipeline = workshop.step_command("main", source=source, until=until, **QUICK)
+    with started(workshop, "continuous", ingest) as continuous:
         for number in range(RUNS):
             over = threading.Event()
             arriving = threading.Thread(target=arrive, args=(workshop, A_RUN, over, PERIOD))
             arriving.start()
-            commands = {"first": pipeline, "second": pipeline, "upkeep": workshop.command("upkeep")}
+            commands = {
+                "first": pipeline,
+                "second": pipeline,
+                "upkeep": workshop.step_command("upkeep"),
+            }
             try:
                 run_at_once(workshop, number, commands)
             finally:
@@ -99,7 +100,7 @@ def run_at_once(workshop, number: int, commands: dict[str, list[str]]) -> None:
     """Start them together; each has to end well."""
     with ExitStack() as all_of_them:
         processes = {
-            name: all_of_them.enter_context(started(workshop, name, command, workshop.home))
+            name: all_of_them.enter_context(started(workshop, name, command))
             for name, command in commands.items()
         }
         for name, process in processes.items():

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from steps.settings.profile import PROJECT
+
 pytestmark = pytest.mark.slow
 
 FRAMES = 120
-QUICK = {"network": "compact", "train_epochs": 3}
+QUICK = {"network": "compact", "input_size": 64, "train_epochs": 3, "train_launcher": "single"}
 ADDRESS = re.compile(r"label the images at +(http://\S+)")
 
 
@@ -45,8 +47,8 @@ def _label(workshop, landing: Path, truth: dict[str, str]) -> str:
     log = workshop.home / "label.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            workshop.command("label", source=landing, port=0, labeller="ann"),
-            cwd=workshop.home,
+            workshop.step_command("label", source=landing, port=0, labeller="ann"),
+            cwd=PROJECT,
             env=workshop.environment(),
             stderr=output,
             stdout=output,

@@ -1,17 +1,24 @@
 """The whole pipeline on a small simulated set, as a user runs it, and what each step gave."""
 
 import hashlib
+import io
 import json
 import re
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge.inference.record import ModelRecord
 from edge.inference.scoring import Scorer
+from notebooks.render import execute
+from steps.api import Pipeline
+from steps.errors import UserError
 from steps.pipeline.outputs import ExportOutputs, IngestOutputs, ScoreOutputs, TrainOutputs
 from steps.pipeline.pipeline_state import MainOutputs
+from steps.settings.profile import PROJECT
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +29,7 @@ NOISE = re.compile(
     r"|[Pp]ickle|signature|Stage \d"
 )
 """What libraries print for their authors, or for a terminal."""
-QUICK = {"tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
+QUICK = {"input_size": 64, "tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +72,12 @@ def assert_ended(pipeline, step, result, stderr, status="FINISHED"):
     assert re.fullmatch(f"{step}: {ENDINGS[result]}", own[-1])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def store(pipeline):
     mlflow.set_tracking_uri(pipeline.store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", pipeline.store)
+        yield
 
 
 def outputs_of(pipeline, step, record):
@@ -190,10 +200,87 @@ def test_a_dry_run_tells_what_new_images_would_run(pipeline):
     assert {step: len(pipeline.runs(step)) for step in STEPS} == ran
 
 
-def test_train_again_gives_the_same_weights(pipeline):
+NOTEBOOKS = PROJECT / "notebooks"
+
+
+def run_notebook(pipeline, name, **parameters):
+    """What a notebook prints, and the pages and images that it shows."""
+    places = {"source": str(pipeline.home / "landing"), "profile": str(pipeline.profile)}
+    done = execute(NOTEBOOKS / f"{name}.ipynb", **places, **parameters)
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.get("text", "") for output in outputs)
+    print(printed)
+    return printed, [output.data for output in outputs if "data" in output]
+
+
+def test_the_notebook_of_the_configuration_says_what_would_run(pipeline):
+    camera = f"--count {IMAGES} --period 60"
+    printed, (shown,) = run_notebook(pipeline, "01_configuration", camera=camera)
+    assert f"0 frames written to {pipeline.home}/landing, {IMAGES} existed already" in printed
+    assert f"lake: {pipeline.home}/lake" in printed
+    would_run = "tune      run, because parameter epochs is 10 and was 1"
+    assert (printed.count("reuse run"), would_run in printed) == (1, True)
+    assert "The pipeline" in shown["text/html"]
+
+
+def test_the_notebook_of_the_ingest_reads_what_mlflow_run_has_ingested(pipeline):
+    printed, shown = run_notebook(pipeline, "02_ingest")
+    assert printed.count("reuse run") == len(pipeline.runs("ingest")) == 1
+    assert f"\n{IMAGES} images\n" in printed
+    report, table, *plots = shown
+    assert report["text/html"].startswith("<iframe")
+    assert table["text/html"].count("<tr") == 1 + 5
+    assert "2026-07-13 00:15:00+00:00" in table["text/html"]
+    assert ["image/png" in plot for plot in plots] == [True, True]
+
+
+def test_the_notebook_of_the_training_trains_again_and_compares(pipeline):
     (first,) = pipeline.runs("train")
+    printed, (*_, compared) = run_notebook(pipeline, "03_training", quick=QUICK)
+    assert printed.count("reuse run") == 3
+    second, again = pipeline.runs("train")
+    assert again.info.run_id == first.info.run_id
+    assert [run.data.params["epochs"] for run in (first, second)] == ["3", "2"]
+    names = ("ingest", "tune")
+    assert len({tuple(run.data.tags[f"input.{n}"] for n in names) for run in (first, second)}) == 1
+    assert "parameter epochs is 2 and was 3" in compared["text/html"]
+    figures = {n: first.data.metrics[n] for n in ("test_accuracy", "test_log_loss")}
+    assert f"{figures} {outputs_of(pipeline, 'export', ExportOutputs).test_images} test" in printed
+
+
+@pytest.fixture(scope="module")
+def deployed(pipeline):
+    models = str(pipeline.home / "device")
+    return run_notebook(pipeline, "04_deployment", quick=QUICK, models=models)
+
+
+def test_the_notebook_of_the_deployment_predicts_what_spark_scores(pipeline, deployed):
+    printed, _ = deployed
+    assert printed.count("reuse run") == len(STEPS)
+    assert len(pipeline.runs("export")) == 1
+    p = Pipeline(pipeline.home / "landing", pipeline.profile)
+    images = p.images(content=True)
+    answers = p.predict(images.path)
+    right = (answers.label == images.label).mean()
+    assert f"{right:.1%} of {IMAGES} images" in printed
+    counts = answers.label.value_counts().items()
+    scored = re.search(rf"{IMAGES} scored by package 1: (.*); \d+ unsure", printed)[1]
+    assert set(scored.split(", ")) == {f"{label} {count}" for label, count in counts}
+    damaged, first = images.content[0][:2000], images.content[1]
+    pixels = np.asarray(Image.open(io.BytesIO(first)))
+    mixed = p.predict([damaged, first, pixels, Path(images.path[1][5:])], version="1")
+    assert mixed.reason[0].startswith("truncated") and mixed.path[3] == images.path[1][5:]
+    assert (mixed.label[1:] == answers.label[1]).all()
+    assert [mixed.score[1], mixed.score[3]] == pytest.approx([answers.score[1]] * 2, abs=1e-5)
+    with pytest.raises(UserError, match="cannot read /none.jpg: No such file"):
+        p.predict(["/none.jpg"])
+
+
+def test_train_again_gives_the_same_weights(pipeline):
+    first = pipeline.runs("train")[-1]
     inputs = {f"{step}_run_id": first.data.tags[f"input.{step}"] for step in ("ingest", "tune")}
-    assert pipeline.step("train", epochs=QUICK["train_epochs"], **inputs).returncode == 0
+    given = {"input_size": QUICK["input_size"], "epochs": QUICK["train_epochs"]}
+    assert pipeline.step("train", **given, **inputs).returncode == 0
     second = pipeline.runs("train")[0]
     assert second.info.run_id != first.info.run_id
     assert weights_digest(second) == weights_digest(first)
@@ -230,20 +317,18 @@ def test_a_refused_challenger_leaves_the_champion_and_is_red_only_for_those_who_
     assert pipeline.client.get_registered_model("package").aliases["champion"] in (1, "1")
 
 
-def test_the_device_scores_ten_new_frames(pipeline):
-    done = pipeline.step("device", models=str(pipeline.home / "device"))
-    assert done.returncode == 0
+def test_the_device_scores_ten_new_frames(deployed):
+    printed, _ = deployed
     row = re.compile(r"\S+T\d\d\S+ +[01] +[01] +[01]\.\d{4} ")
-    table = [line for line in done.stdout.splitlines() if row.match(line)]
-    assert "file" in done.stdout and "version" in done.stdout
+    table = [line for line in printed.splitlines() if row.match(line)]
+    assert "file" in printed and "version" in printed
     assert len(table) == 10
-    assert "make ui" in done.stdout
-    assert re.search(r"device: 10 frames scored with package 1, release \d+\n", done.stderr)
-    assert re.search(r"^package 1, release \d+: ", done.stdout, re.MULTILINE)
+    assert "make ui" in printed
+    assert re.search(r"device: 10 frames scored with package 1, release \d+\n", printed)
+    assert re.search(r"^package 1, release \d+: ", printed, re.MULTILINE)
 
 
-def test_spark_scores_each_image_once(pipeline):
-    assert pipeline.step("score").returncode == 0
+def test_spark_scores_each_image_once(pipeline, deployed):
     first = outputs_of(pipeline, "score", ScoreOutputs)
     assert (first.scored, first.unreadable) == (IMAGES, 0)
     assert re.match(rf"{IMAGES} scored by package 1: [01] \d+.*; \d+ unsure \(\d+%\)", first.line)
