@@ -25,7 +25,7 @@ HARMLESS = {
     ),
     ("sync_folder", "add_failure", "_roll_back"): "the link moves in the same folder and is synced",
     ("sync_folder", "home.py:save < edge/update/probation.py:_roll_back"): (
-        "the link names another release, for which this probation does not count"
+        "the link names the release before: no probation of it, and none to go back to from it"
     ),
     ("sync_folder", "forget_failures"): (
         "one attempt of three stays counted, and the next change of the state syncs the folder"
@@ -50,6 +50,9 @@ HARMLESS = {
         "sync_folder",
         "belong_to",
     ): "the next folder that is made here is synced with it",
+    ("write_atomically", "arrivals.py:_mark"): (
+        "work that is done is done again; no start here has files that were erased since"
+    ),
     ("sync_folder", "arrivals.py:_id"): (
         "the chunk whose name ends with it is synced into the same folder next"
     ),

@@ -404,7 +404,7 @@ def simulated_machine() -> Iterator[None]:
     machine = {
         "time": clock,
         "threading": SimpleNamespace(Event=Event, Thread=Thread, Lock=Lock),
-        "os": SimpleNamespace(getpid=lambda: WORLD[-1].driver.number),
+        "os": SimpleNamespace(getpid=lambda: WORLD[-1].driver.number, kill=lambda *_: None),
         "_process": process,
         "socket": SimpleNamespace(gethostname=lambda: WORLD[-1].driver.host),
         "logger": mock.Mock(),

@@ -4,10 +4,8 @@
 set -euo pipefail
 source setup/versions.sh
 
-# A finished environment holds a note of its sources. The note is written last and removed before
-# the first change: an environment without it was interrupted and is built again.
-NOTE=made-from
-
+# The note of a finished environment is written last and removed before the first change: an
+# environment without it was interrupted and is built again.
 made_from() { echo "Python $PYTHON and TensorFlow $TENSORFLOW in $PWD" && sha256sum "$@"; }
 
 is_finished() {
@@ -24,16 +22,26 @@ is_adaptable() {
 # its imports otherwise, which takes six seconds with TensorFlow.
 fill() { "$uv" pip "$1" --quiet --compile-bytecode --python "${@:2}"; }
 
-finish() { made_from "${@:2}" >"$1/$NOTE"; }
+finish() {
+    made_from "${@:2}" >"$1/$NOTE"
+    rm -f "$1/$UNFINISHED"
+}
 
-if ! is_finished .venv "${LOCKS[@]}"; then
+# Writes down what .venv is to be: once interrupted, it would else become one without GPU.
+plan() { mkdir -p .venv && made_from "${LOCKS[@]}" >.venv/$UNFINISHED; }
+
+if is_finished .venv "${LOCKS[@]}"; then
+    rm -f .venv/$UNFINISHED
+else
+    plan
     uv=$(setup/uv.sh)
     setup/horovod.sh
     say ".venv: installing $(locked | grep -c ==) packages, about a minute"
     if is_adaptable .venv "${LOCKS[@]}"; then
         rm .venv/$NOTE
     else
-        new_environment "$uv" .venv
+        new_environment "$uv" .venv # without the plan
+        plan
     fi
     locked | fill sync .venv --find-links "$WHEELS" --only-binary horovod -
     finish .venv "${LOCKS[@]}"

@@ -13,8 +13,8 @@ pin() { pins | sed -n "s/^$1==//p"; }
 # or the one of conda.yaml, which uv fetches.
 python_version() {
     local python version
-    if [[ ${UV_PYTHON:-} =~ ^3\.1[12]$ ]]; then
-        echo "$UV_PYTHON"
+    if [[ ${UV_PYTHON:-} =~ ^(3\.1[12])(\.[0-9]+)?$ ]]; then
+        echo "${BASH_REMATCH[1]}"
         return
     fi
     for python in .venv/bin/python python3 python3.11 python3.12; do
@@ -33,8 +33,12 @@ HOROVOD=$(pin horovod)
 TENSORFLOW=$(pin tensorflow-cpu)
 WHEELS="$CACHE/wheels/tensorflow-cpu-$TENSORFLOW"
 
+# An environment holds a note of its sources: what it is made from or, until it is finished, is to be.
+NOTE=made-from UNFINISHED=unfinished
+
 # GPU=1 takes TensorFlow with CUDA, GPU=0 the one without; else .venv stays what it is.
-: "${GPU:=$(grep -cs requirements-gpu.lock .venv/made-from)}"
+note() { cat .venv/$UNFINISHED || cat .venv/$NOTE; }
+: "${GPU:=$(note 2>/dev/null | grep -c requirements-gpu.lock)}"
 LOCKS=(requirements.lock)
 [[ $GPU != 1 ]] || LOCKS+=(requirements-gpu.lock)
 
@@ -62,6 +66,8 @@ stop() {
 
 # new_environment UV FOLDER: makes an empty environment of this Python.
 new_environment() {
-    "$1" venv --quiet --clear --python "$PYTHON" "$2" ||
+    local python=$PYTHON
+    [[ ${UV_PYTHON:-} != "$PYTHON".* ]] || python=$UV_PYTHON
+    "$1" venv --quiet --clear --python "$python" "$2" ||
         stop "Python $PYTHON is missing and could not be fetched: install Python 3.11 or 3.12, then run \`make setup\`"
 }

@@ -4,6 +4,7 @@ What a user's shell has set for other programs must not reach Spark, Keras or Ho
 one place that changes it.
 """
 
+import json
 import locale
 import logging
 import os
@@ -64,8 +65,7 @@ def prepare_environment(verbose: bool) -> None:
     if locale.getencoding().upper().replace("-", "") != "UTF8":  # as with LC_ALL=C
         os.environ["LC_ALL"] = "C.UTF-8"
     os.environ["TMPDIR"] = tempfile.tempdir = _temporary_folder()
-    # s3fs would remember listings for ever, and Spark and other machines write to the same folders
-    os.environ.setdefault("FSSPEC_S3", '{"use_listings_cache": false}')
+    os.environ["FSSPEC_S3"] = _s3_options(os.environ.get("FSSPEC_S3") or "{}")
     fsspec.config.set_conf_env(fsspec.config.conf)
     if verbose:
         os.environ[VERBOSE] = "true"
@@ -140,6 +140,19 @@ def ranks_inherit() -> Iterator[None]:
         yield
     finally:
         env.is_exportable, sys.modules["__main__"] = before, main
+
+
+def _s3_options(given: str) -> str:
+    """Return the options of s3fs, as JSON: those given, and that it remembers no listings.
+
+    It would do so for ever, and Spark and other machines write to the same folders.
+    """
+    try:
+        return json.dumps({"use_listings_cache": False, **json.loads(given)})
+    except (ValueError, TypeError):  # what it is may be secret
+        raise UserError(
+            """FSSPEC_S3 is no JSON object: write it as '{"anon": true}', or unset it"""
+        ) from None
 
 
 def _temporary_folder() -> str:

@@ -20,7 +20,7 @@ from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id
 from steps.pipeline.step import Step, StepRun
 from steps.registry.alias_lock import lock_aliases
-from steps.registry.aliases import find_registered
+from steps.registry.aliases import find_registered, unreadable
 from steps.release.freshness import renew_freshness
 from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report
@@ -87,7 +87,8 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
 def _renew_freshness(run: StepRun) -> None:
     model, signed = released_name(run.profile.model), run.profile.release
     if find_registered(model) is None:
-        return  # nothing was ever exported
+        logger.warning("no release stays fresh: %s", unreadable(model))
+        return
     with lock_aliases(model, run.id):
         keys, days = partial(signing_keys, signed.key_file), signed.fresh_days
         if renewed := renew_freshness(model, keys, days):

@@ -93,7 +93,9 @@ class ModelHome:
     @property
     def previous(self) -> Path | None:
         """The folder to roll back to, or None."""
-        return self._folder(self.state.previous)
+        before = self.state.previous
+        # a power cut between the state and the link leaves the release in use as the one before
+        return None if before == self._link_target() else self._folder(before)
 
     def active_release(self) -> Release | None:
         """Return the release in use; None if there is none, or its statement is damaged."""

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from edge.inference.prepare import prepare
 from edge.inference.region import region_of
+from steps.atomic import sync_spark
 from steps.dataset.cache import Cache, cache_name, keep_first_cache, read_manifest
 from steps.dataset.cache_eviction import evict_caches
 from steps.dataset.outside import describe_outside
@@ -84,7 +85,9 @@ def find_or_make(
     cache = read_manifest(folder)
     if cache is None:
         with spark() as session:
-            cache = keep_first_cache(folder, fill(session, folder))
+            filled = fill(session, folder)
+            sync_spark()  # before the manifest, which is synced
+            cache = keep_first_cache(folder, filled)
         with suppress(FileNotFoundError):  # another step evicts at the same time
             evict_caches(profile.cache, int(profile.training.cache_gigabytes * 1e9), spare=name)
     cache.mark_used()

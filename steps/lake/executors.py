@@ -9,8 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge.protocol.addresses import LOOPBACK
 from steps.atomic import write_atomically
 from steps.environment import VERBOSE
+from steps.errors import UserError
 from steps.pipeline.source_code import PACKAGES
 from steps.settings.profile import PROJECT
 
@@ -69,12 +71,22 @@ def driver_address(master: str) -> str | None:
 
     Spark would announce the machine's name. Workers may not resolve it, and on Debian it is a
     loopback address here: executors then fail to connect, one after the other. None if a user
-    chose the address (``SPARK_LOCAL_IP``), or the master's name does not resolve.
+    chose the address (``SPARK_LOCAL_IP``), or the master's name does not resolve, or only here, to
+    a loopback address: Spark then chooses.
+
+    Raises:
+        UserError: the master's port is none.
     """
     first = urlsplit(master.partition(",")[0])
     if first.scheme != "spark" or os.environ.get("SPARK_LOCAL_IP"):
         return None
+    try:
+        host, port = first.hostname or "", first.port or 7077
+    except ValueError as error:
+        raise UserError(f"Spark's master {master!r} has no valid port: {error}") from None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way, suppress(OSError):
-        way.connect((first.hostname, first.port or 7077))  # sends nothing
-        return str(way.getsockname()[0])
+        way.connect((host, port))  # sends nothing
+        address = str(way.getsockname()[0])
+        is_meant = host in LOOPBACK or host.startswith("127.")
+        return address if is_meant or not address.startswith("127.") else None
     return None

@@ -58,7 +58,7 @@ class Lease:
                     "nothing is lost",
                     RunAgain(),
                 )
-            if time.time() - claim["at"] > older_than:
+            if abs(time.time() - claim["at"]) > older_than:  # the clock may have been set back
                 self._filesystem.pipe_file(self._path, _claim(self._run_id))
                 self._claimed_at = now
 
@@ -82,18 +82,37 @@ class Lease:
         return claim is not None and claim["run_id"] == self._run_id
 
 
+class WatchedClaim:
+    """The claim that a waiting run has read, and since when it is the same."""
+
+    def __init__(self) -> None:
+        self._claim: dict[str, Any] | None = None
+        self._since = 0.0
+
+    def is_expired(self, claim: dict[str, Any]) -> bool:
+        """Return whether a claim is old by its date or, since clocks may be ahead, as seen here."""
+        now = time.monotonic()
+        if claim != self._claim:
+            self._claim, self._since = claim, now
+        return time.time() - claim["at"] > SECONDS or now - self._since > SECONDS
+
+
 @contextmanager
-def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
+def lease(
+    home: str, run_id: str, patience: float = 0, watched: WatchedClaim | None = None
+) -> Iterator[Lease]:
     """Hold the lease of a folder for the length of a block.
 
     The lease is a small file that its holder renews. A holder whose process can be seen to have
     ended holds nothing; one on another machine, before a restart of this one or in another
-    container counts until ``SECONDS`` after it last renewed.
+    container counts until ``SECONDS`` after it last renewed, by its clock or as seen by a run that
+    waits.
 
     Args:
         home: the folder or its URI.
         run_id: the run that holds it.
         patience: seconds to wait for another run that holds it.
+        watched: what earlier attempts saw, for one who tries again and again.
 
     Raises:
         UserError: another run holds it.
@@ -102,10 +121,11 @@ def lease(home: str, run_id: str, patience: float = 0) -> Iterator[Lease]:
     make_folder(home)
     path = f"{folder}/lease.json"
     deadline, told = time.monotonic() + patience, ""
+    watched = watched or WatchedClaim()
     while True:
         try:
             with _locked(filesystem, folder):
-                _acquire(filesystem, path, run_id)
+                _acquire(filesystem, path, run_id, watched)
             break
         except UserError as error:
             if time.monotonic() >= deadline:
@@ -145,9 +165,9 @@ def _locked(filesystem: AbstractFileSystem, folder: str) -> Iterator[None]:
         yield
 
 
-def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str) -> None:
+def _acquire(filesystem: AbstractFileSystem, path: str, run_id: str, watched: WatchedClaim) -> None:
     is_there = filesystem.exists(path)  # asked first: a later claim must not be removed
-    if holder := _find_holder(filesystem, path):
+    if holder := _find_holder(filesystem, path, watched):
         raise UserError(
             f"run {holder['run_id']} on {holder['host']} is using this source; wait for it to end",
             RunAgain(),
@@ -171,12 +191,14 @@ def _claim(run_id: str) -> bytes:
     return json.dumps({"run_id": run_id, **process, "at": time.time()}).encode()
 
 
-def _find_holder(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
+def _find_holder(
+    filesystem: AbstractFileSystem, path: str, watched: WatchedClaim
+) -> dict[str, Any] | None:
     claim = _read(filesystem, path)
     if claim is None and filesystem.exists(path):  # interrupted while written, or being written now
         time.sleep(WRITTEN_SECONDS)
         claim = _read(filesystem, path)
-    if claim is None or time.time() - claim["at"] > SECONDS:
+    if claim is None or watched.is_expired(claim):
         return None
     return None if _has_ended(claim) else claim
 
@@ -194,7 +216,19 @@ def _read(filesystem: AbstractFileSystem, path: str) -> dict[str, Any] | None:
 def _has_ended(claim: dict[str, Any]) -> bool:
     """Return whether the process of a claim has ended, as far as this one would see it."""
     then, here = claim["process"], _process(os.getpid())
-    return bool(then) and then[:2] == here[:2] and then != _process(claim["pid"])
+    if not then or then[:2] != here[:2]:
+        return False
+    now = _process(claim["pid"])
+    return now != then and bool(now or not _is_another_users(claim["pid"]))
+
+
+def _is_another_users(pid: int) -> bool:
+    """Return whether there is such a process, of another user: ``/proc`` may hide it."""
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
 
 
 def _process(pid: int) -> list[str]:

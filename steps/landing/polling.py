@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from types import FrameType
 
 from steps.errors import RunAgain, UserError
-from steps.lake.lease import Lease, lease
+from steps.lake.lease import Lease, WatchedClaim, lease
 from steps.landing.zone import Landing, list_landing_zone
 from steps.pipeline.signals import STOPS, handlers_kept, note
 
@@ -95,10 +95,10 @@ def leased_polls(period: float | None, home: str, run_id: str) -> Iterator[Itera
     """
 
     def leases(numbers: Iterator[int]) -> Generator[Lease]:
-        turns, said = 0, ""
+        turns, said, watched = 0, "", WatchedClaim()
         for _ in numbers:
             try:
-                with lease(home, run_id, 0 if period else WAIT_SECONDS) as held:
+                with lease(home, run_id, 0 if period else WAIT_SECONDS, watched) as held:
                     turns += 1
                     yield held
             except UserError as error:

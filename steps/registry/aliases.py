@@ -53,6 +53,11 @@ def find_registered(model: str) -> RegisteredModel | None:
     return ask_store(MlflowClient().get_registered_model, model, missing=(HIDDEN,))
 
 
+def unreadable(model: str) -> str:
+    """Return what it means that :func:`find_registered` finds nothing."""
+    return f"there is no registered model {model!r}, or this user may not read it"
+
+
 def number_by_alias(model: str, alias: str) -> str | None:
     """Return the number of the version that an alias names; None if there is none."""
     version = version_by_alias(model, alias)
@@ -89,12 +94,12 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
             Result.NO_MODEL,
         )
     registered = find_registered(model)
-    others = ", ".join(sorted(registered.aliases)) if registered else ""
-    return UserError(
-        f"the registered model {model!r} has no alias {alias!r}"
-        + (f", only {others}" if others else ""),
-        RunStep(made_by, {"alias": argument}),
-    )
+    fix = RunStep(made_by, {"alias": argument})
+    if registered is None:
+        return UserError(unreadable(model), fix)
+    others = ", ".join(sorted(registered.aliases))
+    only = f", only {others}" if others else ""
+    return UserError(f"the registered model {model!r} has no alias {alias!r}{only}", fix)
 
 
 def is_released(model: str, alias: str) -> bool:
@@ -141,13 +146,11 @@ def history(model: str, alias: str) -> list[Move]:
     """Return the moves of an alias, oldest first.
 
     Raises:
-        UserError: there is no such registered model.
+        UserError: there is no such registered model that this user may read.
     """
     registered = find_registered(model)
     if registered is None:
-        raise UserError(
-            f"there is no registered model {model!r}: register one first", RunStep("register")
-        )
+        raise UserError(unreadable(model), RunStep("register"))
     tags, prefix = registered.tags, f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]
 

@@ -121,7 +121,7 @@ def test_no_released_model_to_score_with(step, workshop, capsys):
         )
         mlflow.log_text(outputs.model_dump_json(), "outputs.json")
     said = fails_with(step, workshop, capsys)
-    assert "'package-onnx' has no alias 'champion'" in said and f"{RUN} -e export" in said
+    assert "no registered model 'package-onnx'" in said and f"{RUN} -e export" in said
 
 
 def test_a_value_out_of_its_bounds(workshop, capsys):

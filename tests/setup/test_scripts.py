@@ -127,7 +127,7 @@ def with_uv(checkout: Path, sync: str = ":") -> None:
 echo "$1 ${{2:-}}" >> "$HOME/calls"
 case "$1" in
     --version) echo "uv 99.0.0" ;;
-    venv) mkdir -p "${{!#}}/bin"; rm -f "${{!#}}/made-from"
+    venv) rm -rf "${{!#}}"; mkdir -p "${{!#}}/bin"
           cat < /dev/null > "${{!#}}/bin/python"; /bin/chmod +x "${{!#}}/bin/python" ;;
     pip) [[ ${{!#}} != - ]] || cat > "$HOME/locked"; {sync} ;;
 esac
@@ -222,6 +222,7 @@ def chosen_python(checkout: Path, **environment) -> str:
         ({"python3": "3.13", "python3.12": "3.12"}, "", "3.12"),
         ({"python3": "3.12", "python3.11": "3.11"}, "", "3.12"),
         ({"python3": "3.12"}, "3.11", "3.11"),
+        ({"python3": "3.12"}, "3.11.7", "3.11"),
         ({"python3": "3.12"}, "3.13", "3.12"),
         ({"python3": "3.13"}, "", "3.11"),  # of conda.yaml: uv fetches it
         ({}, "", "3.11"),
@@ -263,3 +264,30 @@ def test_a_gpu_is_chosen_once(made):
     assert calls(made) == [], "GPU=1 need not be repeated"
     run(made, "environments.sh", GPU="0")
     assert "tensorflow-cpu==" in (made.parent / "locked").read_text()
+
+
+def test_a_gpu_is_remembered_by_an_interrupted_set_up(bare):
+    with_uv(bare)
+    for where in ("horovod", "new packages", "other packages"):
+        if where == "other packages":
+            with (bare / "requirements.lock").open("a") as lock:
+                lock.write("extra==1\n")
+        if where != "horovod":  # which is compiled here, or fails for want of a compiler
+            with_wheel(bare)
+            with_uv(bare, sync="exit 1")
+        first = {"GPU": "1"} if where == "horovod" else {}
+        assert run(bare, "environments.sh", **first).returncode != 0
+        if where != "horovod":
+            with_uv(bare)
+            assert run(bare, "environments.sh").returncode == 0
+            assert "\ntensorflow==" in (bare.parent / "locked").read_text(), where
+            assert not (bare / ".venv" / "unfinished").exists()
+
+
+def test_the_patch_of_a_python_is_asked_for(bare):
+    with_uv(bare)
+    with_wheel(bare)
+    uv = bare.parent / "bin" / "uv"
+    uv.write_text(uv.read_text().replace('echo "$1 ${2:-}"', 'echo "$*"'))
+    assert run(bare, "environments.sh", UV_PYTHON="3.11.7").returncode == 0
+    assert "--python 3.11.7 .venv" in calls(bare)[0]

@@ -35,7 +35,7 @@ def handed(monkeypatch) -> list[list[str]]:
         (lambda p: p.inspect("tain"), "there is no step 'tain'; did you mean train[?] the steps"),
         (lambda p: p.run("tain"), "there is no step 'tain'"),
         (lambda p: p.run("train"), "porch has not been ingested yet; run: .* -e ingest .*source="),
-        (lambda p: p.predict([]), "'porch-onnx' has no alias 'champion'; run: .* -e export"),
+        (lambda p: p.predict([]), "no registered model 'porch-onnx'.*; run: .* -e export"),
         (lambda p: p.predict([], version="3"), "'porch' has no version 3"),
         (lambda p: p.compare("5f", "5f"), "there is no run '5f'"),
         (lambda p: Pipeline(profile="nope"), "there is no profile 'nope'"),

@@ -14,6 +14,7 @@ import fsspec
 import pytest
 
 from steps.environment import FOREIGN_SPARK, prepare_environment, use_own_spark
+from steps.errors import UserError
 from steps.settings.profile import PROJECT
 
 PROBE = Path(__file__).with_name("environment_probe.py")
@@ -78,11 +79,23 @@ def test_what_a_step_finds_in_its_environment(environment, given, expected):
     assert {name: environment.get(name) for name in expected} == expected
 
 
-def test_what_s3_listed_is_not_remembered_since_others_write_there_too(environment):
+@pytest.mark.parametrize("given", [None, "", '{"default_block_size": 5242880}'])
+def test_what_s3_listed_is_not_remembered_since_others_write_there_too(environment, given):
+    environment.pop("FSSPEC_S3", None)
+    environment.update({"FSSPEC_S3": given} if given is not None else {})
     prepare_environment(verbose=False)
+    assert given in (None, "") or json.loads(given).items() <= fsspec.config.conf["s3"].items()
     store = fsspec.filesystem("s3", anon=True, skip_instance_cache=True)
     store.dircache["bucket/folder"] = []
     assert "bucket/folder" not in store.dircache
+
+
+@pytest.mark.parametrize("given", ['{"key": "se', "[1]", "7"])
+def test_options_of_s3_that_are_no_object_are_one_line_without_them(environment, given):
+    environment["FSSPEC_S3"] = given
+    with pytest.raises(UserError, match="^FSSPEC_S3 is no JSON object: [^\n]*$") as caught:
+        prepare_environment(verbose=False)
+    assert given not in str(caught.value)
 
 
 def test_another_spark_is_forgotten(environment):

@@ -166,5 +166,5 @@ def test_labels_count_that_were_given_to_images_of_the_landing_zone(lake):
 
 
 def test_a_model_that_nobody_registered_is_said_so(store, tmp_path, caplog):
-    with pytest.raises(SystemExit, match="'porch' has no alias 'champion'.* -e promote"):
+    with pytest.raises(SystemExit, match="no registered model 'porch'.* -e promote"):
         run_monitor(made_profile(tmp_path))

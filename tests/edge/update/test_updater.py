@@ -157,6 +157,34 @@ def test_a_release_after_one_on_probation_rolls_back_to_the_committed_one(update
     assert updated.require_working(1)
 
 
+@pytest.mark.parametrize("during", ["rollback", "check"])
+def test_a_cut_between_state_and_link_leaves_no_way_back_to_the_release_itself(
+    updated, monkeypatch, during
+):
+    class PowerCutError(Exception):
+        pass
+
+    def cut(*_):
+        raise PowerCutError
+
+    updater = updated.updater()
+    if during == "rollback":
+        updater.check()
+        save = updater.home.save
+        monkeypatch.setattr(
+            updater.home, "save", lambda state: save(state) if state.probation else cut()
+        )
+    else:
+        monkeypatch.setattr(updater.home, "switch", cut)
+    with pytest.raises(PowerCutError):
+        updater.probation.rollback("ghosts") if during == "rollback" else updater.check()
+    monkeypatch.undo()
+    updater = updated.updater()
+    assert updater.home.state.previous == "release-1" and updated.require_working(1)
+    updater.probation.rollback("it hangs", updater.home.current, although_committed=True)
+    assert updated.require_working(1)
+
+
 def test_a_release_that_crashes_the_process_repeatedly_is_rolled_back(updated):
     updated.updater().check()
     for _ in range(MAX_STARTS - 1):

@@ -1,5 +1,7 @@
 """The plan of a cache: classes, splits and row groups; and its name."""
 
+import os
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -7,11 +9,12 @@ import pandas as pd
 import pytest
 
 from steps.dataset import cache as caches
-from steps.dataset.cache import cache_name
-from steps.dataset.cache_filling import GROUPS, ROWS_PER_GROUP, plan_cache
+from steps.dataset.cache import Cache, cache_name
+from steps.dataset.cache_filling import GROUPS, ROWS_PER_GROUP, find_or_make, plan_cache
 from steps.dataset.split import GUARD, SPLITS, SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import Selection
+from steps.settings.profile import load_profile
 
 SELECTION = Selection(
     table="/lake/images",
@@ -36,6 +39,20 @@ OTHER = {
     "split_seed": 1,
     "test": "holdout",
 }
+
+
+def test_what_spark_wrote_is_synced_before_the_manifest_names_it(tmp_path, monkeypatch):
+    folder, synced = tmp_path / "name", []
+
+    def fill(_, place: str) -> Cache:
+        folder.mkdir()
+        (folder / "rows").touch()
+        return Cache(f"{place}/rows", ["a", "b"], (2, 2), {}, {})
+
+    monkeypatch.setattr(os, "sync", lambda: synced.extend(path.name for path in folder.iterdir()))
+    profile = load_profile("local").model_copy(update={"cache": str(tmp_path)})
+    find_or_make("name", profile, nullcontext, fill)
+    assert synced == ["rows"] and (folder / "manifest.json").exists()
 
 
 def _known(count: int, labels: str = "ab", devices: int = 3, seed: int = 0) -> pd.DataFrame:

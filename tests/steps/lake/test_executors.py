@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from steps.errors import UserError
 from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.session import spark_session
 
@@ -43,6 +44,7 @@ def test_only_access_to_the_stores_is_forwarded(monkeypatch):
         ("spark://127.0.0.1:7077,127.0.0.2:7077", "", "127.0.0.1"),
         ("spark://127.0.0.1:7077", "10.0.0.1", None),
         ("spark://head.invalid:7077", "", None),
+        ("spark://2130706433:7077", "", None),  # no loopback name, yet it leads to 127.0.0.1
         ("local[*]", "", None),
         ("yarn", "", None),
     ],
@@ -52,6 +54,11 @@ def test_the_driver_announces_the_address_that_leads_to_the_master(
 ):
     monkeypatch.setenv("SPARK_LOCAL_IP", chosen)
     assert driver_address(master) == address
+
+
+def test_a_master_with_an_impossible_port_is_one_line():
+    with pytest.raises(UserError, match="'spark://head:70777' has no valid port: [^\n]*$"):
+        driver_address("spark://head:70777")
 
 
 @pytest.mark.slow

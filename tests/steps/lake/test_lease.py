@@ -147,6 +147,53 @@ def test_only_a_process_that_can_be_seen_to_have_ended_holds_nothing(home, proce
     assert _takes(home) == free
 
 
+HIDDEN = """
+import json, os, sys
+from steps.lake import lease
+claim = json.loads(sys.argv[1])
+os.setgroups([])  # /proc hides nothing from root's group
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+print(lease._process(claim["pid"]), lease._has_ended(claim))
+"""
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_process_of_another_user_that_the_system_hides_is_alive(is_alive):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        claim = {"pid": other.pid, "process": module._process(other.pid)}
+        if not is_alive:
+            other.kill()
+            other.wait()
+        hides = 'mount -t proc -o hidepid=2 none /proc && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", hides, "sh", sys.executable, "-c", HIDDEN]
+        done = subprocess.run(
+            [*command, json.dumps(claim)], cwd=PROJECT, capture_output=True, text=True
+        )
+        other.kill()
+    if any(refused in done.stderr for refused in ("unshare:", "mount:", "not permitted")):
+        pytest.skip(f"NOT PROVEN HERE: no hidden processes ({done.stderr.strip()})")
+    assert done.stdout.strip() == f"[] {not is_alive}", done.stderr
+
+
+def test_a_claim_of_a_clock_that_was_ahead_ends_if_nobody_renews_it(home, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 2)
+    _leave(home, at=time.time() + 3600)
+    began = time.monotonic()
+    with pytest.raises(UserError, match="run theirs on elsewhere"), lease(str(home), "mine"):
+        pass
+    with lease(str(home), "mine", patience=30):
+        assert 2 < time.monotonic() - began < 20
+
+
+def test_a_holder_renews_a_claim_that_the_clock_was_ahead_of(home):
+    with lease(str(home), "mine") as held:
+        claim = json.loads(_file(home).read_text())
+        _file(home).write_text(json.dumps(claim | {"at": time.time() + 3600}))
+        held.require()
+        assert json.loads(_file(home).read_text())["at"] <= time.time()
+
+
 def test_one_process_holds_a_lease_once(home):
     with lease(str(home), "one"):
         assert not _takes(home)

@@ -1,6 +1,7 @@
 """The log of arrivals: what is recorded, in which chunks, and which files are new."""
 
 import json
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,6 +190,23 @@ def test_chunks_are_pending_until_they_are_done(arrivals, profile):
     assert not arrivals.has_pending() and not Arrivals(profile, SOURCE).has_pending()
     arrivals.record(_files(1, 1, 1)[2:], PLENTY)
     assert Arrivals(profile, SOURCE).has_pending()
+
+
+def test_an_interrupted_mark_leaves_what_was_marked(arrivals):
+    """As a full disk interrupts it: files of chunks that are done may be erased since."""
+    arrivals.record(_files(1), PLENTY)
+    arrivals.mark_done()
+    arrivals.record(_files(1, 1)[1:], PLENTY)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            arrivals.mark_done()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    pending = []
+    arrivals.process_pending(pending.append)
+    assert [chunk.files for chunk in pending] == [_files(1, 1)[1:]]
 
 
 def test_a_damaged_marker_leaves_chunks_pending(arrivals):

@@ -175,3 +175,12 @@ def test_what_fails_in_a_poll_frees_the_lease(tmp_path):
     with pytest.raises(ZeroDivisionError), leased_polls(None, str(tmp_path), "mine") as leases:
         [1 / 0 for _ in leases]
     assert not (tmp_path / "lease.json").exists()
+
+
+def test_polls_outlast_a_claim_of_a_clock_that_was_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr("steps.lake.lease.SECONDS", 1)
+    _claim(tmp_path, "theirs")
+    place = tmp_path / "lease.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"at": time.time() + 3600}))
+    with leased_polls(0.1, str(tmp_path), "mine") as leases:
+        next(leases).require()

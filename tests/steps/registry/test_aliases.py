@@ -1,5 +1,6 @@
 """Aliases that one run at a time moves, and the history of their moves."""
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,14 @@ import pytest
 from mlflow import MlflowClient
 
 from steps.errors import RunStep, UserError
+from steps.pipeline.commands import Commands
+from steps.pipeline.report import Report
+from steps.pipeline.step import StepRun
 from steps.registry import alias_lock
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import history, main, move_alias, require_version, version_by_alias
+from steps.settings.profile import load_profile
+from steps.upkeep import _renew_freshness
 
 NAME = 'it\'s "ours"'
 
@@ -43,15 +49,21 @@ class ServerWithUsers(BaseHTTPRequestHandler):
         pass
 
 
-def test_on_a_server_with_users_a_model_that_nobody_registered_is_missing(monkeypatch):
+def test_on_a_server_with_users_a_model_that_nobody_registered_is_missing(monkeypatch, caplog):
     with ThreadingHTTPServer(("127.0.0.1", 0), ServerWithUsers) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,)).start()
         try:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
             mlflow.set_tracking_uri(None)
             assert version_by_alias(NAME, "champion") is None
-            with pytest.raises(UserError, match="has no alias 'champion'"):
+            said = "there is no registered model .*, or this user may not read it"
+            with pytest.raises(UserError, match=said):
                 require_version(NAME, "champion", made_by="export")
+            with pytest.raises(UserError, match=said):
+                history(NAME, "champion")
+            profile = load_profile("local")
+            _renew_freshness(StepRun("5f", profile, {}, Report("upkeep", "5f"), Commands()))
+            assert re.search(f"no release stays fresh: {said}", caplog.text)
         finally:
             server.shutdown()
 

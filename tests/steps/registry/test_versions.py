@@ -74,7 +74,6 @@ def test_an_alias_names_one_version_or_none(package, change, names):
     ("model", "alias", "only", "argument"),
     [
         ("package", "challenger", ", only champion", "challenger"),
-        ("shoes", CHAMPION, "", ""),
         ("package", "Champion", ", only champion", "Champion"),
     ],
 )
@@ -86,6 +85,12 @@ def test_a_missing_alias_is_an_error_with_the_step_that_sets_it(
         require_version(model, alias, made_by="promote")
     assert str(caught.value) == f"the registered model {model!r} has no alias {alias!r}{only}"
     assert caught.value.fix == RunStep("promote", {"alias": argument})
+
+
+def test_a_missing_model_is_an_error_with_the_step_that_makes_it(package):
+    with pytest.raises(UserError, match="no registered model 'shoes', or this user may") as caught:
+        require_version("shoes", CHAMPION, made_by="promote")
+    assert caught.value.fix == RunStep("promote", {"alias": ""})
 
 
 def test_the_required_version_is_the_one_that_the_alias_names(package):
