@@ -32,16 +32,23 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.tables import IMAGES, TIME, read_current
 from steps.interactive.process import run_step
 from steps.interactive.shown import ShownRun
+from steps.interactive.store import open_store, restore_own_store, use_store
 from steps.lake.newest import Newest
 from steps.lake.session import spark_session
 from steps.landing import place
 from steps.pipeline.cache_key import each_difference
 from steps.pipeline.commands import Commands
 from steps.pipeline.failures import describe_fault
-from steps.pipeline.model_names import name_model, released_name
-from steps.pipeline.outputs import IngestOutputs
+from steps.pipeline.model_names import MODEL, name_model, released_name
+from steps.pipeline.outputs import (
+    IngestOutputs,
+    RegisterOutputs,
+    TrainOutputs,
+    TuneOutputs,
+)
 from steps.pipeline.run_files import read_key_parts, read_outputs
-from steps.pipeline.tracking_store import ask_store, use_tracking_store
+from steps.pipeline.runs import LATEST, NONE, resolve_input
+from steps.pipeline.tracking_store import ask_store
 from steps.registry.aliases import CHAMPION, require_version
 from steps.registry.versions import onnx_version, require_version_number
 from steps.release.statement import fetch_files
@@ -59,12 +66,16 @@ ARROW = {"STRING": pa.string(), "INT": pa.int32(), "BIGINT": pa.int64(), "DOUBLE
 ARROW |= {"TIMESTAMP": TIME}
 """The types of the columns that :meth:`Pipeline.images` returns, by their names in DDL."""
 
+INPUTS: dict[str, Any] = {"ingest": IngestOutputs, "tune": TuneOutputs}
+INPUTS |= {"train": TrainOutputs, "register": RegisterOutputs}
+"""The outputs of the steps whose runs others read."""
+
 Image = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 """A path, also one of the table ``images``, an encoded image, or RGB ``uint8 [h, w, 3]``."""
 
 
 class Pipeline:
-    """The pipeline over one landing zone, by one profile, to whose store MLflow is pointed.
+    """The pipeline over one landing zone, by one profile, to whose store each call points MLflow.
 
     Args:
         source: folder or URI with images; a relative path starts at the project's folder.
@@ -90,9 +101,10 @@ class Pipeline:
         self._runs: dict[str, str] = {}
         self._scorers: dict[str, Scorer] = {}
         with chdir(PROJECT):
+            restore_own_store()
             self.profile = load_profile(str(profile), override)
             self._place = place.normalize(self.source)
-            use_tracking_store(self.profile)
+            self._store = open_store(self.profile)
 
     @property
     def model(self) -> str:
@@ -102,32 +114,35 @@ class Pipeline:
     def run(self, step: str = "main", **parameters: Any) -> ShownRun:
         """Run the whole pipeline, or one step of it, and return its run.
 
-        A single step reads the runs that this object made or reused before, or else the latest.
+        A single step reads the runs that this object made or reused before, or else the latest of
+        this source and model.
 
         Args:
             step: an entry point of MLproject.
             parameters: of the step; ``from_`` is ``from``, which Python keeps for itself.
 
         Raises:
-            UserError: the step failed.
+            UserError: the step failed, or is given a run of another model.
         """
-        with self._one_line_errors():
-            given = self._given.non_default() | self._inputs(step)
-        given |= {"source": self.source} if step in OF_A_SOURCE else {}
-        given |= {name.removesuffix("_"): str(value) for name, value in parameters.items()}
-        self._runs.pop(step, None)
-        run = ShownRun(step, run_step(step, [f"--{name}={value}" for name, value in given.items()]))
-        self._runs |= {step: run.run_id} | (run.outputs["runs"] if step == "main" else {})
+        typed = {name.removesuffix("_"): str(value) for name, value in parameters.items()}
+        with self._in_store():
+            given = self._given.non_default() | self._inputs(step, typed)
+        before = {} if step == "main" else {n: run for n, run in self._runs.items() if n != step}
+        before, self._runs = self._runs, before  # if it fails, nothing is known of what it ran
+        run_id = run_step(step, [f"--{name}={value}" for name, value in given.items()])
+        run = ShownRun(step, run_id, self._store)
+        made = run.outputs["runs"] if step == "main" else {}
+        self._runs = before | {step: run_id} | made
         return run
 
     def inspect(self, step: str = "main") -> ShownRun:
         """Return the run of a step that this object made or reused, else the latest that ended."""
-        with self._one_line_errors():
+        with self._in_store():
             _require_entry_point(step)
             if step in self._runs:
-                return ShownRun(step, self._runs[step])
+                return ShownRun(step, self._runs[step], self._store)
             for run in _newest_runs(f"tags.step = '{step}' and attributes.status != 'RUNNING'"):
-                return ShownRun(step, run.info.run_id)
+                return ShownRun(step, run.info.run_id, self._store)
             raise UserError(f"{step} has not run here yet", RunStep(step))
 
     def images(self, content: bool = False) -> pd.DataFrame:
@@ -144,7 +159,7 @@ class Pipeline:
         """
         types = {name: ARROW[kind] for name, kind in IMAGES.types.items() if kind in ARROW}
         types |= {"content": pa.binary()} if content else {}
-        with self._one_line_errors(), ExitStack() as spark:
+        with self._in_store(), ExitStack() as spark:
             session = spark_session(self.profile, "images")
             newest = Newest(IMAGES, self.profile, lambda: spark.enter_context(session))
             if not newest.exists:
@@ -167,7 +182,7 @@ class Pipeline:
             UserError: there is no such release, or a path cannot be read.
         """
         chosen = list(images)
-        with self._one_line_errors():
+        with self._in_store():
             scorer = self._scorer(version)
             try:
                 found = scorer.predict_each(map(_readable, chosen), repeat(device))
@@ -181,7 +196,7 @@ class Pipeline:
         Args:
             first, second: as :meth:`run` returns them, or their IDs.
         """
-        with self._one_line_errors():
+        with self._in_store():
             runs = [_find_run(run) for run in (first, second)]
             steps = [run.data.tags.get("step", "no step") for run in runs]
             if steps[0] != steps[1]:
@@ -193,23 +208,48 @@ class Pipeline:
         why = "; ".join(each_difference(old, new)) or "nothing that decides them differs"
         return metrics.style.set_caption(escape(why)).format("{:.4g}", na_rep="–")
 
-    def _inputs(self, step: str) -> dict[str, str]:
-        """Return the runs that a step reads, if they are known; of ingest, one of this source."""
+    def _inputs(self, step: str, typed: dict[str, str]) -> dict[str, str]:
+        """Return the source, the model and the runs that a step works on, with what was typed."""
         _require_entry_point(step)
         if step in OF_A_SOURCE:
-            return {}
-        names = import_module(f"steps.{step}").STEP.parameters.input_names()
-        if "ingest" in names and "ingest" not in self._runs:
-            self._runs["ingest"] = self._ingested()
-        return {run_id_parameter(name): self._runs[name] for name in names if name in self._runs}
+            return {"source": self.source} | typed
+        of_step = import_module(f"steps.{step}").STEP
+        given = {"model": self.model} if MODEL in of_step.settings and step != "register" else {}
+        given |= typed
+        names = of_step.parameters.input_names()
+        if "source" in given and "ingest" in names:
+            names.remove("ingest")  # files are scored as they are
+        for name in names:
+            parameter = run_id_parameter(name)
+            if given.get(parameter, LATEST) == LATEST:
+                run_id = self._runs.get(name) or self._newest_own(name, given)
+                if run_id is None and name not in of_step.optional:
+                    raise self._missing(name)
+                given[parameter] = run_id or NONE
+        if "register" in names:
+            _require_same_model(given)
+        return given
 
-    def _ingested(self) -> str:
-        """Return the newest run of ingest that read this landing zone."""
-        for run in _newest_runs("tags.step = 'ingest' and attributes.status = 'FINISHED'"):
-            if read_outputs(run.info.run_id, IngestOutputs).source == self._place:
+    def _newest_own(self, step: str, given: dict[str, str]) -> str | None:
+        """Return the newest finished run of a step on this landing zone, or for the given model."""
+        if step not in INPUTS:
+            return LATEST
+        for run in _newest_runs(f"tags.step = '{step}' and attributes.status = 'FINISHED'"):
+            outputs = read_outputs(run.info.run_id, INPUTS[step])
+            if isinstance(outputs, RegisterOutputs):
+                is_own = outputs.model == given["model"]
+            else:
+                is_own = getattr(outputs, "selection", outputs).source == self._place
+            if is_own:
                 return str(run.info.run_id)
-        fix = RunStep("ingest", {"source": self.source})
-        raise UserError(f"{self.source} has not been ingested yet", fix)
+        return None
+
+    def _missing(self, step: str) -> UserError:
+        source = {"source": self.source}
+        if step == "ingest":
+            return UserError(f"{self.source} has not been ingested yet", RunStep(step, source))
+        fix = RunStep("main", source | {"until": step})
+        return UserError(f"{self.source} has no finished run of {step} yet", fix)
 
     def _scorer(self, version: str) -> Scorer:
         """Return the scorer of a release, fetched and checked once."""
@@ -227,8 +267,9 @@ class Pipeline:
         return self._scorers[release.version]
 
     @contextmanager
-    def _one_line_errors(self) -> Iterator[None]:
-        """Add the command that fixes an error, and say in one line which store is away."""
+    def _in_store(self) -> Iterator[None]:
+        """Use the profile's store; give an error its fix, and say in one line what is away."""
+        use_store(self._store)
         try:
             yield
         except UserError as error:
@@ -245,6 +286,17 @@ def _require_entry_point(step: str) -> None:
     if step not in known:
         hint = did_you_mean(step, known)
         raise UserError(f"there is no step {step!r}; {hint}the steps are: {' '.join(known)}")
+
+
+def _require_same_model(given: dict[str, str]) -> None:
+    """Check that a challenger, by its run of register, is of the model that is worked on."""
+    if (run_id := given.get(run_id_parameter("register"), NONE)) == NONE:
+        return
+    registered = read_outputs(resolve_input("register", run_id), RegisterOutputs).model
+    if registered != given["model"]:
+        raise UserError(
+            f"run {run_id} registered {registered}, not {given['model']}; pass model={registered!r}"
+        )
 
 
 def _newest_runs(condition: str) -> list[Run]:

@@ -30,7 +30,7 @@ from steps.ingestion import labelled
 from steps.ingestion.image_metadata import jpeg_step
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.labelled import too_few_labels
-from steps.lake.delta_log import version_error
+from steps.lake.delta_log import DeltaLog, version_error
 from steps.landing.place import display
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
@@ -141,9 +141,12 @@ def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
     """Return the table at the selection's version or, if that is gone, as it is now."""
     reader = spark.read.format("delta")
     gone = version_error(selection.table, selection.version, selection.table_id)
-    if gone and not selection.labelled:
-        raise UserError(f"{gone}: ingest again", RunStep("ingest"))
-    if not gone:
+    if gone:
+        log = DeltaLog(selection.table)
+        if not selection.labelled or not log.versions:
+            raise UserError(f"{gone}: ingest again", RunStep("ingest"))
+        log.read(log.versions[-1])  # raises if a later version of the project wrote it
+    else:
         reader = reader.option("versionAsOf", selection.version)
     return reader.load(selection.table)
 

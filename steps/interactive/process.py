@@ -5,6 +5,7 @@ step that ran in it would leave them to the next one.
 """
 
 import codecs
+import math
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 import tty
 from contextlib import suppress
 
@@ -22,8 +24,15 @@ from steps.settings.profile import PROJECT
 COLUMNS = 100
 """Of the terminal that the step sees: the length of its progress bars."""
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 10.0
+"""In which a step that is told to end has to."""
 
 TRACE = r"Traceback \(most recent call last\)"
+BEGIN = re.compile(rf"^{TRACE}", re.M)
+PLAIN = re.compile(rf"^(?!\s|{TRACE}|During handling|The above exc|Caused by).+[\r\n]", re.M)
+"""A line that a trace has few of: the error, and more lines of its message."""
+MOST_PLAIN = 10
+"""So many wait with a trace. With more, the step goes on: a library has only logged the trace."""
 REASON = re.compile(rf"^{TRACE}.*\n(?:[ \t].*\n)*(\S.*)", re.M)
 """A trace, and the line after it that names the error."""
 RUN_ID = re.compile(r"^run_id=(\w+)", re.M)
@@ -32,7 +41,8 @@ RUN_ID = re.compile(r"^run_id=(\w+)", re.M)
 def run_step(step: str, arguments: list[str]) -> str:
     """Run a step, print what it prints as it comes, and return its run's ID.
 
-    An interrupted cell interrupts the step, as Ctrl-C does in a terminal, and waits for its end.
+    An interrupted cell interrupts the step, as Ctrl-C does in a terminal, and waits for its end;
+    interrupted again, it ends the step.
 
     Args:
         step: the entry point.
@@ -46,15 +56,16 @@ def run_step(step: str, arguments: list[str]) -> str:
     try:
         try:
             _show(process, terminal, output)
+            process.wait()
         except KeyboardInterrupt:
             _send(process, signal.SIGINT)
             _show(process, terminal, output)
             output.show_rest()
             raise
     finally:
-        _send(process, signal.SIGTERM)
+        _end(process, terminal, output)
         os.close(terminal)
-    if process.wait():
+    if process.returncode:
         raise UserError(output.failure)
     output.show_rest()
     return output.run_id
@@ -69,13 +80,15 @@ class Output:
 
     def __init__(self, step: str):
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._waiting = re.compile(rf"^(?:{TRACE}[\s\S]*|{step}: .*\n?)\Z", re.M)
+        self._last = re.compile(rf"^{step}: .*\n?\Z", re.M)
         self._step, self._text, self._shown = step, "", 0
 
     def feed(self, content: bytes) -> None:
         """Print what need not wait."""
         self._text += self._decode(content)
-        waiting = self._waiting.search(self._text, self._shown)
+        traces = BEGIN.finditer(self._text, self._shown)
+        fresh = (t for t in traces if len(PLAIN.findall(self._text, t.end())) <= MOST_PLAIN)
+        waiting = next(fresh, None) or self._last.search(self._text, self._shown)
         self._show(waiting.start() if waiting else len(self._text))
 
     def show_rest(self) -> None:
@@ -124,9 +137,12 @@ def _start(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
     return terminal, process
 
 
-def _show(process: subprocess.Popen[bytes], terminal: int, output: Output) -> None:
-    """Feed the output until the process ends."""
-    while True:
+def _show(
+    process: subprocess.Popen[bytes], terminal: int, output: Output, seconds: float = math.inf
+) -> None:
+    """Feed the output until the process ends, or for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if select.select([terminal], [], [], POLL_SECONDS)[0]:
             try:
                 output.feed(os.read(terminal, 1 << 16))
@@ -134,6 +150,17 @@ def _show(process: subprocess.Popen[bytes], terminal: int, output: Output) -> No
                 return
         elif process.poll() is not None:  # and another that it started has not
             return
+
+
+def _end(process: subprocess.Popen[bytes], terminal: int, output: Output) -> None:
+    """End a process that still runs; kill it if it takes too long, or at another interrupt."""
+    try:
+        if process.poll() is None:
+            _send(process, signal.SIGTERM)
+            _show(process, terminal, output, GRACE_SECONDS)
+    finally:
+        _send(process, signal.SIGKILL)
+        process.wait()
 
 
 def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

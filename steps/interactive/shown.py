@@ -7,6 +7,7 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from steps.interactive.store import use_store
 from steps.pipeline.run_files import OUTPUTS_FILE, REPORT_FILE
 
 FRAME = (
@@ -18,22 +19,26 @@ FRAME = (
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run of a step; a notebook shows its report."""
+    """A run of a step in a tracking store; a notebook shows its report."""
 
     step: str
     run_id: str
+    store: str
 
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the run."""
+        use_store(self.store)
         return dict(mlflow.get_run(self.run_id).data.metrics)
 
     @property
     def outputs(self) -> dict[str, Any]:
         """The ``outputs.json`` of a finished run."""
+        use_store(self.store)
         return dict(mlflow.artifacts.load_dict(f"runs:/{self.run_id}/{OUTPUTS_FILE}"))
 
     def _repr_html_(self) -> str:
+        use_store(self.store)
         try:
             page = mlflow.artifacts.load_text(f"runs:/{self.run_id}/{REPORT_FILE}")
         except (MlflowException, OSError):  # it was refused before it began

@@ -95,6 +95,12 @@ class DeltaLog:
         Raises:
             UserError: a later version of the project wrote the table.
         """
+        snapshot = self.replay(version)
+        require_known(self.table, snapshot.properties)
+        return snapshot
+
+    def replay(self, version: int) -> Snapshot:
+        """Return one of the versions, also of a later schema."""
         checkpoints = [match for name in self._log if (match := CHECKPOINT.fullmatch(name))]
         start = max((int(m[1]) for m in checkpoints if int(m[1]) <= version), default=-1)
         snapshot = Snapshot(version)
@@ -107,7 +113,6 @@ class DeltaLog:
                 content = self._filesystem.cat_file(self._path(f"{commit:020}.json"))
                 for line in content.splitlines():
                     snapshot.apply(json.loads(line))
-        require_known(self.table, snapshot.properties)
         return snapshot
 
     def files_beside(self, snapshot: Snapshot) -> list[str]:

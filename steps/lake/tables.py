@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from steps.errors import UserError
 from steps.lake.creation import create_table, parse_columns, split_columns
 from steps.lake.delta_log import DeltaLog
-from steps.lake.schema import PROPERTY, SCHEMA, is_current
+from steps.lake.schema import PROPERTY, SCHEMA, is_current, require_known
 from steps.lake.transaction import retry_conflicts
 
 if TYPE_CHECKING:
@@ -89,19 +90,37 @@ class Table:
 
     def _open(self, spark: SparkSession, profile: "Profile") -> DeltaTable:
         self.create(profile)
-        properties = self._properties(profile)
+        self._properties(profile)
         table = DeltaTable.forPath(spark, self.path(profile))
         present = table.toDF().columns
         if missing := [name for name in self.types if name not in present]:
             added = ", ".join(f"{name} {self.types[name]}" for name in missing)
             spark.sql(f"ALTER TABLE delta.`{self.path(profile)}` ADD COLUMNS ({added})")
             table = self.load(spark, profile)
-        if not is_current(properties):  # last: an interrupted migration is done again
-            spark.sql(
-                f"ALTER TABLE delta.`{self.path(profile)}` "
-                f"SET TBLPROPERTIES ('{PROPERTY}' = '{SCHEMA}')"
-            )
+        self._raise_schema(spark, profile)  # last: an interrupted migration is done again
         return table
+
+    def _raise_schema(self, spark: SparkSession, profile: "Profile") -> None:
+        """Set the newest schema unless it is set.
+
+        Raises:
+            UserError: a later version of the project set its own meanwhile, which stays.
+        """
+        path = self.path(profile)
+        log = DeltaLog(path)
+        before = log.read(log.versions[-1])
+        if is_current(before.properties):
+            return
+        alter = f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{PROPERTY}' = '{{}}')"
+        spark.sql(alter.format(SCHEMA))
+        log = DeltaLog(path)
+        for version in (one for one in log.versions if one > before.version):
+            properties = log.replay(version).properties
+            try:
+                require_known(path, properties)
+            except UserError:
+                spark.sql(alter.format(properties[PROPERTY]))
+                raise
 
     def merge(
         self,

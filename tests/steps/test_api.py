@@ -1,16 +1,21 @@
 """The pipeline from Python: its errors, what it hands to steps, and how two runs are compared."""
 
 import html
+import os
+import shutil
 
+import mlflow
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from small_pipeline import SmallPipeline
 
 from steps import api
 from steps.api import Pipeline
 from steps.errors import UserError
-from steps.pipeline.outputs import IngestOutputs
+from steps.interactive.store import VARIABLE
+from steps.pipeline.outputs import IngestOutputs, RegisterOutputs
 from steps.settings.profile import PROJECT
 
 
@@ -86,12 +91,79 @@ def test_a_step_alone_reads_the_runs_of_its_own_source(p, tmp_path, handed):
     p.run("train", epochs=3, from_="x")
     assert handed == [
         [
-            *(f"--override=lake={tmp_path}/lake", f"--ingest_run_id={own}"),
-            *("--epochs=3", "--from=x"),
+            *(f"--override=lake={tmp_path}/lake", "--epochs=3", "--from=x"),
+            *(f"--ingest_run_id={own}", "--tune_run_id=none"),
         ]
     ]
     p.run("register")
     assert handed[1][1:] == ["--train_run_id=5f"]
+
+
+def registered(model: str) -> str:
+    outputs = RegisterOutputs(model=model, version="1")
+    return log_run("register", outputs.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters", "arguments"),
+    [
+        *((step, {}, ["--model=porch"]) for step in ("export", "device", "monitor")),
+        ("export", {"model": "yard"}, ["--model=yard"]),
+        ("promote", {}, ["--model=porch", "--register_run_id={porch}"]),
+        ("promote", {"register_run_id": "latest"}, ["--model=porch", "--register_run_id={porch}"]),
+        ("promote", {"model": "yard"}, ["--model=yard", "--register_run_id={yard}"]),
+        ("score", {"source": "new"}, ["--model=porch", "--source=new"]),
+        ("score", {"ingest_run_id": "1a"}, ["--model=porch", "--ingest_run_id=1a"]),
+        ("inspect", {}, ["--main_run_id=latest"]),
+    ],
+)
+def test_a_step_alone_works_on_its_own_model_whichever_is_the_newest(
+    p, handed, step, parameters, arguments
+):
+    runs = {"porch": registered("porch"), "yard": registered("yard")}
+    p.run(step, **parameters)
+    assert handed[0][1:] == [one.format(**runs) if "register" in one else one for one in arguments]
+
+
+def test_a_challenger_of_another_model_is_refused(p, handed):
+    yard = registered("yard")
+    with pytest.raises(UserError, match="porch has no finished run of register yet; run: .*until="):
+        p.run("promote")
+    with pytest.raises(UserError, match="registered yard, not porch; pass model='yard'"):
+        p.run("promote", register_run_id=yard)
+    assert not handed
+
+
+def test_each_pipeline_uses_the_store_of_its_own_profile(store, empty_store, tmp_path, monkeypatch):
+    other = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'other.db')}"
+    here = Pipeline(tmp_path / "porch")
+    there = Pipeline(tmp_path / "porch", override=f"tracking_uri={other}")
+    assert Pipeline(tmp_path / "porch")._store == here._store == store
+    used: list[str] = []
+    monkeypatch.setattr(api, "run_step", lambda *_: used.append(os.environ[VARIABLE]) or "5f")
+    for p in (there, here, there):
+        run = p.run("upkeep")
+    assert used == [other, store, other]
+    with pytest.raises(UserError, match="main has not run"):
+        here.inspect()
+    assert mlflow.get_tracking_uri() == store
+    with pytest.raises(MlflowException, match="5f"):
+        print(run.metrics)
+    assert mlflow.get_tracking_uri() == other
+
+
+def test_after_a_failed_pipeline_no_run_from_before_is_shown(p, handed, monkeypatch):
+    p._runs["train"] = log_run("train")
+    failed = MlflowClient().create_run("0", tags={"step": "train"}).info.run_id
+    MlflowClient().set_terminated(failed, "FAILED")
+
+    def fail(*_):
+        raise UserError("train: no memory")
+
+    monkeypatch.setattr(api, "run_step", fail)
+    with pytest.raises(UserError, match="no memory"):
+        p.run()
+    assert p.inspect("train").run_id == failed
 
 
 def test_the_pipeline_gets_the_source_and_later_steps_its_runs(p, tmp_path, handed, monkeypatch):

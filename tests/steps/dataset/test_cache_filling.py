@@ -28,6 +28,7 @@ from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
 from steps.lake.delta_log import version_error
+from steps.lake.schema import PROPERTY, SCHEMA
 from steps.lake.tables import current_version
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
@@ -223,6 +224,11 @@ def test_a_version_that_is_gone_is_read_as_it_is_now_if_the_images_are_the_same(
     with pytest.raises(UserError, match="changed since") as caught:
         find_or_fill(before, profile, filled.spark)
     assert caught.value.fix == RunStep("ingest", {"source": "/landing zone"})
+    with filled.spark() as spark:
+        later = f"SET TBLPROPERTIES ('{PROPERTY}' = '{SCHEMA + 1}')"
+        spark.sql(f"ALTER TABLE delta.`{now.table}` {later}")
+    with pytest.raises(UserError, match="a later version of this project wrote"):
+        find_or_fill(before, profile, filled.spark)
 
 
 def test_an_attempt_without_a_manifest_is_no_cache(filled):

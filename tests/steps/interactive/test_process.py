@@ -1,5 +1,6 @@
 """What a cell shows of a step: progress at once, an error in one line, and an end after Ctrl-C."""
 
+import os
 import signal
 import threading
 import time
@@ -50,12 +51,22 @@ def test_what_may_be_the_error_waits(capsys, content, shown, failure):
     assert capsys.readouterr().out == content[len(shown) :]
 
 
+def test_a_trace_that_a_library_logged_holds_back_few_lines(capsys):
+    output, shown = Output("train"), []
+    for line in [TRACE, *(f"epoch {number}\n" for number in range(1, 31)), "train: done\n"]:
+        output.feed(line.encode())
+        shown.append(capsys.readouterr().out)
+    assert shown[:10] == [""] * 10
+    assert "".join(shown).startswith(TRACE) and shown[30:] == ["epoch 30\n", ""]
+
+
 @pytest.fixture
 def step(tmp_path, monkeypatch):
     """Makes a step of a program, in a project of its own."""
 
     def of(program: str) -> str:
         (tmp_path / "steps").mkdir()
+        (tmp_path / "steps" / "__init__.py").touch()  # before the project's on Spark's PYTHONPATH
         (tmp_path / "steps" / "small.py").write_text(program)
         return "small"
 
@@ -111,3 +122,30 @@ def test_an_interrupted_cell_interrupts_the_step_once_and_waits_for_its_end(step
     with pytest.raises(KeyboardInterrupt):
         run_step(name, [])
     assert capsys.readouterr().out == "small: stopped; resume with: …\n"
+
+
+def test_a_step_that_takes_no_end_is_killed_after_a_second_interrupt(step, capsys, monkeypatch):
+    monkeypatch.setattr(process, "GRACE_SECONDS", 1)
+    program = (
+        "import os, signal, time\n"
+        "for one in (signal.SIGINT, signal.SIGTERM): signal.signal(one, signal.SIG_IGN)\n"
+        "print('pid', os.getpid(), flush=True); time.sleep(60)"
+    )
+    name = step(program)
+    main = threading.main_thread().ident
+    shown: list[str] = []
+
+    def interrupt_twice():
+        deadline = time.monotonic() + 30
+        while "pid" not in "".join(shown) and time.monotonic() < deadline:
+            shown.append(capsys.readouterr().out)
+            time.sleep(0.1)
+        for _ in range(2):
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.5)
+
+    threading.Thread(target=interrupt_twice).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_step(name, [])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int("".join(shown).split()[1]), 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyspark.sql import SparkSession
 
 from steps.errors import UserError
 from steps.ingestion.tables import DEVICES, LABELS, view_tables
@@ -70,6 +71,25 @@ def test_a_table_with_all_columns_gets_its_schema_too(lake, tmp_path):
     assert not Newest(LABELS, profile, NO_SPARK).is_complete
     LABELS.open(lake.spark, profile)
     assert Newest(LABELS, profile, NO_SPARK).is_complete
+
+
+@pytest.mark.slow
+def test_a_later_schema_that_comes_before_a_migration_ends_stays(lake, tmp_path, monkeypatch):
+    profile, path = lake.fresh(tmp_path), LABELS.path(lake.fresh(tmp_path))
+    rows = lake.spark.createDataFrame([], LABELS.columns)
+    rows.write.format("delta").save(path)
+    sql = SparkSession.sql
+
+    def with_another(spark, statement):
+        monkeypatch.undo()
+        _set_schema(lake, path, SCHEMA + 1)
+        return sql(spark, statement)
+
+    monkeypatch.setattr(SparkSession, "sql", with_another)
+    with pytest.raises(UserError, match=rf"{path} \(schema {SCHEMA + 1}; .* update: git pull"):
+        LABELS.open(lake.spark, profile)
+    log = DeltaLog(path)
+    assert log.replay(log.versions[-1]).properties[PROPERTY] == str(SCHEMA + 1)
 
 
 @pytest.mark.slow
