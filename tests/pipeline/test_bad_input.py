@@ -103,7 +103,7 @@ def test_a_run_whose_outputs_are_gone(workshop, capsys):
 
 def test_no_champion_to_export(workshop, capsys):
     said = fails_with(export, workshop, capsys)
-    assert "no alias 'champion'" in said and f"{RUN} -e promote" in said
+    assert "no registered model 'package'" in said and f"{RUN} -e promote" in said
 
 
 @pytest.mark.parametrize("step", [device, score])

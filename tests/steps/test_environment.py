@@ -123,6 +123,8 @@ def prepared(*before: str, script: str = "", **environment: str) -> str:
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True
     )
+    if "/var/tmp" in script and PROJECT.is_relative_to("/tmp"):
+        pytest.skip("NOT PROVEN HERE: the checkout is below /tmp, which is covered")
     if done.returncode and "unshare" in done.stderr:
         pytest.skip(f"NOT PROVEN HERE: no namespace of its own ({done.stderr.strip()})")
     assert done.returncode == 0, done.stderr

@@ -65,8 +65,12 @@ def test_signals_at_any_moment_do_not_hang_the_agent(tmp_path):
 def test_status_of_settings_that_another_user_owns_says_sudo(tmp_path, capsys, monkeypatch):
     """Root may read anything, so the system's answer is replaced."""
 
-    def refuse(path, **_):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    read = Path.read_text
+
+    def refuse(path, **options):
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path, **options)
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert main(["status", "--config", str(tmp_path / "agent.toml")]) == 1
