@@ -4,12 +4,12 @@ The edge agent runs in its own environment, without TensorFlow, Spark and MLflow
 """
 
 import json
+import logging
 import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from mlflow.entities.model_registry import ModelVersion
@@ -21,7 +21,7 @@ from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TEST
 from steps.errors import UserError
 from steps.lake.session import spark_session
-from steps.landing.place import read
+from steps.landing.place import display, normalize, read
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import DeviceOutputs
 from steps.pipeline.step import Step, StepRun
@@ -33,7 +33,10 @@ from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, data_home
 
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
-NEXT = "\nNext:\n  make ui\n  make run SOURCE=<folder or URI with your own images>"
+DRAWN = "data/landing"
+"""The source into which ``make run`` draws the simulated camera's images."""
+
+logger = logging.getLogger("steps")
 
 
 class Parameters(StepParameters):
@@ -41,9 +44,11 @@ class Parameters(StepParameters):
 
     alias: Alias = Field(CHAMPION, description="alias that the device follows")
     frames: int = Field(10, ge=1, description="number of frames to score")
-    camera: Literal["simulated", "test-set"] = Field(
+    camera: str = Field(
         "simulated",
-        description="simulated, or test-set: images of the test split of the model's training",
+        pattern="^(simulated|test-set|folder:.+)$",
+        description="simulated; test-set: images of the test split of the model's training; or "
+        "folder:PATH: the images in a folder, by name",
     )
     seed: int = Field(1, ge=0, description="of the simulated camera, or of the test images")
     models: str = Field("data/device", description="folder for the pulled models")
@@ -76,7 +81,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
             *("--json", str(folder / "rows.json")),
         )
         rows = json.loads((folder / "rows.json").read_text())
-    print(NEXT, flush=True)  # noqa: T201 - the end of the README's first command
+    _say_what_is_next(run, parameters.camera, read_training(version).selection.source)
     model, number = source_of(version)
     release = json.loads(version.tags[RELEASE_TAG])["release"]
     line = f"{len(rows)} frames scored with {model} {number}, release {release}"
@@ -84,6 +89,21 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
     fill_report(run.report, outputs, rows)
     run.report.next_command = "make ui"
     return outputs
+
+
+def _say_what_is_next(run: StepRun, camera: str, source: str) -> None:
+    """Print how to go on, and warn if the frames are not of what the model was trained on."""
+    command = run.commands.rerun(camera="folder:<folder of new images>")
+    if source == normalize(DRAWN):
+        command = "make run SOURCE=<folder or URI with your own images>"
+    elif camera == "simulated":
+        logger.warning(
+            "the simulated camera draws a porch, and the model was trained on %s: these answers "
+            "say nothing of it; run: %s",
+            display(source),
+            run.commands.rerun(camera="test-set"),
+        )
+    print(f"\nNext:\n  make ui\n  {command}", flush=True)  # noqa: T201 - ends the README's first command
 
 
 def _edge(*arguments: str, **environment: str) -> None:
@@ -104,12 +124,15 @@ def _edge(*arguments: str, **environment: str) -> None:
 def _camera_arguments(
     run: StepRun, parameters: Parameters, version: ModelVersion, folder: Path
 ) -> Sequence[str]:
-    """Write some test images of the training, drawn by the seed, unless the camera is simulated.
+    """Return the camera; for test-set, write some test images of the training, drawn by the seed.
 
     They are of the device that took the first one drawn: a device takes its own region of them.
     """
     if parameters.camera == "simulated":
         return ("--camera", "simulated", "--seed", str(parameters.seed), "--device", "1")
+    if parameters.camera != "test-set":
+        images_of_user = Path(parameters.camera.partition(":")[2]).absolute()
+        return ("--camera", f"folder:{images_of_user}")
     selection = read_training(version).selection
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
     known: list[tuple[str, int, str | None]] = []

@@ -1,5 +1,6 @@
 """Errors that a user causes and can fix."""
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,10 +8,18 @@ from pathlib import Path
 
 from steps.endings import Result
 
-RUN = "mlflow run ."
-"""How errors say that a step is run; ``-e <step> -P …`` follows."""
-if Path(sys.prefix).parent.resolve() == Path(__file__).resolve().parents[1]:
-    RUN += " --env-manager local"  # this Python is the project's own
+
+def run_command(prefix: str) -> str:
+    """Return how a step is run as this one was; ``-e <step> -P …`` follows.
+
+    Args:
+        prefix: the folder of the Python environment. MLflow names those that it makes by a hash.
+    """
+    made = re.fullmatch(r"mlflow(-[0-9a-f]{40}){1,2}", Path(prefix).name)
+    return "mlflow run ." if made else "mlflow run . --env-manager local"
+
+
+RUN = run_command(sys.prefix)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,9 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
         **measured,
     )
     fill_report(run.report, outputs, package, signed=bool(keys))
-    run.report.next_command = run.commands.next("device", alias=alias_argument(alias))
+    run.report.next_command = run.commands.next(
+        "device", alias=alias_argument(alias), camera="test-set"
+    )
     return outputs
 
 

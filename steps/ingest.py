@@ -29,7 +29,7 @@ from steps.lake.newest import GetSpark, Newest
 from steps.lake.session import spark_session
 from steps.landing.archive import archive
 from steps.landing.arrivals import Arrivals, Limits
-from steps.landing.place import file_details, normalize, place_exists
+from steps.landing.place import display, file_details, normalize, place_exists
 from steps.landing.polling import (
     WAIT_SECONDS,
     leased_polls,
@@ -173,14 +173,17 @@ def _summarize(
     )
     trained_on = f"{outputs.table} {outputs.source} {outputs.labelled}"
     mlflow.set_tag(labelled.TAG, hashlib.sha256(trained_on.encode()).hexdigest())
-    logger.info("%s", describe_classes(outputs))
+    to_label = run.commands.next("label", source=display(source))
+    hint = "" if outputs.labels or not outputs.images else f"; to label them, run: {to_label}"
+    logger.info("%s%s", describe_classes(outputs), hint)
     if outputs.labels_from.keys() != {"name"}:
         for note in describe_folders(folders, have_splits(folders)):
             logger.warning("%s", note)
     log_delta_version(outputs.table, outputs.version, "ingest")
     mlflow.log_metrics({k: v for k, v in counts.items() if isinstance(v, int)})
     fill_report(run, images, quarantine, outputs, labels, zone.left_out)
-    run.report.next_command = run.commands.next("tune", ingest_run_id=run.id)
+    to_tune = run.commands.next("tune", ingest_run_id=run.id)
+    run.report.next_command = to_label if hint else to_tune
     return outputs
 
 

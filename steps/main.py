@@ -97,7 +97,8 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
     if registered := pipeline.runs.get("register"):  # the steps that are run next by hand follow it
         mlflow.set_tag(MODEL, read_outputs(registered, RegisterOutputs).model)
     no_model = result is Result.NO_MODEL
-    run.report.next_command = run.commands.resume() if no_model else run.commands.next("device")
+    to_score = run.commands.next("device", camera="test-set")
+    run.report.next_command = run.commands.resume() if no_model else to_score
     return MainOutputs(runs=pipeline.runs, steps=done, result=result, line=line)
 
 

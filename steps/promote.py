@@ -186,8 +186,8 @@ def _promote_version(run: StepRun, parameters: Parameters, number: str) -> Promo
     days = run.profile.release.fresh_days
     before, release = point_alias(version, alias, run.id, reason, keys, days)
     fill_manual_report(run.report, alias, before, number, reason)
-    after = "device" if release else "export"
-    run.report.next_command = run.commands.next(after, alias=alias_argument(alias))
+    after, camera = ("device", "test-set") if release else ("export", "")
+    run.report.next_command = run.commands.next(after, alias=alias_argument(alias), camera=camera)
     line, result = f"{alias}: {name} {number}; {past_result(version)}", Result.DONE
     if release:
         line, result = f"{line}; release {release}", Result.RELEASED

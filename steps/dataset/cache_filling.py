@@ -197,6 +197,16 @@ def plan_cache(
                     f"the set's own {split} split has no image labelled {' or '.join(missing)}; "
                     "put some there, or name another with -P test="
                 )
+            counted = rows["label"].value_counts()
+            few = {one: n for one in labels if (n := int(counted[one])) < len(SPLITS)}
+            if few:
+                shown = ", ".join(f"{one} {n}" for one, n in few.items())
+                merge = f"{next(iter(few))}=<other label>"
+                raise UserError(
+                    f"the {split} split has no image labelled {' or '.join(missing)}; too few "
+                    f"images have a label ({shown}): label more, or merge it into another",
+                    RunStep("label", {"source": display(selection.source), "merge": merge}),
+                )
             shorter_blocks = (
                 f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
             ) * any(times)  # images without a time are split one by one

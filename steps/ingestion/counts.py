@@ -1,5 +1,6 @@
 """The number of rows of a landing zone in the tables."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -74,7 +75,16 @@ def describe_classes(ingested: IngestOutputs) -> str:
     text = f"classes: {', '.join(shown) or 'none'}"
     if unlabelled := ingested.images - sum(ingested.labels.values()):
         text += f"; {unlabelled} images without a label"
+    text += "".join(f"; {alike}: one label?" for alike in _alike(ingested.labels))
     if ingested.splits:
         splits = ", ".join(f"{split} {count}" for split, count in sorted(ingested.splits.items()))
         text += f"; the set's own split: {splits}"
     return text
+
+
+def _alike(labels: Iterable[str]) -> Iterator[str]:
+    """Yield labels that differ by upper case and spaces only, each group as one text."""
+    groups: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        groups.setdefault("".join(label.casefold().split()), []).append(label)
+    yield from (" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1)

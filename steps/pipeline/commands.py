@@ -14,7 +14,7 @@ class Commands:
     """The commands that a running step names.
 
     Each one names the profile, the experiment unless it is MLflow's default, and
-    ``--env-manager local`` if this Python is the project's own.
+    ``--env-manager local`` unless MLflow made this Python's environment.
 
     Attributes:
         step: the entry point.

@@ -33,6 +33,10 @@ def test_a_source_of_which_no_file_is_an_image_fails_until_one_is(site, caplog):
     site.put({"IMG_0003.jpg": jpeg(4)})
     site.ingest()
     assert "in quarantine: 1 empty, 1 truncated; once" in caplog.text
+    assert (
+        "classes: none; 1 images without a label; to label them, run: mlflow run ." in caplog.text
+    )
+    assert f"-e label -P profile={site.home}/test.yaml -P source={site.zone}" in caplog.text
     statuses = [run.info.status for run in MlflowClient().search_runs(["0"])]
     assert statuses == ["FINISHED", "FAILED", "FAILED"]
 

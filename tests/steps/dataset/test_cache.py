@@ -148,7 +148,9 @@ def test_equal_bytes_count_once_and_under_the_first_path():
         (_known(0), "of the 0 images of /landing none has a label, and a network needs two"),
         (_known(50, "a"), "of the 50 images of /landing 50 are labelled a, and a network needs"),
         (_known(9), "no image labelled"),
-        (_known(300).assign(label=["rare"] + ["common"] * 299), "no image labelled rare; pass"),
+        (_known(300).assign(label=["rare"] + ["common"] * 299), "labelled rare; too few "
+         "images have a label (rare 1): label more, or merge it into another"),
+        (_known(300).assign(label=["no  box", "Box"] + ["box"] * 298), "(Box 1, no  box 1)"),
         (_known(300).assign(device_id="1", captured_at=datetime(2026, 7, 13, 5)),
          "no image labelled a or b; pass shorter blocks (-P block_minutes=5 -P guard_minutes=1)"),
     ],

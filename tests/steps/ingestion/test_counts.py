@@ -32,6 +32,11 @@ from steps.pipeline.outputs import IngestOutputs
             f"classes: {', '.join(f'{n:02} {99 - n}' for n in range(20))}, and 5 more, "
             "from elsewhere",
         ),
+        (
+            {"labels": {"No Box": 2, "no  box": 9, "box": 8}, "labels_from": {"table": 19}},
+            "classes: No Box 2, box 8, no  box 9, from a table; "
+            "'No Box' and 'no  box': one label?",
+        ),
         # an older run, which says less
         ({"labels": {"ants": 9, "bees": 8}}, "classes: ants 9, bees 8"),
     ],
