@@ -168,7 +168,7 @@ def measure(home: Path, keys: int) -> dict[str, float]:
             page.press("n")
             page.type("package")
             page.press("Enter")
-            page.wait("!waiting.length && item() && document.querySelector('#stage img').complete")
+            page.wait("!defining && item() && document.querySelector('#stage img').complete")
             page.run(MEASURE)
             for _ in range(keys):
                 page.press("1")

@@ -42,7 +42,10 @@ def guard(app: FastAPI, token: str, hosts: tuple[str, ...]) -> None:
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][1:]))
-        return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)
+        reason = f"{place}: {first['msg']}"
+        if first["type"] == "value_error":  # ours, and says what it is about
+            reason = str(first["ctx"]["error"])
+        return JSONResponse({"error": reason}, 422)
 
     for kind, status in ANSWERS.items():
         app.add_exception_handler(kind, _answer_with(status))

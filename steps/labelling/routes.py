@@ -73,6 +73,12 @@ class Labels(BaseModel):
     labels: list[Pressed] = Field(min_length=1, max_length=20_000)
 
 
+class Defined(BaseModel):
+    """A label that was typed."""
+
+    label: Label
+
+
 class Merge(BaseModel):
     """Two labels that become one."""
 
@@ -189,6 +195,30 @@ def choosing(sitting: Sitting) -> APIRouter:
     return routes
 
 
+def naming(sitting: Sitting, commits: Commits) -> APIRouter:
+    """Return the addresses that define, name and merge labels."""
+    routes = APIRouter()
+
+    @routes.post("/classes")
+    def define(defined: Defined) -> dict[str, Any]:
+        sitting.define(defined.label)
+        return {"defined": defined.label} | sitting.summary()
+
+    @routes.post("/names")
+    def name(names: dict[Label, Label]) -> dict[str, Any]:
+        commits.names(names)
+        sitting.read()
+        return sitting.summary()
+
+    @routes.post("/merge")
+    def merge(merged: Merge) -> dict[str, Any]:
+        commits.merge(sitting.source, merged.label, merged.into, sitting.labeller)
+        sitting.read()
+        return sitting.summary()
+
+    return routes
+
+
 def acting(
     sitting: Sitting, commits: Commits, training: Training, end: Callable[[], None]
 ) -> APIRouter:
@@ -206,21 +236,12 @@ def acting(
 
     @routes.post("/done")
     def done() -> dict[str, Any]:
-        answer = sitting.summary() | {"training": training.farewell()}
+        answer = sitting.summary() | {
+            "rows": len(sitting.journal.rows),
+            "training": training.farewell(),
+        }
         end()
         return answer
-
-    @routes.post("/names")
-    def name(names: dict[Label, Label]) -> dict[str, Any]:
-        commits.names(names)
-        sitting.read()
-        return sitting.summary()
-
-    @routes.post("/merge")
-    def merge(merged: Merge) -> dict[str, Any]:
-        commits.merge(sitting.source, merged.label, merged.into, sitting.labeller)
-        sitting.read()
-        return sitting.summary()
 
     @routes.post("/areas")
     def draw(drawn: Drawn) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from steps.labelling.certificate import fingerprint_of, own_address
 from steps.labelling.commits import Commits
 from steps.labelling.guard import guard
 from steps.labelling.journal import journal_folder
-from steps.labelling.routes import acting, choosing, reading
+from steps.labelling.routes import acting, choosing, naming, reading
 from steps.labelling.sitting import Sitting
 from steps.labelling.training import Training
 from steps.settings.profile import data_home
@@ -62,6 +62,7 @@ class Server:
         for routes in (
             reading(sitting),
             choosing(sitting),
+            naming(sitting, self.commits),
             acting(sitting, self.commits, self.training, self.over.set),
         ):
             app.include_router(routes, prefix=f"/{self.token}")

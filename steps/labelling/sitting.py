@@ -80,7 +80,7 @@ class Sitting:
         self.profile, self.source, self.labeller = profile, source, labeller
         self.journal = journal
         self.classes: list[str] = []
-        self.given = 0
+        self.given, self._given_to = 0, set[str]()
         self.features = ImageFeatures(profile, source)
         self.content = ImageContent(IMAGES.path(profile))
         self._lock = threading.RLock()
@@ -109,8 +109,11 @@ class Sitting:
             self.names = class_names(self.profile)
             by_key: list[str] = sorted(self.names, key=lambda label: self.names[label].key or "~")
             self._add_classes(by_key)
+            own = images.columns["label"].unique().to_pylist()
+            self._add_classes(sorted(label for label in own if label))
             found = {given.label for _, given in self.labels.items()}
-            found |= set(images.columns["label"].unique().to_pylist())
+            # in the order in which they came up, as in the sitting that gave them
+            self._add_classes(row.label for row in rows if row.label in found)
             self._add_classes(sorted(label for label in found if label))
             self.state = State(images, self._codes(images))
 
@@ -118,6 +121,11 @@ class Sitting:
         """Add those that are new at the end, so that a class keeps its key for the sitting."""
         new = (label for label in dict.fromkeys(labels) if label not in self.classes)
         self.classes += [label for label in new if label]
+
+    def define(self, label: str) -> None:
+        """Give a label the next key, before an image has it."""
+        with self._lock:
+            self._add_classes([label])
 
     def _codes(self, images: ImageIndex) -> NDArray[np.int32]:
         own = images.columns["label"].combine_chunks().dictionary_encode()
@@ -166,6 +174,7 @@ class Sitting:
                 ]
             )
             self.given += len(new)
+            self._given_to.update(press.sha256 for press in new)
 
     def undo(self) -> list[str]:
         """Take the last action back, of this sitting or an earlier one; return its images.
@@ -214,7 +223,7 @@ class Sitting:
         self.journal.append(rows)
         self._ids.update(row.id for row in rows)
         self.labels.apply(rows)
-        self._add_classes(sorted({row.label for row in rows if row.label}))
+        self._add_classes(row.label for row in rows)
         for row in rows:
             number, given = self.state.images.find(row.sha256), self.labels[row.sha256]
             if number is not None and given is not None:
@@ -254,6 +263,7 @@ class Sitting:
             "unlabelled": counts[NONE],
             "unsure": counts[UNSURE],
             "given": self.given,
+            "given_to": len(self._given_to),
             "features": self.features.count(),
             "classes": [
                 {"label": label, "count": counts[code]} | self._shown(label)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.ingestion.tables import IMAGES
-from steps.labelling.order import Filters, matching
+from steps.labelling.order import DAY, Filters, matching
 from steps.labelling.sitting import UNSURE, Sitting
 from steps.lake.delta_log import DeltaLog
 
@@ -32,13 +32,15 @@ def timeline(sitting: Sitting, device: str, day: date) -> dict[str, Any]:
     Returns:
         columns: sha256, at, label, unsure, brightness (0–255), and change: how much a frame
         differs from the one before, as a multiple of what is usual around it. A new state is far
-        above 1, and daylight, which changes all frames, is not.
+        above 1, and daylight, which changes all frames, is not. And ``left``: the days of the
+        device that have frames without a label.
     """
     numbers = np.flatnonzero(matching(sitting, Filters(show="all", device=device, day=day)))
     state = sitting.state
     rows = state.images.columns.take(pa.array(numbers))
     codes = state.codes[numbers]
     change = relative_change(_histograms(sitting, rows))
+    left = state.images.times[matching(sitting, Filters(device=device))] // DAY
     return {
         "sha256": rows["sha256"].to_pylist(),
         "at": [at.isoformat() for at in rows["captured_at"].to_pylist()],
@@ -46,6 +48,7 @@ def timeline(sitting: Sitting, device: str, day: date) -> dict[str, Any]:
         "unsure": (codes == UNSURE).tolist(),
         "brightness": np.nan_to_num(state.images.brightness[numbers]).round(1).tolist(),
         "change": change.round(2).tolist(),
+        "left": np.datetime_as_string(np.unique(left).astype("datetime64[D]")).tolist(),
     }
 
 

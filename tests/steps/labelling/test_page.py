@@ -41,10 +41,10 @@ class Place:
         self.profile, self.source = make_lake(home, images)
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, port: int = 0) -> None:
         self.journal = Journal(journal_folder(self.profile))
         self.sitting = Sitting(self.profile, self.source, self.journal, "ann")
-        self.server = Server(self.sitting, 0)
+        self.server = Server(self.sitting, port)
 
     def end(self) -> None:
         self.server.stop()
@@ -69,10 +69,12 @@ def place(tmp_path):
 
 
 def add_labels(page, *labels: str) -> None:
-    for label in labels:
+    for number, label in enumerate(labels, start=1):
         page.press("n")
         page.type(label)
         page.press("Enter")
+        page.press(str(number))  # labels one image as that
+    page.wait("!defining")
     page.wait(f"state.classes.length === {len(labels)} && !waiting.length")
 
 
@@ -92,6 +94,76 @@ def test_ten_keys_a_second_are_all_saved_for_the_image_that_was_shown(place):
     assert [row.sha256 for row in rows] == shown and len(set(shown)) == len(shown)
     assert [row.label for row in rows] == ["no package" if k == "1" else "package" for k in pressed]
     assert {row.how for row in rows} == {"key"} and time.monotonic() - start < 2 * SECONDS + 5
+
+
+def test_n_defines_a_label_and_a_refused_one_has_no_button(place):
+    with place.browse() as page:
+        for label in ("no package", "x" * 150, "a\u200bb"):
+            page.press("n")
+            page.type(label)
+            page.press("Enter")
+        page.wait("!defining && !at('problem').hidden")
+        told = page.run("at('problem').textContent")
+        assert told == "a label has no line break and no control character"
+        assert page.run("at('saved').textContent") == f"key 2 labels as {'x' * 150}"
+        assert page.run("at('classes').children.length") == 2 and place.labels == []
+        assert page.run("at('classes').lastChild.offsetWidth") < 350
+        assert page.run("document.documentElement.scrollWidth === innerWidth")
+        page.press("2")
+        page.wait("state.given === 1 && !waiting.length")
+    assert place.labels == ["x" * 150]
+
+
+def test_a_tab_of_a_page_that_was_started_again_says_so(place):
+    with place.browse() as page:
+        add_labels(page, "a")
+        port = place.server.port
+        place.end()
+        place.begin(port)
+        page.press("1")
+        page.wait("at('problem').textContent.includes('started again')")
+        told = page.run("at('problem').textContent")
+        assert told.endswith("that `label` printed now; 1 label of this tab is not saved")
+        page.run("begin()")
+        assert page.run("at('stage').textContent") == "The images could not be loaded."
+        page.run("waiting.length = 0, 0")  # else the browser asks whether to leave
+        page.press("t")
+        page.wait("at('frame').textContent === 'The frames could not be loaded.'")
+    assert place.labels == ["a"]
+
+
+def test_at_the_end_of_a_day_a_key_changes_nothing_and_enter_opens_the_next(tmp_path):
+    frames = [(frame_name(number, minutes=240), jpeg(number)) for number in range(8)]
+    place = Place(tmp_path, frames)
+    try:
+        with place.browse() as page:
+            add_labels(page, "a", "b")
+            page.press("t")
+            page.wait("frames.sha256.length > 0")
+            day, count = page.run("[at('day').value, frames.sha256.length]")
+            page.run("at('marks').value = 0, proposeMarks(), 0")
+            page.press("1")
+            page.wait("!waiting.length && !!ended")
+            (next_day,) = page.run("frames.left.filter(day => day !== at('day').value)")
+            told = f"this day is done, 1 day left: {next_day}"
+            assert told in page.run("at('segment').textContent")
+            page.press("2")
+            page.wait("at('problem').textContent.startsWith('this day is done')")
+            page.press("Enter")
+            page.wait(f"at('day').value === '{next_day}' && !ended && frames.label[0] === null")
+    finally:
+        place.end()
+    assert next_day != day and place.labels == ["a", "b", *["a"] * count]
+
+
+def test_after_a_dialog_the_keys_go_to_the_page(place):
+    with place.browse() as page:
+        page.click("#train")
+        page.wait("at('training').open")
+        page.click("#close-training")
+        page.wait("document.activeElement === document.body")
+        page.press("Enter")
+        assert not page.run("at('training').open")
 
 
 def test_undo_goes_back_over_a_restart_and_keys_that_follow_at_once_wait_for_it(place):
@@ -400,8 +472,11 @@ def test_on_a_full_disk_the_page_says_so_and_saves_once_there_is_space(place):
 def test_a_server_that_has_ended_is_named_and_done_ends_it(place):
     with place.browse() as page:
         add_labels(page, "a")
+        page.press("u")
+        page.press("1")
+        page.wait("state.given === 2 && !waiting.length")
         page.click("#done")
-        page.wait("document.body.innerText.includes('Done: 1 labels')")
+        page.wait("document.body.innerText.includes('Done: 1 image labelled, 3 rows with')")
         assert place.server.over.wait(5)
     with place.browse() as page:
         place.server.stop()
@@ -409,7 +484,7 @@ def test_a_server_that_has_ended_is_named_and_done_ends_it(place):
         page.wait("at('problem').textContent.includes('the server does not answer')")
         assert page.run("waiting.length") == 1
         page.run("waiting.length = 0, 0")  # else the browser asks whether to leave
-    assert place.labels == ["a"]
+    assert place.labels == ["a", None, "a"]
 
 
 NAMELESS = """

@@ -187,6 +187,20 @@ def test_odd_labels_are_refused_and_nothing_is_written(server, sitting, change, 
     assert sitting.journal.rows == []
 
 
+def test_a_label_is_defined_before_an_image_has_it_and_a_refused_one_is_not(server, sitting):
+    def define(label: str) -> requests.Response:
+        return requests.post(f"{server.address}classes", json={"label": label}, timeout=5)
+
+    assert define(" package ").json()["defined"] == "package"
+    for label in ("empty", "package"):
+        answer = define(label).json()
+    refused = define("a\u202eb")
+    assert refused.status_code == 422
+    assert refused.json() == {"error": "a label has no line break and no control character"}
+    assert [one["label"] for one in answer["classes"]] == sitting.classes == ["package", "empty"]
+    assert answer["unlabelled"] == 40 and sitting.journal.rows == []
+
+
 @pytest.mark.parametrize(
     "label",
     [

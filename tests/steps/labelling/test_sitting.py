@@ -50,10 +50,24 @@ def test_labels_count_and_the_newest_wins(sitting):
     summary = sitting.summary()
     assert (summary["unlabelled"], summary["unsure"], summary["given"]) == (37, 1, 4)
     assert summary["classes"] == [
-        {"label": "0", "count": 1},
         {"label": "1", "count": 0},
+        {"label": "0", "count": 1},
         {"label": "2", "count": 1},
     ]
+
+
+def test_labels_keep_their_keys_over_a_restart(sit, made):
+    profile, zone = made
+    (row,) = image_rows([(frame_name(-1), jpeg(99))], zone)
+    commit(profile, write_rows([row | {"label": "z", "label_from": "name"}], profile))
+    sitting = sit()
+    sitting.define("package")
+    sitting.label([press(sitting, 1, "package"), press(sitting, 2, "no package")])
+    sitting.label([press(sitting, 3, "a"), press(sitting, 1, "no package"), press(sitting, 4, "z")])
+    sitting.label([press(sitting, 5, "package")])
+    keys = ["z", "package", "no package", "a"]
+    assert sitting.classes == keys
+    assert sit().classes == keys
 
 
 def test_an_id_is_written_once(sit):

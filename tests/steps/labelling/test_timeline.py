@@ -45,4 +45,5 @@ def test_frames_of_a_day_in_colour_and_grey(tmp_path):
     journal.close()
     assert found["brightness"] == greys and found["at"] == sorted(found["at"])
     assert np.argmax(found["change"]) == 9 and found["label"] == [None] * len(greys)
+    assert found["left"] == ["2026-07-13"]
     assert found["unsure"] == [False] * len(greys)
