@@ -138,7 +138,7 @@ def test_at_the_end_of_a_day_a_key_changes_nothing_and_enter_opens_the_next(tmp_
     try:
         with place.browse() as page:
             add_labels(page, "a", "b")
-            page.press("t")
+            page.click("#tab-timeline")  # has the focus from then on
             page.wait("frames.sha256.length > 0")
             day, count = page.run("[at('day').value, frames.sha256.length]")
             page.run("at('marks').value = 0, proposeMarks(), 0")
