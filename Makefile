@@ -20,6 +20,8 @@ unexport PYTHONHOME PYTHONINSPECT PYTHONSTARTUP
 LOOPBACK := localhost,127.0.0.1,::1
 export no_proxy := $(or $(no_proxy),$(NO_PROXY),$(LOOPBACK)),$(LOOPBACK)
 export NO_PROXY := $(no_proxy)
+# `mlflow run` and `mlflow ui` report to their makers unless this is set
+export MLFLOW_DISABLE_TELEMETRY ?= true
 # MLflow asks for the user's name, which a user ID in a container may lack
 export LOGNAME ?= $(shell id -un 2>/dev/null || id -u)
 

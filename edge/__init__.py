@@ -24,3 +24,8 @@ The rooms, each of which imports only the ones below it:
 
 ``install`` holds the installer, the systemd unit and the command ``edge-agent``.
 """
+
+import os
+
+# onnxruntime reports its use to its makers unless it finds this when it is loaded
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

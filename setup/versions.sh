@@ -64,10 +64,11 @@ stop() {
     exit 1
 }
 
-# new_environment UV FOLDER: makes an empty environment of this Python.
+# new_environment UV FOLDER: makes an empty environment of this Python, whatever was there.
 new_environment() {
     local python=$PYTHON
     [[ ${UV_PYTHON:-} != "$PYTHON".* ]] || python=$UV_PYTHON
-    "$1" venv --quiet --clear --python "$python" "$2" ||
+    rm -rf "$2" # uv clears no folder that is not an environment yet
+    "$1" venv --quiet --python "$python" "$2" ||
         stop "Python $PYTHON is missing and could not be fetched: install Python 3.11 or 3.12, then run \`make setup\`"
 }

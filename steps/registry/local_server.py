@@ -45,7 +45,8 @@ def tracking_server() -> Iterator[str]:
     # in a session of its own, so that its workers can be stopped with it
     server = subprocess.Popen(
         command,
-        env=environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        env=environment
+        | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -127,7 +127,8 @@ def with_uv(checkout: Path, sync: str = ":") -> None:
 echo "$1 ${{2:-}}" >> "$HOME/calls"
 case "$1" in
     --version) echo "uv 99.0.0" ;;
-    venv) rm -rf "${{!#}}"; mkdir -p "${{!#}}/bin"
+    venv) [[ ! -e "${{!#}}" ]] || exit 2 # nor does the real one without --clear
+          mkdir -p "${{!#}}/bin"
           cat < /dev/null > "${{!#}}/bin/python"; /bin/chmod +x "${{!#}}/bin/python" ;;
     pip) [[ ${{!#}} != - ]] || cat > "$HOME/locked"; {sync} ;;
 esac

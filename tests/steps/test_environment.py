@@ -227,3 +227,16 @@ def test_a_process_beside_a_rank_does_not_run_the_main_module_again(tmp_path):
         timeout=120,
     )
     assert done.stdout.split() == ["imported", "0", "imported", "0"], done.stderr[-2000:]
+
+
+def test_no_library_reports_its_use():
+    """Each finds its switch when it is loaded, whatever a process imports first."""
+    script = (
+        "import os, sys, steps.export; assert {'mlflow', 'edge'} <= set(sys.modules);"
+        "assert 'onnxruntime' not in sys.modules;"
+        "print(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    names = ("MLFLOW_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY")
+    environment = {key: value for key, value in os.environ.items() if key not in names}
+    command = [sys.executable, "-c", script]
+    assert subprocess.check_output(command, cwd=PROJECT, env=environment) == b"true 1\n"
