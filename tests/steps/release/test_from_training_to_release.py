@@ -23,6 +23,7 @@ from edge.protocol.release import Release, ReleaseError
 from edge.protocol.rollout import Rollout
 from edge.update.self_test import run_self_test
 from steps import export, promote, register, score
+from steps.evaluation import promotion
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import history, move_alias
 
@@ -334,7 +335,7 @@ def overtaken(module, monkeypatch, version: str) -> str:
 
 def test_a_promotion_that_another_overtakes_compares_with_the_new_champion(challenger, monkeypatch):
     train_and_register(challenger, seed=1)
-    other = overtaken(promote, monkeypatch, "1")
+    other = overtaken(promotion, monkeypatch, "1")
     run_id = run_step(promote, challenger)
     assert ending_of(run_id)[1].startswith("champion: package 2; ")
     assert "Discordant pairs" in report(run_id)
