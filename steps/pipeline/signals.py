@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ SECONDS = 5.0
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
+SECONDS_OUTSIDE = 0.05
+"""After which a stop that Python ignored in a finalizer is raised once more."""
+
 _received: list[int] = []
 
 
@@ -30,6 +34,7 @@ def raise_when_stopped() -> None:
     """
     for number in STOPS:
         signal.signal(number, _stop)
+    sys.unraisablehook = _raise_outside
 
 
 @contextmanager
@@ -103,3 +108,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, note)
     note(number)
     raise KeyboardInterrupt
+
+
+def _raise_outside(ignored: "sys.UnraisableHookArgs") -> None:
+    """Raise a stop once more that came while Python ran a finalizer, which ignores exceptions."""
+    if not issubclass(ignored.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    again = threading.Timer(SECONDS_OUTSIDE, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
