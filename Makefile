@@ -28,10 +28,11 @@ export LOGNAME ?= $(shell id -un 2>/dev/null || id -u)
 PYTHON := .venv/bin/python
 PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 
-setup: ## Build .venv and .venv-edge, the Horovod wheel and Delta's jars, if they are missing; GPU=1 for CUDA
+setup: ## Build what is missing of .venv, .venv-edge, the Horovod wheel, Delta's jars and an archive of Spark's classes; GPU=1 for CUDA
 	@setup/machine.sh
 	@setup/environments.sh
 	@$(PYTHON) -m steps.lake.jars
+	@$(PYTHON) -m steps.lake.class_archive || $(PYTHON) -m steps.ingestion.rehearsal
 
 lock: ## Make requirements.lock and requirements-gpu.lock from conda.yaml again
 	@setup/lock.sh
