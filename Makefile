@@ -67,6 +67,7 @@ notebooks: setup ## Run the notebooks, and show them in docs/notebooks.md
 test: setup ## Run the tests: make test [ARGS="-k name"]
 	@$(PYTHON) -m pytest -m "not proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 
+prove: export EMULATED ?= agent outbox update/test_crashing_models.py
 prove: setup ## Run the long tests that kill and break things repeatedly; KILLS=50 for more
 	@$(PYTHON) -m pytest -m "proof and not cluster" $(SIDE_BY_SIDE) $(ORDER) $(ARGS)
 

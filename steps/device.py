@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
 from edge.protocol.release import RELEASE_TAG
@@ -23,7 +22,7 @@ from steps.errors import UserError
 from steps.lake.session import spark_session
 from steps.landing.place import display, normalize, read
 from steps.pipeline.model_names import released_name
-from steps.pipeline.outputs import DeviceOutputs
+from steps.pipeline.outputs import DeviceOutputs, Selection
 from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import CHAMPION, require_version
 from steps.registry.local_server import tracking_server
@@ -62,6 +61,7 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         raise UserError("the device's environment .venv-edge is missing; run: make setup")
     name = released_name(run.profile.model)
     version = require_version(name, parameters.alias, made_by="export")
+    selection = read_training(version).selection
     models = data_home() / parameters.models
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -77,11 +77,11 @@ def device(run: StepRun, parameters: Parameters) -> DeviceOutputs:
         _edge(
             "score",
             *("--models", str(models / name), "--count", str(parameters.frames)),
-            *_camera_arguments(run, parameters, version, folder),
+            *_camera_arguments(run, parameters, selection, folder),
             *("--json", str(folder / "rows.json")),
         )
         rows = json.loads((folder / "rows.json").read_text())
-    _say_what_is_next(run, parameters.camera, read_training(version).selection.source)
+    _say_what_is_next(run, parameters.camera, selection.source)
     model, number = source_of(version)
     release = json.loads(version.tags[RELEASE_TAG])["release"]
     line = f"{len(rows)} frames scored with {model} {number}, release {release}"
@@ -122,7 +122,7 @@ def _edge(*arguments: str, **environment: str) -> None:
 
 
 def _camera_arguments(
-    run: StepRun, parameters: Parameters, version: ModelVersion, folder: Path
+    run: StepRun, parameters: Parameters, selection: Selection, folder: Path
 ) -> Sequence[str]:
     """Return the camera; for test-set, write some test images of the training, drawn by the seed.
 
@@ -133,7 +133,6 @@ def _camera_arguments(
     if parameters.camera != "test-set":
         images_of_user = Path(parameters.camera.partition(":")[2]).absolute()
         return ("--camera", f"folder:{images_of_user}")
-    selection = read_training(version).selection
     cache = find_or_fill(selection, run.profile, lambda: spark_session(run.profile, "device"))
     known: list[tuple[str, int, str | None]] = []
     for group in read_row_groups(cache, TEST, ["path", "label", "device_id"]):

@@ -14,6 +14,7 @@ from fsspec.utils import get_protocol
 
 from edge.files.atomic import sync_folder, write_atomically
 from edge.inference.errors import UserError
+from edge.protocol.file_move import move_file
 
 ATOMIC_PROTOCOLS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
 """Stores that show a file only when it is complete. A rename there would be a copy."""
@@ -79,7 +80,7 @@ class Landing:
             filesystem.pipe_file(hidden, content)
             if replace and filesystem.exists(path):
                 filesystem.rm_file(path)
-            _rename(filesystem, hidden, path)
+            move_file(filesystem, hidden, path)
         return name
 
     def read(self, name: str) -> bytes | None:
@@ -115,15 +116,6 @@ class Landing:
         if isinstance(filesystem, LocalFileSystem) and not os.path.isdir(root):
             raise LandingError(f"the landing folder {root} does not exist: create or mount it")
         return filesystem, root
-
-
-def _rename(filesystem: fsspec.AbstractFileSystem, old: str, new: str) -> None:
-    if type(filesystem).mv is fsspec.AbstractFileSystem.mv:
-        # it copies and deletes all that a name matches as a pattern, such as star*.jpg
-        filesystem.cp_file(old, new)
-        filesystem.rm_file(old)
-    else:
-        filesystem.mv(old, new)
 
 
 def _sync_folders(folder: Path, root: Path) -> None:

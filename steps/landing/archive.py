@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 
 import fsspec
 
+from edge.protocol.file_move import move_file
 from steps.errors import UserError
 from steps.landing.place import open_place
 from steps.landing.zone import LandedFile
@@ -38,21 +39,12 @@ def archive(files: list[LandedFile], source: str, target: str) -> int:
         if file.is_unchanged(info):
             new = _find_free(filesystem, PurePosixPath(kept + below))
             filesystem.makedirs(str(new.parent), exist_ok=True)
-            _move(filesystem, root + below, str(new))
+            move_file(filesystem, root + below, str(new))
             moved += 1
     return moved
 
 
-def _move(filesystem: fsspec.AbstractFileSystem, old: str, new: str) -> None:
-    if type(filesystem).mv is fsspec.AbstractFileSystem.mv:
-        # it copies and deletes all that a name matches as a pattern, such as star*.jpg
-        filesystem.cp_file(old, new)
-        filesystem.rm_file(old)
-    else:
-        filesystem.mv(old, new)
-
-
-def _find_free(filesystem: "fsspec.AbstractFileSystem", path: PurePosixPath) -> PurePosixPath:
+def _find_free(filesystem: fsspec.AbstractFileSystem, path: PurePosixPath) -> PurePosixPath:
     """Return the path, or one with a number if it is taken by an earlier file."""
     candidate, number = path, 1
     while filesystem.exists(str(candidate)):

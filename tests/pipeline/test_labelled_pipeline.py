@@ -30,13 +30,14 @@ def loop(tmp_path_factory, workshop_factory):
         name, _, label = image.stem.rpartition("_")
         truth[hashlib.sha256(image.read_bytes()).hexdigest()] = label
         image.rename(landing / f"{name}.jpg")
-    assert workshop.step("main", source=landing, until="ingest").returncode == 0
+    assert workshop.step("ingest", source=landing).returncode == 0
     labelled = _label(workshop, landing, truth)
     planned = workshop.step("main", source=landing, dry_run="true").stderr
     names = "0=no package,1=package"
     assert workshop.step("label", source=landing, names=names).returncode == 0
-    for asked in ({"until": "ingest"}, {"from": "train", **QUICK}):  # without a search
-        assert workshop.step("main", source=landing, **asked).returncode == 0
+    assert workshop.step("ingest", source=landing).returncode == 0
+    from_train = {"from": "train", **QUICK}  # without a search
+    assert workshop.step("main", source=landing, **from_train).returncode == 0
     scored = workshop.step("device", models=workshop.home / "device")
     assert scored.returncode == 0
     return labelled, planned, scored.stdout

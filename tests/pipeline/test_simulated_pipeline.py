@@ -338,7 +338,7 @@ def test_spark_scores_each_image_once(pipeline, deployed):
     assert (second.scored, second.line) == (0, "package 1 has nothing new to score")
 
 
-LONGER = QUICK | {"train_epochs": 60, "train_patience": 0, "train_launcher": "single"}
+LONGER = QUICK | {"train_epochs": 20, "train_patience": 0, "train_launcher": "single"}
 
 
 def epochs_kept(pipeline) -> int:
