@@ -9,7 +9,7 @@ list=tests/cluster/requirements.txt
 if ! compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null; then
     as_root=()
     if [[ $(id -u) != 0 ]]; then
-        sudo -n true 2>/dev/null || stop "missing: run \`sudo apt-get install -y postgresql\`"
+        sudo -n true 2>/dev/null || stop "missing: run \`sudo apt-get update && sudo apt-get install -y --no-install-recommends postgresql\`"
         as_root=(sudo -n)
     fi
     say "installing PostgreSQL"

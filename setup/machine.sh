@@ -48,7 +48,8 @@ command -v apt-get >/dev/null ||
 as_root=()
 if [[ $(id -u) != 0 ]]; then
     sudo -n true 2>/dev/null ||
-        stop "missing: $missing. Run \`sudo apt-get install -y $(packages | paste -sd' ') && make setup\`"
+        stop "missing: $missing. Run \`sudo apt-get update && \
+sudo apt-get install -y --no-install-recommends $(packages | paste -sd' ') && make setup\`"
     as_root=(sudo -n)
 fi
 

@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge.protocol.release import RELEASE_TAG
 from steps.dataset.cache_filling import find_or_fill
@@ -30,12 +31,30 @@ from steps.registry.versions import read_training, source_of
 from steps.release.keys import public_keys
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import PROJECT, data_home
+from steps.settings.validation_errors import did_you_mean
 
 EDGE_PYTHON = PROJECT / ".venv-edge" / "bin" / "python"
 DRAWN = "data/landing"
 """The source into which ``make run`` draws the simulated camera's images."""
 
+CAMERAS = ("simulated", "test-set")
+FOLDER = "folder:"
+
 logger = logging.getLogger("steps")
+
+
+def _camera(name: str) -> str:
+    """Return the name of a camera that this step has."""
+    if name in CAMERAS or (name.startswith(FOLDER) and name != FOLDER):
+        return name
+    kind = name.partition(":")[0]
+    raise ValueError(
+        f"{name!r} is not a camera; {did_you_mean(kind, [*CAMERAS, FOLDER])}"
+        f"pass {', '.join(CAMERAS)} or {FOLDER}PATH"
+    )
+
+
+Camera = Annotated[str, AfterValidator(_camera)]
 
 
 class Parameters(StepParameters):
@@ -43,9 +62,8 @@ class Parameters(StepParameters):
 
     alias: Alias = Field(CHAMPION, description="alias that the device follows")
     frames: int = Field(10, ge=1, description="number of frames to score")
-    camera: str = Field(
+    camera: Camera = Field(
         "simulated",
-        pattern="^(simulated|test-set|folder:.+)$",
         description="simulated; test-set: images of the test split of the model's training; or "
         "folder:PATH: the images in a folder, by name",
     )

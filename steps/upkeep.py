@@ -17,7 +17,7 @@ from steps.lake.transaction import retry_conflicts
 from steps.landing.polling import WAIT_SECONDS
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import UpkeepOutputs
-from steps.pipeline.runs import experiment_id
+from steps.pipeline.runs import experiment_id, finished_runs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.alias_lock import lock_aliases
 from steps.registry.aliases import find_registered, unreadable
@@ -87,7 +87,8 @@ def upkeep(run: StepRun, parameters: Parameters) -> UpkeepOutputs:
 def _renew_freshness(run: StepRun) -> None:
     model, signed = released_name(run.profile.model), run.profile.release
     if find_registered(model) is None:
-        logger.warning("no release stays fresh: %s", unreadable(model))
+        if finished_runs("export", count=1):  # or nothing was ever released
+            logger.warning("no release stays fresh: %s", unreadable(model))
         return
     with lock_aliases(model, run.id):
         keys, days = partial(signing_keys, signed.key_file), signed.fresh_days

@@ -10,7 +10,9 @@ from steps.evaluation.slices import slices
 from steps.pipeline.report import Report
 
 SLICES = 40
-RED = np.array([230, 30, 30])
+OPACITY = 0.5
+BLUE, YELLOW = np.array([0, 34, 78]), np.array([254, 232, 56])
+"""The ends of the colour map cividis."""
 
 
 def add_cues(report: Report, audit: Audit) -> None:
@@ -63,7 +65,7 @@ def add_left_out(report: Report, audit: Audit) -> None:
 
 
 def add_maps(report: Report, audit: Audit, test: Predictions) -> None:
-    """Add images in which red is what the answer depends on."""
+    """Add images in which yellow is what the answer depends on."""
     images = [
         (
             f"{test.truth[index]}, predicted {test.predicted[index]}",
@@ -73,16 +75,19 @@ def add_maps(report: Report, audit: Audit, test: Predictions) -> None:
         for index, one in audit.maps.items()
     ]
     text = (
-        "Red: if this part is hidden, the predicted label is less probable. It should be the "
-        f"object. {audit.surroundings}"
+        "Yellow: if this part is hidden, the predicted label is less probable, the more the "
+        "brighter; dark blue: it is not. Yellow should be the object. The images are shown in "
+        f"grey. {audit.surroundings}"
     )
     report.images("What the answer depends on", images, text)
 
 
 def _overlay(one: OcclusionMap) -> Image.Image:
+    """Return a grey image below a map from dark blue to yellow, which colour-blind people read."""
     height, width = one.pixels.shape[:2]
     shares = np.clip(one.drops, 0, None) / max(one.drops.max(), 1)
     drops = Image.fromarray(shares.astype(np.float32))
-    opacity = 0.75 * np.asarray(drops.resize((width, height), Image.Resampling.BILINEAR))[..., None]
-    mixed = one.pixels * (1 - opacity) + RED * opacity
+    share = np.asarray(drops.resize((width, height), Image.Resampling.BILINEAR))[..., None]
+    grey = np.asarray(Image.fromarray(one.pixels).convert("L"))[..., None]
+    mixed = grey * (1 - OPACITY) + (BLUE + (YELLOW - BLUE) * share) * OPACITY
     return Image.fromarray(mixed.round().astype(np.uint8))

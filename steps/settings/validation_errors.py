@@ -50,7 +50,7 @@ def did_you_mean(typed: str, names: Iterable[str]) -> str:
     'did you mean train_epochs? '
     """
     typed = typed.lower().replace("-", "_")
-    near = (
+    near = typed and (
         [name for name in names if name.endswith(f"_{typed}")]
         or get_close_matches(typed, names, n=1, cutoff=NEAR)
         # misspelt and without the step's name in front

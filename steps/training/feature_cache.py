@@ -90,7 +90,9 @@ def _fill_features(
     source: Source, cache: Cache, plain: str, spark: SparkSession, folder: str
 ) -> Cache:
     """Describe the images; those in the folder ``plain``, if it has them, are known as they are."""
-    logger.info("describing the images by %s …", source.network)
+    size, copies = source.input_size[0], source.copies - 1
+    augmented = f", and {copies} augmented copies of each" if copies else ""
+    logger.info("describing the images by %s at %d%s …", source.network, size, augmented)
     attempt = f"{folder}/{uuid.uuid4().hex}"
     pixels, rows = spark.read.parquet(cache.url), cache.group_rows
     tests = [TEST] if cache.has_few(TEST) else []  # cross-validation takes them too then

@@ -50,7 +50,8 @@ class LearningCurve:
         advice = "it is not shown that more labels like these would help"
         if self.is_rising:
             recall, worst = min(zip(self.recalls(1.0), labels, strict=True))
-            advice = f"more labels would help, above all of {worst} (recall {recall:.2f})"
+            most = f", above all of {worst} (recall {recall:.2f})" if recall < 1 else ""
+            advice = f"more labels would help{most}"
         return f"accuracy with a quarter, half and all of the labels: {accuracies}; {advice}"
 
 

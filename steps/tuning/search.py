@@ -100,6 +100,9 @@ def search(
             logger.info("the time limit of the search is reached")
             break
         wave = min(limits.parallelism, limits.trials - len(trials))
+        last = len(trials) + wave
+        numbers = f"{last}" if wave == 1 else f"{len(trials) + 1}–{last}"
+        logger.info("%s: trial %s of %d …", plan.network, numbers, limits.trials)
         spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
         _insert_trials(spark_trials, trials, space)
         hyperopt.fmin(
@@ -115,7 +118,9 @@ def search(
         )
         trials += _collect_trials(spark_trials, len(trials), space, parent_run_id, plan.network)
         best = min((trial.validation_loss for trial in trials), default=math.inf)
-        logger.info("%d of %d trials, lowest loss %.4f", len(trials), limits.trials, best)
+        logger.info(
+            "%s: %d of %d trials, lowest loss %.4f", plan.network, len(trials), limits.trials, best
+        )
     return trials
 
 

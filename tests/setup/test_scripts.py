@@ -67,7 +67,10 @@ def test_a_user_without_sudo_gets_the_command(bare):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     packages = "openjdk-17-jre-headless g++ make python3-venv"
-    assert f"`sudo apt-get install -y {packages} && make setup`" in result.stderr
+    assert (
+        "`sudo apt-get update && sudo apt-get install -y --no-install-recommends "
+        f"{packages} && make setup`"
+    ) in result.stderr
 
 
 @pytest.mark.parametrize(("user", "said"), [("0", "qemu-user-static"), ("1000", "needs root")])

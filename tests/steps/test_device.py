@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from pydantic import ValidationError
 
 from steps import device
+from steps.errors import UserError
 from steps.landing.place import normalize
 from steps.pipeline.commands import Commands
+from steps.settings.parameters import parse_parameters
 
 OWN_NEXT = "-e device -P 'camera=folder:<folder of new images>'"
 
@@ -38,7 +39,21 @@ def test_a_folder_counts_from_where_the_command_was_typed(tmp_path, monkeypatch)
     assert arguments == ("--camera", f"folder:{tmp_path}/new photos")
 
 
-@pytest.mark.parametrize("camera", ["", "folder:", "folder", "opencv:0", "test-set2"])
-def test_a_camera_is_one_of_three(camera):
-    with pytest.raises(ValidationError):
-        device.Parameters(camera=camera)
+@pytest.mark.parametrize(
+    ("camera", "guess"),
+    [
+        ("", ""),
+        ("folder:", "did you mean folder:? "),
+        ("folder", "did you mean folder:? "),
+        ("opencv:0", ""),
+        ("test-set2", "did you mean test-set? "),
+        ("simulatd", "did you mean simulated? "),
+    ],
+)
+def test_a_camera_is_one_of_three(camera, guess):
+    with pytest.raises(UserError) as raised:
+        parse_parameters(device.Parameters, "device", [f"--camera={camera}"])
+    assert str(raised.value) == (
+        f"camera: {camera!r} is not a camera; {guess}pass simulated, test-set or folder:PATH; "
+        "see: python -m steps.device --help"
+    )
