@@ -28,20 +28,20 @@ except KeyboardInterrupt:
 """
 
 
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
 @pytest.mark.parametrize("number", ["signal.SIGINT", "signal.SIGTERM"])
 @pytest.mark.parametrize("finalizer", ["kept = weakref.ref(image, stop)", "Image.__del__ = stop"])
 def test_a_stop_in_a_finalizer_is_raised_after_it(number, finalizer):
-    program = STEP.format(number=number, finalizer=finalizer)
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
-    )
+    ended = run(STEP.format(number=number, finalizer=finalizer))
     assert (ended.stdout, ended.stderr, ended.returncode) == ("stopped\n", "", 0)
 
 
 def test_other_exceptions_in_a_finalizer_are_shown():
     program = STEP.replace("os.kill(os.getpid(), {number})", "raise KeyError('crumbs')")
     program = program.format(finalizer="Image.__del__ = stop").replace("sleep(3)", "sleep(0)")
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
-    )
+    ended = run(program)
     assert ended.stdout == "went on\n" and "crumbs" in ended.stderr
