@@ -3,8 +3,11 @@
 import os
 import platform
 import re
-import threading
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -32,35 +35,39 @@ def peak_megabytes(process: int | str = "self") -> float:
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
-class Memory:
-    """The highest resident memory of this process' children, sampled, in MB by kind.
+class Cost(NamedTuple):
+    """What a program and the processes below it took.
 
-    Example::
-
-        with Memory() as memory:
-            work()
-        print(memory.peak)  # {"java": 912, "python": 260}
+    Attributes:
+        cpu_s, elapsed_s: seconds.
+        driver_mb, java_mb, workers_mb: the highest resident memory of the program itself, its
+            JVM, and all its other processes together.
     """
 
-    def __enter__(self) -> "Memory":
-        self.peak: dict[str, int] = {}
-        self._over = threading.Event()
-        self._sampling = threading.Thread(target=self._sample, daemon=True)
-        self._sampling.start()
-        return self
+    cpu_s: float
+    elapsed_s: float
+    driver_mb: int
+    java_mb: int
+    workers_mb: int
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._sampling.join()
 
-    def _sample(self) -> None:
-        while not self._over.wait(0.1):
-            now: dict[str, int] = {}
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    kind = "java" if "java" in child.name() else "python"
-                    now[kind] = now.get(kind, 0) + child.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            for kind, size in now.items():
-                self.peak[kind] = max(self.peak.get(kind, 0), size // 1_000_000)
+def measure(program: subprocess.Popen) -> Cost:
+    """Wait for a program, and return what it took, sampled."""
+    began = time.perf_counter()
+    seconds: dict[tuple[int, float], float] = {}
+    peak = dict.fromkeys(("driver", "java", "workers"), 0)
+    while program.poll() is None:
+        now = dict.fromkeys(peak, 0)
+        with suppress(psutil.NoSuchProcess):
+            top = psutil.Process(program.pid)
+            for one in (top, *top.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess), one.oneshot():
+                    times = one.cpu_times()
+                    seconds[one.pid, one.create_time()] = times.user + times.system
+                    kind = "java" if "java" in one.name() else "workers"
+                    now["driver" if one is top else kind] += one.memory_info().rss
+        peak = {kind: max(size, now[kind]) for kind, size in peak.items()}
+        time.sleep(0.2)
+    megabytes = (size // 1_000_000 for size in peak.values())
+    elapsed = time.perf_counter() - began
+    return Cost(round(sum(seconds.values()), 1), round(elapsed, 1), *megabytes)

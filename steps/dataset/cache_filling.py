@@ -96,19 +96,21 @@ def find_or_make(
 
 def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     images = labelled.labelled_images(_open_table(spark, selection), selection.source)
-    if selection.labelled not in ("", labelled.digest(images)):
+    found = images.select(*labelled.COLUMNS).toArrow()
+    if selection.labelled not in ("", labelled.digest(found)):
         raise UserError(
             f"the labelled images of {selection.table} changed since, and version "
             f"{selection.version} is gone: ingest again",
             RunStep("ingest", {"source": display(selection.source)}),
         )
-    known = images.select(*labelled.COLUMNS).toPandas()
+    known = found.to_pandas()
     known = known.assign(own=own_splits(known, selection))
     rows, labels, counts = plan_cache(known, selection)
     size = "×".join(map(str, selection.input_size))
     logger.info("preparing %d images at %s, %s …", len(rows), size, selection.resizing)
     require_space(folder, len(rows) * 3 * math.prod(selection.input_size), "the prepared images")
-    planned = spark.createDataFrame(rows[["path", "sha256", "class", "split", "row_group"]])
+    plan = rows[["path", "sha256", "class", "split", "row_group"]]
+    planned = spark.createDataFrame(pa.Table.from_pandas(plan, preserve_index=False))
     camera = F.concat_ws(" ", "camera_make", "camera_model").alias("camera")
     images = images.select("sha256", "path", "device_id", "captured_at", camera, *FILE, "content")
     groups = rows.groupby(["split", "row_group"]).size()

@@ -29,6 +29,9 @@ Follow = Callable[[list[dict[str, Any]]], list[str | None]]
 COLUMNS = ("path", "sha256", "device_id", "captured_at", "split", "label")
 """What decides a training, beside the pixels that have the hash."""
 
+ROWS_AT_ONCE = 10_000
+"""That Python holds as objects."""
+
 
 def labelled_images(images: DataFrame, source: str) -> DataFrame:
     """Return the rows of ``images`` that a network can learn from, with all their columns.
@@ -49,8 +52,11 @@ def digest(images: DataFrame | pa.Table) -> str:
     """Return a hash of labelled images that does not depend on their order."""
     columns = images.select(list(COLUMNS))
     table = columns if isinstance(columns, pa.Table) else columns.toArrow()
-    lines = "\n".join(sorted(map(repr, _rows(table))))
-    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+    found, before = hashlib.sha256(), ""
+    for line in sorted(map(repr, _rows(table))):
+        found.update(f"{before}{line}".encode("utf-8", "surrogatepass"))
+        before = "\n"
+    return found.hexdigest()
 
 
 def too_few_labels(images: int, labels: dict[str, int], source: str) -> UserError:
@@ -149,7 +155,8 @@ def _rows(images: pa.Table) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of ``COLUMNS`` with times in microseconds, by whatever they were read."""
     times = images["captured_at"].cast(TIME).cast(pa.int64())
     images = images.set_column(COLUMNS.index("captured_at"), "captured_at", times)
-    yield from zip(*(images[name].to_pylist() for name in COLUMNS), strict=True)
+    for batch in images.to_batches(max_chunksize=ROWS_AT_ONCE):
+        yield from zip(*(batch[name].to_pylist() for name in COLUMNS), strict=True)
 
 
 def _describe(before: dict[str, tuple[Any, ...]], after: dict[str, tuple[Any, ...]]) -> str | None:

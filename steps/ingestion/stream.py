@@ -12,6 +12,7 @@ from pyspark.sql.functions import broadcast
 from tqdm import tqdm
 
 from steps.ingestion.duplicates import Duplicates, select_unchanged
+from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import Rules, build_images, describe_files
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES, QUARANTINE, TIME, open_tables
 from steps.lake.newest import GetSpark, Newest
@@ -26,6 +27,9 @@ from steps.settings.profile import Profile
 logger = logging.getLogger(__name__)
 
 MAX_CLOCK_SKEW = timedelta(hours=1)
+
+UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
+"""The time of names that have none: their files stay in the order of their paths."""
 
 
 def ingest_files(
@@ -60,7 +64,7 @@ def ingest_files(
         arrivals.note(ingested)
         recorded = set(ingested)
     new = [file for file in files if file not in recorded]
-    sizes = {(file.path, file.bytes) for file in recorded}
+    sizes = {(file.path, file.bytes) for file in recorded} if new else set()
     touched = [file for file in new if (file.path, file.bytes) in sizes]
     # a copy may have another time
     unchanged = select_unchanged(spark(), profile, touched, rules) if touched else set()
@@ -69,7 +73,7 @@ def ingest_files(
     may_write()
     if unchanged:
         arrivals.note(sorted(unchanged))
-    arrivals.record(new, limits)
+    arrivals.record(sorted(new, key=partial(_taken_at, rules=rules)), limits)
     rewritten = not {file.path for file in recorded}.isdisjoint(file.path for file in new)
     duplicates = Duplicates(spark, profile, arrivals.home, rewritten)
     if not arrivals.has_pending() and not duplicates.are_pending():
@@ -100,6 +104,16 @@ def _read_ingested(spark: GetSpark, profile: Profile, source: str) -> list[Lande
         if (newest := Newest(table, profile, spark)).exists
         for row in newest.rows(schema, here).to_pylist()
     ]
+
+
+def _taken_at(file: LandedFile, rules: Rules) -> datetime:
+    """Return the time in a file's name, by which the images of a day are in few chunks.
+
+    Each chunk has data files of each of its days. Folders that are named by a hash would have some
+    of each day in each chunk.
+    """
+    named = parse_file_name(file.path, rules.source, rules.pattern, rules.has_splits)
+    return named.captured_at or UNKNOWN
 
 
 def _write_chunk(

@@ -89,18 +89,25 @@ class DeltaLog:
         found = self._filesystem.find(self._root, detail=True)
         return {path[len(self._root) :].lstrip("/"): i["size"] for path, i in found.items()}
 
-    def read(self, version: int) -> Snapshot:
+    def read(self, version: int, earlier: Snapshot | None = None) -> Snapshot:
         """Return one of the versions.
+
+        Args:
+            version: its number.
+            earlier: one that was read before; it becomes this one, so that only the commits
+                between them are read, unless the log no longer has all of these.
 
         Raises:
             UserError: a later version of the project wrote the table.
         """
-        snapshot = self.replay(version)
+        snapshot = self.replay(version, earlier)
         require_known(self.table, snapshot.properties)
         return snapshot
 
-    def replay(self, version: int) -> Snapshot:
+    def replay(self, version: int, earlier: Snapshot | None = None) -> Snapshot:
         """Return one of the versions, also of a later schema."""
+        if earlier and set(range(earlier.version + 1, version + 1)) <= set(self.versions):
+            return self._apply_commits(earlier, earlier.version, version)
         checkpoints = [match for name in self._log if (match := CHECKPOINT.fullmatch(name))]
         start = max((int(m[1]) for m in checkpoints if int(m[1]) <= version), default=-1)
         snapshot = Snapshot(version)
@@ -108,11 +115,15 @@ class DeltaLog:
             if int(match[1]) == start:
                 for action in _read_checkpoint(self._filesystem, self._path(match[0])):
                     snapshot.apply(action)
+        return self._apply_commits(snapshot, start, version)
+
+    def _apply_commits(self, snapshot: Snapshot, start: int, version: int) -> Snapshot:
         for commit in self.versions:
             if start < commit <= version:
                 content = self._filesystem.cat_file(self._path(f"{commit:020}.json"))
                 for line in content.splitlines():
                     snapshot.apply(json.loads(line))
+        snapshot.version = version  # last: what fails before is applied again, to the same end
         return snapshot
 
     def files_beside(self, snapshot: Snapshot) -> list[str]:

@@ -9,12 +9,14 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import cache
+from threading import Lock
 from typing import TypeVar, cast
 
 from py4j.java_gateway import JavaClass
 from pyspark.sql import DataFrame, SparkSession
 
-from steps.lake.delta_log import DeltaLog
+from steps.lake.delta_log import DeltaLog, Snapshot
 
 ONCE = 1
 """The only version of a transaction, so that each name commits once."""
@@ -65,6 +67,26 @@ def retry_conflicts(write: Callable[[], T]) -> T:
     return write()
 
 
+class _Committed:
+    """The names under which a table has rows. Each commit of its log is read once."""
+
+    def __init__(self, table: str):
+        self._table, self._lock = table, Lock()
+        self._newest: Snapshot | None = None
+
+    def names(self, version: int) -> set[str]:
+        """Return those of a version, and of later ones that were read already."""
+        with self._lock:
+            if self._newest is None or self._newest.version < version:
+                self._newest = DeltaLog(self._table).read(version, self._newest)
+            return self._newest.transactions
+
+
+@cache
+def _committed(table: str, table_id: str) -> _Committed:
+    return _Committed(table)  # a table that was created again has another ID
+
+
 class Append:
     """An append of data files to a table.
 
@@ -98,8 +120,8 @@ class Append:
         # what Delta's own txnVersion does, which finds it by a query: of two transactions that
         # have read a name, one commits it
         self._transaction.readTxn().addOne(self._name)
-        log, version = DeltaLog(self._table), self._transaction.readVersion()
-        return self._name in log.read(version).transactions
+        committed = _committed(self._table, self._transaction.metadata().id())
+        return self._name in committed.names(self._transaction.readVersion())
 
     def commit(self, actions: list[str], rows: int) -> int:
         """Make the files readable, all or none.

@@ -43,7 +43,12 @@ class Landing:
 
 def fingerprint(files: Iterable[LandedFile]) -> str:
     """Return a hash that changes with any file's path, size or time of change, in any order."""
-    return hashlib.sha256(repr(sorted(map(tuple, files))).encode()).hexdigest()
+    digest, before = hashlib.sha256(b"["), ""
+    for file in sorted(files):  # as repr of the list, which would be long
+        digest.update(f"{before}{tuple(file)}".encode())
+        before = ", "
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:

@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import Rules
 from steps.ingestion.tables import IMAGES, SCORES, path_is_under
+from steps.lake.delta_log import DeltaLog
 from steps.lake.worker_append import append_by_workers
 from steps.landing.arrivals import Arrivals, Chunk, Limits
 from steps.landing.place import normalize
@@ -28,6 +29,13 @@ from steps.settings.profile import Profile
 
 LIMITS = Limits(files=20_000, bytes=8_000_000_000)
 """Of a batch of files, of which a worker holds a few at a time."""
+
+KEYS = ["path", "sha256"]
+"""What identifies an image, in both tables."""
+
+MOST_BYTES, MOST_ROWS = 32_000_000, 200_000
+"""The size of ``scores``, and the number of images that lack an answer, up to which each task gets
+the keys of all: the JVM holds them in memory."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,12 @@ def ledger_of(profile: Profile, source: str, alias: str) -> str:
     A run that scores locks it, so that of two at once one scores.
     """
     return _arrivals(profile, source and normalize(source), alias).home
+
+
+def _size(table: str) -> int:
+    """Return the bytes of a table's newest version."""
+    log = DeltaLog(table)
+    return sum(log.read(log.versions[-1]).files.values())
 
 
 def _arrivals(profile: Profile, source: str, alias: str) -> Arrivals:
@@ -92,7 +106,7 @@ class Scoring:
         known = (
             SCORES.read(self.spark, self.profile)
             .where(f"model = '{name}' AND model_version = '{model.number}'")
-            .select("path", "sha256")
+            .select(*KEYS)
         )
         images = (
             IMAGES.read(self.spark, self.profile, ingested.version)
@@ -100,7 +114,14 @@ class Scoring:
             .where("replaced_at IS NULL")
             .select("path", "device_id", "sha256", "content")
         )
-        self._append(images.join(known.hint("broadcast"), ["path", "sha256"], "left_anti"), model)
+        missing = images.select(*KEYS).join(known, KEYS, "left_anti")
+        if _size(SCORES.path(self.profile)) <= MOST_BYTES:
+            images = images.join(known.hint("broadcast"), KEYS, "left_anti")
+        elif missing.limit(MOST_ROWS + 1).count() <= MOST_ROWS:
+            images = images.join(missing.hint("broadcast"), KEYS, "left_semi")
+        else:  # Spark sorts the images, which takes longer and holds few
+            images = images.join(missing, KEYS, "left_semi")
+        self._append(images, model)
 
     def score_files(self, source: str, may_write: Callable[[], None] = lambda: None) -> int:
         """Score the files of a folder that are new to the alias; return how many.

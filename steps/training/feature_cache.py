@@ -5,7 +5,7 @@ import json
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache as cached
 from functools import partial
@@ -116,13 +116,21 @@ def _fill_features(
     both = [Counter(cache.counts[split]) for split in (TRAIN, VALIDATION)]
     counts = cache.counts | {REST: dict(both[0] + both[1])}
     features = replace(cache, url=attempt, group_rows=described, counts=counts)
-    groups = read_row_groups(features, TRAIN, ["features"])
-    values = np.array([np.frombuffer(row, np.float32) for g in groups for row in g.features])
-    return replace(
-        features,
-        mean=values.mean(axis=0, dtype=np.float64).tolist(),
-        deviation=values.std(axis=0, dtype=np.float64).tolist(),
-    )
+    mean, deviation = _moments(read_row_groups(features, TRAIN, ["features"]))
+    return replace(features, mean=mean.tolist(), deviation=deviation.tolist())
+
+
+def _moments(groups: Iterable[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each feature's mean and standard deviation, of one row group in memory at a time."""
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    for group in groups:
+        values = np.array([np.frombuffer(row, np.float32) for row in group.features], np.float64)
+        own, change = len(values), values.mean(axis=0) - mean
+        count += own
+        # the parallel algorithm of Chan, Golub and LeVeque
+        squares = squares + values.var(axis=0) * own + change**2 * own * (count - own) / count
+        mean = mean + change * own / count
+    return mean, np.sqrt(squares / count)
 
 
 def _describe_group(rows: pa.Table, source: Source, after: int, known: Cache | None) -> pa.Table:

@@ -1,9 +1,10 @@
 """From the landing zone into the tables with real Spark and Delta: a story of seven ingests."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,8 @@ from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.lake.tables import current_version
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
-from steps.settings.profile import Profile
+from steps.landing.zone import LandedFile, list_landing_zone
+from steps.settings.profile import Profile, load_profile
 
 pytestmark = pytest.mark.slow
 
@@ -199,3 +200,28 @@ def test_a_version_shows_the_table_as_it_was(lake, story):
     )
     assert _ids(then.select("path", "sha256", "ingest_run_id").toPandas()) == _ids(one.images)
     assert story.ingests[2].version > one.version
+
+
+def test_the_images_of_a_day_are_in_few_chunks_whatever_their_folders(tmp_path):
+    """A chunk has a data file at least for each of its days: else they grow by the square."""
+    profile = load_profile("local", f"lake={tmp_path / 'lake'}")
+    days, hours, size = 10, 20, 20
+    names = [file_name(day=1 + day, hour=hour) for day in range(days) for hour in range(hours)]
+    folders = [hashlib.sha256(name.encode()).hexdigest()[:2] for name in names]
+    arrived = sorted(
+        LandedFile(f"file:/zone/{folder}/{name}", 1, datetime.now(UTC))
+        for folder, name in zip(folders, names, strict=True)
+    )
+    rules = Rules(source="file:/zone", pattern=profile.file_name)
+
+    def no_spark():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        ingest_files(no_spark, profile, arrived, rules, Limits(size, 10**9))
+    chunks = [
+        {json.loads(line)["path"].rpartition("/")[2][:10] for line in path.read_text().splitlines()}
+        for path in (tmp_path / "lake").glob("_ingest/*/arrivals/0*.json")
+    ]
+    assert len(chunks) == len(names) // size
+    assert sum(map(len, chunks)) <= len(chunks) + days

@@ -1,9 +1,12 @@
 """Several write to one table at the same time: each write is there once, whichever came first."""
 
+import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
@@ -82,6 +85,29 @@ def test_an_append_that_others_overtake_is_committed_once(lake, profile, meanwhi
     write.commit([action], 1)
     late.commit([action], 1)  # as another run that resumes the same work
     assert ids(lake, profile)[: len(before) + 1] == [-1, *before]
+
+
+def test_each_commit_of_the_log_is_read_once_for_any_number_of_appends(lake, profile, monkeypatch):
+    TABLE.create(profile)
+    reads: Counter[str] = Counter()
+    real = LocalFileSystem.open
+
+    def counting(self, path, *args, **options):
+        reads[path.rpartition("_delta_log/")[2]] += "_delta_log/" in path
+        return real(self, path, *args, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "open", counting)
+    path = TABLE.path(profile)
+    for number in range(12):
+        write = Append(lake.spark, path, f"append {number}")
+        assert not write.is_done()
+        write.commit([written(path, number)], 1)
+        assert Append(lake.spark, path, f"append {number // 2}").is_done()
+    assert set(+reads) == {f"{version:020}.json" for version in range(13)}
+    assert set(reads.values()) <= {0, 1}
+    shutil.rmtree(path)  # another table of this place has none of the names
+    TABLE.create(profile)
+    assert not Append(lake.spark, path, "append 0").is_done()
 
 
 def test_writers_of_each_kind_at_once_lose_nothing(lake, profile):

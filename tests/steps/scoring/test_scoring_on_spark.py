@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from drawing import jpeg
+from pyspark.sql.classic.dataframe import DataFrame
 
 from edge.inference.record import ModelRecord
 from edge.inference.region import Region
@@ -18,8 +20,13 @@ from edge.inference.scoring import Scorer
 from edge.protocol.landing_names import image_name
 from edge.protocol.privacy import blacken_file
 from steps.errors import UserError
+from steps.ingestion.rows import Rules
+from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import SCORES
 from steps.lake.lease import lease
+from steps.landing.arrivals import Limits
+from steps.landing.zone import list_landing_zone
+from steps.scoring import table
 from steps.scoring.table import Model, Scoring, ledger_of
 
 pytestmark = pytest.mark.slow
@@ -79,6 +86,38 @@ def test_new_files_are_scored_once_and_by_the_champion_of_the_moment(
     assert [row["model_version"] for row in rows] == ["1"] * 8 + ["2"]
     (prediction,) = Scorer(other_exported).predict([jpeg(8)])
     assert rows[8]["score"] == pytest.approx(prediction.score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "most_rows", "held"),
+    [(10**9, 0, [0, 3]), (0, 1, [0, 1]), (0, 0, [0])],
+    ids=["few answers", "few images without one", "many of both"],
+)
+def test_an_ingested_image_is_scored_once_and_the_jvm_holds_few_keys(
+    lake, scoring, tmp_path, monkeypatch, most_bytes, most_rows, held
+):
+    monkeypatch.setattr(table, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(table, "MOST_ROWS", most_rows)
+    sent = []
+
+    def count_rows(frame, name, real=DataFrame.hint):
+        sent.append(frame.count())
+        return real(frame, name)
+
+    monkeypatch.setattr(DataFrame, "hint", count_rows)
+    zone = tmp_path / "landing"
+    zone.mkdir()
+    for numbers in ([0, 1, 2], [3]):
+        for number in numbers:
+            (zone / f"{number}.jpg").write_bytes(jpeg(number))
+        landing = list_landing_zone(str(zone))
+        rules = Rules(landing.source, scoring.profile.file_name)
+        limits = Limits(10, 10**9)
+        ingest_files(lambda: lake.spark, scoring.profile, landing.files, rules, limits)
+        scoring.score_images(SimpleNamespace(version=None, source=landing.source))
+    assert sent == held
+    scored = [row["path"].rpartition("/")[2] for row in rows_of(lake, tmp_path)]
+    assert scored == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
 
 
 def test_images_have_the_region_of_the_device_in_their_name(

@@ -1,10 +1,12 @@
 """The features of a frozen network in a cache of their own, filled by Spark."""
 
 import shutil
+import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ from small_cache import bright_or_not, write_cache
 from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
 from steps.settings.profile import Profile
-from steps.training.feature_cache import COPIES, REST, find_or_describe, read_features
+from steps.training.feature_cache import COPIES, REST, _moments, find_or_describe, read_features
 from steps.training.networks import build_features
 from steps.training.plan import Plan
 
@@ -78,6 +80,27 @@ def test_the_statistics_are_those_of_the_training_split(described):
     values = np.concatenate(_rows(described.features, "train")[0])
     np.testing.assert_allclose(described.features.mean, values.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(described.features.deviation, values.std(axis=0), atol=1e-5)
+
+
+def test_the_statistics_hold_one_row_group_in_memory():
+    values = np.random.default_rng(0).normal(100, 3, (700, 5)).astype(np.float32)
+    held = []
+
+    class Group(SimpleNamespace):
+        """Which a weak reference can follow."""
+
+    def groups():
+        for part in np.split(values, [1, 300, 301]):
+            assert not any(one() for one in held[:-1]), "an earlier row group is still in memory"
+            group = Group(features=[row.tobytes() for row in part])
+            held.append(weakref.ref(group))
+            yield group
+            del group
+
+    mean, deviation = _moments(groups())
+    assert len(held) == 4
+    np.testing.assert_allclose(mean, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(deviation, values.std(axis=0, dtype=np.float64), rtol=1e-10)
 
 
 def test_features_are_computed_once(described):
