@@ -18,6 +18,7 @@ from steps.dataset.selection import INPUT_TAGS, Contender, prepared_for
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
+from steps.lake.workers import importing_workers
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TuneOutputs
 from steps.pipeline.runs import LATEST, NONE, RESUMED
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 SEARCHED = "searched"
 """Tag of a run: what a search that resumes it has to have the same."""
+
+IN_WORKERS = ("keras", "petastorm.reader", "steps.tuning.trials")
+"""What the workers of Spark import: with it, a trial began five seconds later."""
 
 logger = logging.getLogger("steps")
 
@@ -73,6 +77,7 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     with ExitStack() as until_stopped:
         with run.timings.measure("spark"):
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
+            until_stopped.enter_context(importing_workers(spark, *IN_WORKERS))
         with run.timings.measure("cache"):
             entries = _enter_networks(run, contenders, selection, plan, spark)
         with run.timings.measure("trials"), ThreadPoolExecutor(1) as meanwhile:

@@ -28,8 +28,9 @@ def measure_cost(spark: SparkSession, plan: Plan, size: int, labels: list[str]) 
         labels: of its output.
     """
     measure = partial(_measure, plan, labels)
-    cost: Cost = spark.sparkContext.parallelize([size], 1).map(measure).first()
-    return cost
+    # not first(), which ends the worker: it leaves its input unread
+    costs: list[Cost] = spark.sparkContext.parallelize([size], 1).map(measure).collect()
+    return costs[0]
 
 
 def _measure(plan: Plan, labels: list[str], size: int) -> Cost:

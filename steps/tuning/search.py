@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -93,17 +93,18 @@ def search(
         All trials, wave by wave.
     """
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
-    trials = list(before)
+    trials, session = list(before), _reusing_workers(spark)
     while len(trials) < limits.trials and not should_stop_early(trials, limits.patience):
         left = None if deadline is None else int(deadline - time.monotonic())
         if left is not None and left < 1:
             logger.info("the time limit of the search is reached")
             break
-        wave = min(limits.parallelism, limits.trials - len(trials))
+        wave = min(_wave_size(limits, len(trials)), limits.trials - len(trials))
         last = len(trials) + wave
         numbers = f"{last}" if wave == 1 else f"{len(trials) + 1}–{last}"
         logger.info("%s: trial %s of %d …", plan.network, numbers, limits.trials)
-        spark_trials = hyperopt.SparkTrials(parallelism=wave, timeout=left, spark_session=spark)
+        at_once = min(wave, limits.parallelism)
+        spark_trials = hyperopt.SparkTrials(at_once, timeout=left, spark_session=session)
         _insert_trials(spark_trials, trials, space)
         hyperopt.fmin(
             make_objective(plan, cache, mlflow.get_tracking_uri(), parent_run_id, trials),
@@ -122,6 +123,43 @@ def search(
             "%s: %d of %d trials, lowest loss %.4f", plan.network, len(trials), limits.trials, best
         )
     return trials
+
+
+def _wave_size(limits: Limits, done: int) -> int:
+    """Return the trials of the next wave: all that are drawn at random, so that no core waits.
+
+    Limits that end a search between two waves need short ones.
+    """
+    may_end = limits.seconds is not None or limits.patience
+    return limits.parallelism if may_end else max(limits.parallelism, STARTUP - done)
+
+
+class _Instead:
+    """An object, but for the attributes that are given."""
+
+    def __init__(self, original: Any, **given: Any):
+        self._original = original
+        vars(self).update(given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def _reusing_workers(spark: SparkSession) -> Any:
+    """Return the session for Hyperopt (0.2), whose trials then leave their worker to others.
+
+    Hyperopt does not read the input of a trial's task, and Spark ends a worker that has not.
+    """
+
+    def parallelize(*arguments: Any) -> Any:
+        rdd = spark.sparkContext.parallelize(*arguments)
+        return _Instead(rdd, mapPartitions=lambda run: rdd.mapPartitions(partial(_read_all, run)))
+
+    return _Instead(spark, sparkContext=_Instead(spark.sparkContext, parallelize=parallelize))
+
+
+def _read_all(run: Callable[[Any], Any], rows: Iterable[Any]) -> Any:
+    return run(list(rows))
 
 
 def should_stop_early(trials: list[Trial], patience: int) -> bool:

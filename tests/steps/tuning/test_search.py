@@ -11,16 +11,23 @@ import pytest
 from mlflow import MlflowClient
 from pyspark import cloudpickle
 
+from steps.lake.workers import importing_workers
 from steps.pipeline.report import Report
 from steps.pipeline.runs import RESUMED
 from steps.reports.tune import fill_report
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.plan import Plan
 from steps.tuning import trials as trials_module
-from steps.tuning.search import Limits, search, should_stop_early
+from steps.tuning.search import (
+    Limits,
+    _reusing_workers,
+    _wave_size,
+    search,
+    should_stop_early,
+)
 from steps.tuning.trials import FAILED, FINISHED, Trial, read_trials
 
-PLAN = Plan(width=0.5, batch_size=32, epochs=2, seed=1)
+PLAN = Plan(width=0.5, batch_size=32, epochs=2, seed=3)
 SPACE = SearchSpace(
     learning_rate=Range(low=1e-3, high=6e-3, scale="log"),
     width=Range(low=0.25, high=0.75, step=0.25),
@@ -115,6 +122,29 @@ def test_failures_are_recorded_and_a_search_resumes_from_its_trials(
     page = report.html()
     assert f"/#/experiments/0/runs/{more[0].run_id}" in page and "its process died" in page
     assert page.count("<svg") == 2
+
+
+@pytest.mark.slow
+def test_a_trial_leaves_its_worker_to_the_next_one(lake):
+    context = _reusing_workers(lake.spark).sparkContext
+    with importing_workers(lake.spark, "tabnanny"):  # or others have left theirs
+        tasks = [context.parallelize([0], 1).mapPartitions(lambda _: [os.getpid()])] * 5
+        assert len({tuple(task.collect()) for task in tasks}) <= 2, "the first one may run still"
+
+
+@pytest.mark.parametrize(
+    ("limits", "done", "size"),
+    [
+        (Limits(9, 2, None, 0), 0, 5),  # those that are drawn at random
+        (Limits(9, 2, None, 0), 4, 2),
+        (Limits(9, 2, None, 0), 7, 2),
+        (Limits(9, 8, None, 0), 0, 8),
+        (Limits(9, 2, 60, 0), 0, 2),  # the search may end before the next wave
+        (Limits(9, 2, None, 3), 0, 2),
+    ],
+)
+def test_the_size_of_a_wave(limits, done, size):
+    assert _wave_size(limits, done) == size
 
 
 @pytest.mark.slow

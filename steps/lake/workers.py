@@ -1,0 +1,29 @@
+"""Spark's Python workers with what a step's functions import, imported once for all of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+IMPORTED = "LAKEHOUSE_VISION_IMPORTED"
+"""Names the modules in a worker's environment. Spark keeps a daemon for each environment."""
+
+
+@contextmanager
+def importing_workers(spark: SparkSession, *modules: str) -> Iterator[None]:
+    """Let workers that start within the block have these modules; the first starts at once.
+
+    It starts in the background. On other machines than this one, Spark starts its workers by itself
+    and each imports what it needs.
+    """
+    context = spark.sparkContext
+    context.environment[IMPORTED] = " ".join(modules)
+    try:
+        context.parallelize([0], 1).map(_start)._jrdd.countAsync()
+        yield
+    finally:
+        del context.environment[IMPORTED]
+
+
+def _start(_: int) -> int:
+    return 0
