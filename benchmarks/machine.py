@@ -64,8 +64,11 @@ def measure(program: subprocess.Popen) -> Cost:
                 with suppress(psutil.NoSuchProcess), one.oneshot():
                     times = one.cpu_times()
                     seconds[one.pid, one.create_time()] = times.user + times.system
-                    kind = "java" if "java" in one.name() else "workers"
-                    now["driver" if one is top else kind] += one.memory_info().rss
+                    # others are forks of the JVM, with its memory, about to run a program
+                    kinds = {"java": "java", "python": "workers"}
+                    kind = "driver" if one is top else kinds.get(one.name().rstrip("0123456789."))
+                    if kind:
+                        now[kind] += one.memory_info().rss
         peak = {kind: max(size, now[kind]) for kind, size in peak.items()}
         time.sleep(0.2)
     megabytes = (size // 1_000_000 for size in peak.values())

@@ -43,6 +43,9 @@ OpenSpark = Callable[[], AbstractContextManager[SparkSession]]
 GROUPS = 12
 ROWS_PER_GROUP = 256
 
+MOST_BROADCAST = 500_000
+"""Images whose places each task gets, in the memory of the JVM: about half a kilobyte for each."""
+
 FILE = ("bytes", "width", "height", "exposure_seconds", "iso")
 """Columns of ``images`` that the audit reads."""
 PLANNED = ("sha256", "path", "device_id", "captured_at", "split", "row_group", "camera", *FILE)
@@ -113,10 +116,12 @@ def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache
     planned = spark.createDataFrame(pa.Table.from_pandas(plan, preserve_index=False))
     camera = F.concat_ws(" ", "camera_make", "camera_model").alias("camera")
     images = images.select("sha256", "path", "device_id", "captured_at", camera, *FILE, "content")
+    if len(rows) <= MOST_BROADCAST:
+        planned = planned.hint("broadcast")  # else Spark sorts the images for the join
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
     (
-        images.join(planned.hint("broadcast"), ["path", "sha256"])
+        images.join(planned, ["path", "sha256"])
         .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
         .repartition(_tasks(spark, len(rows), len(groups)), "split", "row_group")
         .mapInArrow(partial(_prepare, selection=selection), COLUMNS)

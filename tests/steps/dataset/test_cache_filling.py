@@ -15,10 +15,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from drawing import drawn, encoded, jpeg
+from pyspark.sql.classic.dataframe import DataFrame
 
 from edge.inference.prepare import prepare
 from edge.inference.region import Region
 from steps.audit.images import describe_images
+from steps.dataset import cache_filling
 from steps.dataset.cache import Cache, cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.cache_reader import read_row_groups
@@ -231,7 +233,16 @@ def test_a_version_that_is_gone_is_read_as_it_is_now_if_the_images_are_the_same(
         find_or_fill(before, profile, filled.spark)
 
 
-def test_an_attempt_without_a_manifest_is_no_cache(filled):
+@pytest.mark.parametrize("most", [10**6, 0], ids=["some images", "too many for the JVM's memory"])
+def test_an_attempt_without_a_manifest_is_no_cache(filled, most, monkeypatch):
+    sent = []
+
+    def count_rows(frame, name, real=DataFrame.hint):
+        sent.append(frame.count())
+        return real(frame, name)
+
+    monkeypatch.setattr(DataFrame, "hint", count_rows)
+    monkeypatch.setattr(cache_filling, "MOST_BROADCAST", most)
     folder = Path(filled.profile.cache, cache_name(filled.selection))
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
@@ -242,6 +253,7 @@ def test_an_attempt_without_a_manifest_is_no_cache(filled):
     finally:
         manifest.write_text(text, encoding="utf-8")
     assert second.url != filled.cache.url
+    assert sent == ([len(CHOSEN)] if most else [])
     assert dataclasses.replace(second, url=filled.cache.url) == filled.cache
     by_name = [_read(cache, "train").set_index("name") for cache in (filled.cache, second)]
     assert set(by_name[0].index) == set(by_name[1].index)
