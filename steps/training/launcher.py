@@ -25,13 +25,13 @@ from steps.pipeline.tracking_store import open_client
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.last_fit import fit_fully
 from steps.training.plan import Plan
-from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle
+from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle, is_lost
 
 logger = logging.getLogger(__name__)
 
 
-class RankKilledError(UserError):
-    """A signal ended a rank, and with it the training."""
+class RankEndedError(UserError):
+    """A signal or a wrong address ended a rank, and with it the training."""
 
 
 def launch(
@@ -58,7 +58,7 @@ def launch(
         resume_from: the checkpoint to resume from.
 
     Raises:
-        RankKilledError: a signal ended a rank.
+        RankEndedError: a signal or a wrong address ended a rank, or the ranks lost each other.
         DivergedError: the loss is not finite.
     """
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
@@ -72,9 +72,8 @@ def launch(
         with end_ranks_on_signal():
             results = _run_ranks(launcher, processes, (plan, train), spark)
     except RuntimeError as error:
-        if killed := describe_killed_rank(str(error)):
-            message = f"{killed}, which ended the other ranks too"
-            raise RankKilledError(message, RunAgain()) from error
+        if ended := describe_ended_rank(str(error)):
+            raise RankEndedError(ended, RunAgain()) from error
         raise
     result = next(result for result in results if result is not None)
     if isinstance(result, UserError):
@@ -88,7 +87,7 @@ def _run_ranks(
     if launcher == "horovod-spark":
         import horovod.spark
 
-        with spark():
+        with spark(), _cancelled_job_hidden():
             return list(
                 horovod.spark.run(
                     _train_rank,
@@ -103,6 +102,22 @@ def _run_ranks(
 
     with ranks_inherit():
         return list(horovod.run(_train_rank, arguments, num_proc=processes, use_gloo=True))
+
+
+@contextmanager
+def _cancelled_job_hidden() -> Iterator[None]:
+    """Hide the trace of the job that Horovod cancels because a rank ended."""
+    show = threading.excepthook
+
+    def show_others(trace: threading.ExceptHookArgs) -> None:
+        if "SPARK_JOB_CANCELLED" not in str(trace.exc_value):
+            show(trace)
+
+    threading.excepthook = show_others
+    try:
+        yield
+    finally:
+        threading.excepthook = show
 
 
 @contextmanager
@@ -139,20 +154,25 @@ def end_ranks_on_signal() -> Iterator[None]:
     raise_again(stops)
 
 
-def describe_killed_rank(message: str) -> str | None:
-    """Return which rank a signal ended, by Horovod's message; None if no signal did.
+def describe_ended_rank(message: str) -> str | None:
+    """Return what ended a rank, by Horovod's message; None if it was an error of its own.
 
-    >>> describe_killed_rank("Process name: 1\\nExit code: 137\\n")
-    'rank 1 was killed by SIGKILL (by hand, or because memory ran out)'
+    >>> describe_ended_rank("Process name: 1\\nExit code: 139\\n")
+    'rank 1 was killed by SIGSEGV, which ended the other ranks too'
     """
     ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", message)
     code = int(ended[2]) if ended else 0
+    if code == os.EX_NOHOST:
+        return (
+            "on a worker, the worker's own name leads to no address that the other workers reach: "
+            "in /etc/hosts of each worker, give its name its address, not 127.0.1.1"
+        )
     number = -code if code < 0 else code - 128
     if not ended or number not in set(signal.Signals):
         return None
     name = signal.Signals(number).name
     why = " (by hand, or because memory ran out)" if name == "SIGKILL" else ""
-    return f"rank {ended[1]} was killed by {name}{why}"
+    return f"rank {ended[1]} was killed by {name}{why}, which ended the other ranks too"
 
 
 def resolve_launcher(wanted: str) -> str:
@@ -180,6 +200,11 @@ def _train_rank(plan: Plan, train: Callable[..., FitResult]) -> FitResult | User
         train(ranks, after_epoch=lambda epoch, metrics: None, save=None)
     except UserError as error:
         return error if ranks.rank == 0 else None
+    except Exception as error:
+        if not is_lost(error):
+            raise
+        lost = RankEndedError("the ranks lost the connection to each other", RunAgain())
+        return lost if ranks.rank == 0 else None
     return None
 
 

@@ -1,8 +1,10 @@
 """The ranks that train together: Horovod's processes, or this one alone."""
 
 import importlib.util
+import ipaddress
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from steps.training.plan import Plan
@@ -33,6 +35,20 @@ def horovod_obstacle() -> str | None:
     return None
 
 
+def is_lost(error: Exception) -> bool:
+    """Return whether an error is that of an exchange which another rank did not answer."""
+    return "Horovod has been shut down" in str(error)
+
+
+def _is_reached_by_name() -> bool:
+    """Return whether other machines reach this one where its own name leads, as seen from here."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return False
+    return not any(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
+
+
 class SingleProcess:
     """One process without Horovod."""
 
@@ -57,6 +73,7 @@ class Horovod:
         pause = max(1, PAUSE_PER_IMAGE * images)
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{pause:g}")
         _bind_to_own_cores(plan.threads)
+        _leave_if_others_cannot_connect()
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()
@@ -70,6 +87,17 @@ class Horovod:
         """Give all ranks the values of rank 0."""
         # Horovod takes TensorFlow's variables, which Keras 3 wraps
         self._hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
+
+
+def _leave_if_others_cannot_connect() -> None:
+    """End this rank, and so all, if other machines' ranks would look for it on their own machines.
+
+    Whatever interface is named, Gloo (0.5) announces the address of the machine's name for some
+    of the connections. Without this, ranks wait for half a minute and crash.
+    """
+    is_alone = os.environ.get("HOROVOD_LOCAL_SIZE") == os.environ.get("HOROVOD_SIZE")
+    if not is_alone and not _is_reached_by_name():
+        sys.exit(os.EX_NOHOST)
 
 
 def _bind_to_own_cores(threads: int) -> None:

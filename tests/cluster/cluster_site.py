@@ -72,6 +72,8 @@ class Site:
     def runs(self, step: str) -> list[Run]:
         """The runs of a step, newest first."""
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:  # nothing has run yet
+            return []
         return self.client.search_runs([experiment.experiment_id], f"tags.step = '{step}'")
 
     def outputs(self, step: str, record: type[Outputs]) -> Any:

@@ -24,6 +24,7 @@ class Cut:
         step: the entry point.
         host: the name of the host.
         said: what the step has said by then, as a pattern.
+        logged: a metric that the step has logged by then.
         moved: bytes that went through the host's cable since then.
         at_work: whether the host, a worker, has a task by then.
         seconds: how long it is away.
@@ -33,6 +34,7 @@ class Cut:
     step: str
     host: str
     said: str = ""
+    logged: str = ""
     moved: int = 0
     at_work: bool = False
     seconds: float = 8
@@ -42,10 +44,17 @@ class Cut:
         """Whether it is time; ``before`` is what had moved when the step began."""
         if self.said and not re.search(self.said, log.read_text(errors="replace")):
             return False
+        if self.logged and not _has_logged(site, self.step, self.logged):
+            return False
         host = site.cluster.places[self.host]
         if self.moved and host.moved() - before < self.moved:
             return False
         return not self.at_work or busy(_worker(site, self.host))
+
+
+def _has_logged(site: Site, step: str, metric: str) -> bool:
+    newest = next(iter(site.runs(step)), None)
+    return newest is not None and newest.info.status == "RUNNING" and metric in newest.data.metrics
 
 
 def _worker(site: Site, name: str) -> subprocess.Popen:
@@ -81,7 +90,7 @@ def run_and_cut(site: Site, network: Network, cut: Cut, **parameters: object) ->
                 f"had moved {host.moved() - before} bytes:\n{without_java(log)}"
             )
         time.sleep(0.02)
-    time.sleep(random.uniform(0, 0.5) * bool(cut.said or cut.at_work))
+    time.sleep(random.uniform(0, 0.5) * bool(cut.said or cut.logged or cut.at_work))
     network.disconnect(host)
     try:
         time.sleep(cut.seconds)

@@ -4,7 +4,7 @@ A step either ends well, or with a line that says why, and the next call complet
 """
 
 import os
-import sys
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 import hosts
 import pytest
 from cluster_site import Site
+from devices import land
 from hosts import Host, Network
-from interruption import Cut, run_and_cut
-from services import PROJECT, SERVERS, cluster
+from interruption import Cut, run_and_cut, without_java
+from services import PROJECT, SERVERS, WORKERS, cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
@@ -26,10 +27,21 @@ SERVER_NAMES = ("store", "master", "mlflow", "worker-1", "worker-2")
 IMAGES = 96
 COMPACT = "tuning.space.network.choices=[compact]"
 """The network that Horovod trains in whole, and that costs two cores the least."""
+EPOCHS = 4
+TRAIN = {"epochs": EPOCHS}
 TABLE = [
     Cut("ingest", "worker-1", at_work=True, parameters={"max_files_per_batch": 48}),
     Cut("tune", "worker-2", said="2 of 4 trials", parameters={"trials": 4, "epochs": 1}),
+    Cut("train", "worker-1", logged="loss", parameters=TRAIN),
+    Cut("train", "worker-2", logged="loss", seconds=45, parameters=TRAIN),  # Gloo waits for 30
 ]
+
+
+def resolve_own_name(host: Host, address: str = "") -> None:
+    """Let a host's own name lead to its address on the network, or to another one."""
+    known = host.file(Path("/etc/hosts"))
+    others = [line for line in known.read_text().splitlines() if host.name not in line.split()]
+    known.write_text("\n".join([*others, f"{address or host.address} {host.name}\n"]))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +66,8 @@ def network() -> Iterator[Network]:
 def site(network: Network) -> Iterator[Site]:
     """The cluster on these hosts, its user on the driver."""
     driver = network.hosts["driver"]
+    for number in range(WORKERS):
+        resolve_own_name(network.hosts[f"worker-{number + 1}"])
     own, jars = driver.file(network.home / ".cache/lakehouse-vision"), "jars"
     own.mkdir(parents=True)
     (own / jars).symlink_to(Path.home() / ".cache/lakehouse-vision" / jars)
@@ -71,31 +85,22 @@ def site(network: Network) -> Iterator[Site]:
         yield Site(running, network.home, driver)
 
 
-def land(device: Host, network: Network, day: int, folder: str) -> None:
-    """Let a device take images, one an hour, and send them."""
-    taken = network.home / folder
-    start = f"2026-08-{day:02}T00:15:00+00:00"
-    python = [sys.executable, "-P", "-c"]
-    device.run(
-        *("env", f"--chdir={PROJECT}", sys.executable, "-m", "edge", "capture", "--to", taken),
-        *("--count", IMAGES // len(DEVICES), "--period", 60, "--start", start),
-        *("--device", device.name.removeprefix("device-")),
-    )
-    send = "import sys, fsspec; fsspec.filesystem('s3').put(*sys.argv[1:], recursive=True)"
-    device.run(*python, send, f"{taken}/", f"vision/{folder}/")
-
-
 def check(site: Site, cut: Cut) -> None:
     """Nothing is lost, nothing is doubled, nothing seems to run."""
     runs = site.runs(cut.step)
     assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
-    assert runs[0].info.status == "FINISHED"
+    newest = runs[0]
+    assert newest.info.status == "FINISHED"
     if cut.step == "ingest":
-        metrics = runs[0].data.metrics
+        metrics = newest.data.metrics
         assert (metrics["images"], metrics["quarantined"]) == (IMAGES, 0)
     if cut.step == "tune":
         trials = [run.info.status for run in site.runs("trial")]
         assert "RUNNING" not in trials and trials.count("FINISHED") >= 4
+    if cut.step == "train":
+        history = site.client.get_metric_history(newest.info.run_id, "loss")
+        epochs = [metric.step for metric in history]
+        assert len(set(epochs)) == len(epochs) and max(epochs) == EPOCHS - 1
 
 
 @pytest.mark.parametrize("cut", TABLE, ids=lambda cut: f"{cut.step}-{cut.host}")
@@ -105,12 +110,29 @@ def test_the_step_ends_well_or_is_completed_by_the_next_call(site, network, cut,
     if cut.step == "ingest":
         given = {"source": f"s3a://vision/{source}"}
         for day, name in enumerate(DEVICES):
-            land(network.hosts[name], network, 1 + 2 * day, source)
+            land(site, network.hosts[name], IMAGES // len(DEVICES), 1 + 2 * day, source)
     given["override"] = COMPACT
     ended = run_and_cut(site, network, cut, **given)
     print(f"{cut.step}: {cut.host} away for {cut.seconds} s; {ended.code}, {ended.seconds:.0f} s")
     if ended.code:
         print(ended.said[-4000:])
         assert "Traceback" not in ended.said
-        site.run(cut.step, **cut.parameters, **given)
+        resumed = dict(re.findall(r"-P (resume_run_id)=(\w+)", ended.said))
+        assert resumed or cut.step != "train"
+        site.run(cut.step, **cut.parameters, **given, **resumed)
     check(site, cut)
+
+
+def test_a_worker_whose_name_leads_to_itself_is_named(site, network):
+    """As Debian's installer writes it. Gloo would crash, after half a minute."""
+    worker = network.hosts["worker-2"]
+    resolve_own_name(worker, "127.0.1.1")
+    log = site.home / "unreachable.log"
+    try:
+        process = site.start("train", log, override=COMPACT, **TRAIN)
+        assert process.wait(timeout=900) == 1
+    finally:
+        resolve_own_name(worker)
+    said = without_java(log)
+    assert "in /etc/hosts of each worker, give its name its address" in said
+    assert "Traceback" not in said

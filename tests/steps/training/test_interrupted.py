@@ -23,7 +23,7 @@ from steps.dataset.cache import Cache
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import PROJECT
 from steps.training.checkpoints import TrainingFingerprint, save_checkpoint
-from steps.training.launcher import describe_killed_rank
+from steps.training.launcher import describe_ended_rank
 from steps.training.plan import Plan
 
 PLAN = Plan(width=0.5, epochs=14)
@@ -74,12 +74,13 @@ def save_into(home: str, run_id: str) -> partial:
     [
         ("Process name: 1\nExit code: 137\n", "rank 1 was killed by SIGKILL"),
         ("Process name: 0\nExit code: -11\n", "rank 0 was killed by SIGSEGV"),
+        ("Process name: 1\nExit code: 68\n", "on a worker, the worker's own name leads to no"),
         ("Process name: 1\nExit code: 1\n", None),  # its own error, which it has printed itself
         ("no rank here", None),
     ],
 )
-def test_a_rank_that_a_signal_ended_is_named(message, expected):
-    found = describe_killed_rank(message)
+def test_what_ended_a_rank_is_said(message, expected):
+    found = describe_ended_rank(message)
     assert found is None if expected is None else found.startswith(expected)
 
 
@@ -87,7 +88,7 @@ def test_a_rank_that_a_signal_ended_is_named(message, expected):
 def start(store, tmp_path, bright_cache: Cache):
     """Starts the training in a process of its own; returns it and the run's ID."""
     folders = [str(PROJECT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    path = os.pathsep.join(filter(None, folders))
     started = []
 
     def begin(before: str = "") -> tuple[subprocess.Popen, str]:
@@ -95,7 +96,7 @@ def start(store, tmp_path, bright_cache: Cache):
         arguments = json.dumps([asdict(bright_cache), str(tmp_path), run_id, before])
         process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, arguments],
-            env=environment,
+            env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -139,6 +140,19 @@ def test_a_signal_ends_the_ranks_and_is_not_a_failure(start, tmp_path, number, r
     _, error = process.communicate(timeout=60)
     assert process.returncode == returned and "was killed" not in error
     assert len(ranks) == 2 and not psutil.wait_procs(ranks, timeout=30)[1]
+
+
+@pytest.mark.slow
+def test_ranks_that_lose_each_other_end_with_a_line(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOROVOD_GLOO_TIMEOUT_SECONDS", "3")
+    process, run_id = start()
+    _wait_for_epoch(tmp_path, run_id, process, 1)
+    silent = _ranks(process)[1]
+    silent.suspend()
+    time.sleep(5)
+    silent.resume()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1 and "the ranks lost the connection to each other" in error
 
 
 @pytest.mark.slow

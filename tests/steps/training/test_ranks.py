@@ -1,14 +1,13 @@
 """The settings of Horovod's own processes before they train together."""
 
 import os
+import socket
 
 import pytest
 
 from steps.environment import ranks_inherit
 from steps.settings.profile import PROJECT
-from steps.training.ranks import PAUSE_PER_IMAGE
-
-pytestmark = pytest.mark.slow
+from steps.training.ranks import PAUSE_PER_IMAGE, _is_reached_by_name
 
 
 def _settings(batch_size: int, threads: int) -> tuple[int, dict[str, str], set[int]]:
@@ -34,6 +33,15 @@ def start(monkeypatch):
     return run
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("192.0.2.1", True), ("127.0.1.1", False), ("name.invalid", False)]
+)
+def test_a_machine_is_reached_where_its_name_leads(monkeypatch, name, expected):
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    assert _is_reached_by_name() == expected
+
+
+@pytest.mark.slow
 def test_ranks_pause_between_polls_and_cache_exchanges(start):
     for size, settings, _ in start(80, 1):
         assert size == 2
@@ -41,6 +49,7 @@ def test_ranks_pause_between_polls_and_cache_exchanges(start):
         assert not [value for value in settings.values() if "None" in value]
 
 
+@pytest.mark.slow
 def test_ranks_that_fill_the_machine_keep_to_their_own_cores(start):
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
