@@ -17,9 +17,10 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +111,9 @@ def predict_fresh(
     }
     classes = {part: images.classes[of] for part, of in parts.items()}
     with tempfile.TemporaryDirectory() as folder:
-        cache = write(Path(folder, "pixels"), images.labels, chosen, classes, "pixels")
-        model = train(plan, cache, chosen, classes, Path(folder, "features"))
+        pixels = write(Path(folder, "pixels"), images.labels, chosen, classes, "pixels")
+        model = train(plan, pixels, chosen, classes, Path(folder, "features"))
+    source: Iterable[tuple[np.ndarray, str]]
     if name == "simulated":
         source = simulated_frames(options.frames, size)
     else:
@@ -128,15 +130,16 @@ def predict_fresh(
     return predictions(images.labels, np.concatenate(rows)[order], np.array(truth)[order])
 
 
-def simulated_frames(count: int, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield frames of days after the training, prepared, with their labels."""
+@cache
+def simulated_frames(count: int, size: tuple[int, int]) -> list[tuple[np.ndarray, str]]:
+    """Return frames of days after the training, prepared, with their labels."""
     camera = SimulatedCamera(CameraSettings(period=timedelta(minutes=11), start=AFTER, seed=7))
-    for frame in camera.frames(count):
-        yield prepare(frame.pixels, size), str(frame.label)
+    frames = camera.frames(count)
+    return [(prepare(frame.pixels, size), str(frame.label)) for frame in frames]
 
 
 def batches(
-    source: Iterator[tuple[np.ndarray, str]], size: int = 16
+    source: Iterable[tuple[np.ndarray, str]], size: int = 16
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Yield pixels and labels of a few images at a time."""
     held: list[tuple[np.ndarray, str]] = []

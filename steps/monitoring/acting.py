@@ -104,7 +104,8 @@ def act(
     except ExecutionException as error:
         logger.warning("the pipeline failed: %s", error)
         return f"pipeline started ({', '.join(new)}), and failed; see its run"
-    return f"pipeline run {run_id} ({', '.join(new)})"
+    result = mlflow.get_run(run_id).data.tags["result"]
+    return f"pipeline run {run_id}: {result} ({', '.join(new)})"
 
 
 def _note(causes: list[str], now: datetime) -> None:

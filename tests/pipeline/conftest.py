@@ -151,6 +151,7 @@ def make_workshop(home: Path, **promotion: float) -> Workshop:
     """A workshop with the local profile, its places moved below ``home``."""
     local = yaml.safe_load((PROJECT / "profiles" / "local.yaml").read_text(encoding="utf-8"))
     local |= {"lake": str(home / "lake"), "cache": str(home / "cache")}
+    local["release"]["key_file"] = str(home / "release.pem")
     local["promotion"] |= promotion
     workshop = Workshop(home)
     workshop.profile.write_text(yaml.safe_dump(local), encoding="utf-8")

@@ -13,15 +13,18 @@ import mlflow
 import pytest
 
 from steps.pipeline.outputs import IngestOutputs
+from steps.registry.aliases import CHAMPION
+from steps.registry.versions import source_of
 from steps.settings.profile import PROJECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof, pytest.mark.timeout(14400)]
 
 RUNS = int(os.environ.get("RUNS", "1"))
-AT_FIRST, A_RUN = 100, 20
-PERIOD = 2.0
+AT_FIRST, A_RUN = 100, 10
+PERIOD = 4.0
 """Seconds between two images that arrive."""
-QUICK = {"input_size": 32, "tune_trials": 1, "tune_epochs": 1, "train_epochs": 1}
+QUICK = {"network": "compact", "input_size": 32, "train_launcher": "single"}
+QUICK |= dict.fromkeys(("tune_trials", "tune_epochs", "train_epochs"), 1)
 
 
 @pytest.fixture
@@ -87,6 +90,10 @@ def test_all_at_once_end_well(workshop, until):
             assert continuous.poll() is None, said(workshop, "continuous")
         continuous.terminate()
         assert continuous.wait(120) == 0, said(workshop, "continuous")
+    if until == "export":
+        champion = workshop.client.get_model_version_by_alias("package", CHAMPION)
+        released = workshop.client.get_model_version_by_alias("package-onnx", CHAMPION)
+        assert source_of(released) == ("package", str(champion.version))
     mlflow.set_tracking_uri(workshop.store)
     run_id = said(workshop, "continuous").rpartition("run_id=")[2].strip()
     text = mlflow.artifacts.load_text(f"runs:/{run_id}/outputs.json")

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import ExecutionException
 
 from edge.protocol.webhook_signature import sign
@@ -46,7 +48,7 @@ def started(store, monkeypatch) -> list[dict[str, str]]:
         calls.append(parameters)
         if parameters.get("fails"):
             raise ExecutionException("it failed")
-        return "f" * 32
+        return MlflowClient().create_run("0", tags={"result": "released"}).info.run_id
 
     monkeypatch.setattr(acting, "run_apart", run_apart)
     return calls
@@ -60,7 +62,7 @@ def monitor(causes, on_breach="run", at=NOW, cooldown=24 * HOURS, **pipeline) ->
 
 
 def test_a_cause_starts_the_pipeline_once(started):
-    assert "pipeline run" in monitor(["3/a/moved/1"])
+    assert re.fullmatch(r"pipeline run \w{32}: released \(3/a/moved/1\)", monitor(["3/a/moved/1"]))
     assert monitor(["3/a/moved/1"], at=NOW + 99 * HOURS) == ""
     assert len(started) == 1
 
