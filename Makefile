@@ -31,8 +31,6 @@ PROJECT := PATH="$$PWD/.venv/bin:$$PATH" mlflow run . --env-manager local
 setup: ## Build what is missing of .venv, .venv-edge, the Horovod wheel, Delta's jars and an archive of Spark's classes; GPU=1 for CUDA
 	@setup/machine.sh
 	@setup/environments.sh
-	@$(PYTHON) -m steps.lake.jars
-	@$(PYTHON) -m steps.lake.class_archive || $(PYTHON) -m steps.ingestion.rehearsal
 
 lock: ## Make requirements.lock and requirements-gpu.lock from conda.yaml again
 	@setup/lock.sh

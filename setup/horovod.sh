@@ -14,16 +14,25 @@ mkdir -p "$WHEELS"
 scratch=$(mktemp -d "$CACHE/.horovod-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
-say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW and Python $PYTHON, once: about 5 minutes on two cores"
+say "compiling Horovod $HOROVOD for TensorFlow $TENSORFLOW and Python $PYTHON, once: about 3 minutes on two cores"
 say "(compiler output: $log)"
 new_environment "$uv" "$scratch/venv"
 "$uv" pip install --quiet --python "$scratch/venv" --constraints requirements.lock \
     --requirements setup/horovod-build.txt setuptools wheel tensorflow-cpu \
     cloudpickle packaging psutil pyyaml
+echo "compiling" # for setup/environments.sh, which goes on now
 
 export PATH="$scratch/venv/bin:$PATH"
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1
 export HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 HOROVOD_WITHOUT_MPI=1
+# In half the time: without symbols for a debugger, and without the Gloo for a TensorFlow before 2.10.
+cat >"$scratch/cmake" <<'END'
+#!/bin/sh
+[ "$1" != --build ] || exec cmake --build . --target tensorflow
+exec cmake "$@" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O3 -DNDEBUG"
+END
+chmod +x "$scratch/cmake"
+export HOROVOD_CMAKE="$scratch/cmake"
 # not the flags of the make that may have called this script
 MAKEFLAGS="-j$(nproc)"
 export MAKEFLAGS

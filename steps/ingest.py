@@ -1,5 +1,17 @@
 """Ingest: images from the landing zone into Delta, with their metadata and statistics."""
 
+if __name__ == "__main__":  # before the imports below
+    from dataclasses import replace
+    from functools import partial
+
+    from steps.ingestion.head_start import begun_session
+
+    with begun_session() as begun:
+        from steps import ingest as step  # noqa: PLW0406  which runs as __main__ here
+
+        replace(step.STEP, run=partial(step.ingest, begun=begun)).main()
+    raise SystemExit
+
 import hashlib
 import logging
 from itertools import chain
@@ -73,8 +85,16 @@ class Parameters(StepParameters):
     archive: str = Field("", description="folder or URI to which ingested files are moved")
 
 
-def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
-    """Bring new files into the tables, merge labels, and count the rows of this source."""
+def ingest(
+    run: StepRun, parameters: Parameters, begun: EarlySession | None = None
+) -> IngestOutputs:
+    """Bring new files into the tables, merge labels, and count the rows of this source.
+
+    Args:
+        run: of the step.
+        parameters: of the step.
+        begun: the session that the command has begun.
+    """
     period = parse_trigger(parameters.trigger)
     if parameters.labels and not place_exists(parameters.labels):
         raise UserError(
@@ -83,7 +103,7 @@ def ingest(run: StepRun, parameters: Parameters) -> IngestOutputs:
         )
     source, profile = normalize(parameters.source), run.profile
     home = Arrivals(profile, source).home
-    with EarlySession(lambda: spark_session(profile, "ingest")) as spark:
+    with begun or EarlySession(lambda: spark_session(profile, "ingest")) as spark:
         is_new = not Newest(IMAGES, profile, spark).exists
         open_tables(spark, profile)  # its one-line errors come before Spark starts
         if is_new and not period:  # which needs files; polls may find none for long
@@ -199,12 +219,9 @@ def _state(parameters: Parameters, profile: Profile) -> str:
     return landed + (file_details(parameters.labels) if parameters.labels else "")
 
 
-STEP = Step.of(
+STEP: Step = Step.of(
     ingest,
     settings=("lake", "file_name", "privacy_masks"),
     state=_state,
     invalid_reason=labelled.labelled_change_since,
 )
-
-if __name__ == "__main__":
-    STEP.main()

@@ -3,6 +3,7 @@
 Run as a program, it copies its input to its output so. It needs the standard library only.
 """
 
+import logging
 import os
 import re
 import select
@@ -34,6 +35,12 @@ PROGRESS = re.compile(rb"\[Stage \d+:.*| *")
 """Spark's progress bar, and the spaces that clear it: for a terminal only."""
 WAIT_SECONDS = 0.2
 """After which a line without an end is shown, such as a progress bar."""
+
+
+def log_to_terminal() -> None:
+    """Let the steps' log lines appear on standard error, as they are."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("steps").setLevel(logging.INFO)
 
 
 @contextmanager

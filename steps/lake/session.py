@@ -107,7 +107,7 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     logger.info("starting Spark on %s …", profile.spark.master)
     logging.getLogger().addFilter(_is_not_py4j_interrupt)
     settings = _merge(_settings(profile), profile.spark.config)
-    use_own_spark(_is_local(profile))
+    use_own_spark(is_local(profile))
     # the workers' interpreter: on this machine it is this one
     os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python", sys.executable)
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -118,7 +118,7 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     # a JVM whose Python ends before the JVM has started never ends; and PySpark's own handler of
     # Ctrl-C calls the JVM during another call, which then fails
     with held_back():
-        if _is_local(profile):
+        if is_local(profile):
             context = SparkContext.getOrCreate(conf)
         else:
             code, environment = [project_archive()], executor_environment()
@@ -172,7 +172,8 @@ def _java_options() -> str:
     return f'{log} "-Djava.io.tmpdir={gettempdir()}"'
 
 
-def _is_local(profile: Profile) -> bool:
+def is_local(profile: Profile) -> bool:
+    """Return whether Spark runs within the step's process and JVM, on this machine alone."""
     return (profile.spark.master or "").startswith("local")
 
 
@@ -182,7 +183,7 @@ def _in_s3(profile: Profile) -> bool:
 
 def _settings(profile: Profile) -> dict[str, str]:
     delta, jars = delta_jars(), s3_jars() if _in_s3(profile) else []
-    if not _is_local(profile):
+    if not is_local(profile):
         jars = delta + jars
     settings = {
         "spark.jars": ",".join(map(str, jars)),
@@ -208,7 +209,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # Hadoop's checksummed file system allows no colon in a path, and cameras put the time
         # into names
         settings["spark.hadoop.fs.file.impl"] = "org.apache.hadoop.fs.RawLocalFileSystem"
-    if _is_local(profile):
+    if is_local(profile):
         settings["spark.driver.extraClassPath"] = os.pathsep.join(map(str, delta))
         cores = str(os.cpu_count() or 1)
         settings["spark.default.parallelism"] = str(TASKS_PER_CORE * int(cores))

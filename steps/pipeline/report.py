@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LOCAL_UI = "http://127.0.0.1:5000"
 """The address of MLflow's pages if runs are stored without a server: `mlflow ui`'s default."""
 
+THUMBNAIL = (160, 160)
+"""Pixels of an image in a report, at most."""
+
 LONG = 24
 """Length in characters from which a cell of a table may wrap."""
 
@@ -99,7 +102,7 @@ class Report:
     def images(
         self, title: str, images: list[tuple[str, Image.Image, str]], text: str = ""
     ) -> None:
-        """Add a grid of thumbnails, at most 160 pixels wide and high.
+        """Add a grid of thumbnails, at most :data:`THUMBNAIL` wide and high.
 
         Args:
             title: of the section.
@@ -171,7 +174,7 @@ def template(path: str) -> Template:
 
 def _data_uri(image: Image.Image) -> str:
     thumbnail = image.convert("RGB")
-    thumbnail.thumbnail((160, 160))
+    thumbnail.thumbnail(THUMBNAIL)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

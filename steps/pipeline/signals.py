@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+if TYPE_CHECKING:
+    from mlflow.entities import Run  # takes a second
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM."""
@@ -83,7 +84,7 @@ def note(number: int, frame: FrameType | None = None) -> None:
     _received.append(number)
 
 
-def keep_status(run: Run, seconds: float = SECONDS) -> None:
+def keep_status(run: "Run", seconds: float = SECONDS) -> None:
     """Let a stopped step's run keep its status; call it once the run has ended.
 
     MLflow 3.17 takes a stopped run for an open one (`RunStatus.is_terminated` compares numbers
@@ -94,6 +95,8 @@ def keep_status(run: Run, seconds: float = SECONDS) -> None:
         run: of the step; if `mlflow run` did not start it, nothing overwrites its status.
         seconds: to wait for MLflow's SIGTERM; without a SIGTERM, MLflow stops nothing.
     """
+    from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+
     if not _received or MLFLOW_PROJECT_ENTRY_POINT not in run.data.tags:
         return
     parent, until = os.getppid(), time.monotonic() + seconds

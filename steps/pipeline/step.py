@@ -41,7 +41,7 @@ from steps.settings.parameters import (
     run_id_parameter,
 )
 from steps.settings.profile import PROJECT, Profile, data_home, load_profile
-from steps.terminal import filtered_stderr
+from steps.terminal import filtered_stderr, log_to_terminal
 
 logger = logging.getLogger("steps")
 
@@ -126,8 +126,7 @@ class Step:
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the step from the command line, and exit with status 1 if it fails."""
-        logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        logger.setLevel(logging.INFO)
+        log_to_terminal()
         gc.freeze()  # collections need not search the libraries, which stay; a key costs half
         gc.set_threshold(GARBAGE)
         gc.enable()

@@ -17,7 +17,7 @@ from steps.ingestion.tables import BAND, TIME, read_current
 from steps.lake.newest import Newest
 from steps.landing.left_out import LeftOut
 from steps.pipeline.outputs import IngestOutputs
-from steps.pipeline.report import template
+from steps.pipeline.report import THUMBNAIL, template
 from steps.pipeline.step import StepRun
 
 UNLABELLED = "(none)"
@@ -158,7 +158,7 @@ def _samples(images: Newest, source: str) -> list[tuple[str, Any, str]]:
 
 def _sample(content: bytes) -> Image.Image:
     with open_image(content) as image:
-        image.load()
+        image.thumbnail(THUMBNAIL)  # of which a JPEG is decoded no larger than needed
         return as_rgb(image)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 TOOLS = ["bash", "cat", "cut", "dirname", "env", "grep", "head", "id"]
-TOOLS += ["mkdir", "paste", "rm", "sed", "sha256sum", "sort", "uname"]
+TOOLS += ["mkdir", "nice", "paste", "rm", "sed", "setsid", "sha256sum"]
+TOOLS += ["sleep", "sort", "uname"]
 
 
 @pytest.fixture
@@ -286,6 +287,45 @@ def test_a_gpu_is_remembered_by_an_interrupted_set_up(bare):
             assert run(bare, "environments.sh").returncode == 0
             assert "\ntensorflow==" in (bare.parent / "locked").read_text(), where
             assert not (bare / ".venv" / "unfinished").exists()
+
+
+def with_horovod(checkout: Path, body: str) -> None:
+    """A stand-in that compiles Horovod."""
+    script = checkout / "setup" / "horovod.sh"
+    script.write_text(f"#!{shutil.which('bash')}\nset -e\n{body}\n")
+
+
+def test_horovod_is_compiled_beside_everything_else(bare):
+    pinned = (bare / "conda.yaml").read_text().split("- horovod==")[1].split()[0]
+    with_uv(bare, sync='grep ^horovod "$HOME/locked" >> "$HOME/calls" || :')
+    uv = bare.parent / "bin" / "uv"
+    noting = """echo '[[ $1 == -c ]] || echo "$2" >> "$HOME/calls"'"""
+    uv.write_text(uv.read_text().replace("cat < /dev/null", noting))
+    waiting = 'until grep -q class_archive "$HOME/calls"; do sleep 0.01; done'
+    with_horovod(bare, f'echo begun >> "$HOME/calls"; echo; {waiting}; echo compiled >&2')
+    result = run(bare, "environments.sh")
+    assert result.returncode == 0
+    prepared = ["steps.lake.jars", "steps.lake.class_archive"]
+    assert calls(bare) == [
+        *("begun", "venv --quiet", "pip sync", "venv --quiet", "pip install", *prepared),
+        *("pip sync", f"horovod=={pinned}", *prepared),
+    ]
+    assert result.stderr.splitlines()[-2:] == ["setup: .venv: waiting for Horovod", "compiled"]
+
+
+@pytest.mark.parametrize("starts", ["exit 1", "echo compiling; exit 1"])
+def test_without_a_horovod_no_environment_is_finished(bare, starts):
+    with_uv(bare)
+    with_horovod(bare, starts)
+    assert run(bare, "environments.sh").returncode != 0
+    assert (bare / ".venv" / "unfinished").exists() and not (bare / ".venv" / "made-from").exists()
+
+
+def test_what_fails_beside_a_compilation_ends_it(bare):
+    with_uv(bare, sync="exit 1")
+    with_horovod(bare, 'trap "echo ended >&2" EXIT; echo compiling; sleep 100')
+    result = run(bare, "environments.sh")  # returns once all that write to its output have ended
+    assert result.returncode != 0 and result.stderr.splitlines()[-1] == "ended"
 
 
 def test_the_patch_of_a_python_is_asked_for(bare):

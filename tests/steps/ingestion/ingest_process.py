@@ -73,7 +73,7 @@ def kill(leader: subprocess.Popen) -> int:
     Spark's Python workers have a process group of their own, so the leader's is not all.
     """
     killed = set()
-    while members := _session_of(leader.pid):
+    while members := session_of(leader.pid):
         for group in {_group(member) for member in members} - {None}:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
@@ -92,7 +92,8 @@ def wait_until(happened: Callable[[], bool], leader: subprocess.Popen) -> bool:
     return True
 
 
-def _session_of(leader: int) -> list[psutil.Process]:
+def session_of(leader: int) -> list[psutil.Process]:
+    """The processes of a session that still run."""
     return [
         process
         for process in psutil.process_iter()

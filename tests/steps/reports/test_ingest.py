@@ -1,12 +1,14 @@
-"""The bars on the report of an ingest."""
+"""The bars and samples on the report of an ingest."""
 
+import io
 import re
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from steps.reports.ingest import LABELS_SHOWN, OTHERS, _bars, _merge_rare_labels
+from steps.reports.ingest import LABELS_SHOWN, OTHERS, _bars, _merge_rare_labels, _sample
 
 
 def _counts(labels: int) -> pd.DataFrame:
@@ -56,3 +58,10 @@ def test_bars_stand_on_each_other_and_none_on_the_legend(labels):
 def test_any_folder_name_can_be_a_label(label):
     drawn = _draw(pd.DataFrame([{"label": label, "hour": 3, "images": 2}]))
     assert label in [text.text for text in drawn.iter("text")]
+
+
+def test_samples_are_held_no_larger_than_they_are_shown():
+    photo = io.BytesIO()
+    Image.new("CMYK", (4000, 3000)).save(photo, "JPEG")
+    sample = _sample(photo.getvalue())
+    assert (sample.size, sample.mode) == ((160, 120), "RGB")
