@@ -22,6 +22,8 @@ export no_proxy := $(or $(no_proxy),$(NO_PROXY),$(LOOPBACK)),$(LOOPBACK)
 export NO_PROXY := $(no_proxy)
 # `mlflow run` and `mlflow ui` report to their makers unless this is set
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# `mlflow run` says nothing of its own, but why it fails
+export MLFLOW_LOGGING_LEVEL ?= WARNING
 # MLflow asks for the user's name, which a user ID in a container may lack
 export LOGNAME ?= $(shell id -un 2>/dev/null || id -u)
 

@@ -44,6 +44,8 @@ QUIET = {
 }
 """Loggers of libraries whose hints are for their authors, and the level that a user should see."""
 VERBOSE = "LAKEHOUSE_VISION_VERBOSE"
+NESTED = "LAKEHOUSE_VISION_NESTED"
+"""Set in a step that the pipeline runs, which then does not say again what the pipeline says."""
 
 
 def prepare_environment(verbose: bool) -> None:

@@ -1,5 +1,6 @@
 """Erase: remove images wherever the project keeps them, and keep them from coming back."""
 
+import re
 from datetime import UTC, date, datetime
 
 from pydantic import Field, field_validator
@@ -32,15 +33,18 @@ class Parameters(StepParameters):
     @field_validator("day", "before")
     @classmethod
     def _is_day(cls, text: str) -> str:
-        return date.fromisoformat(text).isoformat() if text else ""
+        try:
+            return date.fromisoformat(text).isoformat() if text else ""
+        except ValueError:
+            raise ValueError(f"{text!r} is not a day, such as 2026-07-13") from None
 
     @field_validator("sha256")
     @classmethod
     def _are_hashes(cls, text: str) -> str:
-        for one in filter(None, text.split(",")):
-            if len(bytes.fromhex(one)) != 32:
-                raise ValueError("a SHA-256 has 64 hexadecimal digits")
-        return text.lower()
+        text = text.lower()
+        if not re.fullmatch(r"([0-9a-f]{64}(,|$))*", text):
+            raise ValueError("a SHA-256 has 64 hexadecimal digits; pass some with commas between")
+        return text
 
 
 def erase(run: StepRun, parameters: Parameters) -> EraseOutputs:

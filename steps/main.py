@@ -1,5 +1,6 @@
 """Main: the whole pipeline, from the landing zone to a released model, reusing finished runs."""
 
+import logging
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from steps.dataset.own_split import source_with_test
 from steps.endings import Result
 from steps.errors import UserError
 from steps.evaluation.miss_rate import Wish, require_images
+from steps.ingestion.counts import describe_classes
 from steps.lake.session import SharedSession
 from steps.landing.place import normalize
 from steps.pipeline.model_names import MODEL
@@ -25,6 +27,8 @@ from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import CHAMPION, is_released
 from steps.reports.main import fill_report
 from steps.training.plan_parameters import NetworkParameters
+
+logger = logging.getLogger("steps")
 
 PIPELINE = tuple(module.STEP for module in (ingest, tune, train, register, promote, export))
 
@@ -82,6 +86,8 @@ def main(run: StepRun, parameters: Any) -> MainOutputs:
                     run_id = pipeline.runs.get(step.name)  # a dry run has none
                     ending = read_outputs(run_id, step.outputs) if run_id else Outputs()
                 if isinstance(ending, IngestOutputs):  # before tune searches
+                    if done[-1].reused:  # else ingest has said it
+                        logger.info("%s", describe_classes(ending))
                     require_images(parameters.max_miss_rate, ending.labels, is_split=False)
         run.commands.to_resume = dict.fromkeys(("from", "force", "dry_run"), "")
         result, line = pipeline_ending(done, ending, run.commands.resume())

@@ -15,7 +15,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, describe_guard
-from steps.evaluation.abstention import CALIBRATING, find_abstention, require_no_unsure
+from steps.evaluation.abstention import CALIBRATING, find_abstention
 from steps.evaluation.miss_rate import Threshold, Wish, count_unseen, find_threshold, require_images
 from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
@@ -94,6 +94,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         result = launch(launcher, processes, plan, learned, spark, run.id, save, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
+    logger.info("the best epoch is %d; evaluating it …", result.best + 1)
     with run.timings.measure("evaluation"):
         model = assemble(plan, learned, result.weights)
         wish, share = parameters.max_miss_rate, CALIBRATING if parameters.max_risk else 1.0
@@ -104,6 +105,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
             model = assemble(plan, learned, shipped)
         log_model(model)
         test, by_slice = _evaluate(model, cache, threshold)
+    logger.info("looking for shortcuts and at what the network follows …")
     with run.timings.measure("audit"):
         features = learned if learned.has_features else None
         audit = audit_network(keras_predict(model), cache, selection, test, features)
@@ -172,7 +174,6 @@ def _find_caches(
     warn_of_refusal(run.report, cache, run.profile, selection.source, is_frozen)
     logger.info(describe_guard(cache.counts))
     require_images(parameters.max_miss_rate, count_unseen(cache, is_frozen))
-    require_no_unsure(parameters.max_risk, cache.labels)
     return cache, find_or_describe(plan, cache, run.profile, spark)
 
 

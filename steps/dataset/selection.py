@@ -1,12 +1,16 @@
 """The parameters that say which images a network learns from, and how they are split."""
 
 import logging
+import os
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from edge.inference.record import UNSURE
 from edge.inference.region import OTHER_DEVICES, Region
 from steps.dataset.split import SplitRule
+from steps.environment import NESTED
+from steps.errors import UserError
 from steps.ingestion import labelled
 from steps.ingestion.counts import describe_classes
 from steps.pipeline.outputs import IngestOutputs, Selection
@@ -85,11 +89,17 @@ class SelectionParameters(StepParameters):
             regions: of the profile, by device ID.
 
         Raises:
-            UserError: the images have fewer than two labels.
+            UserError: the images have fewer than two labels, or one that no model can answer.
         """
         if len(ingested.labels) < 2:
             raise labelled.too_few_labels(ingested.images, ingested.labels, ingested.source)
-        logger.info("%s", describe_classes(ingested))
+        if UNSURE in ingested.labels:
+            raise UserError(
+                f"{ingested.labels[UNSURE]} images have the label {UNSURE!r}, which is what a "
+                "model answers that is not sure enough; give that label another name"
+            )
+        if NESTED not in os.environ:
+            logger.info("%s", describe_classes(ingested))
         names = set(Selection.model_fields) - set(Contender._fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
         if self.region:

@@ -41,7 +41,7 @@ def erase_caches(profile: Profile, images: Collection[str], dry_run: bool) -> in
 
 
 def open_journal(profile: Profile, until_end: ExitStack, dry_run: bool) -> Journal | None:
-    """Return the labels of a sitting that no table has yet; while it is open, no page is.
+    """Return the labels of a sitting, of which an erasure takes its own; no page is open meanwhile.
 
     Raises:
         UserError: the page for labels is open.

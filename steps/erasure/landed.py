@@ -25,7 +25,7 @@ logger = logging.getLogger("steps")
 
 
 class Places(NamedTuple):
-    """Where images landed.
+    """Where the images of an erasure landed.
 
     Attributes:
         sources: landing zones that are there.

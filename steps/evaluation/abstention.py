@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from edge.inference.record import TINY, UNSURE, calibrate
 from steps.dataset.cache import Cache
 from steps.dataset.split import VALIDATION
-from steps.errors import UserError
 from steps.evaluation.miss_rate import DOUBT, Threshold
 from steps.evaluation.predictions import Predictions, predict_by_keras
 
@@ -213,12 +212,3 @@ def abstain(risk: float, held_out: Predictions) -> Abstention:
         errors = int((~tests.correct).sum())
         return Abstention(risk, Calibration(), None, len(tests), len(tests), errors)
     return Abstention(risk, calibration, found[0], len(tests), *found[1:])
-
-
-def require_no_unsure(risk: float, labels: list[str]) -> None:
-    """Raise an error if a risk is wished and a label has the name of the answer below it."""
-    if risk and UNSURE in labels:
-        raise UserError(
-            f"max_risk: the label {UNSURE!r} is what a model answers that is not sure enough; "
-            "give that label another name"
-        )

@@ -46,7 +46,7 @@ def _labels_of(task: dict[str, Any]) -> Iterator[str]:
         if not annotation.get("was_cancelled"):
             for result in annotation["result"]:
                 if result["type"] == "choices":
-                    yield from map(str, result["value"]["choices"])
+                    yield from (str(one) for one in result["value"]["choices"] if one is not None)
 
 
 def _key(data: dict[str, Any], key: str) -> str:

@@ -103,10 +103,11 @@ def merge_labels(
     labelling = given.where("size(labels) > 0")
     conflicts = _keys(matched.where("size(labels) > 1 OR size(labels) = 1 AND images > 1"), key)
     unmatched = _keys(labelling.join(known, key, "left_anti"), key)
-    keys = labelling.count()
+    listed, keys = given.selectExpr("count(*)", "count_if(size(labels) > 0)").collect()[0]
     for frame in (given, matched, changes):
         frame.unpersist()
-    logger.info("%d labels added, %d changed", added, changed)
+    empty = f"; {listed - keys} keys in {table} have none" if listed > keys else ""
+    logger.info("%d labels added, %d changed%s", added, changed, empty)
     for found, problem in (
         (conflicts, "have several labels or several images, which keep what they had"),
         (unmatched, f"match no image of {display(source)}"),
@@ -177,6 +178,11 @@ def _normalize_labels(labels: DataFrame, key: Key) -> DataFrame:
     # a plain path is a local one, which the tables write with file:
     named = f"if({key} LIKE '/%', concat('file:', {key}), {key}) AS {key}"
     split = "CAST(split AS STRING) AS split" if "split" in labels.columns else "NULL AS split"
+    if dict(labels.dtypes)["label"] in ("float", "double"):
+        # pandas keeps whole numbers so if one is missing, and that one as NaN
+        whole = "if(label % 1 = 0, CAST(try_cast(label AS BIGINT) AS STRING), NULL)"
+        labels = labels.withColumn("label", F.expr("nanvl(label, NULL)"))
+        labels = labels.withColumn("label", F.expr(f"coalesce({whole}, CAST(label AS STRING))"))
     labels = labels.selectExpr(named, "CAST(label AS STRING) AS label", split)
     labels = labels.withColumn("label", F.udf(normalize_label, "string")("label"))
     labels = labels.withColumn("split", F.udf(normalize_split, "string")("split"))

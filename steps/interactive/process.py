@@ -52,7 +52,7 @@ def run_step(step: str, arguments: list[str]) -> str:
         UserError: the step failed. A trace is left to the report of its run.
     """
     terminal, process = _start([sys.executable, "-m", f"steps.{step}", *arguments])
-    output = Output(step)
+    output = CellOutput(step)
     try:
         try:
             _show(process, terminal, output)
@@ -71,7 +71,7 @@ def run_step(step: str, arguments: list[str]) -> str:
     return output.run_id
 
 
-class Output:
+class CellOutput:
     """What a step prints. Its last line and a trace wait: if it fails, they are the error.
 
     Args:
@@ -138,7 +138,7 @@ def _start(command: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
 
 
 def _show(
-    process: subprocess.Popen[bytes], terminal: int, output: Output, seconds: float = math.inf
+    process: subprocess.Popen[bytes], terminal: int, output: CellOutput, seconds: float = math.inf
 ) -> None:
     """Feed the output until the process ends, or for so long."""
     deadline = time.monotonic() + seconds
@@ -152,7 +152,7 @@ def _show(
             return
 
 
-def _end(process: subprocess.Popen[bytes], terminal: int, output: Output) -> None:
+def _end(process: subprocess.Popen[bytes], terminal: int, output: CellOutput) -> None:
     """End a process that still runs; kill it if it takes too long, or at another interrupt."""
     try:
         if process.poll() is None:

@@ -12,6 +12,7 @@ from edge.inference.image import UnreadableError
 from steps.errors import UserError
 from steps.labelling.journal import JournalError
 from steps.labelling.sitting import GoneError
+from steps.settings.validation_errors import describe_item
 
 MAX_BODY = 8 * 1024**2
 ANSWERS = {GoneError: 410, JournalError: 507, UnreadableError: 415, UserError: 409}
@@ -41,10 +42,9 @@ def guard(app: FastAPI, token: str, hosts: tuple[str, ...]) -> None:
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        reason = f"{place}: {first['msg']}"
-        if first["type"] == "value_error":  # ours, and says what it is about
-            reason = str(first["ctx"]["error"])
+        reason = describe_item(first)
+        if first["type"] != "value_error":  # ours say what they are about
+            reason = f"{'.'.join(map(str, first['loc'][1:]))}: {reason}"
         return JSONResponse({"error": reason}, 422)
 
     for kind, status in ANSWERS.items():

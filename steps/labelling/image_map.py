@@ -27,7 +27,7 @@ GROWTH = 1.2
 
 
 class Places(NamedTuple):
-    """Where images lie.
+    """Where images lie on the map.
 
     Attributes:
         features: that there were.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from edge.inference.record import UNSURE
 from steps.errors import UserError
 from steps.ingestion.label_export import format_labels, read_labels
 from steps.ingestion.label_text import normalize_label
@@ -43,13 +44,24 @@ def _label(text: str) -> str:
     """
     label = normalize_label(text)
     if label is None or len(label) > MAX_LABEL:
-        raise ValueError(f"a label has 1 to {MAX_LABEL} characters")
+        raise ValueError(
+            f"a label has 1 to {MAX_LABEL} characters; shorten a longer one where it is from"
+        )
     if not all(one.isprintable() or one in SEEN for one in label):
         raise ValueError("a label has no line break and no control character")
     return label
 
 
+def _answer(label: str) -> str:
+    """Return a label that a model may answer."""
+    if label == UNSURE:
+        raise ValueError(f"{UNSURE!r} is what a model answers that is not sure enough")
+    return label
+
+
 Label = Annotated[str, AfterValidator(_label)]
+NewLabel = Annotated[Label, AfterValidator(_answer)]
+"""A label that is given; another may only be there already."""
 
 
 class Pressed(BaseModel):
@@ -59,7 +71,7 @@ class Pressed(BaseModel):
 
     id: str = Field(pattern="^[0-9a-f]{32}$")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    label: Label | None
+    label: NewLabel | None
     how: Literal["key", "control", "timeline", "grid", "map", "proposal", "not sure"]
     action: str = Field(pattern="^[0-9a-f]{32}$")
     proposed_by: str | None = Field(None, max_length=MAX_LABEL)
@@ -76,14 +88,14 @@ class Labels(BaseModel):
 class Defined(BaseModel):
     """A label that was typed."""
 
-    label: Label
+    label: NewLabel
 
 
 class Merge(BaseModel):
     """Two labels that become one."""
 
     label: Label
-    into: Label
+    into: NewLabel
 
 
 class Areas(BaseModel):

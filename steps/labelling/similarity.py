@@ -85,7 +85,7 @@ def distance_to_nearest(
 
 
 class Head(NamedTuple):
-    """A linear classifier of features.
+    """A linear classifier of features, by the labels that were given so far.
 
     Attributes:
         classes: their codes, ``int32 [K]``.
@@ -105,7 +105,7 @@ class Head(NamedTuple):
 
 
 def fit_head(values: NDArray[np.float32], codes: NDArray[np.int32]) -> Head | None:
-    """Fit a head by least squares with an L2 penalty.
+    """Fit a head to the labels given so far, by least squares with an L2 penalty.
 
     In the dual form, since there are fewer images than features.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.labelling.similarity import project
 from steps.monitoring.frames import GREY, HOUR, Frames
 
 Values = NDArray[np.float64]
@@ -27,9 +28,6 @@ SAME_HOUR = 1.5
 
 FLAT = 4.0 * 2 * (GREY // CELLS) ** 2
 """Energy of a cell's gradients below which they are noise."""
-
-PROJECTED = 64
-"""Dimensions in which distances of features are measured: a random projection keeps them nearly."""
 
 
 def unlikeness(training: Frames, frames: Frames) -> dict[str, Values]:
@@ -103,8 +101,7 @@ def _edges(frames: Frames) -> NDArray[np.float32]:
 def _feature_distances(training: Frames, some: Frames) -> Values:
     theirs, ours = (each.records["features"].astype(np.float32) for each in (training, some))
     mean, scale = theirs.mean(axis=0), np.maximum(theirs.std(axis=0), 1e-2)
-    onto = np.random.default_rng(0).standard_normal((theirs.shape[1], PROJECTED), np.float32)
-    a, b = ((each - mean) / scale @ onto for each in (ours, theirs))
+    a, b = (project((each - mean) / scale) for each in (ours, theirs))
     squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     found: Values = np.sqrt(np.maximum(squares, 0)).astype(np.float64)
     return found

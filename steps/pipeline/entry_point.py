@@ -9,7 +9,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import ExecutionException
 
-from steps.environment import environment_kept
+from steps.environment import NESTED, environment_kept
 from steps.errors import UserError
 from steps.pipeline.runs import experiment_id, newest_nested
 from steps.pipeline.step import Step
@@ -29,25 +29,24 @@ def run_entry_point(step: Step, parameters: StepParameters) -> Run:
     Raises:
         ExecutionException: it failed; its own output and its run name the reason.
     """
-    if step.own_process:
-        run_id = run_apart(step.name, parameters.non_default())
-    else:
-        run_id = _run_here(step, parameters)
+    with environment_kept():
+        os.environ[NESTED] = "true"
+        if step.own_process:
+            run_id = run_apart(step.name, parameters.non_default())
+        else:
+            run_id = _run_here(step, parameters)
     return mlflow.get_run(run_id)
 
 
 def _run_here(step: Step, parameters: StepParameters) -> str:
     try:
-        with environment_kept():
-            run_id = step.run_nested(parameters)
+        return step.run_nested(parameters)
     except Exception as error:
         if isinstance(error, UserError):
             logger.error("%s: %s", step.name, error)
         else:
             traceback.print_exception(error)
         raise ExecutionException(f"{step.name} failed") from error
-    print(f"run_id={run_id}", flush=True)  # noqa: T201 – as it ends in a process of its own
-    return run_id
 
 
 def run_apart(entry_point: str, parameters: dict[str, str]) -> str:

@@ -165,7 +165,7 @@ def rounded(value: Any) -> Any:
 
 @cache
 def template(path: str) -> Template:
-    """Return a template by its path below ``steps/``."""
+    """Return a report's template by its path below ``steps/``."""
     environment = Environment(loader=PackageLoader("steps", "."), autoescape=True)
     environment.globals |= {"flat": flat, "run_address": run_address, "LONG": LONG}
     environment.filters["rounded"] = rounded

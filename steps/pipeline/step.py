@@ -6,6 +6,7 @@ parameters, ``outputs.json`` and ``report.html``; the last line on standard outp
 
 import gc
 import logging
+import os
 import re
 import sys
 import time
@@ -18,7 +19,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from edge.protocol.version import project_version
-from steps.environment import prepare_environment
+from steps.environment import NESTED, prepare_environment
 from steps.errors import UserError
 from steps.pipeline.cache_key import Parts, cache_key, input_key, key_parts
 from steps.pipeline.commands import Commands
@@ -141,7 +142,8 @@ class Step:
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         gc.freeze()  # nor need the end of the process, for which that takes most of a second
-        print(f"run_id={run_id}", flush=True)  # noqa: T201 – the contract: the last line
+        if NESTED not in os.environ:
+            print(f"run_id={run_id}", flush=True)  # noqa: T201 – the contract: the last line
 
     def run_nested(self, parameters: StepParameters) -> str:
         """Run the step in this process, nested in the active run, and return its run's ID."""

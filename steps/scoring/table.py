@@ -40,7 +40,7 @@ the keys of all: the JVM holds them in memory."""
 
 @dataclass(frozen=True)
 class Model:
-    """A model that scores.
+    """A registered model that scores images on Spark.
 
     Attributes:
         name, number: of the registered version that was promoted, by which people know it.

@@ -50,7 +50,7 @@ class StepParameters(BaseModel):
     MLflow takes few characters in a name, A–Z a–z 0–9 _ - . / :, and any in a value.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     profile: str = Field(
         "local", description="name of a file in profiles/, or the path of a profile"
@@ -170,6 +170,11 @@ def parse_parameters(model: type[P], step: str, argv: list[str] | None = None) -
     known, unknown = parser.parse_known_args(typed.split("\0") if typed else [])
     if unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
+        if name == "P" or name in model.model_fields:
+            raise UserError(
+                f"{unknown[0]} is not how {step} takes a parameter; write "
+                f"--<parameter>=<value>, or -P <parameter>=<value> after {RUN}"
+            )
         raise UserError(
             f"{step} has no parameter {name!r}; {did_you_mean(name, model.model_fields)}"
             f"see: python -m steps.{step} --help"

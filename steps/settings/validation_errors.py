@@ -12,8 +12,25 @@ NEAR = 0.75
 """How similar a name has to be to be suggested, 0–1."""
 
 _NO_SUCH_KEY = "extra_forbidden"
-_WORDS = {_NO_SUCH_KEY: "there is no such key", "missing": "this key is missing"}
-"""Plainer than pydantic's, for the commonest mistakes in a profile."""
+_WORDS = {
+    _NO_SUCH_KEY: "there is no such key",
+    "missing": "this key is missing",
+    **dict.fromkeys(("int_type", "int_parsing"), "{input!r} is not a whole number"),
+    **dict.fromkeys(("int_from_float", "int_parsing_size"), "{input!r} is not a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "{input!r} is not a number"),
+    "finite_number": "{input!r} is not a finite number",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "{input!r} is neither true nor false"),
+    "literal_error": "{input!r} is not {expected}",
+    "greater_than": "{input} is too small: it has to be more than {gt:g}",
+    "greater_than_equal": "{input} is too small: it has to be at least {ge:g}",
+    "less_than": "{input} is too large: it has to be less than {lt:g}",
+    "less_than_equal": "{input} is too large: it can be at most {le:g}",
+    "string_type": "it has to be text",
+    "too_short": "it needs at least {min_length}",
+    "list_type": "it has to be a list",
+    **dict.fromkeys(("dict_type", "model_type"), "it has to be a section with keys"),
+}
+"""Plainer than pydantic's, by the kind of mistake."""
 
 
 def describe_validation_error(error: ValidationError) -> str:
@@ -36,7 +53,9 @@ def describe_item(
         model: what was validated and has the known keys.
         above: further keys that are allowed at the top.
     """
-    words = _WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+    known = _WORDS.get(item["type"])
+    words = known and known.format(input=item["input"], **item.get("ctx", {}))
+    words = words or str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == _NO_SUCH_KEY and model:
         *place, _ = item["loc"]
         return f"{words}, only {', '.join([*_known_keys(model, place), *(() if place else above)])}"

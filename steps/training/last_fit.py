@@ -8,7 +8,7 @@ from steps.training.feature_cache import REST
 from steps.training.fit import fit
 from steps.training.fit_result import FitResult
 from steps.training.plan import Plan
-from steps.training.ranks import Horovod, SingleProcess
+from steps.training.ranks import Horovod, SingleProcess, print_line
 
 
 def fit_fully(
@@ -28,6 +28,9 @@ def fit_fully(
     """
     result = fit(plan, cache, ranks, **options)
     if cache.has_features:
+        if ranks.rank == 0:
+            count = f"{result.best + 1} epochs" if result.best else "1 epoch"
+            print_line(f"fitting again on training and validation images, {count} …")
         again = replace(plan, epochs=result.best + 1, patience=0)
         result.last_weights = fit(again, replace(cache, fitted=REST), ranks).weights
     return result

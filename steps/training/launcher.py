@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,13 @@ from steps.pipeline.tracking_store import open_client
 from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.last_fit import fit_fully
 from steps.training.plan import Plan
-from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle, is_lost
+from steps.training.ranks import (
+    Horovod,
+    SingleProcess,
+    horovod_obstacle,
+    is_lost,
+    print_line,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -216,10 +221,8 @@ def _log_epoch(
     now = int(time.time() * 1000)
     logged = [Metric(name, value, now, epoch) for name, value in metrics.items()]
     open_client(tracking_uri).log_batch(run_id, logged)
-    # not by logging, which is set up in the step's own process alone
-    sys.stderr.write(
+    print_line(
         f"epoch {epoch + 1:2}/{epochs}  loss {metrics['loss']:.4f}  "
         f"validation accuracy {metrics['validation_accuracy']:.4f}  "
-        f"{metrics['epoch_seconds']:.1f} s\n"
+        f"{metrics['epoch_seconds']:.1f} s"
     )
-    sys.stderr.flush()

@@ -35,6 +35,12 @@ def horovod_obstacle() -> str | None:
     return None
 
 
+def print_line(text: str) -> None:
+    """Print a line from any rank: logging is set up in the step's own process alone."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def is_lost(error: Exception) -> bool:
     """Return whether an error is that of an exchange which another rank did not answer."""
     return "Horovod has been shut down" in str(error)

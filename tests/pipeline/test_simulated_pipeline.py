@@ -42,7 +42,7 @@ def pipeline(tmp_path_factory, workshop_factory):
     too_few = {"source": landing, "override": "promotion.min_accuracy=0.99", **QUICK}
     done = workshop.mlflow_run("main", **too_few)
     assert done.returncode == 0
-    assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip().splitlines()[-1])
+    assert re.fullmatch(r"run_id=[0-9a-f]{32}", done.stdout.strip())
     assert not [line for line in (done.stdout + done.stderr).splitlines() if NOISE.search(line)]
     said_before, _, said_after = done.stderr.partition("train     run, because")
     assert "labelled images are too few for promotion, which needs 268" in said_before
@@ -52,6 +52,8 @@ def pipeline(tmp_path_factory, workshop_factory):
     assert_ended(workshop, "device", "no model yet", none_yet.stderr, "FAILED")
     done = workshop.mlflow_run("main", source=landing, **QUICK)
     assert (done.returncode, done.stderr.count("reuse run")) == (0, len(STEPS) - 2)
+    assert said_before.count("classes: ") == done.stderr.count("classes: ") == 1
+    assert said_after.index("\nepoch ") < said_after.index("\nthe best epoch is ")
     assert_ended(workshop, "main", "released", done.stderr)
     return workshop
 

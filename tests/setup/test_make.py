@@ -57,6 +57,12 @@ def test_a_test_set_is_passed_on_if_it_is_given_on_the_command_line(checkout, mo
     assert given[-2] == f"{RUN}[-P][source=set/train][-P][test=set/my 'test']"
 
 
+def test_mlflow_says_nothing_of_its_own_but_what_went_wrong(checkout, monkeypatch):
+    monkeypatch.delenv("MLFLOW_LOGGING_LEVEL", raising=False)
+    _program(checkout / ".venv/bin/mlflow", 'echo "$MLFLOW_LOGGING_LEVEL" >> calls')
+    assert _make_run(checkout, "SOURCE=images") == ["WARNING", "WARNING"]
+
+
 def test_without_a_source_the_simulated_camera_takes_images(checkout):
     assert _make_run(checkout) == [
         "[-m][edge][capture][--camera][simulated][--to][data/landing]",

@@ -5,6 +5,7 @@ import pytest
 from edge.inference.region import Region
 from steps.dataset.selection import Contender, SelectionParameters, prepared_for
 from steps.dataset.split import SplitRule
+from steps.environment import NESTED
 from steps.errors import UserError
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.settings.parameters import parse_parameters
@@ -62,6 +63,24 @@ def test_without_parameters_the_split_is_the_usual_one():
     assert SplitRule() == SplitRule(
         selection.block_minutes, selection.guard_minutes, selection.split_seed
     )
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_classes_are_said_unless_a_pipeline_has_said_them(monkeypatch, caplog, nested):
+    if nested:
+        monkeypatch.setenv(NESTED, "true")
+    with caplog.at_level("INFO", "steps"):
+        SelectionParameters().selection(INGESTED, WAY, {})
+    assert ("classes: a 5, b 5" in caplog.text) != nested
+
+
+@pytest.mark.parametrize("label", ["nan", "None", "null", "Unsure", "NaN"])
+def test_any_word_is_a_label_but_what_a_model_answers_that_is_not_sure(label):
+    given = INGESTED.model_copy(update={"labels": {"a": 5, label: 5}})
+    SelectionParameters().selection(given, WAY, {})
+    given = INGESTED.model_copy(update={"labels": {"a": 5, label: 5, "unsure": 3}})
+    with pytest.raises(UserError, match="^3 images have the label 'unsure', which is what a model"):
+        SelectionParameters().selection(given, WAY, {})
 
 
 def test_the_same_images_are_prepared_in_another_way():

@@ -8,7 +8,6 @@ import pytest
 from made_predictions import make_predictions
 
 from edge.inference.record import calibrate
-from steps.errors import UserError
 from steps.evaluation.abstention import (
     Abstention,
     Calibration,
@@ -16,7 +15,6 @@ from steps.evaluation.abstention import (
     bound_risk,
     fewest_answers,
     fit_calibration,
-    require_no_unsure,
     scores_of,
 )
 from steps.pipeline.report import Report
@@ -174,10 +172,3 @@ def test_risk_against_coverage_is_shown_without_a_wish_and_nothing_is_said(caplo
         add_risk(report, Abstention(), predictions(20, 2))
     assert [one.title for one in report.sections] == ["Risk and coverage"]
     assert not report.headlines and not caplog.messages
-
-
-def test_a_label_of_the_name_unsure_is_refused_if_a_risk_is_wished():
-    require_no_unsure(0.0, ["sure", "unsure"])
-    require_no_unsure(0.1, ["sure"])
-    with pytest.raises(UserError, match="max_risk: the label 'unsure' is what a model answers"):
-        require_no_unsure(0.1, ["sure", "unsure"])

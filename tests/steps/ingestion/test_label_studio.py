@@ -54,6 +54,7 @@ def test_a_file_name_is_found_in_the_address_of_the_image(address, name):
     ("tasks", "expected"),
     [
         ([task("a.jpg", "0", "1")], [("a.jpg", "0"), ("a.jpg", "1")]),
+        ([task("a.jpg", None, "nan")], [("a.jpg", "nan")]),
         ([task("a.jpg"), task("b.jpg", "1")], [("b.jpg", "1")]),
         ([task("a.jpg", "0", was_cancelled=True)], []),
         ([task("a.jpg", "0", data={"file_name": "other.jpg"})], [("other.jpg", "0")]),

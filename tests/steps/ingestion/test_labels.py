@@ -1,6 +1,7 @@
 """Labels from a file and from the table ``labels``, merged into the images."""
 
 import hashlib
+import logging
 import shutil
 import unicodedata
 import uuid
@@ -137,9 +138,20 @@ def test_rows_without_a_key_or_a_label_are_ignored(small):
     assert _labels(small) == BEFORE
 
 
-def test_numbers_are_labels_as_they_are_written(small):
-    assert _merge(small, [(UNLABELLED, 7)], kind="parquet").added == 1
-    assert _labels(small)[UNLABELLED] == "7"
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("csv", ["nan", "None", "null"], ["nan", "None", "null"]),
+        ("parquet", [1, 2.5, None], ["1", "2.5", "old shoes"]),  # pandas writes 1.0, 2.5 and NaN
+    ],
+)
+def test_text_is_a_label_and_a_missing_value_is_none(small, kind, given, expected, caplog):
+    names = [name.rsplit("/", 1)[-1] for name in FILES]
+    with caplog.at_level(logging.INFO, "steps"):
+        _merge(small, [*zip(names, given, strict=True)], kind=kind)
+    found = _labels(small)
+    assert [found[name] for name in FILES] == expected
+    assert ("; 1 keys in" in caplog.text) == (None in given)
 
 
 def test_a_label_is_one_however_it_was_typed(small):

@@ -9,7 +9,7 @@ import pytest
 
 from steps.errors import UserError
 from steps.interactive import process
-from steps.interactive.process import Output, run_step
+from steps.interactive.process import CellOutput, run_step
 
 TRACE = (
     "Traceback (most recent call last):\n"
@@ -38,12 +38,12 @@ TRACE = (
     ],
 )
 def test_what_may_be_the_error_waits(capsys, content, shown, failure):
-    output = Output("train")
+    output = CellOutput("train")
     for byte in content.encode():
         output.feed(bytes([byte]))
     by_bytes = capsys.readouterr().out
     assert output.failure == failure
-    output = Output("train")
+    output = CellOutput("train")
     output.feed(content.encode())
     assert capsys.readouterr().out == shown
     assert by_bytes in content and by_bytes.startswith(shown)
@@ -52,7 +52,7 @@ def test_what_may_be_the_error_waits(capsys, content, shown, failure):
 
 
 def test_a_trace_that_a_library_logged_holds_back_few_lines(capsys):
-    output, shown = Output("train"), []
+    output, shown = CellOutput("train"), []
     for line in [TRACE, *(f"epoch {number}\n" for number in range(1, 31)), "train: done\n"]:
         output.feed(line.encode())
         shown.append(capsys.readouterr().out)

@@ -529,6 +529,17 @@ def test_on_a_phone_everything_fits_and_has_a_name(place, tmp_path, dark, view):
         page.shot(tmp_path / "phone.png")
 
 
+def test_the_top_is_one_line_however_much_it_says(place):
+    with place.browse(size=(1200, 700)) as page:
+        add_labels(page, "no package", "package")
+        height = page.run("document.querySelector('header').offsetHeight")
+        page.run("for (const id of ['title', 'progress', 'right', 'saved']) at(id).textContent = "
+                 "'proposals right: 1,234 of 5,678'")  # fmt: skip
+        assert page.run("document.querySelector('header').offsetHeight") == height < 60
+        assert page.run("at('done').getBoundingClientRect().right") <= 1200
+        assert page.run("document.documentElement.scrollWidth") == 1200
+
+
 def test_a_day_of_thirty_changes_is_labelled_in_sixty_actions(tmp_path):
     frames = list(busy_day())
     truth = ["package" if label == "1" else "no package" for _, _, label in frames]

@@ -12,6 +12,7 @@ from bakery import STEP, Parameters, bake, baked, kept, key_of, mill
 from mlflow import MlflowClient
 
 from edge.protocol.version import project_version
+from steps.environment import NESTED
 from steps.pipeline.step import Step
 from steps.settings.profile import PROFILES, load_profile
 
@@ -67,6 +68,12 @@ def test_a_run_carries_its_contract(profile, milled, capsys):
     assert json.loads(files["outputs.json"]) == own | {"result": "done", "line": ""}
     for part in (run.info.run_id, milled, f"eat {run.info.run_id}", "crumbs", "rye"):
         assert part in files["report.html"]
+
+
+def test_a_step_of_a_pipeline_leaves_the_last_line_to_it(profile, milled, monkeypatch, capsys):
+    monkeypatch.setenv(NESTED, "true")
+    STEP.main(["--profile", profile])
+    assert capsys.readouterr().out == "in the oven\n"
 
 
 def test_an_input_given_as_none_is_left_out(profile, milled):

@@ -34,7 +34,7 @@ def failure(capsys, *argv: str) -> str:
     [
         (["--minutes", "60"], BURNT),
         (["--minutes", "50"], COLD),
-        (["--minutes", "0"], "minutes: Input should be greater than or equal to 1"),
+        (["--minutes", "0"], "minutes: 0 is too small: it has to be at least 1"),
         (["--profile", "moon"], "there is no profile 'moon'"),
         (["--mill_run_id", "0" * 32], f"there is no run '{'0' * 32}'"),
     ],

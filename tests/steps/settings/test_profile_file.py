@@ -78,16 +78,16 @@ SPACE = {"tuning": {"space": {"learning_rate": {"low": 0.01, "high": 0.1}}}}
         ({}, "model=shoes,extends=base",
          f"-P override: extends: there is no such key, only {', '.join(Profile.model_fields)}"),
         ({}, "training.processes=0",
-         "-P override: training.processes: Input should be greater than or equal to 1"),
+         "-P override: training.processes: 0 is too small: it has to be at least 1"),
         (SPACE, "tuning.space.learning_rate.low=0.2",
          "-P override: tuning.space.learning_rate: low 0.2 is not below high 0.1"),
         ({"training": {"launcher": "single", "proceses": 1}}, "training.launcher=auto",
          "{path}: training.processes: this key is missing; "
          f"training.proceses: {PROCESSES}"),
         ({"lake": 7}, "training={processes: 2}",
-         "{path}: lake: Input should be a valid string"),
+         "{path}: lake: it has to be text"),
         ({"lake": 7}, "training.speed=9",
-         "{path}: lake: Input should be a valid string; "
+         "{path}: lake: it has to be text; "
          f"-P override: training.speed: {PROCESSES}"),
     ],
 )  # fmt: skip
