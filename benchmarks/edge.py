@@ -174,7 +174,7 @@ def running(models: Path, images: Path, bare_memory: float) -> dict[str, float]:
         )
         try:
             said = []
-            while not said or "scoring with version" not in said[-1]:
+            while not said or "scoring with " not in said[-1]:
                 said.append(agent.stderr.readline())
                 if not said[-1]:
                     raise RuntimeError("the agent ended: " + "".join(said))

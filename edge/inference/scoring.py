@@ -52,8 +52,9 @@ class Scorer:
         self.record.require_prepare(PREPARE_VERSION)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that wait for the next image by spinning would take a core for nothing.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads wait for each other by spinning, but not for the next image, which would take a
+        # core for nothing.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             str(folder / model_file), options, providers=["CPUExecutionProvider"]
         )

@@ -1,5 +1,6 @@
 """Convolutions in 8 bits: weights rounded so that the outputs change little."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ STEPS = 126
 Batches = list[dict[str, NDArray[np.uint8]]]
 
 
-def round_weights(network: onnx.ModelProto, batches: Batches) -> dict[str, list[dict[str, Any]]]:
+def round_weights(
+    network: onnx.ModelProto, batches: Batches, exclude: Collection[str] = ()
+) -> dict[str, list[dict[str, Any]]]:
     """Round the weights of a float network's convolutions in place, and correct their biases.
 
     Activations are rarely negative, so that the errors of many weights shift the mean of a channel;
@@ -25,13 +28,14 @@ def round_weights(network: onnx.ModelProto, batches: Batches) -> dict[str, list[
     Args:
         network: a float graph.
         batches: images as the graph takes them, on which the shift is measured.
+        exclude: the names of nodes that stay as they are.
 
     Returns:
         The step of each channel's weights, as ``TensorQuantOverrides`` of onnxruntime's quantiser.
     """
     constants = {constant.name: constant for constant in network.graph.initializer}
     steps = {}
-    for node, means in _input_means(network, batches):
+    for node, means in _input_means(network, batches, exclude):
         exact, *biases = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
         step = _step(exact, _is_depthwise(node, exact))
         rounded = round_kernels(exact / step) * step
@@ -100,12 +104,13 @@ def _is_depthwise(node: onnx.NodeProto, weights: NDArray[np.float32]) -> bool:
 
 
 def _input_means(
-    network: onnx.ModelProto, batches: Batches
+    network: onnx.ModelProto, batches: Batches, exclude: Collection[str]
 ) -> list[tuple[onnx.NodeProto, NDArray[np.float64]]]:
     """Return each convolution with the mean of each channel that it reads."""
     import onnxruntime
 
-    nodes = [node for node in network.graph.node if node.op_type == CONVOLUTION]
+    convolutions = (node for node in network.graph.node if node.op_type == CONVOLUTION)
+    nodes = [node for node in convolutions if node.name not in exclude]
     if not nodes:
         return []
     measuring = onnx.ModelProto()

@@ -8,6 +8,7 @@ import numpy as np
 
 from steps.evaluation.predictions import Predictions
 from steps.release.canonical_graph import canonical
+from steps.release.pixel_arithmetic import fold_pixel_arithmetic
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +41,7 @@ def to_onnx(model: "keras.Model") -> bytes:
     signature = [tf.TensorSpec([None, *model.input_shape[1:3], 3], tf.uint8, "pixels")]
     function = tf.function(probabilities, input_signature=signature, autograph=False)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    fold_pixel_arithmetic(graph.graph)
     graph.graph.CopyFrom(canonical(graph.graph))
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString(deterministic=True))

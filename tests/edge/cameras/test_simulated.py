@@ -40,9 +40,9 @@ def test_the_light_follows_the_wall_clock(simulated):
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_both_labels_come_at_every_time_of_the_day(simulated, seed):
     camera = simulated
-    camera.seed, kept = seed, camera.seed
+    camera.porch.seed, kept = seed, camera.porch.seed
     labels = {time: bool(camera.packages(time)) for time in FIVE_DAYS}
-    camera.seed = kept
+    camera.porch.seed = kept
     assert 0.35 < np.mean(list(labels.values())) < 0.65
     for begin in range(0, 24, 4):
         part = [seen for time, seen in labels.items() if begin <= time.hour < begin + 4]
@@ -79,7 +79,7 @@ def test_night_is_darker_than_day(simulated):
 def test_a_package_is_seen(simulated):
     """Where a package lies, the image is another one than without it."""
     time = next(time for time in FIVE_DAYS if simulated.packages(time) and time.hour == 12)
-    empty = simulated._render(time, [])
+    empty = simulated.porch.render(time, [])
     full = simulated.at(time).pixels
     changed = np.abs(full.astype(int) - empty).max(axis=2) > 40
     assert 0.005 < changed.mean() < 0.4

@@ -35,6 +35,21 @@ def test_a_capture_loads_no_runtime():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_a_device_loads_what_it_uses():
+    """Neither the simulated camera's drawing nor other file systems than a folder."""
+    code = """
+import sys
+from edge.cameras.kinds import CAMERAS, usage
+import edge.agent.agent, edge.cli.main, edge.preview.server
+
+edge.cli.main._parser()
+assert [*map(usage, CAMERAS)] and "edge.cameras.simulated" in sys.modules
+edge.outbox.landing.Landing("/tmp").read("nothing")
+sys.exit(bool({"edge.cameras.porch", "fsspec", "asyncio"} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_version_is_that_of_the_project(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

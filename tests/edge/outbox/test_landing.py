@@ -26,14 +26,17 @@ class Share(MemoryFileSystem):
         super().pipe_file(path, value, **options)
 
 
-@pytest.fixture(params=["folder", "memory", "share"])
+@pytest.fixture(params=["folder", "file", "memory", "share"])
 def url(request, tmp_path):
     MemoryFileSystem.store.clear()
     Share.store.clear()
     fsspec.register_implementation("share", Share, clobber=True)
-    return {"folder": str(tmp_path), "memory": "memory://zone", "share": "share://zone"}[
-        request.param
-    ]
+    return {
+        "folder": str(tmp_path),
+        "file": f"file://{tmp_path}",
+        "memory": "memory://zone",
+        "share": "share://zone",
+    }[request.param]
 
 
 def content_of(url: str) -> dict[str, bytes]:
