@@ -28,7 +28,7 @@ from steps.settings.profile import Profile
 from steps.training import checkpoints
 from steps.training.feature_cache import find_or_describe
 from steps.training.fit_result import Checkpoint
-from steps.training.launcher import launch, resolve_launcher
+from steps.training.launcher import launch, resolve_launcher, why_one_process
 from steps.training.model import assemble, log_model
 from steps.training.networks import FROZEN
 from steps.training.plan import Plan, peak_rate
@@ -73,9 +73,6 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     from steps.reports.abstention import add_risk
     from steps.reports.train import fill_report
 
-    launcher = resolve_launcher(_wanted_launcher(parameters, run.profile))
-    processes = parameters.processes or run.profile.training.processes
-    processes = 1 if launcher == "single" else processes
     tuned = run.read("tune", TuneOutputs) if "tune" in run.inputs else None
     plan = parameters.plan(tuned.hyperparameters if tuned else {})
     way = parameters.contender(plan.network, tuned)
@@ -83,6 +80,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     selection = parameters.selection(ingested, way, run.profile.regions)
     log_delta_version(selection.table, selection.version, "training")
     _warn_of_other_images(run, tuned, selection)
+    launcher, processes = _find_ranks(run, parameters, plan, selection, ingested)
     fingerprint = checkpoints.TrainingFingerprint(plan, selection, processes)
     resume_from = _load_checkpoint(run.profile, parameters.resume_run_id, fingerprint)
     spark = partial(spark_session, run.profile, "train")
@@ -133,6 +131,24 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         proposed_region=audit.proposed_region,
         line=audit.line,
     )
+
+
+def _find_ranks(
+    run: StepRun,
+    parameters: Parameters,
+    plan: Plan,
+    selection: Selection,
+    ingested: IngestOutputs,
+) -> tuple[str, int]:
+    """Return the launcher and its number of processes, and report them; a given number stays."""
+    images = sum(ingested.labels.values())
+    one = None if parameters.processes else why_one_process(plan, selection.input_size, images)
+    launcher, reason = resolve_launcher(_wanted_launcher(parameters, run.profile), one)
+    processes = parameters.processes or run.profile.training.processes
+    processes = 1 if launcher == "single" else processes
+    shown = f"in one process: {reason}" if reason else f"{launcher}, processes: {processes}"
+    run.report.headline("trained", shown)
+    return launcher, processes
 
 
 def _wanted_launcher(parameters: Parameters, profile: Profile) -> str:

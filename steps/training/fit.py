@@ -63,7 +63,7 @@ def fit(
     Raises:
         DivergedError: the loss is not finite.
     """
-    model, optimizer = prepare_model(plan, cache, ranks.size)
+    model, optimizer = prepare_model(plan, cache, ranks.size, ranks.operations)
     import keras  # after the threads are set
 
     augment = (

@@ -23,14 +23,14 @@ MODEL_FILE = "model.keras"
 
 
 def prepare_model(
-    plan: Plan, cache: Cache, ranks: int = 1
+    plan: Plan, cache: Cache, ranks: int = 1, operations: int = 1
 ) -> tuple["keras.Model", "keras.Optimizer"]:
     """Configure TensorFlow; return the network with its initial weights, and its optimizer.
 
     The learning rate warms up over the first epoch, from a tenth, and then follows half a
     cosine back to a tenth.
     """
-    tf = configure_tensorflow(plan.threads, ranks)
+    tf = configure_tensorflow(plan.threads, operations)
     import keras
 
     keras.utils.set_random_seed(plan.seed)

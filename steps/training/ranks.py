@@ -56,10 +56,18 @@ def _is_reached_by_name() -> bool:
 
 
 class SingleProcess:
-    """One process without Horovod."""
+    """One process without Horovod.
+
+    Args:
+        operations: of TensorFlow at the same time: 2 augment the next batch beside the step, where
+            there is a core for it. The weights are the same.
+    """
 
     rank = 0
     size = 1
+
+    def __init__(self, operations: int = 1) -> None:
+        self.operations = operations
 
     def sum(self, tensors: list["tf.Tensor"]) -> list["tf.Tensor"]:
         """Return each tensor, summed over the ranks."""
@@ -84,6 +92,8 @@ class Horovod:
         self._hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
+        # one may wait for the other ranks' gradients while another augments
+        self.operations = min(self.size, 2)
 
     def sum(self, tensors: list["tf.Tensor"]) -> list["tf.Tensor"]:
         """Return each tensor, summed over the ranks."""

@@ -9,7 +9,7 @@ from steps.environment import hide_hints
 logger = logging.getLogger(__name__)
 
 
-def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
+def configure_tensorflow(threads: int, operations: int = 1) -> Any:
     """Import TensorFlow without its log lines, set its threads, and return the module.
 
     A process that has computed with TensorFlow keeps the threads that it started with. That is
@@ -17,8 +17,7 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
 
     Args:
         threads: for the inside of an operation; 0 is one for each core.
-        ranks: how many processes train together. Among several, one operation may wait for the
-            other ranks' gradients while another augments.
+        operations: how many run at the same time.
     """
     hide_hints()
     import keras
@@ -26,7 +25,7 @@ def configure_tensorflow(threads: int, ranks: int = 1) -> Any:
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(min(ranks, 2))
+        tf.config.threading.set_inter_op_parallelism_threads(operations)
         _use_own_gpu(tf)
     except RuntimeError:
         if (kept := tf.config.threading.get_intra_op_parallelism_threads()) != threads:

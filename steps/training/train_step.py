@@ -67,7 +67,8 @@ def compile_steps(
             loss = tf.reduce_sum(losses) + penalty
             scaled = optimizer.scale_loss(loss)  # for half precision; else it stays as it is
         gradients = tape.gradient(scaled, variables)
-        with tf.control_dependencies(gradients):  # so that it fills the wait for their exchange
+        # among ranks it fills the wait for the gradients' exchange
+        with tf.control_dependencies(gradients if ranks.size > 1 else []):
             following = augment(following, training=True)
         statistics = [tf.convert_to_tensor(variable.value) for variable in moving]
         *sums, loss, count = ranks.sum([*gradients, *statistics, loss, tf.reduce_sum(weights)])

@@ -30,6 +30,7 @@ NOISE = re.compile(
 )
 """What libraries print for their authors, or for a terminal."""
 QUICK = {"input_size": 64, "tune_trials": 2, "tune_epochs": 1, "train_epochs": 3}
+QUICK |= {"train_launcher": "horovod"}  # which takes longer on so few images
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +282,8 @@ def test_the_notebook_of_the_deployment_predicts_what_spark_scores(pipeline, dep
 def test_train_again_gives_the_same_weights(pipeline):
     first = pipeline.runs("train")[-1]
     inputs = {f"{step}_run_id": first.data.tags[f"input.{step}"] for step in ("ingest", "tune")}
-    given = {"input_size": QUICK["input_size"], "epochs": QUICK["train_epochs"]}
+    given = {name: QUICK[f"train_{name}"] for name in ("epochs", "launcher")}
+    given["input_size"] = QUICK["input_size"]
     assert pipeline.step("train", **given, **inputs).returncode == 0
     second = pipeline.runs("train")[0]
     assert second.info.run_id != first.info.run_id

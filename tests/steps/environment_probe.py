@@ -19,7 +19,7 @@ def rank(address: str) -> dict[str, object]:
 
     from steps.training.tensorflow_settings import configure_tensorflow
 
-    tf = configure_tensorflow(threads=1, ranks=2)
+    tf = configure_tensorflow(threads=1, operations=2)
     import keras
 
     hvd.init()

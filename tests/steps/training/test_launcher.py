@@ -13,7 +13,7 @@ from steps.errors import UserError
 from steps.evaluation.predictions import predict_by_keras
 from steps.settings.profile import PROJECT
 from steps.training.fit_result import FitResult
-from steps.training.launcher import launch, resolve_launcher
+from steps.training.launcher import launch, resolve_launcher, why_one_process
 from steps.training.model import prepare_model
 from steps.training.plan import Plan
 
@@ -54,9 +54,31 @@ def horovod_is(monkeypatch, request):
 )
 def test_the_launcher(horovod_is, wanted, expected, caplog):
     caplog.set_level(logging.INFO)
-    assert resolve_launcher(wanted) == expected
+    assert resolve_launcher(wanted)[0] == expected
     is_logged = "training in one process" in caplog.text
     assert is_logged == ((wanted, expected) == ("auto", "single"))
+
+
+@pytest.mark.parametrize("horovod_is", [True], indirect=True)
+@pytest.mark.parametrize(
+    ("plan", "size", "images", "is_small"),
+    [
+        (Plan(), 128, 678, True),
+        (Plan(), 128, 1000, False),
+        (Plan(), 224, 678, False),
+        (Plan(epochs=60), 128, 678, False),
+        (Plan(batch_size=64), 128, 10, False),  # an epoch reads them a hundred times
+        (Plan(network="MobileNetV2"), 128, 10, False),
+        (Plan(network="efficientnet_lite0"), 224, 100_000, True),
+    ],
+)
+def test_auto_is_one_process_where_that_ends_sooner(
+    plan, size, images, is_small, horovod_is, caplog
+):
+    reason = why_one_process(plan, (size, size), images)
+    assert bool(reason) == is_small
+    assert resolve_launcher("auto", reason) == (("single", reason) if reason else ("horovod", ""))
+    assert resolve_launcher("horovod", reason) == ("horovod", "")
 
 
 @pytest.mark.parametrize("horovod_is", [False], indirect=True)
