@@ -33,8 +33,6 @@ def loop(tmp_path_factory, workshop_factory):
     assert workshop.step("ingest", source=landing).returncode == 0
     labelled = _label(workshop, landing, truth)
     planned = workshop.step("main", source=landing, dry_run="true").stderr
-    names = "0=no package,1=package"
-    assert workshop.step("label", source=landing, names=names).returncode == 0
     assert workshop.step("ingest", source=landing).returncode == 0
     from_train = {"from": "train", **QUICK}  # without a search
     assert workshop.step("main", source=landing, **from_train).returncode == 0
@@ -70,6 +68,8 @@ def _label(workshop, landing: Path, truth: dict[str, str]) -> str:
             ]
             sent = requests.post(f"{page}labels", json={"labels": presses}, timeout=30)
             assert sent.ok, sent.text
+        names = {"0": "no package", "1": "package"}
+        assert requests.post(f"{page}names", json=names, timeout=120).ok
         assert requests.post(f"{page}done", json={}, timeout=30).ok
         assert process.wait(timeout=240) == 0
     finally:
