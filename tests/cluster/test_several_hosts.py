@@ -3,18 +3,21 @@
 A step either ends well, or with a line that says why, and the next call completes it.
 """
 
+import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import hosts
 import pytest
 from cluster_site import Site
-from devices import land
+from devices import land, start_agent, status, wait_until
 from hosts import Host, Network
 from interruption import Cut, run_and_cut, without_java
+from processes import stop
 from services import PROJECT, SERVERS, WORKERS, cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]
@@ -34,6 +37,11 @@ TABLE = [
     Cut("tune", "worker-2", said="2 of 4 trials", parameters={"trials": 4, "epochs": 1}),
     Cut("train", "worker-1", logged="loss", parameters=TRAIN),
     Cut("train", "worker-2", logged="loss", seconds=45, parameters=TRAIN),  # Gloo waits for 30
+    Cut("register", "mlflow", moved=100_000),
+    Cut("promote", "store", moved=100_000),
+    Cut("export", "mlflow", moved=500_000),
+    Cut("score", "worker-1", at_work=True),
+    Cut("device", "mlflow", moved=200_000),
 ]
 
 
@@ -85,12 +93,19 @@ def site(network: Network) -> Iterator[Site]:
         yield Site(running, network.home, driver)
 
 
-def check(site: Site, cut: Cut) -> None:
-    """Nothing is lost, nothing is doubled, nothing seems to run."""
+def check(site: Site, cut: Cut, before: set[str]) -> None:
+    """Nothing is lost, nothing is doubled, nothing seems to run.
+
+    Args:
+        site: the cluster.
+        cut: what was done.
+        before: the IDs of the step's runs that there were already.
+    """
     runs = site.runs(cut.step)
     assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
     newest = runs[0]
     assert newest.info.status == "FINISHED"
+    finished = [run for run in runs if run.info.status == "FINISHED"]
     if cut.step == "ingest":
         metrics = newest.data.metrics
         assert (metrics["images"], metrics["quarantined"]) == (IMAGES, 0)
@@ -101,6 +116,13 @@ def check(site: Site, cut: Cut) -> None:
         history = site.client.get_metric_history(newest.info.run_id, "loss")
         epochs = [metric.step for metric in history]
         assert len(set(epochs)) == len(epochs) and max(epochs) == EPOCHS - 1
+    if cut.step in ("register", "export"):
+        released = cut.step == "export"
+        names = (version.name for version in site.client.search_model_versions())
+        assert sum(name.endswith("-onnx") == released for name in names) == len(finished)
+    if cut.step == "score":
+        new = [run for run in finished if run.info.run_id not in before]
+        assert sum(run.data.metrics.get("scored", 0) for run in new) == IMAGES
 
 
 @pytest.mark.parametrize("cut", TABLE, ids=lambda cut: f"{cut.step}-{cut.host}")
@@ -112,6 +134,7 @@ def test_the_step_ends_well_or_is_completed_by_the_next_call(site, network, cut,
         for day, name in enumerate(DEVICES):
             land(site, network.hosts[name], IMAGES // len(DEVICES), 1 + 2 * day, source)
     given["override"] = COMPACT
+    before = {run.info.run_id for run in site.runs(cut.step)}
     ended = run_and_cut(site, network, cut, **given)
     print(f"{cut.step}: {cut.host} away for {cut.seconds} s; {ended.code}, {ended.seconds:.0f} s")
     if ended.code:
@@ -120,7 +143,7 @@ def test_the_step_ends_well_or_is_completed_by_the_next_call(site, network, cut,
         resumed = dict(re.findall(r"-P (resume_run_id)=(\w+)", ended.said))
         assert resumed or cut.step != "train"
         site.run(cut.step, **cut.parameters, **given, **resumed)
-    check(site, cut)
+    check(site, cut, before)
 
 
 def test_a_worker_whose_name_leads_to_itself_is_named(site, network):
@@ -136,3 +159,67 @@ def test_a_worker_whose_name_leads_to_itself_is_named(site, network):
     said = without_java(log)
     assert "in /etc/hosts of each worker, give its name its address" in said
     assert "Traceback" not in said
+
+
+@contextlib.contextmanager
+def agents(site: Site, devices: list[Host], period: int) -> Iterator[None]:
+    """The agents of some devices, which take an image every few seconds, or none."""
+    started = [start_agent(site, device, "package0-onnx", period) for device in devices]
+    try:
+        yield
+    finally:
+        for process in started:
+            stop(process)
+
+
+@contextlib.contextmanager
+def disconnected(network: Network, devices: list[Host]) -> Iterator[None]:
+    """Some devices without network for eight seconds."""
+    for device in devices:
+        network.disconnect(device)
+    try:
+        yield
+        time.sleep(8)
+    finally:
+        for device in devices:
+            network.reconnect(device)
+
+
+def test_devices_that_are_disconnected_send_every_image_once(site, network):
+    """Each is, in the middle of its first download of the model, and while it sends images."""
+    site.cluster.call(
+        site.cluster.trainer,
+        "3.0/mlflow/users/permissions/grant",
+        username=site.cluster.camera.name, permission="READ",
+        resource_type="registered_model", resource_id="package0-onnx",
+    ).raise_for_status()  # fmt: skip
+    devices = [network.hosts[name] for name in DEVICES]
+    before = {device: device.moved() for device in devices}
+    with agents(site, devices, period=1):
+        waiting = set(devices)
+        while waiting:
+            pulling = {one for one in waiting if one.moved() - before[one] > 50_000}
+            for device in pulling:
+                network.disconnect(device)
+            waiting -= pulling
+            time.sleep(0.01)
+        with disconnected(network, devices):
+            assert not any(status(device).get("release") for device in devices)
+        wait_until("scores", devices, lambda now: now and now["label"])
+        with disconnected(network, devices):
+            pass
+        kept = {device: sum(status(device)["kept"].values()) for device in devices}
+    with agents(site, devices, period=0):
+        wait_until(
+            "everything sent",
+            devices,
+            lambda now: now and not now["queue"]["images"] and not now["results"]["unsent"],
+        )
+        counts = {device: status(device)["counts"] for device in devices}
+    print([(device.name, kept[device], counts[device]) for device in devices])
+    site.run("ingest", source="s3a://vision/seen")
+    assert all(counts[device]["sent"] >= kept[device] > 5 for device in devices)
+    assert all(set(count) == {"sent"} for count in counts.values())  # nothing lost or dropped
+    metrics = site.runs("ingest")[0].data.metrics
+    sent = sum(count["sent"] for count in counts.values())
+    assert (metrics["images"], metrics["quarantined"]) == (sent, 0)
