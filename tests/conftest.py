@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ def _hears_ctrl_c():
     Horovod leaves handlers of its own, too, which hear nothing after its end.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _mlflow_forgets_the_store():
+    """A module's tests do not find the store that others have set, in whatever order they run."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
 
 
 @pytest.fixture(scope="session")

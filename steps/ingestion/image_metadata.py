@@ -55,7 +55,7 @@ def describe(content: bytes, statistics: Statistics = "full") -> dict[str, Any]:
 
 
 def jpeg_step(content: bytes) -> float | None:
-    """Return the mean step of a JPEG's first quantisation table: the higher, the lower its quality.
+    """Read the mean step of a JPEG's first quantisation table, by which its quality is described.
 
     None for other formats.
     """

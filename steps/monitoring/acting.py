@@ -140,7 +140,7 @@ def webhook_secret() -> bytes:
 
 
 def send_webhook(message: dict[str, Any]) -> None:
-    """POST a message, signed as Standard Webhooks describes; try again if that fails.
+    """POST alarms to a receiver, signed as Standard Webhooks describes; try again if that fails.
 
     Raises:
         UserError: the receiver does not accept it. The next run of the monitor tries again.

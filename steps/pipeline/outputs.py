@@ -120,7 +120,7 @@ class TuneOutputs(Outputs):
 
 
 class TrainOutputs(Outputs):
-    """A trained network, logged as ``model.keras``, and its metrics.
+    """What train hands on: a network, logged as ``model.keras``, and its metrics.
 
     ``own_splits`` are the splits that the images brought themselves.
     ``threshold`` is the probability from which ``threshold_label`` is predicted, or the second of

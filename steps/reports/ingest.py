@@ -158,7 +158,8 @@ def _samples(images: Newest, source: str) -> list[tuple[str, Any, str]]:
 
 def _sample(content: bytes) -> Image.Image:
     with open_image(content) as image:
-        image.thumbnail(THUMBNAIL)  # of which a JPEG is decoded no larger than needed
+        image.thumbnail(THUMBNAIL)  # a JPEG is decoded no larger than needed for it
+        image.load()  # a smaller image is not yet
         return as_rgb(image)
 
 

@@ -60,8 +60,19 @@ def test_any_folder_name_can_be_a_label(label):
     assert label in [text.text for text in drawn.iter("text")]
 
 
-def test_samples_are_held_no_larger_than_they_are_shown():
+@pytest.mark.parametrize(
+    ("mode", "size", "shown"),
+    [
+        ("CMYK", (4000, 3000), (160, 120)),
+        ("RGB", (4000, 3000), (160, 120)),
+        ("RGB", (33, 31), (33, 31)),
+        ("L", (160, 160), (160, 160)),
+    ],
+)
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_samples_are_held_no_larger_than_they_are_shown(mode, size, shown, format):
     photo = io.BytesIO()
-    Image.new("CMYK", (4000, 3000)).save(photo, "JPEG")
+    Image.new(mode, size, 90).save(photo, format)
     sample = _sample(photo.getvalue())
-    assert (sample.size, sample.mode) == ((160, 120), "RGB")
+    assert (sample.size, sample.mode) == (shown, "RGB")
+    assert sample.getpixel((0, 0)) != (0, 0, 0)
