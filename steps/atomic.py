@@ -71,7 +71,7 @@ def _write(place: str, content: bytes, mode: int, show: Callable[[Path, Path], o
 
 
 def make_folder(place: str) -> None:
-    """Make a folder of a lake or a cache, and those above it, unless they exist; a power cut keeps them.
+    """Make a folder of a lake or a cache, and those above it, so that a power cut keeps them.
 
     Args:
         place: a path or a URI.
