@@ -25,7 +25,7 @@ from steps.dataset.cache_reader import read_row_groups
 from steps.dataset.split import TEST, TRAIN, VALIDATION, Capture
 from steps.features.weights import SHA256
 from steps.settings.profile import Profile
-from steps.training.augmentation import build_augmentation
+from steps.training.augmentation import DRAWN, build_augmentation
 from steps.training.networks import FROZEN, build_features
 from steps.training.plan import Plan
 from steps.training.tensorflow_settings import configure_tensorflow
@@ -82,7 +82,7 @@ def find_or_describe(plan: Plan, cache: Cache, profile: Profile, spark: OpenSpar
 
 
 def _name(source: Source, cache: Cache) -> str:
-    content = [cache.url.split("/")[-2], *vars(source).values(), COPIES, SHA256, LAYOUT]
+    content = [cache.url.split("/")[-2], *vars(source).values(), COPIES, SHA256, LAYOUT, DRAWN]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

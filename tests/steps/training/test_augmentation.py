@@ -49,6 +49,14 @@ def test_the_scene_is_shifted_by_a_few_pixels_at_most(augmented):
     assert abs(edges[0] - 11) <= 1 and abs(edges[1] - 19) <= 1
 
 
+def test_each_value_has_noise_of_its_own(augmented):
+    grey = augmented[:, 2:8, 2:8].astype(float)  # no edge, and little of a shadow's
+    noise = grey - grey.mean(axis=(1, 2), keepdims=True)
+    assert 2 < np.median(noise.std(axis=(1, 2))) < 6
+    red, blue = noise[..., 0].ravel(), noise[..., 2].ravel()
+    assert abs(np.corrcoef(red - blue, np.roll(red - blue, 1))[0, 1]) < 0.1
+
+
 def test_strength_0_changes_nothing():
     np.testing.assert_array_equal(_augmented(0.0), _scene())
 
