@@ -1,7 +1,9 @@
 """Which MLflow store the runs go to, and how it is asked."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import mlflow
@@ -9,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from steps.pipeline.copied_store import follow_copied_store
+from steps.pipeline.signals import stops_come_after
 from steps.settings.profile import Profile
 
 WAIT_FOR_LOCKS = "PRAGMA busy_timeout = 120000"
@@ -33,6 +36,7 @@ def use_tracking_store(profile: Profile) -> str:
     mlflow.set_tracking_uri(uri)
     os.environ["MLFLOW_TRACKING_URI"] = uri
     wait_for_locks()
+    finish_transactions(uri)
     follow_copied_store(uri)
     return uri
 
@@ -47,6 +51,33 @@ def wait_for_locks() -> None:
     if not event.contains(Engine, "connect", _wait_on_connect):
         event.listen(Engine, "connect", _wait_on_connect)
         event.listen(Engine, "before_cursor_execute", _wait_for_sqlite, retval=True)
+
+
+def finish_transactions(uri: str) -> None:
+    """Let no stop interrupt MLflow (3.17) within a transaction of a SQLite store.
+
+    It would stay open, and lock the store for this process too, which has to end its run there.
+    """
+    if not uri.startswith("sqlite"):
+        return
+    from mlflow.store.db import utils
+
+    make = utils._get_managed_session_maker
+    if hasattr(make, "__wrapped__"):
+        return
+
+    @wraps(make)
+    def make_uninterrupted(*arguments: Any) -> Callable[..., Any]:
+        open_session = make(*arguments)
+
+        @contextmanager
+        def session(*given: Any, **named: Any) -> Iterator[Any]:
+            with stops_come_after(), open_session(*given, **named) as opened:
+                yield opened
+
+        return session
+
+    utils._get_managed_session_maker = make_uninterrupted
 
 
 def open_client(uri: str) -> MlflowClient:
