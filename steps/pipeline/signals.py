@@ -26,9 +26,6 @@ SECONDS_OUTSIDE = 0.05
 
 _received: list[int] = []
 
-_stops_come_after: list[int] = []
-"""What came within such a block, after a zero; empty outside."""
-
 
 def raise_when_stopped() -> None:
     """Let the first Ctrl-C or SIGTERM from now on raise KeyboardInterrupt.
@@ -58,10 +55,34 @@ def held_back() -> Iterator[None]:
 
     Outside the main thread it does nothing: Python handles signals in the main thread only.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with _recorded() as received:
         yield
-        return
+    raise_again(received)
+
+
+@contextmanager
+def stops_come_after() -> Iterator[None]:
+    """Let stops that come within a block come after it, as if they came then, however it ends.
+
+    As :func:`held_back`, but what is only recorded outside the block interrupts nothing after it.
+    Such blocks may be nested.
+    """
     received: list[int] = []
+    try:
+        with _recorded() as received:
+            yield
+    finally:
+        if received:
+            signal.raise_signal(max(received))  # as in raise_again
+
+
+@contextmanager
+def _recorded() -> Iterator[list[int]]:
+    """Record the stops of a block in what it yields, but for a second Ctrl-C."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def hold(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in received:
@@ -71,38 +92,7 @@ def held_back() -> Iterator[None]:
     with handlers_kept():
         for number in STOPS:
             signal.signal(number, hold)
-        yield
-    raise_again(received)
-
-
-@contextmanager
-def stops_come_after() -> Iterator[None]:
-    """Let stops that come within a short block come after it, as if they came then.
-
-    A second Ctrl-C is not delayed. Within such a block, or outside the main thread, it does
-    nothing.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _stops_come_after:
-        yield
-        return
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and number in _stops_come_after:
-            raise KeyboardInterrupt
-        _stops_come_after.append(number)
-
-    _stops_come_after.append(0)
-    try:
-        with handlers_kept():
-            for number in STOPS:
-                signal.signal(number, hold)
-            yield
-    finally:
-        _, *received = _stops_come_after
-        _stops_come_after.clear()
-        for stop in received:
-            signal.raise_signal(stop)
+        yield received
 
 
 def raise_again(received: list[int]) -> None:

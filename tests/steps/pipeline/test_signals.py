@@ -98,3 +98,17 @@ print("went on")
 """
     ended = run(BLOCKS.format(number="SIGTERM", program=program))
     assert (ended.stdout, ended.stderr) == ("went on\n", "")
+
+
+def test_mlflows_sigterm_is_not_lost_behind_a_ctrl_c():
+    program = """
+from steps.pipeline import signals
+try:
+    with stops_come_after():
+        stop(signal.SIGINT)
+        stop(signal.SIGTERM)
+except KeyboardInterrupt:
+    print(signal.SIGTERM in signals._received)
+"""
+    ended = run(BLOCKS.format(number="SIGTERM", program=program))
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
