@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from edge.inference.prepare import prepare
 from steps.dataset.cache import Cache
-from steps.dataset.cache_filling import GROUPS
+from steps.dataset.cache_plan import GROUPS
 
 SIDE = 128
 

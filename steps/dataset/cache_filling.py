@@ -1,9 +1,4 @@
-"""How a Petastorm cache is filled from a version of ``images``, by Spark.
-
-Each file is one row group. The row groups of a split have equal rows to within one, and their
-number is a multiple of twelve: Petastorm assigns whole row groups, so two, three, four or six ranks
-get the same work.
-"""
+"""How a Petastorm cache is filled from a version of ``images``, by Spark."""
 
 import logging
 import math
@@ -12,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -22,15 +16,15 @@ from edge.inference.region import region_of
 from steps.atomic import sync_spark
 from steps.dataset.cache import Cache, cache_name, keep_first_cache, read_manifest
 from steps.dataset.cache_eviction import evict_caches
+from steps.dataset.cache_plan import ROWS_PER_GROUP, plan_cache
 from steps.dataset.outside import describe_outside
-from steps.dataset.own_split import HELD_OUT, LEFT_OUT, own_splits
-from steps.dataset.split import SPLITS, SplitRule
+from steps.dataset.own_split import LEFT_OUT, own_splits
+from steps.dataset.split import SPLITS
 from steps.errors import RunStep, UserError
 from steps.ingestion import labelled
 from steps.ingestion.image_metadata import jpeg_step
-from steps.ingestion.label_text import normalize_label
-from steps.ingestion.labelled import too_few_labels
-from steps.lake.delta_log import DeltaLog, version_error
+from steps.lake.delta_log import PLAIN_READER, DeltaLog, version_error
+from steps.lake.workers import plain_workers
 from steps.landing.place import display
 from steps.pipeline.disk_space import require_space
 from steps.pipeline.outputs import Selection
@@ -39,9 +33,6 @@ from steps.settings.profile import Profile
 logger = logging.getLogger(__name__)
 
 OpenSpark = Callable[[], AbstractContextManager[SparkSession]]
-
-GROUPS = 12
-ROWS_PER_GROUP = 256
 
 MOST_BROADCAST = 500_000
 """Images whose places each task gets, in the memory of the JVM: about half a kilobyte for each."""
@@ -99,7 +90,7 @@ def find_or_make(
 
 def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache:
     images = labelled.labelled_images(_open_table(spark, selection), selection.source)
-    found = images.select(*labelled.COLUMNS).toArrow()
+    found = _read_labelled(images, selection)
     if selection.labelled not in ("", labelled.digest(found)):
         raise UserError(
             f"the labelled images of {selection.table} changed since, and version "
@@ -120,12 +111,15 @@ def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache
         planned = planned.hint("broadcast")  # else Spark sorts the images for the join
     groups = rows.groupby(["split", "row_group"]).size()
     attempt = f"{folder}/{uuid.uuid4().hex}"
+    with plain_workers(spark):
+        prepared = (
+            images.join(planned, ["path", "sha256"])
+            .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
+            .repartition(_tasks(spark, len(rows), len(groups)), "split", "row_group")
+            .mapInArrow(partial(_prepare, selection=selection), COLUMNS)
+        )
     (
-        images.join(planned, ["path", "sha256"])
-        .select(*PLANNED, F.col("class").cast("int").alias("label"), "content")
-        .repartition(_tasks(spark, len(rows), len(groups)), "split", "row_group")
-        .mapInArrow(partial(_prepare, selection=selection), COLUMNS)
-        .write.partitionBy("split", "row_group")
+        prepared.write.partitionBy("split", "row_group")
         .option("parquet.block.size", str(2**31 - 1))  # one row group a file
         .parquet(attempt)
     )
@@ -159,75 +153,15 @@ def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
     return reader.load(selection.table)
 
 
-def plan_cache(
-    known: pd.DataFrame, selection: Selection
-) -> tuple[pd.DataFrame, list[str], dict[str, dict[str, int]]]:
-    """Assign each image to a class, a split and a row group.
-
-    Args:
-        known: sha256, path, device_id, captured_at, label, and the split that an image brings, own.
-            Equal bytes count once.
-        selection: carries the split.
-
-    Returns:
-        The images of the three splits with ``class``, ``split`` and ``row_group``; the labels
-        in the order of the classes; the number of images by split and label.
-
-    Raises:
-        UserError: there are fewer than two labels, or a split lacks one.
-    """
-    taken = frozenset({*known["own"]} & {*HELD_OUT})
-    rule = SplitRule(selection.block_minutes, selection.guard_minutes, selection.split_seed, taken)
-    known = known.assign(label=known["label"].map(normalize_label)).dropna(subset="label")
-    known = known[known["label"] != (selection.test or None)]  # a folder of no class
-    known = known[known["own"] != LEFT_OUT]
-    rows = known.sort_values(["sha256", "path"]).drop_duplicates("sha256")
-    labels = sorted(rows["label"].unique())
-    if len(labels) < 2:
-        raise too_few_labels(len(rows), rows["label"].value_counts().to_dict(), selection.source)
-    times = rows["captured_at"].astype(object).where(rows["captured_at"].notna(), None)
-    given = rows["own"].isin(HELD_OUT)
-    captures = zip(times, rows["device_id"], rows["sha256"], strict=True)
-    free = rule.assign([one for one, held_out in zip(captures, given, strict=True) if not held_out])
-    rows = rows.assign(split=rows["own"])
-    rows.loc[~given, "split"] = free
-    rows = rows.assign(**{"class": rows["label"].map(labels.index)})
-    counts = {
-        split: {label: int(n) for label, n in group["label"].value_counts().items()}
-        for split, group in rows.groupby("split")
-    }
-    shorter = max(1, selection.block_minutes // 2)
-    guard = min(selection.guard_minutes, shorter // 2)  # a longer one would leave little
-    for split in SPLITS:
-        if missing := [label for label in labels if label not in counts.get(split, {})]:
-            if split in taken:
-                raise UserError(
-                    f"the set's own {split} split has no image labelled {' or '.join(missing)}; "
-                    "put some there, or name another with -P test="
-                )
-            counted = rows["label"].value_counts()
-            few = {one: n for one in labels if (n := int(counted[one])) < len(SPLITS)}
-            if few:
-                shown = ", ".join(f"{one} {n}" for one, n in few.items())
-                merge = f"{next(iter(few))}=<other label>"
-                raise UserError(
-                    f"the {split} split has no image labelled {' or '.join(missing)}; too few "
-                    f"images have a label ({shown}): label more, or merge it into another",
-                    RunStep("label", {"source": display(selection.source), "merge": merge}),
-                )
-            shorter_blocks = (
-                f"shorter blocks (-P block_minutes={shorter} -P guard_minutes={guard}), "
-            ) * any(times)  # images without a time are split one by one
-            raise UserError(
-                f"the {split} split has no image labelled {' or '.join(missing)}; pass "
-                f"{shorter_blocks}another -P split_seed={selection.split_seed + 1}, or ingest "
-                "more images"
-            )
-    rows = rows[rows["split"].isin(SPLITS)]
-    place = rows.groupby("split").cumcount()
-    size = rows["split"].map(rows["split"].value_counts())
-    groups = GROUPS * -(-size // (GROUPS * ROWS_PER_GROUP))
-    return rows.assign(row_group=(place % groups).astype(int)), labels, counts
+def _read_labelled(images: DataFrame, selection: Selection) -> pa.Table:
+    """Return what decides a training, of the labelled images; by Spark only if it has to be."""
+    log = DeltaLog(selection.table)
+    if version_error(selection.table, selection.version, selection.table_id) is None:
+        snapshot = log.read(selection.version)
+        if snapshot.reader <= PLAIN_READER:
+            read = partial(log.read_rows, snapshot.files)
+            return labelled.read_labelled(read, selection.source)
+    return images.select(*labelled.COLUMNS).toArrow()
 
 
 def _prepare(batches: Iterator[pa.RecordBatch], selection: Selection) -> Iterator[pa.RecordBatch]:

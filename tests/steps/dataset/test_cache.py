@@ -10,7 +10,8 @@ import pytest
 
 from steps.dataset import cache as caches
 from steps.dataset.cache import Cache, cache_name
-from steps.dataset.cache_filling import GROUPS, ROWS_PER_GROUP, find_or_make, plan_cache
+from steps.dataset.cache_filling import find_or_make
+from steps.dataset.cache_plan import GROUPS, ROWS_PER_GROUP, plan_cache
 from steps.dataset.split import GUARD, SPLITS, SplitRule
 from steps.errors import UserError
 from steps.pipeline.outputs import Selection

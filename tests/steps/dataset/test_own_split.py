@@ -6,7 +6,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from steps.dataset.cache_filling import plan_cache
+from steps.dataset.cache_plan import plan_cache
 from steps.dataset.own_split import describe_own_split, own_splits, source_with_test
 from steps.errors import UserError
 from steps.pipeline.outputs import Selection
