@@ -3,8 +3,10 @@
     python -m benchmarks.peers.whole --rounds 3
 
 Cold commands that take turns: `mlflow run .` in a new lake and store of runs, with all its steps,
-reports, registry and signed release; and seventy lines of Keras: the same network, as many trials
-and epochs, in memory, ending with an ONNX file. The last line is JSON, the ratio of the medians.
+reports, registry and signed release; and seventy lines of Keras: the same network and split, as
+many trials and epochs, in memory, ending with an ONNX file. Neither searches what makes a step of
+training longer, the width and the batch: otherwise their draws decide. The last line is JSON, the
+ratio of the medians.
 """
 
 import argparse
@@ -20,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when started by 
 from benchmarks.images import add_images, images_folder
 from benchmarks.machine import machine
 from benchmarks.peers.environments import PROJECT, peer_command, seconds_of
+
+SAME_STEPS = "tuning.space.width=null,tuning.space.batch_size=null"
 
 
 def main() -> None:
@@ -42,7 +46,7 @@ def main() -> None:
         for way in ("ours", "plain")[:: 1 if number % 2 else -1]:
             with tempfile.TemporaryDirectory() as folder:
                 home = Path(folder)
-                places = f"override=lake={home}/lake,cache={home}/cache"
+                places = f"override=lake={home}/lake,cache={home}/cache,{SAME_STEPS}"
                 given = [f"source={images}", places, "network=compact", *asked]
                 flags = [word for one in given for word in ("-P", one)]
                 ours = ["mlflow", "run", "--env-manager", "local", str(PROJECT), *flags]

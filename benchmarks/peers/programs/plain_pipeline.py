@@ -26,22 +26,22 @@ def load(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(pixels), np.array([int(path.stem[-1]) for path in paths])
 
 
-def build(width: float) -> keras.Model:
+def build() -> keras.Model:
     layers = keras.layers
     pixels = keras.Input((SIDE, SIDE, 3), dtype="uint8", name="pixels")
     x = layers.RandomBrightness(0.2)(keras.ops.cast(pixels, "float32"))
     x = layers.RandomContrast(0.2)(x)
     x = layers.Rescaling(2 / 255, offset=-1)(x)
     for channels in (16, 32, 48, 64, 96):
-        x = layers.Conv2D(int(channels * width), 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     pooled = [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
     x = layers.Dropout(0.1)(layers.Concatenate()(pooled))
     return keras.Model(pixels, layers.Dense(2, activation="softmax")(x))
 
 
-def train(rate: float, width: float, epochs: int, fitted, validation) -> tuple[float, keras.Model]:
-    model = build(width)
+def train(rate: float, epochs: int, fitted, validation) -> tuple[float, keras.Model]:
+    model = build()
     loss = keras.losses.SparseCategoricalCrossentropy()
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     best = keras.callbacks.EarlyStopping("val_loss", patience=15, restore_best_weights=True)
@@ -57,14 +57,14 @@ if __name__ == "__main__":
     parts: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
     for path in sorted(Path(folder).glob("*.jpg")):
         share = int(hashlib.md5(path.name.encode()).hexdigest(), 16) % 100
-        part = "train" if share < 60 else "validation" if share < 80 else "test"
+        part = "train" if share < 70 else "validation" if share < 80 else "test"
         parts[part].append(path)
     fitted, validation, test = (load(paths) for paths in parts.values())
     tried = []
     for _ in range(int(trials)):
-        point = 10 ** random.uniform(-3.5, -2), random.choice([0.5, 0.75, 1.0])
-        tried.append((train(*point, int(trial_epochs), fitted, validation)[0], point))
-    _, model = train(*min(tried)[1], int(epochs), fitted, validation)
+        rate = 10 ** random.uniform(-3, -2.2)
+        tried.append((train(rate, int(trial_epochs), fitted, validation)[0], rate))
+    _, model = train(min(tried)[1], int(epochs), fitted, validation)
     print("test accuracy", model.evaluate(*test)[1])
     signature = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8, name="pixels")]
     tf2onnx.convert.from_keras(model, signature, output_path=target)
