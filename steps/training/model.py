@@ -52,9 +52,9 @@ def prepare_model(
 
 
 def training_shard(plan: Plan, cache: Cache, rank: int, ranks: int) -> Shard:
-    """Return what a rank reads in an epoch: few images several times, for the plan's steps."""
+    """Return what a rank reads in an epoch: few images several times, for some steps."""
     once = Shard(cache, cache.fitted, plan.rank_batch(ranks), rank, ranks)
-    return replace(once, passes=-(-plan.epoch_steps // once.steps()))
+    return replace(once, passes=max(1, round(plan.epoch_steps / once.steps())))
 
 
 def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.Model":

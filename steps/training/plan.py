@@ -24,7 +24,7 @@ class Plan:
         learning_rate: Adam's highest, for a batch of 16; see :func:`peak_rate`.
         batch_size: images per batch, over all ranks together.
         epochs: passes over the training split, at most; each ends with a validation.
-        epoch_steps: steps of an epoch, at least: it reads few images several times.
+        epoch_steps: steps of an epoch, about, or more: it reads few images several times.
         seed: of the weights, the order, the augmentation and the dropout.
         augmentation: multiplies the strength of the augmentation; 0 is none.
         patience: epochs without a lower validation loss that end the training; 0 never does.

@@ -81,7 +81,7 @@ class PlanParameters(NetworkParameters):
     epoch_steps: int = Field(
         DEFAULT.epoch_steps,
         ge=1,
-        description="steps of an epoch, at least: it reads few images several times",
+        description="steps of an epoch, about, or more: it reads few images several times",
     )
     patience: int = Field(
         DEFAULT.patience,

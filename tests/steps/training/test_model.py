@@ -25,7 +25,7 @@ def test_the_learning_rate_warms_up_and_follows_half_a_cosine(bright_cache):
 
 @pytest.mark.parametrize(
     ("batch", "ranks", "least", "passes", "steps"),
-    [(16, 1, 1, 1, 6), (16, 1, 20, 4, 24), (32, 1, 20, 7, 21), (16, 2, 20, 4, 24)],
+    [(16, 1, 1, 1, 6), (16, 1, 20, 3, 18), (32, 1, 20, 7, 21), (16, 2, 20, 3, 18)],
 )
 def test_few_images_are_read_several_times_in_an_epoch(
     bright_cache, batch, ranks, least, passes, steps
