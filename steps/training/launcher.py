@@ -32,6 +32,7 @@ from steps.training.ranks import (
     is_lost,
     print_line,
 )
+from steps.training.silent_hosts import silent_hosts_given_up
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ def launch(
         resume_from: the checkpoint to resume from.
 
     Raises:
-        RankEndedError: a signal or a wrong address ended a rank, or the ranks lost each other.
+        RankEndedError: a signal, a lost machine or a wrong address ended a rank, or the ranks lost
+            each other.
         DivergedError: the loss is not finite.
     """
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
@@ -97,7 +99,7 @@ def _run_ranks(
     if launcher == "horovod-spark":
         import horovod.spark
 
-        with spark(), _cancelled_job_hidden():
+        with spark(), _cancelled_job_hidden(), silent_hosts_given_up():
             return list(
                 horovod.spark.run(
                     _train_rank,
@@ -170,7 +172,9 @@ def describe_ended_rank(message: str) -> str | None:
     >>> describe_ended_rank("Process name: 1\\nExit code: 139\\n")
     'rank 1 was killed by SIGSEGV, which ended the other ranks too'
     """
-    ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+)", message)
+    ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+|None)", message)
+    if ended and ended[2] in ("None", "-1"):  # of horovod.spark
+        return f"the machine of rank {ended[1]} was lost, which ended the other ranks too"
     code = int(ended[2]) if ended else 0
     if code == os.EX_NOHOST:
         return (

@@ -1,5 +1,6 @@
 """A host of the cluster that is disconnected in the middle of a step, and connected again."""
 
+import math
 import os
 import random
 import re
@@ -27,7 +28,7 @@ class Cut:
         logged: a metric that the step has logged by then.
         moved: bytes that went through the host's cable since then.
         at_work: whether the host, a worker, has a task by then.
-        seconds: how long it is away.
+        seconds: how long it is away; infinity: until the step has ended.
         parameters: of the step.
     """
 
@@ -93,7 +94,10 @@ def run_and_cut(site: Site, network: Network, cut: Cut, **parameters: object) ->
     time.sleep(random.uniform(0, 0.5) * bool(cut.said or cut.logged or cut.at_work))
     network.disconnect(host)
     try:
-        time.sleep(cut.seconds)
+        if math.isinf(cut.seconds):
+            process.wait(timeout=DEADLINE)
+        else:
+            time.sleep(cut.seconds)
     finally:
         network.reconnect(host)
     try:

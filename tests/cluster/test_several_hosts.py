@@ -4,6 +4,7 @@ A step either ends well, or with a line that says why, and the next call complet
 """
 
 import contextlib
+import math
 import os
 import re
 import tempfile
@@ -12,13 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hosts
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from cluster_site import Site
+from cluster_site import PROFILE, Site
 from devices import land, start_agent, status, wait_until
 from hosts import Host, Network
 from interruption import Cut, run_and_cut, without_java
 from processes import stop
 from services import PROJECT, SERVERS, WORKERS, cluster
+
+from steps.ingestion.tables import BY_DEVICE, SCORES, TIME
+from steps.lake.delta_log import read_newest
+from steps.settings.profile import load_profile
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
@@ -37,6 +44,7 @@ TABLE = [
     Cut("tune", "worker-2", said="2 of 4 trials", parameters={"trials": 4, "epochs": 1}),
     Cut("train", "worker-1", logged="loss", parameters=TRAIN),
     Cut("train", "worker-2", logged="loss", seconds=45, parameters=TRAIN),  # Gloo waits for 30
+    Cut("train", "worker-1", logged="loss", seconds=math.inf, parameters=TRAIN),
     Cut("register", "mlflow", moved=100_000),
     Cut("promote", "store", moved=100_000),
     Cut("export", "mlflow", moved=500_000),
@@ -125,7 +133,7 @@ def check(site: Site, cut: Cut, before: set[str]) -> None:
         assert sum(run.data.metrics.get("scored", 0) for run in new) == IMAGES
 
 
-@pytest.mark.parametrize("cut", TABLE, ids=lambda cut: f"{cut.step}-{cut.host}")
+@pytest.mark.parametrize("cut", TABLE, ids=lambda cut: f"{cut.step}-{cut.host}-{cut.seconds:g}")
 @pytest.mark.parametrize("number", range(CUTS))
 def test_the_step_ends_well_or_is_completed_by_the_next_call(site, network, cut, number):
     source, given = f"package{number}", {}
@@ -223,3 +231,13 @@ def test_devices_that_are_disconnected_send_every_image_once(site, network):
     metrics = site.runs("ingest")[0].data.metrics
     sent = sum(count["sent"] for count in counts.values())
     assert (metrics["images"], metrics["quarantined"]) == (sent, 0)
+    results = device_results()
+    frames = results.group_by(["scored_by", "scored_at"]).aggregate([])
+    assert results.num_rows == frames.num_rows >= sum(kept.values())
+
+
+def device_results() -> pa.Table:
+    """Who scored when, of the rows of `scores` that devices sent."""
+    schema = pa.schema([("scored_by", pa.string()), ("scored_at", TIME)])
+    by_device = pc.starts_with(pc.field("scored_by"), BY_DEVICE)
+    return read_newest(SCORES.path(load_profile(str(PROFILE))), schema, by_device)

@@ -29,7 +29,7 @@ from steps.dataset.split import SPLITS, SplitRule
 from steps.errors import RunStep, UserError
 from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
-from steps.lake.delta_log import version_error
+from steps.lake.delta_log import PLAIN_READER, version_error
 from steps.lake.schema import PROPERTY, SCHEMA
 from steps.lake.tables import current_version
 from steps.pipeline.outputs import Selection
@@ -233,8 +233,12 @@ def test_a_version_that_is_gone_is_read_as_it_is_now_if_the_images_are_the_same(
         find_or_fill(before, profile, filled.spark)
 
 
-@pytest.mark.parametrize("most", [10**6, 0], ids=["some images", "too many for the JVM's memory"])
-def test_an_attempt_without_a_manifest_is_no_cache(filled, most, monkeypatch):
+@pytest.mark.parametrize(
+    ("most", "reader"),
+    [(10**6, PLAIN_READER), (0, PLAIN_READER), (10**6, 0)],
+    ids=["some images", "too many for the JVM's memory", "a table for Spark alone"],
+)
+def test_an_attempt_without_a_manifest_is_no_cache(filled, most, reader, monkeypatch):
     sent = []
 
     def count_rows(frame, name, real=DataFrame.hint):
@@ -243,6 +247,7 @@ def test_an_attempt_without_a_manifest_is_no_cache(filled, most, monkeypatch):
 
     monkeypatch.setattr(DataFrame, "hint", count_rows)
     monkeypatch.setattr(cache_filling, "MOST_BROADCAST", most)
+    monkeypatch.setattr(cache_filling, "PLAIN_READER", reader)
     folder = Path(filled.profile.cache, cache_name(filled.selection))
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")

@@ -74,6 +74,7 @@ def save_into(home: str, run_id: str) -> partial:
     [
         ("Process name: 1\nExit code: 137\n", "rank 1 was killed by SIGKILL"),
         ("Process name: 0\nExit code: -11\n", "rank 0 was killed by SIGSEGV"),
+        ("Process name: 1\nExit code: None\n", "the machine of rank 1 was lost"),
         ("Process name: 1\nExit code: 68\n", "on a worker, the worker's own name leads to no"),
         ("Process name: 1\nExit code: 1\n", None),  # its own error, which it has printed itself
         ("no rank here", None),
