@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import signal
 import threading
 import time
@@ -25,11 +24,16 @@ from steps.training.fit_result import Checkpoint, FitResult
 from steps.training.last_fit import fit_fully
 from steps.training.networks import FROZEN
 from steps.training.plan import Plan
+from steps.training.rank_errors import (
+    RankEndedError,
+    describe_ended_rank,
+    error_as_value,
+    result_of,
+)
 from steps.training.ranks import (
     Horovod,
     SingleProcess,
     horovod_obstacle,
-    is_lost,
     print_line,
 )
 from steps.training.silent_hosts import silent_hosts_given_up
@@ -39,10 +43,6 @@ logger = logging.getLogger(__name__)
 SMALL = 350
 """Megapixels that the compact network reads in a whole training, below which one process ends
 sooner than two ranks: they take ten seconds more to start, and half the time after that."""
-
-
-class RankEndedError(UserError):
-    """A signal or a wrong address ended a rank, and with it the training."""
 
 
 def launch(
@@ -69,8 +69,9 @@ def launch(
         resume_from: the checkpoint to resume from.
 
     Raises:
-        RankEndedError: a signal, a lost machine or a wrong address ended a rank, or the ranks lost
-            each other.
+        RankEndedError: a signal, a lost machine or a wrong address ended a rank, or a rank lost
+            the others or the tracking server.
+        RankError: another error ended a rank, whose trace it has.
         DivergedError: the loss is not finite.
     """
     # passed to the ranks, since Spark's workers have the environment that Spark was started with
@@ -87,15 +88,12 @@ def launch(
         if ended := describe_ended_rank(str(error)):
             raise RankEndedError(ended, RunAgain()) from error
         raise
-    result = next(result for result in results if result is not None)
-    if isinstance(result, UserError):
-        raise result
-    return result
+    return result_of(results)
 
 
 def _run_ranks(
     launcher: str, processes: int, arguments: tuple[object, ...], spark: OpenSpark
-) -> list[FitResult | UserError | None]:
+) -> list[FitResult | Exception | None]:
     if launcher == "horovod-spark":
         import horovod.spark
 
@@ -166,29 +164,6 @@ def end_ranks_on_signal() -> Iterator[None]:
     raise_again(stops)
 
 
-def describe_ended_rank(message: str) -> str | None:
-    """Return what ended a rank, by Horovod's message; None if it was an error of its own.
-
-    >>> describe_ended_rank("Process name: 1\\nExit code: 139\\n")
-    'rank 1 was killed by SIGSEGV, which ended the other ranks too'
-    """
-    ended = re.search(r"Process name: (\S+)\s+Exit code: (-?\d+|None)", message)
-    if ended and ended[2] in ("None", "-1"):  # of horovod.spark
-        return f"the machine of rank {ended[1]} was lost, which ended the other ranks too"
-    code = int(ended[2]) if ended else 0
-    if code == os.EX_NOHOST:
-        return (
-            "on a worker, the worker's own name leads to no address that the other workers reach: "
-            "in /etc/hosts of each worker, give its name its address, not 127.0.1.1"
-        )
-    number = -code if code < 0 else code - 128
-    if not ended or number not in set(signal.Signals):
-        return None
-    name = signal.Signals(number).name
-    why = " (by hand, or because memory ran out)" if name == "SIGKILL" else ""
-    return f"rank {ended[1]} was killed by {name}{why}, which ended the other ranks too"
-
-
 def why_one_process(plan: Plan, input_size: tuple[int, int], images: int) -> str | None:
     """Return why a training ends sooner in one process than on ranks; None if it does not.
 
@@ -229,20 +204,15 @@ def resolve_launcher(wanted: str, one_process: str | None = None) -> tuple[str, 
     return wanted, ""
 
 
-def _train_rank(plan: Plan, train: Callable[..., FitResult]) -> FitResult | UserError | None:
-    """Return the result of rank 0; a user's error as a value, since Horovod loses exceptions."""
+def _train_rank(plan: Plan, train: Callable[..., FitResult]) -> FitResult | Exception | None:
+    """Return the result of rank 0; errors of any rank as values, since Horovod loses exceptions."""
     ranks = Horovod(plan)
     try:
         if ranks.rank == 0:
             return train(ranks)
         train(ranks, after_epoch=lambda epoch, metrics: None, save=None)
-    except UserError as error:
-        return error if ranks.rank == 0 else None
     except Exception as error:
-        if not is_lost(error):
-            raise
-        lost = RankEndedError("the ranks lost the connection to each other", RunAgain())
-        return lost if ranks.rank == 0 else None
+        return error_as_value(error, ranks.rank)
     return None
 
 

@@ -23,8 +23,8 @@ from steps.dataset.cache import Cache
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import PROJECT
 from steps.training.checkpoints import TrainingFingerprint, save_checkpoint
-from steps.training.launcher import describe_ended_rank
 from steps.training.plan import Plan
+from steps.training.rank_errors import describe_ended_rank
 
 PLAN = Plan(width=0.5, epochs=14)
 FINGERPRINT = TrainingFingerprint(
