@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 
 from steps.dataset.split import SplitRule
 from steps.training.feature_cache import COPIES, Features
@@ -31,6 +29,8 @@ def cross_validate(
     Returns:
         ``float64 [N, classes]``: probabilities; 0 for a class that no other block has.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # it takes half a second
+
     values, classes = features.values, features.classes
     blocks = [str(rule.block_of(*capture)) for capture in features.captures]
     if len(set(blocks)) == 1:  # a set that brings its splits may be of one hour
@@ -63,6 +63,8 @@ def predict_by_others(
     Returns:
         ``float64 [held out, count]``: probabilities; 0 for a class that no fitted image has.
     """
+    from sklearn.linear_model import LogisticRegression
+
     found = np.zeros((len(held_out), count))
     known = np.unique(classes[fitted])
     if len(known) < 2:
