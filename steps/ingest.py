@@ -6,7 +6,7 @@ if __name__ == "__main__":  # before the imports below
 
     from steps.ingestion.head_start import begun_session
 
-    with begun_session() as begun:
+    with begun_session("ingest") as begun:
         from steps import ingest as step  # noqa: PLW0406  which runs as __main__ here
 
         replace(step.STEP, run=partial(step.ingest, begun=begun)).main()

@@ -1,5 +1,17 @@
 """Main: the whole pipeline, from the landing zone to a released model, reusing finished runs."""
 
+if __name__ == "__main__":  # before the imports below
+    from dataclasses import replace
+    from functools import partial
+
+    from steps.ingestion.head_start import begun_session
+
+    with begun_session("main") as begun:
+        from steps import main as step  # noqa: PLW0406  which runs as __main__ here
+
+        replace(step.STEP, run=partial(step.main, begun=begun)).main()
+    raise SystemExit
+
 import logging
 from contextlib import suppress
 from typing import Any, Literal
@@ -13,6 +25,7 @@ from steps.endings import Result
 from steps.errors import UserError
 from steps.evaluation.miss_rate import Wish, require_images
 from steps.ingestion.counts import describe_classes
+from steps.lake.early_session import EarlySession
 from steps.lake.session import SharedSession
 from steps.landing.place import normalize
 from steps.pipeline.model_names import MODEL
@@ -67,12 +80,12 @@ def make_main_parameters() -> type[OwnParameters]:
 Parameters = make_main_parameters()
 
 
-def main(run: StepRun, parameters: Any) -> MainOutputs:
+def main(run: StepRun, parameters: Any, begun: EarlySession | None = None) -> MainOutputs:
     """Go down the pipeline: reuse a finished run of the same key, or run the step."""
     source, test = source_with_test(parameters.source, parameters.test)
     # promote ends well, so that its comparison is reused; it is the pipeline that fails
     given = parameters.model_copy(update={"source": source, "test": test, "on_refusal": "finish"})
-    spark, place = SharedSession(), normalize(source)
+    spark, place = SharedSession(begun), normalize(source)
     pipeline = PipelineRun(PIPELINE, run.profile, given, place, free_memory=spark.stop)
     request, done, ending = pipeline.request, pipeline.done, Outputs()
     try:
@@ -119,7 +132,4 @@ def _leaves_out(pipeline: PipelineRun, step: Step, ending: Result) -> bool:
     return ending is Result.NO_MODEL or is_released(pipeline.model(), CHAMPION)
 
 
-STEP = Step("main", Parameters, MainOutputs, main)
-
-if __name__ == "__main__":
-    STEP.main()
+STEP: Step = Step("main", Parameters, MainOutputs, main)

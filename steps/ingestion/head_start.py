@@ -1,9 +1,10 @@
-"""Spark starts while the command of ingest still imports MLflow, which takes a second.
+"""Spark starts while the command of ingest or main still imports MLflow, which takes a second.
 
 So this module imports no MLflow, nor does what it imports.
 """
 
 import sys
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -28,11 +29,18 @@ class _Parameters(StepParameters):
     source: str
 
 
+NOT_ALL = {"--from", "--until", "--force", "--dry_run", "--help", "-h", "--version"}
+"""With which main may not ingest. Its other parameters say nothing of that."""
+
+
 @contextmanager
-def begun_session() -> Iterator[EarlySession | None]:
+def begun_session(step: str) -> Iterator[EarlySession | None]:
     """Start Spark in the background for the command, if it is sure to need it.
 
     Its block imports and runs the step, and may be interrupted.
+
+    Args:
+        step: ``ingest``, or ``main``, which ingests first.
 
     Yields:
         the session, which ends with the block at the latest; None: it may not be needed.
@@ -42,8 +50,8 @@ def begun_session() -> Iterator[EarlySession | None]:
     verbose = read_flag("verbose", None)
     try:
         with filtered_stderr(passes_all=verbose):
-            if profile := _profile_of_new_lake(verbose):
-                with EarlySession(lambda: spark_session(profile, "ingest")) as session:
+            if profile := _profile_of_new_lake(step, verbose):
+                with EarlySession(lambda: spark_session(profile, step)) as session:
                     session.begin()
                     yield session
             else:
@@ -52,7 +60,7 @@ def begun_session() -> Iterator[EarlySession | None]:
         sys.exit(INTERRUPTED)
 
 
-def _profile_of_new_lake(verbose: bool) -> Profile | None:
+def _profile_of_new_lake(step: str, verbose: bool) -> Profile | None:
     """Return the profile if the command brings images into a lake that it makes on this machine.
 
     What is wrong and what asks for help is left to the step, whose run can tell of it.
@@ -60,12 +68,24 @@ def _profile_of_new_lake(verbose: bool) -> Profile | None:
     heard = StringIO()
     with suppress(UserError, SystemExit), redirect_stdout(heard), redirect_stderr(heard):
         prepare_environment(verbose)
-        given = parse_parameters(_Parameters, "ingest")
+        argv = sys.argv[1:] if step == "ingest" else _about_ingest(sys.argv[1:])
+        given = parse_parameters(_Parameters, step, argv)
         profile = load_profile(given.profile, given.override)
         is_here = is_local(profile) and "://" not in profile.lake
         if is_here and not Path(profile.lake).exists() and _has_images(given.source):
             return profile
     return None
+
+
+def _about_ingest(argv: list[str]) -> list[str]:
+    """Return main's arguments that decide whether it ingests; none if it may not."""
+    names = {word.partition("=")[0] for word in argv}
+    if names & NOT_ALL or any(name.startswith("--override.") for name in names):
+        return []
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, argument_default=SUPPRESS)
+    for name in _Parameters.model_fields:
+        parser.add_argument(f"--{name}", nargs="?", const="true")
+    return [f"--{name}={value}" for name, value in vars(parser.parse_known_args(argv)[0]).items()]
 
 
 def _has_images(source: str) -> bool:

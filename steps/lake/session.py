@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from steps.environment import is_verbose, use_own_spark
 from steps.lake.class_archive import archive_options
+from steps.lake.early_session import EarlySession
 from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.jars import delta_jars, end_jvm, s3_jars
 from steps.pipeline.signals import held_back
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 class SharedSession:
     """One session for the steps that run in a process, from the first that opens one on.
 
+    Args:
+        begun: the first session, if it starts already.
+
     Example::
 
         with SharedSession() as shared:
@@ -42,11 +46,14 @@ class SharedSession:
             shared.stop()  # the next one starts it again
     """
 
-    def __init__(self) -> None:
-        self._running, self._session = ExitStack(), None
+    def __init__(self, begun: EarlySession | None = None) -> None:
+        self._running, self._session, self._begun = ExitStack(), None, begun
 
     def open(self, profile: Profile, step: str) -> SparkSession:
         """Return the session; start it if it does not run."""
+        if self._begun:
+            self._running.push(self._begun)
+            self._session, self._begun = self._begun(), None
         if self._session is None:
             self._session = self._running.enter_context(_start(profile, step))
         return self._session
@@ -123,6 +130,8 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
         else:
             code, environment = [project_archive()], executor_environment()
             context = SparkContext(conf=conf, pyFiles=code, environment=environment)
+    # as DataFrames have it, so that RDDs share the daemon of their workers
+    context.environment["SPARK_SIMPLIFIED_TRACEBACK"] = "1"
     if not is_verbose():
         context.setLogLevel("ERROR")
     session = SparkSession.builder.getOrCreate()

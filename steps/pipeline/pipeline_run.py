@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import mlflow
@@ -120,6 +122,8 @@ class PipelineRun:
         try:
             if step.own_process:
                 self.free_memory()
+                # which the steps after it need, and its training leaves the time for
+                Thread(target=import_module, args=("keras",)).start()
             return run_entry_point(step, chosen)
         except (ExecutionException, KeyboardInterrupt) as error:
             failure = failed_step_state(step.name)

@@ -50,10 +50,10 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def begin(monkeypatch, *arguments: str) -> None:
+def begin(monkeypatch, *arguments: str, step: str = "ingest") -> None:
     """Give the command its arguments, begin, and end."""
-    monkeypatch.setattr(sys, "argv", ["ingest.py", *arguments])
-    with handlers_kept(), environment_kept(), begun_session() as session:
+    monkeypatch.setattr(sys, "argv", [f"{step}.py", *arguments])
+    with handlers_kept(), environment_kept(), begun_session(step) as session:
         assert session is None or session() == "session"
 
 
@@ -97,6 +97,27 @@ def test_spark_does_not_begin_for_what_may_need_none(started, place, monkeypatch
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["--tune_trials", "4", "--network=compact", "--on_refusal", "fail", "--debug"], True),
+        (["--until", "ingest"], False),
+        (["--from=tune"], False),
+        (["--dry_run"], False),
+        (["--force", "tune"], False),
+        (["--help"], False),
+        (["--override.training.launcher=single"], False),
+        (["--source", "missing"], False),
+    ],
+)
+def test_main_begins_if_it_goes_down_the_whole_pipeline(
+    started, place, monkeypatch, arguments, begins
+):
+    given = ["--source", "zone", "--override", f"lake={place}/new", *arguments]
+    begin(monkeypatch, *given, step="main")
+    assert started == ([f"main in {place}/new", "stopped"] if begins else [])
+
+
 def test_what_the_step_has_to_tell_of_is_left_to_it(started, place, monkeypatch):
     monkeypatch.setenv("FSSPEC_S3", "no JSON")
     begin(monkeypatch, "--source", "zone", "--override", f"lake={place}/new")
@@ -105,7 +126,12 @@ def test_what_the_step_has_to_tell_of_is_left_to_it(started, place, monkeypatch)
 
 def test_a_stop_of_the_imports_ends_spark(started, place, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ingest.py", "--source=zone", f"--override=lake={place}/new"])
-    with handlers_kept(), environment_kept(), pytest.raises(SystemExit) as ended, begun_session():
+    with (
+        handlers_kept(),
+        environment_kept(),
+        pytest.raises(SystemExit) as ended,
+        begun_session("ingest"),
+    ):
         signal.raise_signal(signal.SIGTERM)
     assert ended.value.code == INTERRUPTED
     assert started == [f"ingest in {place}/new", "stopped"]
