@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
-from threading import Thread
 from typing import Any
 
 import mlflow
@@ -120,11 +120,9 @@ class PipelineRun:
     def _run(self, step: Step, chosen: Any) -> Run:
         """Run the step; if it fails or is stopped, add that to the steps done."""
         try:
-            if step.own_process:
-                self.free_memory()
-                # which the steps after it need, and its training leaves the time for
-                Thread(target=import_module, args=("keras",)).start()
-            return run_entry_point(step, chosen)
+            return (
+                self._run_apart(step, chosen) if step.own_process else run_entry_point(step, chosen)
+            )
         except (ExecutionException, KeyboardInterrupt) as error:
             failure = failed_step_state(step.name)
             reason = rename_hints(failure.reason, step, type(self.parameters).model_fields)
@@ -138,6 +136,15 @@ class PipelineRun:
                 raise UserError(problem, RunAgain(LABELLED), failure.result) from error
             message = f"{step.name} failed and has to be fixed first: {problem}"
             raise UserError(message, RunAgain()) from error
+
+    def _run_apart(self, step: Step, chosen: Any) -> Run:
+        """Run the step in its own process, and do meanwhile here what it leaves the time for."""
+        with ThreadPoolExecutor() as meanwhile:
+            freed = meanwhile.submit(self.free_memory)
+            meanwhile.submit(import_module, "keras")  # for the steps after it: two seconds
+            run = run_entry_point(step, chosen)
+            freed.result()
+        return run
 
 
 def _require_source(outputs: Any, step: Step, source: str, place: str) -> None:
