@@ -86,7 +86,6 @@ def _state() -> dict[str, object]:
         "NumPy's random numbers": np.random.get_state()[1].tolist(),
         "decimal numbers": str(getcontext()),
         "cores": os.sched_getaffinity(0),
-        "threads": threading.active_count(),
         "Arrow's threads": (pa.cpu_count(), pa.io_thread_count()),
     }
 
@@ -96,7 +95,8 @@ def _state() -> dict[str, object]:
 def test_the_work_on_an_image_changes_no_setting_of_its_process(
     work: Callable[[bytes, Path], None], content, tmp_path
 ):
-    before = _state()
+    before, threads = _state(), set(threading.enumerate())
     work(content, tmp_path)
     after = _state()
     assert {name for name in before if before[name] != after[name]} == set()
+    assert set(threading.enumerate()) <= threads  # others may have ended meanwhile
