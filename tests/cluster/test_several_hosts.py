@@ -41,7 +41,7 @@ EPOCHS = 4
 TRAIN = {"epochs": EPOCHS}
 TABLE = [
     Cut("ingest", "worker-1", at_work=True, parameters={"max_files_per_batch": 48}),
-    Cut("tune", "worker-2", said="2 of 4 trials", parameters={"trials": 4, "epochs": 1}),
+    Cut("tune", "worker-2", "trial 1", at_work=True, parameters={"trials": 4, "epochs": 1}),
     Cut("train", "worker-1", logged="loss", parameters=TRAIN),
     Cut("train", "worker-2", logged="loss", seconds=45, parameters=TRAIN),  # Gloo waits for 30
     Cut("train", "worker-1", logged="loss", seconds=math.inf, parameters=TRAIN),
