@@ -89,8 +89,10 @@ def find_or_make(
 
 
 def _fill_cache(selection: Selection, spark: SparkSession, folder: str) -> Cache:
-    images = labelled.labelled_images(_open_table(spark, selection), selection.source)
-    found = _read_labelled(images, selection)
+    gone = version_error(selection.table, selection.version, selection.table_id)
+    table = _open_table(spark, selection, gone)
+    images = labelled.labelled_images(table, selection.source)
+    found = _read_labelled(images, selection, gone)
     if selection.labelled not in ("", labelled.digest(found)):
         raise UserError(
             f"the labelled images of {selection.table} changed since, and version "
@@ -139,10 +141,9 @@ def _tasks(spark: SparkSession, rows: int, groups: int) -> int:
     return min(groups, max(cores, rows // ROWS_PER_GROUP))
 
 
-def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
+def _open_table(spark: SparkSession, selection: Selection, gone: str | None) -> DataFrame:
     """Return the table at the selection's version or, if that is gone, as it is now."""
     reader = spark.read.format("delta")
-    gone = version_error(selection.table, selection.version, selection.table_id)
     if gone:
         log = DeltaLog(selection.table)
         if not selection.labelled or not log.versions:
@@ -153,10 +154,10 @@ def _open_table(spark: SparkSession, selection: Selection) -> DataFrame:
     return reader.load(selection.table)
 
 
-def _read_labelled(images: DataFrame, selection: Selection) -> pa.Table:
+def _read_labelled(images: DataFrame, selection: Selection, gone: str | None) -> pa.Table:
     """Return what decides a training, of the labelled images; by Spark only if it has to be."""
-    log = DeltaLog(selection.table)
-    if version_error(selection.table, selection.version, selection.table_id) is None:
+    if not gone:
+        log = DeltaLog(selection.table)
         snapshot = log.read(selection.version)
         if snapshot.reader <= PLAIN_READER:
             read = partial(log.read_rows, snapshot.files)

@@ -30,12 +30,7 @@ from steps.training.rank_errors import (
     error_as_value,
     result_of,
 )
-from steps.training.ranks import (
-    Horovod,
-    SingleProcess,
-    horovod_obstacle,
-    print_line,
-)
+from steps.training.ranks import Horovod, SingleProcess, horovod_obstacle, print_line
 from steps.training.silent_hosts import silent_hosts_given_up
 
 logger = logging.getLogger(__name__)
