@@ -109,6 +109,9 @@ class Append:
         """False on a Delta that is not the open one, and for a table that demands more of writers,
         such as constraints or mapped columns. Then Spark has to write."""
         if self.is_supported:
+            # of this thread, as each call of Spark's Python does: Delta asks for it to read a
+            # checkpoint without a checksum, which another writer has not yet written
+            spark._jvm.SparkSession.setActiveSession(spark._jsparkSession)
             self._log = self._delta.DeltaLog.forTable(spark._jsparkSession, table)
             self._transaction = self._log.startTransaction()
             self.is_supported = self._transaction.protocol().minWriterVersion() <= PLAIN_WRITER

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
@@ -133,3 +134,14 @@ def test_runs_that_open_a_table_at_once_all_get_it(lake, profile, older):
     with ThreadPoolExecutor(4) as threads:
         opened = list(threads.map(lambda _: TABLE.open(lake.spark, profile), range(4)))
     assert {tuple(table.toDF().columns) for table in opened} == {("id", "changed", "note")}
+
+
+def test_a_thread_that_never_used_spark_appends_to_a_table_with_a_checkpoint(lake, profile):
+    TABLE.open(lake.spark, profile)
+    append(lake, profile, 0, times=12)
+    for checksum in Path(TABLE.path(profile), "_delta_log").glob("*.crc"):
+        checksum.unlink()  # as while another writer is between its commit and the checksum
+    lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(append, lake, profile, start=20).result()
+    assert len(ids(lake, profile)) == 12 + TIMES
