@@ -18,7 +18,7 @@ from steps.labelling import commits
 from steps.labelling.journal import Journal
 from steps.lake.lease import lease
 from steps.landing import arrivals
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
 from steps.pipeline.outputs import Selection
 from steps.release.keys import public_keys
 from steps.training import checkpoints

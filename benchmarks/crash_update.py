@@ -17,7 +17,8 @@ from benchmarks.crash_recorder import acknowledge
 from edge.agent.frame_marker import FrameMarker
 from edge.protocol.release import Release, ReleasedFile
 from edge.protocol.signature import pinned_keys, signed_content
-from edge.update.current import CurrentModel, NoModelError
+from edge.update.current import CurrentModel
+from edge.update.errors import NoModelError
 from edge.update.self_test import SelfTestResult, run_self_test
 from edge.update.updater import Updater
 

@@ -36,9 +36,10 @@ from benchmarks.images import PROJECT, REAL, SIMULATED, images_folder
 from benchmarks.machine import machine
 from edge.inference.prepare import prepare
 from steps.dataset.cache import FEW, Cache
-from steps.dataset.selection import Contender
+from steps.dataset.selection import NetworkInput
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
-from steps.training.cross_validation import cross_validate, log_loss
+from steps.evaluation.metrics import log_loss
+from steps.training.cross_validation import cross_validate
 from steps.training.feature_cache import REST, Features, Source, compute_features
 from steps.training.last_fit import fit_fully
 from steps.training.model import build_model
@@ -180,7 +181,7 @@ def frozen(images: Images):
     """
     plan = Plan(network="efficientnet_lite0")
     described = {}
-    (ways,) = NetworkParameters(network=plan.network).contenders([])
+    (ways,) = NetworkParameters(network=plan.network).network_inputs([])
     for way in ways:
         size = (way.input_size,) * 2
         source = Source(plan.network, size, plan.augmentation)
@@ -191,7 +192,7 @@ def frozen(images: Images):
     def train(parts: tuple[np.ndarray, np.ndarray], seed: int) -> Trained:
         rest = np.concatenate(parts)
 
-        def loss(way: Contender) -> float:
+        def loss(way: NetworkInput) -> float:
             captures = [(None, None, str(number)) for number in rest]
             known = Features(described[way][0, rest], images.classes[rest], captures)
             return log_loss(cross_validate(known, SplitRule(seed=seed)), known.classes)

@@ -37,7 +37,7 @@ from steps.lake import lease as lease_module  # noqa: E402
 from steps.lake.lease import lease  # noqa: E402
 from steps.landing import arrivals as arrivals_module  # noqa: E402
 from steps.landing.arrivals import Arrivals, Chunk, Limits  # noqa: E402
-from steps.landing.zone import LandedFile  # noqa: E402
+from steps.landing.listing import LandedFile  # noqa: E402
 
 NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
 FILES = 6

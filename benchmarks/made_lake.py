@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from steps.ingestion.rows import Rules, build_row
 from steps.ingestion.tables import BAND, IMAGES
-from steps.lake.tables import Table
+from steps.lake.table import Table
 from steps.lake.worker_append import DataFile
 from steps.settings.profile import Profile, load_profile
 

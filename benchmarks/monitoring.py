@@ -31,8 +31,9 @@ from edge.cameras.camera import CameraSettings
 from edge.cameras.simulated import SimulatedCamera
 from edge.inference.prepare import prepare
 from steps.labelling.describing import SIDE
+from steps.monitoring.changes import find_changes
+from steps.monitoring.compared import PER_BLOCK, Watched
 from steps.monitoring.detector import BLOCK
-from steps.monitoring.device import PER_BLOCK, Watched, find_changes
 from steps.monitoring.frames import HOUR, KEPT, Frames, see
 
 START = datetime(2026, 7, 13, tzinfo=UTC)

@@ -81,12 +81,12 @@ def export(home: str) -> None:
 
     from steps.release.onnx_graph import to_onnx
     from steps.release.pyfunc import pyfunc_arguments
-    from steps.training.networks import build
+    from steps.training.networks import build_network
     from steps.training.plan import Plan
 
     folder = Path(home, "model")
     folder.mkdir()
-    (folder / MODEL_FILE).write_bytes(to_onnx(build(Plan(), SIZE, 2)))
+    (folder / MODEL_FILE).write_bytes(to_onnx(build_network(Plan(), SIZE, 2)))
     ModelRecord(
         labels=["0", "1"],
         input_size=SIZE,

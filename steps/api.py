@@ -24,8 +24,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
-from edge.inference.image import UnreadableError
-from edge.inference.record import Prediction
+from edge.inference.errors import UnreadableError
+from edge.inference.prediction import Prediction
 from edge.inference.scoring import Scorer
 from steps.environment import prepare_environment
 from steps.errors import RunStep, UserError
@@ -40,12 +40,7 @@ from steps.pipeline.cache_key import each_difference
 from steps.pipeline.commands import Commands
 from steps.pipeline.failures import describe_fault
 from steps.pipeline.model_names import MODEL, name_model, released_name
-from steps.pipeline.outputs import (
-    IngestOutputs,
-    RegisterOutputs,
-    TrainOutputs,
-    TuneOutputs,
-)
+from steps.pipeline.outputs import IngestOutputs, RegisterOutputs, TrainOutputs, TuneOutputs
 from steps.pipeline.run_files import read_key_parts, read_outputs
 from steps.pipeline.runs import LATEST, NONE, resolve_input
 from steps.pipeline.tracking_store import ask_store

@@ -6,13 +6,11 @@ one place that changes it.
 
 import json
 import locale
-import logging
 import os
 import pwd
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ import fsspec
 
 from edge.protocol.addresses import LOOPBACK
 from steps.errors import UserError
+from steps.terminal import VERBOSE, hide_hints, is_verbose
 
 FOREIGN_SPARK = (
     *("SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"),
@@ -32,18 +31,6 @@ FOREIGN_SPARK = (
 TEMPORARY_MEGABYTES = 100
 """Free space below which Spark, MLflow and Horovod fail in ways that do not name the reason."""
 
-QUIET = {
-    "matplotlib": logging.ERROR,  # that it keeps no cache in a home it cannot write
-    "mlflow.models.model": logging.ERROR,
-    "mlflow.projects": logging.WARNING,
-    "mlflow.pyfunc": logging.ERROR,
-    "mlflow.store.db.utils": logging.CRITICAL,  # the trace of what it raises as well
-    "mlflow.utils.environment": logging.ERROR,  # an environment that uv made has no pip
-    "petastorm": logging.ERROR,
-    "tf2onnx": logging.ERROR,
-}
-"""Loggers of libraries whose hints are for their authors, and the level that a user should see."""
-VERBOSE = "LAKEHOUSE_VISION_VERBOSE"
 NESTED = "LAKEHOUSE_VISION_NESTED"
 """Set in a step that the pipeline runs, which then does not say again what the pipeline says."""
 
@@ -77,23 +64,6 @@ def prepare_environment(verbose: bool) -> None:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         hide_hints()
     _require_named_user()
-
-
-def is_verbose() -> bool:
-    """Return whether the step was started with ``verbose``, also in a process that it started."""
-    return VERBOSE in os.environ
-
-
-def hide_hints() -> None:
-    """Let libraries log here only what a user should see; each process calls it for itself."""
-    if is_verbose():
-        return
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
-    # MLflow predicts an example; Hyperopt has its session; Petastorm uses pyarrow's old names
-    for message in ("The structure of `inputs` doesn't match", "Spark session is not provided"):
-        warnings.filterwarnings("ignore", message=message)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm|pyarrow")
 
 
 def use_own_spark(here: bool) -> None:

@@ -14,7 +14,7 @@ from edge.inference.record import INT8_FILE, MODEL_FILE
 from edge.protocol.release import sha256_of
 from steps.dataset.cache_filling import find_or_fill
 from steps.endings import Result
-from steps.evaluation.comparison import expected_accuracy
+from steps.evaluation.intervals import expected_accuracy
 from steps.features.weights import ATTRIBUTION
 from steps.ingestion.class_names import class_names
 from steps.lake.session import spark_session

@@ -41,14 +41,9 @@ from steps.lake.newest import GetSpark, Newest
 from steps.lake.session import spark_session
 from steps.landing.archive import archive
 from steps.landing.arrivals import Arrivals, Limits
+from steps.landing.listing import Landing, fingerprint, list_landing_zone
 from steps.landing.place import display, file_details, normalize, place_exists
-from steps.landing.polling import (
-    WAIT_SECONDS,
-    leased_polls,
-    list_at_each_poll,
-    parse_trigger,
-)
-from steps.landing.zone import Landing, fingerprint, list_landing_zone
+from steps.landing.polling import WAIT_SECONDS, leased_polls, list_at_each_poll, parse_trigger
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs
 from steps.pipeline.step import Step, StepRun

@@ -9,12 +9,18 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from pydantic import Field
 
-from steps.ingestion.label_rows import RENAME, all_labels, current_labels, without_undone
 from steps.landing.place import display
 from steps.monitoring.accuracy import Estimate, estimate_accuracy
-from steps.monitoring.acting import OnBreach, Retraining, act, find_causes, webhook_secret
+from steps.monitoring.acting import (
+    OnBreach,
+    Retraining,
+    act,
+    count_labelled,
+    find_causes,
+    webhook_secret,
+)
+from steps.monitoring.changes import find_changes
 from steps.monitoring.compared import Comparison, Version
-from steps.monitoring.device import find_changes
 from steps.monitoring.findings import Findings, as_outputs, lasting_causes, summarize
 from steps.monitoring.fleet import Device, read_fleet
 from steps.pipeline.outputs import MonitorOutputs
@@ -133,17 +139,6 @@ def _log_metrics(found: list[Findings], images: int, estimate: Estimate | None) 
         }
     mlflow.log_metrics(metrics)
     mlflow.set_tag("devices_with_alarm", ",".join(with_alarm))
-
-
-def count_labelled(comparison: Comparison) -> int:
-    """Return how many images of the landing zone were labelled since the training, by more than a
-    new name of their label."""
-    since = comparison.version.trained_at
-    rows = without_undone(all_labels(comparison.profile).to_pylist())
-    given = {r["sha256"] for r in rows if r["labelled_at"] > since and r["how"] != RENAME}
-    now = current_labels(comparison.profile)
-    found = (sha for sha in given if now[sha]["label"] is not None)
-    return sum(comparison.index.find(sha) is not None for sha in found)
 
 
 def pipeline_parameters(parameters: Parameters, version: Version) -> dict[str, str]:

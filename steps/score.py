@@ -12,13 +12,13 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from edge.inference.image import SUFFIXES
-from edge.inference.record import UNSURE
+from edge.inference.prediction import UNSURE
 from steps.errors import UserError
 from steps.ingestion.tables import IMAGES, SCORES
 from steps.lake.session import spark_session
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
+from steps.landing.listing import list_landing_zone
 from steps.landing.polling import leased_polls, parse_trigger
-from steps.landing.zone import list_landing_zone
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.model_names import released_name
 from steps.pipeline.outputs import IngestOutputs, ScoreOutputs

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -37,10 +38,43 @@ WAIT_SECONDS = 0.2
 """After which a line without an end is shown, such as a progress bar."""
 
 
+QUIET = {
+    "matplotlib": logging.ERROR,  # that it keeps no cache in a home it cannot write
+    "mlflow.models.model": logging.ERROR,
+    "mlflow.projects": logging.WARNING,
+    "mlflow.pyfunc": logging.ERROR,
+    "mlflow.store.db.utils": logging.CRITICAL,  # the trace of what it raises as well
+    "mlflow.utils.environment": logging.ERROR,  # an environment that uv made has no pip
+    "petastorm": logging.ERROR,
+    "tf2onnx": logging.ERROR,
+}
+"""Loggers of libraries whose hints are for their authors, and the level that a user should see."""
+
+
+VERBOSE = "LAKEHOUSE_VISION_VERBOSE"
+
+
 def log_to_terminal() -> None:
     """Let the steps' log lines appear on standard error, as they are."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("steps").setLevel(logging.INFO)
+
+
+def is_verbose() -> bool:
+    """Return whether the step was started with ``verbose``, also in a process that it started."""
+    return VERBOSE in os.environ
+
+
+def hide_hints() -> None:
+    """Let libraries log here only what a user should see; each process calls it for itself."""
+    if is_verbose():
+        return
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    # MLflow predicts an example; Hyperopt has its session; Petastorm uses pyarrow's old names
+    for message in ("The structure of `inputs` doesn't match", "Spark session is not provided"):
+        warnings.filterwarnings("ignore", message=message)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm|pyarrow")
 
 
 @contextmanager

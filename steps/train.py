@@ -16,9 +16,10 @@ from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
 from steps.dataset.split import TEST, describe_guard
 from steps.evaluation.abstention import CALIBRATING, find_abstention
-from steps.evaluation.miss_rate import Threshold, Wish, count_unseen, find_threshold, require_images
+from steps.evaluation.miss_rate import Wish, require_images
 from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras
 from steps.evaluation.slices import Slice, slices
+from steps.evaluation.threshold import Threshold, count_unseen, find_threshold
 from steps.lake.session import spark_session
 from steps.pipeline.delta_dataset import log_delta_version
 from steps.pipeline.outputs import IngestOutputs, Selection, TrainOutputs, TuneOutputs
@@ -75,7 +76,7 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
 
     tuned = run.read("tune", TuneOutputs) if "tune" in run.inputs else None
     plan = parameters.plan(tuned.hyperparameters if tuned else {})
-    way = parameters.contender(plan.network, tuned)
+    way = parameters.network_input(plan.network, tuned)
     ingested = run.read("ingest", IngestOutputs)
     selection = parameters.selection(ingested, way, run.profile.regions)
     log_delta_version(selection.table, selection.version, "training")

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
-from steps.dataset.selection import INPUT_TAGS, Contender, prepared_for
+from steps.dataset.selection import INPUT_TAGS, NetworkInput, prepared_for
 from steps.dataset.split import describe_guard
 from steps.errors import UserError
 from steps.lake.session import spark_session
@@ -59,11 +59,12 @@ class Parameters(NetworkParameters):
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
     from steps.reports.tune import fill_report
-    from steps.tuning.contest import find_learning_curve, hold_contest
+    from steps.tuning.contest import hold_contest
+    from steps.tuning.learning_curve import find_learning_curve
     from steps.tuning.search import Limits
 
     space = _tuning_space(run.profile)
-    contenders = parameters.contenders(_networks(space))
+    contenders = parameters.network_inputs(_networks(space))
     ingested = run.read("ingest", IngestOutputs)
     selection = parameters.selection(ingested, contenders[0][0], run.profile.regions)
     log_delta_version(selection.table, selection.version, "tuning")
@@ -114,7 +115,7 @@ def _networks(space: SearchSpace) -> list[str]:
 
 def _enter_networks(
     run: StepRun,
-    contenders: list[list[Contender]],
+    contenders: list[list[NetworkInput]],
     selection: Selection,
     plan: Plan,
     spark: SparkSession,

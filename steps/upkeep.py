@@ -12,7 +12,7 @@ from steps.ingestion.tables import TABLES
 from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.lease import lease
 from steps.lake.session import spark_session
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 from steps.lake.transaction import retry_conflicts
 from steps.landing.polling import WAIT_SECONDS
 from steps.pipeline.model_names import released_name
@@ -20,7 +20,7 @@ from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id, finished_runs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.alias_lock import lock_aliases
-from steps.registry.aliases import find_registered, unreadable
+from steps.registry.aliases import find_registered, unreadable_error
 from steps.release.freshness import renew_freshness
 from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report
@@ -88,7 +88,7 @@ def _renew_freshness(run: StepRun) -> None:
     model, signed = released_name(run.profile.model), run.profile.release
     if find_registered(model) is None:
         if finished_runs("export", count=1):  # or nothing was ever released
-            logger.warning("no release stays fresh: %s", unreadable(model))
+            logger.warning("no release stays fresh: %s", unreadable_error(model))
         return
     with lock_aliases(model, run.id):
         keys, days = partial(signing_keys, signed.key_file), signed.fresh_days

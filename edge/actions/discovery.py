@@ -7,7 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 from edge.actions.action import CameraState
-from edge.inference.record import UNSURE
+from edge.inference.prediction import UNSURE
 
 
 class Topics(NamedTuple):

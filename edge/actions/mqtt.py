@@ -20,8 +20,7 @@ from edge.actions.action import (
 from edge.actions.discovery import Topics, discovery_messages
 from edge.cameras.camera import FrameImage
 from edge.cameras.jpeg import encode_smaller
-from edge.inference.errors import describe_error
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError, describe_error
 
 KEEPALIVE_SECONDS = 30
 REFRESH_SECONDS = 60.0

@@ -70,7 +70,7 @@ class Clock:
 
 
 def boot_id() -> str:
-    """Return the ID of this start of the machine; another one each time if it is unknown."""
+    """Return the ID of this start of the machine; if it is unknown, another one each time."""
     return BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {uuid.uuid4()}"
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from edge.agent.frame_marker import FrameMarker, frame_hash
 from edge.cameras.camera import Shot
-from edge.inference.errors import UserError, describe_error
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError, UserError, describe_error
 from edge.inference.record import CROP
 from edge.inference.region import WHOLE, Region, region_of
 from edge.outbox.result import Result
 from edge.protocol.backoff import backoff_seconds
-from edge.update.current import CurrentModel, NoModelError, current_fingerprint
+from edge.update.current import CurrentModel, current_fingerprint
+from edge.update.errors import NoModelError
 from edge.update.load_errors import LOAD_ERRORS
 from edge.update.probation import Probation
 

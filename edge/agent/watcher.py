@@ -13,7 +13,7 @@ from edge.agent.selection import Selection
 from edge.cameras.camera import Camera, FrameImage, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.jpeg import encode_smaller
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.region import Region
 from edge.outbox.moment import Moment
 from edge.outbox.queue import Queue

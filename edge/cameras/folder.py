@@ -12,15 +12,8 @@ from PIL import ExifTags, Image
 from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.errors import CameraError, NoNewFrameError, UnreadableFrameError
 from edge.cameras.jpeg import is_jpeg
-from edge.inference.image import (
-    EXIF_DAMAGE,
-    MAX_BYTES,
-    SUFFIXES,
-    UnreadableError,
-    as_rgb,
-    open_image,
-    upright,
-)
+from edge.inference.errors import UnreadableError
+from edge.inference.image import EXIF_DAMAGE, MAX_BYTES, SUFFIXES, as_rgb, open_image, upright
 from edge.protocol.exif_time import find_exif_time
 
 

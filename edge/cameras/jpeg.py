@@ -47,7 +47,7 @@ def encode_smaller(image: FrameImage, side: int) -> bytes:
 
 
 def is_jpeg(content: bytes | None) -> TypeGuard[bytes]:
-    """Return whether there are bytes, and they begin as a JPEG file does."""
+    """Return whether a frame has bytes that begin as a JPEG file does."""
     return content is not None and content.startswith(START + b"\xff")
 
 

@@ -9,8 +9,7 @@ from edge.cli.agent_commands import add_agent_commands
 from edge.cli.capture import add_capture_command
 from edge.cli.model_commands import add_model_commands
 from edge.cli.options import Option, add_options
-from edge.inference.errors import UserError
-from edge.inference.record import RecordError
+from edge.inference.errors import RecordError, UserError
 from edge.protocol.version import project_version
 
 PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")

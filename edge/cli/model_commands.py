@@ -88,7 +88,8 @@ def _require_writable(folder: Path) -> None:
 
 def _score(options: argparse.Namespace) -> None:
     from edge.cli.score import print_table, score_frames, write_rows
-    from edge.update.current import CurrentModel, NoModelError
+    from edge.update.current import CurrentModel
+    from edge.update.errors import NoModelError
 
     try:
         model = CurrentModel(options.models)

@@ -11,7 +11,7 @@ from edge.update.current import CurrentModel
 
 
 class ScoredFrame(NamedTuple):
-    """One scored frame.
+    """A frame that the command scored.
 
     Attributes:
         file: the file's name, or the capture time if the frame is not a file.

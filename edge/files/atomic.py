@@ -44,7 +44,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the bytes of a file survive a power cut."""
+    """Make the bytes of a file on a device survive a power cut."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -54,7 +54,7 @@ def disk_failure(folder: Path) -> str | None:
 
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Raise :class:`SpaceError` if what is done in a folder finds its disk full."""
+    """Raise :class:`SpaceError` if what is done in a folder finds the device's disk full."""
     try:
         yield
     except OSError as error:

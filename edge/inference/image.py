@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from edge.inference.jpeg import IncompleteJpegError, require_complete
+from edge.inference.errors import IncompleteJpegError, UnreadableError
+from edge.inference.jpeg import require_complete
 from edge.inference.png import PNG_SIGNATURE, without_texts
 
 MAX_PIXELS = 89_478_485
@@ -63,20 +64,6 @@ DAMAGE = (
 
 EXIF_DAMAGE = (*DAMAGE, AttributeError)
 """What Pillow raises on damaged EXIF."""
-
-
-class UnreadableError(ValueError):
-    """The bytes are not an image that can be ingested, trained on or scored.
-
-    Attributes:
-        reason: in a word or two: ``empty``, ``not an image``, ``truncated``, ``damaged``,
-            ``decompression bomb``, ``too large``.
-        detail: what is wrong exactly; may be empty.
-    """
-
-    def __init__(self, reason: str, detail: str = ""):
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
 
 
 @contextmanager

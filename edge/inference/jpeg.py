@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageFile
 
+from edge.inference.errors import IncompleteJpegError
+
 CODEC = "complete_jpeg"
 
 SEQUENTIAL, PROGRESSIVE = (b"\xff\xc0", b"\xff\xc1"), b"\xff\xc2"
@@ -28,18 +30,6 @@ symbol, so that hardly anything of what is missing is made up of them."""
 
 READ_AHEAD = 8 * ONES
 """libjpeg decodes even the last symbol only if 57 bits are there."""
-
-
-class IncompleteJpegError(OSError):
-    """Data of an image is missing.
-
-    Attributes:
-        detail: how much of what; empty if the rows that were not decoded say it.
-    """
-
-    def __init__(self, share: float = 0, of: str = ""):
-        self.detail = f"about {100 * share:.0f} % of the {of} are missing" if of else ""
-        super().__init__(self.detail)
 
 
 class Scan(NamedTuple):

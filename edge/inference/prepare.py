@@ -10,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge.inference.image import (
-    DRAFTED,
-    MAX_BYTES,
-    UnreadableError,
-    as_rgb,
-    open_image,
-    orientation_of,
-    upright,
-)
+from edge.inference.errors import UnreadableError
+from edge.inference.image import DRAFTED, MAX_BYTES, as_rgb, open_image, orientation_of, upright
 from edge.inference.record import CROP, SQUASH
 from edge.inference.region import WHOLE, Region
 

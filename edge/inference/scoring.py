@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
+from edge.inference.prediction import Prediction
 from edge.inference.prepare import PREPARE_VERSION, ImageSource, prepare
-from edge.inference.record import MODEL_FILE, ModelRecord, Prediction
+from edge.inference.record import MODEL_FILE, ModelRecord
 from edge.inference.region import region_of
 
 MAX_SUM_ERROR = 1e-3
@@ -33,7 +34,7 @@ class Scorer:
 
     Raises:
         FileNotFoundError: a file is missing in ``folder``.
-        edge.inference.record.RecordError: the record does not fit this code.
+        edge.inference.errors.RecordError: the record does not fit this code.
 
     Example::
 

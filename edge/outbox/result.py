@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edge.inference.record import Prediction
+from edge.inference.prediction import Prediction
 
 
 @dataclass(frozen=True)

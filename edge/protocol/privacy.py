@@ -66,7 +66,7 @@ def blacken_file(content: bytes, masks: Iterable[Region]) -> bytes:
         masks: parts of the upright image.
 
     Raises:
-        edge.inference.image.UnreadableError: it is damaged.
+        edge.inference.errors.UnreadableError: it is damaged.
     """
     with open_image(content) as image:
         image.load()

@@ -11,7 +11,7 @@ In the order of an update:
   ``self_test_process``
 - ``switch``: the files move to their place, then the link to them
 - ``probation``: the first real frames commit the release, or it is rolled back
-- ``current``: the model in use, loaded
+- ``current``: the model in use, loaded; ``errors``: what goes wrong, ``load_errors`` in onnxruntime
 
 All of them work on ``home``, a model's folder on the device, and ``state``, what the device
 remembers there. A test kills the process before each change that an update makes to the disk.

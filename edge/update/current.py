@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.inference.errors import UserError, describe_error
-from edge.inference.record import RecordError
+from edge.inference.errors import RecordError, describe_error
 from edge.inference.scoring import Scorer
 from edge.protocol.release import CURRENT, RELEASE_FILE, ReleaseError, read_release
+from edge.update.errors import NoModelError
 from edge.update.home import ModelHome
 from edge.update.load_errors import LOAD_ERRORS
 from edge.update.self_test import SelfTestResult
-
-
-class NoModelError(UserError):
-    """No model was pulled."""
 
 
 class CurrentModel:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from edge.files.atomic import make_folder, sync_folder, write_atomically
 from edge.files.disk_space import explain_full_disk
-from edge.inference.errors import UserError
 from edge.inference.record import MODEL_FILE
 from edge.protocol.release import CURRENT, Release, read_release
+from edge.update.errors import BusyError
 from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure, State
 
@@ -32,10 +32,6 @@ STAGING, RELEASE = ".staging-", "release-"
 KEPT_FAILURES = 16
 MAX_ATTEMPTS = 3
 """Attempts at a release whose self-test ends without a result."""
-
-
-class BusyError(UserError):
-    """Another process is updating this model."""
 
 
 class ModelHome:

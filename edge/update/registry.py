@@ -10,7 +10,8 @@ import urllib3
 from edge.protocol.freshness import FRESHNESS_TAG
 from edge.protocol.release import RELEASE_TAG, Release, ReleasedFile, ReleaseError
 from edge.protocol.rollout import CANARY, CHAMPION, ROLLOUT_TAG, Rollout
-from edge.update.server import RegistryError, Server, read_chunks, read_content
+from edge.update.errors import RegistryError
+from edge.update.server import Server, read_chunks, read_content
 
 
 class Registry:

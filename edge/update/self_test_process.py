@@ -15,16 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edge.protocol.release import ReleaseError
+from edge.update.errors import CrashedError
 from edge.update.self_test import SelfTestResult, run_self_test
 
 SECONDS = 300.0
 MEMORY_BYTES = 2 << 30
 PR_SET_PDEATHSIG = 1
 PROJECT = Path(__file__).parents[2]
-
-
-class CrashedError(ReleaseError):
-    """The process of a self-test ended without a result, possibly for lack of memory or power."""
 
 
 def self_test_apart(folder: Path, threads: int = 0) -> SelfTestResult:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from edge.inference.errors import UserError
 from edge.protocol.addresses import without_userinfo
 from edge.update.deadline import Deadline, DeadlineAdapter
+from edge.update.errors import RegistryError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 SLOWEST = 2000
@@ -27,10 +27,6 @@ LONGEST_ANSWER = 1 << 18
 
 LONGEST_MESSAGE = 500
 """Characters of a server's error message that are shown."""
-
-
-class RegistryError(UserError):
-    """The registry does not deliver what was requested."""
 
 
 class _Session(requests.Session):

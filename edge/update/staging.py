@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.files.disk_space import require_space
-from edge.inference.record import AgentTooOldError, ModelRecord, RecordError
+from edge.inference.errors import AgentTooOldError, RecordError
+from edge.inference.record import ModelRecord
 from edge.protocol.release import Release, ReleasedFile, ReleaseError
 from edge.update.registry import Registry
 
@@ -28,7 +29,7 @@ def download_release(
         The number of bytes downloaded.
 
     Raises:
-        edge.update.server.RegistryError: the registry does not deliver a file; try again later.
+        edge.update.errors.RegistryError: the registry does not deliver a file; try again later.
         edge.protocol.release.ReleaseError: a file is not what was released, and is deleted; or the
             release needs a newer agent.
         edge.files.disk_space.SpaceError: the disk has too little free space.

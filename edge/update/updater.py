@@ -12,11 +12,12 @@ from edge.protocol.freshness import FRESHNESS_FILE, Freshness, read_freshness
 from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.rollout import failed_here
 from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys
+from edge.update.errors import CrashedError
 from edge.update.home import MAX_ATTEMPTS, RELEASE, STAGING, ModelHome
 from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
-from edge.update.self_test_process import CrashedError, self_test_apart
+from edge.update.self_test_process import self_test_apart
 from edge.update.staging import download_release
 from edge.update.switch import activate
 
@@ -111,12 +112,12 @@ class Updater:
             this device before (see :attr:`refusal`).
 
         Raises:
-            edge.update.server.RegistryError: the server does not deliver what was requested.
+            edge.update.errors.RegistryError: the server does not deliver what was requested.
             edge.protocol.signature.SignatureError: none of the keys signed the release.
             edge.protocol.release.ReleaseError: the version is not released, its release is not
                 newer, its files are not what it states, or the model fails its self-test.
             edge.files.disk_space.SpaceError: the disk is full or cannot be written.
-            edge.update.home.BusyError: another process is updating the model.
+            edge.update.errors.BusyError: another process is updating the model.
         """
         self.refusal = None
         *canaries, release = self.registry.releases(self.model, self.alias, self.device)

@@ -1,17 +1,15 @@
 """How often a network is expected to be right on images to come, and what nothing is known of."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from steps.dataset.split import TRAIN
-from steps.evaluation.metrics import bootstrap, wilson
+from steps.evaluation.intervals import mean_interval, prediction_interval, wilson
 from steps.evaluation.predictions import Predictions
-from steps.evaluation.slices import has_times, slice_values
+from steps.evaluation.slices import slice_values
 
 FEWEST_DAYS = 4
 """From which days say something of another one."""
@@ -69,47 +67,6 @@ def expect(
     same_days = np.isin(days, of_training).sum() > len(test) / 2
     where = "from other hours of the same days" if same_days else "like those of the test set"
     return Expectation(accuracy, low, high, f"images {where}", unknown)
-
-
-def mean_interval(test: Predictions) -> tuple[float, float]:
-    """Return the 95 % interval of the accuracy, by whole hours of each device if they are known.
-
-    If no image is wrong there is nothing to draw from, and it is Wilson's.
-    """
-    correct, bounds = test.correct, None
-    if has_times(test) and not correct.all():
-        bounds = bootstrap(correct.astype(float), test.blocks)
-    return bounds or wilson(int(correct.sum()), len(correct))
-
-
-def prediction_interval(
-    correct: NDArray[np.bool_], groups: NDArray[np.str_]
-) -> tuple[float, float]:
-    """Return the 95 % prediction interval of the accuracy of a group that was not seen, 0–1.
-
-    That of a random-effects meta-analysis (Higgins et al. 2009, "A re-evaluation of random-effects
-    meta-analysis") of arcsine-transformed accuracies: what differs by chance within a group does
-    not count as a difference between groups.
-
-    Args:
-        correct: ``bool [N]``.
-        groups: ``str [N]``, of at least three.
-    """
-    from scipy.stats import t
-
-    _, numbers = np.unique(groups, return_inverse=True)
-    images, right = np.bincount(numbers), np.bincount(numbers, correct)
-    angles = np.arcsin(np.sqrt((right + 0.375) / (images + 0.75)))  # Anscombe's
-    weights = 4.0 * images
-    mean = np.average(angles, weights=weights)
-    excess = weights @ (angles - mean) ** 2 - (len(images) - 1)
-    between = max(0.0, excess / (weights.sum() - (weights**2).sum() / weights.sum()))
-    weights = 1 / (1 / weights + between)
-    mean = np.average(angles, weights=weights)
-    half = float(t.ppf(0.975, len(images) - 2)) * math.sqrt(between + 1 / weights.sum())
-    low, high = np.sin(np.clip([mean - half, mean + half], 0, math.pi / 2)) ** 2
-    # the transformation keeps off 0 and 1, which groups can well have
-    return min(float(low), correct.mean()), max(float(high), (right / images).max())
 
 
 def group_below_chance(test: Predictions, left_out: Mapping[str, Predictions]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steps.audit.cues import Cue
-from steps.evaluation.metrics import wilson
+from steps.evaluation.intervals import wilson
 from steps.evaluation.predictions import Predictions
 
 

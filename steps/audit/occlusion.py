@@ -36,7 +36,7 @@ class OcclusionMap(NamedTuple):
 
 
 def choose_images(test: Predictions) -> list[int]:
-    """Return the indices of up to ``IMAGES`` images, as many of each label as possible."""
+    """Return the indices of up to ``IMAGES`` images to occlude, as many of each label as can be."""
     order = np.argsort(test.truth, kind="stable")
     rank = np.concatenate([np.arange(n) for n in np.unique(test.truth, return_counts=True)[1]])
     chosen = order[np.argsort(rank, kind="stable")][:IMAGES]

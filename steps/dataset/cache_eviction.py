@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import fsspec
 from fsspec import AbstractFileSystem
 
-from steps.landing.listing import listed_time
+from steps.landing.walk import listed_time
 
 logger = logging.getLogger(__name__)
 

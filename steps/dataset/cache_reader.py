@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from steps.dataset.cache import Cache
-from steps.environment import hide_hints
+from steps.terminal import hide_hints
 
 POLL_SECONDS = 0.02
 """How often Petastorm's idle thread checks whether it has to stop. Its own default, a millisecond,

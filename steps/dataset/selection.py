@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from edge.inference.record import UNSURE
+from edge.inference.prediction import UNSURE
 from edge.inference.region import OTHER_DEVICES, Region
 from steps.dataset.split import SplitRule
 from steps.environment import NESTED
@@ -24,8 +24,8 @@ INPUT_TAGS = {"ingest": labelled.TAG}
 """What a step that selects images reads of a run of ingest."""
 
 
-class Contender(NamedTuple):
-    """A network, and how images are prepared for it.
+class NetworkInput(NamedTuple):
+    """A network, and how selected images are prepared for it.
 
     Attributes:
         network: its name.
@@ -79,7 +79,7 @@ class SelectionParameters(StepParameters):
     split_seed: int = Field(USUAL.seed, ge=0, description="another seed gives another split")
 
     def selection(
-        self, ingested: IngestOutputs, way: Contender, regions: dict[str, Region]
+        self, ingested: IngestOutputs, way: NetworkInput, regions: dict[str, Region]
     ) -> Selection:
         """Return the selection of an ingest run's images that these parameters make.
 
@@ -100,14 +100,14 @@ class SelectionParameters(StepParameters):
             )
         if NESTED not in os.environ:
             logger.info("%s", describe_classes(ingested))
-        names = set(Selection.model_fields) - set(Contender._fields)
+        names = set(Selection.model_fields) - set(NetworkInput._fields)
         values = ingested.model_dump(include=names) | self.model_dump(include=names)
         if self.region:
             regions = regions | {OTHER_DEVICES: Region.of(self.region.split(","))}
         return prepared_for(way, Selection(**values, regions=regions, input_size=(0, 0)))
 
 
-def prepared_for(way: Contender, selection: Selection) -> Selection:
+def prepared_for(way: NetworkInput, selection: Selection) -> Selection:
     """Return a selection of the same images, prepared in another way."""
     size = (way.input_size, way.input_size)
     return selection.model_copy(update={"input_size": size, "resizing": way.resizing})

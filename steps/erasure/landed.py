@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from mlflow.entities import Run
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.region import Region
 from edge.protocol.erased import ERASED, Erased
 from edge.protocol.privacy import blacken_file, masks_of
 from steps.atomic import write_atomically
 from steps.erasure.work import Work
 from steps.ingestion.file_name import parse_file_name
+from steps.landing.listing import LandedFile, list_landing_zone
 from steps.landing.place import display, normalize, open_place, place_exists, read
-from steps.landing.zone import LandedFile, list_landing_zone
 from steps.settings.profile import Profile
 
 logger = logging.getLogger("steps")

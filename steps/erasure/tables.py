@@ -15,7 +15,7 @@ from steps.erasure.writers import Writers
 from steps.ingestion.tables import IMAGES, LABELS, QUARANTINE, SCORES
 from steps.lake.delta_log import PLAIN_READER, DeltaLog
 from steps.lake.newest import GetSpark, Newest
-from steps.lake.tables import Table
+from steps.lake.table import Table
 from steps.settings.profile import Profile
 
 

@@ -16,7 +16,7 @@ from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.rows import ERASED
 from steps.ingestion.tables import IMAGE_TABLES, TIME
 from steps.lake.newest import GetSpark, Newest
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
 from steps.settings.profile import Profile
 
 COLUMNS = {

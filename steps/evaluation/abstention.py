@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.record import TINY, UNSURE, calibrate
+from edge.inference.prediction import TINY, UNSURE, calibrate
 from steps.dataset.cache import Cache
 from steps.dataset.split import VALIDATION
-from steps.evaluation.miss_rate import DOUBT, Threshold
+from steps.evaluation.miss_rate import DOUBT
 from steps.evaluation.predictions import Predictions, predict_by_keras
+from steps.evaluation.threshold import Threshold
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +47,7 @@ RIDGE = 0.1
 
 
 class Calibration(NamedTuple):
-    """What :func:`edge.inference.record.calibrate` does with a network's probabilities.
+    """What :func:`edge.inference.prediction.calibrate` does with a network's probabilities.
 
     A network that learned from few images often takes one label for another much more often than
     the other way round. Its offsets make one of these labels less sure than the other.

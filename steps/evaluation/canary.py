@@ -57,7 +57,7 @@ stage began is not counted."""
 
 
 class Action(StrEnum):
-    """What becomes of a stage."""
+    """What becomes of a stage of the canary."""
 
     WAIT = "wait"
     WIDEN = "widen"
@@ -96,7 +96,7 @@ class DeviceReport:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a rollout.
+    """A stage of a rollout, which the canary may end.
 
     Attributes:
         model: the name of the released model.

@@ -14,8 +14,7 @@ from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.split import TEST, TRAIN, VALIDATION, SplitRule
 from steps.errors import UserError
 from steps.evaluation.guessing import compare_to_guesses
-from steps.evaluation.metrics import describe_accuracy
-from steps.evaluation.paired_counts import PairedCounts
+from steps.evaluation.intervals import describe_accuracy
 from steps.evaluation.predictions import Predictions, predict_by_keras
 from steps.evaluation.promotion_rules import PromotionResult, evaluate_rules
 from steps.evaluation.slices import slice_metrics
@@ -27,6 +26,9 @@ from steps.settings.profile import Profile
 if TYPE_CHECKING:
     import keras
 
+from steps.evaluation.intervals import expected_accuracy
+from steps.evaluation.paired_counts import pair
+
 
 class Candidate(NamedTuple):
     """A registered version, loaded: its network and the outputs of its training."""
@@ -36,12 +38,12 @@ class Candidate(NamedTuple):
 
 
 def load_candidate(version: ModelVersion) -> Candidate:
-    """Load a registered version and the outputs of the run that trained it."""
+    """Load a version that is compared, and the outputs of the run that trained it."""
     return Candidate(load_keras(version), read_training(version))
 
 
 def past_result(version: ModelVersion) -> str:
-    """Return what a version scored, and what came of its comparison if there was one."""
+    """Return what a version scored, and how its comparison with the champion ended if any did."""
     try:
         trained = read_training(version)
     except UserError:  # its run is gone, which must not keep anyone from a way back
@@ -49,12 +51,6 @@ def past_result(version: ModelVersion) -> str:
     else:
         accuracy = f"accuracy {expected_accuracy(trained)} on its test images"
     return f"{accuracy}; {version.tags.get(COMPARED, 'never compared with a champion')}"
-
-
-def expected_accuracy(trained: TrainOutputs) -> str:
-    """Return the accuracy that is expected of a trained network, as people read it."""
-    images = trained.test_images
-    return describe_accuracy(trained.metrics["accuracy"], images, trained.cross_validated)
 
 
 @dataclass(frozen=True)
@@ -171,17 +167,6 @@ def _predict(
     cache = find_or_fill(selection, profile, lambda: spark_session(profile, "promote"))
     decision = trained.labels, trained.threshold, trained.threshold_label
     return cache, predict_by_keras(candidate.model, cache, TEST, *decision)
-
-
-def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
-    """Count the discordant pairs of two models on the same images."""
-    if not np.array_equal(challenger.sha256, champion.sha256):
-        raise RuntimeError("the two models have predicted different images")
-    return PairedCounts(
-        images=len(challenger),
-        only_champion=int((champion.correct & ~challenger.correct).sum()),
-        only_challenger=int((challenger.correct & ~champion.correct).sum()),
-    )
 
 
 def seen_by_champion(

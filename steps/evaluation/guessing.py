@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.evaluation.metrics import wilson
+from steps.evaluation.intervals import wilson
 from steps.evaluation.paired_counts import PairedCounts
 
 

@@ -3,6 +3,11 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.evaluation.predictions import Predictions
+
 
 @dataclass(frozen=True)
 class PairedCounts:
@@ -17,6 +22,12 @@ class PairedCounts:
     images: int
     only_champion: int
     only_challenger: int
+
+    @classmethod
+    def of(cls, challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) -> "PairedCounts":
+        """Count the discordant pairs by the images on which each model is correct, ``bool [N]``."""
+        only_champion, only_challenger = champion & ~challenger, challenger & ~champion
+        return cls(len(champion), int(only_champion.sum()), int(only_challenger.sum()))
 
     @property
     def difference(self) -> float:
@@ -57,3 +68,10 @@ class PairedCounts:
         constant = -b * delta * (1 - delta)
         rate = (math.sqrt(linear**2 - 8 * n * constant) - linear) / (4 * n)
         return (c - b - n * delta) / math.sqrt(n * (2 * rate + delta * (1 - delta)))
+
+
+def pair(challenger: Predictions, champion: Predictions) -> PairedCounts:
+    """Count the discordant pairs of two models on the same images."""
+    if not np.array_equal(challenger.sha256, champion.sha256):
+        raise RuntimeError("the two models have predicted different images")
+    return PairedCounts.of(challenger.correct, champion.correct)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.record import decide
+from edge.inference.prediction import decide
 from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
 from steps.evaluation.metrics import metrics_of
@@ -70,6 +70,11 @@ class Predictions:
     def blocks(self) -> NDArray[np.str_]:
         """The block of each image by :func:`blocks_of`, ``str [N]``."""
         return blocks_of(self.captured_at, self.devices, self.sha256)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it is known of any image when it was taken."""
+        return not np.isnat(self.captured_at).all()
 
     def __len__(self) -> int:
         return len(self.truth)

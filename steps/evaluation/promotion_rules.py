@@ -19,7 +19,7 @@ from steps.settings.profile import Bound, Promotion
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """Whether a challenger passes the rules.
+    """Whether a challenger passes the promotion rules.
 
     Attributes:
         refusals: the reasons against it; none if it passes.

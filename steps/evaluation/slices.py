@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.evaluation.intervals import wilson
 from steps.evaluation.metric_names import label_metric, metric_name
-from steps.evaluation.metrics import wilson
 from steps.evaluation.predictions import Predictions
 
 NIGHT, BRIGHT = 40, 110
@@ -57,7 +57,7 @@ def slice_values(predictions: Predictions) -> dict[str, NDArray[np.str_]]:
     values = {}
     if any(predictions.devices):
         values["device"] = np.array([device or unknown for device in predictions.devices])
-    if has_times(predictions):
+    if predictions.has_times:
         hours = [str(hour) for hour in predictions.captured_at.astype("datetime64[h]")]
         values["day"] = np.array([unknown if h == "NaT" else h[:10] for h in hours])
         values["hour"] = np.array([unknown if h == "NaT" else f"{h[-2:]}:00" for h in hours])
@@ -72,7 +72,7 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
     any image has a time, and ``device=<ID>``.
     """
     night = predictions.brightness < NIGHT
-    slices = {"day": ~night, "night": night} if has_times(predictions) else {}
+    slices = {"day": ~night, "night": night} if predictions.has_times else {}
     devices = {device for device in predictions.devices if device}
     slices |= {f"device={metric_name(one)}": predictions.devices == one for one in devices}
     return {
@@ -81,11 +81,6 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
         if rows.any()
         for metric, value in predictions.subset(rows).metrics().items()
     }
-
-
-def has_times(predictions: Predictions) -> bool:
-    """Return whether it is known of any image when it was taken."""
-    return not np.isnat(predictions.captured_at).all()
 
 
 def brightness_of(mean: float) -> str:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from steps.errors import UserError
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import CLASSES
-from steps.lake.delta_log import read_newest
+from steps.lake.newest import read_newest
 from steps.settings.profile import Profile
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a", "#8c510a")

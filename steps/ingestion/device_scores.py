@@ -19,8 +19,8 @@ from steps.ingestion.tables import BY_DEVICE, QUARANTINE, SCORES
 from steps.lake.newest import GetSpark
 from steps.lake.transaction import append_rows
 from steps.landing.arrivals import Arrivals, Chunk, Limits
+from steps.landing.listing import list_files
 from steps.landing.place import read
-from steps.landing.zone import list_files
 from steps.settings.profile import Profile
 
 logger = logging.getLogger(__name__)

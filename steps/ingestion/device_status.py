@@ -13,8 +13,8 @@ from steps.ingestion.exif import FUTURE
 from steps.ingestion.parsing import PARSE_ERRORS, parse_row
 from steps.ingestion.tables import DEVICES, TIME
 from steps.lake.newest import GetSpark, Newest
+from steps.landing.listing import LandedFile, list_files
 from steps.landing.place import read
-from steps.landing.zone import LandedFile, list_files
 from steps.settings.profile import Profile
 
 logger = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import broadcast
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from steps.ingestion.rows import Rules
 from steps.ingestion.tables import IMAGE_TABLES, IMAGES
 from steps.lake.newest import GetSpark
 from steps.landing.arrivals import ARRIVAL
+from steps.landing.listing import LandedFile
 from steps.landing.place import read
-from steps.landing.zone import LandedFile
 from steps.settings.profile import Profile
 
 MAX_HASHES = 200_000

@@ -35,7 +35,7 @@ def write_erased(profile: Profile, erased: Erased) -> None:
 
 
 def with_rule(erased: Erased, rule: Rule) -> Erased:
-    """Return a list with another rule; of two that are about age alone, the later one is enough."""
+    """Return a lake's list with one more rule; of two about age alone, the later one is enough."""
     kept = erased.rules
     if rule.is_age:
         if any(one.is_age and (one.before or "") >= (rule.before or "") for one in kept):

@@ -82,7 +82,7 @@ def folder_of(path: str, source: str) -> str:
 
 
 def folders_below(paths: Iterable[str], source: str) -> set[str]:
-    """Return the folders of a landing zone that have images."""
+    """Return the folders of images by their paths, below the landing zone."""
     return {folder_of(f"{above}/", source) for above in {path.rpartition("/")[0] for path in paths}}
 
 

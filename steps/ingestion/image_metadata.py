@@ -31,7 +31,7 @@ def describe(content: bytes, statistics: Statistics = "full") -> dict[str, Any]:
         statistics and histogram (256 counts) a band.
 
     Raises:
-        edge.inference.image.UnreadableError: with the reason.
+        edge.inference.errors.UnreadableError: with the reason.
     """
     # Pillow warns of odd EXIF; `exif_error` says what matters
     with warnings.catch_warnings(action="ignore"), open_image(content) as image:

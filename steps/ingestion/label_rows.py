@@ -12,7 +12,8 @@ from steps.ingestion.file_name import parse_file_name
 from steps.ingestion.folders import folders_below, have_splits
 from steps.ingestion.label_text import normalize_label
 from steps.ingestion.tables import LABELS, TIME
-from steps.lake.delta_log import DeltaLog, read_newest
+from steps.lake.delta_log import DeltaLog
+from steps.lake.newest import read_newest
 from steps.settings.profile import Profile
 
 NOT_SURE, UNDO, IMPORT, RENAME = "not sure", "undo", "import", "rename"
@@ -96,7 +97,7 @@ def all_labels(profile: Profile) -> pa.Table:
 
 
 def without_undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows, the oldest first, without those that were taken back, and without the undo."""
+    """Return rows of ``labels``, the oldest first, without those taken back, and without undos."""
     undone: set[str] = set()
     before: dict[str, list[str]] = {}
     for row in rows:
@@ -111,7 +112,7 @@ def without_undone(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def labels_by(
     newest: dict[str, dict[str, Any]], source: str, pattern: str, images: list[dict[str, Any]]
 ) -> list[str | None]:
-    """Return the label of each image, as :func:`given_by` does with its origin."""
+    """Return the label of each image by its newest row in ``labels``, or else its own."""
     return [label for label, _ in given_by(newest, source, pattern, images)]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from steps.lake.tables import Table
+from steps.lake.table import Table
 
 PARSE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 """What parsing a damaged file of a device can raise."""

@@ -15,7 +15,7 @@ from steps.ingestion.stream import ingest_files
 from steps.lake.class_archive import FOLDER, QUIET, keep_archive
 from steps.lake.session import spark_session
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.settings.profile import Profile, load_profile
 from steps.terminal import filtered_stderr
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.region import Region
 from edge.protocol.erased import Erased
 from edge.protocol.privacy import blacken_file, masks_of
@@ -72,7 +72,7 @@ class Rules:
         """Return what the tables keep of a file's bytes.
 
         Raises:
-            edge.inference.image.UnreadableError: it has to be blackened, and cannot be decoded.
+            edge.inference.errors.UnreadableError: it has to be blackened, and cannot be decoded.
         """
         masks = self.masks(path) if self.privacy_masks else []
         return blacken_file(content, masks) if masks else content

@@ -20,7 +20,7 @@ from steps.lake.transaction import append_rows
 from steps.lake.worker_append import LocalRows, append_by_workers
 from steps.landing.arrivals import ARRIVAL, Arrivals, Chunk, Limits
 from steps.landing.left_out import SHOWN, printable_path
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
 from steps.pipeline.disk_space import require_space
 from steps.settings.profile import Profile
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 from steps.errors import RunStep, UserError
-from steps.lake.tables import Table
+from steps.lake.table import Table
 
 if TYPE_CHECKING:
     from steps.lake.newest import GetSpark, Newest
@@ -164,7 +164,7 @@ TABLES = (*INGESTED_TABLES, CLASSES, SCORES, DEVICES)
 
 
 def view_tables(spark: SparkSession, profile: "Profile") -> list[str]:
-    """Let SQL name the tables that exist, for as long as the session lasts.
+    """Let SQL name the tables of the project that the lake has, for as long as the session lasts.
 
     Returns:
         the views' names, which are the tables'.

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.prepare import prepare
 from steps.ingestion.label_rows import current_labels
 from steps.ingestion.tables import IMAGES
 from steps.labelling.image_content import ImageContent
 from steps.labelling.image_index import ImageIndex, read_index
-from steps.labelling.similarity import NEWEST
 from steps.settings.profile import Profile
 from steps.training.networks import FROZEN
 
@@ -29,15 +28,19 @@ MOST = 100_000
 """Images that get features. On disk they are 4 kB each; in memory there is their projection."""
 
 
+NEWEST = 1000
+"""Labelled images that a head is fitted to, at most: so it takes a fraction of a second."""
+
+
 def count_records(file: Path, record: np.dtype[Any] = RECORD) -> int:
-    """Return how many complete records a file has; one that is being written does not count."""
+    """Return how many complete records of images a file has; one being written does not count."""
     return file.stat().st_size // record.itemsize if file.exists() else 0
 
 
 def read_records(
     file: Path, record: np.dtype[Any] = RECORD, start: int = 0, count: int | None = None
 ) -> NDArray[Any]:
-    """Return records of a file, mapped into memory: all complete ones, or so many from one on."""
+    """Return a file's records of images, mapped into memory: all complete ones, or some of them."""
     count = count_records(file, record) - start if count is None else count
     if count <= 0:
         return np.empty(0, record)

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from steps.errors import UserError
 from steps.labelling.journal import JournalError
 from steps.labelling.sitting import GoneError

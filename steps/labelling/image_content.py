@@ -100,7 +100,7 @@ def as_shown(content: bytes, side: int) -> tuple[bytes, str]:
         side: pixels of the longer side, at most; 0: all.
 
     Raises:
-        edge.inference.image.UnreadableError: it is none.
+        edge.inference.errors.UnreadableError: it is none.
     """
     with open_image(content) as image:
         kind = PLAIN.get("JPEG" if image.format in DRAFTED else str(image.format))

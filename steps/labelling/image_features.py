@@ -34,8 +34,8 @@ SETTLED = 2000
 """Images after which the features are standardised again only once their number has doubled."""
 
 
-class Standard(NamedTuple):
-    """How features are standardised: by mean and scale of the first records."""
+class Standardisation(NamedTuple):
+    """How the backbone's features are standardised: by mean and scale of the first records."""
 
     records: int
     mean: NDArray[np.float32]
@@ -67,7 +67,7 @@ class ImageFeatures:
         arguments = (profile, source, self.file, self._wanted)
         self._process = spawn.Process(target=describe_images, args=arguments, daemon=True)
         self._lock = threading.Lock()
-        self._standard = Standard(0, np.zeros(WIDTH, "f4"), np.ones(WIDTH, "f4"))
+        self._standard = Standardisation(0, np.zeros(WIDTH, "f4"), np.ones(WIDTH, "f4"))
         self._points = np.empty((0, PROJECTED), np.float32)
         self._places: dict[bytes, int] = {}
 
@@ -153,7 +153,7 @@ def _chunks(file: Path, start: int, end: int) -> Iterator[tuple[int, NDArray[Any
         yield first, read_records(file, RECORD, first, min(CHUNK, end - first))
 
 
-def _measure(file: Path, count: int) -> Standard:
+def _measure(file: Path, count: int) -> Standardisation:
     sums, squares = np.zeros(WIDTH), np.zeros(WIDTH)
     for _, records in _chunks(file, 0, count):
         values = records["values"].astype("f4")
@@ -162,9 +162,9 @@ def _measure(file: Path, count: int) -> Standard:
     mean = sums / max(count, 1)
     deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
     scale = 1 / np.maximum(deviation, 1e-3) / WIDTH**0.5
-    return Standard(count, mean.astype("f4"), scale.astype("f4"))
+    return Standardisation(count, mean.astype("f4"), scale.astype("f4"))
 
 
-def _standardise(records: NDArray[Any], standard: Standard) -> NDArray[np.float32]:
+def _standardise(records: NDArray[Any], standard: Standardisation) -> NDArray[np.float32]:
     values: NDArray[np.float32] = records["values"].astype("f4")
     return (values - standard.mean) * standard.scale

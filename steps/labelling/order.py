@@ -161,7 +161,7 @@ def _among(images: ImageIndex, hashes: Any) -> NDArray[np.bool_]:
 
 
 def next_images(sitting: Sitting, order: Order, filters: Filters) -> dict[str, Any]:
-    """Return what the page shows next.
+    """Return the next images in an order that the filters let through, as the page shows them.
 
     Returns:
         ``images``; ``matching``: how many the filters let through; ``next``: where the next call
@@ -172,7 +172,7 @@ def next_images(sitting: Sitting, order: Order, filters: Filters) -> dict[str, A
     chosen = places[places >= filters.start][: filters.count]
     is_last = not len(chosen) or chosen[-1] == places[-1]
     return {
-        "images": [describe(sitting, int(order.numbers[at]), order) for at in chosen],
+        "images": [describe_image(sitting, int(order.numbers[at]), order) for at in chosen],
         "matching": len(places),
         "next": None if is_last else int(chosen[-1]) + 1,
     }
@@ -200,8 +200,8 @@ class Pages:
         return next_images(self._sitting, self._orders[key], filters)
 
 
-def describe(sitting: Sitting, number: int, order: Order | None = None) -> dict[str, Any]:
-    """Return what the page shows of an image."""
+def describe_image(sitting: Sitting, number: int, order: Order | None = None) -> dict[str, Any]:
+    """Return what the page shows of an image, and why it comes early in an order."""
     state = sitting.state
     row = state.images.columns.slice(number, 1).to_pylist()[0]
     given, code = sitting.labels[row["sha256"]], state.codes[number]

@@ -12,7 +12,8 @@ from edge.protocol.landing_names import KEPT_FOR
 from steps.dataset.split import SplitRule
 from steps.ingestion.tables import IMAGES, SCORES, TIME
 from steps.labelling.sitting import Sitting
-from steps.lake.delta_log import DeltaLog, read_newest
+from steps.lake.delta_log import DeltaLog
+from steps.lake.newest import read_newest
 
 Reasoned = tuple[NDArray[np.intp], dict[int, str]]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from edge.inference.record import UNSURE
+from edge.inference.prediction import UNSURE
 from steps.errors import UserError
 from steps.ingestion.label_export import format_labels, read_labels
 from steps.ingestion.label_text import normalize_label
@@ -18,7 +18,7 @@ from steps.labelling.commits import Commits
 from steps.labelling.groups import Groups
 from steps.labelling.image_content import as_shown
 from steps.labelling.image_map import ImageMap
-from steps.labelling.order import ORDERS, Filters, Pages, describe
+from steps.labelling.order import ORDERS, Filters, Pages, describe_image
 from steps.labelling.proposals import Proposals
 from steps.labelling.sitting import Press, Sitting
 from steps.labelling.timeline import timeline
@@ -99,7 +99,7 @@ class Merge(BaseModel):
 
 
 class Areas(BaseModel):
-    """The regions and privacy masks of all devices, by their IDs."""
+    """The regions and privacy masks that the page shows and draws, by device ID."""
 
     regions: dict[str, Area]
     privacy_masks: dict[str, list[Area]]
@@ -167,7 +167,7 @@ def reading(sitting: Sitting) -> APIRouter:
 
     @routes.get("/image/{sha256}/about")
     def about(sha256: str) -> dict[str, Any]:
-        return describe(sitting, sitting.number_of(sha256))
+        return describe_image(sitting, sitting.number_of(sha256))
 
     @routes.get("/image/{sha256}")
     def image(sha256: str, side: Annotated[int, Query(ge=0, le=4096)] = 1280) -> Response:

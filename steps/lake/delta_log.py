@@ -209,21 +209,6 @@ class DeltaLog:
         return f"{self._root}/_delta_log/{name}"
 
 
-def read_newest(table: str, schema: pa.Schema, where: Expression) -> pa.Table:
-    """Return columns of the newest version of a table; no rows if there is none.
-
-    Args:
-        table: folder or URI.
-        schema, where: as for :meth:`DeltaLog.read_rows`.
-
-    Raises:
-        UserError: only Spark can read it.
-    """
-    log = DeltaLog(table)
-    files = log.read_plain().files if log.versions else ()
-    return log.read_rows(files, schema, where)
-
-
 def version_error(table: str, version: int, table_id: str) -> str | None:
     """Return why a version can no longer be read as it was, or None.
 

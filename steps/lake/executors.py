@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from edge.protocol.addresses import LOOPBACK
 from steps.atomic import write_atomically
-from steps.environment import VERBOSE
 from steps.errors import UserError
 from steps.pipeline.source_code import PACKAGES
 from steps.settings.profile import PROJECT
+from steps.terminal import VERBOSE
 
 FORWARDED = (
     "AWS_",

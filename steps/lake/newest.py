@@ -9,11 +9,26 @@ from pyspark.sql import SparkSession
 
 from steps.lake.delta_log import PLAIN_READER, DeltaLog, Snapshot
 from steps.lake.schema import is_current
-from steps.lake.tables import Table
+from steps.lake.table import Table
 from steps.settings.profile import Profile
 
 GetSpark = Callable[[], SparkSession]
 """Returns the session, and starts it if it does not run: it takes seconds."""
+
+
+def read_newest(table: str, schema: pa.Schema, where: Expression) -> pa.Table:
+    """Return columns of the newest version of a table; no rows if there is none.
+
+    Args:
+        table: folder or URI.
+        schema, where: as for :meth:`DeltaLog.read_rows`.
+
+    Raises:
+        UserError: only Spark can read it.
+    """
+    log = DeltaLog(table)
+    files = log.read_plain().files if log.versions else ()
+    return log.read_rows(files, schema, where)
 
 
 class Newest:

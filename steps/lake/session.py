@@ -13,13 +13,14 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from steps.environment import is_verbose, use_own_spark
+from steps.environment import use_own_spark
 from steps.lake.class_archive import archive_options
 from steps.lake.early_session import EarlySession
 from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.jars import delta_jars, end_jvm, s3_jars
 from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
+from steps.terminal import is_verbose
 
 LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
 

@@ -23,7 +23,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from steps.lake.creation import parse_columns
-from steps.lake.tables import Table
+from steps.lake.table import Table
 from steps.lake.transaction import Append, append_rows
 
 WRITTEN = "actions ARRAY<STRING>, rows BIGINT, keys ARRAY<ARRAY<STRING>>"

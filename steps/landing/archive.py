@@ -6,8 +6,8 @@ import fsspec
 
 from edge.protocol.file_move import move_file
 from steps.errors import UserError
+from steps.landing.listing import LandedFile
 from steps.landing.place import open_place
-from steps.landing.zone import LandedFile
 
 
 def archive(files: list[LandedFile], source: str, target: str) -> int:

@@ -22,8 +22,8 @@ import fsspec
 
 from steps.atomic import create_atomically, make_folder, sync_spark, write_atomically
 from steps.errors import RunAgain, UserError
-from steps.landing.listing import listed_time
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
+from steps.landing.walk import listed_time
 from steps.settings.profile import Profile
 
 NOTED = "_noted-"

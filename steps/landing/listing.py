@@ -1,128 +1,112 @@
-"""Finding the files below a folder, without those that are hidden or cannot be read."""
+"""The listing of a landing zone: of the folder or URI where images arrive."""
 
-import os
-import re
-import stat
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import islice
-from typing import Any
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
-from edge.protocol.erased import ERASED
-from edge.protocol.landing_names import RESULTS, STATUS
-from steps.landing.left_out import LeftOut, printable_path
-
-OTHER_PROGRAMS = (
-    *("@eadir", "#recycle", "@recycle", "$recycle.bin", "__macosx", "system volume information"),
-)
-"""Folders, in lower case, in which other programs keep thumbnails and deleted files."""
-
-MOST_HIDDEN = 1000
-"""Folders of a hidden one whose files are counted: it may hold copies of a whole file system."""
-
-OF_DEVICES = re.compile(rf"/{RESULTS}/.*\.jsonl|/{STATUS}/.*\.json|/{re.escape(ERASED)}", re.DOTALL)
-"""What devices send beside images, and what they read there."""
-
-LAST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+from edge.inference.image import SUFFIXES
+from steps.errors import UserError
+from steps.landing.left_out import LeftOut
+from steps.landing.place import normalize, open_place
+from steps.landing.walk import find_files, listed_time
 
 
-def find_files(
-    filesystem: fsspec.AbstractFileSystem, root: str, suffixes: tuple[str, ...], left_out: LeftOut
-) -> Iterator[tuple[str, int, datetime]]:
-    """Yield the files with one of the suffixes: path below ``root``, bytes, time of change.
+class LandedFile(NamedTuple):
+    """A file: its path as in the tables, its bytes, and the time of its last change (UTC)."""
+
+    path: str
+    bytes: int
+    modified_at: datetime
+
+    def is_unchanged(self, info: dict[str, Any]) -> bool:
+        """Return whether fsspec's information on a file has the size and the time of this one."""
+        seconds_apart = abs((listed_time(info) - self.modified_at).total_seconds())
+        return bool(info["size"] == self.bytes and seconds_apart < 0.001)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """The content of a landing zone.
+
+    Attributes:
+        source: the folder or URI, normalized: paths in the tables start with it.
+        files: its images, sorted by path.
+        left_out: what stands beside them.
+    """
+
+    source: str
+    files: list[LandedFile]
+    left_out: LeftOut = field(default_factory=LeftOut, compare=False)
+
+
+def fingerprint(files: Iterable[LandedFile]) -> str:
+    """Return a hash that changes with any file's path, size or time of change, in any order."""
+    digest, before = hashlib.sha256(b"["), ""
+    for file in sorted(files):  # as repr of the list, which would be long
+        digest.update(f"{before}{tuple(file)}".encode())
+        before = ", "
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def list_landing_zone(source: str, may_be_empty: bool = False) -> Landing:
+    """List the images of a landing zone and its subfolders, without hidden files.
+
+    What cannot be listed is left out and named. A folder that links lead to is listed once.
 
     Args:
-        filesystem: of the folder.
-        root: the folder.
-        suffixes: in lower case.
-        left_out: gets what is left out.
+        source: a folder, or a URI of a file system that fsspec reads.
+        may_be_empty: whether a landing zone without images is accepted.
+
+    Raises:
+        UserError: it does not exist, it is empty, or it has no image.
     """
-    is_local = isinstance(filesystem, LocalFileSystem)
-    found = _find_local(root, left_out) if is_local else _find_remote(filesystem, root)
-    for below, info in found:
-        if hidden := hidden_in(below.split("/")[1:]):
-            left_out.hidden[hidden] += 1
-        elif not below.lower().endswith(suffixes):
-            if not OF_DEVICES.fullmatch(below):
-                left_out.add(below)
-        elif not below.isascii() and below != below.encode(errors="replace").decode():
-            left_out.add_unread(root + below, "its name is not UTF-8; rename it")
-        else:
-            try:
-                status = _status(root + below) if is_local else (info["size"], listed_time(info))
-                yield below, *status
-            except OSError as error:
-                is_link = is_local and os.path.islink(root + below)
-                left_out.add_unread(
-                    root + below, "a link to no file" if is_link else error.strerror
-                )
+    if not source:
+        raise UserError("the source is missing; pass -P source=<folder or URI with images>")
+    place, left_out = normalize(source), LeftOut()
+    files = sorted(_walk(place, source, SUFFIXES, left_out))
+    if not files and not may_be_empty:
+        raise UserError(_empty_message(source, left_out))
+    return Landing(place, files, left_out)
 
 
-def hidden_in(parts: list[str]) -> str | None:
-    """Return what hides a path in a landing zone: a folder, or the file's own name.
+def _empty_message(source: str, left_out: LeftOut) -> str:
+    found = "; ".join(left_out.sentences())
+    if visible := left_out.suffixes.total():
+        suffixes = " ".join(SUFFIXES)
+        return (
+            f"none of the {visible} files in {source} is an image ({suffixes}); {found}; "
+            "pass another -P source="
+        )
+    if left_out.unread:
+        return f"no image in {source} can be read; {found}; or pass another -P source="
+    return f"{source} is empty; put images there, or pass another -P source="
 
-    >>> hidden_in(["shoes", "@eaDir", "a.jpg", "SYNOPHOTO_THUMB_M.jpg"])
-    'in @eaDir'
+
+def list_files(source: str, folder: str, suffix: str) -> Iterator[LandedFile]:
+    """Yield the visible files with a suffix in a folder of a landing zone, if it exists.
+
+    Args:
+        source: the landing zone, with which paths in the tables start.
+        folder: directly below it.
+        suffix: of the files' names.
     """
-    for number, part in enumerate(parts, start=1):
-        if part.startswith(".") or part.lower() in OTHER_PROGRAMS:
-            return "hidden" if number == len(parts) else f"in {printable_path(part)}"
-    return None
+    filesystem, root = open_place(source)
+    if filesystem.isdir(f"{root}/{folder}"):
+        yield from _walk(f"{source}/{folder}", source, (suffix,), LeftOut())
 
 
-def listed_time(info: dict[str, Any]) -> datetime:
-    """Return when a file changed by fsspec's information on it; 1970 if this is missing."""
-    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        when = info.get(key)
-        if isinstance(when, int | float):
-            return _time(when)
-        if isinstance(when, str):
-            when = datetime.fromisoformat(when)
-        if when is not None:
-            return when.astimezone(UTC)
-    return datetime.fromtimestamp(0, UTC)
-
-
-def _find_remote(
-    filesystem: fsspec.AbstractFileSystem, root: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, info in filesystem.find(root, detail=True).items():
-        yield path[len(root) :], info
-
-
-def _find_local(root: str, left_out: LeftOut) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield files; a folder to which links lead is listed once, by its own path if it has one."""
-    # several times faster than fsspec's walk, and landing zones grow
-    tops, listed = [root], set()
-    for top in tops:
-        for folder, names, files in os.walk(top, onerror=left_out.add_error):
-            identity = os.path.realpath(folder)
-            if identity in listed:
-                left_out.add_unread(folder, "a link led to a folder that is listed already")
-                names.clear()
-                continue
-            listed.add(identity)
-            for name in sorted(names):
-                if hidden := hidden_in([name, ""]):
-                    names.remove(name)
-                    inside = islice(os.walk(f"{folder}/{name}"), MOST_HIDDEN)
-                    left_out.hidden[hidden] += sum(len(files) for *_, files in inside)
-            tops += [
-                f"{folder}/{name}" for name in sorted(names) if os.path.islink(f"{folder}/{name}")
-            ]
-            yield from ((f"{folder}/{name}"[len(root) :], {}) for name in files)
-
-
-def _status(path: str) -> tuple[int, datetime]:
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(0, "it is not a file")
-    return status.st_size, _time(status.st_mtime_ns // 1000 / 1e6)
-
-
-def _time(seconds: float) -> datetime:
-    """Return a file's time; 1970 if it is one that tables and pandas cannot hold."""
-    return datetime.fromtimestamp(seconds if 0 <= seconds < LAST else 0, UTC)
+def _walk(
+    place: str, source: str, suffixes: tuple[str, ...], left_out: LeftOut
+) -> Iterator[LandedFile]:
+    """Yield the files with one of the suffixes below ``place``, which a user calls ``source``."""
+    try:
+        filesystem, root = open_place(place)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"cannot read {source}: {error}; pass a folder or a URI") from error
+    if not filesystem.isdir(root):
+        raise UserError(f"{source} is not a folder; pass -P source=<folder or URI with images>")
+    for below, size, changed in find_files(filesystem, root, suffixes, left_out):
+        yield LandedFile(place + below, size, changed)

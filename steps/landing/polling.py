@@ -10,7 +10,7 @@ from types import FrameType
 
 from steps.errors import RunAgain, UserError
 from steps.lake.lease import Lease, WatchedClaim, lease
-from steps.landing.zone import Landing, list_landing_zone
+from steps.landing.listing import Landing, list_landing_zone
 from steps.pipeline.signals import STOPS, handlers_kept, note
 
 AVAILABLE_NOW = "available_now"

@@ -6,8 +6,8 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from edge.inference.record import UNSURE
-from steps.evaluation.metrics import wilson
+from edge.inference.prediction import UNSURE
+from steps.evaluation.intervals import wilson
 from steps.ingestion.label_rows import CONTROL, RENAME, all_labels, without_undone
 from steps.monitoring.compared import Comparison
 from steps.monitoring.frames import HOUR

@@ -1,4 +1,4 @@
-"""What a breach starts: the pipeline or a webhook, once per cause and not again too soon."""
+"""The causes to act on, and what they start: the pipeline or a webhook, and not again too soon."""
 
 import base64
 import json
@@ -16,7 +16,8 @@ from mlflow.exceptions import ExecutionException
 from edge.protocol.backoff import backoff_seconds
 from edge.protocol.webhook_signature import MIN_SECRET_BYTES, sign
 from steps.errors import UserError
-from steps.monitoring.compared import Version
+from steps.ingestion.label_rows import RENAME, all_labels, current_labels, without_undone
+from steps.monitoring.compared import Comparison, Version
 from steps.pipeline.entry_point import run_apart
 from steps.pipeline.model_names import MODEL
 from steps.pipeline.runs import newest_runs
@@ -121,7 +122,7 @@ def _noted(tags: dict[str, str]) -> list[str]:
 
 
 def webhook_secret() -> bytes:
-    """Return what webhooks are signed with.
+    """Return what the monitor's webhooks are signed with.
 
     Raises:
         UserError: the environment has no address of a receiver, or no valid secret.
@@ -168,3 +169,14 @@ def send_webhook(message: dict[str, Any]) -> None:
         if attempt < ATTEMPTS:
             time.sleep(backoff_seconds(attempt, first=0.5, longest=10))
     raise UserError(f"the receiver of {URL} did not accept the message ({why})")
+
+
+def count_labelled(comparison: Comparison) -> int:
+    """Return how many images of the landing zone were labelled since the training, by more than a
+    new name of their label."""
+    since = comparison.version.trained_at
+    rows = without_undone(all_labels(comparison.profile).to_pylist())
+    given = {r["sha256"] for r in rows if r["labelled_at"] > since and r["how"] != RENAME}
+    now = current_labels(comparison.profile)
+    found = (sha for sha in given if now[sha]["label"] is not None)
+    return sum(comparison.index.find(sha) is not None for sha in found)

@@ -1,7 +1,7 @@
 """What is compared of each device, read from the lake without Spark."""
 
 import fcntl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,8 @@ from steps.labelling.describing import BATCH, read_pixels, read_records
 from steps.labelling.image_content import ImageContent
 from steps.labelling.image_index import read_index
 from steps.labelling.journal import journal_folder
-from steps.lake.delta_log import read_newest
-from steps.monitoring.detector import BLOCK, FEWEST
-from steps.monitoring.device import PER_BLOCK, Scores, Watched
+from steps.lake.newest import read_newest
+from steps.monitoring.detector import BLOCK, FEWEST, Values
 from steps.monitoring.frames import FILE, HOUR, KEPT, Frames, see
 from steps.settings.profile import Profile
 
@@ -28,6 +27,10 @@ Numbers = NDArray[np.intp]
 
 OWN_DAYS = 7
 """Days of a device's own images that stand for the training images if it has too few."""
+
+PER_BLOCK = 4
+"""Images of each block that are looked at, drawn by their hash."""
+
 
 SCORED = pa.schema(
     [(name, pa.string()) for name in ("sha256", "model", "model_version", "label", "scored_by")]
@@ -37,7 +40,7 @@ SCORED = pa.schema(
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the model: its name, number, landing zone, when its training began, its run."""
+    """The version whose images are compared: its name, number, source, training and its run."""
 
     model: str
     number: str
@@ -49,6 +52,29 @@ class Version:
     def micro(self) -> int:
         """When its training began, in microseconds since 1970."""
         return int(self.trained_at.timestamp() * 1e6)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The answers to a device's images: how uncertain each is, 0–1.
+
+    Attributes:
+        times: microseconds since 1970, ``int64 [N]``.
+        uncertainty: 1 – the probability of the likeliest label, ``[N]``.
+    """
+
+    times: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    uncertainty: Values = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is compared of a device: training images with what came in since, and so of answers."""
+
+    training: Frames
+    frames: Frames
+    usual_scores: Scores = Scores()
+    scores: Scores = Scores()
 
 
 @dataclass(frozen=True)
@@ -68,7 +94,7 @@ class Compared:
 
 
 class Scored(NamedTuple):
-    """The answers of a version, ``[N]``.
+    """The answers of a version that the monitor compares, ``[N]``.
 
     Attributes:
         numbers: of the images in the index; -1 if an image is not in the lake.

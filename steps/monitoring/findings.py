@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from steps.monitoring.accuracy import Estimate
+from steps.monitoring.changes import TESTS, Changes
 from steps.monitoring.compared import Compared
 from steps.monitoring.detector import BLOCK, DAY, Alarm
-from steps.monitoring.device import TESTS, Changes
 from steps.monitoring.fleet import Device
 from steps.pipeline.outputs import AlarmOutputs
 
@@ -77,19 +77,19 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
 
 
 def lasting_causes(found: list[Findings], alarms: list[AlarmOutputs]) -> list[str]:
-    """Return the causes of alarms that last, each once, and the silences of devices."""
+    """Return the causes of the alarms found that last, each once, and the silences of devices."""
     causes = [alarm.cause for alarm in alarms if alarm.ended is None]
     silences = [f"{f.device.title}/silent/{iso(f.device.last_seen)}" for f in found if f.is_silent]
     return [*dict.fromkeys(causes), *silences]
 
 
 def iso(micro: int) -> str:
-    """Return a time in microseconds since 1970 as text, UTC."""
+    """Return when an alarm began or ended, microseconds since 1970, as text, UTC."""
     return datetime.fromtimestamp(micro / 1e6, UTC).isoformat(timespec="minutes")
 
 
 def summarize(found: list[Findings], images: int, estimate: Estimate | None) -> str:
-    """Return what matters most, in one sentence."""
+    """Return what the monitor found, the most important first, in one sentence."""
     said = [
         f"{findings.device.title}: {TESTS[first.test]}, since "
         f"{iso(first.began)[:16].replace('T', ' ')}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steps.ingestion.tables import DEVICES, TIME
 from steps.labelling.image_index import ImageIndex
-from steps.lake.delta_log import read_newest
+from steps.lake.newest import read_newest
 from steps.monitoring.frames import HOUR
 from steps.settings.parameters import RELEASED
 from steps.settings.profile import Profile

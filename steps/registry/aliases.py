@@ -53,8 +53,8 @@ def find_registered(model: str) -> RegisteredModel | None:
     return ask_store(MlflowClient().get_registered_model, model, missing=(HIDDEN,))
 
 
-def unreadable(model: str) -> str:
-    """Return what it means that :func:`find_registered` finds nothing."""
+def unreadable_error(model: str) -> str:
+    """Return that the model of an alias is not registered, or hidden from this user."""
     return f"there is no registered model {model!r}, or this user may not read it"
 
 
@@ -96,7 +96,7 @@ def _missing_error(model: str, alias: str, made_by: str) -> UserError:
     registered = find_registered(model)
     fix = RunStep(made_by, {"alias": argument})
     if registered is None:
-        return UserError(unreadable(model), fix)
+        return UserError(unreadable_error(model), fix)
     others = ", ".join(sorted(registered.aliases))
     only = f", only {others}" if others else ""
     return UserError(f"the registered model {model!r} has no alias {alias!r}{only}", fix)
@@ -150,7 +150,7 @@ def history(model: str, alias: str) -> list[Move]:
     """
     registered = find_registered(model)
     if registered is None:
-        raise UserError(unreadable(model), RunStep("register"))
+        raise UserError(unreadable_error(model), RunStep("register"))
     tags, prefix = registered.tags, f"{HISTORY}{alias}."
     return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(prefix)]
 

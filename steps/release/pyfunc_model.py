@@ -22,7 +22,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
-from edge.inference.image import FORMATS, MAX_BYTES, UnreadableError
+from edge.inference.errors import UnreadableError
+from edge.inference.image import FORMATS, MAX_BYTES
 from edge.inference.scoring import Scorer
 
 BATCH = 64

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from steps.evaluation.abstention import Abstention, count_errors, scores_of
-from steps.evaluation.metrics import wilson
+from steps.evaluation.intervals import wilson
 from steps.evaluation.predictions import Predictions
 from steps.pipeline.report import Report
 

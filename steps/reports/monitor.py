@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from edge.inference.image import UnreadableError, as_rgb, open_image, upright
+from edge.inference.errors import UnreadableError
+from edge.inference.image import as_rgb, open_image, upright
 from steps.monitoring.accuracy import Estimate
-from steps.monitoring.compared import Compared, Comparison
+from steps.monitoring.changes import TESTS
+from steps.monitoring.compared import PER_BLOCK, Compared, Comparison
 from steps.monitoring.detector import FEWEST, Alarm
-from steps.monitoring.device import PER_BLOCK, TESTS
 from steps.monitoring.findings import ONE_DAY, Findings, grouped
 from steps.monitoring.fleet import Device
 from steps.monitoring.unlikeness import CELLS

@@ -7,7 +7,8 @@ from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
 from steps.dataset.split import TEST
-from steps.evaluation.comparison import Comparison, pair
+from steps.evaluation.comparison import Comparison
+from steps.evaluation.paired_counts import pair
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.pipeline.report import Report
 from steps.registry.versions import DELTA_VERSION

@@ -10,15 +10,14 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from steps.audit.audit import Audit
-from steps.audit.expectation import mean_interval
 from steps.dataset.cache import Cache
 from steps.dataset.own_split import describe_own_split
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
+from steps.evaluation.intervals import mean_interval, wilson
 from steps.evaluation.metric_names import label_metric
-from steps.evaluation.metrics import wilson
-from steps.evaluation.miss_rate import Threshold
 from steps.evaluation.predictions import Predictions, read_pixels
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
+from steps.evaluation.threshold import Threshold
 from steps.pipeline.report import Report
 from steps.reports.audit import SLICES, add_cues, add_left_out, add_maps
 from steps.reports.labels_used import add_labels_used

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from steps.dataset.split import VALIDATION
-from steps.evaluation.metrics import with_interval
+from steps.evaluation.intervals import with_interval
 from steps.pipeline.report import Report, run_link
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.tuning.contest import Entry

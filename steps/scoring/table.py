@@ -21,8 +21,8 @@ from steps.ingestion.tables import IMAGES, SCORES, path_is_under
 from steps.lake.delta_log import DeltaLog
 from steps.lake.worker_append import append_by_workers
 from steps.landing.arrivals import Arrivals, Chunk, Limits
+from steps.landing.listing import list_landing_zone
 from steps.landing.place import normalize
-from steps.landing.zone import list_landing_zone
 from steps.pipeline.outputs import IngestOutputs
 from steps.scoring.worker import Stored, as_it_is, score_images
 from steps.settings.profile import Profile

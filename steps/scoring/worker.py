@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark import SparkFiles
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.scoring import Scorer
 
 ROWS_A_GROUP = 10_000

@@ -78,9 +78,3 @@ def predict_by_others(
     solver.fit((values[fitted] - mean) * scale, classes[fitted])
     found[:, known] = solver.predict_proba((values[held_out] - mean) * scale)
     return found
-
-
-def log_loss(probabilities: NDArray[np.float64], classes: NDArray[np.int32]) -> float:
-    """Return the mean log loss of probabilities ``[N, classes]``; 0 counts as 1e-7."""
-    of_truth = probabilities[np.arange(len(classes)), classes]
-    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())

@@ -26,7 +26,7 @@ from steps.dataset.split import TEST, TRAIN, VALIDATION, Capture
 from steps.features.weights import SHA256
 from steps.settings.profile import Profile
 from steps.training.augmentation import DRAWN, build_augmentation
-from steps.training.networks import FROZEN, build_features
+from steps.training.networks import FROZEN, build_backbone
 from steps.training.plan import Plan
 from steps.training.tensorflow_settings import configure_tensorflow
 
@@ -46,7 +46,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Source:
-    """What features depend on besides their images.
+    """What a cache of features depends on besides its images.
 
     Attributes:
         network: one of ``FROZEN``.
@@ -171,7 +171,7 @@ def _placed(rows: pa.Table, split: str, row_group: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class Features:
-    """The features of images, as they are.
+    """A frozen network's features of a cache's images, as they are.
 
     Attributes:
         values: ``float32 [N, features]``.
@@ -232,7 +232,7 @@ def _backbone(network: str, size: tuple[int, int]) -> Callable[[NDArray[np.uint8
     As a graph, which frees what a layer computed once the next ones have read it.
     """
     tf = configure_tensorflow(threads=1)
-    model = build_features(Plan(network=network), size)
+    model = build_backbone(Plan(network=network), size)
     signature = [tf.TensorSpec(model.input_shape, tf.uint8)]
     compiled: Callable[[NDArray[np.uint8]], Any]
     compiled = tf.function(partial(model, training=False), input_signature=signature)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
-from steps.training.networks import CLASSIFIER, build
+from steps.training.networks import CLASSIFIER, build_network
 from steps.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def build_head(plan: Plan, cache: Cache) -> "keras.Model":
 
 def add_head(head: "keras.Model", plan: Plan, cache: Cache) -> "keras.Model":
     """Return the plan's network with a trained head: from pixels to probabilities."""
-    network = build(plan, cache.input_size, len(cache.labels))
+    network = build_network(plan, cache.input_size, len(cache.labels))
     scale, offset = _standardisation(cache)
     kernel, bias = head.get_layer(CLASSIFIER).get_weights()
     network.get_layer(CLASSIFIER).set_weights([kernel * scale[:, None], bias + offset @ kernel])

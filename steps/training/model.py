@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steps.dataset.batches import Shard
 from steps.dataset.cache import Cache
 from steps.training.head import add_head, build_head
-from steps.training.networks import build
+from steps.training.networks import build_network
 from steps.training.plan import Plan, peak_rate
 from steps.training.tensorflow_settings import configure_tensorflow
 
@@ -76,7 +76,7 @@ def build_model(plan: Plan, cache: Cache, precision: str = "float32") -> "keras.
     try:
         if cache.has_features:
             return build_head(plan, cache)
-        return build(plan, cache.input_size, len(cache.labels))
+        return build_network(plan, cache.input_size, len(cache.labels))
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 

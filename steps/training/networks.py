@@ -21,8 +21,8 @@ CLASSIFIER = "probabilities"
 """The name of the last layer."""
 
 
-def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model":
-    """Build a plan's network for any number of classes.
+def build_network(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model":
+    """Build a plan's network, layer by layer, for any number of classes.
 
     Args:
         plan: names the network; ``width`` multiplies the channels of the compact network and is
@@ -37,7 +37,7 @@ def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model
     """
     import keras
 
-    features = build_features(plan, input_size)
+    features = build_backbone(plan, input_size)
     x = keras.layers.Dropout(plan.dropout, seed=plan.seed)(features.output)
     probabilities = keras.layers.Dense(
         classes, activation="softmax", name=CLASSIFIER, dtype="float32"
@@ -45,7 +45,7 @@ def build(plan: Plan, input_size: tuple[int, int], classes: int) -> "keras.Model
     return keras.Model(features.input, probabilities, name=plan.network)
 
 
-def build_features(plan: Plan, input_size: tuple[int, int]) -> "keras.Model":
+def build_backbone(plan: Plan, input_size: tuple[int, int]) -> "keras.Model":
     """Build a plan's network without its classifier: from pixels to ``float32 [N, features]``."""
     import keras
 

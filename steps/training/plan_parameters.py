@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from edge.inference.record import CROP, SQUASH
-from steps.dataset.selection import Contender, SelectionParameters
+from steps.dataset.selection import NetworkInput, SelectionParameters
 from steps.pipeline.outputs import TuneOutputs
 from steps.training.networks import FROZEN, NETWORKS, sizes, validate_network
 from steps.training.plan import Plan, Precision
@@ -27,7 +27,7 @@ class NetworkParameters(SelectionParameters):
         AUTO, description=f"{', '.join(NETWORKS)}; auto: the best of the search space, by tune"
     )
 
-    def contenders(self, networks: Iterable[str]) -> list[list[Contender]]:
+    def network_inputs(self, networks: Iterable[str]) -> list[list[NetworkInput]]:
         """Return what competes: for each network, the ways to prepare its images, small first.
 
         Args:
@@ -37,7 +37,7 @@ class NetworkParameters(SelectionParameters):
         ranked = sorted(dict.fromkeys(chosen), key=lambda name: name not in FROZEN)
         return [
             [
-                Contender(name, size, way)
+                NetworkInput(name, size, way)
                 for size in ([self.input_size] if self.input_size else sizes(name))
                 for way in self._resizings(name)
             ]
@@ -110,7 +110,7 @@ class PlanParameters(NetworkParameters):
             tuned = {}
         return Plan(**(tuned | given))
 
-    def contender(self, network: str, tuned: TuneOutputs | None) -> Contender:
+    def network_input(self, network: str, tuned: TuneOutputs | None) -> NetworkInput:
         """Return how images are prepared for a network: as given, as tuned, or as usual.
 
         Args:
@@ -121,4 +121,4 @@ class PlanParameters(NetworkParameters):
         if tuned and tuned.network == network:
             size, resizing = tuned.selection.input_size[0], tuned.selection.resizing
         resizing = resizing if self.resizing == AUTO else self.resizing
-        return Contender(network, self.input_size or size, resizing)
+        return NetworkInput(network, self.input_size or size, resizing)

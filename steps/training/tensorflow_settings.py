@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from steps.environment import hide_hints
+from steps.terminal import hide_hints
 
 logger = logging.getLogger(__name__)
 

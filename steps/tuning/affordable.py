@@ -5,7 +5,7 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
-from steps.dataset.selection import Contender
+from steps.dataset.selection import NetworkInput
 from steps.evaluation.bounds import cost_errors
 from steps.settings.profile import Promotion
 from steps.training.plan import Plan
@@ -35,16 +35,16 @@ def measure_cost(spark: SparkSession, plan: Plan, size: int, labels: list[str]) 
 
 def _measure(plan: Plan, labels: list[str], size: int) -> Cost:
     from steps.release.onnx_graph import measure_onnx
-    from steps.training.networks import build
+    from steps.training.networks import build_network
     from steps.training.tensorflow_settings import configure_tensorflow
 
     configure_tensorflow(threads=1)
-    return measure_onnx(build(plan, (size, size), len(labels)))
+    return measure_onnx(build_network(plan, (size, size), len(labels)))
 
 
 def affordable(
-    ways: list[Contender], plan: Plan, labels: list[str], rules: Promotion, spark: SparkSession
-) -> tuple[list[Contender], Cost]:
+    ways: list[NetworkInput], plan: Plan, labels: list[str], rules: Promotion, spark: SparkSession
+) -> tuple[list[NetworkInput], Cost]:
     """Return the ways that are within the profile's limits for a device, and the dearest's cost.
 
     Args:

@@ -9,23 +9,24 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from pyspark.sql import SparkSession
 
 from steps.dataset.cache import FEW, Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
-from steps.dataset.selection import Contender, block_rule, prepared_for
+from steps.dataset.selection import NetworkInput, block_rule, prepared_for
 from steps.dataset.split import VALIDATION
 from steps.evaluation.bounds import cost_errors
-from steps.evaluation.metrics import with_interval
+from steps.evaluation.intervals import with_interval
+from steps.evaluation.metrics import log_loss
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile, Promotion
 from steps.settings.search_space import SearchSpace
-from steps.training.cross_validation import cross_validate, log_loss
+from steps.training.cross_validation import cross_validate
 from steps.training.feature_cache import REST, find_or_describe, read_features
 from steps.training.plan import Plan
 from steps.tuning.affordable import Cost, affordable, measure_cost
 from steps.tuning.hyperopt_space import narrow_space
-from steps.tuning.learning_curve import LearningCurve, learning_curve
 from steps.tuning.search import Limits, search
 from steps.tuning.trials import FAILED, Trial
 
@@ -44,7 +45,7 @@ class Entry:
         cost: of its ONNX graph.
     """
 
-    contender: Contender
+    contender: NetworkInput
     selection: Selection
     plan: Plan
     cache: Cache
@@ -57,7 +58,7 @@ class Entry:
 
 
 def enter_contest(
-    ways: list[Contender],
+    ways: list[NetworkInput],
     selection: Selection,
     labels: list[str],
     plan: Plan,
@@ -85,7 +86,7 @@ def enter_contest(
     return Entry(best, selection, plan, find_or_describe(plan, pixels, profile, open_spark), cost)
 
 
-def best_way(ways: list[Contender], loss: Callable[[Contender], float]) -> Contender:
+def best_way(ways: list[NetworkInput], loss: Callable[[NetworkInput], float]) -> NetworkInput:
     """Return the way to prepare images that gives the lowest loss.
 
     How they become square is decided at the smallest size, which costs least; then the sizes
@@ -126,16 +127,6 @@ def worth_a_contest(entries: list[Entry]) -> list[Entry]:
                 *(one.network, FEW, one.network),
             )
     return frozen
-
-
-def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:
-    """Return the learning curve of the frozen network's head; None if no network is frozen."""
-    frozen = next((one for one in entries if one.cache.has_features), None)
-    if frozen is None:
-        return None
-    curve = learning_curve(read_features(frozen.cache, REST), block_rule(frozen.selection))
-    logger.info(curve.describe(frozen.cache.labels))
-    return curve
 
 
 def hold_contest(
@@ -197,7 +188,7 @@ def _at_once(spark: SparkSession, calls: list[Callable[[], None]], count: int) -
             raise
 
 
-def describe_first(contender: Contender, trials: list[Trial]) -> str:
+def describe_first(contender: NetworkInput, trials: list[Trial]) -> str:
     """Return what the first trial of a network found."""
     if not trials or trials[0].outcome == FAILED:
         return f"{contender.network}: no result"
@@ -209,7 +200,7 @@ def describe_first(contender: Contender, trials: list[Trial]) -> str:
 
 
 def _loss(
-    way: Contender, selection: Selection, plan: Plan, profile: Profile, spark: OpenSpark
+    way: NetworkInput, selection: Selection, plan: Plan, profile: Profile, spark: OpenSpark
 ) -> float:
     """Return the cross-validated log loss of a head on the features of images as they are."""
     pixels = find_or_fill(prepared_for(way, selection), profile, spark)
@@ -217,7 +208,7 @@ def _loss(
     features = read_features(plain, REST)
     found = cross_validate(features, block_rule(selection))
     right = float((found.argmax(axis=1) == features.classes).mean())
-    loss = log_loss(found, features.classes)
+    loss = log_loss(found[np.arange(len(found)), features.classes])
     logger.info(
         "%s at %d, %s: accuracy %s, log loss %.3f by cross-validation",
         *way,

@@ -1,15 +1,20 @@
 """The learning curve: how accuracy grows with the number of labels, and whether more would help."""
 
+import logging
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.dataset.selection import block_rule
 from steps.dataset.split import SplitRule
 from steps.evaluation.paired_counts import PairedCounts
 from steps.training.cross_validation import cross_validate
-from steps.training.feature_cache import Features
+from steps.training.feature_cache import REST, Features, read_features
+from steps.tuning.contest import Entry
+
+logger = logging.getLogger("steps")
 
 SHARES = (0.25, 0.5, 1.0)
 CONFIDENCE = 0.95
@@ -37,12 +42,8 @@ class LearningCurve:
         """Whether all labels find more images than half of them, and are shown to be better than
         a quarter, by a paired test."""
         quarter, half, every = self.correct.values()
-        paired = PairedCounts(
-            images=len(every),
-            only_champion=int((quarter & ~every).sum()),
-            only_challenger=int((every & ~quarter).sum()),
-        )
-        return every.sum() > half.sum() and paired.chance_of_equals() <= 1 - CONFIDENCE
+        doubt = PairedCounts.of(every, quarter).chance_of_equals()
+        return every.sum() > half.sum() and doubt <= 1 - CONFIDENCE
 
     def describe(self, labels: list[str]) -> str:
         """Return what the curve says of more labels, and of which class, in one sentence."""
@@ -53,6 +54,16 @@ class LearningCurve:
             most = f", above all of {worst} (recall {recall:.2f})" if recall < 1 else ""
             advice = f"more labels would help{most}"
         return f"accuracy with a quarter, half and all of the labels: {accuracies}; {advice}"
+
+
+def find_learning_curve(entries: list[Entry]) -> LearningCurve | None:
+    """Return the learning curve of the frozen network's head; None if no network is frozen."""
+    frozen = next((one for one in entries if one.cache.has_features), None)
+    if frozen is None:
+        return None
+    curve = learning_curve(read_features(frozen.cache, REST), block_rule(frozen.selection))
+    logger.info(curve.describe(frozen.cache.labels))
+    return curve
 
 
 def learning_curve(features: Features, rule: SplitRule) -> LearningCurve:

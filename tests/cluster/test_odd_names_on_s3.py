@@ -5,8 +5,8 @@ from odd_names import MATCHED, ODD
 
 from edge.outbox.landing import Landing
 from steps.landing.archive import archive
+from steps.landing.listing import list_landing_zone
 from steps.landing.place import read
-from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.cluster
 

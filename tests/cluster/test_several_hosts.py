@@ -24,7 +24,7 @@ from processes import stop
 from services import PROJECT, SERVERS, WORKERS, cluster
 
 from steps.ingestion.tables import BY_DEVICE, SCORES, TIME
-from steps.lake.delta_log import read_newest
+from steps.lake.newest import read_newest
 from steps.settings.profile import load_profile
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]

@@ -14,11 +14,11 @@ def network(seed: int):
     import keras
     import numpy as np
 
-    from steps.training.networks import build
+    from steps.training.networks import build_network
     from steps.training.plan import Plan
 
     keras.utils.set_random_seed(seed)
-    model = build(Plan(seed=seed), SIZE, 2)
+    model = build_network(Plan(seed=seed), SIZE, 2)
     images = np.random.default_rng(seed).integers(0, 256, (16, *SIZE, 3), np.uint8)
     for _ in range(3):
         model(images, training=True)

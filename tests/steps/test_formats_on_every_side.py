@@ -17,7 +17,7 @@ from tiny_model import write_model
 from edge.cameras.camera import CameraSettings
 from edge.cameras.errors import CameraError
 from edge.cameras.folder import FolderCamera
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 from edge.inference.scoring import Scorer
 from steps.ingestion.image_metadata import describe
 from steps.release.pyfunc_model import ImageScorer

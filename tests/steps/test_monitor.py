@@ -17,6 +17,7 @@ from edge.inference.image import open_image
 from steps import monitor
 from steps.ingestion.label_rows import SCHEMA, LabelRow
 from steps.ingestion.tables import LABELS, SCORES
+from steps.monitoring.acting import count_labelled
 from steps.monitoring.compared import SCORED, Comparison, Version
 from steps.pipeline.outputs import MonitorOutputs, Selection, TrainOutputs
 from steps.pipeline.run_files import read_outputs
@@ -162,7 +163,7 @@ def test_labels_count_that_were_given_to_images_of_the_landing_zone(lake):
     ]
     write_table(LABELS, profile, labels, SCHEMA)
     comparison = Comparison(profile, Version("porch", "1", zone, TRAINED, version))
-    assert monitor.count_labelled(comparison) == 1
+    assert count_labelled(comparison) == 1
 
 
 def test_a_model_that_nobody_registered_is_said_so(store, tmp_path, caplog):

@@ -20,10 +20,10 @@ from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES
 from steps.lake import transaction
 from steps.lake.disk_use import folder_size, measure_table
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 from steps.lake.transaction import retry_conflicts
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.pipeline.commands import Commands
 from steps.pipeline.report import Report
 from steps.pipeline.step import StepRun

@@ -14,7 +14,7 @@ from steps import export, main, train
 from steps.ingestion.class_names import ClassName
 from steps.ingestion.labelled import TAG
 from steps.landing.arrivals import Arrivals, Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.pipeline import cache_key as cache_key_module
 from steps.pipeline import source_code
 from steps.pipeline.cache_key import cache_key

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from edge.actions.smoothing import LabelStateSettings, Smoothing, StateSettings
-from edge.inference.record import UNSURE
+from edge.inference.prediction import UNSURE
 
 U = UNSURE
 PLAIN = StateSettings(window=5, votes=4, dwell_seconds=3)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from edge.cameras.camera import Exposure, Frame
 from edge.cameras.jpeg import add_exif, encode_jpeg, encode_pixels, encode_smaller
-from edge.inference.image import UnreadableError
+from edge.inference.errors import UnreadableError
 
 TIME = datetime(2026, 7, 13, 3, 4, 54, tzinfo=timezone(timedelta(hours=2)))
 PIXELS = np.full((48, 64, 3), 90, np.uint8)

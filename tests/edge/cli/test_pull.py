@@ -11,8 +11,8 @@ from edge.cli.main import main
 from edge.cli.pull import pull
 from edge.inference.scoring import Scorer
 from edge.protocol.release import ReleaseError
+from edge.update.errors import RegistryError
 from edge.update.self_test import run_self_test
-from edge.update.server import RegistryError
 
 SHA = "0" * 64
 

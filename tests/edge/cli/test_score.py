@@ -13,7 +13,8 @@ from edge.cli.score import score_frames
 from edge.inference.record import ModelRecord
 from edge.inference.region import Region
 from edge.inference.scoring import Scorer
-from edge.update.current import CurrentModel, NoModelError
+from edge.update.current import CurrentModel
+from edge.update.errors import NoModelError
 
 
 @pytest.fixture

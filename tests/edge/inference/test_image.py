@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from odd_images import IMAGE, INCOMPLETE, INTACT, NOT_ASKED_FOR
 
-from edge.inference.image import UnreadableError, as_rgb, open_image
+from edge.inference.errors import UnreadableError
+from edge.inference.image import as_rgb, open_image
 
 
 def pixels_of(content: bytes) -> np.ndarray:

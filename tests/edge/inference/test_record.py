@@ -5,13 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.inference.record import (
-    FEATURES,
-    RECORD_VERSION,
-    AgentTooOldError,
-    ModelRecord,
-    RecordError,
-)
+from edge.inference.errors import AgentTooOldError, RecordError
+from edge.inference.record import FEATURES, RECORD_VERSION, ModelRecord
 from edge.inference.region import Region
 
 RECORD = ModelRecord(

@@ -6,9 +6,9 @@ import pytest
 from PIL import ImageOps
 from tiny_model import probabilities, write_model
 
-from edge.inference.image import UnreadableError
+from edge.inference.errors import RecordError, UnreadableError
 from edge.inference.prepare import prepare
-from edge.inference.record import ModelRecord, RecordError
+from edge.inference.record import ModelRecord
 from edge.inference.region import Region
 from edge.inference.scoring import Scorer
 

@@ -6,7 +6,8 @@ from agent_fakes import agent_of, send_all
 from edge.agent.settings import CaptureSettings, LandingSettings, ModelSettings
 from edge.cli.main import main
 from edge.protocol.addresses import without_userinfo
-from edge.update.server import RegistryError, Server
+from edge.update.errors import RegistryError
+from edge.update.server import Server
 
 CLOSED = "127.0.0.1:9"
 

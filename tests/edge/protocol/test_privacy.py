@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from edge.inference.image import UPRIGHT, UnreadableError, as_rgb, open_image, upright
+from edge.inference.errors import UnreadableError
+from edge.inference.image import UPRIGHT, as_rgb, open_image, upright
 from edge.inference.region import Region
 from edge.protocol.privacy import blacken_file, blacken_pixels, masks_of
 

@@ -9,8 +9,8 @@ from signing import NEXT, OURS, signing
 
 from benchmarks.traffic import Counted
 from edge.update.current import CurrentModel
+from edge.update.errors import RegistryError
 from edge.update.registry import Registry
-from edge.update.server import RegistryError
 from edge.update.updater import Updater
 
 pytestmark = pytest.mark.slow

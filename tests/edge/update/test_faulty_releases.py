@@ -14,8 +14,8 @@ from edge.outbox.erasures import Erasures
 from edge.outbox.store import Store
 from edge.protocol.release import ReleaseError
 from edge.protocol.signature import KEYS_FILE, SignatureError
+from edge.update.errors import RegistryError
 from edge.update.polling import PollTimes
-from edge.update.server import RegistryError
 
 FLIPS = int(os.environ.get("FLIPS", "60"))
 """Random bytes of the statement, of the files on their way, and of those on the device."""

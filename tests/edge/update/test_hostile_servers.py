@@ -16,9 +16,9 @@ from tiny_model import write_model, write_reference_images
 
 from edge.inference.errors import UserError
 from edge.protocol.release import Release, ReleaseError
+from edge.update.errors import RegistryError
 from edge.update.home import MAX_ATTEMPTS
 from edge.update.registry import Registry
-from edge.update.server import RegistryError
 
 
 def redirect(handler, to: str, content: bytes = b"", **headers) -> bool:

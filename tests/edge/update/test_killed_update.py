@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from release_server import PUBLIC_KEY, cut, is_file
 
-from edge.update.current import CurrentModel, NoModelError
+from edge.update.current import CurrentModel
+from edge.update.errors import NoModelError
 from edge.update.home import MAX_ATTEMPTS
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from tiny_model import statement
 from edge.cli.main import main
 from edge.cli.pull import pull
 from edge.protocol.release import ReleaseError
-from edge.update.server import RegistryError
+from edge.update.errors import RegistryError
 
 
 @pytest.mark.parametrize(

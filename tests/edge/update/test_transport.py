@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from release_server import MODEL, ReleaseServer
 
+from edge.update.errors import RegistryError
 from edge.update.registry import Registry
-from edge.update.server import RegistryError
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -13,11 +13,11 @@ from edge.cli.main import main
 from edge.inference.errors import UserError
 from edge.inference.reference_images import ReferenceImages
 from edge.protocol.release import Release, ReleaseError
-from edge.update.current import CurrentModel, NoModelError
-from edge.update.home import MAX_ATTEMPTS, STAGING, BusyError
+from edge.update.current import CurrentModel
+from edge.update.errors import BusyError, NoModelError, RegistryError
+from edge.update.home import MAX_ATTEMPTS, STAGING
 from edge.update.probation import MAX_STARTS
 from edge.update.self_test import SELF_TEST_FILE
-from edge.update.server import RegistryError
 
 
 def test_a_release_is_on_probation_until_it_is_committed(updated):

@@ -1,16 +1,13 @@
 """What is expected of a network, in numbers and in words."""
 
-import os
-
 import numpy as np
 import pandas as pd
 import pytest
 from made_images import make_images
 from made_predictions import make_predictions
 
-from steps.audit.expectation import Expectation, expect, group_below_chance, prediction_interval
+from steps.audit.expectation import Expectation, expect, group_below_chance
 
-CASES = int(os.environ.get("CASES", "40"))
 DAY = np.timedelta64(24 * 60, "m")
 
 
@@ -92,23 +89,6 @@ def test_a_test_set_of_its_own_days_is_not_of_the_same_days():
 def test_nothing_is_unknown_of_several_cameras_by_many_days():
     found = expect(_predictions(np.arange(600) % 10 > 0, 6), make_images(0, days=6, devices=2))
     assert found.images.endswith("of these 2 cameras") and found.unknown == ""
-
-
-def test_the_interval_covers_an_unseen_day():
-    covered, widths = 0, []
-    for seed in range(CASES):
-        rng = np.random.default_rng(seed)
-        accuracies = 1 / (1 + np.exp(-rng.normal(3.5, 0.7, 8)))
-        right = np.concatenate([rng.random(30) < one for one in accuracies[:-1]])
-        low, high = prediction_interval(right, np.repeat(np.arange(7), 30).astype(str))
-        covered += low <= (rng.random(200) < accuracies[-1]).mean() <= high
-        widths.append(high - low)
-    assert covered >= 0.9 * CASES and np.median(widths) <= 0.15
-
-
-def test_days_without_a_mistake_may_be_followed_by_another():
-    low, high = prediction_interval(np.ones(80, bool), np.repeat(list("abcd"), 20))
-    assert 0.8 < low < 1 and high == 1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from steps.ingestion.labelled import digest, labelled_images
 from steps.ingestion.tables import IMAGES
 from steps.lake.delta_log import PLAIN_READER, version_error
 from steps.lake.schema import PROPERTY, SCHEMA
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 from steps.pipeline.outputs import Selection
 from steps.settings.profile import Profile
 

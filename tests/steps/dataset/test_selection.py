@@ -3,7 +3,7 @@
 import pytest
 
 from edge.inference.region import Region
-from steps.dataset.selection import Contender, SelectionParameters, prepared_for
+from steps.dataset.selection import NetworkInput, SelectionParameters, prepared_for
 from steps.dataset.split import SplitRule
 from steps.environment import NESTED
 from steps.errors import UserError
@@ -20,7 +20,7 @@ INGESTED = IngestOutputs(
     quarantined=1,
     labels={"a": 5, "b": 5},
 )
-WAY = Contender("compact", 64, "crop")
+WAY = NetworkInput("compact", 64, "crop")
 LEFT, RIGHT = Region(0, 0, 0.5, 1), Region(0.5, 0, 0.5, 1)
 GIVEN = ["--block_minutes=30", "--guard_minutes=2", "--split_seed=5"]
 
@@ -85,7 +85,7 @@ def test_any_word_is_a_label_but_what_a_model_answers_that_is_not_sure(label):
 
 def test_the_same_images_are_prepared_in_another_way():
     selection = SelectionParameters().selection(INGESTED, WAY, {})
-    other = prepared_for(Contender("compact", 32, "squash"), selection)
+    other = prepared_for(NetworkInput("compact", 32, "squash"), selection)
     assert (other.input_size, other.resizing) == ((32, 32), "squash")
     assert prepared_for(WAY, other) == selection
 

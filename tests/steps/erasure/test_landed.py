@@ -14,7 +14,7 @@ from edge.protocol.privacy import blacken_file
 from steps.erasure.landed import Places, erase_files, find_places
 from steps.erasure.work import Work, _read_pending, clear_pending, note_pending
 from steps.ingestion.erased import write_erased
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
 from steps.settings.profile import load_profile
 
 PROFILE = load_profile("local")

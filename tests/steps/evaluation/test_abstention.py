@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_predictions import make_predictions
 
-from edge.inference.record import calibrate
+from edge.inference.prediction import calibrate
 from steps.evaluation.abstention import (
     Abstention,
     Calibration,

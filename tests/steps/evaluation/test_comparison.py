@@ -5,7 +5,7 @@ import pytest
 from made_predictions import make_predictions
 
 from steps.dataset.split import TRAIN, VALIDATION, SplitRule
-from steps.evaluation.comparison import pair, seen_by_champion
+from steps.evaluation.comparison import seen_by_champion
 from steps.pipeline.outputs import Selection
 
 COUNT = 400
@@ -42,21 +42,6 @@ def test_without_a_time_the_bytes_decide_as_they_did_in_training():
 def test_images_of_another_source_were_not_used():
     elsewhere = np.array([f"file:/landing-two/{number}.jpg" for number in range(COUNT)])
     assert not seen_by_champion(make_predictions(COUNT, paths=elsewhere), TRAINING).any()
-
-
-def test_discordant_pairs_are_images_on_which_one_model_alone_is_correct():
-    probabilities = {"+": [0.9, 0.1], "-": [0.1, 0.9]}  # correct, wrong
-    challenger, champion = (
-        make_predictions(5, probabilities=np.array([probabilities[one] for one in model]))
-        for model in ("+---+", "-++-+")
-    )
-    paired = pair(challenger, champion)
-    assert (paired.images, paired.only_challenger, paired.only_champion) == (5, 1, 2)
-
-
-def test_predictions_of_different_images_are_no_pairs():
-    with pytest.raises(RuntimeError, match="different images"):
-        pair(make_predictions(5), make_predictions(6))
 
 
 @pytest.mark.parametrize(

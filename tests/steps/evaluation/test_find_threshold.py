@@ -9,7 +9,7 @@ import pytest
 from small_cache import write_cache
 from small_registry import SELECTION
 
-from steps.evaluation.miss_rate import Threshold, count_unseen, find_threshold
+from steps.evaluation.threshold import Threshold, count_unseen, find_threshold
 
 LABELS = ["a", "b", "c"]
 GROUPS = {"train": [30], "validation": [90], "test": [6]}

@@ -7,7 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from steps.errors import UserError
-from steps.evaluation.miss_rate import Wish, bound_misses, misses_allowed, require_images
+from steps.evaluation.miss_rate import Wish, misses_allowed, require_images
+from steps.evaluation.threshold import bound_misses
 
 
 def at_most(misses: int, images: int, rate: float) -> float:
@@ -45,31 +46,6 @@ def test_the_label_is_missed_more_often_in_few_draws(images, rate, seed):
     promised = at_most(misses_allowed(images, rate), images, rate)
     noise = 4 * math.sqrt(promised * (1 - promised) / DRAWS)
     assert promised <= 0.05 and abs(exceeding - promised) < noise
-
-
-@pytest.mark.parametrize(
-    ("own", "others", "rate", "value", "misses"),
-    [
-        ([0.4, 0.6, 0.8, 0.9, 1.0], [0.1], 0.5, 0.25, 0),  # half-way to the next lower one
-        ([0.4, 0.6, 0.8, 0.9, 1.0], [0.3, 0.7], 0.5, 0.35, 0),
-        ([0.4, 0.6, 0.8, 0.9, 1.0], [0.5], 0.5, 0.2, 0),  # none is lower
-        ([0.4, 0.6, 0.8, 0.9, 1.0], [], 0.7, 0.5, 1),
-        ([0.4, 0.6, 0.8, 0.9, 1.0], [0.5], 0.7, 0.5, 1),  # 0.55 would be kept, to no avail
-        ([0.6, 0.7, 0.8, 0.9, 1.0], [0.5], 0.7, 0.5, 0),
-        ([0.4, 0.4, 0.8, 0.9, 1.0], [0.5], 0.7, 0.2, 0),  # both are missed or none
-        ([0.0, 0.6, 0.8, 0.9, 1.0], [0.5], 0.5, 0.0, 0),  # at any cost
-    ],
-)
-def test_the_threshold_is_below_the_first_image_that_must_be_found(
-    own, others, rate, value, misses
-):
-    scores = np.array([*own, *others])
-    truth = np.repeat(["c", "a"], [len(own), len(others)])
-    found = np.stack([(1 - scores) / 2, (1 - scores) / 2, scores], 1)
-    threshold = bound_misses(f"c={rate}", list("abc"), found, truth)
-    assert threshold.value == pytest.approx(value)
-    assert (threshold.label, threshold.rate) == ("c", rate)
-    assert (threshold.images, threshold.misses) == (5, misses)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 import pytest
+from made_predictions import make_predictions
 
-from steps.evaluation.paired_counts import PairedCounts
+from steps.evaluation.paired_counts import PairedCounts, pair
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,18 @@ def test_the_score_solves_the_likelihood(b):
     rate = rates[likelihood.argmax()]
     expected = (c - b + n * margin) / math.sqrt(n * (2 * rate - margin - margin**2))
     assert PairedCounts(n, b, c).score(margin) == pytest.approx(expected, rel=1e-3)
+
+
+def test_discordant_pairs_are_images_on_which_one_model_alone_is_correct():
+    probabilities = {"+": [0.9, 0.1], "-": [0.1, 0.9]}  # correct, wrong
+    challenger, champion = (
+        make_predictions(5, probabilities=np.array([probabilities[one] for one in model]))
+        for model in ("+---+", "-++-+")
+    )
+    paired = pair(challenger, champion)
+    assert (paired.images, paired.only_challenger, paired.only_champion) == (5, 1, 2)
+
+
+def test_predictions_of_different_images_are_no_pairs():
+    with pytest.raises(RuntimeError, match="different images"):
+        pair(make_predictions(5), make_predictions(6))

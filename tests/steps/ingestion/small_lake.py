@@ -12,7 +12,7 @@ from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGE_TABLES, LABELS, TABLES
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.settings.profile import Profile
 
 LIMITS = Limits(files=1000, bytes=10**9)

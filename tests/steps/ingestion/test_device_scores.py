@@ -29,7 +29,7 @@ from steps.ingestion import device_scores as edge_results
 from steps.ingestion.device_scores import ingest_results, parse_results
 from steps.ingestion.device_status import ingest_status, parse_status
 from steps.ingestion.tables import DEVICES, QUARANTINE, SCORES
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 
 RECORD = ModelRecord(["0", "1"], (64, 48), "1")
 

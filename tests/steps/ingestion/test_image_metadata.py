@@ -12,7 +12,8 @@ from drawing import drawn, encoded, jpeg
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from edge.inference.image import MAX_BYTES, UnreadableError
+from edge.inference.errors import UnreadableError
+from edge.inference.image import MAX_BYTES
 from edge.inference.prepare import prepare
 from steps.ingestion.image_metadata import describe, jpeg_step
 

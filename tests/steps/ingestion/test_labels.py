@@ -21,8 +21,7 @@ from steps.ingestion.label_export import export_labels, read_labels
 from steps.ingestion.label_rows import LabelRow, add_labels, all_labels, current_labels, labels_by
 from steps.ingestion.labels import MergedLabels, merge_labels
 from steps.ingestion.tables import IMAGES, LABELS
-from steps.lake.delta_log import read_newest
-from steps.lake.newest import Newest
+from steps.lake.newest import Newest, read_newest
 
 pytestmark = pytest.mark.slow
 

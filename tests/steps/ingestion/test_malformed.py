@@ -9,7 +9,7 @@ from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, QUARANTINE
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 

@@ -9,8 +9,8 @@ from small_lake import LIMITS, make_small_lake
 
 from steps.ingestion.stream import ingest_files
 from steps.landing.archive import archive
+from steps.landing.listing import list_landing_zone
 from steps.landing.place import read
-from steps.landing.zone import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from small_lake import LIMITS, make_small_lake
 
 from steps.ingestion.quarantine import retry_quarantine
 from steps.ingestion.stream import ingest_files
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

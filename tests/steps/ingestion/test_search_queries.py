@@ -19,7 +19,7 @@ from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import DEVICES, IMAGES, view_tables
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.settings.profile import PROJECT
 
 SEARCH = (PROJECT / "docs" / "search.md").read_text(encoding="utf-8")

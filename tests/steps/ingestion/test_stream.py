@@ -14,9 +14,9 @@ from drawing import drawn, encoded, file_name, jpeg
 from steps.ingestion.rows import Rules
 from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import IMAGES, QUARANTINE
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 from steps.landing.arrivals import Limits
-from steps.landing.zone import LandedFile, list_landing_zone
+from steps.landing.listing import LandedFile, list_landing_zone
 from steps.settings.profile import Profile, load_profile
 
 pytestmark = pytest.mark.slow

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawing import jpeg
 
@@ -48,3 +49,12 @@ def sitting(sit) -> Sitting:
 def table(made) -> Path:
     """The folder of ``images``."""
     return Path(made[0].lake, "images")
+
+
+@pytest.fixture(scope="module")
+def grouped() -> np.ndarray:
+    """Features of four groups of images, one after the other."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((4, 300)) * 3
+    values = np.repeat(centres, 25, axis=0) + rng.standard_normal((100, 300))
+    return (values / np.sqrt((values**2).sum(axis=1).mean())).astype(np.float32)

@@ -11,7 +11,8 @@ from fsspec.registry import _registry
 
 from steps.errors import UserError
 from steps.lake.creation import create_table, parse_columns
-from steps.lake.delta_log import DeltaLog, read_newest, version_error
+from steps.lake.delta_log import DeltaLog, version_error
+from steps.lake.newest import read_newest
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from steps.lake.early_session import EarlySession
 from steps.lake.session import spark_session
 from steps.lake.worker_append import LocalRows
 from steps.landing.arrivals import ARRIVAL
-from steps.landing.zone import LandedFile
+from steps.landing.listing import LandedFile
 from steps.pipeline.disk_space import describe_full_disk
 
 

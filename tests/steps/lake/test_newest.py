@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from steps.lake.newest import Newest
-from steps.lake.tables import Table
+from steps.lake.table import Table
 
 pytestmark = pytest.mark.slow
 

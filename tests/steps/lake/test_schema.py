@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from steps.errors import UserError
 from steps.ingestion.tables import DEVICES, LABELS, view_tables
-from steps.lake.delta_log import DeltaLog, read_newest, version_error
-from steps.lake.newest import Newest
+from steps.lake.delta_log import DeltaLog, version_error
+from steps.lake.newest import Newest, read_newest
 from steps.lake.schema import PROPERTY, SCHEMA, require_known
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 
 NO_SPARK = partial(pytest.fail, "this needs no Spark")
 

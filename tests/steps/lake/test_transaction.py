@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from steps.lake.tables import Table
+from steps.lake.table import Table
 from steps.lake.transaction import Append, append_rows, retry_conflicts
 from steps.lake.worker_append import DataFile
 

@@ -19,7 +19,7 @@ from steps.ingestion.tables import IMAGES
 from steps.lake import worker_append
 from steps.lake.transaction import Append
 from steps.lake.worker_append import Appended, append_by_workers, write_files
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 
 pytestmark = pytest.mark.slow
 

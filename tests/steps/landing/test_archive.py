@@ -7,8 +7,8 @@ from drawing import jpeg
 
 from steps.errors import UserError
 from steps.landing.archive import archive
+from steps.landing.listing import list_landing_zone
 from steps.landing.place import normalize
-from steps.landing.zone import list_landing_zone
 
 FILES = {"1.jpg": jpeg(1), "old shoes/a b%20.PNG": jpeg(2), "2026/07/13/3.jpg": jpeg(3)}
 

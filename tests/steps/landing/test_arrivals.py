@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from steps.atomic import create_atomically
 from steps.errors import UserError
 from steps.landing.arrivals import Arrivals, Limits
-from steps.landing.zone import LandedFile, list_landing_zone
+from steps.landing.listing import LandedFile, list_landing_zone
 from steps.settings.profile import load_profile
 
 SOURCE = "file:/landing zone"

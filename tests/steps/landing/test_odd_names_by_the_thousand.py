@@ -16,9 +16,9 @@ from hypothesis import strategies as some
 from steps.ingestion.file_name import parse_file_name
 from steps.landing.archive import archive
 from steps.landing.arrivals import Arrivals, Limits
-from steps.landing.listing import hidden_in
+from steps.landing.listing import list_landing_zone
 from steps.landing.place import open_place, read
-from steps.landing.zone import list_landing_zone
+from steps.landing.walk import hidden_in
 from steps.settings.profile import load_profile
 
 pytestmark = pytest.mark.proof

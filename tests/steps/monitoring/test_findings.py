@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from steps.monitoring.changes import Changes
 from steps.monitoring.detector import Alarm
-from steps.monitoring.device import Changes
 from steps.monitoring.findings import Findings, as_outputs, grouped, lasting_causes, summarize
 from steps.monitoring.fleet import Device
 from steps.monitoring.frames import HOUR

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from steps.labelling.describing import WIDTH
-from steps.monitoring.device import Watched, find_changes
+from steps.monitoring.changes import find_changes
+from steps.monitoring.compared import Watched
 from steps.monitoring.frames import HOUR, KEPT, Frames
 from steps.monitoring.unlikeness import CELLS, unlikeness
 

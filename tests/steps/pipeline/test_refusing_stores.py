@@ -19,8 +19,8 @@ from bakery import STEP, baked
 from mlflow import MlflowClient
 from mlflow_server import started
 
+from edge.update.errors import RegistryError
 from edge.update.registry import Registry
-from edge.update.server import RegistryError
 from steps.pipeline import copied_store, tracking_store
 from steps.settings.profile import PROJECT
 

@@ -14,7 +14,7 @@ from steps.dataset.cache import Cache
 from steps.release.convolutions import round_kernels, round_weights
 from steps.release.int8 import to_int8
 from steps.release.onnx_graph import to_onnx
-from steps.training.networks import CLASSIFIER, build
+from steps.training.networks import CLASSIFIER, build_network
 from steps.training.plan import Plan
 
 MOST = 128
@@ -152,7 +152,7 @@ def photos(tmp_path_factory) -> Cache:
 
 @pytest.mark.slow
 def test_the_frozen_network_keeps_its_features_in_int8(photos, tmp_path):
-    model = build(Plan("efficientnet_lite0"), (64, 64), 8)
+    model = build_network(Plan("efficientnet_lite0"), (64, 64), 8)
     rng = np.random.default_rng(5)
     kernel = rng.normal(0, 0.02, (1904, 8)).astype(np.float32)
     model.get_layer(CLASSIFIER).set_weights([kernel, np.zeros(8, np.float32)])
@@ -171,7 +171,7 @@ def test_the_frozen_network_keeps_its_features_in_int8(photos, tmp_path):
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small", "EfficientNetV2B0"])
 def test_every_network_has_an_int8_graph(name, photos, tmp_path):
     """With random weights, whose biases are all zero and therefore one constant."""
-    graph = to_onnx(build(Plan(name, weights="none"), (64, 64), 2))
+    graph = to_onnx(build_network(Plan(name, weights="none"), (64, 64), 2))
     int8 = to_int8(graph, photos, tmp_path)
     assert len(int8) < len(graph) / 3
     pixels = np.random.default_rng(7).integers(0, 256, (8, 64, 64, 3), np.uint8)

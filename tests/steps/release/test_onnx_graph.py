@@ -13,12 +13,7 @@ import pytest
 
 from edge.inference.record import MODEL_FILE
 from edge.inference.scoring import Scorer
-from steps.evaluation.predictions import (
-    Predictions,
-    keras_predict,
-    predict_by_keras,
-    predict_split,
-)
+from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras, predict_split
 from steps.release.onnx_graph import (
     OPSET,
     TOLERANCE,
@@ -28,7 +23,7 @@ from steps.release.onnx_graph import (
     to_onnx,
 )
 from steps.settings.profile import PROJECT
-from steps.training.networks import NETWORKS, build
+from steps.training.networks import NETWORKS, build_network
 from steps.training.plan import Plan
 
 
@@ -84,7 +79,7 @@ def test_flat_images_score_as_in_keras(exported, keras_model, value):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [name for name in NETWORKS if name != "compact"])
 def test_every_network_converts_and_scores_as_in_keras(network):
-    model = build(Plan(network), (32, 48), 3)
+    model = build_network(Plan(network), (32, 48), 3)
     session = onnxruntime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
     pixels = _pixels(3, (32, 48))
     (scored,) = session.run(None, {session.get_inputs()[0].name: pixels})

@@ -13,9 +13,9 @@ from small_cache import write_cache
 from small_registry import SELECTION
 
 from steps.audit.audit import audit_network
-from steps.evaluation.miss_rate import Threshold
 from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
+from steps.evaluation.threshold import Threshold
 from steps.pipeline.report import Report
 from steps.reports.train import fill_report
 from steps.settings.profile import Profile, load_profile

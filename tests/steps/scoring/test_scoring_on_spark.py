@@ -25,7 +25,7 @@ from steps.ingestion.stream import ingest_files
 from steps.ingestion.tables import SCORES
 from steps.lake.lease import lease
 from steps.landing.arrivals import Limits
-from steps.landing.zone import list_landing_zone
+from steps.landing.listing import list_landing_zone
 from steps.scoring import table
 from steps.scoring.table import Model, Scoring, ledger_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steps.dataset.split import SplitRule
-from steps.training.cross_validation import cross_validate, log_loss
+from steps.training.cross_validation import cross_validate
 from steps.training.feature_cache import Features
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ def test_what_features_show_is_found(labels, is_timed):
     assert found.shape == (120, labels)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     assert (found.argmax(axis=1) == classes).mean() > 0.9
-    assert log_loss(found, features.classes) < 0.5
+    assert -np.log(found[np.arange(120), classes]).mean() < 0.5
     np.testing.assert_array_equal(cross_validate(features, SplitRule()), found)
 
 
@@ -55,7 +55,6 @@ def test_a_class_of_one_block_is_never_found():
     hours = np.array([*np.arange(40), *[90] * 5])
     found = cross_validate(_features(rng.normal(size=(45, 10)), classes, hours), SplitRule())
     assert (found[classes == 2, 2] == 0).all()
-    assert log_loss(found[classes == 2], classes[classes == 2]) == pytest.approx(-np.log(1e-7))
 
 
 @pytest.mark.parametrize("hours", [[0, 1, 2, 3], [0, 1, 0, 1], [0, 0, 0, 0], None])

@@ -18,7 +18,7 @@ from steps.dataset.cache import Cache
 from steps.dataset.cache_reader import read_row_groups
 from steps.settings.profile import Profile
 from steps.training.feature_cache import COPIES, REST, _moments, find_or_describe, read_features
-from steps.training.networks import build_features
+from steps.training.networks import build_backbone
 from steps.training.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -59,7 +59,7 @@ def _rows(cache: Cache, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_each_image_is_described_by_its_features(described, split):
-    backbone = build_features(PLAN, SIZE)
+    backbone = build_backbone(PLAN, SIZE)
     pixels, classes = _rows(described.pixels, split)
     features, of_features = _rows(described.features, split)
     for image, label, found, found_label in zip(
@@ -178,7 +178,7 @@ def test_the_test_split_is_described_if_it_is_small(described, lake, tmp_path):
     """Of two images; then they take part in cross-validation, and never in a fit."""
     features = read_features(described.features, "test")
     pixels, _ = _rows(described.pixels, "test")
-    expected = np.asarray(build_features(PLAN, SIZE)(np.concatenate(pixels), training=False))
+    expected = np.asarray(build_backbone(PLAN, SIZE)(np.concatenate(pixels), training=False))
     np.testing.assert_allclose(
         np.sort(features.values, axis=0), np.sort(expected, axis=0), atol=1e-4
     )

@@ -11,7 +11,7 @@ from small_cache import overlapping, write_features
 from steps.training.fit import fit
 from steps.training.head import PRIOR, add_head
 from steps.training.model import build_model
-from steps.training.networks import CLASSIFIER, build_features
+from steps.training.networks import CLASSIFIER, build_backbone
 from steps.training.plan import Plan
 from steps.training.ranks import SingleProcess
 
@@ -43,7 +43,7 @@ def test_the_head_learns_what_a_solver_finds(tmp_path, class_weights):
 
 def test_the_head_folds_into_the_network(tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (6, *SIZE, 3), np.uint8)
-    features = np.asarray(build_features(PLAN, SIZE)(pixels, training=False))
+    features = np.asarray(build_backbone(PLAN, SIZE)(pixels, training=False))
     cache = write_features(tmp_path, features, np.array([0, 1] * 3), SIZE)
     head = build_model(PLAN, cache)
     keras.utils.set_random_seed(0)

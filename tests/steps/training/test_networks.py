@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from steps.errors import UserError
-from steps.training.networks import NETWORKS, build
+from steps.training.networks import NETWORKS, build_network
 from steps.training.plan import Plan
 
 # Keras says how it will resize ImageNet's weights, and which layers a file does not have
@@ -21,7 +21,7 @@ def _pixels(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 @pytest.fixture(scope="module")
 def compact():
     keras.utils.set_random_seed(0)
-    return build(Plan(), SIZE, 2)
+    return build_network(Plan(), SIZE, 2)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def compact():
     ],
 )
 def test_a_network_takes_bytes_and_gives_probabilities(network, classes):
-    model = build(Plan(network), SIZE, classes)
+    model = build_network(Plan(network), SIZE, classes)
     assert model.input_shape == (None, *SIZE, 3) and model.inputs[0].dtype == "uint8"
     assert model.name == network and model.output_shape == (None, classes)
     probabilities = np.asarray(model(_pixels(3), training=False))
@@ -68,14 +68,14 @@ def test_the_width_multiplies_the_channels_of_the_compact_network(compact, width
         return [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 
     expected = [int(width * number) for number in channels(compact)]
-    assert channels(build(Plan(width=width), SIZE, 2)) == expected
+    assert channels(build_network(Plan(width=width), SIZE, 2)) == expected
 
 
 @pytest.mark.parametrize("seed", [0, 4])
 def test_a_seed_decides_the_initial_weights(seed):
     def weights(seed: int) -> list[np.ndarray]:
         keras.utils.set_random_seed(seed)
-        return build(Plan(seed=seed), SIZE, 2).get_weights()
+        return build_network(Plan(seed=seed), SIZE, 2).get_weights()
 
     pairs = list(zip(weights(seed), weights(seed), strict=True))
     assert all(np.array_equal(a, b) for a, b in pairs)
@@ -101,7 +101,7 @@ def test_what_cannot_be_built_is_an_error_of_one_line(tmp_path, network, width, 
     )
     (tmp_path / "not.weights.h5").write_bytes(b"no weights")
     with pytest.raises(UserError) as caught:
-        build(Plan(network, width, weights=weights.format(folder=tmp_path)), SIZE, 2)
+        build_network(Plan(network, width, weights=weights.format(folder=tmp_path)), SIZE, 2)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_an_unknown_network_lists_the_known_ones(network):
     with pytest.raises(
         ValueError, match=f"'{network}' is not a network; pass one of: compact, Mobile"
     ):
-        build(Plan(network), SIZE, 2)
+        build_network(Plan(network), SIZE, 2)
 
 
 def test_weights_that_cannot_be_fetched_are_an_error_of_one_line(monkeypatch, tmp_path):
@@ -120,7 +120,7 @@ def test_weights_that_cannot_be_fetched_are_an_error_of_one_line(monkeypatch, tm
     )
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
     with pytest.raises(UserError, match="URL fetch failure.*pass -P weights=none") as caught:
-        build(Plan("MobileNetV2", weights="imagenet"), SIZE, 2)
+        build_network(Plan("MobileNetV2", weights="imagenet"), SIZE, 2)
     assert "\n" not in str(caught.value)
 
 
@@ -138,7 +138,7 @@ def test_weights_without_a_top_give_the_features_that_keras_gives(tmp_path, netw
         input_shape=(*SIZE, 3), include_top=False, pooling="avg", weights=None
     )
     body.save_weights(tmp_path / "body.weights.h5")
-    model = build(Plan(network, weights=str(tmp_path / "body.weights.h5")), SIZE, 3)
+    model = build_network(Plan(network, weights=str(tmp_path / "body.weights.h5")), SIZE, 3)
     features = keras.Model(model.input, model.get_layer("probabilities").input)
     ours = np.asarray(features(_pixels(2), training=False))
     theirs = np.asarray(body(scaled(_pixels(2).astype(np.float32)), training=False))

@@ -3,7 +3,7 @@
 import pytest
 from small_registry import SELECTION
 
-from steps.dataset.selection import Contender, prepared_for
+from steps.dataset.selection import NetworkInput, prepared_for
 from steps.errors import UserError
 from steps.pipeline.outputs import TuneOutputs
 from steps.settings.parameters import parse_parameters
@@ -45,14 +45,14 @@ LITE, COMPACT = "efficientnet_lite0", "compact"
     ],
 )  # fmt: skip
 def test_networks_compete_with_the_ways_to_prepare_their_images(given, networks, expected):
-    assert parse_parameters(PlanParameters, "train", given).contenders(networks) == expected
+    assert parse_parameters(PlanParameters, "train", given).network_inputs(networks) == expected
 
 
 TUNED = TuneOutputs(
     best_trial_run_id="",
     validation_loss=0.1,
     hyperparameters={"network": LITE, "learning_rate": 0.002},
-    selection=prepared_for(Contender(LITE, 160, "crop"), SELECTION),
+    selection=prepared_for(NetworkInput(LITE, 160, "crop"), SELECTION),
 )
 
 
@@ -72,4 +72,4 @@ def test_a_network_trains_as_it_was_tuned(given, tuned, expected, learning_rate)
     parameters = parse_parameters(PlanParameters, "train", given)
     plan = parameters.plan(tuned.hyperparameters if tuned else {})
     assert (plan.network, plan.learning_rate) == (expected[0], learning_rate)
-    assert parameters.contender(plan.network, tuned) == Contender(*expected)
+    assert parameters.network_input(plan.network, tuned) == NetworkInput(*expected)

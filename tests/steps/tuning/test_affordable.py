@@ -2,14 +2,14 @@
 
 import pytest
 
-from steps.dataset.selection import Contender
+from steps.dataset.selection import NetworkInput
 from steps.training.plan import Plan
 from steps.tuning.affordable import affordable, measure_cost
 
 pytestmark = pytest.mark.slow
 
 PLAN = Plan(width=0.25)
-WAYS = [Contender("compact", size, way) for size in (32, 64) for way in ("squash", "crop")]
+WAYS = [NetworkInput("compact", size, way) for size in (32, 64) for way in ("squash", "crop")]
 
 
 @pytest.fixture(scope="module")

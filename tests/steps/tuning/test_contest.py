@@ -12,21 +12,15 @@ from mlflow import MlflowClient
 from small_cache import bright_or_not, write_cache
 from small_registry import SELECTION
 
-from steps.dataset.selection import Contender
+from steps.dataset.selection import NetworkInput
 from steps.pipeline.report import Report
 from steps.reports.tune import fill_report
 from steps.settings.search_space import Choice, Range, SearchSpace
 from steps.training.feature_cache import find_or_describe
 from steps.training.plan import Plan
-from steps.tuning.contest import (
-    Entry,
-    best_way,
-    find_learning_curve,
-    hold_contest,
-    within_limits,
-    worth_a_contest,
-)
+from steps.tuning.contest import Entry, best_way, hold_contest, within_limits, worth_a_contest
 from steps.tuning.hyperopt_space import narrow_space
+from steps.tuning.learning_curve import find_learning_curve
 from steps.tuning.search import Limits
 from steps.tuning.trials import FAILED, FINISHED, list_trial_runs, read_trials
 
@@ -61,11 +55,11 @@ def entries(lake, tmp_path_factory) -> list[Entry]:
         plan = Plan(network=network, width=1.0, epochs=2, epoch_steps=2, seed=1)
         cache = find_or_describe(plan, pixels, profile, spark)
         cost = {"onnx_bytes": 1e6 * (1 + (network == LITE)), "latency_ms": 1.0}
-        made.append(Entry(Contender(network, SIZE[0], "squash"), SELECTION, plan, cache, cost))
+        made.append(Entry(NetworkInput(network, SIZE[0], "squash"), SELECTION, plan, cache, cost))
     return made
 
 
-WAYS = [Contender(LITE, size, way) for size in (128, 160, 224) for way in ("squash", "crop")]
+WAYS = [NetworkInput(LITE, size, way) for size in (128, 160, 224) for way in ("squash", "crop")]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +74,12 @@ WAYS = [Contender(LITE, size, way) for size in (128, 160, 224) for way in ("squa
 def test_the_smallest_size_decides_how_to_resize_and_then_the_sizes_compete(losses, best, never):
     known, asked = dict(zip(WAYS, losses, strict=True)), []
 
-    def loss(way: Contender) -> float:
+    def loss(way: NetworkInput) -> float:
         asked.append(way)
         return known[way]
 
-    assert best_way(WAYS, loss) == Contender(LITE, *best)
-    assert len(asked) == 4 and not {Contender(LITE, *way) for way in never} & {*asked}
+    assert best_way(WAYS, loss) == NetworkInput(LITE, *best)
+    assert len(asked) == 4 and not {NetworkInput(LITE, *way) for way in never} & {*asked}
 
 
 def test_a_single_way_needs_no_loss():

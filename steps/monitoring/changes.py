@@ -1,10 +1,11 @@
 """The changes of one device: each test over its blocks, and what they say together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steps.monitoring.compared import Watched
 from steps.monitoring.detector import (
     BLOCK,
     FEWEST,
@@ -15,15 +16,12 @@ from steps.monitoring.detector import (
     p_values,
     to_blocks,
 )
-from steps.monitoring.frames import Frames
 from steps.monitoring.unlikeness import unlikeness
 
 Numbers = NDArray[np.int64]
 Shares = tuple[Numbers, Values]
 """Numbers of blocks, and their p-values ``[B, columns]``."""
 
-PER_BLOCK = 4
-"""Images of each block that are looked at, drawn by their hash."""
 
 TESTS = {
     "covered": "something is in front of the camera",
@@ -36,29 +34,6 @@ TESTS = {
     "answers": "the model is less certain than before",
 }
 """By name what an alarm means. Of several at once, the first explains the others."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The answers to a device's images: how uncertain each is, 0–1.
-
-    Attributes:
-        times: microseconds since 1970, ``int64 [N]``.
-        uncertainty: 1 – the probability of the likeliest label, ``[N]``.
-    """
-
-    times: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
-    uncertainty: Values = field(default_factory=lambda: np.empty(0))
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What is compared of a device: training images with what came in since, and so of answers."""
-
-    training: Frames
-    frames: Frames
-    usual_scores: Scores = Scores()
-    scores: Scores = Scores()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from steps.ingestion.tables import IMAGES, QUARANTINE, SCORES, path_is_under
-from steps.lake.tables import current_version
+from steps.lake.table import current_version
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from odd_names import MATCHED, ON_DISK
 from edge.inference.image import SUFFIXES
 from steps.errors import UserError
 from steps.landing.archive import archive
+from steps.landing.listing import fingerprint, list_landing_zone
 from steps.landing.place import open_place, read
-from steps.landing.zone import fingerprint, list_landing_zone
 
 
 @pytest.fixture
