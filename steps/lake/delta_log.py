@@ -49,6 +49,11 @@ class Snapshot:
     features: tuple[str, ...] = ()
     transactions: set[str] = field(default_factory=set)
 
+    @property
+    def plain_files(self) -> tuple[str, ...]:
+        """The files, if their rows are the table's; none if only Spark can read them."""
+        return tuple(self.files) if self.reader <= PLAIN_READER else ()
+
     def apply(self, action: dict[str, Any]) -> None:
         """Apply an action of the log, in its order."""
         if remove := action.get("remove"):
@@ -189,12 +194,7 @@ class DeltaLog:
             few: read what the condition asks for first, and then only the row groups that have
                 such rows: for long columns.
         """
-        paths = [f"{self._root}/{file}" for file in files]
-        if not paths:
-            return schema.empty_table()
-        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")  # Spark's older format
-        parquet = ds.ParquetFileFormat(read_options=options)
-        rows = ds.dataset(paths, schema=schema, format=parquet, filesystem=self._filesystem)
+        rows = open_files(self.table, files, schema)
         if not few:
             return rows.to_table(filter=where)
         groups = [
@@ -207,6 +207,21 @@ class DeltaLog:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/_delta_log/{name}"
+
+
+def open_files(table: str, files: Iterable[str], schema: pa.Schema) -> ds.Dataset:
+    """Return data files of a table that a plain reader can read.
+
+    Args:
+        table: folder or URI.
+        files: paths below the table.
+        schema: the columns that are read; those that a file lacks are null.
+    """
+    filesystem, root = fsspec.core.url_to_fs(table)
+    options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")  # Spark's older format
+    parquet = ds.ParquetFileFormat(read_options=options)
+    paths = [f"{root}/{file}" for file in files]
+    return ds.dataset(paths, schema=schema, format=parquet, filesystem=filesystem)
 
 
 def version_error(table: str, version: int, table_id: str) -> str | None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.dataset.cache import Cache
-from steps.dataset.cache_filling import FILE
+from steps.dataset.prepared_rows import FILE
 
 START = datetime(2026, 7, 13)
 

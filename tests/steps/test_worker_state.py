@@ -20,7 +20,7 @@ from tiny_model import write_model
 
 from edge.inference.region import OTHER_DEVICES, Region
 from edge.inference.scoring import Scorer
-from steps.dataset.cache_filling import _prepare
+from steps.dataset.prepared_rows import KEPT, READ, prepare_rows
 from steps.ingestion.rows import Rules, build_row
 from steps.scoring.worker import _score
 
@@ -50,12 +50,10 @@ def _ingested(content: bytes, folder: Path) -> None:
 
 
 def _cached(content: bytes, folder: Path) -> None:
-    row = {"content": content, "sha256": "", "path": "", "device_id": "", "class": 0}
-    batch = pa.RecordBatch.from_pylist(
-        [row | {"captured_at": datetime.now(UTC), "split": "test", "row_group": 0}]
-    )
+    row = dict.fromkeys((*KEPT, *READ.names)) | {"content": content}
+    batch = pa.RecordBatch.from_pylist([row])
     try:
-        list(_prepare(iter([batch]), SELECTION))
+        list(prepare_rows(iter([batch]), SELECTION))
     except ValueError:
         assert content not in (CONTENTS["a JPEG"], CONTENTS["a PNG"])
 
