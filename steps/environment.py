@@ -67,7 +67,7 @@ def prepare_environment(verbose: bool) -> None:
 
 
 def use_own_spark(here: bool) -> None:
-    """Let PySpark start the Spark that was installed with it.
+    """Change the environment so that PySpark starts the Spark that was installed with it.
 
     The caller starts Spark; where one runs already, as on Databricks, its variables have to stay.
 

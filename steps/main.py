@@ -71,7 +71,7 @@ _FROM = Field("", description="the first step to run; earlier steps give their l
 
 
 def make_main_parameters() -> type[OwnParameters]:
-    """Return the parameters of main: its own, and those of each step."""
+    """Make the parameters of this entry point: its own, and those of each step."""
     about = OwnParameters.__doc__
     fields: dict[str, Any] = {"from": (str, _FROM), **step_fields(PIPELINE, OwnParameters)}
     return create_model("Parameters", __base__=OwnParameters, __doc__=about, **fields)

@@ -28,7 +28,7 @@ from steps.pipeline.step import Step, StepRun
 from steps.registry.aliases import CHAMPION, alias_state, require_version
 from steps.registry.versions import source_of
 from steps.release.statement import fetch_files
-from steps.scoring.table import Model, Scoring, ledger_of
+from steps.scoring.table import Scoring, ScoringModel, ledger_of
 from steps.settings.parameters import Alias, StepParameters
 from steps.settings.profile import Profile
 
@@ -134,14 +134,14 @@ def _line(run: StepRun, model: tuple[str, str], groups: list[Row]) -> str:
     )
 
 
-def _fetch_model(name: str, alias: str, folder: str) -> Model:
+def _fetch_model(name: str, alias: str, folder: str) -> ScoringModel:
     """Return the version that the alias names now, with its files on this machine."""
     version = require_version(name, alias, made_by="export")
     files = Path(folder, f"version-{version.version}")
     if not files.exists():
         logger.info("scoring with %s %s", *source_of(version))
         fetch_files(version, files.with_name(f"{files.name}.part")).rename(files)
-    return Model(*source_of(version), str(files))
+    return ScoringModel(*source_of(version), str(files))
 
 
 def _images(run: StepRun, poll: int) -> IngestOutputs | None:

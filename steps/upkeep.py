@@ -6,8 +6,8 @@ from functools import partial
 import mlflow
 from pydantic import Field
 
-from steps.erasure.erasure import by_age, erase
-from steps.ingestion.erased import erasure_folder
+from steps.erasure.erasure import erase
+from steps.ingestion.erased import by_age, erasure_folder
 from steps.ingestion.tables import TABLES
 from steps.lake.disk_use import folder_size, measure_table
 from steps.lake.lease import lease
@@ -20,7 +20,8 @@ from steps.pipeline.outputs import UpkeepOutputs
 from steps.pipeline.runs import experiment_id, finished_runs
 from steps.pipeline.step import Step, StepRun
 from steps.registry.alias_lock import lock_aliases
-from steps.registry.aliases import find_registered, unreadable_error
+from steps.registry.aliases import unreadable_error
+from steps.registry.versions import find_registered
 from steps.release.freshness import renew_freshness
 from steps.release.keys import signing_keys
 from steps.reports.upkeep import fill_report

@@ -12,7 +12,7 @@ ACTIONS = {
 """The class of each kind of action. A new action is a file and a line here."""
 
 
-def action_class(kind: str) -> type[Action]:
+def _action_class(kind: str) -> type[Action]:
     """Return the class of a kind of action; a kind that is not in the table is a KeyError."""
     return cast(type[Action], pkgutil.resolve_name(ACTIONS[kind]))
 
@@ -26,7 +26,7 @@ def settings_error(name: str, settings: ActionSettings) -> str | None:
     for key in ("topic", "discovery"):
         if set("+#") & set(topic := getattr(settings, key)):
             return f".{key} is {topic!r}: it must be without + and #"
-    error = action_class(settings.kind).url_error(settings.url)
+    error = _action_class(settings.kind).url_error(settings.url)
     return error and f".url: {error}"
 
 
@@ -37,6 +37,6 @@ def make_actions(actions: dict[str, ActionSettings], device: str, health: Health
         ActionError: a secret is missing or not valid.
     """
     return [
-        action_class(settings.kind)(name, settings, device, health)
+        _action_class(settings.kind)(name, settings, device, health)
         for name, settings in actions.items()
     ]

@@ -1,7 +1,6 @@
-"""The state of the machine: temperature, throttling, memory, disk."""
+"""The state of the machine: temperature, throttling, memory."""
 
 import resource
-import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -42,12 +41,6 @@ def memory_megabytes() -> float:
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return pages * resource.getpagesize() / 1e6
-
-
-def free_megabytes(folder: Path) -> float:
-    """Return the free space of the disk that a folder is on, or would be."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(existing).free / 1e6
 
 
 def _throttled_bits() -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from edge.agent import machine
 from edge.agent.parts import Parts
+from edge.files.disk_space import free_megabytes
 from edge.outbox.moment import Moment
 from edge.outbox.sender import Sender
 from edge.protocol.version import project_version
@@ -97,7 +98,7 @@ def status(parts: Parts, sender: Sender) -> dict[str, Any]:
         "temperature_celsius": machine.temperature(),
         "throttling": machine.throttling(),
         "memory_megabytes": round(machine.memory_megabytes(), 1),
-        "free_megabytes": round(machine.free_megabytes(parts.store.folder)),
+        "free_megabytes": round(free_megabytes(parts.store.folder)),
         "recent_errors": list(state.recent_errors),
     }
 

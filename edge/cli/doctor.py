@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.actions.kinds import make_actions
-from edge.agent import machine
 from edge.agent.clock import Clock
 from edge.agent.settings import ModelSettings, Settings
 from edge.agent.status import UNSET_CLOCK
 from edge.cameras.kinds import make_camera
 from edge.cli.agent_commands import running_status
+from edge.files.disk_space import free_megabytes
 from edge.inference.errors import UserError, describe_error
 from edge.outbox.bounded_call import BoundedCall
 from edge.outbox.landing import Landing
@@ -127,7 +127,7 @@ def _disk(settings: Settings) -> str:
     folder, at_least = settings.store.folder, settings.store.free_megabytes
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"this user may not write to {folder}: create it, or change its owner")
-    free = machine.free_megabytes(folder)
+    free = free_megabytes(folder)
     if free < at_least:
         raise UserError(
             f"{free:.0f} MB free, and {at_least:.0f} have to stay free: delete files, or lower "

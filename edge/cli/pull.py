@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from edge.update.registry import Registry
-from edge.update.updater import ActiveModel, Updater
+from edge.update.updater import Updater, UpdateResult
 
 
 def pull(
@@ -15,7 +15,7 @@ def pull(
     into: Path,
     keys: Sequence[str] = (),
     unsigned: bool = False,
-) -> ActiveModel:
+) -> UpdateResult:
     """Install the version that an alias points to, and switch to it.
 
     A release that failed on this device before is tried once more. It gets no probation, since no
@@ -33,4 +33,4 @@ def pull(
     if installed := updater.check(again=True):
         updater.probation.commit()
         return installed
-    return cast(ActiveModel, updater.active)  # nothing is new, so there is one
+    return cast(UpdateResult, updater.active)  # nothing is new, so there is one

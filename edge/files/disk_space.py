@@ -61,3 +61,9 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise SpaceError(f"{folder}: {error.strerror}: delete something there") from error
+
+
+def free_megabytes(folder: Path) -> float:
+    """Return the free space of the disk that a folder is on, or would be."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(existing).free / 1e6

@@ -25,7 +25,7 @@ NOT_IN_FILES = {"is_in_files": False}
 
 
 def number_within(default: Any, least: float, most: float = math.inf) -> Any:
-    """Return a dataclass field for a number, or several, from ``least`` to ``most``."""
+    """Return a settings file's field for a number, or several, from ``least`` to ``most``."""
     return dataclasses.field(default=default, metadata={"bounds": (least, most)})
 
 

@@ -118,7 +118,7 @@ class Scorer:
         probabilities = self.score_prepared(np.stack(pixels))
         ms = 1000 * (time.perf_counter() - began) / len(pixels)
         expected = len(pixels), len(self.record.labels)
-        if probabilities.shape != expected or not are_probabilities(probabilities):
+        if probabilities.shape != expected or not _are_probabilities(probabilities):
             values = " ".join(map(str, probabilities.ravel()[:4]))
             raise ValueError(
                 f"{list(probabilities.shape)} {values} are not probabilities of "
@@ -132,7 +132,7 @@ class Scorer:
         return probabilities
 
 
-def are_probabilities(rows: NDArray[np.floating[Any]]) -> bool:
+def _are_probabilities(rows: NDArray[np.floating[Any]]) -> bool:
     """Return whether all numbers are in 0–1, and those of each row add up to 1."""
     return bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < MAX_SUM_ERROR).all())
 

@@ -42,7 +42,7 @@ def find_exif_time(
     """
     for tag, offset_tag in TIMES:
         offset = _text(tags.get(offset_tag)) or _text(tags.get(ExifTags.Base.OffsetTime))
-        time = parse_exif_time(_text(tags.get(tag)), parse_exif_offset(offset))
+        time = parse_exif_time(_text(tags.get(tag)), _parse_exif_offset(offset))
         if time and not _is_after(time, latest):
             return time, "exif"
     time = _gps_time(gps)
@@ -67,14 +67,14 @@ def parse_exif_time(written: str, offset: timedelta | None) -> datetime | None:
         return None
     if not EARLIEST <= time <= LATEST:
         return None
-    offset = parse_exif_offset(zone.replace("Z", "+00:00")) if zone else offset
+    offset = _parse_exif_offset(zone.replace("Z", "+00:00")) if zone else offset
     return time if offset is None else time.replace(tzinfo=timezone(offset))
 
 
-def parse_exif_offset(written: str) -> timedelta | None:
+def _parse_exif_offset(written: str) -> timedelta | None:
     """Return an offset from UTC as EXIF writes it, such as +02:00; None if it is not a valid one.
 
-    >>> parse_exif_offset("-03:30") == timedelta(hours=-3, minutes=-30)
+    >>> _parse_exif_offset("-03:30") == timedelta(hours=-3, minutes=-30)
     True
     """
     match = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", written, re.ASCII)

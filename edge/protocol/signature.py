@@ -46,7 +46,7 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
     for key in trusted:  # one good signature is enough, in any order of keys
         with suppress(InvalidSignature, ValueError):
             signature = base64.b64decode(str(signatures[key]), validate=True)
-            Ed25519PublicKey.from_public_bytes(key_bytes(key)).verify(
+            Ed25519PublicKey.from_public_bytes(_key_bytes(key)).verify(
                 signature, signed_content(stated)
             )
             return
@@ -61,7 +61,7 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
     )
 
 
-def key_bytes(key: str) -> bytes:
+def _key_bytes(key: str) -> bytes:
     """Return the 32 bytes of a public key; raises :class:`SignatureError` if it is not one."""
     try:
         raw = base64.b64decode(key, validate=True)
@@ -98,5 +98,5 @@ def read_keys(path: Path) -> list[str]:
     if not keys:
         raise SignatureError(f"{path} has no key: put the public keys there, one per line")
     for key in keys:
-        key_bytes(key)
+        _key_bytes(key)
     return keys

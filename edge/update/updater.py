@@ -28,8 +28,8 @@ RESERVED_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
-class ActiveModel:
-    """The model in use.
+class UpdateResult:
+    """The model in use after an update.
 
     Attributes:
         version, release: the model's version and the number of its release.
@@ -99,7 +99,7 @@ class Updater:
         self.probation = Probation(self.home)
         self._intact = ""  # the digest of the release whose files were compared with it
 
-    def check(self, again: bool = False) -> ActiveModel | None:
+    def check(self, again: bool = False) -> UpdateResult | None:
         """Poll the registry once; install its release and switch to it.
 
         The first call also compares the files in use with their release and repairs them.
@@ -132,7 +132,7 @@ class Updater:
         self.refusal = self.refusal or of_canary
         return pulled
 
-    def _check_canary(self, canary: Release, again: bool) -> ActiveModel | None:
+    def _check_canary(self, canary: Release, again: bool) -> UpdateResult | None:
         """Follow a canary's release; if it is refused or fails, say so as :attr:`refusal`."""
         try:
             return self._follow(canary, again)
@@ -142,7 +142,7 @@ class Updater:
             self.refusal = failed_here(canary.release, why) if failure else f"canary: {why}"
             return None
 
-    def _follow(self, release: Release, again: bool) -> ActiveModel | None:
+    def _follow(self, release: Release, again: bool) -> UpdateResult | None:
         """Install a release and switch to it, unless it is in use or failed here before."""
         self._require_signature(release)
         if release.bytes > MAX_RELEASE_BYTES:
@@ -196,13 +196,13 @@ class Updater:
         return now is not None and known.is_ahead(now)
 
     @property
-    def active(self) -> ActiveModel | None:
+    def active(self) -> UpdateResult | None:
         """The model in use, or None."""
         folder, release = self.home.current, self.home.active_release()
         if folder is None or release is None:
             return None
         file = SelfTestResult.read(folder).file
-        return ActiveModel(release.version, release.release, folder, file, downloaded=0)
+        return UpdateResult(release.version, release.release, folder, file, downloaded=0)
 
     def _is_intact(self, release: Release) -> bool:
         """Return whether the files in use are as released; they are compared once."""
@@ -213,7 +213,7 @@ class Updater:
             self._intact = release.digest
         return True
 
-    def _install(self, release: Release) -> ActiveModel:
+    def _install(self, release: Release) -> UpdateResult:
         """Download a release, self-test it, and switch to it."""
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
         folder = self.home.folder / f"{RELEASE}{release.release}"
@@ -237,7 +237,7 @@ class Updater:
         activate(self.home, release, staging, folder)
         self.home.clean_up()
         self._intact = release.digest
-        return ActiveModel(release.version, release.release, folder, result.file, downloaded)
+        return UpdateResult(release.version, release.release, folder, result.file, downloaded)
 
     def _save_failure(
         self, release: Release, reason: str, final: bool = False, attempts: int = 1

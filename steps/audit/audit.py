@@ -20,8 +20,9 @@ from steps.audit.occlusion import (
     propose_region,
 )
 from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_pixels
 from steps.dataset.split import TEST
-from steps.evaluation.predictions import Predict, Predictions, read_pixels
+from steps.evaluation.predictions import Predict, Predictions
 from steps.pipeline.outputs import Selection
 
 

@@ -103,7 +103,7 @@ def read_manifest(folder: str) -> Cache | None:
 
 
 def keep_first_cache(folder: str, cache: Cache) -> Cache:
-    """Make a complete attempt the cache of a folder, unless another step has filled it meanwhile.
+    """Write the manifest of a cache that is complete, unless another step has filled it meanwhile.
 
     Returns:
         The cache of the folder. Of two attempts, the second is removed.

@@ -1,9 +1,12 @@
-"""Row groups of the Petastorm cache."""
+"""What is read of the Petastorm cache: its row groups, or the pixels of some images."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from steps.dataset.cache import Cache
 from steps.terminal import hide_hints
@@ -49,7 +52,7 @@ def read_row_groups(
     url = cache.split_url(split)
     reader = make_batch_reader(
         url,
-        filesystem=petastorm_filesystem(url),
+        filesystem=_petastorm_filesystem(url),
         schema_fields=columns,
         reader_pool_type="thread",
         workers_count=1,  # one keeps the order, and with it the result
@@ -78,7 +81,7 @@ def _without_none(group: Any) -> Any:
     return group._replace(device_id=devices)
 
 
-def petastorm_filesystem(url: str) -> Any:
+def _petastorm_filesystem(url: str) -> Any:
     """Return the file system that Petastorm reads a URL with; None: it finds its own.
 
     Petastorm 0.13.1 reads through Arrow's legacy dataset API, but passes fsspec's file systems,
@@ -100,3 +103,13 @@ def petastorm_filesystem(url: str) -> Any:
                 return bool(self.fs.isfile(path))
 
         return Legacy(fsspec.core.url_to_fs(url)[0])
+
+
+def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
+    """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
+    found: dict[str, NDArray[np.uint8]] = {}
+    for group in read_row_groups(cache, split, ["pixels", "sha256"]):
+        for digest, pixels in zip(group.sha256, cache.stack(group.pixels), strict=True):
+            if digest in sha256:
+                found[digest] = pixels
+    return found

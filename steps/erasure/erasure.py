@@ -3,7 +3,6 @@
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
@@ -29,13 +28,6 @@ class Removed(NamedTuple):
 
     images: int
     removed: dict[str, int]
-
-
-def by_age(days: float) -> Rule:
-    """Return the rule that means images that are older than so many days."""
-    now = datetime.now(UTC)
-    before = (now - timedelta(days=days)).date()
-    return Rule(now.isoformat(timespec="seconds"), before=before.isoformat())
 
 
 def erase(profile: Profile, run_id: str, rule: Rule, dry_run: bool) -> Removed:

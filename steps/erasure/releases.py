@@ -29,7 +29,7 @@ logger = logging.getLogger("steps")
 
 @dataclass(frozen=True)
 class ReferenceFile:
-    """The reference images of a logged model.
+    """The file of a logged model's reference images, from which some are erased.
 
     Attributes:
         location: of the model's artifacts.

@@ -47,7 +47,7 @@ RIDGE = 0.1
 
 
 class Calibration(NamedTuple):
-    """What :func:`edge.inference.prediction.calibrate` does with a network's probabilities.
+    """What is fitted so that a network's probabilities are calibrated.
 
     A network that learned from few images often takes one label for another much more often than
     the other way round. Its offsets make one of these labels less sure than the other.

@@ -43,7 +43,7 @@ def load_candidate(version: ModelVersion) -> Candidate:
 
 
 def past_result(version: ModelVersion) -> str:
-    """Return what a version scored, and how its comparison with the champion ended if any did."""
+    """Return a version's accuracy, and how its comparison with the champion ended, if any."""
     try:
         trained = read_training(version)
     except UserError:  # its run is gone, which must not keep anyone from a way back

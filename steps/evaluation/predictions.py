@@ -1,6 +1,6 @@
 """What a model predicts for every image of a split."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from steps.evaluation.metrics import metrics_of
 
 if TYPE_CHECKING:
     import keras
+
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """``uint8 [N, H, W, 3]`` to probabilities ``[N, classes]``."""
@@ -108,7 +109,7 @@ class Predictions:
 def blocks_of(
     captured_at: NDArray[np.datetime64], devices: Iterable[Any], sha256: Iterable[Any]
 ) -> NDArray[np.str_]:
-    """Return the hour and device of each image, within which images are alike.
+    """Return the block of each predicted image, its hour and device, within which they are alike.
 
     An image without a capture time has a block of its own.
     """
@@ -176,16 +177,6 @@ def predict_by_keras(
     """Predict every image of a split by a Keras model, as :func:`predict_split` does."""
     models = {"keras": keras_predict(model)}
     return predict_split(models, cache, split, labels, threshold, threshold_label)["keras"]
-
-
-def read_pixels(cache: Cache, split: str, sha256: Collection[str]) -> dict[str, NDArray[np.uint8]]:
-    """Return the prepared pixels ``uint8 [H, W, 3]`` of some of a split's images, by SHA-256."""
-    found: dict[str, NDArray[np.uint8]] = {}
-    for group in read_row_groups(cache, split, ["pixels", "sha256"]):
-        for digest, pixels in zip(group.sha256, cache.stack(group.pixels), strict=True):
-            if digest in sha256:
-                found[digest] = pixels
-    return found
 
 
 def keras_predict(model: "keras.Model") -> Predict:

@@ -61,7 +61,8 @@ def slice_values(predictions: Predictions) -> dict[str, NDArray[np.str_]]:
         hours = [str(hour) for hour in predictions.captured_at.astype("datetime64[h]")]
         values["day"] = np.array([unknown if h == "NaT" else h[:10] for h in hours])
         values["hour"] = np.array([unknown if h == "NaT" else f"{h[-2:]}:00" for h in hours])
-        values["brightness"] = np.array([brightness_of(mean) for mean in predictions.brightness])
+        dark = [predictions.brightness < NIGHT, predictions.brightness < BRIGHT]
+        values["brightness"] = np.select(dark, ["night", "dim"], "bright")
     return values
 
 
@@ -81,11 +82,6 @@ def slice_metrics(predictions: Predictions) -> dict[str, float]:
         if rows.any()
         for metric, value in predictions.subset(rows).metrics().items()
     }
-
-
-def brightness_of(mean: float) -> str:
-    """Return ``night``, ``dim`` or ``bright`` for a mean brightness of 0–255."""
-    return "night" if mean < NIGHT else "dim" if mean < BRIGHT else "bright"
 
 
 def _slice(kind: str, value: str, predictions: Predictions) -> Slice:

@@ -1,6 +1,7 @@
 """The list of what was erased from a lake, which ingest asks of each file."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import fsspec
 
@@ -42,3 +43,9 @@ def with_rule(erased: Erased, rule: Rule) -> Erased:
             return erased
         kept = tuple(one for one in kept if not one.is_age)
     return replace(erased, rules=(*kept, rule))
+
+
+def by_age(days: float) -> Rule:
+    """Return the rule that means images that are older than so many days."""
+    now = datetime.now(UTC)
+    return Rule(now.isoformat(timespec="seconds"), before=f"{(now - timedelta(days=days)).date()}")

@@ -35,7 +35,7 @@ NOT_ALL = {"--from", "--until", "--force", "--dry_run", "--help", "-h", "--versi
 
 @contextmanager
 def begun_session(step: str) -> Iterator[EarlySession | None]:
-    """Start Spark in the background for the command, if it is sure to need it.
+    """Start Spark while ingest is imported, if the command is sure to need it.
 
     Its block imports and runs the step, and may be interrupted.
 

@@ -85,17 +85,17 @@ def describe_files(files: DataFrame, rules: Rules) -> DataFrame:
     between Python and the JVM once.
     """
     schema = to_arrow_schema(parse_columns(DESCRIBED))
-    build = partial(build_rows, rules=rules)
+    build = partial(_build_rows, rules=rules)
     return files.mapInArrow(partial(to_batches, make_rows=build, schema=schema), DESCRIBED)
 
 
 def build_images(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of the images among arrived files, without what belongs into quarantine."""
-    for rows in build_rows(batches, rules):
+    for rows in _build_rows(batches, rules):
         yield [row for row in rows if "reason" not in row]
 
 
-def build_rows(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[list[dict[str, Any]]]:
+def _build_rows(batches: Iterator[pa.RecordBatch], rules: Rules) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of arrived files, those of ``BYTES_PER_BATCH`` at once."""
     rows, size = [], 0
     for batch in batches:
@@ -128,10 +128,10 @@ def landed_row(
         "ingested_at": datetime.now(UTC),
         "ingest_run_id": run_id,
     }
-    return row | hashed(content)
+    return row | _hashed(content)
 
 
-def hashed(content: bytes | None) -> dict[str, Any]:
+def _hashed(content: bytes | None) -> dict[str, Any]:
     """Return the columns of the bytes that are kept."""
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
     return {"sha256": sha256, "content": content}
@@ -164,7 +164,7 @@ def _describe(
     """Give a row its bytes, and return what else it has: the image's columns, or why it is none."""
     try:
         content = rules.stored(file["path"], content)
-        row |= hashed(content)
+        row |= _hashed(content)
         image = describe(content, rules.statistics)
         columns = _name_columns(file, image, rules)
         if columns["captured_at"] and columns["captured_at"] > row["ingested_at"] + FUTURE:

@@ -21,7 +21,7 @@ def restore_own_store() -> None:
 
 
 def open_store(profile: Profile) -> str:
-    """Point MLflow at a profile's store, and return its URI."""
+    """Point a notebook's MLflow at the store of a Pipeline's profile, and return its URI."""
     _variable["set"] = uri = use_tracking_store(profile)
     return uri
 

@@ -22,8 +22,8 @@ KEPT_ACTIONS = 1000
 """Actions that can be taken back, one after the other."""
 
 
-class Given(NamedTuple):
-    """The newest row of an image.
+class LabelNow(NamedTuple):
+    """The label of an image as it stands, by its newest row.
 
     Attributes:
         label: None if there is none.
@@ -38,8 +38,8 @@ class Given(NamedTuple):
     at: datetime
 
 
-class Change(NamedTuple):
-    """What a row did to an image.
+class UndoableChange(NamedTuple):
+    """What a row did to an image, which an undo takes back.
 
     Attributes:
         sha256: of the image.
@@ -49,7 +49,7 @@ class Change(NamedTuple):
     """
 
     sha256: str
-    before: Given | None
+    before: LabelNow | None
     by_others: dict[str, str | None]
     at: datetime
 
@@ -65,14 +65,14 @@ class LabelsNow:
 
     def __init__(self, labeller: str):
         self._labeller = labeller
-        self._newest: dict[str, Given] = {}
+        self._newest: dict[str, LabelNow] = {}
         self._by_others: dict[str, dict[str, str | None]] = {}
-        self._actions: list[list[Change]] = []
+        self._actions: list[list[UndoableChange]] = []
 
-    def __getitem__(self, sha256: str) -> Given | None:
+    def __getitem__(self, sha256: str) -> LabelNow | None:
         return self._newest.get(sha256)
 
-    def items(self) -> Iterable[tuple[str, Given]]:
+    def items(self) -> Iterable[tuple[str, LabelNow]]:
         """Return the images that have rows, with the newest."""
         return list(self._newest.items())  # a copy: another thread may add some
 
@@ -106,7 +106,7 @@ class LabelsNow:
             if any(change.sha256 in undone for change in action):
                 return
 
-    def _apply(self, row: LabelRow) -> Change:
+    def _apply(self, row: LabelRow) -> UndoableChange:
         before, by_others = self._newest.get(row.sha256), self._by_others.get(row.sha256, {})
         if before and row.how == RENAME:  # says nothing of the image
             renamed = {one: row.label for one, said in by_others.items() if said == before.label}
@@ -116,10 +116,10 @@ class LabelsNow:
             others.pop(row.labeller, None)
             self._by_others[row.sha256] = others
         is_unsure = row.how in (NOT_SURE, UNDO_TO_NOT_SURE)
-        self._newest[row.sha256] = Given(row.label, row.labeller, is_unsure, row.labelled_at)
-        return Change(row.sha256, before, by_others, row.labelled_at)
+        self._newest[row.sha256] = LabelNow(row.label, row.labeller, is_unsure, row.labelled_at)
+        return UndoableChange(row.sha256, before, by_others, row.labelled_at)
 
-    def last_action(self) -> list[Change]:
+    def last_action(self) -> list[UndoableChange]:
         """Return what an undo takes back: of the last action, what others have left as it was."""
         for action in reversed(self._actions):
             if own := [change for change in action if self._newest[change.sha256].at == change.at]:

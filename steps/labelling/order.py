@@ -62,49 +62,49 @@ class Filters(BaseModel):
     count: int = Field(100, ge=1, le=1000)
 
 
-def in_time(sitting: Sitting) -> Order:
+def _in_time(sitting: Sitting) -> Order:
     """Order by the time of capture."""
     return Order(np.arange(len(sitting.state.images)), {})
 
 
-def by_chance(sitting: Sitting) -> Order:
+def _by_chance(sitting: Sitting) -> Order:
     """Order by the hash of the bytes: at random, and the same at each start."""
     return Order(np.argsort(sitting.state.images.sha256), {})
 
 
-def by_margin(sitting: Sitting) -> Order:
+def _by_margin(sitting: Sitting) -> Order:
     """Order by how close the two likeliest labels were when the image was scored last."""
     return _before_others(sitting, *scored_margins(sitting))
 
 
-def by_cluster(sitting: Sitting) -> Order:
+def _by_cluster(sitting: Sitting) -> Order:
     """Order by clusters of similar images: the most typical one of each, then the second …."""
     numbers, values = sitting.features.read(sitting.state.images)
     if not len(numbers):
-        return in_time(sitting)
+        return _in_time(sitting)
     clusters = find_clusters(values)
     sizes = clusters.sizes[clusters.of]
     reasons = {int(n): f"like {size} other images" for n, size in zip(numbers, sizes, strict=True)}
     return _before_others(sitting, numbers[clusters.typical], reasons)
 
 
-def by_novelty(sitting: Sitting) -> Order:
+def _by_novelty(sitting: Sitting) -> Order:
     """Order by how unlike an image is to every labelled one."""
     numbers, values = sitting.features.read(sitting.state.images)
     if not len(numbers):
-        return in_time(sitting)
+        return _in_time(sitting)
     distances = distance_to_nearest(values, sitting.state.codes[numbers] >= 0)
     places = np.argsort(-distances, kind="stable")
     new = {int(numbers[at]): "unlike all that is labelled" for at in places[: len(places) // 10]}
     return _before_others(sitting, numbers[places], new)
 
 
-def by_doubt(sitting: Sitting) -> Order:
+def _by_doubt(sitting: Sitting) -> Order:
     """Order labelled images by how improbable the label is to a head of other blocks' images."""
     return _before_others(sitting, *doubted_labels(sitting))
 
 
-def by_device(sitting: Sitting) -> Order:
+def _by_device(sitting: Sitting) -> Order:
     """Order by why a device kept an image; the newest of a reason first."""
     return _before_others(sitting, *kept_by_devices(sitting))
 
@@ -115,13 +115,13 @@ def _before_others(sitting: Sitting, first: NDArray[np.intp], reasons: dict[int,
 
 
 ORDERS = {
-    "time": ("in time order", in_time),
-    "control": ("at random, as a control", by_chance),
-    "uncertain": ("the model was least sure", by_margin),
-    "typical": ("typical: one of each kind", by_cluster),
-    "new": ("new: unlike what is labelled", by_novelty),
-    "disagreement": ("labelled, and likely wrong", by_doubt),
-    "device": ("kept by the device for a reason", by_device),
+    "time": ("in time order", _in_time),
+    "control": ("at random, as a control", _by_chance),
+    "uncertain": ("the model was least sure", _by_margin),
+    "typical": ("typical: one of each kind", _by_cluster),
+    "new": ("new: unlike what is labelled", _by_novelty),
+    "disagreement": ("labelled, and likely wrong", _by_doubt),
+    "device": ("kept by the device for a reason", _by_device),
 }
 """By name: what a reader sees, and the function."""
 

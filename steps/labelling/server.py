@@ -25,7 +25,7 @@ from steps.settings.profile import data_home
 
 
 class Server:
-    """The page's server, in a thread of its own until it is stopped.
+    """The server of the labelling page, in a thread of its own until it is stopped.
 
     Args:
         sitting: what is labelled.

@@ -27,7 +27,7 @@ NONE, UNSURE = -1, -2
 
 
 class Press(NamedTuple):
-    """A label as the page sends it.
+    """What a labeller pressed: a label as the page sends it.
 
     Attributes:
         id: made when the key was pressed.

@@ -37,7 +37,7 @@ def keep_archive(made: Path) -> Path:
     return made.rename(FOLDER / f"{archive_name()}-{made.stat().st_size}.jsa")
 
 
-def find_archive() -> Path | None:
+def _find_archive() -> Path | None:
     """Return the archive; None if there is none that fits."""
     found = FOLDER.glob(f"{archive_name()}-*.jsa")
     return next((one for one in found if one.stem.endswith(f"-{one.stat().st_size}")), None)
@@ -45,10 +45,10 @@ def find_archive() -> Path | None:
 
 def archive_options() -> str:
     """Return the options of a JVM that uses the archive; empty if there is none."""
-    if not (path := find_archive()):
+    if not (path := _find_archive()):
         return ""
     return f'-Xshare:auto "-XX:SharedArchiveFile={path}" -XX:+VerifySharedSpaces {QUIET}'
 
 
 if __name__ == "__main__":  # for make
-    sys.exit(find_archive() is None)
+    sys.exit(_find_archive() is None)

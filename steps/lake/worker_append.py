@@ -40,7 +40,7 @@ WriteBatches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class LocalRows(NamedTuple):
-    """Rows in the driver's memory: the workers get them without SQL, which takes seconds to start.
+    """Rows in the driver's memory to append, without SQL, which takes seconds to start.
 
     Attributes:
         spark: the session.

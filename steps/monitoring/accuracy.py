@@ -17,7 +17,7 @@ RECENT = 30 * 24 * HOUR
 
 
 class Estimate(NamedTuple):
-    """An accuracy with its 95 % interval, of how many images, and how many had no answer."""
+    """An accuracy on devices' images with its 95 % interval, and how many had no answer."""
 
     accuracy: float
     low: float

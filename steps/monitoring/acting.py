@@ -37,7 +37,7 @@ TIMEOUT = 10.0
 
 
 class Retraining(NamedTuple):
-    """What is a cause besides alarms: so many new labels, so many days; 0: it is none."""
+    """What is a cause to act on besides alarms: so many new labels, so many days; 0: it is none."""
 
     new_labels: int
     every_days: float
@@ -95,7 +95,7 @@ def act(
     if last and now < last + cooldown:
         return f"nothing started before {last + cooldown:%Y-%m-%d %H:%M} UTC (cool-down)"
     if on_breach == "webhook":
-        send_webhook(message | {"causes": new})
+        _send_webhook(message | {"causes": new})
         _note(new, now)
         return f"webhook sent ({', '.join(new)})"
     _note(new, now)
@@ -140,7 +140,7 @@ def webhook_secret() -> bytes:
     return secret
 
 
-def send_webhook(message: dict[str, Any]) -> None:
+def _send_webhook(message: dict[str, Any]) -> None:
     """POST alarms to a receiver, signed as Standard Webhooks describes; try again if that fails.
 
     Raises:

@@ -66,9 +66,9 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
             device=device.name,
             test=alarm.test,
             meaning=TESTS[alarm.test],
-            began=iso(alarm.began),
-            noticed=iso(alarm.noticed),
-            ended=iso(alarm.ended) if alarm.ended else None,
+            began=_iso(alarm.began),
+            noticed=_iso(alarm.noticed),
+            ended=_iso(alarm.ended) if alarm.ended else None,
             cause=f"{device.title}/{number}",
         )
         for number, group in enumerate(grouped(changes.alarms if changes else []), start=1)
@@ -79,11 +79,11 @@ def as_outputs(findings: Findings) -> list[AlarmOutputs]:
 def lasting_causes(found: list[Findings], alarms: list[AlarmOutputs]) -> list[str]:
     """Return the causes of the alarms found that last, each once, and the silences of devices."""
     causes = [alarm.cause for alarm in alarms if alarm.ended is None]
-    silences = [f"{f.device.title}/silent/{iso(f.device.last_seen)}" for f in found if f.is_silent]
+    silences = [f"{f.device.title}/silent/{_iso(f.device.last_seen)}" for f in found if f.is_silent]
     return [*dict.fromkeys(causes), *silences]
 
 
-def iso(micro: int) -> str:
+def _iso(micro: int) -> str:
     """Return when an alarm began or ended, microseconds since 1970, as text, UTC."""
     return datetime.fromtimestamp(micro / 1e6, UTC).isoformat(timespec="minutes")
 
@@ -92,7 +92,7 @@ def summarize(found: list[Findings], images: int, estimate: Estimate | None) -> 
     """Return what the monitor found, the most important first, in one sentence."""
     said = [
         f"{findings.device.title}: {TESTS[first.test]}, since "
-        f"{iso(first.began)[:16].replace('T', ' ')}"
+        f"{_iso(first.began)[:16].replace('T', ' ')}"
         for findings in found
         for first, *_ in grouped(findings.lasting)
     ]

@@ -37,7 +37,7 @@ def released_name(model: str) -> str:
 
 
 def find_model(parameters: Any, inputs: dict[str, str]) -> str:
-    """Return the model that a step works on, by its inputs or else by the newest run that has one.
+    """Return the name of the model of a step, by its inputs or else by the newest run that has one.
 
     Args:
         parameters: of the step.

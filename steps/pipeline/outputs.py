@@ -75,7 +75,7 @@ class UpkeepOutputs(Outputs):
 
 
 class Selection(Record):
-    """Which images a network learns from, how they are split, at what size, and which part of them.
+    """In outputs: which images a network learns from, how they are split, and which part of them.
 
     ``labelled`` is a hash of the labelled images; empty: unknown, as in older runs. ``regions``
     are by device ID, as in the model's record.

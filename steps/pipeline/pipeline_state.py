@@ -50,7 +50,7 @@ class MainOutputs(Outputs):
 
 
 class Unfinished(Record):
-    """The steps up to where the pipeline ended, and the command that resumes it."""
+    """The state of a pipeline that did not finish: its steps, and the command that resumes it."""
 
     steps: list[StepDone]
     next_command: str

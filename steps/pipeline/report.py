@@ -146,16 +146,16 @@ def flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             rows.append((f"{above}{name}", f"{len(value)} entries"))
         elif isinstance(value, list):
-            rows.append((f"{above}{name}", ", ".join(map(rounded, value))))
+            rows.append((f"{above}{name}", ", ".join(map(_rounded, value))))
         else:
-            rows.append((f"{above}{name}", rounded(value)))
+            rows.append((f"{above}{name}", _rounded(value)))
     return rows
 
 
-def rounded(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     """Return a float with four digits, or as an integer from a thousand on; the rest as it is.
 
-    >>> rounded(0.99979716), rounded(12345.6), rounded("as it is")
+    >>> _rounded(0.99979716), _rounded(12345.6), _rounded("as it is")
     ('0.9998', '12346', 'as it is')
     """
     if not isinstance(value, float):
@@ -168,7 +168,7 @@ def template(path: str) -> Template:
     """Return a report's template by its path below ``steps/``."""
     environment = Environment(loader=PackageLoader("steps", "."), autoescape=True)
     environment.globals |= {"flat": flat, "run_address": run_address, "LONG": LONG}
-    environment.filters["rounded"] = rounded
+    environment.filters["rounded"] = _rounded
     return environment.get_template(path)
 
 

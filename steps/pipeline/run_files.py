@@ -36,7 +36,7 @@ def log_run_files(report: Report, parts: Parts, profile: dict[str, Any], outputs
     mlflow.log_text(report.html(), REPORT_FILE)
     mlflow.log_dict(parts, KEY_FILE)
     mlflow.log_dict(profile, PROFILE_FILE)
-    mlflow.log_dict(artifact_sizes(report.run_id), SIZES_FILE)
+    mlflow.log_dict(_artifact_sizes(report.run_id), SIZES_FILE)
     mlflow.log_text(outputs.model_dump_json(indent=2), OUTPUTS_FILE)
 
 
@@ -56,7 +56,7 @@ def read_outputs(run_id: str, outputs: type[AnyOutputs]) -> AnyOutputs:
         ) from error
 
 
-def artifact_sizes(run_id: str) -> dict[str, int]:
+def _artifact_sizes(run_id: str) -> dict[str, int]:
     """Return the sizes in bytes of a run's artifacts, by path."""
     client = MlflowClient()
     files: dict[str, int] = {}
@@ -75,7 +75,7 @@ def missing_files_error(run_id: str) -> str | None:
     logged = _read_dict(run_id, SIZES_FILE)
     if logged is None:
         return f"{SIZES_FILE} of run {run_id} is gone"
-    now = artifact_sizes(run_id)
+    now = _artifact_sizes(run_id)
     for path, size in logged.items():
         if now.get(path) != size:
             how = "is of another size" if path in now else "is gone"
@@ -100,7 +100,7 @@ def change_report(run_id: str, change: Callable[[str], str]) -> bool:
 
 
 def read_key_parts(run_id: str) -> Parts | None:
-    """Return the parts of a run's cache key; None if the file is missing."""
+    """Read a run's file with the parts of its cache key; None if it is missing."""
     return _read_dict(run_id, KEY_FILE)
 
 

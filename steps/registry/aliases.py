@@ -12,21 +12,18 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
 
 from steps.endings import Result
 from steps.errors import RunStep, UserError
 from steps.pipeline.commands import Commands
 from steps.pipeline.tracking_store import ask_store, use_tracking_store
-from steps.registry.versions import COMPARED, REFUSED, onnx_version
+from steps.registry.versions import COMPARED, HIDDEN, REFUSED, find_registered, onnx_version
 from steps.settings.parameters import RELEASED, StepParameters
 from steps.settings.profile import load_profile
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-
-HIDDEN = "PERMISSION_DENIED"
-"""What a server with users answers if there is no such model, or none that this user may read."""
 
 HISTORY = "history."
 REASON_CHARACTERS = 1000
@@ -46,11 +43,6 @@ def version_by_alias(model: str, alias: str) -> ModelVersion | None:
     """Return the version that an alias names; None if there is no such model or alias."""
     ask = MlflowClient().get_model_version_by_alias
     return ask_store(ask, model, alias, missing=("INVALID_PARAMETER_VALUE", HIDDEN))
-
-
-def find_registered(model: str) -> RegisteredModel | None:
-    """Return a registered model; None if there is none that this user may read."""
-    return ask_store(MlflowClient().get_registered_model, model, missing=(HIDDEN,))
 
 
 def unreadable_error(model: str) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 from steps.errors import RunAgain, UserError
 from steps.pipeline.outputs import TrainOutputs
@@ -13,6 +13,9 @@ from steps.pipeline.tracking_store import ask_store
 
 if TYPE_CHECKING:
     import keras
+
+HIDDEN = "PERMISSION_DENIED"
+"""What a server with users answers if there is no such model, or none that this user may read."""
 
 COMPARED = "promotion"
 """Tag of a version: the result of its comparison with the champion."""
@@ -65,6 +68,11 @@ def require_version_number(model: str, version: str) -> ModelVersion:
     return found
 
 
+def find_registered(model: str) -> RegisteredModel | None:
+    """Return a registered model; None if there is none that this user may read."""
+    return ask_store(MlflowClient().get_registered_model, model, missing=(HIDDEN,))
+
+
 def versions_of(model: str) -> list[ModelVersion]:
     """Return all versions of a registered model, with their tags."""
     client = MlflowClient()
@@ -82,7 +90,7 @@ def has_version(model: str, version: str) -> bool:
 
 
 def not_kept_error(version: ModelVersion) -> UserError:
-    """Return the error of a version that the artifact store has not kept as it was written.
+    """Return the error of a registered version that the artifact store has not kept as written.
 
     An alias must not name such a version, so a step reads it back before it sets one.
     """

@@ -11,8 +11,9 @@ from edge.inference.prepare import prepare
 from edge.inference.reference_images import ReferenceImage, ReferenceImages
 from edge.inference.scoring import Scorer
 from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_pixels
 from steps.dataset.split import TEST
-from steps.evaluation.predictions import Predictions, read_pixels
+from steps.evaluation.predictions import Predictions
 
 PER_LABEL = 4
 QUALITY = 90

@@ -30,7 +30,7 @@ Reports = Callable[[tuple[str, str], str, str, Stage], list[DeviceReport]]
 """Returns the devices' reports: see :func:`read_reports`."""
 
 
-class Ending(NamedTuple):
+class Advance(NamedTuple):
     """What a run did with a rollout.
 
     Attributes:
@@ -53,7 +53,7 @@ def advance(
     keys: SigningKeys,
     reports: Reports,
     days: float = FRESH_DAYS,
-) -> Ending:
+) -> Advance:
     """Begin a rollout of the alias ``canary``, or decide about its stage and act on it.
 
     Args:
@@ -78,7 +78,7 @@ def advance(
     name = f"{keras.name} {keras.version}"
     if canary.version == champion.version:  # as a rollout leaves it
         line = f"{name} is {CANARY} and {CHAMPION}: nothing to roll out"
-        return Ending(Action.WAIT, keras, 1.0, line)
+        return Advance(Action.WAIT, keras, 1.0, line)
     stays = versions.source_of(champion)[1]
     if versions.WITHDRAWN in keras.tags:
         raise UserError(
@@ -90,7 +90,7 @@ def advance(
     if rollout is None or rollout.version != str(canary.version):
         _set_stage(champion, canary, stages[0], run_id, keys, days)
         line = f"{name} goes to {stages[0]:.0%} of the devices"
-        return Ending(Action.WIDEN, keras, stages[0], line)
+        return Advance(Action.WIDEN, keras, stages[0], line)
     stage = Stage(released, _release(canary), rollout)
     names = (keras.name, released)
     decision = decide(stage, reports(names, stays, str(keras.version), stage))
@@ -98,13 +98,13 @@ def advance(
         return _take_back(champion, keras, decision, run_id, keys, days)
     line = f"{name} at {rollout.share:.0%} of the devices: {decision.reason}"
     if decision.action is Action.WAIT:
-        return Ending(Action.WAIT, keras, rollout.share, f"{line}; wait for more reports")
+        return Advance(Action.WAIT, keras, rollout.share, f"{line}; wait for more reports")
     wider = [share for share in stages if share > rollout.share]
     if wider:
         _set_stage(champion, canary, wider[0], run_id, keys, days)
-        return Ending(Action.WIDEN, keras, wider[0], f"{line}; it goes to {wider[0]:.0%} now")
+        return Advance(Action.WIDEN, keras, wider[0], f"{line}; it goes to {wider[0]:.0%} now")
     point_alias(keras, CHAMPION, run_id, f"rolled out: {decision.reason}", keys, days)
-    return Ending(Action.WIDEN, keras, 1.0, f"{line}; it is the champion now")
+    return Advance(Action.WIDEN, keras, 1.0, f"{line}; it is the champion now")
 
 
 def _release(version: ModelVersion) -> int:
@@ -136,7 +136,7 @@ def _take_back(
     run_id: str,
     keys: SigningKeys,
     days: float,
-) -> Ending:
+) -> Advance:
     """Release the champion again, for all devices; the canary is withdrawn."""
     client, reason = MlflowClient(), f"taken back: {decision.reason}"
     # first of all, so that no further device gets it
@@ -145,7 +145,7 @@ def _take_back(
     stays = versions.require_version_number(*versions.source_of(champion))
     point_alias(stays, CANARY, run_id, reason, keys, days)
     line = f"{keras.name} {keras.version} is {reason}; {stays.name} {stays.version} stays"
-    return Ending(Action.TAKE_BACK, keras, 0.0, line)
+    return Advance(Action.TAKE_BACK, keras, 0.0, line)
 
 
 def read_reports(

@@ -6,10 +6,11 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
+from steps.dataset.cache_reader import read_pixels
 from steps.dataset.split import TEST
 from steps.evaluation.comparison import Comparison
 from steps.evaluation.paired_counts import pair
-from steps.evaluation.predictions import Predictions, read_pixels
+from steps.evaluation.predictions import Predictions
 from steps.pipeline.report import Report
 from steps.registry.versions import DELTA_VERSION
 

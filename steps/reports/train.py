@@ -11,11 +11,12 @@ from PIL import Image
 
 from steps.audit.audit import Audit
 from steps.dataset.cache import Cache
+from steps.dataset.cache_reader import read_pixels
 from steps.dataset.own_split import describe_own_split
 from steps.dataset.split import GUARD, SPLITS, TEST, describe_guard
 from steps.evaluation.intervals import mean_interval, wilson
 from steps.evaluation.metric_names import label_metric
-from steps.evaluation.predictions import Predictions, read_pixels
+from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import BRIGHT, NIGHT, Slice
 from steps.evaluation.threshold import Threshold
 from steps.pipeline.report import Report

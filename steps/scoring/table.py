@@ -39,8 +39,8 @@ the keys of all: the JVM holds them in memory."""
 
 
 @dataclass(frozen=True)
-class Model:
-    """A registered model that scores images on Spark.
+class ScoringModel:
+    """A registered model whose scores of images fill the table.
 
     Attributes:
         name, number: of the registered version that was promoted, by which people know it.
@@ -87,7 +87,7 @@ class Scoring:
     spark: SparkSession
     profile: Profile
     alias: str
-    model: Callable[[], Model]
+    model: Callable[[], ScoringModel]
     run_id: str
     scored_by: tuple[str, str] | None = field(default=None, init=False)
     _sent: set[str] = field(default_factory=set, init=False)
@@ -150,7 +150,7 @@ class Scoring:
     def _append(
         self,
         images: DataFrame,
-        model: Model,
+        model: ScoringModel,
         transaction: str = "",
         stored: Stored = as_it_is,
     ) -> None:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 
 class Section(BaseModel):
-    """A section of a profile: an unknown key is an error."""
+    """The base of a profile's sections, of which the search space is one: no unknown key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -51,7 +51,7 @@ def predict_by_others(
     held_out: NDArray[np.intp],
     count: int,
 ) -> NDArray[np.float64]:
-    """Predict some images by a head that is fitted on others.
+    """Predict held-out images by a head that is fitted on the others.
 
     Args:
         values: features of all images, ``float32 [N, features]``.

@@ -41,11 +41,6 @@ def print_line(text: str) -> None:
     sys.stderr.flush()
 
 
-def is_lost(error: Exception) -> bool:
-    """Return whether an error is that of an exchange which another rank did not answer."""
-    return "Horovod has been shut down" in str(error)
-
-
 def _is_reached_by_name() -> bool:
     """Return whether other machines reach this one where its own name leads, as seen from here."""
     try:

@@ -106,7 +106,7 @@ def best_way(ways: list[NetworkInput], loss: Callable[[NetworkInput], float]) ->
 
 
 def within_limits(entries: list[Entry], rules: Promotion) -> list[Entry]:
-    """Return the networks that a device can afford by the profile's limits; if none is, all."""
+    """Return the contest's networks that are within the profile's limits; if none is, all."""
     return [one for one in entries if not cost_errors(one.cost, rules)] or entries
 
 
@@ -165,7 +165,7 @@ def hold_contest(
     if len(entries) > 1:
         _at_once(spark, [partial(search_on, one, 1, 1) for one in entries], limits.parallelism)
         for entry in entries:
-            logger.info(describe_first(entry.contender, trials[entry.network]))
+            logger.info(_describe_first(entry.contender, trials[entry.network]))
 
     def lowest(entry: Entry) -> float:
         return min((trial.validation_loss for trial in trials[entry.network]), default=math.inf)
@@ -188,7 +188,7 @@ def _at_once(spark: SparkSession, calls: list[Callable[[], None]], count: int) -
             raise
 
 
-def describe_first(contender: NetworkInput, trials: list[Trial]) -> str:
+def _describe_first(contender: NetworkInput, trials: list[Trial]) -> str:
     """Return what the first trial of a network found."""
     if not trials or trials[0].outcome == FAILED:
         return f"{contender.network}: no result"

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edge.protocol.erased import Erased, ErasedError, Rule
-from steps.erasure.erasure import by_age
-from steps.ingestion.erased import with_rule
+from steps.ingestion.erased import by_age, with_rule
 
 NOON = datetime(2026, 7, 13, 12, tzinfo=UTC)
 ASKED = (NOON + timedelta(days=5)).isoformat()

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 from small_cache import write_cache
 
-from steps.evaluation.predictions import (
-    Predictions,
-    keras_predict,
-    predict_by_keras,
-    predict_split,
-    read_pixels,
-)
+from steps.evaluation.predictions import Predictions, keras_predict, predict_by_keras, predict_split
 
 PROBABILITIES = [
     [0.7, 0.2, 0.1],  # a, correct
@@ -148,14 +142,6 @@ def test_each_of_several_models_predicts_the_same_images(cache):
     assert by_model["other"].metrics()["accuracy"] == 7 / 8
     assert by_model["one"].metrics()["accuracy"] == 1 / 2
     np.testing.assert_array_equal(by_model["one"].sha256, by_model["other"].sha256)
-
-
-def test_pixels_are_read_by_hash(cache):
-    wanted = [f"{number:064x}" for number in (16, 9, 4)]
-    found = read_pixels(cache, "test", wanted)
-    assert set(found) == set(wanted[:2])  # number 4 is of another split
-    for number, digest in ((16, wanted[0]), (9, wanted[1])):
-        assert found[digest].shape == (4, 4, 3) and found[digest][0, 0, 0] == number
 
 
 def test_a_keras_model_predicts_as_it_does_outside_training(cache):

@@ -33,7 +33,7 @@ from steps.evaluation.predictions import keras_predict
 from steps.registry.aliases import require_version
 from steps.registry.local_server import tracking_server
 from steps.registry.versions import load_keras, source_of
-from steps.scoring.table import Model, Scoring
+from steps.scoring.table import Scoring, ScoringModel
 from steps.settings.profile import PROJECT
 
 IMAGES = PROJECT.parent / "shared" / "data" / "package-images" / "images"
@@ -136,7 +136,7 @@ def test_all_ways_agree(released, served, images, lake, tmp_path, capsys):
     profile = lake.fresh(tmp_path)
     scoring = Scoring(
         *(lake.spark, profile, "package-onnx@champion"),
-        *(lambda: Model(*source_of(version), folder), "run"),
+        *(lambda: ScoringModel(*source_of(version), folder), "run"),
     )
     scoring.score_files(str(images))
     rows = lake.spark.read.format("delta").load(f"{profile.lake}/scores").collect()

@@ -12,9 +12,9 @@ from steps.errors import RunStep, UserError
 from steps.evaluation.canary import HOUR, Action, DeviceReport, Stage
 from steps.ingestion.tables import DEVICES, SCORES
 from steps.registry import versions
-from steps.release.rollback import point_alias
+from steps.release.rollback import point_alias, release_again
 from steps.release.rollout import advance, read_reports
-from steps.release.statement import release_again, release_version
+from steps.release.statement import release_version
 
 NAME, RELEASED = "package", "package-onnx"
 

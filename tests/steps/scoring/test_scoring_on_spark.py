@@ -27,7 +27,7 @@ from steps.lake.lease import lease
 from steps.landing.arrivals import Limits
 from steps.landing.listing import list_landing_zone
 from steps.scoring import table
-from steps.scoring.table import Model, Scoring, ledger_of
+from steps.scoring.table import Scoring, ScoringModel, ledger_of
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +38,8 @@ def registry(exported):
     return {"model": _model("1", exported)}
 
 
-def _model(version: str, folder) -> Model:
-    return Model("it's", version, str(folder))
+def _model(version: str, folder) -> ScoringModel:
+    return ScoringModel("it's", version, str(folder))
 
 
 @pytest.fixture
