@@ -188,7 +188,7 @@ def from_environment(action: str, part: str) -> str:
 
 
 def variable(action: str, part: str) -> str:
-    """Return the name of an action's variable.
+    """Return the name of an action's environment variable.
 
     >>> variable("front-door", "SECRET")
     'ACTIONS_FRONT_DOOR_SECRET'

@@ -11,7 +11,7 @@ from edge.inference.prediction import UNSURE
 
 
 class Topics(NamedTuple):
-    """The topics of a device.
+    """The topics of a device, of which Home Assistant learns by discovery.
 
     Attributes:
         state: its state, as JSON.
@@ -27,7 +27,7 @@ class Topics(NamedTuple):
 
 
 def discovery_messages(prefix: str, topics: Topics, state: CameraState) -> dict[str, bytes]:
-    """Return the messages by topic.
+    """Return the discovery messages for Home Assistant by topic.
 
     Args:
         prefix: Home Assistant's topic for discovery.

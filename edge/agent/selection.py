@@ -11,7 +11,7 @@ PAUSE_SECONDS = 1.0
 
 
 class Allowance:
-    """A rate limit whose unused part accumulates, up to an eighth of an hour's count.
+    """How many frames to keep: a rate whose unused part adds up, to an eighth of an hour's count.
 
     Args:
         per_hour: the rate.

@@ -33,7 +33,7 @@ restarts it."""
 
 
 def add_agent_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands.
+    """Add the commands that run the agent and ask it.
 
     Args:
         add: makes a command from its name, its function, its purpose and its options.

@@ -29,7 +29,7 @@ class CaptureResult:
 
 
 def add_capture_command(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command.
+    """Add the command that captures frames.
 
     Args:
         add: makes a command from its name, its function, its purpose and its options.

@@ -27,7 +27,7 @@ SETTINGS = {"camera": "camera", "server": "model", "landing zone": "landing", "d
 
 
 class Finding(NamedTuple):
-    """What a check found.
+    """What a check of the command doctor found.
 
     Attributes:
         name: of the check.

@@ -15,7 +15,7 @@ from edge.protocol.signature import KEYS_FILE, pinned_keys
 
 
 def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the three commands.
+    """Add the three commands on models.
 
     Args:
         add: makes a command from its name, its function, its purpose and its options.

@@ -33,7 +33,7 @@ READ_AHEAD = 8 * ONES
 
 
 class Scan(NamedTuple):
-    """A scan of a JPEG.
+    """A scan of a JPEG, whose data is there or missing.
 
     Attributes:
         content: the segments before it and its data, up to the next marker.

@@ -55,6 +55,6 @@ class Moment:
 
 
 def read_moment(row: sqlite3.Row) -> Moment:
-    """Return the moment of an undated row."""
+    """Return the moment that an undated row of the store has."""
     wall_time = datetime.fromisoformat(row["wall_time"])
     return Moment(wall_time, row["uptime"], row["boot"], is_synced=False)

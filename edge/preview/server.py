@@ -43,7 +43,7 @@ PAGE_HEADER = "X-Lakehouse-Vision"
 
 
 class PreviewError(UserError):
-    """The page cannot be served."""
+    """The preview page cannot be served."""
 
 
 class Preview(ThreadingHTTPServer):

@@ -14,7 +14,7 @@ UNSET_YEAR = 1970
 
 
 class ErasedError(UserError):
-    """The list is damaged."""
+    """The list of what was erased is damaged."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Erased:
-    """The list.
+    """The list of what was erased.
 
     Attributes:
         rules: the images that are erased.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def project_version() -> str:
-    """Return the version, such as ``0.1.0``.
+    """Return the project's version, such as ``0.1.0``.
 
     It is read from a file that is no module, so that another version alone reruns no step.
     """

@@ -8,7 +8,7 @@ MIN_SECRET_BYTES = 24
 
 
 def sign(secret: bytes, id: str, at: str, body: bytes) -> str:
-    """Return the signature of a message.
+    """Return the signature of a webhook's message.
 
     Args:
         secret: that the receiver has too.

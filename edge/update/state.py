@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Failure:
-    """A release that failed on this device.
+    """A release that failed on this device, as its state remembers it.
 
     Attributes:
         release: its number.

@@ -29,7 +29,7 @@ RESERVED_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """The model in use after an update.
+    """The model in use after the updater's check.
 
     Attributes:
         version, release: the model's version and the number of its release.

@@ -29,7 +29,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class Cache:
-    """A complete cache.
+    """A complete Petastorm cache.
 
     Attributes:
         url: the folder or URI of its Parquet files.

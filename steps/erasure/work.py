@@ -28,7 +28,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be removed.
+    """What an erasure is to remove.
 
     Attributes:
         images: bytes of each image, by its sha256.
@@ -68,7 +68,7 @@ def note_pending(profile: Profile, work: Work) -> None:
 
 
 def clear_pending(profile: Profile) -> None:
-    """Note that all is done."""
+    """Note that an erasure has nothing more to do."""
     filesystem, path = fsspec.core.url_to_fs(_pending(profile))
     filesystem.rm_file(path)
 

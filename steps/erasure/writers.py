@@ -11,7 +11,7 @@ from steps.settings.profile import Profile
 
 
 class Writers:
-    """The leases of a lake.
+    """The leases of a lake that keep writers away from an erasure.
 
     Args:
         profile: names the lake.

@@ -65,7 +65,7 @@ class Action(StrEnum):
 
 
 class Decision(NamedTuple):
-    """What becomes of a stage, and why."""
+    """What becomes of a rollout's stage, and why."""
 
     action: Action
     reason: str
@@ -126,7 +126,7 @@ class Stage:
 
 
 def decide(stage: Stage, reports: Sequence[DeviceReport]) -> Decision:
-    """Return what becomes of a stage.
+    """Return what becomes of a rollout's stage.
 
     Args:
         stage: that goes on.

@@ -55,7 +55,7 @@ def past_result(version: ModelVersion) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison.
+    """The result of a comparison of champion and challenger.
 
     Attributes:
         challenger: its predictions.

@@ -18,7 +18,7 @@ KEYS = "123456789"
 
 
 class ClassName(NamedTuple):
-    """How a label is shown.
+    """How the label of a class is shown.
 
     Attributes:
         name: for people.

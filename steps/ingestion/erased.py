@@ -30,7 +30,7 @@ def read_erased(profile: Profile) -> Erased:
 
 
 def write_erased(profile: Profile, erased: Erased) -> None:
-    """Write the list of a lake."""
+    """Write a lake's list of what was erased."""
     make_folder(erasure_folder(profile))
     write_atomically(f"{erasure_folder(profile)}/{ERASED}", erased.text().encode())
 

@@ -34,7 +34,7 @@ IMPORTED = {
 
 
 class MergedLabels(NamedTuple):
-    """The effect of a table of labels.
+    """The effect of labels that were merged into the images from a table.
 
     Attributes:
         added: number of images that had no label.

@@ -27,7 +27,7 @@ def open_store(profile: Profile) -> str:
 
 
 def use_store(uri: str) -> None:
-    """Point MLflow, here and in steps that start now, at a store that :func:`open_store` gave."""
+    """Point a notebook's MLflow, and steps that start now, at a store of :func:`open_store`."""
     _remember_own()
     _point_at(uri)
 

@@ -27,7 +27,7 @@ GROWTH = 1.2
 
 
 class Places(NamedTuple):
-    """Where images lie on the map.
+    """Where images lie on the map of similar ones.
 
     Attributes:
         features: that there were.

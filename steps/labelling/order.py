@@ -31,7 +31,7 @@ class Order:
 
 
 class Filters(BaseModel):
-    """Which images are shown.
+    """Which images the page shows, and in which order.
 
     Attributes:
         order: one of ``ORDERS``.

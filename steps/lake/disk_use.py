@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 @dataclass(frozen=True)
 class DiskUse:
-    """Bytes of a table.
+    """Bytes that a table takes on disk.
 
     Attributes:
         current: of the newest version.
@@ -25,7 +25,7 @@ class DiskUse:
 def measure_table(
     spark: SparkSession, table: DeltaTable, path: str, retention_hours: float
 ) -> DiskUse:
-    """Return what a table takes.
+    """Return what a table takes on disk.
 
     Args:
         spark: the session.

@@ -180,5 +180,5 @@ class Table:
 
 
 def current_version(table: DeltaTable) -> int:
-    """Return the table's newest version."""
+    """Return the newest version of an open table, by Spark."""
     return cast(int, table.history(1).select("version").head()[0])

@@ -52,7 +52,7 @@ class Chunk(NamedTuple):
 
 
 class Arrivals:
-    """The log of one landing zone."""
+    """The log of arrivals in one landing zone."""
 
     def __init__(self, profile: Profile, source: str):
         name = hashlib.sha256(source.encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ FIXES = {
 
 @dataclass
 class LeftOut:
-    """What stands beside the images.
+    """What stands beside the images of a landing zone and is left out.
 
     Attributes:
         suffixes: files that are no images, by suffix.

@@ -79,7 +79,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Compared:
-    """A device's images that are compared.
+    """A device's images that are compared with known ones.
 
     Attributes:
         watched: what is compared with what.

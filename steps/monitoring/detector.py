@@ -43,7 +43,7 @@ USUAL = 0.1
 
 @dataclass(frozen=True)
 class Alarm:
-    """A change that lasted.
+    """A change that lasted, as the detector finds it.
 
     Attributes:
         test: its name.

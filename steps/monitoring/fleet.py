@@ -35,7 +35,7 @@ NAMELESS = "(no device in the name)"
 
 @dataclass(frozen=True)
 class Device:
-    """A device.
+    """A device of the fleet.
 
     Attributes:
         name: its ID; empty: of images whose name has none.

@@ -82,7 +82,7 @@ class Frames:
 
 
 def see(pixels: NDArray[np.uint8], sha256: NDArray[np.bytes_]) -> NDArray[Any]:
-    """Return the records of images.
+    """Return what is seen of images, as records.
 
     Args:
         pixels: RGB, ``uint8 [N, SIDE, SIDE, 3]``.

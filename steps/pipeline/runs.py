@@ -115,7 +115,7 @@ def nested_in(run_id: str) -> str:
 
 
 def experiment_id() -> str:
-    """Return the experiment of the active run."""
+    """Return the ID of the active run's experiment."""
     return str(active_run().info.experiment_id)
 
 

@@ -46,7 +46,7 @@ def data_home() -> Path:
 
 
 class Spark(Section):
-    """How Spark is started."""
+    """The profile's section on how Spark is started."""
 
     master: str | None = Field(description="Spark master URL; null: the running session")
     config: dict[str, str] = Field(description="Spark settings, added to the project's own")
@@ -63,7 +63,7 @@ class Training(Section):
 
 
 class Tuning(Section):
-    """What tune searches."""
+    """The profile's section on what tune searches."""
 
     space: SearchSpace
 
@@ -106,7 +106,7 @@ class Promotion(Section):
 
 
 class Release(Section):
-    """How a release is signed."""
+    """The profile's section on how a release is signed."""
 
     key_file: str | None = Field(
         "data/release.pem",

@@ -50,7 +50,7 @@ for _module in ("hyperopt.spark", "hyperopt.fmin"):
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search ends.
+    """When a search of hyperparameters ends.
 
     Attributes:
         trials: how many, failed ones among them.
@@ -163,7 +163,7 @@ def _read_all(run: Callable[[Any], Any], rows: Iterable[Any]) -> Any:
 
 
 def should_stop_early(trials: list[Trial], patience: int) -> bool:
-    """Return whether the last so many trials found no lower loss than those before them."""
+    """Return whether a search stops: its last trials found no lower loss than earlier ones."""
     losses = [trial.validation_loss for trial in trials]
     if not patience or len(losses) <= patience:
         return False
