@@ -10,8 +10,14 @@ from cluster_site import Site
 from services import SERVERS, cluster
 
 
+@pytest.fixture(scope="module")
+def site(running_site: Site) -> Site:
+    mlflow.set_tracking_uri(running_site.cluster.tracking_uri)  # which MLflow forgets after modules
+    return running_site
+
+
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def running_site() -> Iterator[Site]:
     if not SERVERS.is_dir():
         pytest.skip("no .venv-cluster here: `make cluster` builds it and runs these tests")
     # not pytest's own folder, which PostgreSQL's user may not enter
@@ -26,6 +32,4 @@ def site() -> Iterator[Site]:
                 m.setenv(name, value)
             for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
                 m.delenv(variable, raising=False)
-            mlflow.set_tracking_uri(running.tracking_uri)
             yield Site(running, home)
-            mlflow.set_tracking_uri(None)

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 IMAGES = 96
 SECONDS = 240
+COMPACT = "tuning.space.network=null"
 
 
 def busy(worker: subprocess.Popen) -> bool:
@@ -58,7 +59,7 @@ def test_ingest_goes_on(site: Site):
 
 def test_tuning_goes_on(site: Site):
     log = site.home / "lost-tune.log"
-    process = site.start("tune", log, trials=2, epochs=4)
+    process = site.start("tune", log, override=COMPACT, trials=2, epochs=12)
     before = {run.info.run_id for run in site.runs("trial")}
 
     def trials_run() -> bool:
