@@ -22,7 +22,8 @@ NOISE = re.compile(
     rb"|.*WARN.* NativeCodeLoader: |Using Spark's default log4j profile|Setting default log level"
     rb"|To adjust logging level use sc\.setLogLevel|Total Trials: \d+: \d+ succeeded"
     # of TensorFlow: what its own log levels let pass
-    rb"|I0000 .*\.cc:\d+\] |.*oneDNN custom operations are on|.*This TensorFlow binary is optimized"
+    rb"|I0000 .*\.cc:\d+\] |W0000 .*op_level_cost_estimator\.cc:\d+\] "
+    rb"|.*oneDNN custom operations are on|.*This TensorFlow binary is optimized"
     rb"|To enable the following instructions|.*([Cc]ould not find cuda|failed call to cuInit"
     rb"|Unable to register cu\w+ factory|Cannot dlopen some GPU libraries|TF-TRT Warning)"
     rb"|.*[/ ](petastorm|pyarrow|mlflow)\b.*(Future|Deprecation)Warning: "

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark.serializers import SpecialLengths
 from pyspark.sql import SparkSession
 
 IMPORTED = "LAKEHOUSE_VISION_IMPORTED"
@@ -11,15 +12,15 @@ IMPORTED = "LAKEHOUSE_VISION_IMPORTED"
 
 @contextmanager
 def importing_workers(spark: SparkSession, *modules: str) -> Iterator[None]:
-    """Let workers that start within the block have these modules; the first starts at once.
+    """Let workers that start within the block have these modules.
 
-    It starts in the background. On other machines than this one, Spark starts its workers by itself
-    and each imports what it needs.
+    They are imported in the background from now on. On other machines than this one, Spark starts
+    its workers by itself, and each imports what it needs.
     """
     context = spark.sparkContext
     context.environment[IMPORTED] = " ".join(modules)
     try:
-        context.parallelize([0], 1).map(_start)._jrdd.countAsync()
+        context.parallelize([0], 1).map(_start).count()
         yield
     finally:
         del context.environment[IMPORTED]
@@ -40,4 +41,7 @@ def plain_workers(spark: SparkSession) -> Iterator[None]:
 
 
 def _start(_: int) -> int:
+    """Start Spark's daemon, which imports the modules once it has forked this worker."""
+    # at its end the worker then says that it is not to be used again: it lacks the modules
+    SpecialLengths.END_OF_STREAM = None
     return 0

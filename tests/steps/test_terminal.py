@@ -15,6 +15,7 @@ NOISE = [
     "01:02:03 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform\n",
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n",
     "I0000 00:00:1795917367.576153   15868 devices.cc:76] Number of eligible GPUs: 0\n",
+    "W0000 00:00:1.2 3 op_level_cost_estimator.cc:699] Error in PredictCost() for the op: op:\n",
     "2026-01-01 I tensorflow/core/util/port.cc:153] oneDNN custom operations are on. You may see\n",
     "2026-01-01 I external/cuda.cc:32] Could not find cuda drivers on your machine\n",
     "E0000 00:00:1.2 3 cuda_dnn.cc:8310] Unable to register cuDNN factory: Attempting to\n",

@@ -56,7 +56,8 @@ def test_the_driver_announces_the_address_that_leads_to_the_master(
     assert driver_address(master) == address
 
 
-def test_a_master_with_an_impossible_port_is_one_line():
+def test_a_master_with_an_impossible_port_is_one_line(monkeypatch):
+    monkeypatch.delenv("SPARK_LOCAL_IP", raising=False)  # of a session before
     with pytest.raises(UserError, match="'spark://head:70777' has no valid port: [^\n]*$"):
         driver_address("spark://head:70777")
 
