@@ -66,8 +66,8 @@ made_from() { cat setup/emulation.sh edge/requirements.txt requirements.lock "$@
 # install_wheels FOLDER OPTION…: installs packages for another Python than this machine's
 install_wheels() { "$(setup/uv.sh)" pip install --quiet --only-binary :all: --target "$@"; }
 
-# Prints the locked versions of the tests' tools.
-tools() { grep -E '^(pytest|pytest-timeout|onnx)==' requirements.lock; }
+# Prints the locked versions of what the tests need.
+tools() { grep -E '^(pytest|pytest-timeout|onnx|requests)==' requirements.lock; }
 
 arm64() {
     local root="$SYSTEMS/arm64" site

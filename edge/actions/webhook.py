@@ -4,10 +4,10 @@ import base64
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
-import requests
-import urllib3
+from urllib3.exceptions import HTTPError
 
 from edge.actions.action import (
     CONNECT_SECONDS,
@@ -22,7 +22,7 @@ from edge.actions.action import (
 )
 from edge.cameras.camera import FrameImage
 from edge.protocol.webhook_signature import MIN_SECRET_BYTES, sign
-from edge.update.deadline import Deadline, DeadlineAdapter
+from edge.update.client import Client
 
 MAX_WAITING = 100
 """Changes that wait for a server; beyond them, the oldest is dropped."""
@@ -47,9 +47,7 @@ class Webhook(Action):
         self._secret, self.dropped = _secret(name, settings.secret_file), 0
         self._changes: deque[CameraState] = deque()
         self._lock = threading.Lock()
-        self._session, self._deadline = requests.Session(), Deadline()
-        for scheme in self.schemes:
-            self._session.mount(f"{scheme}://", DeadlineAdapter(self._deadline))
+        self._client = Client(settings.url, settings.ca_file)
 
     def observe(self, state: CameraState, is_change: bool, image: FrameImage) -> None:
         """Queue a change."""
@@ -99,23 +97,14 @@ class Webhook(Action):
     ) -> int:
         """Return the status of the answer, whose body is not read: it may have any length."""
         try:
-            with (
-                self._deadline.within(REQUEST_SECONDS),
-                self._session.request(
-                    method,
-                    self.settings.url,
-                    data=body,
-                    headers=headers,
-                    timeout=CONNECT_SECONDS,
-                    verify=self.settings.ca_file or True,
-                    allow_redirects=False,
-                    stream=True,
-                ) as answer,
-            ):
-                return answer.status_code
-        # requests does not wrap each of urllib3's errors
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            if self._deadline.is_over:
+            with self._client.deadline.within(REQUEST_SECONDS):
+                answer = self._client.request(
+                    method, headers=headers, body=body, timeout=CONNECT_SECONDS
+                )
+                with closing(answer):
+                    return answer.status
+        except HTTPError as error:
+            if self._client.deadline.is_over:
                 why = f"{self.address} does not answer within {REQUEST_SECONDS:g} s"
                 raise ActionError(why) from error
             # the error's own text shows the path

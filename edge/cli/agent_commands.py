@@ -132,15 +132,14 @@ def running_status(page: "PageSettings") -> dict[str, Any]:
     Raises:
         UserError: no agent answers.
     """
-    import requests
+    import urllib3
 
     address = web_address(LOOPBACK.get(page.host, page.host), page.port)
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # a user's proxy does not lead to this machine
-            answer = session.get(f"{address}/status", timeout=ANSWER_SECONDS)
-            return cast(dict[str, Any], answer.json())
-    except (requests.RequestException, ValueError) as error:
+        # no proxy of the user's, which does not lead to this machine
+        answer = urllib3.request("GET", f"{address}/status", timeout=ANSWER_SECONDS, retries=False)
+        return cast(dict[str, Any], answer.json())
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
         why = f"no agent answers at {address}: systemctl status lakehouse-vision"
         raise UserError(why) from error
 

@@ -1,15 +1,17 @@
 """``python -m edge predict``: a small client of ``mlflow models serve``."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import requests
+import urllib3
 
 from edge.inference.errors import UserError
 from edge.protocol.addresses import without_userinfo
+from edge.update.client import Client
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
 IMAGES_PER_REQUEST = 16
@@ -35,17 +37,17 @@ def predict(server: str, files: list[Path], device: str = "") -> Iterator[dict[s
             refused; the message has their names and reasons.
     """
     bad: list[str] = []
-    with requests.Session() as session:
-        for start in range(0, len(files), IMAGES_PER_REQUEST):
-            batch = list(_readable(files[start : start + IMAGES_PER_REQUEST], bad))
-            while batch:
-                answer = _post(session, server.rstrip("/"), batch, device)
-                if isinstance(answer, list):
-                    for (file, _), prediction in zip(batch, answer, strict=True):
-                        yield {"file": file.name, **prediction}
-                    break
-                file, _ = batch.pop(int(answer[1]))
-                bad.append(f"{file} {' '.join(answer[2].split())}")
+    client, address = Client(server.rstrip("/")), without_userinfo(server)
+    for start in range(0, len(files), IMAGES_PER_REQUEST):
+        batch = list(_readable(files[start : start + IMAGES_PER_REQUEST], bad))
+        while batch:
+            answer = _post(client, address, batch, device)
+            if isinstance(answer, list):
+                for (file, _), prediction in zip(batch, answer, strict=True):
+                    yield {"file": file.name, **prediction}
+                break
+            file, _ = batch.pop(int(answer[1]))
+            bad.append(f"{file} {' '.join(answer[2].split())}")
     if bad:
         raise UserError("; ".join(bad))
 
@@ -60,29 +62,29 @@ def _readable(files: list[Path], bad: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _post(
-    session: requests.Session, server: str, batch: list[tuple[Path, str]], device: str
+    client: Client, address: str, batch: list[tuple[Path, str]], device: str
 ) -> list[dict[str, Any]] | re.Match[str]:
     """Return the predictions, or the server's refusal of one of the images."""
-    address = without_userinfo(server)
     rows = [[content, device] for _, content in batch]
     try:
-        answer = session.post(
-            f"{server}/invocations",
+        answer = client.request(
+            "POST",
+            "/invocations",
             json={"dataframe_split": {"columns": ["image", "device"], "data": rows}},
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         )
-        content = answer.json()
-        if answer.ok:
+        content = json.loads(answer.read())
+        if answer.status < 400:
             return cast(list[dict[str, Any]], content["predictions"])
         reason = str(content["message"])
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.MissingSchema) as error:
+    except (ValueError, KeyError, TypeError) as error:  # a malformed address too
+        raise UserError(
+            f"{address} does not answer as a scoring server: check the address"
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
         raise UserError(
             f"no scoring server answers at {address}; start one: mlflow models serve "
             "-m models:/<name>-onnx@champion --env-manager local --port 5001"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{address} does not answer as a scoring server: check the address"
         ) from error
     refusal = REFUSAL.search(reason)
     if refusal and int(refusal[1]) < len(batch):

@@ -91,6 +91,8 @@ check() {
         stop "$(uname -m) is not a 64-bit system: install the 64-bit Pi OS"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         stop "Python's venv is missing: sudo apt install -y python3-venv, then again"
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] ||
+        say "servers with https need: sudo apt install -y ca-certificates"
     if [[ -z $camera ]]; then
         camera=opencv
         ! "$python" -c 'import libcamera' 2>/dev/null || camera=picamera2

@@ -7,11 +7,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import requests
-
 
 class Deadline:
-    """Cuts a session's connection when the time is over, whatever it waits for.
+    """Cuts a client's connection when the time is over, whatever it waits for.
 
     Attributes:
         is_over: whether it did.
@@ -33,6 +31,17 @@ class Deadline:
         finally:
             timer.cancel()
 
+    def watch_all(self, manager: Any) -> None:
+        """Watch each connection that one of urllib3's pool managers opens."""
+        make = manager._new_pool
+
+        def new_pool(*arguments: Any, **options: Any) -> Any:
+            pool = make(*arguments, **options)
+            pool.ConnectionCls = partial(_watched, pool.ConnectionCls, self)
+            return pool
+
+        manager._new_pool = new_pool
+
     def watch(self, connection: socket.socket) -> None:
         """Cut this connection instead of the one before, from its TLS handshake on."""
         if self._connection:
@@ -46,26 +55,6 @@ class Deadline:
         if self._connection:
             with suppress(OSError):  # it is closed already
                 self._connection.shutdown(socket.SHUT_RDWR)
-
-
-class DeadlineAdapter(requests.adapters.HTTPAdapter):
-    """Makes the connections of a session known to its deadline.
-
-    Args:
-        deadline: of the session.
-        options: of ``requests``' own adapter.
-    """
-
-    def __init__(self, deadline: Deadline, **options: Any):
-        self._deadline = deadline
-        super().__init__(**options)
-
-    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
-        """Return a pool whose connections are watched."""
-        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
-        if isinstance(pool.ConnectionCls, type):
-            pool.ConnectionCls = partial(_watched, pool.ConnectionCls, self._deadline)
-        return pool
 
 
 def _watched(kind: Any, deadline: Deadline, **options: Any) -> Any:

@@ -114,7 +114,7 @@ class Registry:
         have = to.stat().st_size if to.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with self._server.get("/model-versions/get-artifact", query, headers, limit) as answer:
-            if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 to.unlink()
                 raise RegistryError(f"the server's {path} is shorter than released: pull again")
             is_rest = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")

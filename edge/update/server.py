@@ -4,16 +4,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-import requests
 import urllib3
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ProxyError, SSLError
 
 from edge.protocol.addresses import without_userinfo
-from edge.update.deadline import Deadline, DeadlineAdapter
+from edge.update.client import Client, basic
 from edge.update.errors import RegistryError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
@@ -29,9 +30,8 @@ LONGEST_MESSAGE = 500
 """Characters of a server's error message that are shown."""
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow no redirect; even if told not to, requests unzips all that comes with one."""
+# a server closes an idle connection after seconds, possibly just before the next request
+RETRY_ONCE = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
 
 
 class Server:
@@ -56,21 +56,9 @@ class Server:
     def __init__(self, address: str):
         self._root = address.rstrip("/")
         self.address = without_userinfo(self._root)
-        self._session, self._deadline = _Session(), Deadline()
+        self._client = Client(self._root, **_certificates())
+        self._user = _user()
         self.start_round()
-        self._session.headers["Accept-Encoding"] = "identity"
-        # a server closes an idle connection after seconds, possibly just before the next request
-        retry_once = urllib3.Retry(total=1, connect=0, read=1, redirect=0, status=0, other=0)
-        for scheme in ("http://", "https://"):
-            adapter = DeadlineAdapter(self._deadline, max_retries=retry_once)
-            self._session.mount(scheme, adapter)
-        self._verify, self._session.cert = _certificates()
-        user, password = (_set(part) for part in ("USERNAME", "PASSWORD"))
-        token = _set("TOKEN")
-        if user and password:
-            self._session.auth = (user, password)
-        elif token:
-            self._session.auth = _bearer(token)
 
     def start_round(self) -> None:
         """Give all requests from now on an hour together."""
@@ -83,7 +71,7 @@ class Server:
         query: dict[str, str],
         headers: dict[str, str] | None = None,
         length: int = LONGEST_ANSWER,
-    ) -> Iterator[requests.Response]:
+    ) -> Iterator[BaseHTTPResponse]:
         """Request a route; read the answer by :func:`read_chunks` or :func:`read_content`.
 
         The connection is cut if request and answer, inside the block, are too slow for an answer
@@ -96,36 +84,34 @@ class Server:
         if left <= 0:
             raise RegistryError(f"{self.address} is too slow: the rest follows with the next poll")
         with (
-            self._deadline.within(min(left, READ_SECONDS + length / SLOWEST)),
-            self._request(route, query, headers) as answer,
+            self._client.deadline.within(min(left, READ_SECONDS + length / SLOWEST)),
+            closing(self._request(f"{route}?{urlencode(query)}", headers or {})) as answer,
         ):
+            self._require_success(answer, query)
             yield answer
 
-    def _request(
-        self, route: str, query: dict[str, str], headers: dict[str, str] | None
-    ) -> requests.Response:
+    def _request(self, route: str, headers: dict[str, str]) -> BaseHTTPResponse:
         try:
-            answer = self._session.get(
-                self._root + route,
-                params=query,
-                headers=headers,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                stream=True,
-                verify=self._verify,
+            return self._client.request(
+                "GET",
+                route,
+                headers=self._user | headers,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                retries=RETRY_ONCE,
             )
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except HTTPError as error:
             raise RegistryError(self._why_no_answer(error)) from error
-        if answer.is_redirect:
-            with answer:
-                to = without_userinfo(answer.headers["Location"][:200])
-                raise RegistryError(
-                    f"{self.address} redirects to {to}, which is not followed: set model.server to "
-                    "the right address"
-                )
-        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+
+    def _require_success(self, answer: BaseHTTPResponse, query: dict[str, str]) -> None:
+        if location := answer.get_redirect_location():
+            raise RegistryError(
+                f"{self.address} redirects to {without_userinfo(location[:200])}, which is not "
+                "followed: set model.server to the right address"
+            )
+        if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             begin = b""
-            with answer, suppress(urllib3.exceptions.HTTPError):
-                begin = answer.raw.read(100)
+            with suppress(HTTPError):
+                begin = answer.read(100)
             if b"Invalid Host" in begin:
                 host = urlsplit(self._root).hostname
                 raise RegistryError(
@@ -136,37 +122,34 @@ class Server:
                 f"{self.address} does not let this user read {query['name']}: set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
-        is_past_end = answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-        if not answer.ok and not is_past_end:
-            with answer:
-                raise RegistryError(f"{self.address}: {_reason(answer)}")
-        return answer
+        is_past_end = answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        if answer.status >= HTTPStatus.BAD_REQUEST and not is_past_end:
+            raise RegistryError(f"{self.address}: {_reason(answer)}")
 
-    def _why_no_answer(self, error: Exception) -> str:
-        if self._deadline.is_over:
+    def _why_no_answer(self, error: HTTPError) -> str:
+        if self._client.deadline.is_over:
             return f"{self.address} is too slow: it has not answered in time"
-        match error:
-            case requests.exceptions.ProxyError():
+        match error.reason if isinstance(error, MaxRetryError) else error:
+            case ProxyError():
                 advice = "check HTTPS_PROXY and NO_PROXY"
                 return f"the proxy to {self.address} does not connect: {advice}"
-            case requests.exceptions.SSLError():
+            case SSLError() as cause:
                 return (
-                    f"{self.address} is not trusted ({_tls_reason(error)}): check this device's "
+                    f"{self.address} is not trusted ({_tls_reason(cause)}): check this device's "
                     "clock, and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
                 )
-            case requests.ConnectionError() | requests.Timeout():
-                advice = "check the address, and that it runs"
-                return f"no MLflow server answers at {self.address}: {advice}"
-        # requests does not wrap urllib3's error about a host such as "mlflow..local"
-        return f"{self.address} is not a server's address ({without_userinfo(str(error))})"
+            case LocationValueError():
+                return f"{self.address} is not a server's address ({without_userinfo(str(error))})"
+        advice = "check the address, and that it runs"
+        return f"no MLflow server answers at {self.address}: {advice}"
 
 
 def _set(part: str) -> str | None:
     return os.environ.get(f"MLFLOW_TRACKING_{part}") or None
 
 
-def _certificates() -> tuple[bool | str, str | None]:
-    """Return the CA to trust, or whether to check at all; and the client's own certificate."""
+def _certificates() -> dict[str, str | None]:
+    """Return the CA to trust, or that none is checked; and the client's own certificate."""
     authority, own = _set("SERVER_CERT_PATH"), _set("CLIENT_CERT_PATH")
     insecure = (_set("INSECURE_TLS") or "").lower() in ("true", "1")
     if insecure and authority:
@@ -177,28 +160,32 @@ def _certificates() -> tuple[bool | str, str | None]:
     for name, path in (("SERVER", authority), ("CLIENT", own)):
         if path and not os.path.exists(path):
             raise RegistryError(f"MLFLOW_TRACKING_{name}_CERT_PATH names no file: {path}")
-    return (authority or not insecure), own
+    if not insecure:
+        return {"ca": authority, "cert_file": own}
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each connection
+    return {"cert_reqs": "CERT_NONE", "cert_file": own}
 
 
-def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
+def _user() -> dict[str, str]:
+    user, password, token = (_set(part) for part in ("USERNAME", "PASSWORD", "TOKEN"))
+    if user and password:
+        return {"Authorization": basic(user, password)}
+    if token and not (token.isascii() and token.isprintable()):
+        raise RegistryError("MLFLOW_TRACKING_TOKEN has characters that no token has: copy it again")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
-    return authorise
 
-
-def read_chunks(answer: requests.Response) -> Iterator[bytes]:
+def read_chunks(answer: BaseHTTPResponse) -> Iterator[bytes]:
     """Yield an answer's bytes as they arrive.
 
     Raises:
         urllib3.exceptions.HTTPError: the connection breaks off, or is cut.
     """
-    while chunk := answer.raw.read1(CHUNK):  # not `read`, which waits for a full chunk
+    while chunk := answer.read1(CHUNK):  # not `read`, which waits for a full chunk
         yield chunk
 
 
-def read_content(answer: requests.Response) -> bytes:
+def read_content(answer: BaseHTTPResponse) -> bytes:
     """Return an answer that is not a file; one above ``LONGEST_ANSWER`` is a ``ValueError``."""
     content = b""
     for chunk in read_chunks(answer):
@@ -215,10 +202,10 @@ def _tls_reason(error: BaseException) -> str:
     return reason[1].strip() if reason else said
 
 
-def _reason(answer: requests.Response) -> str:
+def _reason(answer: BaseHTTPResponse) -> str:
     """Return the server's error message, on one line."""
     try:
         message = str(json.loads(read_content(answer))["message"])
-    except (ValueError, KeyError, TypeError, RecursionError, urllib3.exceptions.HTTPError):
+    except (ValueError, KeyError, TypeError, RecursionError, HTTPError):
         message = answer.reason or "an error without a reason"
-    return f"{' '.join(message.split())[:LONGEST_MESSAGE]} (HTTP {answer.status_code})"
+    return f"{' '.join(message.split())[:LONGEST_MESSAGE]} (HTTP {answer.status})"

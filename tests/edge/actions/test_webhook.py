@@ -138,7 +138,7 @@ def test_a_server_that_is_away_delays_nothing_and_gets_the_newest_changes(webhoo
     end = time.monotonic() + 5
     while door.failure is None and time.monotonic() < end:
         time.sleep(0.01)
-    assert door.failure == f"http://127.0.0.1:{port} cannot be reached: ConnectionError"
+    assert door.failure == f"http://127.0.0.1:{port} cannot be reached: NewConnectionError"
     with receiver(port) as server:
         server.wait_for(MAX_WAITING)
     assert server.states == [str(number) for number in range(1800, 2000, 2)]

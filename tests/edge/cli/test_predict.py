@@ -94,6 +94,15 @@ def test_no_server_names_the_command_that_starts_one(files, capsys):
     assert "mlflow models serve" in said and said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "address", ["", "localhost:5001", "http://[::1", "http://mlflow..local", "ftp://mlflow"]
+)
+def test_no_address_is_one_line(files, capsys, address):
+    assert main(["predict", "--server", address, files[0]]) == 1
+    said = capsys.readouterr().err
+    assert "check the address" in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize("numbers", [[0], [1], [15], [19], [0, 1, 17], range(16), range(20)])
 def test_refused_images_are_named_and_the_others_are_answered(server, files, capsys, numbers):
     for number in numbers:

@@ -40,20 +40,6 @@ def test_a_server_that_cannot_be_asked_is_named_without(address):
     assert "secret" not in str(error.value) and "server" in str(error.value)
 
 
-def test_the_user_in_an_address_still_asks(monkeypatch):
-    server = Server("http://me:secret@mlflow")
-    asked = []
-
-    def send(request, **options):
-        asked.append(request.headers["Authorization"])
-        raise OSError("no network")
-
-    monkeypatch.setattr(server._session, "send", send)
-    with pytest.raises(OSError, match="no network"):
-        server.get("/x", {}).__enter__()
-    assert asked[0].startswith("Basic ") and server.address == "http://mlflow"
-
-
 def test_the_devices_state_has_none(tmp_path):
     agent = agent_of(
         tmp_path,

@@ -59,6 +59,22 @@ def test_a_poll_ends_whatever_never_ends(updated, monkeypatch, prefix, drip, sch
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["nothing", "header"])
+def test_a_poll_ends_though_a_proxys_tunnel_never_opens(updated, monkeypatch, name):
+    monkeypatch.setattr("edge.update.server.READ_SECONDS", 0.5)
+    monkeypatch.setattr("edge.update.server.SLOWEST", 1 << 30)
+    monkeypatch.setattr("edge.update.server.CONNECT_SECONDS", 20.0)
+    for variable in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with dripping(*DRIPS[name]) as address:
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        began = time.monotonic()
+        with pytest.raises(RegistryError, match="is too slow"):
+            Registry("https://mlflow.example").release("m", "champion")
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.timeout(60)
 def test_a_round_ends_though_each_file_is_in_time(updated, monkeypatch):
     monkeypatch.setattr("edge.update.server.ROUND_SECONDS", 1.0)
     updated.server.fault = lambda handler: time.sleep(0.7) if is_file(handler) else False

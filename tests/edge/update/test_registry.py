@@ -40,12 +40,15 @@ def test_no_server_is_one_line(tmp_path, capsys):
     "address",
     [
         *("localhost:5000", "http://", "ftp://localhost", "nonsense"),
-        *("http://mlflow..local:5000", f"http://{'m' * 64}.local"),
+        *("http://mlflow..local:5000", f"http://{'m' * 64}.local", f"http://{'ü' * 64}.local"),
+        *("//mlflow", "http://:5000", "http://[::1", "http://mlflow:port", "http://mlflow:99999"),
     ],
 )
-def test_no_address_is_one_line(tmp_path, address):
-    with pytest.raises(RegistryError, match="is not a server's address"):
-        pull(address, "m", "champion", tmp_path)
+def test_no_address_is_one_line(tmp_path, capsys, address):
+    command = ["pull", "--server", address, "--model", "m", "--into", str(tmp_path)]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "is not a server's address" in said and said.count("\n") == 1
 
 
 class FaultyServer(http.server.BaseHTTPRequestHandler):
@@ -110,19 +113,25 @@ def test_a_faulty_transfer_is_refused(faulty, tmp_path, fault, error, message):
 
 
 @pytest.mark.parametrize(
-    ("environment", "sent"),
+    ("environment", "in_address", "sent"),
     [
-        ({"USERNAME": "pi", "PASSWORD": "secret"}, "Basic cGk6c2VjcmV0"),
-        ({"TOKEN": "abc"}, "Bearer abc"),
-        ({"USERNAME": "pi", "PASSWORD": "secret", "TOKEN": "abc"}, "Basic cGk6c2VjcmV0"),
-        ({}, None),
+        ({"USERNAME": "pi", "PASSWORD": "secret"}, "", "Basic cGk6c2VjcmV0"),
+        ({"TOKEN": "abc"}, "", "Bearer abc"),
+        ({"USERNAME": "pi", "PASSWORD": "secret", "TOKEN": "abc"}, "", "Basic cGk6c2VjcmV0"),
+        ({"USERNAME": "pi", "PASSWORD": "ß"}, "", "Basic cGk6w58="),  # UTF-8
+        ({}, "", None),
+        ({}, "pi@", None),
+        ({}, "pi:s%40cret@", "Basic cGk6c0BjcmV0"),
+        ({"TOKEN": "abc"}, "pi:secret@", "Bearer abc"),
     ],
 )
-def test_the_user_is_taken_from_the_environment(faulty, tmp_path, monkeypatch, environment, sent):
+def test_the_user_is_taken_from_the_environment_or_the_address(
+    faulty, tmp_path, monkeypatch, environment, in_address, sent
+):
     for part in ("USERNAME", "PASSWORD", "TOKEN"):
         monkeypatch.delenv(f"MLFLOW_TRACKING_{part}", raising=False)
     for part, value in environment.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{part}", value)
     FaultyServer.fault = "none"
-    pull(faulty, "m", "champion", tmp_path, unsigned=True)
+    pull(faulty.replace("//", f"//{in_address}"), "m", "champion", tmp_path, unsigned=True)
     assert set(FaultyServer.authorization) == {sent}
