@@ -41,7 +41,7 @@ from steps.lake.session import spark_session
 from steps.pipeline.outputs import IngestOutputs, Selection
 from steps.pipeline.run_files import read_outputs
 from steps.pipeline.runs import LATEST, resolve_input
-from steps.scoring.table import Model, Scoring
+from steps.scoring.table import Scoring, ScoringModel
 from steps.settings.profile import Profile, load_profile
 
 SIDE = 32
@@ -199,7 +199,7 @@ def score(profile: Profile) -> None:
         command = f"from benchmarks.scoring import export; export({str(home)!r})"
         subprocess.run([sys.executable, "-c", command], check=True)
     with spark_session(profile, "scale") as spark:
-        model = Model("scale", "1", str(home / "model"))
+        model = ScoringModel("scale", "1", str(home / "model"))
         Scoring(spark, profile, "scale@champion", lambda: model, "scale").score_images(_ingested())
 
 

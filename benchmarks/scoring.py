@@ -34,7 +34,7 @@ from edge.inference.record import MODEL_FILE, ModelRecord
 from edge.inference.scoring import Scorer
 from edge.protocol.release import sha256_of
 from steps.lake.session import spark_session
-from steps.scoring.table import Model, Scoring
+from steps.scoring.table import Scoring, ScoringModel
 from steps.settings.profile import load_profile
 
 SIZE = (128, 128)
@@ -123,7 +123,7 @@ def measure_spark(pool, home: Path, options: argparse.Namespace) -> dict[str, fl
     """Spark against the limit over the same files, and the time to the first row."""
     local = load_profile("local")
     profile = local.model_copy(update={"lake": str(home / "lake")})
-    model = Model("benchmark", "1", str(home / "model"))
+    model = ScoringModel("benchmark", "1", str(home / "model"))
     repeat(options.images, home / "first", 2)
     repeat(options.images, home / "warm", 200)
     ratios, rates = [], []
