@@ -7,7 +7,7 @@ preparing them. So the workers read the table's files themselves.
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import fsspec
@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from steps.dataset.prepared_rows import READ, prepare_rows
 from steps.ingestion.tables import TIME
-from steps.lake.delta_log import open_files
+from steps.lake.delta_log import read_by_row_group
 from steps.pipeline.outputs import Selection
 
 MOST_BYTES = 256 * 2**20
@@ -67,7 +67,7 @@ def fill_small(
         place = f"{folder}/split={split}/row_group={number}/images.parquet"
         group = images.slice(start, count).drop_columns(["split", "row_group"])
         with fsspec.open(place, "wb", auto_mkdir=True) as file:
-            # times as Spark writes them; Petastorm reads no others without a time zone
+            # with times as Spark writes them
             pq.write_table(group, file, count, use_deprecated_int96_timestamps=True, **PLAIN)
         start += count
 
@@ -78,16 +78,12 @@ def _prepare_share(
     """Yield the prepared images of a share of the files' row groups."""
     places = {key: place for place, key in enumerate(_rows(plan, "path", "sha256"))}
     wanted = pc.field("sha256").isin(plan["sha256"])
-    fragments = open_files(selection.table, files, READ).get_fragments()
-    groups = (group for fragment in fragments for group in fragment.split_by_row_group())
-    for group in islice(groups, share, None, shares):
-        images = group.to_table(schema=READ, filter=wanted)
-        at = pa.array(map(places.get, _rows(images, "path", "sha256")), pa.int64())
-        images, planned = images.filter(at.is_valid()), plan.take(at.drop_null())
-        for name in planned.column_names:
-            if name not in images.column_names:
-                images = images.append_column(name, planned[name])
-        yield from prepare_rows(images.to_batches(), selection)
+    for found in read_by_row_group(selection.table, files, READ, wanted, share, shares):
+        at = pa.array(map(places.get, _rows(found, "path", "sha256")), pa.int64())
+        columns: dict[str, pa.ChunkedArray] = {}
+        for table in (found.filter(at.is_valid()), plan.take(at.drop_null())):
+            columns |= zip(table.column_names, table.columns, strict=True)
+        yield from prepare_rows(pa.table(columns).to_batches(), selection)
 
 
 def _rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:

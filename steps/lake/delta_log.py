@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -194,29 +195,39 @@ class DeltaLog:
             few: read what the condition asks for first, and then only the row groups that have
                 such rows: for long columns.
         """
-        rows = open_files(self.table, files, schema)
-        if not few:
-            return rows.to_table(filter=where)
-        groups = [
-            group.to_table(schema=schema, filter=where)
-            for fragment in rows.get_fragments()
-            for group in fragment.split_by_row_group(where, schema)
-            if group.count_rows(filter=where)
-        ]
-        return pa.concat_tables([schema.empty_table(), *groups])
+        if few:
+            found = read_by_row_group(self.table, files, schema, where)
+            return pa.concat_tables([schema.empty_table(), *found])
+        return _open_files(self.table, files, schema).to_table(filter=where)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/_delta_log/{name}"
 
 
-def open_files(table: str, files: Iterable[str], schema: pa.Schema) -> ds.Dataset:
-    """Return data files of a table that a plain reader can read.
+def read_by_row_group(
+    table: str,
+    files: Iterable[str],
+    schema: pa.Schema,
+    where: Expression,
+    share: int = 0,
+    shares: int = 1,
+) -> Iterator[pa.Table]:
+    """Yield the rows of each row group that has some; of the others, no long column is read.
 
     Args:
         table: folder or URI.
-        files: paths below the table.
-        schema: the columns that are read; those that a file lacks are null.
+        files, schema, where: as for :meth:`DeltaLog.read_rows`.
+        share, shares: one in so many row groups, from this one on.
     """
+    rows = _open_files(table, files, schema)
+    fragments = rows.get_fragments()
+    groups = (group for one in fragments for group in one.split_by_row_group(where, schema))
+    for group in islice(groups, share, None, shares):
+        if group.count_rows(filter=where):
+            yield group.to_table(schema=schema, filter=where)
+
+
+def _open_files(table: str, files: Iterable[str], schema: pa.Schema) -> ds.Dataset:
     filesystem, root = fsspec.core.url_to_fs(table)
     options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")  # Spark's older format
     parquet = ds.ParquetFileFormat(read_options=options)
