@@ -18,6 +18,7 @@ from steps.lake.class_archive import archive_options
 from steps.lake.early_session import EarlySession
 from steps.lake.executors import driver_address, executor_environment, project_archive
 from steps.lake.jars import delta_jars, end_jvm, s3_jars
+from steps.lake.workers import DAEMON
 from steps.pipeline.signals import held_back
 from steps.settings.profile import PROJECT, Profile
 from steps.terminal import is_verbose
@@ -231,7 +232,7 @@ def _settings(profile: Profile) -> dict[str, str]:
         # the space for compiled code from 240 MB to 48, which a session of hours fills.
         compiler = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
         settings["spark.driver.extraJavaOptions"] += f" {compiler} {archive_options()}"
-        settings["spark.python.daemon.module"] = "steps.lake.worker_daemon"
+        settings[DAEMON] = "steps.lake.worker_daemon"
         settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.driver.host"] = "127.0.0.1"
         settings["spark.hadoop.fs.defaultFS"] = "file:///"  # whatever HADOOP_CONF_DIR says

@@ -9,6 +9,10 @@ from pyspark.sql import SparkSession
 IMPORTED = "LAKEHOUSE_VISION_IMPORTED"
 """Names the modules in a worker's environment. Spark keeps a daemon for each environment."""
 
+DAEMON = "spark.python.daemon.module"
+"""Spark's setting that names the daemon of its Python workers: ours, where they are on this
+machine."""
+
 
 @contextmanager
 def importing_workers(spark: SparkSession, *modules: str) -> Iterator[None]:
@@ -20,7 +24,8 @@ def importing_workers(spark: SparkSession, *modules: str) -> Iterator[None]:
     context = spark.sparkContext
     context.environment[IMPORTED] = " ".join(modules)
     try:
-        context.parallelize([0], 1).map(_start).count()
+        if context.getConf().get(DAEMON):
+            context.parallelize([0], 1).map(_start).count()
         yield
     finally:
         del context.environment[IMPORTED]
