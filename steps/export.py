@@ -48,7 +48,7 @@ def export(run: StepRun, parameters: Parameters) -> ExportOutputs:
     from steps.reports.export import fill_report
 
     keys = signing_keys(run.profile.release.key_file)
-    configure_tensorflow(threads=0)
+    configure_tensorflow()
     alias = parameters.alias
     source = aliases.require_version(run.profile.model, alias, made_by="promote")
     train_run_id, source_number = source.tags[versions.TRAINED_BY], str(source.version)

@@ -81,7 +81,7 @@ def _promote_challenger(run: StepRun, parameters: Parameters) -> PromoteOutputs:
     from steps.release.onnx_graph import measure_onnx
     from steps.reports.promote import fill_report
 
-    configure_tensorflow(threads=0)
+    configure_tensorflow()
     registered = run.read("register", RegisterOutputs)
     challenger = versions.require_version_number(registered.model, registered.version)
     champion = aliases.version_by_alias(challenger.name, CHAMPION)

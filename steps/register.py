@@ -48,7 +48,7 @@ def register(run: StepRun, parameters: Parameters) -> RegisterOutputs:
     """Log the network with its signature, register it, check it, and set the alias."""
     from steps.reports.register import fill_report
 
-    configure_tensorflow(threads=0)
+    configure_tensorflow()
     trained = run.read("train", TrainOutputs)
     model = load_model(run.inputs["train"])
     example = _gradient(*trained.selection.input_size)

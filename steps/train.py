@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import mlflow
 from pydantic import Field
 
-from steps.audit.audit import audit_network
+from steps.audit.audit import audit_network, examine_images
 from steps.dataset.cache import Cache
 from steps.dataset.cache_filling import OpenSpark, find_or_fill
 from steps.dataset.selection import INPUT_TAGS
@@ -89,7 +90,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
         cache, learned = _find_caches(run, selection, plan, parameters, spark)
     folder = checkpoints.checkpoint_folder(run.profile, run.id)
     save = partial(checkpoints.save_checkpoint, folder, fingerprint)
-    with run.timings.measure("launch"):
+    with run.timings.measure("launch"), ThreadPoolExecutor(1) as meanwhile:
+        examined = meanwhile.submit(examine_images, cache)
         result = launch(launcher, processes, plan, learned, spark, run.id, save, resume_from)
     epochs = result.epochs[len(resume_from.result.epochs) if resume_from else 0 :]
     run.timings.separate("launch", "epochs", sum(epoch["epoch_seconds"] for epoch in epochs))
@@ -107,7 +109,8 @@ def train(run: StepRun, parameters: Parameters) -> TrainOutputs:
     logger.info("looking for shortcuts and at what the network follows …")
     with run.timings.measure("audit"):
         features = learned if learned.has_features else None
-        audit = audit_network(keras_predict(model), cache, selection, test, features)
+        known = selection, test, examined.result(), features
+        audit = audit_network(keras_predict(model), cache, *known)
     validated, rate = audit.cross_validated, peak_rate(plan, processes)
     fill_report(run.report, run.profile, test, by_slice, result, cache, rate, audit, threshold)
     add_risk(run.report, abstention, test)
@@ -221,8 +224,7 @@ STEP = Step.of(
     input_tags=INPUT_TAGS,
     resumable=checkpoints.has_checkpoint,
     optional=("tune",),
-    # with TensorFlow's threads of its plan, which the steps after it do not have
-    own_process=True,
+    frees_memory=True,
 )
 
 if __name__ == "__main__":

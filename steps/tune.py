@@ -1,9 +1,11 @@
 """Tune: hyperparameters by Hyperopt's TPE, the trials in parallel on Spark."""
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -16,6 +18,7 @@ from steps.dataset.cache import cache_name
 from steps.dataset.cache_filling import find_or_fill
 from steps.dataset.selection import INPUT_TAGS, NetworkInput, prepared_for
 from steps.dataset.split import describe_guard
+from steps.environment import NESTED
 from steps.errors import UserError
 from steps.lake.session import spark_session
 from steps.lake.workers import importing_workers
@@ -58,11 +61,6 @@ class Parameters(NetworkParameters):
 
 def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     """Fill the cache if there is none, run the trials, and return the best one."""
-    from steps.reports.tune import fill_report
-    from steps.tuning.contest import hold_contest
-    from steps.tuning.learning_curve import find_learning_curve
-    from steps.tuning.search import Limits
-
     space = _tuning_space(run.profile)
     contenders = parameters.network_inputs(_networks(space))
     ingested = run.read("ingest", IngestOutputs)
@@ -73,16 +71,24 @@ def tune(run: StepRun, parameters: Parameters) -> TuneOutputs:
     mlflow.set_tag(SEARCHED, searched)
     before = _read_trials(parameters.resume_run_id, searched)
     plan = Plan(epochs=parameters.epochs, seed=parameters.seed, patience=0)
-    seconds = parameters.minutes and parameters.minutes * 60
-    limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
-    with ExitStack() as until_stopped:
+    with ThreadPoolExecutor(1) as meanwhile, ExitStack() as until_stopped:
+        meanwhile.submit(import_module, "steps.tuning.contest")  # for a second or two
         with run.timings.measure("spark"):
             spark = until_stopped.enter_context(spark_session(run.profile, "tune"))
             until_stopped.enter_context(importing_workers(spark, *IN_WORKERS))
+        from steps.reports.tune import fill_report
+        from steps.tuning.contest import hold_contest
+        from steps.tuning.learning_curve import find_learning_curve
+        from steps.tuning.search import Limits
+
         with run.timings.measure("cache"):
             entries = _enter_networks(run, contenders, selection, plan, spark)
-        with run.timings.measure("trials"), ThreadPoolExecutor(1) as meanwhile:
+        with run.timings.measure("trials"):
             curve = meanwhile.submit(find_learning_curve, entries)
+            if NESTED in os.environ:
+                meanwhile.submit(import_module, "keras")  # for train, which follows
+            seconds = parameters.minutes and parameters.minutes * 60
+            limits = Limits(parameters.trials, parameters.parallelism, seconds, parameters.patience)
             trials, winner = hold_contest(spark, entries, space, limits, run.id, before)
     best, failed = _best(trials), sum(trial.outcome == FAILED for trial in trials)
     for name in ("validation_loss", "validation_accuracy"):

@@ -1,6 +1,7 @@
 """The audit of a trained network: its cues, what it follows, what to expect of it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -80,11 +81,25 @@ class Audit:
         return propose_region(maps, self.seen) if depend_on_surroundings(maps) else None
 
 
+class Examined(NamedTuple):
+    """What an audit knows without a network: images as `describe_images` returns them, and cues."""
+
+    images: pd.DataFrame
+    cues: list[Cue]
+
+
+def examine_images(cache: Cache) -> Examined:
+    """Describe the images of a cache, and find what else than the object tells of the label."""
+    images = describe_images(cache)
+    return Examined(images, find_cues(images))
+
+
 def audit_network(
     predict: Predict,
     cache: Cache,
     selection: Selection,
     test: Predictions,
+    examined: Examined,
     features: Cache | None = None,
 ) -> Audit:
     """Audit a network by its predictions for the test split.
@@ -94,9 +109,10 @@ def audit_network(
         cache: the images that it was trained on and tested with.
         selection: says how they were prepared.
         test: what it predicts for the test split.
+        examined: the images of that cache.
         features: of the images, if the network is a classifier of features.
     """
-    images = describe_images(cache)
+    images, cues = examined
     left_out = predict_left_out(features, images, cache.labels) if features else {}
     if test.threshold_label:  # a threshold of two labels' own changes little
         value, label = test.threshold, test.threshold_label
@@ -104,7 +120,7 @@ def audit_network(
             kind: replace(found, threshold=value, threshold_label=label)
             for kind, found in left_out.items()
         }
-    cues, held_out = find_cues(images), left_out.get(BLOCK, test)
+    held_out = left_out.get(BLOCK, test)
     chosen = choose_images(test)
     pixels = read_pixels(cache, TEST, test.sha256[chosen].tolist())
     maps = occlude(predict, (pixels[test.sha256[index]] for index in chosen))

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -50,9 +51,11 @@ class SharedSession:
 
     def __init__(self, begun: EarlySession | None = None) -> None:
         self._running, self._session, self._begun = ExitStack(), None, begun
+        self._stopping: Future[None] | None = None
 
     def open(self, profile: Profile, step: str) -> SparkSession:
         """Return the session; start it if it does not run."""
+        self._wait_until_stopped()
         if self._begun:
             self._running.push(self._begun)
             self._session, self._begun = self._begun(), None
@@ -61,9 +64,17 @@ class SharedSession:
         return self._session
 
     def stop(self) -> None:
-        """Stop the session, for its memory."""
-        self._session = None
-        self._running.close()
+        """Begin to stop the session, for its memory, in the background: it takes a second."""
+        self._wait_until_stopped()
+        self._session, running = None, self._running.pop_all()
+        thread = ThreadPoolExecutor(1, "spark")
+        self._stopping = thread.submit(running.close)
+        thread.shutdown(wait=False)
+
+    def _wait_until_stopped(self) -> None:
+        if self._stopping:
+            self._stopping.result()
+            self._stopping = None
 
     def __enter__(self) -> "SharedSession":
         self._before = _shared.set(self)
@@ -72,6 +83,7 @@ class SharedSession:
     def __exit__(self, *_: object) -> None:
         _shared.reset(self._before)
         self.stop()
+        self._wait_until_stopped()
 
 
 _shared: ContextVar[SharedSession | None] = ContextVar("shared", default=None)

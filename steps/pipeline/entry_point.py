@@ -23,7 +23,7 @@ def run_entry_point(step: Step, parameters: StepParameters) -> Run:
     """Run a step nested in the active run, and return its finished run.
 
     Args:
-        step: runs in this process, unless it needs one of its own.
+        step: runs in this process.
         parameters: of the step.
 
     Raises:
@@ -31,10 +31,7 @@ def run_entry_point(step: Step, parameters: StepParameters) -> Run:
     """
     with environment_kept():
         os.environ[NESTED] = "true"
-        if step.own_process:
-            run_id = run_apart(step.name, parameters.non_default())
-        else:
-            run_id = _run_here(step, parameters)
+        run_id = _run_here(step, parameters)
     return mlflow.get_run(run_id)
 
 

@@ -2,9 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import mlflow
@@ -45,7 +43,7 @@ class PipelineRun:
         profile: where they run.
         parameters: of the pipeline.
         place: the source of its images, as the tables write it.
-        free_memory: called before a step that runs in a process of its own.
+        free_memory: called before a step that may need the memory.
     """
 
     def __init__(
@@ -119,10 +117,10 @@ class PipelineRun:
 
     def _run(self, step: Step, chosen: Any) -> Run:
         """Run the step; if it fails or is stopped, add that to the steps done."""
+        if step.frees_memory:
+            self.free_memory()
         try:
-            return (
-                self._run_apart(step, chosen) if step.own_process else run_entry_point(step, chosen)
-            )
+            return run_entry_point(step, chosen)
         except (ExecutionException, KeyboardInterrupt) as error:
             failure = failed_step_state(step.name)
             reason = rename_hints(failure.reason, step, type(self.parameters).model_fields)
@@ -136,15 +134,6 @@ class PipelineRun:
                 raise UserError(problem, RunAgain(LABELLED), failure.result) from error
             message = f"{step.name} failed and has to be fixed first: {problem}"
             raise UserError(message, RunAgain()) from error
-
-    def _run_apart(self, step: Step, chosen: Any) -> Run:
-        """Run the step in its own process, and do meanwhile here what it leaves the time for."""
-        with ThreadPoolExecutor() as meanwhile:
-            freed = meanwhile.submit(self.free_memory)
-            meanwhile.submit(import_module, "keras")  # for the steps after it: two seconds
-            run = run_entry_point(step, chosen)
-            freed.result()
-        return run
 
 
 def _require_source(outputs: Any, step: Step, source: str, place: str) -> None:

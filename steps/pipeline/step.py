@@ -96,7 +96,7 @@ class Step:
         resolve: returns the run ID that is meant, by an input's step and what was typed.
         resumable: returns whether an interrupted run, by its ID, can be resumed.
         optional: the inputs without which it runs if they have never run: ``latest`` is then none.
-        own_process: whether the pipeline runs it in a process of its own.
+        frees_memory: whether the pipeline stops Spark before it, whose memory it may need.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Step:
     needs_space: bool = True
     resumable: Callable[[str, Profile], bool] = lambda run_id, profile: False
     optional: tuple[str, ...] = ()
-    own_process: bool = False
+    frees_memory: bool = False
 
     @classmethod
     def of(cls, run: Callable[[StepRun, Any], Outputs], **attributes: Any) -> "Step":

@@ -231,7 +231,7 @@ def _backbone(network: str, size: tuple[int, int]) -> Callable[[NDArray[np.uint8
 
     As a graph, which frees what a layer computed once the next ones have read it.
     """
-    tf = configure_tensorflow(threads=1)
+    tf = configure_tensorflow(operations=1)
     model = build_backbone(Plan(network=network), size)
     signature = [tf.TensorSpec(model.input_shape, tf.uint8)]
     compiled: Callable[[NDArray[np.uint8]], Any]

@@ -75,7 +75,7 @@ def launch(
         fit_fully, plan, cache, after_epoch=log_epoch, save=save, resume_from=resume_from
     )
     if launcher == "single":
-        return train(SingleProcess(operations=2))
+        return train(SingleProcess(operations=0))
     try:
         with end_ranks_on_signal():
             results = _run_ranks(launcher, processes, (plan, train), spark)

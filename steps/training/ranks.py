@@ -54,8 +54,8 @@ class SingleProcess:
     """One process without Horovod.
 
     Args:
-        operations: of TensorFlow at the same time: 2 augment the next batch beside the step, where
-            there is a core for it. The weights are the same.
+        operations: of TensorFlow at the same time; 0, one for each core, augments the next batch
+            beside the step. The weights are the same.
     """
 
     rank = 0

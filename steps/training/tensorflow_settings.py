@@ -9,15 +9,15 @@ from steps.terminal import hide_hints
 logger = logging.getLogger(__name__)
 
 
-def configure_tensorflow(threads: int, operations: int = 1) -> Any:
+def configure_tensorflow(threads: int = 1, operations: int = 0) -> Any:
     """Import TensorFlow without its log lines, set its threads, and return the module.
 
     A process that has computed with TensorFlow keeps the threads that it started with. That is
     logged, since a sum over other threads may differ in its last digit.
 
     Args:
-        threads: for the inside of an operation; 0 is one for each core.
-        operations: how many run at the same time.
+        threads: for the inside of an operation: with one, a sum does not depend on the machine.
+        operations: how many run at the same time; 0: as many as there are cores.
     """
     hide_hints()
     import keras

@@ -52,11 +52,9 @@ def compile_steps(
         losses = keras.losses.sparse_categorical_crossentropy(classes, probabilities)
         return losses * weights, probabilities
 
-    @tf.function(input_signature=signature[:1])  # type: ignore[untyped-decorator]  # it has no types
     def augmented(inputs: "tf.Tensor") -> "tf.Tensor":
         return augment(inputs, training=True)
 
-    @tf.function(input_signature=[*signature, signature[0]])  # type: ignore[untyped-decorator]  # it has no types
     def train_step(
         inputs: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor", following: "tf.Tensor"
     ) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
@@ -75,15 +73,18 @@ def compile_steps(
         gradients, statistics = sums[: len(gradients)], sums[len(gradients) :]
         for variable, total in zip(moving, statistics, strict=True):
             variable.assign(total / ranks.size)
-        if count > 0:  # else this last batch is padding on every rank
+
+        def learn() -> None:
             optimizer.apply_gradients(
                 [(g / count, v) for g, v in zip(gradients, model.trainable_variables, strict=True)]
             )
             for average, variable in zip(averages, variables, strict=True):
                 average.assign(average + (variable - average) / reach)
+
+        # without a weight, this last batch is padding on every rank
+        tf.cond(count > 0, learn, lambda: None)
         return loss, count, following
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]  # it has no types
     def validation_step(
         inputs: "tf.Tensor", classes: "tf.Tensor", weights: "tf.Tensor"
     ) -> "list[tf.Tensor]":
@@ -93,4 +94,12 @@ def compile_steps(
         totals = losses, losses * losses, correct * weights, weights
         return [tf.reduce_sum(total) for total in totals]
 
-    return augmented, train_step, validation_step
+    def compiled(function: Callable[..., Any], signature: list["tf.TensorSpec"]) -> Any:
+        # AutoGraph would convert the source of each layer, and nothing here needs it
+        return tf.function(function, signature, autograph=False)
+
+    return (
+        compiled(augmented, signature[:1]),
+        compiled(train_step, [*signature, signature[0]]),
+        compiled(validation_step, signature),
+    )

@@ -38,7 +38,7 @@ def _measure(plan: Plan, labels: list[str], size: int) -> Cost:
     from steps.training.networks import build_network
     from steps.training.tensorflow_settings import configure_tensorflow
 
-    configure_tensorflow(threads=1)
+    configure_tensorflow(operations=1)  # as the trials of this worker have it
     return measure_onnx(build_network(plan, (size, size), len(labels)))
 
 

@@ -7,7 +7,7 @@ from small_cache import write_cache
 
 from edge.inference.region import Region
 from steps.audit import audit as audit_module
-from steps.audit.audit import audit_network
+from steps.audit.audit import audit_network, examine_images
 from steps.dataset.split import TEST
 from steps.evaluation.predictions import predict_split
 from steps.pipeline.outputs import Selection
@@ -49,7 +49,7 @@ def cache(tmp_path_factory):
 def _audit(cache, place: tuple, selection: Selection = SELECTION):
     predict = _looks_at(place)
     test = predict_split({"it": predict}, cache, TEST)["it"]
-    return audit_network(predict, cache, selection, test)
+    return audit_network(predict, cache, selection, test, examine_images(cache))
 
 
 def test_a_network_that_sees_the_object_is_released_with_a_remark(cache):

@@ -9,15 +9,11 @@ import pytest
 from bakery import BURNT, STEP, Parameters, baked, kept, mill
 from mlflow.exceptions import ExecutionException
 
-from steps import main
-from steps.environment import NESTED
 from steps.errors import UserError
-from steps.pipeline.entry_point import run_entry_point
+from steps.pipeline.entry_point import run_apart, run_entry_point
 from steps.pipeline.runs import experiment_id
 from steps.settings.parameters import parse_parameters
 from steps.settings.profile import PROJECT
-
-APART = replace(STEP, own_process=True)
 
 
 @pytest.fixture
@@ -26,7 +22,7 @@ def submitted(store, monkeypatch) -> dict:
     given = {}
 
     def run(uri, **options):
-        given.update(options, uri=uri, nested=os.environ[NESTED])
+        given.update(options, uri=uri)
         if options["parameters"].get("minutes") == "60":
             raise ExecutionException("Run failed")
         return SimpleNamespace(run_id=mlflow.active_run().info.run_id)
@@ -48,12 +44,11 @@ def submitted(store, monkeypatch) -> dict:
     ],
 )
 def test_a_process_is_given_what_differs_from_its_defaults(submitted, chosen, given):
-    found = run_entry_point(APART, Parameters(**chosen))
-    assert found.info.run_id == mlflow.active_run().info.run_id
+    run_id = run_apart("bake", Parameters(**chosen).non_default())
+    assert run_id == mlflow.active_run().info.run_id
     assert submitted["parameters"] == given
     assert (submitted["entry_point"], submitted["uri"]) == ("bake", str(PROJECT))
     assert submitted["experiment_id"] == experiment_id()
-    assert submitted["nested"] and NESTED not in os.environ
     assert parse_parameters(
         Parameters, "bake", [f"--{k}={v}" for k, v in given.items()]
     ) == Parameters(**chosen)
@@ -61,11 +56,7 @@ def test_a_process_is_given_what_differs_from_its_defaults(submitted, chosen, gi
 
 def test_a_process_that_fails_ends_with_an_error_of_mlflow(submitted):
     with pytest.raises(ExecutionException):
-        run_entry_point(APART, Parameters(minutes=60))
-
-
-def test_only_the_step_that_starts_tensorflow_by_a_plan_has_a_process_of_its_own():
-    assert [step.name for step in main.PIPELINE if step.own_process] == ["train"]
+        run_apart("bake", {"minutes": "60"})
 
 
 def test_a_step_in_this_process_is_a_nested_run_that_keeps_the_contract(store, capsys):

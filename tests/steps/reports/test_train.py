@@ -12,7 +12,7 @@ import pytest
 from small_cache import write_cache
 from small_registry import SELECTION
 
-from steps.audit.audit import audit_network
+from steps.audit.audit import audit_network, examine_images
 from steps.evaluation.predictions import Predictions
 from steps.evaluation.slices import slices
 from steps.evaluation.threshold import Threshold
@@ -68,9 +68,8 @@ def _report(
         threshold_label=threshold.label,
     )
     report = Report("train", "run")
-    audit = audit_network(
-        lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), cache, SELECTION, test
-    )
+    known = cache, SELECTION, test, examine_images(cache)
+    audit = audit_network(lambda pixels: np.tile(probabilities[:1], (len(pixels), 1)), *known)
     found = {kind: _predicted(test, classes) for kind, classes in left_out.items()}
     audit = replace(audit, left_out=found)
     fill_report(report, profile, test, slices(test), RESULT, cache, 3e-3, audit, threshold)
