@@ -33,8 +33,8 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
         stated: the statement; ``signatures`` maps public keys to signatures, both base64.
         keys: the public keys that are trusted, base64 of their 32 bytes.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from nacl.exceptions import BadSignatureError
+    from nacl.signing import VerifyKey
 
     signatures = stated.get("signatures")
     if not isinstance(signatures, dict) or not signatures:
@@ -44,11 +44,9 @@ def require_signature(stated: dict[str, Any], keys: list[str]) -> None:
         )
     trusted = [key for key in keys if key in signatures]
     for key in trusted:  # one good signature is enough, in any order of keys
-        with suppress(InvalidSignature, ValueError):
+        with suppress(BadSignatureError, ValueError):
             signature = base64.b64decode(str(signatures[key]), validate=True)
-            Ed25519PublicKey.from_public_bytes(_key_bytes(key)).verify(
-                signature, signed_content(stated)
-            )
+            VerifyKey(_key_bytes(key)).verify(signed_content(stated), signature)
             return
     if trusted:
         signers = " and ".join(trusted)

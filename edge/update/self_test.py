@@ -1,7 +1,6 @@
 """The self-test of a downloaded model: it is loaded, scores its reference images, and is timed."""
 
 import json
-import statistics
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -167,4 +166,4 @@ def _measure_ms(scorers: dict[str, Scorer]) -> dict[str, float]:
             scorer.score_prepared(pixels)
             if turn >= WARM_UP:
                 ms[file].append(1000 * (time.perf_counter() - begin))
-    return {file: round(statistics.median(times), 3) for file, times in ms.items()}
+    return {file: round(float(np.median(times)), 3) for file, times in ms.items()}
