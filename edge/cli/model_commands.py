@@ -66,7 +66,7 @@ def _pull(options: argparse.Namespace) -> None:
 
     _require_writable(options.into / options.model)
     keys = pinned_keys(options.keys, options.into)
-    server = options.server or os.environ["MLFLOW_TRACKING_URI"]
+    server = options.server or os.environ.get("MLFLOW_TRACKING_URI", "")
     model = pull(server, options.model, options.alias, options.into, keys, options.unsigned)
     if not pinned_keys(options.keys, options.into):
         print("edge pull: the release is not signed, and no key is pinned", file=sys.stderr)

@@ -139,7 +139,8 @@ class Server:
                     "clock, and that MLFLOW_TRACKING_SERVER_CERT_PATH names the file of your CA"
                 )
             case LocationValueError():
-                return f"{self.address} is not a server's address ({without_userinfo(str(error))})"
+                shown = self.address if self.address.strip() else repr(self.address)
+                return f"{shown} is not a server's address ({without_userinfo(str(error))})"
         advice = "check the address, and that it runs"
         return f"no MLflow server answers at {self.address}: {advice}"
 

@@ -8,13 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from shutil import which
 from tempfile import gettempdir
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from steps.environment import use_own_spark
+from steps.errors import UserError
 from steps.lake.class_archive import archive_options
 from steps.lake.early_session import EarlySession
 from steps.lake.executors import driver_address, executor_environment, project_archive
@@ -138,7 +141,7 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
     conf.setAppName(f"lakehouse-vision {step}").setMaster(profile.spark.master)
     # a JVM whose Python ends before the JVM has started never ends; and PySpark's own handler of
     # Ctrl-C calls the JVM during another call, which then fails
-    with held_back():
+    with held_back(), _java_required():
         if is_local(profile):
             context = SparkContext.getOrCreate(conf)
         else:
@@ -158,6 +161,20 @@ def _start(profile: Profile, step: str) -> Iterator[SparkSession]:
         if SparkContext._gateway is not None:
             end_jvm(SparkContext._gateway)  # which would keep its memory
             SparkContext._gateway = SparkContext._jvm = None
+
+
+@contextmanager
+def _java_required() -> Iterator[None]:
+    """Say in one line that there is no Java, or another one than Spark takes."""
+    try:
+        yield
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        home = os.environ.get("JAVA_HOME")
+        java = f"{home}/bin/java" if home else which("java")
+        found = f"{java} does not start" if java else "there is no Java here"
+        raise UserError(f"{found}: Spark takes Java 17 or 21; run: make setup") from error
 
 
 def _write_small_row_groups(session: SparkSession) -> None:

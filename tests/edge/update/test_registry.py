@@ -39,7 +39,7 @@ def test_no_server_is_one_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     "address",
     [
-        *("localhost:5000", "http://", "ftp://localhost", "nonsense"),
+        *("localhost:5000", "http://", "ftp://localhost", "nonsense", "", " "),
         *("http://mlflow..local:5000", f"http://{'m' * 64}.local", f"http://{'ü' * 64}.local"),
         *("//mlflow", "http://:5000", "http://[::1", "http://mlflow:port", "http://mlflow:99999"),
     ],

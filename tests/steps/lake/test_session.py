@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from shutil import which
 
 import pytest
+from pyspark.java_gateway import launch_gateway
 
+from steps.errors import UserError
 from steps.lake import session
-from steps.lake.session import SharedSession, _merge, spark_session
+from steps.lake.session import SharedSession, _java_required, _merge, spark_session
 from steps.settings.profile import PROJECT
 
 OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", "spark.x": "1"}
@@ -27,6 +30,25 @@ OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", 
 )
 def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
     assert _merge(OWN, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("java_home", "said"),
+    [
+        ("", "there is no Java here: Spark takes Java 17 or 21; run: make setup"),
+        (
+            "/nowhere",
+            "/nowhere/bin/java does not start: Spark takes Java 17 or 21; run: make setup",
+        ),
+    ],
+)
+def test_a_machine_without_java_is_told_so(tmp_path, monkeypatch, java_home, said):
+    for name in ("bash", "dirname", "env"):
+        (tmp_path / name).symlink_to(which(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", java_home)
+    with pytest.raises(UserError, match=said), _java_required():
+        launch_gateway()
 
 
 START_TWICE = """
