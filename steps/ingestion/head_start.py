@@ -15,7 +15,8 @@ from edge.inference.image import SUFFIXES
 from steps.environment import prepare_environment
 from steps.errors import UserError
 from steps.lake.early_session import EarlySession
-from steps.lake.session import is_local, spark_session
+from steps.lake.session import spark_session
+from steps.lake.spark_settings import is_local
 from steps.landing.place import display, normalize
 from steps.pipeline.signals import INTERRUPTED, raise_when_stopped
 from steps.settings.parameters import StepParameters, parse_parameters, read_flag

@@ -1,4 +1,4 @@
-"""The profile's Spark settings replace the project's, and extend its lists."""
+"""The Spark session: shared, stopped, and refused without Java."""
 
 import subprocess
 import sys
@@ -10,26 +10,8 @@ from pyspark.java_gateway import launch_gateway
 
 from steps.errors import UserError
 from steps.lake import session
-from steps.lake.session import SharedSession, _java_required, _merge, spark_session
+from steps.lake.session import SharedSession, _java_required, spark_session
 from steps.settings.profile import PROJECT
-
-OWN = {"spark.jars": "/a.jar,/b.jar", "spark.driver.extraJavaOptions": "-Da=1", "spark.x": "1"}
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({}, OWN),
-        ({"spark.x": "2", "spark.y": "3"}, OWN | {"spark.x": "2", "spark.y": "3"}),
-        ({"spark.jars": "/mine.jar"}, OWN | {"spark.jars": "/a.jar,/b.jar,/mine.jar"}),
-        (
-            {"spark.driver.extraJavaOptions": "-Xss4m"},
-            OWN | {"spark.driver.extraJavaOptions": "-Da=1 -Xss4m"},
-        ),
-    ],
-)
-def test_a_profile_adds_to_lists_and_replaces_the_rest(given, expected):
-    assert _merge(OWN, given) == expected
 
 
 @pytest.mark.parametrize(
