@@ -30,7 +30,7 @@ from pyspark.sql import functions as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when started by its path
 
-from benchmarks.images import PROJECT
+from benchmarks.images import PROJECT, images_folder
 from benchmarks.ingest import repeat
 from benchmarks.machine import Cost, machine, measure
 from steps.dataset.batches import Shard
@@ -78,7 +78,7 @@ def measure_size(files: int, options: argparse.Namespace) -> list[dict[str, floa
         home = Path(folder)
         zone = home / "landing"
         if options.images:
-            repeat(options.images, zone, files)
+            repeat(images_folder(options.images), zone, files)
         else:
             make_images(zone, 0, files)
         for name in (name for name in OPERATIONS if name in options.only):

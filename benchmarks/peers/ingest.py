@@ -76,11 +76,12 @@ def _measure(
             table = home / f"{name}-{way}-{number}"
             taken = seconds_of(_command(way, zone, table), home)
             seconds.setdefault(f"{name} {way}", []).append(taken)
+            if (name, way) != ("command", "ours"):
+                shutil.rmtree(table)
     again = _command("ours", zones["command"], home / f"command-ours-{number}")
     seconds.setdefault("nothing new", []).append(seconds_of(again, home))
     seconds.setdefault("empty project", []).append(seconds_of(_empty_project(home), home))
-    for table in home.glob("*-*-*"):
-        shutil.rmtree(table)
+    shutil.rmtree(home / f"command-ours-{number}")
     shown = (f"{name} {times[-1]:.1f}" for name, times in seconds.items())
     print(f"round {number + 1}, seconds: {', '.join(shown)}", flush=True)
 
