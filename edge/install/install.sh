@@ -191,7 +191,8 @@ settings() {
 service() {
     id $name >/dev/null 2>&1 ||
         useradd --system --home-dir "$state" --shell /usr/sbin/nologin $name
-    chown -R $name: "$state"
+    # nothing that is mounted there, such as a share with images of other devices
+    find "$state" -xdev -exec chown -h $name: {} +
     chmod 750 "$state"
     filled_in "$edge/install/$name.service" >"$units/$name.service"
     # one for each further camera, by the name of its settings
