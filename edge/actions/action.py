@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from edge.cameras.camera import FrameImage
 from edge.inference.errors import UserError, describe_error
+from edge.protocol.addresses import is_address
 from edge.protocol.backoff import backoff_seconds
 
 logger = logging.getLogger(__name__)
@@ -119,16 +120,12 @@ class Action(ABC):
     @classmethod
     def url_error(cls, url: str) -> str | None:
         """Return what is wrong with a URL, or None."""
-        try:
-            parts = urlsplit(url)
-            is_valid = parts.scheme in cls.schemes and parts.hostname and (parts.port or 1)
-            (parts.hostname or "").encode("idna")  # refuses hub..local
-        except ValueError:
-            is_valid = False
-        if not is_valid:
+        if not is_address(url, cls.schemes):
             schemes = " or ".join(f"{one}://" for one in cls.schemes)
             return f"it must begin with {schemes} and a host's name or address"
-        return "user and password belong into the environment" if "@" in parts.netloc else None
+        return (
+            "user and password belong into the environment" if "@" in urlsplit(url).netloc else None
+        )
 
     def start(self) -> None:
         """Start to send."""

@@ -3,18 +3,21 @@
 Each setting has its unit in its name or its comment; docs/device.md explains what it is for.
 """
 
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from edge.actions.action import ActionSettings
 from edge.actions.kinds import settings_error
 from edge.actions.smoothing import StateSettings
 from edge.cameras.camera import CameraSettings
 from edge.cameras.kinds import CAMERAS, camera_class
-from edge.files.settings_file import SettingsError, number_within, read_settings
-from edge.protocol.addresses import without_userinfo
+from edge.files.settings_file import SettingsError, filled, number_within, read_settings
+from edge.outbox.store import IMAGES
+from edge.protocol.addresses import is_address, shown_address, web_address
+from edge.protocol.landing_names import part_error
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class ScoreSettings:
 class LandingSettings:
     """``[landing]``: where images, results and status go."""
 
-    url: str
+    url: str = field(metadata=filled("a folder or an address: /mnt/landing or s3://images/landing"))
     options: dict[str, Any] = field(default_factory=dict)  # of fsspec's file system
     mount: str = ""  # a path that must be a mount point
     report_minutes: float = number_within(10.0, 0.1, 1440)  # between results and status files
@@ -55,8 +58,8 @@ class ModelSettings:
     """``[model]``: which registered model is followed."""
 
     server: str
-    name: str
-    alias: str = "champion"
+    name: str = field(metadata=filled("the registered model's name, such as package-onnx"))
+    alias: str = field(default="champion", metadata=filled("an alias, such as champion"))
     poll_seconds: float = number_within(300.0, 1, 86_400)
     keys: str = ""  # file of public keys; "": release-keys.txt in the models' folder
     unsigned: bool = False  # whether unsigned releases are installed while no key is trusted
@@ -66,7 +69,10 @@ class ModelSettings:
 class StoreSettings:
     """``[store]``: what this device keeps until it is sent, and how much."""
 
-    folder: Path = Path("/var/lib/lakehouse-vision")
+    folder: Path = field(
+        default=Path("/var/lib/lakehouse-vision"),
+        metadata=filled("a folder, such as /var/lib/lakehouse-vision"),
+    )
     images_megabytes: float = number_within(1000.0, 1, 1_000_000)
     free_megabytes: float = number_within(500.0, 0, 1_000_000)  # that stay free
     results: int = number_within(500_000, 100, 100_000_000)  # rows
@@ -108,23 +114,16 @@ class Settings:
         settings = read_settings(cls, path)
         for name in ("device", "view"):
             value = getattr(settings, name)
-            if not value or not all(sign.isalnum() or sign == "-" for sign in value):
-                raise SettingsError(
-                    f"{name} in {path} is {value!r}: use only letters, digits and -, since "
-                    "it goes into file names"
-                )
+            if error := part_error(value):
+                raise SettingsError(f"{name} in {path} is {value!r}: {error}")
         camera = settings.camera
         if camera.kind not in CAMERAS:
-            kind, known = camera.kind, ", ".join(CAMERAS)
+            kind, known = shown_address(camera.kind), ", ".join(CAMERAS)
             raise SettingsError(f"camera.kind in {path} is {kind!r}: it must be one of {known}")
         if error := camera_class(camera.kind).source_error(camera.source):
-            source = without_userinfo(camera.source)
+            source = shown_address(camera.source)
             raise SettingsError(f"camera.source in {path} is {source!r}: {error}")
-        if settings.model and urlsplit(settings.model.server).scheme not in ("http", "https"):
-            raise SettingsError(
-                f"model.server in {path} is {without_userinfo(settings.model.server)!r}: "
-                "use an address such as http://mlflow.local:5000"
-            )
+        _require_addresses(settings, path)
         if error := settings.state.error():
             raise SettingsError(f"state in {path}: {error}")
         for name, action in settings.actions.items():
@@ -136,3 +135,32 @@ class Settings:
     def models(self) -> Path:
         """Return the folder of all models."""
         return self.store.folder / "models"
+
+
+def _require_addresses(settings: Settings, path: Path) -> None:
+    """Raise :class:`SettingsError` for an address or a folder that cannot be used."""
+    if settings.model and not is_address(settings.model.server, ("http", "https")):
+        raise SettingsError(
+            f"model.server in {path} is {shown_address(settings.model.server)!r}: "
+            "use an address such as http://mlflow.local:5000"
+        )
+    host = settings.page.host
+    if not is_address(web_address(host.strip(), settings.page.port or 1), ("http",)):
+        raise SettingsError(
+            f"page.host in {path} is {host!r}: use 127.0.0.1, or 0.0.0.0 for the whole network"
+        )
+    places = {"landing.url": settings.landing.url}
+    if settings.camera.kind == "folder":
+        places["camera.source"] = settings.camera.source
+    for key, place in places.items():
+        if _is_within(place, settings.store.folder / IMAGES):
+            raise SettingsError(
+                f"{key} in {path} is {place!r}, where images wait: use another folder"
+            )
+
+
+def _is_within(place: str, folder: Path) -> bool:
+    """Return whether a place is a folder or below it; no disk is asked, which may hang."""
+    local = os.path.expanduser(re.sub(r"^(file|local):(//)?", "", place))
+    is_local = "://" not in local
+    return is_local and Path(os.path.abspath(local)).is_relative_to(os.path.abspath(folder))

@@ -1,5 +1,7 @@
 """A folder of images as a camera."""
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,6 +17,9 @@ from edge.cameras.jpeg import is_jpeg
 from edge.inference.errors import UnreadableError
 from edge.inference.image import EXIF_DAMAGE, MAX_BYTES, SUFFIXES, as_rgb, open_image, upright
 from edge.protocol.exif_time import find_exif_time
+
+MINUTE = 60 * 10**9
+"""In nanoseconds; by so much may the clock of another machine be ahead."""
 
 
 class FolderCamera(Camera):
@@ -33,7 +38,7 @@ class FolderCamera(Camera):
 
     def __init__(self, settings: CameraSettings):
         super().__init__(settings)
-        self.folder = Path(settings.source)
+        self.folder = Path(os.path.expanduser(settings.source))
         self._seen = (-1, "", 0)
         self._unreadable: str | None = None  # why the file seen last is not an image
 
@@ -94,14 +99,17 @@ class FolderCamera(Camera):
                 for path in self.folder.iterdir()
                 if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
             ]
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise CameraError(f"no folder {self.folder}: name one with images") from error
+        except OSError as error:
+            raise _access_error(self.folder, error, "name another folder") from error
 
 
 def _age(path: Path) -> tuple[int, str, int] | None:
     """Return a key that is largest for the newest image; it changes while a file grows.
 
-    What is not a file has none: to open a pipe would wait for its writer.
+    What is not a file has none: to open a pipe would wait for its writer. A file that is dated in
+    the future counts as of when it came here, else none after it would be newer.
     """
     try:
         if not path.is_file():
@@ -111,7 +119,8 @@ def _age(path: Path) -> tuple[int, str, int] | None:
         return None
     except OSError as error:
         raise _access_error(path, error) from error
-    return (status.st_mtime_ns, path.name, status.st_size)
+    is_ahead = status.st_mtime_ns > time.time_ns() + MINUTE
+    return (status.st_ctime_ns if is_ahead else status.st_mtime_ns, path.name, status.st_size)
 
 
 def _content(path: Path) -> bytes:
@@ -124,9 +133,9 @@ def _content(path: Path) -> bytes:
         raise _access_error(path, error) from error
 
 
-def _access_error(path: Path, error: OSError) -> CameraError:
+def _access_error(path: Path, error: OSError, otherwise: str = "remove it") -> CameraError:
     why = f"{path} cannot be read ({error.strerror})"
-    return CameraError(f"{why}: let this user read it, or remove it")
+    return CameraError(f"{why}: let this user read it, or {otherwise}")
 
 
 def _local(seconds: float) -> datetime:

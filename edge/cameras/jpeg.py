@@ -10,22 +10,44 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from edge.cameras.camera import Exposure, Frame, FrameImage
+from edge.cameras.errors import CameraError
+from edge.inference.errors import UnreadableError
 from edge.inference.image import as_rgb, open_image, upright
 
 QUALITY = 90
+LONGEST_SIDE = 65_500
+"""Pixels of an image that libjpeg encodes."""
+
 MAKE, SOFTWARE = "RaspberryPi", "lakehouse-vision edge"
 START, APP1 = b"\xff\xd8", b"\xff\xe1"
 
 
 def encode_jpeg(frame: Frame, model: str) -> bytes:
-    """Encode a frame's pixels as JPEG, with EXIF: make, model, software and the capture time."""
-    return add_exif(encode_pixels(frame.pixels), model, frame.captured_at, frame.exposure)
+    """Encode a frame's pixels as JPEG, with EXIF: make, model, software and the capture time.
+
+    Raises:
+        CameraError: the frame is larger than a JPEG can be; it is named.
+    """
+    try:
+        jpeg = encode_pixels(frame.pixels)
+    except UnreadableError as error:
+        name = frame.file_name or frame.captured_at.isoformat()
+        raise CameraError(f"{name} cannot be written as JPEG ({error}): remove it") from error
+    return add_exif(jpeg, model, frame.captured_at, frame.exposure)
 
 
 def encode_pixels(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF; ValueError for others."""
+    """Encode ``uint8 [h, w, 3]`` RGB pixels as JPEG, without EXIF; ValueError for others.
+
+    Raises:
+        UnreadableError: they are more in one direction than a JPEG can have.
+    """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(f"expected uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}")
+    height, width = pixels.shape[:2]
+    if max(height, width) > LONGEST_SIDE:
+        limit = f"a JPEG has at most {LONGEST_SIDE} in each direction"
+        raise UnreadableError("too large", f"{width} × {height} pixels, {limit}")
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=QUALITY)
     return encoded.getvalue()

@@ -5,6 +5,7 @@ from typing import cast
 
 from edge.cameras.camera import Camera, CameraSettings
 from edge.cameras.errors import CameraError
+from edge.protocol.addresses import shown_address
 
 CAMERAS = {
     "picamera2": "edge.cameras.picamera2:Picamera2Camera",
@@ -37,5 +38,6 @@ def make_camera(settings: CameraSettings) -> Camera:
         raise CameraError(f"{kind!r} is not a kind of camera: use {', '.join(map(usage, CAMERAS))}")
     camera = camera_class(kind)
     if error := camera.source_error(source):
-        raise CameraError(f"{source!r} is not a source of {usage(kind)}: {error}")
+        shown = shown_address(source)
+        raise CameraError(f"{shown!r} is not a source of {usage(kind)}: {error}")
     return camera(settings)

@@ -1,5 +1,6 @@
 """Any camera that OpenCV opens: on USB (V4L2) or in the network (RTSP, HTTP)."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.cameras.camera import Camera, CameraSettings, Frame, Shot
 from edge.cameras.errors import CameraError, StalledError
-from edge.protocol.addresses import without_userinfo
+from edge.protocol.addresses import shown_address
 
 INSTALL = "sudo apt install -y python3-opencv"
 
@@ -39,7 +40,7 @@ class OpenCVCamera(Camera):
 
     def __init__(self, settings: CameraSettings):
         super().__init__(settings)
-        self._address = without_userinfo(settings.source)  # an RTSP address often has a password
+        self._address = shown_address(settings.source)  # an RTSP address often has a password
         self._feed: _Feed | None = None
 
     def open(self) -> None:
@@ -49,7 +50,8 @@ class OpenCVCamera(Camera):
         except ImportError as error:
             raise CameraError(f"OpenCV cannot be imported ({error}): {INSTALL}") from error
         source = self.settings.source
-        is_network = "://" in source
+        # an address that is malformed has a password as well
+        is_network = "://" in source or ("@" in source and not os.path.exists(source))
         if is_network:
             # by FFmpeg alone: other backends print an address that they cannot open, password
             # and all

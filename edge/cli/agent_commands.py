@@ -10,23 +10,15 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from edge.cli.options import Option
 from edge.cli.wording import pluralize
 from edge.inference.errors import UserError
-from edge.protocol.addresses import web_address
-
-if TYPE_CHECKING:
-    from edge.agent.settings import PageSettings
 
 logger = logging.getLogger(__name__)
 
 CONFIG = Path("/etc/lakehouse-vision/agent.toml")
-ANSWER_SECONDS = 5.0
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
-"""The local address of a page that is served at all addresses."""
-
 HANG_SECONDS = 120.0
 """Beyond the time after which the camera counts as stalled: then the process ends, and systemd
 restarts it."""
@@ -115,8 +107,9 @@ def _retry(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     from edge.agent.settings import Settings
+    from edge.cli.running_status import running_status
 
-    status = running_status(Settings.read(options.config).page)
+    status = running_status(Settings.read(options.config))
     if options.json:
         print(json.dumps(status, indent=2))
     else:
@@ -124,24 +117,6 @@ def _status(options: argparse.Namespace) -> None:
             print(f"{name:<12} {text}")
     if not status["healthy"]:
         raise UserError("; ".join(status["health_issues"]))
-
-
-def running_status(page: "PageSettings") -> dict[str, Any]:
-    """Return the status of the running agent.
-
-    Raises:
-        UserError: no agent answers.
-    """
-    import urllib3
-
-    address = web_address(LOOPBACK.get(page.host, page.host), page.port)
-    try:
-        # no proxy of the user's, which does not lead to this machine
-        answer = urllib3.request("GET", f"{address}/status", timeout=ANSWER_SECONDS, retries=False)
-        return cast(dict[str, Any], answer.json())
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        why = f"no agent answers at {address}: systemctl status lakehouse-vision"
-        raise UserError(why) from error
 
 
 def _summary(status: dict[str, Any]) -> list[tuple[str, str]]:

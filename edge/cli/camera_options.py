@@ -4,8 +4,12 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 from edge.cameras.camera import Camera, CameraSettings
+from edge.cameras.errors import CameraError
 from edge.cameras.kinds import CAMERAS, camera_class, make_camera, usage
 from edge.cli.options import Option, add_options, whole_number
+
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+"""Python's last day is the one after it; so this one is a day in every time zone."""
 
 
 def add_camera_options(command: argparse.ArgumentParser, start: str, period: float) -> None:
@@ -31,12 +35,21 @@ def add_camera_options(command: argparse.ArgumentParser, start: str, period: flo
 
 
 def selected_camera(options: argparse.Namespace) -> Camera:
-    """Make the selected camera; raises :class:`CameraError` if there is no such one."""
+    """Make the selected camera.
+
+    Raises:
+        CameraError: there is no such one, or its simulated time ends after :data:`LATEST`.
+    """
     kind, _, source = options.camera.partition(":")
     period = timedelta(minutes=options.period)
-    return make_camera(
+    camera = make_camera(
         CameraSettings(kind, source, seed=options.seed, period=period, start=options.start)
     )
+    count = options.count or camera.default_count or 1
+    # not start + count * period, which may be no time at all
+    if kind == "simulated" and count - 1 > (LATEST - options.start) / period:
+        raise CameraError("the last frame would be later than the year 9999: lower --count")
+    return camera
 
 
 def _read_time(text: str) -> datetime:
@@ -45,6 +58,9 @@ def _read_time(text: str) -> datetime:
     except ValueError as error:
         why = f"{text!r} is not a time such as 2026-07-13T06:00:00"
         raise argparse.ArgumentTypeError(why) from error
+    if not 1970 <= time.year < LATEST.year:  # the simulated world begins in 1970
+        why = f"{text!r} is not a time from 1970 to {LATEST.year - 1}"
+        raise argparse.ArgumentTypeError(why)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -53,6 +69,7 @@ def _read_period(text: str) -> float:
         minutes = float(text)
     except ValueError:
         minutes = 0.0
-    if not 0 < minutes <= 525600:  # a year; excludes "inf" and "nan" as well
+    # from a microsecond to a year; excludes "inf" and "nan" as well
+    if not (0 < minutes <= 525600 and timedelta(minutes=minutes)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 525600")
     return minutes

@@ -11,9 +11,9 @@ from edge.cameras.camera import Camera, Frame
 from edge.cameras.jpeg import encode_jpeg, is_jpeg
 from edge.cameras.kinds import CAMERAS, camera_class
 from edge.cli.camera_options import add_camera_options, selected_camera
-from edge.cli.options import Option, whole_number
+from edge.cli.options import Option, name_part, whole_number
 from edge.cli.wording import pluralize
-from edge.files.atomic import write_atomically
+from edge.cli.writing import write_file
 from edge.protocol.landing_names import image_name
 
 QUIET_SECONDS = 5.0
@@ -41,8 +41,8 @@ def add_capture_command(add: Callable[..., argparse.ArgumentParser]) -> None:
         "write frames from a camera into a landing folder, as JPEG",
         Option("--to", "FOLDER", "the landing folder; created if missing", Path, required=True),
         Option("--count", "N", f"how many frames (default: {counts})", whole_number(1)),
-        Option("--device", "ID", "the device's ID, for the file name", default="1"),
-        Option("--view", "NAME", "the camera's view, for the file name", default="porch"),
+        Option("--device", "ID", "the device's ID, for the file name", name_part, "1"),
+        Option("--view", "NAME", "the camera's view, for the file name", name_part, "porch"),
     )
     add_camera_options(command, start="2026-07-13T00:15:00", period=30)
 
@@ -83,7 +83,7 @@ def capture(
         if path.exists():
             skipped += 1
         else:
-            write_atomically(path, _as_jpeg(frame, camera.model))
+            write_file(path, _as_jpeg(frame, camera.model))
             written += 1
         now = time.monotonic()
         if now - begin > QUIET_SECONDS and now - shown > 1:

@@ -12,13 +12,13 @@ from edge.agent.clock import Clock
 from edge.agent.settings import ModelSettings, Settings
 from edge.agent.status import UNSET_CLOCK
 from edge.cameras.kinds import make_camera
-from edge.cli.agent_commands import running_status
-from edge.files.disk_space import free_megabytes
+from edge.cli.running_status import OtherAnswerError, running_status
+from edge.files.disk_space import disk_failure, free_megabytes
 from edge.inference.errors import UserError, describe_error
 from edge.outbox.bounded_call import BoundedCall
 from edge.outbox.landing import Landing
 from edge.outbox.sender import PUT_SECONDS
-from edge.protocol.addresses import without_userinfo
+from edge.protocol.addresses import shown_address, without_userinfo
 from edge.protocol.signature import KEYS_FILE, pinned_keys
 from edge.update.registry import Registry
 
@@ -43,7 +43,10 @@ class Finding(NamedTuple):
 def findings(settings: Settings) -> Iterator[Finding]:
     """Run every check, and yield what it finds."""
     try:
-        running = running_status(settings.page)
+        running = running_status(settings)
+    except OtherAnswerError as error:
+        running = None
+        yield Finding("page", True, str(error))
     except UserError:
         running = None
     checks: dict[str, Callable[[], str]] = {
@@ -60,10 +63,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
         try:
             yield Finding(name, False, check())
         except UserError as error:
-            yield Finding(name, True, without_userinfo(str(error)))
+            yield Finding(name, True, without_userinfo(str(error), settings.landing.url))
         # a camera's driver or a file system raises what its library raises
         except Exception as error:
-            why = without_userinfo(describe_error(error))
+            why = without_userinfo(describe_error(error), settings.landing.url)
             yield Finding(name, True, f"{why}: check [{SETTINGS.get(name, 'actions')}]")
 
 
@@ -109,7 +112,7 @@ def _landing(settings: Settings) -> str:
     name = f".doctor-{settings.device}"
     zone = Landing(landing.url, landing.options, landing.mount)
     BoundedCall().run(partial(zone.put, name, b"", replace=True), PUT_SECONDS)
-    return f"{without_userinfo(landing.url)} takes files"
+    return f"{shown_address(landing.url)} takes files"
 
 
 def _clock(settings: Settings, running: dict[str, Any] | None) -> str:
@@ -125,6 +128,11 @@ def _clock(settings: Settings, running: dict[str, Any] | None) -> str:
 
 def _disk(settings: Settings) -> str:
     folder, at_least = settings.store.folder, settings.store.free_megabytes
+    # one that is missing is not created here; asked first, since nobody may write a read-only disk
+    if os.path.isdir(folder) and (failure := disk_failure(folder)):
+        raise UserError(
+            f"{failure}: make space (df -h and df -i say what is full), or replace the SD card"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"this user may not write to {folder}: create it, or change its owner")
     free = free_megabytes(folder)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ from edge.cli.agent_commands import add_agent_commands
 from edge.cli.capture import add_capture_command
 from edge.cli.model_commands import add_model_commands
 from edge.cli.options import Option, add_options
-from edge.inference.errors import RecordError, UserError
+from edge.cli.writing import end_output, explain
 from edge.protocol.version import project_version
 
 PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
@@ -17,11 +18,8 @@ PROGRAM = os.environ.get("EDGE_PROGRAM", "python -m edge")
 
 Command = Callable[[argparse.Namespace], None]
 
-USER_ERRORS = (
-    *(UserError, RecordError, PermissionError, FileExistsError, FileNotFoundError),
-    *(NotADirectoryError, IsADirectoryError),
-)
-"""The errors that the user can fix: they are shown as one line instead of a stack trace."""
+INTERRUPTED, READER_LEFT = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""The exit statuses that a shell gives a program which these signals end."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,18 +31,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except USER_ERRORS as error:
-        if options.debug:
+        print(end="", flush=True)  # here, where a full disk is told in one line
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and not error.filename:
+            return READER_LEFT
+        message = explain(error)
+        if message is None or options.debug:
             raise
-        print(f"edge {options.command}: {_message(error)}", file=sys.stderr)
+        print(f"edge {options.command}: {message}", file=sys.stderr)
         return 1
+    finally:
+        end_output()
     return 0
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, PermissionError) and error.filename:
-        return f"this user may not access {error.filename}: put sudo before the command"
-    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,15 +1,15 @@
 """``python -m edge pull``, ``score`` and ``predict``: the commands that use a released model."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from edge.cli.camera_options import add_camera_options, selected_camera
 from edge.cli.options import Option, whole_number
-from edge.inference.errors import UserError
+from edge.cli.writing import require_writable, require_writable_file
 from edge.inference.record import ModelRecord
 from edge.protocol.signature import KEYS_FILE, pinned_keys
 
@@ -64,7 +64,7 @@ def add_model_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _pull(options: argparse.Namespace) -> None:
     from edge.cli.pull import pull  # here, so that a capture does not load onnxruntime
 
-    _require_writable(options.into / options.model)
+    require_writable(options.into / options.model)
     keys = pinned_keys(options.keys, options.into)
     server = options.server or os.environ.get("MLFLOW_TRACKING_URI", "")
     model = pull(server, options.model, options.alias, options.into, keys, options.unsigned)
@@ -79,18 +79,14 @@ def _pull(options: argparse.Namespace) -> None:
         print(f"{name}: in {model.folder}, nothing to download, {model.file} is used")
 
 
-def _require_writable(folder: Path) -> None:
-    """Raise :class:`UserError` unless this user may write into a folder, or create it."""
-    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    if existing.is_dir() and not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"this user may not write to {existing}: put sudo before the command")
-
-
 def _score(options: argparse.Namespace) -> None:
-    from edge.cli.score import print_table, score_frames, write_rows
+    from edge.cli.score import kept_as_json, print_table, read_truth, score_frames
     from edge.update.current import CurrentModel
     from edge.update.errors import NoModelError
 
+    truth = read_truth(options.truth) if options.truth else {}
+    if options.json:
+        require_writable_file(options.json)
     try:
         model = CurrentModel(options.models)
     except NoModelError as error:
@@ -99,11 +95,9 @@ def _score(options: argparse.Namespace) -> None:
             f"--into {options.models.parent}"
         ) from error
     frames = selected_camera(options).frames(options.count)
-    truth = json.loads(options.truth.read_text()) if options.truth else {}
     scored = score_frames(model, frames, truth, options.device)
-    rows = print_table(scored, model.scorer.record)
-    if options.json:
-        write_rows(rows, options.json)
+    with closing(kept_as_json(scored, options.json)) as rows:
+        print_table(rows, model.scorer.record)
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from edge.protocol.landing_names import part_error
+
 
 class Option(NamedTuple):
     """An option of a command.
@@ -37,12 +39,25 @@ def add_options(command: "argparse._ActionsContainer", *options: Option) -> None
         )
 
 
+def name_part(text: str) -> str:
+    """Read a device or a view as ingest reads it back from a file's name."""
+    if error := part_error(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}")
+    return text
+
+
+MOST = 2**31 - 1
+"""The largest whole number of an option: any system can count as far."""
+
+
 def whole_number(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number that is not below a bound."""
+    """Return what reads a whole number from a bound up."""
 
     def read(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        # Python reads no number of thousands of digits
+        if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= MOST:
+            why = f"{text!r} is not a whole number from {least} to {MOST}"
+            raise argparse.ArgumentTypeError(why)
         return int(text)
 
     return read

@@ -1,16 +1,18 @@
 """``python -m edge predict``: a small client of ``mlflow models serve``."""
 
 import base64
+import errno
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import urllib3
 
 from edge.inference.errors import UserError
-from edge.protocol.addresses import without_userinfo
+from edge.inference.image import MAX_BYTES
+from edge.protocol.addresses import shown_address
 from edge.update.client import Client
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 120.0
@@ -37,7 +39,7 @@ def predict(server: str, files: list[Path], device: str = "") -> Iterator[dict[s
             refused; the message has their names and reasons.
     """
     bad: list[str] = []
-    client, address = Client(server.rstrip("/")), without_userinfo(server)
+    client, address = Client(server.rstrip("/")), shown_address(server)
     for start in range(0, len(files), IMAGES_PER_REQUEST):
         batch = list(_readable(files[start : start + IMAGES_PER_REQUEST], bad))
         while batch:
@@ -56,9 +58,20 @@ def _readable(files: list[Path], bad: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield the files that can be read, with their content as base64; add why others cannot."""
     for file in files:
         try:
-            yield file, base64.b64encode(file.read_bytes()).decode()
+            yield file, base64.b64encode(_content(file)).decode()
         except OSError as error:
             bad.append(f"cannot read {file}: {error.strerror}; name an image")
+
+
+def _content(file: Path) -> bytes:
+    """Return a file's bytes; raises :class:`OSError` if it cannot be an image's."""
+    if file.exists() and not (file.is_file() or file.is_dir()):  # a device or pipe may have no end
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with file.open("rb") as opened:
+        content = opened.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_BYTES} bytes")
+    return content
 
 
 def _post(
@@ -75,9 +88,9 @@ def _post(
         )
         content = json.loads(answer.read())
         if answer.status < 400:
-            return cast(list[dict[str, Any]], content["predictions"])
+            return _predictions(content["predictions"], len(batch))
         reason = str(content["message"])
-    except (ValueError, KeyError, TypeError) as error:  # a malformed address too
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # a malformed address too
         raise UserError(
             f"{address} does not answer as a scoring server: check the address"
         ) from error
@@ -91,3 +104,14 @@ def _post(
         return refusal
     names = ", ".join(file.name for file, _ in batch)
     raise UserError(f"{' '.join(reason.rpartition('Error: ')[2].split())} ({names})")
+
+
+def _predictions(stated: Any, count: int) -> list[dict[str, Any]]:
+    """Return the predictions of a number of images; a ``ValueError`` if they are none."""
+    if not (isinstance(stated, list) and len(stated) == count and all(map(_is_prediction, stated))):
+        raise ValueError("these are no predictions of images")
+    return stated
+
+
+def _is_prediction(row: Any) -> bool:
+    return isinstance(row, dict) and "label" in row and type(row.get("score")) in (int, float)

@@ -29,6 +29,11 @@ def number_within(default: Any, least: float, most: float = math.inf) -> Any:
     return dataclasses.field(default=default, metadata={"bounds": (least, most)})
 
 
+def filled(what: str) -> dict[str, str]:
+    """Return the metadata of a field that must not be blank; ``what`` says what to write."""
+    return {"what": what}
+
+
 def read_settings(kind: type[Table], path: Path) -> Table:
     """Read a TOML file as a dataclass whose fields are values, or dataclasses for its tables.
 
@@ -85,6 +90,10 @@ def _read_value(
     if isinstance(value, dict) and of and dataclasses.is_dataclass(of[0]):
         kind = typing.cast(type, of[0])
         return {key: _read_table(kind, one, f"{name}.{key}", path) for key, one in value.items()}
+    if _holds_nul(value):
+        raise SettingsError(f"{name} in {path} holds the character NUL (\\u0000): remove it")
+    if isinstance(value, str) and not value.strip() and (what := field.metadata.get("what")):
+        raise SettingsError(f"{name} in {path} is {value!r}: write {what}")
     converted, expected = _convert(hint, value)
     if converted is None:
         raise SettingsError(f"{name} in {path} is {value!r}: it must be {expected}")
@@ -94,6 +103,19 @@ def _read_value(
             allowed = f"{least} or more" if most == math.inf else f"from {least} to {most}"
             raise SettingsError(f"{name} in {path} is {value!r}: it must be {allowed}")
     return converted
+
+
+def _holds_nul(value: Any) -> bool:
+    """Return whether a text, or one below a table or a list, has what no path or name may have."""
+    if isinstance(value, dict):
+        return any(map(_holds_nul, (*value, *value.values())))
+    return any(map(_holds_nul, value)) if isinstance(value, list) else "\0" in str(value)
+
+
+def _path(value: Any) -> Path | None:
+    with suppress(TypeError, RuntimeError):  # RuntimeError: ~name of a user that does not exist
+        return Path(value).expanduser()
+    return None
 
 
 def _regions(value: Any) -> list[Region] | None:
@@ -117,6 +139,6 @@ def _convert(hint: Any, value: Any) -> tuple[Any, str]:
     if hint is float:
         return (float(value) if is_number else None), "a number"
     if hint is Path:
-        return (Path(value).expanduser() if isinstance(value, str) else None), "a path"
+        return _path(value), "a path"
     names = {int: "a whole number", bool: "true or false", str: "text"}
     return (value if type(value) is hint else None), names[hint]

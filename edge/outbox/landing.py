@@ -3,6 +3,7 @@
 import hashlib
 import os
 import posixpath
+import stat
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -116,14 +117,14 @@ class Landing:
         return content
 
     def _filesystem(self) -> tuple[Any, str]:
-        if self._mount and not os.path.ismount(self._mount):
+        if self._mount and not (_is_folder(self._mount) and os.path.ismount(self._mount)):
             raise LandingError(f"{self._mount} is not mounted: mount it, or change landing.mount")
         if self._opened is None:
             self._opened = self._open()
         filesystem, root = self._opened
         if not _is_local(filesystem):
             filesystem.invalidate_cache()
-        elif not os.path.isdir(root):
+        elif not _is_folder(root):
             raise LandingError(f"the landing folder {root} does not exist: create or mount it")
         return filesystem, root
 
@@ -143,6 +144,16 @@ class Landing:
 
 def _is_local(filesystem: Any) -> bool:
     return getattr(filesystem, "local_file", False)
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:  # os.path.isdir would call it missing
+        why = f"this user may not read the landing folder {path}"
+        raise LandingError(f"{why}: let this user into every folder above it") from error
+    except (OSError, ValueError):
+        return False
 
 
 def _sync_folders(folder: Path, root: Path) -> None:

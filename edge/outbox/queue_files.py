@@ -7,6 +7,7 @@ image's time is known.
 import logging
 import os
 import random
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,9 @@ from edge.protocol.landing_names import image_name
 logger = logging.getLogger(__name__)
 
 UNDATED = "undated.jpg"
+
+OWN_NAME = rf"({'|'.join(Reason)})\.[0-9a-f]{{8}}\..+\.jpg"
+"""The names that :func:`new_file_name` makes."""
 
 UNREADABLE = "unreadable"
 """The folder of files that the disk fails to read."""
@@ -70,9 +74,9 @@ def write_dated(
 def recover_files(store: Store, device: str, view: str) -> None:
     """Give complete files without a row their row, and delete incomplete and obsolete files.
 
-    Files that could not be read and now can be are recovered too. A power cut can leave the
-    database some seconds behind the folder: its row then names the file before it was dated, and
-    gets the dated one.
+    Files that the agent did not make stay as they are. Images that could not be read
+    and now can be are recovered too. A power cut can leave the database some seconds behind the
+    folder: its row then names the file before it was dated, and gets the dated one.
 
     Args:
         store: where the images are.
@@ -81,15 +85,15 @@ def recover_files(store: Store, device: str, view: str) -> None:
     """
     _recover_unreadable(store)
     rows = store.images.ids_by_file()
-    paths = [path for path in sorted(store.image_folder.iterdir()) if path.is_file()]
+    paths = _own_files(store.image_folder)
     complete = {_key(path.name) for path in paths if path.name in rows}
     orphan_rows = {_key(file): id for file, id in rows.items() if _key(file) not in complete}
     for path in paths:
         if path.name in rows:
             continue
         key = _key(path.name)
-        reason, _, name = path.name.split(".", 2) if path.name.count(".") > 2 else ("", "", "")
-        if reason not in list(Reason) or key in complete:
+        reason, _, name = path.name.split(".", 2)
+        if key in complete:
             path.unlink()
             continue
         complete.add(key)
@@ -122,13 +126,30 @@ def move_unreadable(store: Store, path: Path) -> bool:
     return True
 
 
+def _own_files(folder: Path) -> list[Path]:
+    """Return the agent's images in a folder, and delete those that are half written."""
+    own, foreign = list[Path](), list[str]()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if re.fullmatch(OWN_NAME, path.name):
+            own.append(path)
+        elif re.fullmatch(rf"\.{OWN_NAME}\.part", path.name):
+            path.unlink()
+        else:
+            foreign.append(path.name)
+    if foreign:
+        hint = "they stay, and are better kept elsewhere"
+        logger.warning("%s has files of others, such as %r: %s", folder, foreign[0], hint)
+    return own
+
+
 def _recover_unreadable(store: Store) -> None:
     """Move files that can be read again back into the queue.
 
     An SD card may take half a minute to fail, and systemd does not wait much longer for a start.
     So the first file that fails ends the search, and the order is random.
     """
-    paths = list((store.folder / UNREADABLE).glob("*"))
+    folder = store.folder / UNREADABLE
+    paths = [path for path in folder.glob("*") if re.fullmatch(OWN_NAME, path.name)]
     for path in random.sample(paths, len(paths)):
         try:
             path.read_bytes()

@@ -140,7 +140,7 @@ class Sender:
             raise _NotLandedError(describe_error(error)) from error
 
     def _handle_failure(self, failure: str) -> None:
-        failure = without_userinfo(failure)
+        failure = without_userinfo(failure, self.landing.url)
         if self.failure != failure:
             logger.warning("nothing can be sent: %s", failure)
         uptime = self.now().uptime

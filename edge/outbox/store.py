@@ -20,6 +20,7 @@ from edge.outbox.image_table import ImageTable
 logger = logging.getLogger(__name__)
 
 DATABASE = "store.sqlite"
+IMAGES = "images"
 IN_MEMORY = Path(":memory:")
 
 
@@ -43,7 +44,7 @@ class Store:
     """
 
     def __init__(self, folder: Path):
-        self.folder, self.image_folder = folder, folder / "images"
+        self.folder, self.image_folder = folder, folder / IMAGES
         self._lock, self._uncounted = threading.Lock(), Counter[str]()
         self.failure: str | None = None
         try:

@@ -13,6 +13,25 @@ KEPT_FOR = "kept for: "
 STATUS = "status"
 """The folder of the devices' status."""
 
+MAX_PART_BYTES = 64
+"""Of a device and of a view: with the time and a label, a file's name stays below 255 bytes."""
+
+
+def part_error(text: str) -> str | None:
+    """Return what is wrong with a device or a view as part of an image's name; None if it fits.
+
+    >>> part_error("porch-1")
+    >>> part_error("front_door")
+    'use only letters, digits and -, at most 64 bytes, since it goes into file names'
+    """
+    is_made_of = all(sign.isalnum() or sign == "-" for sign in text)
+    if text and is_made_of and len(text.encode()) <= MAX_PART_BYTES:
+        return None
+    return (
+        f"use only letters, digits and -, at most {MAX_PART_BYTES} bytes, since it goes into "
+        "file names"
+    )
+
 
 def image_name(captured_at: datetime, device: str, view: str, label: str | None) -> str:
     """Return the name of an image's file, with the time in UTC, as ingest reads it.

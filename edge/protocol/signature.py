@@ -87,11 +87,17 @@ def read_keys(path: Path) -> list[str]:
     """Return the public keys of a file, one per line; what follows a ``#`` is a comment.
 
     Raises:
-        SignatureError: there is no such file, no key in it, or a line is not a key.
+        SignatureError: there is no such file, it is no text, has no key, or a line is not a key.
     """
     if not path.is_file():
         raise SignatureError(f"{path} does not exist: put the public keys there, one per line")
-    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise SignatureError(
+            f"{path} is not UTF-8: put the public keys there as plain text, one per line"
+        ) from error
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     keys = [line for line in lines if line]
     if not keys:
         raise SignatureError(f"{path} has no key: put the public keys there, one per line")

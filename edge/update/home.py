@@ -6,11 +6,14 @@
     release-4/              the release before
     update.json             probation, previous release and failures
     .staging-<digest>/      the download of a release
+
+What has another name is not the agent's, and stays.
 """
 
 import fcntl
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,8 +22,8 @@ from pathlib import Path
 
 from edge.files.atomic import make_folder, sync_folder, write_atomically
 from edge.files.disk_space import explain_full_disk
-from edge.inference.record import MODEL_FILE
-from edge.protocol.release import CURRENT, Release, read_release
+from edge.protocol.freshness import FRESHNESS_FILE
+from edge.protocol.release import CURRENT, RELEASE_FILE, Release, read_release
 from edge.update.errors import BusyError
 from edge.update.self_test import runtime_fingerprint
 from edge.update.state import Failure, State
@@ -28,7 +31,12 @@ from edge.update.state import Failure, State
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "update.json"
-STAGING, RELEASE = ".staging-", "release-"
+STAGING, RELEASE, REMOVED = ".staging-", "release-", ".removed-"
+NEW_LINK = f".{CURRENT}.new"
+HALF_MADE = {NEW_LINK, *(f".{name}.part" for name in (STATE_FILE, FRESHNESS_FILE))}
+"""What a power cut may leave of the link and of files."""
+UNFINISHED = re.compile(rf"\{STAGING}[0-9a-f]{{16}}|\{REMOVED}{RELEASE}[0-9]+")
+"""The folders of interrupted downloads and removals."""
 KEPT_FAILURES = 16
 MAX_ATTEMPTS = 3
 """Attempts at a release whose self-test ends without a result."""
@@ -104,7 +112,7 @@ class ModelHome:
 
     def switch(self, folder: Path) -> None:
         """Move the link to a folder, in one step that survives a power cut."""
-        link = self.folder / f".{CURRENT}.new"
+        link = self.folder / NEW_LINK
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)
         os.replace(link, self.folder / CURRENT)
@@ -145,7 +153,7 @@ class ModelHome:
             return len(state.failures) - len(kept)
 
     def clean_up(self, *keep: Path) -> None:
-        """Remove all releases but the current and the previous one, and interrupted downloads.
+        """Remove all releases but the current and the previous one, and what was interrupted.
 
         Args:
             keep: folders that stay as well.
@@ -153,11 +161,11 @@ class ModelHome:
         with self.state_lock():
             kept = {self._link_target(), self.state.previous, *(path.name for path in keep)}
             for path in list(self.folder.iterdir()):
-                if path.name in kept or path.is_symlink():
+                if path.name in kept:
                     continue
-                if path.name.startswith(".") and not path.is_dir():
+                if path.name in HALF_MADE:
                     path.unlink()
-                elif path.name.startswith((".", RELEASE)) or (path / MODEL_FILE).exists():
+                elif UNFINISHED.fullmatch(path.name) or is_release(path):
                     self.discard(path)
 
     def discard_with(self, files: Set[str]) -> None:
@@ -169,7 +177,7 @@ class ModelHome:
         if not files or self.is_on_probation():
             return
         with self.state_lock():
-            for folder in self.folder.glob(f"{RELEASE}*"):
+            for folder in filter(is_release, list(self.folder.iterdir())):
                 release = None if folder.name == self._link_target() else read_release(folder)
                 if release and not files.isdisjoint(file.sha256 for file in release.files):
                     self.discard(folder)
@@ -181,7 +189,7 @@ class ModelHome:
         """
         if folder.exists():
             if not folder.name.startswith("."):
-                folder = folder.rename(folder.with_name(f".removed-{folder.name}"))
+                folder = folder.rename(folder.with_name(f"{REMOVED}{folder.name}"))
             try:
                 shutil.rmtree(folder)
             except PermissionError as error:
@@ -196,6 +204,12 @@ class ModelHome:
     def _folder(self, name: str | None) -> Path | None:
         folder = self.folder / name if name else None
         return folder if folder is not None and folder.is_dir() else None
+
+
+def is_release(path: Path) -> bool:
+    """Return whether the agent has made a folder for a release; its files may be damaged."""
+    is_named = re.fullmatch(f"{RELEASE}[0-9]+", path.name)
+    return bool(is_named) and not path.is_symlink() and (path / RELEASE_FILE).is_file()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ProxyError, SSLError
 
-from edge.protocol.addresses import without_userinfo
+from edge.protocol.addresses import shown_address, without_userinfo
 from edge.update.client import Client, basic
 from edge.update.errors import RegistryError
 
@@ -55,7 +55,7 @@ class Server:
 
     def __init__(self, address: str):
         self._root = address.rstrip("/")
-        self.address = without_userinfo(self._root)
+        self.address = shown_address(self._root)
         self._client = Client(self._root, **_certificates())
         self._user = _user()
         self.start_round()

@@ -13,7 +13,7 @@ from edge.protocol.release import RELEASE_FILE, Release, ReleaseError
 from edge.protocol.rollout import failed_here
 from edge.protocol.signature import KEYS_FILE, SignatureError, pinned_keys
 from edge.update.errors import CrashedError
-from edge.update.home import MAX_ATTEMPTS, RELEASE, STAGING, ModelHome
+from edge.update.home import MAX_ATTEMPTS, RELEASE, STAGING, ModelHome, is_release
 from edge.update.probation import Probation
 from edge.update.registry import Registry
 from edge.update.self_test import SELF_TEST_FILE, SelfTestResult, runtime_fingerprint
@@ -217,6 +217,8 @@ class Updater:
         """Download a release, self-test it, and switch to it."""
         staging = self.home.folder / f"{STAGING}{release.digest[:16]}"
         folder = self.home.folder / f"{RELEASE}{release.release}"
+        if folder.exists() and folder != self.home.current and not is_release(folder):
+            raise ReleaseError(f"{folder} is in the way and is no release: move it elsewhere")
         self.home.clean_up(staging, folder)
         have = [place for place in (self.home.current, self.home.previous, folder) if place]
         downloaded = download_release(self.registry, release, staging, have, self.reserve)

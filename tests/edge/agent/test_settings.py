@@ -9,8 +9,14 @@ from edge.cli.main import main
 from edge.files.settings_file import NOT_IN_FILES, SettingsError
 from edge.inference.region import Region
 
-ACTION = "[actions.x]\nurl = 'hub'\n"
+NUL = r'"a\u0000"'
 SMALLEST = 'device = "a7"\n[landing]\nurl = "/mnt/landing"\n'
+IN_STORE = (
+    "device = 'a7'\nlanding.url = '{}'\nstore.folder = '/s'\n"
+    "[camera]\nkind = 'folder'\nsource = '{}'\n"
+)
+MODEL = SMALLEST + "[model]\nname = 'x'\nserver = "
+ACTION = "[actions.x]\nurl = 'hub'\n"
 
 
 @pytest.fixture
@@ -68,6 +74,26 @@ def test_every_setting_can_be_set(read):
         (SMALLEST + "[capture]\nmotion = 1\n", "it must be true or false"),
         (SMALLEST + "[model]\nserver = 'm:5000'\nname = 'x'\n", "use an address such as"),
         (SMALLEST + "[model]\nserver = 'x://me:pw@m'\nname = 'x'\n", "is 'x://m': use an"),
+        (MODEL + "'http://me:pw@[::1'\n", "model.server in "),
+        (MODEL + "'http://m:x'\n", "is 'http://m:x': use an address such as"),
+        (MODEL + "'http://'\n", "is 'http://': use an address such as"),
+        (MODEL + "'http://a..b'\n", "is 'http://a..b': use an address such as"),
+        (MODEL + "'http://m'\nalias = ' '\n", "model.alias in "),
+        (MODEL.replace("x", "") + "'http://m'\n", "is '': write the registered model's name"),
+        (MODEL.replace("'x'", NUL) + "'http://m'\n", "model.name in "),
+        (SMALLEST.replace("/mnt/landing", ""), "is '': write a folder or an address: /mnt/landing"),
+        (SMALLEST + f"options.a = [{NUL}]\n", "landing.options in "),
+        (SMALLEST + f"[store]\nfolder = {NUL}\n", r"holds the character NUL (\u0000): remove it"),
+        (SMALLEST + "[store]\nfolder = ' '\n", "is ' ': write a folder, such as /var/lib/"),
+        (SMALLEST + "[store]\nfolder = '~nobody-here/x'\n", "it must be a path"),
+        (SMALLEST + "[store]\nfolder = 3\n", "it must be a path"),
+        (IN_STORE.format("/s/images", "/in"), "landing.url in "),
+        (IN_STORE.format("file:///s/x/../images/zone", "/in"), "where images wait: use another"),
+        (IN_STORE.format("/mnt", "/s/images/"), "camera.source in "),
+        (SMALLEST + "[page]\nhost = ' '\n", "is ' ': use 127.0.0.1, or 0.0.0.0 for the whole"),
+        (SMALLEST + f"[page]\nhost = {NUL}\n", "page.host in "),
+        (SMALLEST + f"[page]\nhost = '{'a' * 64}'\n", "use 127.0.0.1, or 0.0.0.0 for the whole"),
+        (SMALLEST + ACTION + f"kind = 'webhook'\nsecret_file = {NUL}\n", "secret_file in "),
         (SMALLEST + "[camera]\nsource = '/dev/video0'\n", "for picamera2 it is a camera's number"),
         (SMALLEST + "[camera]\nsource = '-1'\n", "for picamera2 it is a camera's number"),
         ("camera = 3\n" + SMALLEST, "camera in "),
@@ -86,6 +112,8 @@ def test_every_setting_can_be_set(read):
         (SMALLEST + ACTION + "kind = 'mqtt'\ntopic = 'a/#'\n", "actions.x.topic is 'a/#': it must"),
         (SMALLEST + ACTION + "kind = 'mqtt'\ndiscovery = '+'\n", "actions.x.discovery is '+'"),
         (SMALLEST.replace("a7", "a_7"), "use only letters, digits and -"),
+        (SMALLEST.replace("a7", "a" * 65), "at most 64 bytes"),
+        (SMALLEST.replace("a7", ""), "device in "),
         ("device", "is not TOML"),
     ],
 )
@@ -95,6 +123,18 @@ def test_an_invalid_file_is_one_line_that_names_key_and_file(tmp_path, capsys, t
     assert main(["run", "--config", str(path)]) == 1
     printed = capsys.readouterr().err
     assert message in printed and str(path) in printed and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["/s", "/s/images-sent", "s3://s/images", "~/s/images"])
+def test_the_landing_zone_may_be_beside_the_images_that_wait(read, url):
+    assert read(IN_STORE.format(url, "/s/in")).landing.url == url
+
+
+@pytest.mark.parametrize(
+    "host", ["::", "::1", "fe80::1%eth0", "localhost", "0.0.0.0", "porch.local"]
+)
+def test_the_page_may_be_at_any_address_of_the_device(read, host):
+    assert read(SMALLEST + f"[page]\nhost = '{host}'\n").page.host == host
 
 
 def test_a_missing_file_is_named(tmp_path):

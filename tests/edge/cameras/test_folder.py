@@ -1,6 +1,9 @@
+import errno
 import io
 import os
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,13 +154,26 @@ def test_a_shot_is_of_the_newest_image_and_each_is_shot_once(tmp_path):
         pass
     for number, name in enumerate(["b.jpg", "a.jpg", "c.txt"]):
         Image.new("RGB", (8, 8)).save(tmp_path / name, "JPEG")
-        os.utime(tmp_path / name, (1_800_000_000 + number,) * 2)
+        os.utime(tmp_path / name, (1_700_000_000 + number,) * 2)
     with camera.shot() as shot:
         assert shot.image == (tmp_path / "a.jpg").read_bytes()
-        assert shot.frame().file_name == "a.jpg" and shot.captured_at.timestamp() == 1_800_000_001
+        assert shot.frame().file_name == "a.jpg" and shot.captured_at.timestamp() == 1_700_000_001
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(NoNewFrameError), camera.shot():
         pass
+
+
+def test_a_file_dated_in_the_future_is_shot_once_and_hides_none_that_comes_later(tmp_path):
+    camera = camera_of(tmp_path)
+    for name, future in [("a.jpg", True), ("b.jpg", False), ("c.jpg", True), ("d.jpg", False)]:
+        (tmp_path / name).write_bytes(image())
+        if future:
+            os.utime(tmp_path / name, (time.time() + 10 * 365 * 86_400,) * 2)
+        with camera.shot() as shot:
+            assert shot.frame().file_name == name
+            assert abs(shot.captured_at.timestamp() - time.time()) < 60
+        with pytest.raises(NoNewFrameError), camera.shot():
+            pass
 
 
 def test_a_shot_decodes_its_pixels_only_if_they_are_asked_for(tmp_path, monkeypatch):
@@ -226,6 +242,25 @@ def test_a_missing_folder_is_a_camera_error(tmp_path):
     camera = camera_of(tmp_path / "gone")
     with pytest.raises(CameraError, match="no folder"):
         camera.open()
+
+
+def test_a_folder_that_this_user_may_not_read_is_not_called_missing(tmp_path, monkeypatch):
+    """Root may read anything, so the system's answer is replaced."""
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    why = rf"^{tmp_path} cannot be read \(Permission denied\): let this user read it"
+    with pytest.raises(CameraError, match=why):
+        camera_of(tmp_path).open()
+
+
+def test_a_folder_below_the_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(image())
+    assert [frame.file_name for frame in camera_of("~/images").frames(None)] == ["a.jpg"]
 
 
 @pytest.mark.timeout(20)

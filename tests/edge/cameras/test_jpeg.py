@@ -32,6 +32,13 @@ def test_adding_exif_keeps_the_pixels():
     assert add_exif(plain, "imx708", TIME) == add_exif(plain, "imx708", TIME)
 
 
+@pytest.mark.parametrize("shape", [(2, 65_501, 3), (70_000, 2, 3)], ids=str)
+def test_what_is_longer_than_a_jpeg_can_be_is_unreadable(shape):
+    with pytest.raises(UnreadableError, match=f"{shape[1]} × {shape[0]} pixels, a JPEG has at"):
+        encode_pixels(np.zeros(shape, np.uint8))
+    assert encode_pixels(np.zeros((2, 65_500, 3), np.uint8))
+
+
 def test_an_unknown_time_is_left_out():
     with Image.open(io.BytesIO(add_exif(encode_pixels(PIXELS), "imx708", None))) as image:
         exif = image.getexif()

@@ -21,7 +21,7 @@ class VideoCapture:
     released = 0
 
     def __init__(self, source, backend=None, limits=()):
-        assert (backend is None) == ("://" not in str(source)), "others print the password"
+        assert (backend is None) == (not {":", "@"} & set(str(source))), "others print the password"
         self.source, self.number, self.thread, self.size = source, 0, None, {}
         self.hung = VideoCapture.hangs
 
@@ -132,6 +132,13 @@ def test_a_cameras_password_is_not_shown(stand_in):
     stand_in.setattr(VideoCapture, "isOpened", lambda capture: False)
     with pytest.raises(CameraError, match="cannot open 'rtsp://porch/1'"):
         camera.open()
+
+
+@pytest.mark.parametrize("source", ["rtsp:/me:secret@porch/1", "me:secr/et@porch/1"])
+def test_nor_is_that_of_a_malformed_address(stand_in, source):
+    stand_in.setattr(VideoCapture, "isOpened", lambda capture: False)
+    with pytest.raises(CameraError, match="cannot open 'porch/1': check address, user"):
+        OpenCVCamera(CameraSettings(source=source)).open()
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):

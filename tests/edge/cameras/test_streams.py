@@ -67,6 +67,13 @@ def test_a_camera_that_does_not_answer_is_named_without_its_password(
     assert "secret" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("source", ["rtsp:/me:secret@127.0.0.1:9/x", "me:secr/et@127.0.0.1:9/x"])
+def test_of_a_malformed_address_opencv_itself_prints_nothing(real_opencv, capfd, source):
+    with pytest.raises(CameraError, match="cannot open '127.0.0.1:9/x': check address"):
+        OpenCVCamera(CameraSettings("opencv", source)).open()
+    assert "secr" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.slow
 def test_a_shot_is_the_latest_frame(real_opencv):
     stream = Stream()

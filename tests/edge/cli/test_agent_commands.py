@@ -14,10 +14,12 @@ import time
 from pathlib import Path
 
 import pytest
+import urllib3
 from PIL import Image
 from running_agent import CONFIG, running
 
 from edge.cli.main import main
+from edge.cli.running_status import STATED
 
 KILLS = int(os.environ.get("KILLS", "5"))
 
@@ -60,6 +62,29 @@ def test_signals_at_any_moment_do_not_hang_the_agent(tmp_path):
         for _ in range(20):
             agent.process.send_signal(signal.SIGTERM)
         assert agent.process.wait(20) == 0
+
+
+OTHER = "is answered by another program: give page.port another value"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        *((body, OTHER) for body in (b"{}", b"[]", b"null", b'{"healthy":true}', b"<p>", b"\xff")),
+        (
+            json.dumps(dict.fromkeys(sorted(STATED)) | {"device": "porch-1"}).encode(),
+            "answers for porch-1, not a7: give page.port another value, "
+            "or restart an agent that you renamed",
+        ),
+    ],
+    ids=str,
+)
+def test_status_is_not_that_of_what_else_has_the_port(tmp_path, capsys, monkeypatch, body, said):
+    config = tmp_path / "agent.toml"
+    config.write_text(CONFIG.format(home=tmp_path).replace("port = 0", "port = 81"))
+    monkeypatch.setattr(urllib3, "request", lambda *_, **__: urllib3.HTTPResponse(body))
+    assert main(["status", "--config", str(config)]) == 1
+    assert capsys.readouterr() == ("", f"edge status: http://127.0.0.1:81 {said}\n")
 
 
 def test_status_of_settings_that_another_user_owns_says_sudo(tmp_path, capsys, monkeypatch):

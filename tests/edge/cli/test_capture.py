@@ -1,3 +1,5 @@
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -112,6 +114,10 @@ def test_the_command_writes_labelled_frames(tmp_path, capsys):
         (["--camera", "opencv"], "'' is not a source of opencv:SOURCE: name a number, device"),
         (["--camera", "picamera2:/dev/video0"], "for picamera2 it is a camera's number"),
         (["--camera", "folder:/no/such/folder"], "no folder /no/such/folder"),
+        (
+            ["--start", "9998-12-31T23:59-12:00", "--period", "525600", "--count", "2"],
+            "the last frame would be later than the year 9999: lower --count",
+        ),
         (["--camera", "picamera2"], "sudo apt install -y python3-picamera2"),
     ],
 )
@@ -122,7 +128,51 @@ def test_a_wrong_camera_is_one_line(tmp_path, capsys, monkeypatch, options, mess
     assert said.out == "" and said.err.count("\n") == 1 and message in said.err
 
 
+@pytest.mark.parametrize("start", ["1970-01-01T00:00+14:00", "9998-12-31T23:59:59-14:00"])
+def test_the_first_and_the_last_time_can_be_simulated(tmp_path, start):
+    command = ["capture", "--to", str(tmp_path), "--start", start]
+    assert main([*command, "--count", "2", "--period", "1440"]) == 0
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_image_longer_than_a_jpeg_can_be_is_named_in_one_line(tmp_path, capsys):
+    Image.new("RGB", (70_000, 20)).save(tmp_path / "wide.png")
+    assert main(["capture", "--to", str(tmp_path / "to"), "--camera", f"folder:{tmp_path}"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "wide.png cannot be written as JPEG" in said
+
+
 def test_a_landing_folder_that_is_a_file_is_one_line(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["capture", "--to", str(tmp_path / "file"), "--count", "1"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_is_written_stays_if_the_user_stops(tmp_path, capsys, monkeypatch):
+    def shown(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(capturing, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(capturing, "_show_progress", shown)
+    monkeypatch.setattr(capturing.time, "monotonic", iter(range(0, 100, 2)).__next__)
+    assert main(["capture", "--to", str(tmp_path), "--count", "2"]) == 130
+    assert capsys.readouterr().err == "" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_one_line_with_the_file(small_disk, capsys):
+    with (small_disk / "full").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(1 << 20)):
+            pass
+    assert main(["capture", "--to", str(small_disk / "landing"), "--count", "1"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"edge capture: {small_disk}/landing/2026-07-13T00%3A15%3A00_rpi_")
+    assert said.endswith(".jpg: No space left on device: delete something there\n")
+
+
+def test_a_read_only_disk_is_one_line(small_disk, capsys):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert main(["capture", "--to", str(small_disk / "landing"), "--count", "1"]) == 1
+    assert capsys.readouterr().err == (
+        f"edge capture: {small_disk}/landing: Read-only file system: make its file system "
+        "writable, or name another folder\n"
+    )

@@ -1,15 +1,21 @@
 """What the doctor finds: on a device that works, and for each fault that is caused."""
 
 import base64
+import errno
+import json
+import os
 import threading
+from pathlib import Path
 
 import pytest
+import urllib3
 from agent_fakes import NOBODY
 from receiver import receiver
 from running_agent import CONFIG, running
 from signing import OURS, public
 
 from edge.cli.main import main
+from edge.cli.running_status import STATED
 
 SECRET = base64.b64encode(bytes(32)).decode()
 
@@ -71,6 +77,7 @@ def test_of_a_device_that_works_all_is_well(tmp_path, capsys, registered, monkey
         ({"landing": 'url = "/none/at/all"'}, "landing zone", "create or mount it"),
         ({"landing": 'url = "nofs://x"'}, "landing zone", "install the fsspec package"),
         ({"landing": 'url = "http://me:secret@127.0.0.1:9/"'}, "landing zone", "check [landing]"),
+        ({"landing": 'url = "ftp://me:secret/x@nowhere"'}, "landing zone", "to ftp://nowhere"),
         ({"store": 'folder = "/none"'}, "disk", "create it, or change its owner"),
         ({"store": 'folder = "/tmp"\nfree_megabytes = 900000'}, "disk", "store.free_megabytes"),
         ({"actions.x": 'kind = "webhook"\nurl = "http://hub"'}, "action x", "ACTIONS_X_SECRET"),
@@ -82,7 +89,8 @@ def test_of_each_fault_it_says_what_to_do(tmp_path, capsys, changes, check, advi
     status, found = doctor(tmp_path, capsys, settings(tmp_path, **changes))
     assert status == 1
     result, text = found[check]
-    assert result == "FIX" and advice in text and "me:secret" not in text
+    assert result == "FIX" and advice in text
+    assert "me:secret" not in text and "'secret'" not in text
     others = {name for name, (one, _) in found.items() if one == "FIX"} - {check, "server"}
     assert not others or check == "key"
 
@@ -95,6 +103,19 @@ def test_a_share_that_does_not_answer_is_found(tmp_path, capsys, monkeypatch):
     is_back.set()
     result, text = found["landing zone"]
     assert (status, result) == (1, "FIX") and "it hangs: " in text and "check [landing]" in text
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+def test_a_disk_that_takes_no_files_is_found_as_run_finds_it(tmp_path, capsys, monkeypatch, fault):
+    def fail(path, content):
+        raise OSError(fault, os.strerror(fault))
+
+    text = settings(tmp_path)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr("edge.cli.doctor.os.access", lambda *_: fault != errno.EROFS)
+    _, found = doctor(tmp_path, capsys, text)
+    assert found["disk"][0] == "FIX"
+    assert f"{tmp_path}/store: {os.strerror(fault)}: make space" in found["disk"][1]
 
 
 @pytest.mark.parametrize(("line", "result"), [("", "FIX"), ("unsigned = true", "ok ")])
@@ -115,6 +136,17 @@ def test_a_bad_signature_by_the_first_signer_is_refused_as_an_update_would(
     model = f'server = "{registered.server}"\nname = "{registered.name}"'
     _, found = doctor(tmp_path, capsys, settings(tmp_path, model=model))
     assert found["server"][0] == "FIX" and "is not valid" in found["server"][1]
+
+
+def test_a_page_of_another_device_is_found_and_this_camera_is_looked_at(
+    tmp_path, capsys, monkeypatch
+):
+    body = json.dumps(dict.fromkeys(STATED) | {"device": "porch-1"}).encode()
+    monkeypatch.setattr(urllib3, "request", lambda *_, **__: urllib3.HTTPResponse(body))
+    status, found = doctor(tmp_path, capsys, settings(tmp_path))
+    why = "http://127.0.0.1:1 answers for porch-1, not a7: give page.port another value"
+    assert status == 1 and found["page"][0] == "FIX" and why in found["page"][1]
+    assert found["camera"] == ("ok ", "simulated gives 480 × 480 pixels")
 
 
 def test_an_unset_clock_is_found(tmp_path, capsys, monkeypatch):

@@ -79,13 +79,28 @@ def test_help_explains_every_option(command, capsys):
         ["--period", "soon"],
         ["--start", "today"],
         ["--seed", "-1"],
+        ["--count", "²"],
+        ["--count", "9" * 5000],
+        ["--count", str(2**31)],
+        ["--period", "1e-300"],
+        ["--start", "1969-12-31"],
+        ["--start", "1900-01-01T00:00:00"],
+        ["--start", "9999-12-31T23:59:59"],
+        ["--view", "front_door"],
+        ["--view", "a/b"],
+        ["--view", "a\nb"],
+        ["--view", "x" * 65],
+        ["--device", ""],
+        ["--device", " "],
+        ["--device", "ü" * 33],
     ],
 )
 def test_a_wrong_value_names_its_option(options, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["capture", "--to", "landing", *options])
     assert ended.value.code == 2
-    assert f"argument {options[0]}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"argument {options[0]}" in said and "invalid" not in said
 
 
 def test_debug_shows_the_trace(tmp_path):
@@ -101,4 +116,15 @@ def test_a_folder_of_another_user_says_sudo(tmp_path, capsys, monkeypatch):
     assert main(["capture", "--to", str(tmp_path / "landing"), "--count", "1"]) == 1
     assert capsys.readouterr().err == (
         f"edge capture: this user may not access {tmp_path}/landing: put sudo before the command\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_the_output_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "edge", "capture", "--to", str(tmp_path), "--count", "1"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "edge capture: the output: No space left on device: delete something there\n",
     )

@@ -4,6 +4,7 @@ answers it as the device scores is tested with all ways of scoring."""
 import base64
 import http.server
 import json
+import os
 import socket
 import threading
 from pathlib import Path
@@ -69,6 +70,13 @@ def test_many_files_go_in_several_requests_and_keep_their_order(server, files, c
     assert (Answering.asked, Answering.devices) == ([16, 4], [{"7"}, {"7"}])
 
 
+OTHERS = (
+    *([[0.1, 0.9]], [0.3], [], None, {"label": "1", "score": 1.0}, [{"label": "1"}]),
+    *([{"score": 1.0}], [{"label": "1", "score": "high"}], [{"label": "1", "score": 1.0}] * 2),
+)
+"""What other models' servers answer."""
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "says"),
     [
@@ -76,6 +84,7 @@ def test_many_files_go_in_several_requests_and_keep_their_order(server, files, c
         (500, "oops", "does not answer as a scoring server"),
         (200, {"scores": []}, "does not answer as a scoring server"),
         (404, {"detail": "Not Found"}, "does not answer as a scoring server"),
+        *((200, {"predictions": rows}, "does not answer as a scoring server") for rows in OTHERS),
     ],
 )
 def test_a_refusal_is_one_line_with_the_reason(server, files, capsys, status, answer, says):
@@ -126,3 +135,18 @@ def test_a_file_that_cannot_be_read_is_named(server, tmp_path, capsys, name, why
     given = [str(tmp_path / name), str(tmp_path / "good.jpg")]
     assert main(["predict", "--server", server, *given]) == 1
     assert capsys.readouterr().out.split()[0] == "good.jpg"
+
+
+def test_a_file_without_end_or_too_large_is_not_read(server, files, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("edge.cli.predict.MAX_BYTES", len(IMAGE))
+    pipe, large = tmp_path / "pipe", tmp_path / "large.jpg"
+    os.mkfifo(pipe)
+    large.write_bytes(IMAGE + b"?")
+    assert main(["predict", "--server", server, "/dev/zero", str(pipe), str(large), files[0]]) == 1
+    said = capsys.readouterr()
+    assert said.err == (
+        "edge predict: cannot read /dev/zero: it is not a regular file; name an image; "
+        f"cannot read {pipe}: it is not a regular file; name an image; "
+        f"cannot read {large}: it has more than {len(IMAGE)} bytes; name an image\n"
+    )
+    assert said.out.split()[0] == "00.jpg"

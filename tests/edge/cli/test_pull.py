@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -178,4 +179,14 @@ def test_a_folder_of_another_user_is_one_line_with_the_next_command(tmp_path, ca
     assert main([*command, "--into", str(tmp_path / "state/models")]) == 1
     assert capsys.readouterr().err == (
         f"edge pull: this user may not write to {tmp_path}/state: put sudo before the command\n"
+    )
+
+
+def test_a_read_only_disk_is_no_matter_of_sudo(small_disk, capsys):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    command = ["pull", "--server", "http://127.0.0.1:9", "--model", "m"]
+    assert main([*command, "--into", str(small_disk / "models")]) == 1
+    assert capsys.readouterr().err == (
+        f"edge pull: {small_disk} is read-only: make its file system writable, or name another "
+        "folder\n"
     )

@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -100,6 +103,87 @@ def test_the_true_labels_of_files_are_shown_if_they_are_known(models, tmp_path, 
     assert [row[:2] for row in known] == [["file", "truth"], [names[0], "bright"], [names[1], "-"]]
     assert main(command) == 0
     assert "truth" not in capsys.readouterr().out
+
+
+def test_a_number_in_the_truth_counts_as_its_text(models, tmp_path, capsys, simulated):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (64, 48)).save(folder / "1.png")
+    (tmp_path / "truth").write_text('{"1.png": 0}')
+    command = ["score", "--models", str(models), "--camera", f"folder:{folder}"]
+    assert main([*command, "--truth", str(tmp_path / "truth")]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["1.png", "0"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"\xff\xfe\x00", b"[]", b"3", b"[" * 100_000),
+        *(b'{"a": null}', b'{"a": ["0"]}', b'{"a": true}', b'{"a": NaN}'),
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+def test_a_truth_that_is_not_labels_by_file_name_is_one_line(models, tmp_path, capsys, content):
+    (tmp_path / "truth").write_bytes(content)
+    assert main(["score", "--models", str(models), "--truth", str(tmp_path / "truth")]) == 1
+    assert capsys.readouterr().err == (
+        f'edge score: {tmp_path}/truth is not JSON such as {{"1.jpg": "0"}}: a label by file name\n'
+    )
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_early_end_keeps_the_rows_that_there_are(
+    models, tmp_path, capsys, monkeypatch, simulated, count
+):
+    (tmp_path / "rows").write_text("of before")
+    frames = list(simulated.frames(count))
+
+    def stopped(*_):
+        yield from frames
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.cameras.simulated.SimulatedCamera.frames", stopped)
+    assert main(["score", "--models", str(models), "--json", str(tmp_path / "rows")]) == 130
+    assert capsys.readouterr().err == ""
+    kept = (tmp_path / "rows").read_text()
+    assert len(json.loads(kept)) == count if count else kept == "of before"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none/x.json", "no folder {}/none: create it, or name another file"),
+        ("models", "{}/models is a folder: name a file"),
+        ("models/" + "x" * 252, "File name too long: use a shorter name"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_found_before_the_first_frame(
+    models, tmp_path, capsys, name, message
+):
+    command = ["score", "--models", str(models), "--json", str(tmp_path / name), "--count", "1"]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and message.format(tmp_path) in said.err
+
+
+def test_rows_go_into_a_pipe_as_well(models, tmp_path):
+    reader, writer = os.pipe()
+    command = ["score", "--models", str(models), "--json", f"/dev/fd/{writer}", "--count", "1"]
+    assert main(command) == 0
+    os.close(writer)
+    with open(reader) as pipe:
+        assert len(json.load(pipe)) == 1
+
+
+def test_the_rows_are_written_although_nobody_reads_the_table(models, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "edge", "score", "--models", str(models), "--count", "2"]
+    command += ["--json", str(tmp_path / "rows")]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+    assert len(json.loads((tmp_path / "rows").read_text())) == 1
 
 
 def test_a_missing_model_names_the_next_command(tmp_path, capsys):

@@ -129,6 +129,23 @@ def test_a_landing_folder_is_never_created(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("has_mount", [False, True])
+def test_a_landing_folder_that_this_user_may_not_read_is_not_called_missing(
+    tmp_path, monkeypatch, has_mount
+):
+    """Root may read anything, so the system's answer is replaced."""
+    ask = os.stat
+
+    def refuse(path, **options):
+        if path == str(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return ask(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(LandingError, match=f"this user may not read the landing folder {tmp_path}"):
+        Landing(str(tmp_path), mount=str(tmp_path) if has_mount else "").put("a.jpg", b"x")
+
+
 def test_an_unmounted_folder_is_not_filled(tmp_path):
     with pytest.raises(LandingError, match="is not mounted"):
         Landing(str(tmp_path), mount=str(tmp_path)).put("a.jpg", b"x")

@@ -12,6 +12,7 @@ from PIL import Image
 from waiting_images import all_names, frame, queue_in
 
 from edge.outbox.queue import Queue
+from edge.outbox.queue_files import UNREADABLE, new_file_name
 from edge.outbox.reason import Reason
 from edge.outbox.result import Result
 from edge.outbox.stamp import Stamp
@@ -58,11 +59,24 @@ def test_files_without_rows_are_recovered_and_incomplete_ones_deleted(tmp_path, 
     queue.keep(frame(2), "x", Reason.PERIOD, clock.now())
     with queue.store.database.transaction() as database:
         database.execute("DELETE FROM images")
-    (queue.store.image_folder / ".half.part").write_bytes(b"x")
+    half = queue.store.image_folder / f".{new_file_name(Reason.MOTION, None)}.part"
+    half.write_bytes(b"x")
     queue.store.close()
     names = all_names(queue_in(tmp_path))
     assert [name[11:25] for name in names] == ["12%3A00%3A00_r", "12%3A00%3A05_r"]
     assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_files_that_the_agent_did_not_make_stay_and_are_logged_in_one_line(tmp_path, caplog):
+    names = ["photo.jpg", "labels.csv", ".half.part", "a.b.c.jpg", "period.1.x.jpg", "motion.txt"]
+    files = [tmp_path / folder / name for folder in ("images", UNREADABLE) for name in names]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(str(file))
+    queue = queue_in(tmp_path)
+    assert [file.read_text() for file in files] == [str(file) for file in files]
+    (line,) = caplog.messages
+    assert queue.size()["images"] == 0 and "'.half.part'" in line
 
 
 @pytest.mark.parametrize("left", ["old", "new", "both", "new, and the row as before"])

@@ -161,7 +161,7 @@ def test_a_start_waits_for_at_most_one_failing_read_of_unreadable_files(tmp_path
     unreadable = tmp_path / UNREADABLE
     unreadable.mkdir()
     for number in range(5):
-        (unreadable / f"period.{number}.undated.jpg").symlink_to("/proc/self/mem")
+        (unreadable / f"period.{number:08x}.undated.jpg").symlink_to("/proc/self/mem")
     read, tried = Path.read_bytes, []
     monkeypatch.setattr(Path, "read_bytes", lambda path: tried.append(path) or read(path))
     queue_in(tmp_path)

@@ -169,12 +169,13 @@ def test_the_first_signed_release_pins_its_keys(registered, tmp_path):
         ("", "has no key"),
         ("# none\n", "has no key"),
         ("abc", "not a public key"),
+        ("# der Schl\udcfcssel", "is not UTF-8"),
         (None, "does not exist"),
     ],
 )
 def test_a_file_of_keys_without_keys_is_refused(tmp_path, text, message):
     path = tmp_path / "keys"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(SignatureError, match=message):
         read_keys(path)

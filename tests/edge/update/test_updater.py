@@ -111,18 +111,46 @@ def test_the_first_release_has_none_to_roll_back_to(device):
 
 
 def test_only_two_releases_are_kept_and_other_files_are_not_touched(updated):
-    (updated.home / "notes.txt").write_text("mine")
-    (updated.home / "4").mkdir()
-    shutil.copy(updated.home / "current" / "model.onnx", updated.home / "4")  # as it once was
-    (updated.home / ".staging-0123").mkdir()
+    mine = [
+        *("notes.txt", ".env", ".git/HEAD", "4/model.onnx", "release-notes/a.md"),
+        *("release-7/model.onnx", ".staging-mine/a", ".removed-mine/a", ".mine.part"),
+    ]
+    for path in (updated.home / name for name in mine):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    shutil.copytree(updated.home / "release-1", updated.home / "release-1 kept")
+    (updated.home / "release-8").symlink_to("release-1 kept")
+    for name in (".staging-0123456789abcdef", ".removed-release-7"):
+        (updated.home / name).mkdir()
+    for name in (".update.json.part", ".freshness.json.part"):
+        (updated.home / name).touch()
+    (updated.home / ".current.new").symlink_to("release-1")
+    withdrawn = {file.sha256 for file in updated.updater().home.active_release().files}
     for number in (2, 3):
         updated.release(number)
         updater = updated.updater()
         updater.check()
         updater.probation.commit()
-    assert sorted(path.name for path in updated.home.iterdir()) == [
-        *("current", "notes.txt", "release-2", "release-3", "update.json")
-    ]
+        updater.home.discard_with(withdrawn)
+    kept = {"release-1 kept", "release-8", *(name.partition("/")[0] for name in mine)}
+    assert {path.name for path in updated.home.iterdir()} == {
+        *("current", "release-2", "release-3", "update.json", *kept)
+    }
+    assert {(updated.home / name).read_text() for name in mine} == {"mine"}
+    assert (updated.home / "release-8" / "model.onnx").exists()
+
+
+def test_a_folder_with_the_name_of_a_release_is_not_replaced(updated):
+    mine = updated.home / "release-2" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    updated.server.fetched()
+    with pytest.raises(ReleaseError, match="release-2 is in the way and is no release: move it"):
+        updated.updater().check()
+    assert mine.read_text() == "mine" and updated.require_working(1)
+    assert updated.server.fetched() == []
+    mine.parent.rename(updated.home / "elsewhere")
+    assert updated.updater().check().release == 2
 
 
 def test_a_folder_that_cannot_be_removed_stops_no_update(updated, caplog, monkeypatch):
