@@ -20,12 +20,26 @@ def cache(tmp_path_factory):
     return write_cache(tmp_path_factory.mktemp("pixels") / "cache", GROUPS, labels=tuple(LABELS))
 
 
-def network(pixels: np.ndarray, training: bool) -> np.ndarray:
+def keras_model(predict):
+    """Return a Keras model of a function of the images' numbers, ``float32 [N, 1]``."""
+    import keras
+
+    pixels = keras.Input((None, None, 3), dtype="uint8")
+    numbers = keras.ops.cast(pixels[:, 0, 0, :1], "float32")
+    return keras.Model(pixels, keras.layers.Lambda(predict)(numbers))
+
+
+def doubtful(numbers):
     """Predict a label by the image's number, with the number of hundreds as doubt."""
-    numbers = pixels[:, 0, 0, 0].astype(int)
+    from keras import ops
+
     sure = 0.3 + numbers / 200
-    others = (1 - sure[:, None]) / 2
-    return np.where(np.arange(3) == numbers[:, None] % 3, sure[:, None], others).astype(np.float32)
+    return ops.where(ops.arange(3, dtype="float32") == numbers % 3, sure, (1 - sure) / 2)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return keras_model(doubtful)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +65,9 @@ def features(cache, tmp_path_factory):
     return replace(cache, url=str(folder), group_rows=of_rest, mean=mean, deviation=deviation)
 
 
-def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained_as_a_whole(cache):
+def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained_as_a_whole(
+    cache, network
+):
     found = find_threshold("b=0.2", network, cache, cache, SELECTION)
     assert (found.label, found.rate, found.images) == ("b", 0.2, 30)
     # of 30 images two may be missed: the third lowest is number 37, the next lower score that of 34
@@ -59,7 +75,7 @@ def test_the_validation_split_chooses_the_threshold_of_a_network_that_is_trained
     assert found.value == pytest.approx(0.3 + (37 + 34) / 400, abs=1e-6)
 
 
-def test_all_that_does_not_test_chooses_the_threshold_of_a_frozen_network(cache, features):
+def test_all_that_does_not_test_chooses_the_threshold_of_a_frozen_network(cache, features, network):
     found = find_threshold("b=0.1", network, cache, features, SELECTION)
     assert (found.label, found.rate, found.images) == ("b", 0.1, 40)
     assert 0 < found.value < 0.5 and found.misses == 0
@@ -67,10 +83,12 @@ def test_all_that_does_not_test_chooses_the_threshold_of_a_frozen_network(cache,
     assert found.value < strict.value <= 0.5
 
 
-def test_without_a_wish_only_two_labels_have_a_threshold(cache, tmp_path):
+def test_without_a_wish_only_two_labels_have_a_threshold(cache, network, tmp_path):
     assert find_threshold("", network, cache, cache, SELECTION) == Threshold()
     two = write_cache(tmp_path / "two", GROUPS)
-    found = find_threshold("", lambda p, training: network(p, training)[:, :2], two, two, SELECTION)
+    found = find_threshold(
+        "", keras_model(lambda numbers: doubtful(numbers)[:, :2]), two, two, SELECTION
+    )
     assert found.label is None and 0 < found.value < 1
 
 
@@ -79,12 +97,13 @@ def test_for_a_risk_the_first_fifth_chooses_between_two_labels(tmp_path, share, 
     """The first 18 of 90 images would have another threshold than the others."""
     two = write_cache(tmp_path / "two", GROUPS)
 
-    def turning(pixels: np.ndarray, training: bool) -> np.ndarray:
-        numbers = pixels[:, 0, 0, 0].astype(int)
-        second = np.where(numbers < 48, 0.2, 0.7) + np.where(numbers % 2, 0.1, -0.1)
-        return np.stack([1 - second, second], axis=1).astype(np.float32)
+    def turning(numbers):
+        from keras import ops
 
-    found = find_threshold("", turning, two, two, SELECTION, share)
+        second = ops.where(numbers < 48, 0.2, 0.7) + ops.where(numbers % 2 == 1, 0.1, -0.1)
+        return ops.concatenate([1 - second, second], axis=1)
+
+    found = find_threshold("", keras_model(turning), two, two, SELECTION, share)
     assert found.value == pytest.approx(value, abs=0.01)
 
 
