@@ -15,7 +15,7 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 
-from edge.protocol.addresses import without_userinfo
+from edge.protocol.addresses import shown_address
 from steps.errors import UserError, causes
 
 REQUEST_FAILED = re.compile(r"API request to (\S+) failed with (?:timeout )?exception (.*)")
@@ -98,7 +98,8 @@ def require_usable_server() -> None:
 
 def _describe_refusal(error: BaseException) -> str | None:
     """Return which of the known refusals caused an error, and its fix."""
-    store = without_userinfo(mlflow.get_tracking_uri()).removeprefix("sqlite:///")
+    uri = mlflow.get_tracking_uri()
+    store = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:") else shown_address(uri)
     messages = [str(cause) for cause in causes(error) if isinstance(cause, STORE_ERRORS)]
     for message, (pattern, refusal) in product(messages, REFUSALS.items()):
         if found := re.search(pattern, message):
@@ -108,7 +109,7 @@ def _describe_refusal(error: BaseException) -> str | None:
 
 
 def _describe(url: str, reason: str) -> str:
-    parts = urlsplit(without_userinfo(url))
+    parts = urlsplit(shown_address(url))
     server = f"{parts.scheme}://{parts.netloc}"
     # the innermost of the errors that the text nests
     why = re.split(r": |\(['\"]|, ['\"]", reason)[-1].partition(" (")[0].strip(").'\" ")

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 from PIL import Image
 
-from edge.protocol.addresses import without_userinfo
+from edge.protocol.addresses import shown_address
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # takes a third of a second
@@ -122,7 +122,7 @@ def run_address(run_id: str) -> str:
     run, store = mlflow.active_run(), mlflow.get_tracking_uri()
     if run is None:
         return ""
-    server = without_userinfo(store).rstrip("/") if store.startswith("http") else LOCAL_UI
+    server = shown_address(store).rstrip("/") if store.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
 

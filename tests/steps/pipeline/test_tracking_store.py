@@ -100,11 +100,12 @@ def test_the_second_call_finds_the_same_store_from_another_folder(here, monkeypa
     assert use_tracking_store(profile_with(None)) == first
 
 
-def test_a_link_to_a_run_says_no_password(here, empty_store):
+@pytest.mark.parametrize("password", ["secret", "sec/ret", "sec ret"])
+def test_a_link_to_a_run_says_no_password(here, empty_store, password):
     shutil.copy(empty_store, here)
     mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
     with mlflow.start_run() as run:
         experiment = run.info.experiment_id
-        mlflow.set_tracking_uri("https://me:secret@lake:5000/")
+        mlflow.set_tracking_uri(f"https://me:{password}@lake:5000/")
         assert run_address("abc") == f"https://lake:5000/#/experiments/{experiment}/runs/abc"
         mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
