@@ -67,7 +67,7 @@ made_from() { cat setup/emulation.sh edge/requirements.txt requirements.lock "$@
 install_wheels() { "$(setup/uv.sh)" pip install --quiet --only-binary :all: --target "$@"; }
 
 # Prints the locked versions of what the tests need.
-tools() { grep -E '^(pytest|pytest-timeout|onnx|requests)==' requirements.lock; }
+tools() { grep -E '^(pytest|pytest-timeout|onnx|requests|cryptography)==' requirements.lock; }
 
 arm64() {
     local root="$SYSTEMS/arm64" site
