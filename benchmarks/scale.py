@@ -66,6 +66,8 @@ def main() -> None:
     if options.run:
         IN_PROCESS[options.run](profile_of(options.work))
         return
+    if options.images:
+        options.images = images_folder(options.images)
     print(machine(), flush=True)
     rows = [row for files in sorted(options.files) for row in measure_size(files, options)]
     print(json.dumps({"rows": rows, "growth": growth(rows)}))
@@ -78,7 +80,7 @@ def measure_size(files: int, options: argparse.Namespace) -> list[dict[str, floa
         home = Path(folder)
         zone = home / "landing"
         if options.images:
-            repeat(images_folder(options.images), zone, files)
+            repeat(options.images, zone, files)
         else:
             make_images(zone, 0, files)
         for name in (name for name in OPERATIONS if name in options.only):

@@ -6,8 +6,19 @@ from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
+
+Made = TypeVar("Made")
+
+
+def in_background(call: Callable[[], Made]) -> Future[Made]:
+    """Make a call in a thread of its own, and return what it will return."""
+    thread = ThreadPoolExecutor(1, "spark")
+    made = thread.submit(call)
+    thread.shutdown(wait=False)
+    return made
 
 
 class EarlySession:
@@ -39,9 +50,7 @@ class EarlySession:
 
     def _begun(self) -> Future[SparkSession]:
         if self._session is None:
-            thread = ThreadPoolExecutor(1, "spark")
-            self._session = thread.submit(self._open)
-            thread.shutdown(wait=False)
+            self._session = in_background(self._open)
         return self._session
 
     def __enter__(self) -> "EarlySession":

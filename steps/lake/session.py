@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from shutil import which
@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from steps.environment import use_own_spark
 from steps.errors import UserError
-from steps.lake.early_session import EarlySession
+from steps.lake.early_session import EarlySession, in_background
 from steps.lake.executors import executor_environment, project_archive
 from steps.lake.jars import end_jvm
 from steps.lake.spark_settings import is_local, spark_settings
@@ -62,9 +62,7 @@ class SharedSession:
         """Begin to stop the session, for its memory, in the background: it takes a second."""
         self._wait_until_stopped()
         self._session, running = None, self._running.pop_all()
-        thread = ThreadPoolExecutor(1, "spark")
-        self._stopping = thread.submit(running.close)
-        thread.shutdown(wait=False)
+        self._stopping = in_background(running.close)
 
     def _wait_until_stopped(self) -> None:
         if self._stopping:
